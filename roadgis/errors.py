@@ -1,0 +1,78 @@
+"""The package's errors.
+
+::
+
+    RoadgisError
+     ├── InputError        (also ValueError)         what the user gave cannot be used as it is
+     │    ├── SceneError                             imagery: unreadable, no CRS, wrong bands, too coarse
+     │    ├── ModelError                             model files and cards
+     │    └── DataError                              training data
+     ├── ReadError         (also OSError)            a file or URL failed while it was read
+     ├── OutputError       (also OSError)            an output cannot be written
+     ├── TileError         (also RuntimeError)       a tile failed in the network; names the tile
+     ├── ResumeError       (also RuntimeError)       a stored mosaic belongs to other inputs or settings
+     ├── MissingExtraError (also ImportError)        an optional dependency is not installed
+     └── Cancelled         (also Exception only)     the caller asked to stop
+
+Every message says what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Cancelled",
+    "DataError",
+    "InputError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "ReadError",
+    "ResumeError",
+    "RoadgisError",
+    "SceneError",
+    "TileError",
+]
+
+
+class RoadgisError(Exception):
+    """Base of all errors that roadgis raises on purpose."""
+
+
+class InputError(RoadgisError, ValueError):
+    """An input or an option cannot be used as given."""
+
+
+class SceneError(InputError):
+    """Imagery cannot be used: no raster, no CRS, no valid pixel, wrong bands, too coarse."""
+
+
+class ModelError(InputError):
+    """A model file or its card cannot be used."""
+
+
+class DataError(InputError):
+    """Training data cannot be used."""
+
+
+class ReadError(RoadgisError, OSError):
+    """Reading a file or URL failed part of the way."""
+
+
+class OutputError(RoadgisError, OSError):
+    """An output cannot be written where it was asked for."""
+
+
+class TileError(RoadgisError, RuntimeError):
+    """The network failed on a tile; the message names the tile."""
+
+
+class ResumeError(RoadgisError, RuntimeError):
+    """A stored mosaic was made from other inputs or with other settings."""
+
+
+class MissingExtraError(RoadgisError, ImportError):
+    """A feature needs an optional dependency that is not installed."""
+
+
+class Cancelled(RoadgisError):
+    """The caller asked to stop; what is finished stays on disk."""

@@ -1,0 +1,1 @@
+"""Segmentation models: what they are (card), how they run (runtime), where they are found (catalog)."""

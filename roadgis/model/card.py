@@ -1,0 +1,175 @@
+"""The model card: all that is needed to run a model rightly, kept with its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roadgis.errors import ModelError
+
+__all__ = ["CARD_KEY", "ModelCard", "card_path", "read_card_file", "write_card_file"]
+
+#: The key of the card among an ONNX file's metadata properties.
+CARD_KEY = "roadgis.card"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a segmentation model expects, gives and was made from.
+
+    Attributes
+    ----------
+    name, version : str
+        Shown to users and written into outputs.
+    classes : tuple of str
+        One per output channel.
+    road_class : int
+        Index into `classes` of the channel that is road.
+    bands : tuple of str
+        The input channels in order, e.g. ``("red", "green", "blue")``.
+    mean, std : tuple of float
+        Per band, applied to values in 0..1: ``(value - mean) / std``.
+    gsd_m : float
+        Ground sampling distance that the model was trained at, metres per pixel.
+    stride : int
+        Total downsampling; tiles start and end on its multiples, in pixels.
+    margin_px : int
+        How far a tile's border reaches into its output; a multiple of `stride`. For a local
+        model, pixels at least this far from the border do not depend on where the tile is cut.
+    local : bool
+        False when the network averages over the whole tile (squeeze-and-excitation, pyramid
+        pooling), so that its answer depends on the tile whatever the margin.
+    threshold : float
+        Probability from which a pixel is road, chosen on validation data.
+    training_data, licence : str
+        What the weights were learned from, and on what terms they may be used.
+    scores : dict
+        Figures with the name of the data that they were measured on.
+    recipe : dict
+        The settings of the training run.
+    """
+
+    name: str
+    version: str
+    classes: tuple[str, ...] = ("road",)
+    road_class: int = 0
+    bands: tuple[str, ...] = ("red", "green", "blue")
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    gsd_m: float = 1.0
+    stride: int = 1
+    margin_px: int = 0
+    local: bool = True
+    threshold: float = 0.5
+    training_data: str = ""
+    licence: str = ""
+    scores: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        def refuse(what: str) -> None:
+            raise ModelError(f"Model card of {self.name!r}: {what}")
+
+        if not self.classes or not 0 <= self.road_class < len(self.classes):
+            refuse(f"road_class is {self.road_class}, expected an index into {self.classes}.")
+        if not len(self.bands) == len(self.mean) == len(self.std) >= 1:
+            refuse("bands, mean and std must have the same length, at least 1.")
+        if not all(s > 0 for s in self.std):
+            refuse(f"std is {self.std}, expected positive numbers.")
+        if not self.gsd_m > 0:
+            refuse(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
+        if self.stride < 1 or self.margin_px < 0 or self.margin_px % self.stride:
+            refuse(
+                f"margin_px is {self.margin_px} with stride {self.stride}, "
+                "expected a multiple of the stride."
+            )
+        if not 0 < self.threshold < 1:
+            refuse(f"threshold is {self.threshold}, expected a number between 0 and 1.")
+
+    def to_json(self) -> str:
+        """Return the card as JSON text with sorted keys."""
+        return json.dumps(
+            {"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True, indent=1
+        )
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> ModelCard:
+        """Read a card from JSON text.
+
+        Parameters
+        ----------
+        text : str
+            What :meth:`to_json` wrote.
+        where : str
+            Named in error messages.
+
+        Raises
+        ------
+        ModelError
+            If the text is no card, or its values contradict each other.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ModelError(
+                f"{where}: the model card is not valid JSON ({error}). Export the model again "
+                "with 'roadgis export'."
+            ) from error
+        if not isinstance(values, dict) or values.get("format") != _FORMAT:
+            raise ModelError(
+                f"{where}: found a model card of format "
+                f"{values.get('format') if isinstance(values, dict) else type(values).__name__!r}, "
+                f"expected {_FORMAT}. Use the roadgis that wrote it, or export the model again."
+            )
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - set(known) - {"format"})
+        missing = sorted({"name", "version"} - set(values))
+        if unknown or missing:
+            raise ModelError(
+                f"{where}: the model card has unknown fields {unknown} and lacks {missing}. "
+                "Export the model again with 'roadgis export'."
+            )
+        arguments = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key != "format"
+        }
+        try:
+            return cls(**arguments)
+        except TypeError as error:
+            raise ModelError(f"{where}: the model card holds a wrong type: {error}.") from error
+
+
+def card_path(model: Path) -> Path:
+    """Return where the card of a ``.keras`` file lies: beside it, as ``NAME.keras.json``."""
+    return model.with_name(model.name + ".json")
+
+
+def write_card_file(card: ModelCard, model: Path) -> Path:
+    """Write the card beside a ``.keras`` file and return its path."""
+    path = card_path(model)
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(card.to_json() + "\n", encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def read_card_file(model: Path) -> ModelCard:
+    """Read the card beside a ``.keras`` file.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    path = card_path(model)
+    if not path.is_file():
+        raise ModelError(
+            f"{model}: found no model card; expected it at {path}. "
+            "Train with 'roadgis train', which writes one."
+        )
+    return ModelCard.from_json(path.read_text(encoding="utf-8"), str(path))

@@ -1,0 +1,1 @@
+"""Scenes: imagery from any source, as one metric pixel grid."""
