@@ -1,1 +1,86 @@
+"""Road centrelines from aerial imagery.
+
+The names below are the public interface; each is loaded when first used, so that importing
+the package is quick and loads no runtime.
+
+======================  =======================================================
+`extract_roads`         imagery to road network, the whole way
+`open_scene`            imagery as one metric pixel grid
+`load_model`            a segmentation model with its card
+`predict`               scene and model to probability mosaic
+`vectorize`             probability to road network
+`RoadNetwork`           edges, nodes, attributes
+`write_network`         road network to a vector file
+======================  =======================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from roadgis.errors import RoadgisError
+    from roadgis.model.card import ModelCard
+    from roadgis.model.runtime import load_model
+    from roadgis.network.clean import CleanOptions
+    from roadgis.network.network import RoadNetwork
+    from roadgis.output import write_network
+    from roadgis.pipeline import ExtractOptions, extract_roads
+    from roadgis.prediction import PredictOptions, predict
+    from roadgis.probability import open_probability
+    from roadgis.scene.source import Scene, SceneOptions, open_scene
+    from roadgis.vectorize import VectorizeOptions, vectorize
+
+_HOMES = {
+    "CleanOptions": "roadgis.network.clean",
+    "ExtractOptions": "roadgis.pipeline",
+    "ModelCard": "roadgis.model.card",
+    "PredictOptions": "roadgis.prediction",
+    "RoadNetwork": "roadgis.network.network",
+    "RoadgisError": "roadgis.errors",
+    "Scene": "roadgis.scene.source",
+    "SceneOptions": "roadgis.scene.source",
+    "VectorizeOptions": "roadgis.vectorize",
+    "extract_roads": "roadgis.pipeline",
+    "load_model": "roadgis.model.runtime",
+    "open_probability": "roadgis.probability",
+    "open_scene": "roadgis.scene.source",
+    "predict": "roadgis.prediction",
+    "vectorize": "roadgis.vectorize",
+    "write_network": "roadgis.output",
+}
+
+__all__ = [
+    "CleanOptions",
+    "ExtractOptions",
+    "ModelCard",
+    "PredictOptions",
+    "RoadNetwork",
+    "RoadgisError",
+    "Scene",
+    "SceneOptions",
+    "VectorizeOptions",
+    "__version__",
+    "extract_roads",
+    "load_model",
+    "open_probability",
+    "open_scene",
+    "predict",
+    "vectorize",
+    "write_network",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,1 +1,1 @@
-"""Segmentation models: what they are (card), how they run (runtime), where they are found (catalog)."""
+"""Segmentation models: their cards, where they are found, how they are run."""

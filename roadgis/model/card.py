@@ -92,9 +92,7 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Return the card as JSON text with sorted keys."""
-        return json.dumps(
-            {"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True, indent=1
-        )
+        return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str, where: str) -> ModelCard:
@@ -133,7 +131,7 @@ class ModelCard:
                 f"{where}: the model card has unknown fields {unknown} and lacks {missing}. "
                 "Export the model again with 'roadgis export'."
             )
-        arguments = {
+        arguments: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in values.items()
             if key != "format"

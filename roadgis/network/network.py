@@ -76,7 +76,7 @@ class RoadNetwork:
     def length_m(self) -> npt.NDArray[np.float64]:
         """Geodesic length of each edge on the CRS's ellipsoid, (E,) metres."""
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
-        lonlat = self._transformed(CRS.from_epsg(4326) if self.crs.geodetic_crs is None else self.crs.geodetic_crs)
+        lonlat = self._transformed(self.crs.geodetic_crs or CRS.from_epsg(4326))
         coordinates, index = shapely.get_coordinates(lonlat, return_index=True)
         if len(coordinates) < 2:
             return np.zeros(len(self.edges))
@@ -84,9 +84,10 @@ class RoadNetwork:
             coordinates[:-1, 0], coordinates[:-1, 1], coordinates[1:, 0], coordinates[1:, 1]
         )
         inside = index[:-1] == index[1:]
-        return np.bincount(
+        total = np.bincount(
             index[:-1][inside], weights=np.asarray(step)[inside], minlength=len(self.edges)
         )
+        return total.astype(np.float64, copy=False)
 
     def _transformed(self, crs: CRS) -> npt.NDArray[np.object_]:
         transformer = Transformer.from_crs(self.crs, crs, always_xy=True)
@@ -110,7 +111,7 @@ class RoadNetwork:
         return dataclasses.replace(self, provenance={**self.provenance, **values})
 
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table: id, start, end, length_m, width_m, confidence, confidence_min."""
+        """Return the edges as a table: id, start_node, end_node, length_m, then the attributes."""
         import geopandas
 
         return geopandas.GeoDataFrame(

@@ -1,1 +1,7 @@
-"""Scenes: imagery from any source, as one metric pixel grid."""
+"""Scenes: imagery from any source, as one metric pixel grid.
+
+From the ground up: `grid`, `tiling`, `options`, `inputs` (names to rasters), `plane` (affine
+maps), `quiet` (rasterio in threads), `handles` (open files), `raster` (one file), `georef`
+(CRSs), `lattice` (sheets as one raster), `resample`, `stretch`, `layers` (on the analysis grid),
+`area`, `blank`, `plan` (what is decided once), `describe`, `source` (`open_scene`, `Scene`).
+"""

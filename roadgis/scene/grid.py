@@ -91,7 +91,7 @@ class Grid:
 
 
 class ProbabilitySource(Protocol):
-    """What vectorizing reads: road probability on a grid, any window at any time, from any thread."""
+    """What vectorizing reads: road probability on a grid; any window, from any thread."""
 
     @property
     def grid(self) -> Grid:

@@ -135,6 +135,8 @@ def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | Non
     logits = keras.Model(probe.input, probe.layers[-1].input)
     bands = model.input_shape[-1]
     width = -(-2 * limit_px // stride) * stride + stride
+    if _sees_far(logits, stride, width, bands):
+        return None
     reach = 0
     for phase in range(stride):
         image = np.zeros((1, 2 * stride, width, bands), np.float32)
@@ -143,3 +145,17 @@ def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | Non
         seen = np.flatnonzero(np.asarray(logits(image)).max(axis=(0, 1, 3)) > 0)
         reach = max(reach, column - int(seen[0]), int(seen[-1]) - column)
     return None if reach >= limit_px else -(-reach // stride) * stride
+
+
+def _sees_far(logits: Any, stride: int, width: int, bands: int) -> bool:
+    """Whether a change at one end of a wide tile is seen at the other end.
+
+    An impulse on zeros does not show a gate (squeeze-and-excitation): zero times any factor is
+    zero. On a flat image it does.
+    """
+    flat = np.ones((1, 2 * stride, width, bands), np.float32)
+    struck = flat.copy()
+    struck[:, :, :stride] = 1e6
+    far = np.s_[:, :, -stride:]
+    before, after = (np.asarray(logits(image))[far] for image in (flat, struck))
+    return not np.allclose(before, after, rtol=1e-6, atol=0)

@@ -16,7 +16,15 @@ from scipy import ndimage
 from roadgis.errors import DataError
 from roadgis.train.framework import import_keras
 
-__all__ = ["FILL", "CropSampler", "Sample", "crop_dataset", "find_pairs", "read_sample", "read_samples"]
+__all__ = [
+    "FILL",
+    "CropSampler",
+    "Sample",
+    "crop_dataset",
+    "find_pairs",
+    "read_sample",
+    "read_samples",
+]
 
 _IMAGE_FOLDERS = ("images", "sat", "image", "input")
 _MASK_FOLDERS = ("masks", "map", "mask", "labels")
@@ -80,11 +88,16 @@ def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
                 f"{folder}: found no folder of {what}; expected one named "
                 f"{' or '.join(names)} in it."
             )
-        files = {
-            path.stem: path
-            for path in sorted(candidates[0].iterdir())
-            if path.suffix.lower() in _SUFFIXES
-        }
+        files: dict[str, Path] = {}
+        for path in sorted(candidates[0].iterdir()):
+            if path.suffix.lower() not in _SUFFIXES:
+                continue
+            if path.stem in files:
+                raise DataError(
+                    f"{candidates[0]}: found both {files[path.stem].name} and {path.name}; "
+                    "expected one file of each name. Remove one of them."
+                )
+            files[path.stem] = path
         if not files:
             raise DataError(f"{candidates[0]}: found no image file; expected {sorted(_SUFFIXES)}.")
         found.append(files)
@@ -146,7 +159,9 @@ def read_sample(image_path: Path, mask_path: Path) -> Sample:
     if valid.all():
         for blank in ((rgb >= 253).all(axis=2), (rgb <= 2).all(axis=2)):
             if blank.mean() > 0.001:
-                valid &= ndimage.grey_opening(blank.astype(np.uint8), _BLANK_SIDE_PX) == 0
+                valid &= (
+                    ndimage.grey_opening(np.asarray(blank, np.uint8), (_BLANK_SIDE_PX,) * 2) == 0
+                )
     rgb[~valid] = FILL
     return Sample(image_path.stem, rgb, label[0] > 0, valid)
 
@@ -255,7 +270,7 @@ def crop_dataset(
     keras = import_keras()
     offset, scale = np.asarray(mean, np.float32), 1.0 / np.asarray(std, np.float32)
 
-    class CropDataset(keras.utils.PyDataset):  # type: ignore[misc]
+    class CropDataset(keras.utils.PyDataset):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
             super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=6)
             self.epoch = first_epoch

@@ -99,14 +99,14 @@ def learning_rate(step: int, options: FitOptions) -> float:
     return rate
 
 
-def _check_scores(model: Any, samples: Sequence[Sample], options: FitOptions, card: ModelCard) -> float:
+def _check_scores(model: Any, samples: Sequence[Sample], card: ModelCard) -> float:
     """Return the IoU at 0.5 over whole scenes of `samples`, cut to multiples of the stride."""
     hit = union = 0.0
     stride = card.stride
     for sample in samples:
         height, width = (size // stride * stride for size in sample.road.shape)
         image = sample.image[:height, :width].astype(np.float32) / np.float32(255)
-        image = (image - np.float32(card.mean)) / np.float32(card.std)
+        image = (image - np.asarray(card.mean, np.float32)) / np.asarray(card.std, np.float32)
         found = np.asarray(model(image[None], training=False))[0, ..., 0] >= 0.5
         valid, road = sample.valid[:height, :width], sample.road[:height, :width]
         hit += float((found & road & valid).sum())
@@ -157,7 +157,7 @@ def fit(
     RoadgisError
         If the loss stops being a number.
     """
-    options = options or FitOptions()
+    settings = options or FitOptions()
     if output.suffix != ".keras":
         raise InputError(f"{output}: expected an output name that ends in .keras.")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -168,27 +168,27 @@ def fit(
     logger.info("training on %d scenes, checking on %d", len(samples), len(held_out))
 
     keras = import_keras()
-    keras.utils.set_random_seed(options.seed)
+    keras.utils.set_random_seed(settings.seed)
     model = build_unet(
-        options.backbone,
-        depth=options.depth,
-        decoder_filters=options.decoder_filters,
-        encoder_weights=options.encoder_weights,
+        settings.backbone,
+        depth=settings.depth,
+        decoder_filters=settings.decoder_filters,
+        encoder_weights=settings.encoder_weights,
     )
-    stride = 2**options.depth
+    stride = 2**settings.depth
     margin = receptive_margin(model, stride)
     card = ModelCard(
-        name=options.name,
+        name=settings.name,
         version="1",
         mean=(0.45, 0.45, 0.45),
         std=(0.25, 0.25, 0.25),
-        gsd_m=options.gsd_m,
+        gsd_m=settings.gsd_m,
         stride=stride,
         margin_px=margin if margin is not None else 8 * stride,
         local=margin is not None,
-        training_data=options.training_data or ", ".join(folder.name for folder in folders),
-        licence=options.licence,
-        recipe=dataclasses.asdict(options),
+        training_data=settings.training_data or ", ".join(folder.name for folder in folders),
+        licence=settings.licence,
+        recipe=dataclasses.asdict(settings),
     )
     checkpoint = output.with_name(f"{output.stem}.checkpoint.keras")
     log = output.with_name(f"{output.stem}.log.jsonl")
@@ -197,24 +197,24 @@ def fit(
     else:
         model.compile(
             optimizer=keras.optimizers.AdamW(
-                options.peak_rate, weight_decay=options.weight_decay, global_clipnorm=1.0
+                settings.peak_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0
             ),
             loss=bce_jaccard_loss,
             metrics=[ValidIoU()],
         )
     done = int(model.optimizer.iterations.numpy())
-    if done % options.epoch_steps:
+    if done % settings.epoch_steps:
         raise InputError(
             f"{checkpoint}: was made with another epoch_steps ({done} steps done, "
-            f"{options.epoch_steps} asked for). Use the settings of that run, or remove it."
+            f"{settings.epoch_steps} asked for). Use the settings of that run, or remove it."
         )
-    epochs = -(-options.steps // options.epoch_steps)
+    epochs = -(-settings.steps // settings.epoch_steps)
     started = time.monotonic()
 
-    class Run(keras.callbacks.Callback):  # type: ignore[misc]
+    class Run(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             step = int(self.model.optimizer.iterations.numpy())
-            self.model.optimizer.learning_rate.assign(learning_rate(step, options))
+            self.model.optimizer.learning_rate.assign(learning_rate(step, settings))
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             values = {key: float(value) for key, value in (logs or {}).items()}
@@ -224,7 +224,7 @@ def fit(
                     f"--peak-rate; the last good checkpoint is {checkpoint}."
                 )
             if held_out:
-                values["validation_iou"] = _check_scores(self.model, held_out, options, card)
+                values["validation_iou"] = _check_scores(self.model, held_out, card)
             _save(self.model, checkpoint)
             step = int(self.model.optimizer.iterations.numpy())
             record = {"epoch": epoch + 1, "step": step, **values, "s": time.monotonic() - started}
@@ -233,20 +233,29 @@ def fit(
             text = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
             progress((epoch + 1) / epochs, f"step {step}: {text}")
 
-    if done < options.steps:
+    if done < settings.steps:
         sampler = CropSampler(
-            samples, crop_px=options.crop_px, seed=options.seed, augment=aerial_augmentation()
+            samples, crop_px=settings.crop_px, seed=settings.seed, augment=aerial_augmentation()
         )
-        first = done // options.epoch_steps
+        first = done // settings.epoch_steps
         data = crop_dataset(
             sampler,
-            batch=options.batch,
-            steps=options.epoch_steps,
+            batch=settings.batch,
+            steps=settings.epoch_steps,
             mean=card.mean,
             std=card.std,
             first_epoch=first,
         )
-        model.fit(data, initial_epoch=first, epochs=epochs, callbacks=[Run()], verbose=0)
+        # Keras would shuffle the batches of an epoch from Python's generator, whose state a
+        # resumed run does not have; the crops are random already.
+        model.fit(
+            data,
+            initial_epoch=first,
+            epochs=epochs,
+            callbacks=[Run()],
+            shuffle=False,
+            verbose=0,
+        )
     _save(model, output)
     write_card_file(card, output)
     return card

@@ -43,8 +43,8 @@ def bce_jaccard_loss(y_true: Any, y_pred: Any) -> Any:
     return bce + 1 - (hit + 1.0) / (union + 1.0)
 
 
-@keras.saving.register_keras_serializable(package="roadgis")  # type: ignore[untyped-decorator]
-class ValidIoU(keras.metrics.Metric):  # type: ignore[misc]
+@keras.saving.register_keras_serializable(package="roadgis")
+class ValidIoU(keras.metrics.Metric):  # type: ignore[misc,name-defined]
     """IoU of the road class over all valid pixels of an epoch, at probability 0.5."""
 
     def __init__(self, name: str = "iou", **kwargs: Any) -> None:

@@ -1,0 +1,157 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from roadgis.errors import OutputError
+
+__all__ = ["atomic_path", "describe_failure"]
+
+_LOG = logging.getLogger(__name__)
+_ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# Less than this left on the disk, and a driver's vague message is explained by a full disk.
+_FULL_BELOW_BYTES = 64 * 1024
+
+
+def describe_failure(path: Path, error: BaseException) -> str:
+    """Say why a file could not be written, and what to do about it.
+
+    Parameters
+    ----------
+    path : Path
+        The file that was asked for; its folder's free space is looked at.
+    error : BaseException
+        What the operating system or a driver said.
+
+    Returns
+    -------
+    str
+        One message, with a remedy.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    try:
+        free: int | None = shutil.disk_usage(path.parent).free
+    except OSError:
+        free = None
+    if number in _FULL or (free is not None and free < _FULL_BELOW_BYTES):
+        left = "" if free is None else f" ({free:,} bytes are free)"
+        return (
+            f"{path}: the disk is full{left}: {error}. "
+            "Free some space, or write to another disk; nothing was left under this name."
+        )
+    if number == errno.EFBIG:
+        return (
+            f"{path}: the file grew larger than the system allows here: {error}. "
+            "Raise the limit ('ulimit -f'), or write to another file system."
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        return (
+            f"{path}: no permission to write here: {error}. Choose another folder, or close "
+            "the program that has this file open."
+        )
+    if number == errno.EROFS:
+        return f"{path}: the file system is read-only: {error}. Choose another folder."
+    if number in {errno.ENOENT, errno.ENOTDIR}:
+        return f"{path}: the folder does not exist (any more): {error}. Create it and run again."
+    return f"{path}: writing failed: {error}. Check the disk and its free space, and run again."
+
+
+@contextmanager
+def atomic_path(
+    path: Path | str, *, overwrite: bool = True, stale: Iterable[str] = ()
+) -> Iterator[Path]:
+    """Let a block write a file that gets its name only when it is complete.
+
+    The block writes to a path of the same name inside a new hidden folder beside the target, on
+    the same file system. When the block ends, everything in that folder is flushed to disk and
+    renamed into place: first the files that the block wrote beside its own (the ``.dbf`` of a
+    ``.shp``), the target last. When it raises, the folder is removed and a file that had
+    the name before is as it was. A killed process leaves at most the hidden folder.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to write. A symbolic link is followed.
+    overwrite : bool
+        Whether a file that exists by the end of the block is replaced.
+    stale : iterable of str
+        Names in the target's folder that belong to the file being replaced and would be wrong
+        beside the new one, such as spatial indexes. They are removed just before the renaming.
+
+    Yields
+    ------
+    Path
+        Where the block writes; nothing exists there yet.
+
+    Raises
+    ------
+    OutputError
+        If the operating system refuses (no space, no permission, no folder), the block left no
+        file, or the target exists and may not be replaced.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        folder = Path(
+            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+        )
+    except OSError as error:
+        raise OutputError(describe_failure(target, error)) from error
+    try:
+        partial = folder / target.name
+        try:
+            yield partial
+            if not partial.exists():
+                raise OutputError(
+                    f"{target}: nothing was written to it; this is a fault in roadgis."
+                )
+            if not overwrite and target.exists():
+                raise OutputError(f"{target}: appeared while it was being made. {_ASK_OVERWRITE}")
+            _put_in_place(partial, target, stale)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(describe_failure(target, error)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _put_in_place(partial: Path, target: Path, stale: Iterable[str]) -> None:
+    others = sorted(p for p in partial.parent.iterdir() if p != partial)
+    for written in [*others, partial]:
+        _flush(written)
+    obsolete = [target.with_name(name) for name in stale]
+    if others and target.exists():
+        # Old and new parts must never be read as one file: without its main file a set of
+        # parts is unreadable, which is better than readable and wrong.
+        obsolete.insert(0, target)
+    for path in obsolete:
+        path.unlink(missing_ok=True)
+    for written in others:
+        os.replace(written, target.with_name(written.name))
+    os.replace(partial, target)
+    _flush(target.parent)
+
+
+def _flush(path: Path) -> None:
+    """Bring a file or folder to the disk, where the system can do it."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems know no fsync of folders (EINVAL); a full disk is no such case.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
+            raise
+        _LOG.debug("%s: not flushed: %s", path, error)
+    finally:
+        os.close(handle)

@@ -1,0 +1,57 @@
+"""The command line: one module a command, loaded when the command is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from roadgis import __version__
+from roadgis.cli.shell import run
+
+__all__ = ["cli", "main"]
+
+_COMMANDS = {
+    "export": "Write a trained model as ONNX with its card.",
+    "extract": "Extract the road network from imagery.",
+    "info": "Describe imagery, and say whether it can be used.",
+    "model": "Describe a model.",
+    "predict": "Predict road probability as a Cloud Optimized GeoTIFF.",
+    "synthesize": "Make a synthetic scene with exact road truth.",
+    "train": "Train a road model on pairs of images and masks.",
+    "vectorize": "Make a road network from a probability raster or mask.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Lists commands without importing them, so that ``--help`` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"roadgis.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="roadgis")
+def cli() -> None:
+    """Road centrelines from aerial imagery.
+
+    \b
+    roadgis extract scene.tif -o roads.geojson
+    roadgis extract sheets/*.tif -o county.gpkg --aoi county.geojson
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    run(cli)

@@ -1,0 +1,79 @@
+"""``roadgis extract``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roadgis.cli import options
+from roadgis.cli.shell import shell
+
+__all__ = ["command"]
+
+
+@click.command("extract")
+@options.sources_argument
+@options.output_option("Vector file: .geojson, .gpkg, .fgb, .parquet or .shp.")
+@click.option(
+    "--probability",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Also write the probability as a Cloud Optimized GeoTIFF.",
+)
+@options.threshold_option
+@options.model_options
+@options.imagery_options
+@options.vector_options
+@options.run_options
+@options.overwrite_option
+@options.progress_options
+def command(
+    sources: tuple[str, ...],
+    output: Path,
+    probability: Path | None,
+    model: str | None,
+    device: str,
+    threads: int | None,
+    overwrite: bool,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+    **values: Any,
+) -> None:
+    """Extract the road network from imagery.
+
+    SCENE is a raster file, a folder, a quoted glob or a URL; several become one mosaic.
+
+    \b
+    roadgis extract scene.tif -o roads.geojson
+    roadgis extract sheets/*.tif -o county.gpkg --aoi county.geojson
+    """
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.model.runtime import load_model
+        from roadgis.output import check_output
+        from roadgis.pipeline import check_raster, extract_roads
+
+        settings = options.extract_options(values)
+        check_output(output, overwrite=overwrite)
+        if probability is not None:
+            check_raster(probability, overwrite=overwrite)
+        network = extract_roads(
+            sources,
+            output,
+            model=load_model(model, threads=threads, device=device),
+            options=settings,
+            probability=probability,
+            overwrite=overwrite,
+            progress=sh.progress,
+        )
+        outputs = [str(output)] + ([str(probability)] if probability else [])
+        sh.result(
+            f"{output}: {len(network)} roads, {network.length_m.sum() / 1000:.2f} km, "
+            f"{len(network.nodes)} nodes",
+            outputs=outputs,
+            edges=len(network),
+            nodes=len(network.nodes),
+            length_m=round(float(network.length_m.sum()), 1),
+        )

@@ -1,0 +1,53 @@
+"""``roadgis info``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from roadgis.cli import options
+from roadgis.cli.shell import shell
+
+__all__ = ["command"]
+
+
+@click.command("info")
+@options.sources_argument
+@options.imagery_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(sources: tuple[str, ...], as_json: bool, **values: Any) -> None:
+    """Describe imagery, and say whether it can be used."""
+    with shell():
+        import dataclasses
+
+        from roadgis.model.catalog import read_card, resolve_model
+        from roadgis.scene.source import open_scene
+
+        card = read_card(resolve_model(None))
+        # A scene that is too coarse is described too; its description says so.
+        scene_options = dataclasses.replace(options.extract_options(values).scene, force_gsd=True)
+        with open_scene(
+            sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=scene_options
+        ) as scene:
+            facts = scene.describe()
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        for line_number, line in enumerate(_lines(value)):
+            click.echo(f"{key if line_number == 0 else '':<{width}}  {line}")
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}: {inner}" for key, inner in value.items()] or ["-"]
+    if isinstance(value, (list, tuple)):
+        shown = [
+            ", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
+            for item in value[:20]
+        ]
+        return shown + ([f"... and {len(value) - 20} more"] if len(value) > 20 else [])
+    return [str(value)]

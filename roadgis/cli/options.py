@@ -1,0 +1,223 @@
+"""Options that several commands share, and the settings that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = [
+    "extract_options",
+    "imagery_options",
+    "model_options",
+    "output_option",
+    "overwrite_option",
+    "progress_options",
+    "run_options",
+    "sources_argument",
+    "threshold_option",
+    "vector_options",
+]
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _all(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    def decorate(function: _F) -> _F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SCENE...")
+
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+
+threshold_option = click.option(
+    "--threshold",
+    type=float,
+    default=None,
+    metavar="P",
+    help="Probability from which a pixel is road, between 0 and 1.  [default: the model card's]",
+)
+
+
+def output_option(help_text: str) -> Callable[[_F], _F]:
+    """Return ``-o/--output`` with a command's own help."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), required=True, help=help_text
+    )
+
+
+progress_options = _all(
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "jsonl", "none"]),
+        default="auto",
+        show_default=True,
+        help="auto: a bar on a terminal. jsonl: one JSON object a line on stdout.",
+    ),
+    click.option("-v", "--verbose", count=True, help="Say more; twice for all."),
+    click.option("-q", "--quiet", is_flag=True, help="Show errors only."),
+)
+
+model_options = _all(
+    click.option(
+        "-m",
+        "--model",
+        default=None,
+        metavar="FILE",
+        help="An .onnx or .keras model.  [default: the one that comes with roadgis]",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where the model runs.",
+    ),
+    click.option(
+        "--threads", type=click.IntRange(1), default=None, help="Of the model.  [default: all cores]"
+    ),
+)
+
+imagery_options = _all(
+    click.option(
+        "--assume-crs", metavar="CRS", default=None, help="CRS of scenes that have none."
+    ),
+    click.option(
+        "--bands",
+        metavar="B,B,B",
+        default=None,
+        help="Band numbers, from 1, in the order the model wants.  [default: the first ones]",
+    ),
+    click.option("--nodata", type=float, default=None, help="A value that means no data."),
+    click.option(
+        "--blank",
+        type=click.Choice(["none", "white", "black", "both"]),
+        default="none",
+        show_default=True,
+        help="Take areas of pure white or black for no data (collars of scanned sheets).",
+    ),
+    click.option(
+        "--aoi",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Polygons in any CRS; only what lies inside is mapped.",
+    ),
+    click.option(
+        "--force-gsd", is_flag=True, help="Run although the pixels are far too coarse for roads."
+    ),
+)
+
+run_options = _all(
+    click.option(
+        "--tile-px",
+        type=int,
+        default=None,
+        help="Largest side of what the network sees at once.  [default: block and margin]",
+    ),
+    click.option(
+        "--block-px",
+        type=int,
+        default=None,
+        help="Side of the blocks that are read and written at once, a multiple of 1024; "
+        "smaller needs less memory.  [default: 2048]",
+    ),
+    click.option(
+        "--workers",
+        type=int,
+        default=None,
+        help="Threads for reading and vectorizing.  [default: all cores, at most 4]",
+    ),
+    click.option(
+        "--work-dir",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Where the probability mosaic lies while the run lasts; a run that was stopped "
+        "goes on from it.  [default: OUTPUT.roadgis-work]",
+    ),
+    click.option("--restart", is_flag=True, help="Throw away what a stopped run has left."),
+    click.option("--keep-work", is_flag=True, help="Leave the work folder in place."),
+)
+
+vector_options = _all(
+    click.option(
+        "--max-road-width",
+        type=float,
+        default=None,
+        metavar="M",
+        help="Wider areas are no roads, metres.  [default: 60]",
+    ),
+    click.option(
+        "--min-component",
+        type=float,
+        default=None,
+        metavar="M",
+        help="Shortest connected piece that is kept, metres of line in all.",
+    ),
+    click.option(
+        "--simplify",
+        type=float,
+        default=None,
+        metavar="M",
+        help="Largest deviation when lines are simplified, metres.",
+    ),
+)
+
+
+def _bands(text: str | None) -> tuple[int, ...] | None:
+    from roadgis.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        bands = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--bands is {text!r}, expected band numbers with commas, such as 1,2,3."
+        ) from error
+    return bands
+
+
+def extract_options(values: dict[str, Any]) -> Any:
+    """Make :class:`roadgis.pipeline.ExtractOptions` from a command's values.
+
+    Options that are not given keep the library's defaults, which stand in one place there.
+    """
+    from roadgis.network.clean import CleanOptions
+    from roadgis.pipeline import ExtractOptions
+    from roadgis.prediction import PredictOptions
+    from roadgis.scene.source import SceneOptions
+    from roadgis.vectorize import VectorizeOptions
+
+    def given(**names: str) -> dict[str, Any]:
+        return {
+            field: values[name] for field, name in names.items() if values.get(name) is not None
+        }
+
+    return ExtractOptions(
+        threshold=values.get("threshold"),
+        scene=SceneOptions(
+            bands=_bands(values.get("bands")),
+            **given(
+                assume_crs="assume_crs",
+                nodata="nodata",
+                blank="blank",
+                aoi="aoi",
+                force_gsd="force_gsd",
+            ),
+        ),
+        predict=PredictOptions(
+            **given(tile_px="tile_px", block_px="block_px", workers="workers")
+        ),
+        vectorize=VectorizeOptions(**given(max_road_width_m="max_road_width")),
+        clean=CleanOptions(**given(min_component_m="min_component", tolerance_m="simplify")),
+        work_dir=values.get("work_dir"),
+        restart=bool(values.get("restart")),
+        keep_work=bool(values.get("keep_work")),
+    )

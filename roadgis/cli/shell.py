@@ -1,0 +1,227 @@
+"""What all commands share: progress on a terminal or as JSON lines, logging, exit status.
+
+Exit status: 0 done, 1 an error (its text on stderr, or an ``error`` line with
+``--progress jsonl``), 2 wrong use of the command line, 130 stopped by Ctrl-C, 143 by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, TextIO
+
+import click
+
+from roadgis import __version__
+from roadgis.errors import Cancelled, RoadgisError
+from roadgis.progress import Progress, no_progress
+
+__all__ = ["Shell", "run", "shell"]
+
+PROTOCOL = 1
+
+
+class Shell:
+    """A command's way to the outside.
+
+    Attributes
+    ----------
+    progress : Progress
+        To be handed to the library.
+    """
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.progress: Progress = no_progress
+        self._lines: TextIO | None = None
+        self._started = time.monotonic()
+
+    def send(self, kind: str, **values: Any) -> None:
+        """Write one JSON line, in ``jsonl`` mode only."""
+        if self._lines is not None:
+            self._lines.write(json.dumps({"type": kind, **values}, ensure_ascii=False) + "\n")
+            self._lines.flush()
+
+    def result(self, text: str, **values: Any) -> None:
+        """Tell the outcome: a line for people on stderr, or a ``result`` line."""
+        seconds = time.monotonic() - self._started
+        self.send("result", **values, seconds=round(seconds, 1))
+        if self._lines is None:
+            click.echo(f"{text} ({seconds:.1f} s)", err=True)
+
+
+@contextlib.contextmanager
+def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Iterator[Shell]:
+    """Set progress and logging up for one command.
+
+    Parameters
+    ----------
+    mode : {"auto", "bar", "jsonl", "none"}
+        ``auto`` is a bar when stderr is a terminal, else nothing.
+    verbose : int
+        0 shows warnings, 1 information, 2 all.
+    quiet : bool
+        Show errors only.
+    """
+    if mode == "auto":
+        mode = "bar" if sys.stderr.isatty() else "none"
+    this = Shell(mode)
+    level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    package = logging.getLogger("roadgis")
+    with contextlib.ExitStack() as stack:
+        handler: logging.Handler = _StderrHandler()
+        if mode == "jsonl":
+            this._lines = stack.enter_context(_own_stdout())
+            handler = _JsonHandler(this)
+            level = min(level, logging.INFO)
+            this.send("hello", protocol=PROTOCOL, version=__version__)
+            this.progress = _jsonl_progress(this)
+        elif mode == "bar":
+            this.progress, handler = stack.enter_context(_bar())
+        package.setLevel(level)
+        package.addHandler(handler)
+        stack.callback(package.removeHandler, handler)
+        try:
+            yield this
+        except BaseException as error:
+            known = _explain(error)
+            if mode == "jsonl" and known is not None:
+                this.send("error", text=known[1])
+                error.roadgis_reported = True  # type: ignore[attr-defined]
+            raise
+
+
+@contextlib.contextmanager
+def _own_stdout() -> Iterator[TextIO]:
+    """Keep stdout for JSON lines: whatever native libraries print goes to stderr instead."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as lines:
+            yield lines
+    finally:
+        sys.stdout.flush()
+
+
+def _jsonl_progress(this: Shell) -> Progress:
+    def report(fraction: float, message: str) -> None:
+        this.send("progress", percent=round(100 * fraction, 2), text=message)
+
+    return report
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[tuple[Progress, logging.Handler]]:
+    from rich.console import Console
+    from rich.logging import RichHandler
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        rate = _Rate()
+
+        def report(fraction: float, message: str) -> None:
+            bar.update(task, completed=fraction, description=rate(message))
+
+        yield report, RichHandler(console=console, show_time=False, show_path=False, markup=False)
+
+
+class _Rate:
+    """Adds the rate to messages such as ``predicting: 12.0 of 100.0 Mpx``."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def __call__(self, message: str) -> str:
+        words = message.split()
+        if len(words) < 4 or words[-1] != "Mpx":
+            return message
+        now, done = time.monotonic(), float(words[-4])
+        if self._first is None:
+            self._first = (now, done)
+        seconds = now - self._first[0]
+        if seconds < 0.5 or done <= self._first[1]:
+            return message
+        return f"{message}, {(done - self._first[1]) / seconds:.2f} Mpx/s"
+
+
+class _StderrHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.capitalize()}: {record.getMessage()}", err=True)
+
+
+class _JsonHandler(logging.Handler):
+    def __init__(self, this: Shell) -> None:
+        super().__init__()
+        self._shell = this
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._shell.send("log", level=record.levelname.lower(), text=record.getMessage())
+
+
+class _Terminated(BaseException):
+    """SIGTERM as an exception, so that files are put in order on the way out."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+_KEPT = "What is predicted is kept; the same command goes on from there."
+
+
+def _explain(error: BaseException) -> tuple[int, str] | None:
+    """Return exit status and text of an error that users can act on, else None."""
+    if isinstance(error, (click.Abort, KeyboardInterrupt, Cancelled)):
+        return 130, f"stopped. {_KEPT}"
+    if isinstance(error, _Terminated):
+        return 143, f"terminated. {_KEPT}"
+    if isinstance(error, RoadgisError):
+        return 1, str(error)
+    if isinstance(error, MemoryError):
+        return 1, "out of memory. Try a smaller --block-px and --tile-px."
+    return None
+
+
+def _status(command: Callable[..., Any]) -> int:
+    try:
+        command(standalone_mode=False, prog_name="roadgis")
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BaseException as error:
+        known = _explain(error)
+        if known is None:
+            raise
+        status, text = known
+        if not getattr(error, "roadgis_reported", False):
+            click.echo(f"Error: {text}", err=True)
+        return status
+    return 0
+
+
+def run(command: Callable[..., Any]) -> None:
+    """Run a click command and exit with the status that the module's docstring lists."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_status(command))

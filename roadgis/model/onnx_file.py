@@ -1,0 +1,139 @@
+"""ONNX files: opening a session, and the model card among the file's metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import MissingExtraError, ModelError
+from roadgis.model.card import CARD_KEY, ModelCard
+
+__all__ = [
+    "onnxruntime_errors",
+    "open_session",
+    "read_onnx_card",
+    "session_card",
+    "write_onnx_card",
+]
+
+
+def onnxruntime_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions that ONNX Runtime raises; they share no base class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = (getattr(state, name) for name in dir(state))
+    return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
+
+
+def open_session(path: Path, options: Any = None, providers: list[str] | None = None) -> Any:
+    """Open an ONNX file for inference.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    options : onnxruntime.SessionOptions, optional
+        Threads, memory and the like.
+    providers : list of str, optional
+        ONNX Runtime's execution providers, the preferred one first. Default: the CPU.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        Safe to run from several threads at once.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it is no ONNX model that this ONNX Runtime can load.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise ModelError(f"{path}: found no such model file; expected an ONNX model.")
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=providers or ["CPUExecutionProvider"]
+        )
+    except onnxruntime_errors() as error:
+        raise ModelError(
+            f"{path}: cannot be loaded as an ONNX model; it is damaged, of another kind, or needs "
+            f"a newer ONNX Runtime than {onnxruntime.__version__} ({_first_line(error)}). Get the "
+            "file again, or make it anew with 'roadgis export'."
+        ) from error
+
+
+def session_card(session: Any, path: Path) -> ModelCard:
+    """Return the card in the metadata of an open session.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or it cannot be read.
+    """
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        raise ModelError(
+            f"{path}: found no model card in the ONNX file's metadata (key {CARD_KEY!r}), so its "
+            "bands, scaling, pixel size and classes are unknown. Make the file with 'roadgis "
+            "export', which adds the card."
+        )
+    return ModelCard.from_json(text, str(path))
+
+
+def read_onnx_card(path: Path) -> ModelCard:
+    """Read the card of an ONNX file without preparing it for inference.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be loaded, or has no card.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    return session_card(open_session(path, options), path)
+
+
+def write_onnx_card(source: Path, card: ModelCard, output: Path) -> None:
+    """Copy an ONNX file with another card in it.
+
+    Parameters
+    ----------
+    source : Path
+        An ONNX file with its weights inside.
+    card : ModelCard
+        Takes the place of the card in `source`, if it has one.
+    output : Path
+        May be `source`. Written beside and renamed.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``onnx`` is not installed.
+    OutputError
+        If the output cannot be written.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Writing ONNX files needs the onnx package, which is not installed ({error}). "
+            "Install it with: pip install 'roadgis[train]'"
+        ) from error
+    model = onnx.load(str(source))
+    kept = [entry for entry in model.metadata_props if entry.key != CARD_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    model.metadata_props.add(key=CARD_KEY, value=card.to_json())
+    with atomic_path(output) as partial:
+        partial.write_bytes(model.SerializeToString())
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,236 @@
+"""Centrelines as arrays: what tracing gives and cleaning works on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.paths import order_paths
+from roadgis.scene.grid import Grid
+
+__all__ = ["Centerlines", "concatenated_ranges", "merge_interstitial"]
+
+
+@dataclass(frozen=True)
+class Centerlines:
+    """Lines between nodes on a pixel grid; E edges, V vertices, N nodes.
+
+    Attributes
+    ----------
+    grid : Grid
+        What rows and columns count on; integers are pixel centres.
+    strong_level : int
+        Stored probability (of 254) from which a pixel is road without doubt.
+    start, end : ndarray of int64, shape (E,)
+        Nodes. Rings without a junction have a node of their own, at which they start and end.
+    key : ndarray of int64, shape (E,)
+        Lowest pixel id (row * width + col) of the edge's pixels that belong to no junction.
+    offsets : ndarray of int64, shape (E + 1,)
+        Edge e has the vertices ``offsets[e]:offsets[e + 1]``, from node to node.
+    row, col : ndarray of float64, shape (V,)
+        Pixel centres, at the ends the nodes.
+    d_row, d_col : ndarray of float32, shape (V,)
+        From there to the middle of the road; NaN where that is not known.
+    width_px : ndarray of float32, shape (V,)
+        Width of the road.
+    probability : ndarray of uint8, shape (V,)
+        Stored probability, 0..254.
+    node_key : ndarray of int64, shape (N,)
+        Lowest pixel id of the node's pixels.
+    node_row, node_col : ndarray of float64, shape (N,)
+        Position.
+    node_width_px : ndarray of float32, shape (N,)
+        Width of the road there.
+    node_reach_px : ndarray of float32, shape (N,)
+        By how much thinning has shortened a line that ends here.
+    node_exit : ndarray of bool, shape (N,)
+        Whether the road goes on beyond the raster's edge.
+    """
+
+    grid: Grid
+    strong_level: int
+    start: npt.NDArray[np.int64]
+    end: npt.NDArray[np.int64]
+    key: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    row: npt.NDArray[np.float64]
+    col: npt.NDArray[np.float64]
+    d_row: npt.NDArray[np.float32]
+    d_col: npt.NDArray[np.float32]
+    width_px: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.uint8]
+    node_key: npt.NDArray[np.int64]
+    node_row: npt.NDArray[np.float64]
+    node_col: npt.NDArray[np.float64]
+    node_width_px: npt.NDArray[np.float32]
+    node_reach_px: npt.NDArray[np.float32]
+    node_exit: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def edge_of_vertex(self) -> npt.NDArray[np.int64]:
+        """Edge of each vertex, (V,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def degree(self) -> npt.NDArray[np.int64]:
+        """Edge ends at each node, (N,); a loop counts twice."""
+        ends = np.concatenate([self.start, self.end])
+        return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
+
+    @property
+    def arcs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """How far along its edge each vertex is from the start, and from the end, (V,) pixels."""
+        total = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(self.row), np.diff(self.col)))])
+        edge = self.edge_of_vertex
+        return total - total[self.offsets[edge]], total[self.offsets[edge + 1] - 1] - total
+
+    def first_beyond(
+        self, arc: npt.NDArray[np.float64], distance: npt.NDArray[np.float64], at_end: bool
+    ) -> npt.NDArray[np.int64]:
+        """Return the first vertex of each edge at least a distance from one of its ends, (E,).
+
+        Parameters
+        ----------
+        arc : ndarray, shape (V,)
+            Distance of each vertex from that end, as `arcs` gives it.
+        distance : ndarray, shape (E,)
+            Pixels, at most the edge's length.
+        at_end : bool
+            Which end.
+        """
+        before = (arc < distance[self.edge_of_vertex]).astype(np.int64)
+        count = np.add.reduceat(before, self.offsets[:-1])
+        return self.offsets[1:] - 1 - count if at_end else self.offsets[:-1] + count
+
+    @property
+    def length_px(self) -> npt.NDArray[np.float64]:
+        """Length of each edge along its vertices, (E,) pixels."""
+        if not len(self):
+            return np.empty(0)
+        step = np.hypot(np.diff(self.row), np.diff(self.col))
+        total = np.concatenate([[0.0], np.cumsum(np.concatenate([step, [0.0]]))])
+        length: npt.NDArray[np.float64] = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
+        return length
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> Centerlines:
+        """Return some of the edges, with all nodes."""
+        return self if keep.all() else self.take(np.flatnonzero(keep))
+
+    def take(self, edges: npt.NDArray[np.int64]) -> Centerlines:
+        """Return some of the edges by number, in that order, with all nodes."""
+        size = np.diff(self.offsets)[edges]
+        return self._with_vertices(
+            self.vertices_of(edges), size, self.start[edges], self.end[edges], self.key[edges]
+        )
+
+    def vertices_of(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the vertices of some edges, edge after edge."""
+        return concatenated_ranges(self.offsets[edges], self.offsets[edges + 1])
+
+    def _with_vertices(
+        self,
+        vertices: npt.NDArray[np.int64],
+        size: npt.NDArray[np.int64],
+        start: npt.NDArray[np.int64],
+        end: npt.NDArray[np.int64],
+        key: npt.NDArray[np.int64],
+    ) -> Centerlines:
+        return dataclasses.replace(
+            self,
+            start=start,
+            end=end,
+            key=key,
+            offsets=np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
+            **{
+                name: getattr(self, name)[vertices]
+                for name in ("row", "col", "d_row", "d_col", "width_px", "probability")
+            },
+        )
+
+    def reversed_where(self, flip: npt.NDArray[np.bool_]) -> Centerlines:
+        """Return the lines with some of them running the other way."""
+        if not flip.any():
+            return self
+        edge = self.edge_of_vertex
+        vertices = np.arange(len(self.row))
+        back = self.offsets[edge] + self.offsets[edge + 1] - 1 - vertices
+        return self._with_vertices(
+            np.where(flip[edge], back, vertices),
+            np.diff(self.offsets),
+            np.where(flip, self.end, self.start),
+            np.where(flip, self.start, self.end),
+            self.key,
+        )
+
+
+def concatenated_ranges(
+    start: npt.NDArray[np.int64], stop: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return ``start[0], ..., stop[0] - 1, start[1], ...`` as one array."""
+    size = stop - start
+    before = np.cumsum(size) - size
+    return np.asarray(np.arange(int(size.sum())) + np.repeat(start - before, size), np.int64)
+
+
+def merge_interstitial(lines: Centerlines) -> Centerlines:
+    """Join edges that meet at a node where nothing else does.
+
+    A node that only one ring touches stays.
+    """
+    interstitial = lines.degree == 2
+    loop = lines.start == lines.end
+    interstitial[lines.start[loop]] = False
+    if not interstitial.any():
+        return lines
+    count = len(lines)
+    node = np.concatenate([lines.start, lines.end])
+    edge = np.concatenate([np.arange(count), np.arange(count)])
+    inner = interstitial[node]
+    rank = np.argsort(node[inner], kind="stable")
+    links = edge[inner][rank].reshape(-1, 2)
+    link_node = node[inner][rank][::2]
+    paths = order_paths(count, links, lines.key)
+    flip = _against_path(lines, paths.order, paths.offsets, links, link_node)
+    lines = lines.reversed_where(flip)
+    # The shared vertex of a piece and the next occurs once.
+    first = np.zeros(count, bool)
+    first[paths.offsets[:-1]] = True
+    begin = lines.offsets[paths.order] + ~first
+    vertices = concatenated_ranges(begin, lines.offsets[paths.order + 1])
+    piece_size = lines.offsets[paths.order + 1] - begin
+    return lines._with_vertices(
+        vertices,
+        np.add.reduceat(piece_size, paths.offsets[:-1]),
+        lines.start[paths.order[paths.offsets[:-1]]],
+        lines.end[paths.order[paths.offsets[1:] - 1]],
+        np.minimum.reduceat(lines.key[paths.order], paths.offsets[:-1]),
+    )
+
+
+def _against_path(
+    lines: Centerlines,
+    order: npt.NDArray[np.int64],
+    offsets: npt.NDArray[np.int64],
+    links: npt.NDArray[np.int64],
+    link_node: npt.NDArray[np.int64],
+) -> npt.NDArray[np.bool_]:
+    """Return which edges run against their path, (E,) bool."""
+    count = len(order)
+    same = np.ones(count - 1, bool)
+    same[offsets[1:-1] - 1] = False
+    here, there = order[:-1][same], order[1:][same]
+    # Two edges that form a ring meet at two nodes; either will do, if it is the same for both.
+    pair = np.sort(links, axis=1) @ np.array([count, 1])
+    rank = np.lexsort([link_node, pair])
+    wanted = np.minimum(here, there) * count + np.maximum(here, there)
+    shared = link_node[rank[np.searchsorted(pair[rank], wanted)]]
+    flip = np.zeros(count, bool)
+    flip[there] = lines.start[there] != shared
+    flip[here] = lines.end[here] != shared
+    return flip

@@ -1,0 +1,101 @@
+"""The shape of edges: without staircases, crisp at the ends, with as few vertices as needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.ends import with_crisp_ends
+from roadgis.network.smooth import smoothed
+
+__all__ = ["edge_shapes"]
+
+
+def edge_shapes(
+    lines: Centerlines, width_px: npt.NDArray[np.float64], smooth_px: float, tolerance_m: float
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
+    """Give edges their final shape: smoothed, crisp at the ends, simplified.
+
+    Where that would make an edge cross itself or another one, the edges concerned fall
+    back to a shape nearer to the pixels, of which no two cross.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded; ends at the nodes.
+    width_px : ndarray of float64, shape (E,)
+        Width of each road.
+    smooth_px : float
+        Standard deviation of the smoothing, pixels.
+    tolerance_m : float
+        Largest distance between a smoothed line and the simplified one, metres.
+
+    Returns
+    -------
+    ndarray of LineString, shape (E,)
+        In the grid's CRS.
+    ndarray of float64, shape (N, 2)
+        Nodes; the ends of the lines.
+    """
+    row, col = smoothed(lines, smooth_px)
+    placed, keep = with_crisp_ends(dataclasses.replace(lines, row=row, col=col), width_px)
+    raw = dataclasses.replace(placed, row=lines.row, col=lines.col)
+    smooth_shapes = _linestrings(placed, keep)
+    every = np.ones_like(keep)
+    shapes = _without_crossings(
+        [
+            lambda some: _simplified(smooth_shapes[some], tolerance_m),
+            lambda some: smooth_shapes[some],
+            lambda some: _linestrings(raw.take(some), keep[raw.vertices_of(some)]),
+            lambda some: _linestrings(raw.take(some), every[raw.vertices_of(some)]),
+        ],
+        len(lines),
+    )
+    return shapes, lines.grid.xy(placed.node_row, placed.node_col)
+
+
+def _simplified(shapes: npt.NDArray[np.object_], tolerance_m: float) -> npt.NDArray[np.object_]:
+    out: npt.NDArray[np.object_] = shapely.simplify(shapes, tolerance_m, preserve_topology=False)
+    return out
+
+
+def _linestrings(lines: Centerlines, keep: npt.NDArray[np.bool_]) -> npt.NDArray[np.object_]:
+    """Return the edges through some of their vertices, from node to node."""
+    first, last = lines.offsets[:-1], lines.offsets[1:] - 1
+    keep = keep.copy()
+    keep[first], keep[last] = True, True
+    row, col = lines.row.copy(), lines.col.copy()
+    for vertex, node in ((first, lines.start), (last, lines.end)):
+        row[vertex], col[vertex] = lines.node_row[node], lines.node_col[node]
+    shapes = shapely.linestrings(
+        lines.grid.xy(row[keep], col[keep]), indices=lines.edge_of_vertex[keep]
+    )
+    return np.asarray(shapes, object)
+
+
+def _without_crossings(
+    levels: list[Callable[[npt.NDArray[np.int64]], npt.NDArray[np.object_]]], count: int
+) -> npt.NDArray[np.object_]:
+    """Take the first shape of each edge with which nothing crosses.
+
+    Each of `levels` gives the shapes of some edges, the last one those of the pixels.
+    """
+    shapes = levels[0](np.arange(count))
+    level = np.zeros(count, np.int64)
+    while True:
+        pairs = shapely.STRtree(shapes).query(shapes, predicate="crosses")
+        bad = ~shapely.is_simple(shapes)
+        bad[pairs.reshape(-1)] = True
+        worse = np.flatnonzero(bad & (level < len(levels) - 1))
+        if not len(worse):
+            return shapes
+        level[worse] += 1
+        for number in range(1, len(levels)):
+            at = worse[level[worse] == number]
+            if len(at):
+                shapes[at] = levels[number](at)

@@ -1,0 +1,140 @@
+"""The output formats by suffix, with the checks that a run makes before it starts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from roadgis.atomic import describe_failure
+from roadgis.errors import InputError, MissingExtraError, OutputError
+
+__all__ = ["SUFFIXES", "OutputFormat", "check_output", "output_format"]
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """A vector file format.
+
+    Attributes
+    ----------
+    name : str
+        As users know it.
+    has_nodes : bool
+        Whether the nodes are a layer of their own; the other formats hold one layer, the edges.
+    needs : str
+        A package that writing needs and a default install lacks; empty when none.
+    extra : str
+        The extra of roadgis that brings it.
+    parts : tuple of str
+        Endings, put in place of the suffix, of the files that are written beside the main one.
+    stale : tuple of str
+        Endings, put in place of the suffix (``.x``) or after it (``-x``), of files that other
+        programs leave beside a file of this format and that would be wrong beside a new one.
+    """
+
+    name: str
+    has_nodes: bool = False
+    needs: str = ""
+    extra: str = ""
+    parts: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+
+    def stale_names(self, path: Path) -> list[str]:
+        """Return the names of files that must not survive the file that they belong to."""
+        return [path.name + s if s.startswith("-") else path.stem + s for s in self.stale]
+
+
+# A journal left by a program that was killed would be played into the new file by SQLite.
+_GPKG = OutputFormat("GeoPackage", has_nodes=True, stale=("-wal", "-shm", "-journal"))
+_SHP_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".roadgis.json")
+# Indexes of the old records, and QGIS's note of the old CRS.
+_SHP_STALE = (".qix", ".sbn", ".sbx", ".fbn", ".fbx", ".ain", ".aih", ".ixs", ".mxs", ".qpj")
+_PARQUET = OutputFormat("GeoParquet", needs="pyarrow", extra="parquet")
+
+#: What each suffix of an output file stands for.
+SUFFIXES: Mapping[str, OutputFormat] = MappingProxyType(
+    {
+        ".geojson": OutputFormat("GeoJSON"),
+        ".gpkg": _GPKG,
+        ".fgb": OutputFormat("FlatGeobuf"),
+        ".parquet": _PARQUET,
+        ".geoparquet": _PARQUET,
+        ".shp": OutputFormat("Shapefile", parts=_SHP_PARTS, stale=_SHP_STALE),
+    }
+)
+
+
+def output_format(path: Path | str) -> OutputFormat:
+    """Return the format that a file's suffix stands for; upper case counts as lower case.
+
+    Raises
+    ------
+    InputError
+        If no format has this suffix.
+    """
+    suffix = Path(path).suffix
+    try:
+        return SUFFIXES[suffix.lower()]
+    except KeyError:
+        known = ", ".join(f"{s} ({f.name})" for s, f in SUFFIXES.items())
+        found = f"the suffix {suffix!r}" if suffix else "no suffix"
+        raise InputError(
+            f"{path}: found {found}, expected one that names an output format: {known}. "
+            "Give the output file one of them."
+        ) from None
+
+
+def check_output(path: Path | str, *, overwrite: bool = False) -> None:
+    """Find out before a long run whether its result can be written.
+
+    Parameters
+    ----------
+    path : Path or str
+        The output file.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not known.
+    MissingExtraError
+        If the format needs a package that is not installed.
+    OutputError
+        If the folder is missing or not writable, or the file exists and may not be replaced.
+    """
+    kind = output_format(path)
+    if kind.needs and importlib.util.find_spec(kind.needs) is None:
+        raise MissingExtraError(
+            f"{path}: {kind.name} needs {kind.needs}, which is not installed. Install it with: "
+            f"pip install 'roadgis[{kind.extra}]', or choose another suffix, such as .gpkg."
+        )
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"{path}: the folder {target.parent} does not exist. Create it, or choose another."
+        )
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path}: is a device or a pipe, expected the name of a file to write.")
+    present = [p for p in (target, *map(target.with_suffix, kind.parts)) if p.exists()]
+    if present and not overwrite:
+        raise OutputError(
+            f"{present[0]}: exists already. Choose another name, or ask for it to be replaced "
+            "(--overwrite)."
+        )
+    try:
+        # Permissions alone do not tell: a read-only mount, a quota or a full disk refuse as well.
+        with tempfile.NamedTemporaryFile(
+            prefix=f".{target.name}.", suffix=".partial", dir=target.parent
+        ) as trial:
+            trial.write(b"roadgis")
+            trial.flush()
+    except OSError as error:
+        raise OutputError(describe_failure(target, error)) from error

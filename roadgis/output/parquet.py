@@ -1,0 +1,63 @@
+"""GeoParquet files after version 1.1 of its specification."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from roadgis.output.provenance import PROVENANCE_KEY
+
+if TYPE_CHECKING:
+    import geopandas
+
+__all__ = ["write_parquet"]
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) -> None:
+    """Write lines as GeoParquet 1.1: WKB, PROJJSON, a bounding box for each row.
+
+    geopandas writes GeoParquet too, but has no way to add a metadata entry.
+
+    Parameters
+    ----------
+    table : geopandas.GeoDataFrame
+        LineStrings with a CRS.
+    path : Path
+        File to write.
+    provenance : str
+        JSON text, stored in the schema's metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    geometries = np.asarray(table.geometry)
+    columns: dict[str, Any] = {
+        name: pa.array(np.asarray(table[name]), from_pandas=True)
+        for name in table.columns
+        if name != table.geometry.name
+    }
+    columns["geometry"] = pa.array(shapely.to_wkb(geometries, flavor="iso"), pa.binary())
+    boxes = shapely.bounds(geometries).reshape(-1, 4)
+    columns["bbox"] = pa.StructArray.from_arrays(
+        [pa.array(boxes[:, i]) for i in range(4)], names=list(_CORNERS)
+    )
+    geometry: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["LineString"],
+        "crs": table.crs.to_json_dict(),
+        "edges": "planar",
+        "covering": {"bbox": {corner: ["bbox", corner] for corner in _CORNERS}},
+    }
+    if len(boxes):
+        geometry["bbox"] = [*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist()]
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": geometry}}
+    arrow = pa.table(columns).replace_schema_metadata(
+        {"geo": json.dumps(geo), PROVENANCE_KEY: provenance}
+    )
+    pq.write_table(arrow, path, compression="zstd")

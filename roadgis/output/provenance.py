@@ -1,0 +1,99 @@
+"""Provenance: how an output file says what made it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyogrio
+
+from roadgis.errors import InputError, MissingExtraError, ReadError
+from roadgis.output.formats import output_format
+
+__all__ = ["PROVENANCE_KEY", "provenance_json", "provenance_sidecar", "read_provenance"]
+
+#: The name of the provenance in every format: a foreign member in GeoJSON, a metadata item in
+#: GeoPackage, FlatGeobuf and GeoParquet.
+PROVENANCE_KEY = "roadgis"
+
+
+def provenance_json(provenance: Mapping[str, Any]) -> str:
+    """Return provenance as one line of JSON text with sorted keys, the same for equal values.
+
+    Raises
+    ------
+    InputError
+        If a value is no JSON value (NaN and infinity are none).
+    """
+    try:
+        # ASCII: a file name that is no valid Unicode could not be written as UTF-8.
+        return json.dumps(dict(provenance), sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The network's provenance holds a value that JSON cannot hold: {error}. "
+            "Use text, finite numbers, booleans, None, lists and dictionaries."
+        ) from error
+
+
+def provenance_sidecar(path: Path) -> Path:
+    """Return the file that holds a Shapefile's provenance: ``NAME.roadgis.json``."""
+    return path.with_name(f"{path.stem}.roadgis.json")
+
+
+def read_provenance(path: Path | str) -> dict[str, Any]:
+    """Read what made a file that roadgis wrote.
+
+    Parameters
+    ----------
+    path : Path or str
+        In any of the output formats.
+
+    Returns
+    -------
+    dict
+        The network's provenance; empty when the file says nothing about it.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not known.
+    MissingExtraError
+        If reading the format needs a package that is not installed.
+    ReadError
+        If the file cannot be read.
+    """
+    path = Path(path)
+    kind = output_format(path)
+    try:
+        if kind.name == "GeoJSON":
+            with path.open(encoding="utf-8") as file:
+                found: Any = json.load(file).get(PROVENANCE_KEY)
+        elif kind.name == "Shapefile":
+            sidecar = provenance_sidecar(path)
+            found = sidecar.read_text(encoding="utf-8") if sidecar.is_file() else None
+        elif kind.name == "GeoParquet":
+            found = _parquet_metadata(path).get(PROVENANCE_KEY.encode())
+        else:
+            layer = "edges" if kind.has_nodes else None
+            metadata = pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}
+            found = metadata.get(PROVENANCE_KEY)
+        values = json.loads(found) if isinstance(found, str | bytes) else found
+    except (OSError, ValueError, AttributeError, RuntimeError) as error:
+        # pyogrio's errors are RuntimeErrors, pyarrow's ValueErrors or OSErrors.
+        raise ReadError(
+            f"{path}: cannot be read as {kind.name}: {error}. Expected a file written by roadgis."
+        ) from error
+    return values if isinstance(values, dict) else {}
+
+
+def _parquet_metadata(path: Path) -> dict[bytes, bytes]:
+    try:
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: GeoParquet needs pyarrow, which is not installed. Install it with: "
+            "pip install 'roadgis[parquet]'."
+        ) from error
+    return pq.read_schema(path).metadata or {}

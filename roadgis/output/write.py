@@ -1,0 +1,193 @@
+"""Writing a road network to a file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyogrio
+import shapely
+from pyogrio import raw
+from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
+from pyproj import CRS
+
+from roadgis.atomic import atomic_path, describe_failure
+from roadgis.errors import InputError, OutputError
+from roadgis.network.network import RoadNetwork
+from roadgis.output.formats import check_output, output_format
+from roadgis.output.geojson import write_geojson
+from roadgis.output.parquet import write_parquet
+from roadgis.output.provenance import PROVENANCE_KEY, provenance_json, provenance_sidecar
+
+if TYPE_CHECKING:
+    import geopandas
+
+__all__ = ["SHAPEFILE_NAMES", "write_network"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Attributes whose names are longer than a Shapefile can hold (10 bytes), and what they become.
+SHAPEFILE_NAMES = {"confidence_min": "conf_min"}
+_SHAPEFILE_LIMIT_BYTES = 2**31 - 1
+# A projected coordinate is kept to 0.001 of its unit, a geographic one to 1e-9 degrees: 0.1 mm.
+# Less than a rounding of the last bit can show, so that the same network gives the same bytes.
+_DECIMALS_PROJECTED = 3
+_DECIMALS_GEOGRAPHIC = 9
+
+
+def write_network(
+    network: RoadNetwork,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+    crs: CRS | None = None,
+) -> None:
+    """Write a network in the format that the file's suffix names.
+
+    The file appears whole or not at all; the features are byte for byte the same for the same
+    network. `network.provenance` is stored in the file (beside it for Shapefile).
+
+    Parameters
+    ----------
+    network : RoadNetwork
+        May be empty: the file then has the layers and attributes, and no features.
+    path : Path or str
+        One of the suffixes in :data:`roadgis.output.SUFFIXES`.
+    overwrite : bool
+        Whether an existing file is replaced.
+    crs : pyproj.CRS, optional
+        Of the coordinates in the file; the network's own when not given. GeoJSON is in WGS 84
+        whatever is asked for, as RFC 7946 knows no other.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not known, or the network's coordinates have no place in the CRS.
+    MissingExtraError
+        If the format needs a package that is not installed.
+    OutputError
+        If the file exists and may not be replaced, or cannot be written.
+    """
+    check_output(path, overwrite=overwrite)
+    path = Path(path)
+    kind = output_format(path)
+    if kind.name == "GeoJSON":
+        crs = CRS.from_epsg(4326)
+    edges, nodes = _tables(network, crs or network.crs, rounded=kind.name != "GeoJSON")
+    provenance = provenance_json(network.provenance)
+    stale = kind.stale_names(path)
+    with atomic_path(path, overwrite=overwrite, stale=stale) as partial:
+        if kind.name == "GeoJSON":
+            # newline: the same bytes on every system.
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                write_geojson(edges, file, provenance)
+        elif kind.name == "GeoParquet":
+            write_parquet(edges, partial, provenance)
+        elif kind.name == "Shapefile":
+            _write_shapefile(edges, partial, path, provenance)
+        elif kind.name == "GeoPackage":
+            _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
+            _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
+        else:
+            _write_layer(edges, partial, path, kind.name, provenance)
+    _LOG.info("%s: wrote %d edges and %d nodes", path, len(edges), len(nodes))
+
+
+def _tables(
+    network: RoadNetwork, crs: CRS, *, rounded: bool
+) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+    """Return the edges and nodes in a CRS; lengths are those of the network as it is."""
+    placed = network.to_crs(crs)
+    decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
+    tables = (
+        network.to_geodataframe().set_geometry(placed.edges, crs=crs),
+        network.nodes_to_geodataframe().set_geometry(shapely.points(placed.nodes), crs=crs),
+    )
+    for table in tables:
+        geometries = np.asarray(table.geometry)
+        if not np.isfinite(shapely.get_coordinates(geometries)).all():
+            raise InputError(
+                f"Found roads in {network.crs.name!r} that have no place in {crs.name!r}. "
+                "Choose an output CRS that covers them; GeoPackage keeps the network's own."
+            )
+        if rounded:
+            # An edge's end and its node are equal before, so they are equal after.
+            table.geometry = shapely.transform(geometries, _rounding(decimals))
+    return tables
+
+
+def _rounding(decimals: int) -> Any:
+    def round_coordinates(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.round(xy, decimals) + 0.0
+
+    return round_coordinates
+
+
+def _write_layer(
+    table: geopandas.GeoDataFrame,
+    partial: Path,
+    path: Path,
+    driver: str,
+    provenance: str,
+    *,
+    layer: str | None = None,
+    **options: Any,
+) -> None:
+    """Write a table with GDAL and read it back: not every driver reports every failed write."""
+    geometry_type = "Point" if layer == "nodes" else "LineString"
+    # Dataset metadata would go to a file beside the GeoPackage; a layer's stays in the file.
+    metadata = {PROVENANCE_KEY: provenance} if driver != "ESRI Shapefile" else None
+    try:
+        pyogrio.write_dataframe(
+            table,
+            partial,
+            layer=layer,
+            driver=driver,
+            geometry_type=geometry_type,
+            layer_metadata=metadata,
+            **options,
+        )
+        _, _, _, (ids,) = raw.read(partial, layer=layer, columns=["id"], read_geometry=True)
+    except (DataSourceError, DataLayerError, FieldError, GeometryError) as error:
+        raise OutputError(describe_failure(path, error)) from error
+    if not np.array_equal(np.sort(ids), np.asarray(table["id"])):
+        raise OutputError(
+            describe_failure(
+                path, RuntimeError(f"{len(table)} features were written, {len(ids)} arrived")
+            )
+        )
+
+
+def _write_shapefile(
+    table: geopandas.GeoDataFrame, partial: Path, path: Path, provenance: str
+) -> None:
+    points = int(shapely.get_num_coordinates(np.asarray(table.geometry)).sum())
+    size = _shapefile_bytes(len(table), points)
+    if size > _SHAPEFILE_LIMIT_BYTES:
+        raise OutputError(
+            f"{path}: {len(table):,} edges need {size / 2**30:.1f} GiB, and a Shapefile holds "
+            "2 GiB at most. Choose another suffix: .gpkg, .fgb or .parquet."
+        )
+    _LOG.warning(
+        "%s: a Shapefile is limited: attribute names are cut to 10 letters (%s), programs may "
+        "show unknown values as 0, its CRS may lose details, and what made the file is in %s. "
+        ".gpkg has none of these limits.",
+        path,
+        ", ".join(f"{old} is {new}" for old, new in SHAPEFILE_NAMES.items()),
+        provenance_sidecar(path).name,
+    )
+    # GDAL knows the lower-case suffix only.
+    shp = partial.with_suffix(".shp")
+    renamed = table.rename(columns=SHAPEFILE_NAMES)
+    _write_layer(renamed, shp, path, "ESRI Shapefile", provenance, encoding="UTF-8")
+    if shp != partial:
+        shp.rename(partial)
+    provenance_sidecar(partial).write_text(provenance + "\n", encoding="utf-8", newline="\n")
+
+
+def _shapefile_bytes(edges: int, points: int) -> int:
+    """Return the size of the ``.shp`` part: 56 a record of one part, 16 a point."""
+    return 100 + edges * 56 + points * 16

@@ -1,0 +1,357 @@
+"""From imagery to a road network on disk: the one place that knows the order of the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roadgis import __version__
+from roadgis.errors import InputError, OutputError
+from roadgis.model.runtime import Segmenter, load_model
+from roadgis.mosaic import Mosaic, write_cog
+from roadgis.network.clean import CleanOptions
+from roadgis.network.network import RoadNetwork
+from roadgis.output import check_output, write_network
+from roadgis.prediction import PredictOptions, predict
+from roadgis.probability import open_probability
+from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.source import Scene, SceneOptions, open_scene
+from roadgis.vectorize import VectorizeOptions, vectorize
+
+__all__ = ["ExtractOptions", "extract_roads", "predict_to_file", "vectorize_file"]
+
+logger = logging.getLogger(__name__)
+
+Sources = str | Path | Sequence[str | Path]
+#: Share of a run's time that inference takes; the rest is vectorizing and writing.
+_PREDICT_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """Settings of a run from imagery to roads.
+
+    Attributes
+    ----------
+    threshold : float or None
+        Probability from which a pixel is road; None takes the model card's.
+    scene : SceneOptions
+        How the imagery is read.
+    predict : PredictOptions
+        How it is cut for the network.
+    vectorize : VectorizeOptions
+        How probability becomes lines; its threshold is replaced by the one above.
+    clean : CleanOptions
+        How lines become a network.
+    work_dir : Path or None
+        Where the probability mosaic lies while the run lasts; by default beside the output.
+    restart : bool
+        Throw away what an earlier, unfinished run has left in the work folder.
+    keep_work : bool
+        Leave the work folder in place at the end.
+    """
+
+    threshold: float | None = None
+    scene: SceneOptions = field(default_factory=SceneOptions)
+    predict: PredictOptions = field(default_factory=PredictOptions)
+    vectorize: VectorizeOptions = field(default_factory=VectorizeOptions)
+    clean: CleanOptions = field(default_factory=CleanOptions)
+    work_dir: Path | None = None
+    restart: bool = False
+    keep_work: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise InputError(
+                f"The threshold is {self.threshold}, expected a probability between 0 and 1 "
+                "(both excluded)."
+            )
+
+
+def extract_roads(
+    sources: Sources,
+    output: str | Path | None = None,
+    *,
+    model: str | Path | Segmenter | None = None,
+    options: ExtractOptions | None = None,
+    probability: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> RoadNetwork:
+    """Extract the road network from aerial imagery.
+
+    Parameters
+    ----------
+    sources : str, Path or sequence of them
+        Raster files, folders, globs or URLs; together one mosaic.
+    output : str or Path, optional
+        The vector file; its suffix chooses the format. None writes none.
+    model : str, Path or Segmenter, optional
+        An ``.onnx`` or ``.keras`` file, or a loaded model; None takes the bundled one.
+    options : ExtractOptions, optional
+        The settings.
+    probability : str or Path, optional
+        Also write the probability as a Cloud Optimized GeoTIFF.
+    overwrite : bool
+        Replace existing outputs.
+    progress : Progress
+        Told how far the run is; may raise :class:`roadgis.errors.Cancelled`.
+
+    Returns
+    -------
+    RoadNetwork
+        In the CRS of the imagery.
+
+    Raises
+    ------
+    RoadgisError
+        See :mod:`roadgis.errors`; nothing is left at the outputs' names, and a run that
+        predicted part of the scene is taken up by the next one with the same settings.
+    """
+    options = options or ExtractOptions()
+    target = None if output is None else Path(output)
+    raster = None if probability is None else Path(probability)
+    if target is not None:
+        check_output(target, overwrite=overwrite)
+    if raster is not None:
+        check_raster(raster, overwrite=overwrite)
+    segmenter = model if _is_segmenter(model) else load_model(model)
+    threshold = segmenter.card.threshold if options.threshold is None else options.threshold
+    with (
+        _open(sources, segmenter, options) as scene,
+        _work_folder(target or raster, options) as folder,
+    ):
+        mosaic = predict(
+            scene, segmenter, folder, options.predict, progress=scaled(progress, 0, _PREDICT_SHARE)
+        )
+        network = vectorize(
+            mosaic,
+            dataclasses.replace(options.vectorize, threshold=threshold),
+            clean=options.clean,
+            block_px=options.predict.block_px,
+            workers=options.predict.workers or min(4, os.cpu_count() or 1),
+            progress=scaled(progress, _PREDICT_SHARE, 0.99),
+        )
+        network = network.to_crs(scene.native_crs)
+        made_by = _provenance(scene, segmenter, options, threshold)
+        network = network.with_provenance(**made_by)
+        if not len(network):
+            logger.warning(
+                "no road was found at threshold %.2f; the output holds no feature", threshold
+            )
+        if raster is not None:
+            write_cog(mosaic, raster, tags=_tags(made_by))
+        if target is not None:
+            write_network(network, target, overwrite=overwrite)
+    progress(1.0, "done")
+    return network
+
+
+def predict_to_file(
+    sources: Sources,
+    output: str | Path,
+    *,
+    model: str | Path | Segmenter | None = None,
+    options: ExtractOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> None:
+    """Predict road probability and write it as a Cloud Optimized GeoTIFF.
+
+    Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
+    0..254 = p * 254, 255 = no data, on the analysis grid.
+    """
+    options = options or ExtractOptions()
+    target = Path(output)
+    check_raster(target, overwrite=overwrite)
+    segmenter = model if _is_segmenter(model) else load_model(model)
+    with (
+        _open(sources, segmenter, options) as scene,
+        _work_folder(target, options) as folder,
+    ):
+        mosaic = predict(
+            scene, segmenter, folder, options.predict, progress=scaled(progress, 0, 0.97)
+        )
+        threshold = segmenter.card.threshold if options.threshold is None else options.threshold
+        write_cog(mosaic, target, tags=_tags(_provenance(scene, segmenter, options, threshold)))
+    progress(1.0, "done")
+
+
+def vectorize_file(
+    probability: str | Path,
+    output: str | Path | None = None,
+    *,
+    options: ExtractOptions | None = None,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> RoadNetwork:
+    """Make a road network from a probability raster or a road mask.
+
+    Parameters
+    ----------
+    probability : str or Path
+        Float 0..1, uint8 or a 0/1 mask, in any CRS; or the work folder of a run.
+    output : str or Path, optional
+        The vector file.
+    options : ExtractOptions, optional
+        Threshold (default 0.5, or what the raster's tags say), vectorizing and cleaning.
+    overwrite : bool
+        Replace an existing output.
+    progress : Progress
+        Told how far it is.
+
+    Returns
+    -------
+    RoadNetwork
+        In the CRS of the raster.
+    """
+    options = options or ExtractOptions()
+    target = None if output is None else Path(output)
+    if target is not None:
+        check_output(target, overwrite=overwrite)
+    with open_probability(probability, assume_crs=options.scene.assume_crs) as source:
+        threshold = source.threshold if options.threshold is None else options.threshold
+        network = vectorize(
+            source,
+            dataclasses.replace(options.vectorize, threshold=threshold),
+            clean=options.clean,
+            block_px=options.predict.block_px,
+            workers=options.predict.workers or min(4, os.cpu_count() or 1),
+            progress=scaled(progress, 0, 0.99),
+        )
+        network = network.to_crs(source.native_crs).with_provenance(
+            roadgis=__version__,
+            **source.provenance,
+            threshold=threshold,
+            settings=_vector_settings(options),
+        )
+    if not len(network):
+        logger.warning("no road was found at threshold %.2f; the output holds no feature", threshold)
+    if target is not None:
+        write_network(network, target, overwrite=overwrite)
+    progress(1.0, "done")
+    return network
+
+
+def check_raster(path: Path, *, overwrite: bool) -> None:
+    """Raise when a GeoTIFF cannot be written at the path.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not ``.tif`` or ``.tiff``.
+    OutputError
+        If the folder is missing or not writable, or the file exists and `overwrite` is False.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"{path}: expected a probability raster that ends in .tif or .tiff.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists. Choose another name, or replace it with --overwrite.")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path}: the folder {path.absolute().parent} does not exist. Make it.")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise OutputError(f"{path}: the folder {path.absolute().parent} is not writable.")
+
+
+def _is_segmenter(model: Any) -> bool:
+    return hasattr(model, "predict") and hasattr(model, "card")
+
+
+def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
+    card = segmenter.card
+    scene = open_scene(
+        sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene
+    )
+    grid = scene.grid
+    logger.info(
+        "%d inputs, %d x %d px of %.3g m in %s; model %s %s on %s",
+        len(scene.inputs), grid.width, grid.height, grid.gsd_m, grid.crs.name,
+        card.name, card.version, segmenter.device,
+    )
+    return scene
+
+
+@contextlib.contextmanager
+def _work_folder(target: Path | None, options: ExtractOptions) -> Iterator[Path]:
+    """Give the folder for the mosaic; it outlives a run that fails, and not one that ends."""
+    if options.work_dir is None and target is None:
+        with tempfile.TemporaryDirectory(prefix="roadgis-") as name:
+            yield Path(name)
+        return
+    if options.work_dir is not None:
+        folder = options.work_dir
+    else:
+        assert target is not None
+        folder = target.with_name(target.name + ".roadgis-work")
+    if options.restart:
+        remove_work(folder)
+    yield folder
+    if not options.keep_work:
+        remove_work(folder)
+
+
+def remove_work(folder: Path) -> None:
+    """Remove a work folder; refuses one that holds no mosaic, so as not to lose other files."""
+    if not folder.exists():
+        return
+    if not (folder / "mosaic.json").is_file():
+        raise OutputError(
+            f"{folder} is no work folder of roadgis (it holds no mosaic.json), so it is not "
+            "removed. Choose another --work-dir."
+        )
+    shutil.rmtree(folder)
+
+
+def _vector_settings(options: ExtractOptions) -> dict[str, Any]:
+    vector = dataclasses.asdict(options.vectorize)
+    vector.pop("threshold", None)
+    return {"vectorize": vector, "clean": dataclasses.asdict(options.clean)}
+
+
+def _provenance(
+    scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
+) -> dict[str, Any]:
+    card = segmenter.card
+    return {
+        "roadgis": __version__,
+        "model": {
+            "name": card.name,
+            "version": card.version,
+            "sha256": segmenter.fingerprint,
+            "training_data": card.training_data,
+            "licence": card.licence,
+        },
+        "threshold": threshold,
+        "inputs": list(scene.inputs),
+        "grid": {"crs": scene.grid.crs.to_string(), "gsd_m": scene.grid.gsd_m},
+        "settings": {"scene": _scene_settings(scene), **_vector_settings(options)},
+    }
+
+
+def _scene_settings(scene: Scene) -> dict[str, Any]:
+    """Return what differs from the defaults in how the scene is read, and what was stretched."""
+    default = SceneOptions()
+    settings: dict[str, Any] = {}
+    for field_ in dataclasses.fields(default):
+        value = getattr(scene.options, field_.name)
+        if field_.name == "aoi":
+            if value is not None:
+                settings["aoi"] = str(value) if isinstance(value, (str, Path)) else "geometry"
+        elif value != getattr(default, field_.name):
+            settings[field_.name] = list(value) if isinstance(value, tuple) else value
+    if scene.stretch:
+        settings["stretched"] = scene.stretch
+    return settings
+
+
+def _tags(made_by: dict[str, Any]) -> dict[str, str]:
+    return {"ROADGIS_PROVENANCE": json.dumps(made_by, sort_keys=True)}

@@ -1,0 +1,252 @@
+"""Scene and segmenter to probability mosaic: reading, inference and writing overlapped."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import InputError, RoadgisError, TileError
+from roadgis.mosaic import CHUNK_PX, Mosaic
+from roadgis.progress import Progress, no_progress
+from roadgis.scene.grid import NO_DATA, Window
+from roadgis.scene.tiling import blocks, tiles
+
+if TYPE_CHECKING:
+    from roadgis.model.card import ModelCard
+    from roadgis.model.runtime import Segmenter
+    from roadgis.scene.source import Scene
+
+__all__ = ["PredictOptions", "predict"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a scene is cut for the network; decides speed and memory, not the result.
+
+    The result is independent of these for local models (see :class:`ModelCard`); for others
+    the tile size is part of what decides it.
+
+    Attributes
+    ----------
+    block_px : int
+        Side of the blocks that are read, predicted and written at once; a multiple of the
+        mosaic's chunk.
+    tile_px : int or None
+        Largest side of what the network sees at once, a multiple of its stride; by default as
+        large as a block with the network's margin.
+    workers : int or None
+        Threads that read ahead; by default as many as there are processors, at most 4.
+    chunk_px : int
+        Side of the mosaic's chunks.
+    """
+
+    block_px: int = 2048
+    tile_px: int | None = None
+    workers: int | None = None
+    chunk_px: int = CHUNK_PX
+
+    def __post_init__(self) -> None:
+        if self.chunk_px < 16 or self.chunk_px % 16:
+            raise InputError(f"chunk_px is {self.chunk_px}, expected a multiple of 16.")
+        if self.block_px < self.chunk_px or self.block_px % self.chunk_px:
+            raise InputError(
+                f"--block-px is {self.block_px}, expected a multiple of {self.chunk_px}."
+            )
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"--workers is {self.workers}, expected 1 or more.")
+
+    def tile_side(self, card: ModelCard) -> int:
+        """Return the largest tile side for a model, pixels.
+
+        Raises
+        ------
+        InputError
+            If `tile_px` is no multiple of the stride or leaves nothing between the margins.
+        """
+        smallest = 2 * card.margin_px + card.stride
+        if self.tile_px is None:
+            return -(-(self.block_px + 2 * card.margin_px) // card.stride) * card.stride
+        if self.tile_px % card.stride or self.tile_px < smallest:
+            raise InputError(
+                f"--tile-px is {self.tile_px}; model {card.name} needs a multiple of "
+                f"{card.stride} of at least {smallest} (its margin is {card.margin_px} px)."
+            )
+        return self.tile_px
+
+
+@dataclass(frozen=True)
+class _Block:
+    core: Window
+    halo_px: int
+    image: npt.NDArray[np.uint8]
+    valid: npt.NDArray[np.bool_]
+
+
+def predict(
+    scene: Scene,
+    segmenter: Segmenter,
+    folder: Path,
+    options: PredictOptions | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Mosaic:
+    """Predict road probability for all of a scene.
+
+    Blocks that an earlier run has finished are not done again; blocks without a valid pixel
+    are marked and skipped.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    segmenter : Segmenter
+        The model.
+    folder : Path
+        Of the mosaic.
+    options : PredictOptions, optional
+        How to cut.
+    progress : Progress
+        Told after each block; may raise :class:`roadgis.errors.Cancelled`.
+
+    Returns
+    -------
+    Mosaic
+        Complete.
+
+    Raises
+    ------
+    TileError
+        If the network fails on a tile; the blocks done before stay.
+    ReadError, OutputError
+        If imagery cannot be read or the mosaic not be written.
+    ResumeError
+        If the folder belongs to a run with other settings.
+    """
+    options = options or PredictOptions()
+    card = segmenter.card
+    side = options.tile_side(card)
+    settings: dict[str, Any] = {
+        "inputs": list(scene.inputs),
+        "scene": scene.fingerprint,
+        "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
+    }
+    if options.chunk_px % card.stride:
+        raise InputError(
+            f"chunk_px is {options.chunk_px}, expected a multiple of the stride {card.stride} of "
+            f"model {card.name}."
+        )
+    if not card.local:
+        settings["tile_px"] = side
+        settings["block_px"] = options.block_px
+    mosaic = Mosaic.create(folder, scene.grid, settings, chunk_px=options.chunk_px)
+    todo, done_px = [], 0
+    for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
+        if mosaic.is_done(core):
+            done_px += core.height * core.width
+        else:
+            todo.append(core)
+    total_px = scene.grid.height * scene.grid.width
+    if done_px:
+        logger.info("going on: %.1f of %.1f Mpx are done", done_px / 1e6, total_px / 1e6)
+    progress(done_px / total_px, _text(done_px, total_px))
+
+    with ThreadPoolExecutor(1, "roadgis-write") as writer:
+        written: Future[None] | None = None
+        for core, block in _read_ahead(scene, todo, card, options):
+            values = None if block is None else _predict_block(block, segmenter, side, scene)
+            if written is not None:
+                written.result()  # at most one block waits; a full disk stops the run here
+            written = writer.submit(mosaic.write, core, values)
+            done_px += core.height * core.width
+            progress(done_px / total_px, _text(done_px, total_px))
+        if written is not None:
+            written.result()
+    return mosaic
+
+
+def _text(done_px: int, total_px: int) -> str:
+    return f"predicting: {done_px / 1e6:.1f} of {total_px / 1e6:.1f} Mpx"
+
+
+def _read_ahead(
+    scene: Scene, cores: list[Window], card: ModelCard, options: PredictOptions
+) -> Iterator[tuple[Window, _Block | None]]:
+    """Read blocks in order on threads, a few ahead of the one that is asked for."""
+    workers = options.workers or min(4, os.cpu_count() or 1)
+    waiting: deque[tuple[Window, Future[_Block | None]]] = deque()
+    pool = ThreadPoolExecutor(workers, "roadgis-read")
+    try:
+        for core in cores:
+            waiting.append((core, pool.submit(_read_block, scene, core, card)))
+            if len(waiting) > workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_block(scene: Scene, core: Window, card: ModelCard) -> _Block | None:
+    if scene.is_blank(core):
+        return None
+    halo = card.margin_px
+    image, valid = scene.read(core.buffered(halo))
+    kept = valid[halo : halo + core.height, halo : halo + core.width] & scene.wanted(core)
+    return _Block(core, halo, image, kept) if kept.any() else None
+
+
+def _predict_block(
+    block: _Block, segmenter: Segmenter, side: int, scene: Scene
+) -> npt.NDArray[np.uint8]:
+    """Return the block core's probability, uint8 (height, width), 255 where not valid."""
+    card, core = segmenter.card, block.core
+    result = np.full((core.height, core.width), NO_DATA, np.uint8)
+    for window, crop in tiles(core, side, card.margin_px, card.stride, shrink=card.local):
+        top = window.row + crop[0].start - core.row
+        left = window.col + crop[1].start - core.col
+        inside = np.s_[
+            top : top + crop[0].stop - crop[0].start, left : left + crop[1].stop - crop[1].start
+        ]
+        valid = block.valid[inside]
+        if not valid.any():
+            continue
+        image = _cut(block, window)
+        try:
+            probability = segmenter.predict(image[None])[0]
+        except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
+            west, north = scene.grid.transform @ (window.col, window.row)
+            raise TileError(
+                f"The model {card.name} failed on the tile at row {window.row}, column "
+                f"{window.col} ({window.height} x {window.width} px, top left at "
+                f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
+                "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
+            ) from error
+        values = np.rint(probability[crop] * np.float32(254)).astype(np.uint8)
+        result[inside] = np.where(valid, values, np.uint8(NO_DATA))
+    return result
+
+
+def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
+    """Return the image of a tile; tiles may reach past the block's halo, which is grey."""
+    top = window.row - block.core.row + block.halo_px
+    left = window.col - block.core.col + block.halo_px
+    height, width = block.image.shape[:2]
+    bottom, right = top + window.height, left + window.width
+    if top >= 0 and left >= 0 and bottom <= height and right <= width:
+        return block.image[top:bottom, left:right]
+    pads = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
+    part = block.image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    return np.pad(part, pads, constant_values=115)

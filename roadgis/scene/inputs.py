@@ -1,0 +1,141 @@
+"""From what the user names (files, folders, patterns, URLs) to a list of rasters."""
+
+from __future__ import annotations
+
+import glob
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from roadgis.errors import SceneError
+
+__all__ = ["display_name", "expand_sources", "gdal_path", "is_remote", "stamp"]
+
+# What is taken from a folder; sidecars such as .ovr, .msk and .aux.xml are none of these.
+_SUFFIXES = (
+    *(".tif", ".tiff", ".jp2", ".j2k", ".img", ".vrt", ".png", ".jpg", ".jpeg", ".webp"),
+    *(".ecw", ".sid", ".asc", ".bil", ".kea", ".ntf"),
+)
+_NETWORKS = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsiadls", "/vsioss", "/vsiswift")
+
+
+def is_remote(name: str) -> bool:
+    """Return whether GDAL reaches `name` over a network."""
+    return "://" in name or name.startswith(_NETWORKS)
+
+
+def gdal_path(name: str) -> str:
+    """Return what GDAL opens for a path or URL."""
+    return f"/vsicurl/{name}" if name.startswith(("http://", "https://")) else name
+
+
+def display_name(name: str) -> str:
+    """Return `name` without user, password and query, which may hold secrets."""
+    if "://" not in name:
+        return name
+    prefix, curl, url = name.rpartition("/vsicurl/")
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return prefix + curl + urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
+    """List the rasters that the user's sources stand for.
+
+    Parameters
+    ----------
+    sources : str, path or sequence of them
+        Files, VRTs, URLs, folders (the rasters in them, not deeper), quoted glob patterns.
+
+    Returns
+    -------
+    list of str
+        In the order given, the contents of folders and patterns sorted; no repetitions.
+
+    Raises
+    ------
+    SceneError
+        If nothing is given, or something does not exist or holds no raster.
+    """
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    found = dict.fromkeys(name for source in given for name in _expand(str(source)))
+    if not found:
+        raise SceneError("No imagery was given; expected at least one raster, folder or URL.")
+    return list(found)
+
+
+def _expand(source: str) -> Iterator[str]:
+    if is_remote(source) or source.startswith("/vsi"):
+        yield source
+    elif os.path.isdir(source):
+        yield from _folder(Path(source))
+    elif os.path.exists(source):
+        yield source
+    elif glob.has_magic(source):
+        matches = sorted(m for m in glob.glob(source, recursive=True) if os.path.isfile(m))
+        if not matches:
+            raise SceneError(
+                f"{source}: no file matches this pattern. Check the folder and the quotes."
+            )
+        yield from matches
+    else:
+        raise SceneError(f"{source}: found no such file or folder. Check the path.")
+
+
+def _folder(folder: Path) -> Iterator[str]:
+    rasters = sorted(
+        path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in _SUFFIXES
+    )
+    # A VRT beside rasters is as a rule an index of them: they would be read twice.
+    plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
+    if not rasters:
+        raise SceneError(
+            f"{folder}: found no raster in this folder; expected files such as .tif or .jp2. "
+            "Folders inside it are not searched: name them, or use a pattern such as "
+            f"'{folder}/**/*.tif'."
+        )
+    yield from (str(path) for path in (plain or rasters))
+
+
+def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
+    """Return what tells whether a raster has changed since an earlier run.
+
+    Parameters
+    ----------
+    name : str
+        The raster as given.
+    files : sequence of str
+        All files that GDAL reads for it, e.g. external masks and a VRT's sources.
+
+    Returns
+    -------
+    list
+        Absolute path, size and time of change of each file; for a URL its address without
+        secrets, length, ETag and date.
+    """
+    if is_remote(name):
+        return [[display_name(name), *_remote_stamp(name)]]
+    stamps: list[list[str | int]] = []
+    for file in sorted({name, *files}):
+        # GDAL writes statistics there when somebody merely looks at the file.
+        if os.path.isfile(file) and not file.endswith(".aux.xml"):
+            status = os.stat(file)
+            stamps.append([os.path.abspath(file), status.st_size, status.st_mtime_ns])
+    return stamps or [[name]]
+
+
+def _remote_stamp(name: str) -> tuple[str, ...]:
+    url = name.removeprefix("/vsicurl/")
+    if not url.startswith(("http://", "https://")):
+        return ()
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            headers = answer.headers
+    except (urllib.error.URLError, OSError):
+        # Signed URLs often allow GET only; the address alone then has to do.
+        return ()
+    return tuple(headers.get(key, "") for key in ("Content-Length", "ETag", "Last-Modified"))

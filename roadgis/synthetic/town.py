@@ -1,0 +1,114 @@
+"""A synthetic town as a value: its picture, its roads' mask and its exact centrelines."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from roadgis.errors import InputError
+from roadgis.network.network import RoadNetwork
+from roadgis.scene.grid import Grid, Window
+from roadgis.synthetic.layout import Layout
+from roadgis.synthetic.options import TownOptions
+from roadgis.synthetic.render import Renderer
+
+__all__ = ["Town", "make_town"]
+
+
+class Town:
+    """A town seen from above; nothing is made before it is asked for.
+
+    Parameters
+    ----------
+    options : TownOptions
+        Size, place and looks.
+
+    Raises
+    ------
+    InputError
+        If the CRS is unknown or not a projected one in metres.
+    """
+
+    def __init__(self, options: TownOptions) -> None:
+        self.options = options
+        self.grid = Grid(
+            _metric_crs(options.crs),
+            options.x0,
+            options.y0,
+            options.gsd_m,
+            options.width_px,
+            options.height_px,
+        )
+        self._layout = Layout(options)
+        self._renderer = Renderer(self._layout)
+
+    def render(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return the picture of a window, uint8 (height, width, 3).
+
+        The window may reach beyond the grid: the town goes on there. A window equals the same
+        part of :attr:`image` to the byte.
+        """
+        return self._renderer.image(window)
+
+    def render_mask(self, window: Window) -> npt.NDArray[np.bool_]:
+        """Return which pixels of a window are asphalt of roads, bool (height, width)."""
+        return self._renderer.mask(window)
+
+    @cached_property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """The whole picture, uint8 (height, width, 3)."""
+        return self.render(self.grid.window)
+
+    @cached_property
+    def road_mask(self) -> npt.NDArray[np.bool_]:
+        """Pixels whose centre is asphalt of roads (not car parks and drives), (height, width)."""
+        return self.render_mask(self.grid.window)
+
+    @cached_property
+    def centerlines(self) -> RoadNetwork:
+        """The lines that the roads were drawn along, noded, in the grid's CRS.
+
+        Cut at the frame; `width_m` is that of the asphalt; no confidence.
+        """
+        return self._layout.network()
+
+
+def make_town(options: TownOptions | None = None) -> Town:
+    """Return the town of the options; the same options give the same town everywhere.
+
+    Parameters
+    ----------
+    options : TownOptions, optional
+        Default: 1400 by 1400 pixels of 1 m.
+
+    Returns
+    -------
+    Town
+        Lazy: pictures are rendered when asked for.
+
+    Raises
+    ------
+    InputError
+        If the CRS is unknown or not a projected one in metres.
+    """
+    return Town(TownOptions() if options is None else options)
+
+
+def _metric_crs(text: str) -> CRS:
+    try:
+        crs = CRS.from_user_input(text)
+    except CRSError as error:
+        raise InputError(
+            f"The town's CRS {text!r} is not known. Give a projected CRS in metres, such as "
+            "EPSG:32619."
+        ) from error
+    if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
+        raise InputError(
+            f"The town's CRS {crs.name} is not a projected one in metres. Give one that is, such "
+            "as EPSG:32619."
+        )
+    return crs

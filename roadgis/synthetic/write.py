@@ -1,0 +1,154 @@
+"""Writing a town: a GeoTIFF of its picture and its exact centrelines."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from roadgis.atomic import atomic_path, describe_failure
+from roadgis.errors import InputError, OutputError
+from roadgis.output import check_output, write_network
+from roadgis.progress import Progress, no_progress
+from roadgis.scene.grid import Window
+from roadgis.synthetic.options import TILE_PX, TownOptions
+from roadgis.synthetic.town import Town, make_town
+
+__all__ = ["write_large_town", "write_town"]
+
+#: Side of the GeoTIFF's internal tiles, pixels.
+_BLOCK_PX = 256
+_SUFFIXES = (".tif", ".tiff")
+
+
+def write_town(
+    town: Town,
+    image_path: Path | str,
+    truth_path: Path | str | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> None:
+    """Write a town's picture and, when asked for, its exact centrelines.
+
+    The picture is rendered and written tile by tile: memory does not grow with the scene.
+    Files appear whole or not at all.
+
+    Parameters
+    ----------
+    town : Town
+        What to write.
+    image_path : Path or str
+        GeoTIFF, uint8 RGB, tiled, in the town's CRS; JPEG or DEFLATE as its options say.
+    truth_path : Path or str, optional
+        The centrelines in the format that the suffix names; see
+        :func:`roadgis.output.write_network`.
+    overwrite : bool
+        Replace files that exist.
+    progress : Progress
+        Called with the share done.
+
+    Raises
+    ------
+    InputError
+        If a suffix is not known, or both names are the same.
+    OutputError
+        If a file exists and `overwrite` is not set, or if a file cannot be written.
+    Cancelled
+        If `progress` raises it; no file is left then.
+    """
+    image_path = Path(image_path)
+    _check_image(image_path, overwrite)
+    if truth_path is not None:
+        check_output(truth_path, overwrite=overwrite)
+        if os.path.realpath(truth_path) == os.path.realpath(image_path):
+            raise InputError(
+                f"Picture and truth are both to be written to {image_path}. Give them two names."
+            )
+    with atomic_path(image_path, overwrite=overwrite) as partial:
+        try:
+            _write_image(town, partial, progress)
+        except RasterioError as error:
+            raise OutputError(describe_failure(image_path, error)) from error
+        if truth_path is not None:
+            write_network(town.centerlines, truth_path, overwrite=overwrite)
+    progress(1.0, "town written")
+
+
+def write_large_town(
+    options: TownOptions,
+    image_path: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> None:
+    """Write a scene of any size quickly: the town repeats, and each tile is rendered once.
+
+    Parameters
+    ----------
+    options : TownOptions
+        Size, place and looks; `repeating` is taken as set.
+    image_path, overwrite, progress
+        As in :func:`write_town`.
+
+    Raises
+    ------
+    InputError
+        If the pixel size does not allow repetition.
+    OutputError, Cancelled
+        As in :func:`write_town`.
+    """
+    town = make_town(dataclasses.replace(options, repeating=True))
+    write_town(town, image_path, overwrite=overwrite, progress=progress)
+
+
+def _check_image(path: Path, overwrite: bool) -> None:
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a "
+            "GeoTIFF. Name it so."
+        )
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"{path}: exists already. Choose another name, or ask for it to be replaced "
+            "(--overwrite)."
+        )
+
+
+def _write_image(town: Town, path: Path, progress: Progress) -> None:
+    grid, quality = town.grid, town.options.jpeg_quality
+    packing: dict[str, Any] = {"compress": "deflate", "predictor": 2}
+    if quality:
+        packing = {"compress": "jpeg", "jpeg_quality": quality, "photometric": "ycbcr"}
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=grid.width,
+        height=grid.height,
+        count=3,
+        dtype="uint8",
+        crs=rasterio.crs.CRS.from_wkt(grid.crs.to_wkt()),
+        transform=grid.transform,
+        tiled=True,
+        blockxsize=_BLOCK_PX,
+        blockysize=_BLOCK_PX,
+        bigtiff="if_safer",
+        **packing,
+    ) as target:
+        for row in range(0, grid.height, TILE_PX):
+            for col in range(0, grid.width, TILE_PX):
+                progress((row + TILE_PX * col / grid.width) / grid.height, "rendering the town")
+                height, width = min(TILE_PX, grid.height - row), min(TILE_PX, grid.width - col)
+                pixels = town.render(Window(row, col, height, width))
+                target.write(
+                    np.moveaxis(pixels, 2, 0), window=RasterWindow(col, row, width, height)
+                )

@@ -1,0 +1,12 @@
+"""From probability rasters to raw centrelines, block by block.
+
+From the ground up: `options` (settings, reach), `bits` (64 pixels a word), `mask` (what is
+road), `skeleton` (thinning, widths), `trace` (pixels to lines), `run` (blocks, the verbs).
+"""
+
+from __future__ import annotations
+
+from roadgis.vectorize.options import VectorizeOptions
+from roadgis.vectorize.run import trace_centerlines, vectorize
+
+__all__ = ["VectorizeOptions", "trace_centerlines", "vectorize"]

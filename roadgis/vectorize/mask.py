@@ -1,0 +1,196 @@
+"""Road masks of blocks: threshold, raster edges, small gaps, what is too wide to be a road."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
+from roadgis.vectorize.bits import WORD, Plane, closed, dilated, eroded, pack
+from roadgis.vectorize.options import Radii
+
+__all__ = ["RoadMask", "read_mask", "without_wide"]
+
+_CELL = 8
+
+
+class RoadMask(NamedTuple):
+    """What is road in a window.
+
+    Attributes
+    ----------
+    window : Window
+        Of all arrays; its width is a multiple of 64.
+    probability : ndarray of uint8, shape (H, W)
+        As read; 255 beyond the grid.
+    road : Plane
+        Road, and its continuation beyond the grid's edge.
+    blank : Plane or None
+        No data within the grid; None where there is none.
+    """
+
+    window: Window
+    probability: npt.NDArray[np.uint8]
+    road: Plane
+    blank: Plane | None
+
+
+def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii) -> RoadMask | None:
+    """Read a block with its halo; None when it holds no road.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        What to read.
+    core : Window
+        The block, within the grid.
+    level : int
+        Lowest stored probability that is road.
+    radii : Radii
+        Reach of the operations.
+    """
+    window = core.buffered(radii.halo)
+    window = Window(window.row, window.col, window.height, math.ceil(window.width / WORD) * WORD)
+    probability = source.read(window)
+    # One pass for level <= probability < NO_DATA: smaller values wrap around.
+    image = (probability - np.uint8(level)) < np.uint8(NO_DATA - level)
+    if not image.any():
+        return None
+    inside = _inside(source.grid, window)
+    _continue_beyond_edges(image, inside, source, window, level, radii)
+    missing = probability[inside] == NO_DATA
+    blank = None
+    if missing.any():
+        blank_image = np.zeros(image.shape, bool)
+        blank_image[inside] = missing
+        blank = pack(blank_image)
+    road = closed(pack(image), radii.closing)
+    if blank is not None:
+        road &= ~blank
+    return RoadMask(window, probability, without_wide(road, radii), blank)
+
+
+def _inside(grid: Grid, window: Window) -> tuple[slice, slice]:
+    """Return where the grid lies in a window."""
+    return (
+        slice(max(0, -window.row), min(window.height, grid.height - window.row)),
+        slice(max(0, -window.col), min(window.width, grid.width - window.col)),
+    )
+
+
+def _continue_beyond_edges(
+    image: npt.NDArray[np.bool_],
+    inside: tuple[slice, slice],
+    source: ProbabilitySource,
+    window: Window,
+    level: int,
+    radii: Radii,
+) -> None:
+    """Prolong roads that reach the raster's edge, so that thinning does not shorten them.
+
+    Longer stretches of road pixels on the edge than a road is wide belong to roads along
+    the edge, which stay as they are.
+    """
+    grid = source.grid
+    rows, cols = inside
+    depth, longest = radii.wide + 2, 2 * radii.wide
+    high, wide = rows.stop - rows.start, cols.stop - cols.start
+
+    def edge(row: int, col: int, height: int, width: int) -> npt.NDArray[np.bool_]:
+        # Read wider than the window: how long a stretch is must not depend on the window.
+        line = source.read(
+            Window(row, col - longest, 1, width + 2 * longest)
+            if height == 1
+            else Window(row - longest, col, height + 2 * longest, 1)
+        ).reshape(-1)
+        road = (line - np.uint8(level)) < np.uint8(NO_DATA - level)
+        return _short_runs(road, longest)[longest:-longest]
+
+    if rows.start > 0:
+        line = edge(0, window.col + cols.start, 1, wide)
+        image[max(0, rows.start - depth) : rows.start, cols] |= line
+    if rows.stop < window.height:
+        line = edge(grid.height - 1, window.col + cols.start, 1, wide)
+        image[rows.stop : rows.stop + depth, cols] |= line
+    if cols.start > 0:
+        line = edge(window.row + rows.start, 0, high, 1)
+        image[rows, max(0, cols.start - depth) : cols.start] |= line[:, None]
+    if cols.stop < window.width:
+        line = edge(window.row + rows.start, grid.width - 1, high, 1)
+        image[rows, cols.stop : cols.stop + depth] |= line[:, None]
+
+
+def _short_runs(line: npt.NDArray[np.bool_], longest: int) -> npt.NDArray[np.bool_]:
+    """Return a line without its runs that are longer than `longest`."""
+    step = np.diff(np.concatenate([[0], line.astype(np.int8), [0]]))
+    start, stop = np.flatnonzero(step == 1), np.flatnonzero(step == -1)
+    keep = stop - start <= longest
+    change = np.zeros(len(line) + 1, np.int64)
+    np.add.at(change, start[keep], 1)
+    np.add.at(change, stop[keep], -1)
+    return np.cumsum(change[:-1]) > 0
+
+
+def without_wide(road: Plane, radii: Radii) -> Plane:
+    """Remove what a disc of the largest road width fits into, and a margin around it.
+
+    An opening, computed only around places where a coarse look finds that the disc may fit.
+    """
+    out = road
+    reach = 2 * radii.wide + radii.wide_margin + 1
+    for rows, cols in _may_be_wide(road, radii.wide):
+        top, stop = max(0, rows.start - reach), min(len(road), rows.stop + reach)
+        left = max(0, cols.start - reach) // WORD
+        right = min(road.shape[1], math.ceil((cols.stop + reach) / WORD))
+        part = road[top:stop, left:right]
+        cores = eroded(part, radii.wide)
+        # What lies beyond the part is not known, so discs that reach there are left out: no
+        # disc around the place itself does.
+        cores[: radii.wide] = 0
+        cores[len(cores) - radii.wide :] = 0
+        cores &= _away_from_sides(cores.shape[1], radii.wide)
+        if cores.any():
+            if out is road:
+                out = road.copy()
+            out[top:stop, left:right] &= ~dilated(cores, radii.wide + radii.wide_margin)
+    return out
+
+
+def _away_from_sides(words: int, px: int) -> Plane:
+    line = np.zeros((1, words * WORD), bool)
+    line[:, px : words * WORD - px] = True
+    return pack(line)
+
+
+def _may_be_wide(road: Plane, radius: int) -> list[tuple[slice, slice]]:
+    """Return pixel boxes; every disc that fits into the mask holds cells of one of them."""
+    height, width = len(road), road.shape[1] * WORD
+    side = 2 * int(radius / math.sqrt(2)) + 1
+    # Cells of a fixed raster that any square of that side holds, whatever its position.
+    count = (side - _CELL + 1) // _CELL
+    if count < 1:
+        return [(slice(0, height), slice(0, width))]
+    cells = height // _CELL
+    groups = np.bitwise_and.reduce(
+        road[: cells * _CELL].reshape(cells, _CELL, road.shape[1]), axis=1
+    )
+    full = groups.astype("<u8", copy=False).view(np.uint8) == 0xFF
+    for _ in range(count - 1):
+        full = full[:-1] & full[1:]
+    for _ in range(count - 1):
+        full = full[:, :-1] & full[:, 1:]
+    if not full.any():
+        return []
+    labels, _ = ndimage.label(full)
+    more = count - 1
+    return [
+        (
+            slice(rows.start * _CELL, (rows.stop + more) * _CELL),
+            slice(cols.start * _CELL, (cols.stop + more) * _CELL),
+        )
+        for rows, cols in ndimage.find_objects(labels)
+    ]

@@ -1,0 +1,256 @@
+"""Vectorizing block by block: probability in, raw centrelines or a clean network out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import InputError
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.network import RoadNetwork
+from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
+from roadgis.vectorize.bits import Plane, dilated, pixels, unpack
+from roadgis.vectorize.mask import RoadMask, read_mask
+from roadgis.vectorize.options import Radii, VectorizeOptions
+from roadgis.vectorize.skeleton import measure_widths, nearest, thin
+from roadgis.vectorize.trace import PixelGraph, skeleton_links, stitched, trace
+
+__all__ = ["trace_centerlines", "vectorize"]
+
+
+def vectorize(
+    source: ProbabilitySource,
+    options: VectorizeOptions | None = None,
+    *,
+    clean: CleanOptions | None = None,
+    block_px: int = 2048,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> RoadNetwork:
+    """Turn road probability into a clean road network.
+
+    The result does not depend on `block_px` or `workers`.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        Road probability on a metric grid.
+    options : VectorizeOptions, optional
+        How pixels become raw centrelines.
+    clean : CleanOptions, optional
+        How raw centrelines become a network.
+    block_px : int
+        Side of the blocks that are worked on, pixels.
+    workers : int
+        Blocks worked on at the same time, in threads.
+    progress : Progress
+        Told the share done; may cancel.
+
+    Returns
+    -------
+    RoadNetwork
+        In the grid's CRS.
+
+    Raises
+    ------
+    InputError
+        If `block_px` or `workers` is not positive.
+    """
+    lines = trace_centerlines(
+        source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
+    )
+    progress(0.9, "Cleaning the network")
+    network = clean_network(lines, clean or CleanOptions())
+    progress(1.0, f"{len(network)} edges")
+    return network
+
+
+def trace_centerlines(
+    source: ProbabilitySource,
+    options: VectorizeOptions | None = None,
+    *,
+    block_px: int = 2048,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> Centerlines:
+    """Trace the raw centrelines of a probability raster, block by block.
+
+    Memory is bounded by the blocks in work and by the skeleton's pixels.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        Road probability on a metric grid.
+    options : VectorizeOptions, optional
+        Thresholds and widths.
+    block_px : int
+        Side of the blocks, pixels.
+    workers : int
+        Blocks worked on at the same time, in threads.
+    progress : Progress
+        Told the share done; may cancel.
+
+    Returns
+    -------
+    Centerlines
+        The same for any `block_px` and `workers`.
+
+    Raises
+    ------
+    InputError
+        If `block_px` or `workers` is not positive.
+    """
+    options = options or VectorizeOptions()
+    if block_px < 1 or workers < 1:
+        raise InputError(
+            f"block_px is {block_px} and workers is {workers}; both must be 1 or more. Raise them."
+        )
+    grid = source.grid
+    radii = options.radii(grid.gsd_m)
+    cores = [
+        Window(row, col, min(block_px, grid.height - row), min(block_px, grid.width - col))
+        for row in range(0, grid.height, block_px)
+        for col in range(0, grid.width, block_px)
+    ]
+    parts = []
+    for done, part in enumerate(
+        _blocks(source, cores, options.weak_level, radii, workers), start=1
+    ):
+        if part is not None:
+            parts.append(part)
+        progress(0.95 * done / len(cores), f"Vectorizing block {done} of {len(cores)}")
+    graph = stitched(parts or [_no_pixels()])
+    return trace(graph, grid, options.strong_level, (radii.rim, radii.rim_step))
+
+
+def _blocks(
+    source: ProbabilitySource, cores: list[Window], level: int, radii: Radii, workers: int
+) -> Iterator[PixelGraph | None]:
+    if workers == 1:
+        for core in cores:
+            yield _block_graph(source, core, level, radii)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="vectorize") as pool:
+        pending = [pool.submit(_block_graph, source, core, level, radii) for core in cores]
+        try:
+            for future in pending:
+                yield future.result()
+        finally:
+            # After an error or a cancel, blocks not yet begun need not be.
+            for future in pending:
+                future.cancel()
+
+
+def _no_pixels() -> PixelGraph:
+    real = np.empty(0, np.float32)
+    return PixelGraph(
+        id=np.empty(0, np.int64),
+        width_px=real,
+        d_row=real,
+        d_col=real,
+        probability=np.empty(0, np.uint8),
+        blank_px=real,
+        exit=np.empty(0, bool),
+        links=np.empty((0, 2), np.int64),
+    )
+
+
+def _block_graph(
+    source: ProbabilitySource, core: Window, level: int, radii: Radii
+) -> PixelGraph | None:
+    """Return the skeleton of one block: its pixels, and their links to later pixels."""
+    mask = read_mask(source, core, level, radii)
+    if mask is None or not mask.road.any():
+        return None
+    skeleton = thin(mask.road, radii.iterations)
+    top, left = core.row - mask.window.row, core.col - mask.window.col
+    near = skeleton[top - 1 : top + core.height + 2]
+    rows, cols = pixels(near)
+    rows += top - 1
+    own = (rows >= top) & (rows < top + core.height) & (cols >= left) & (cols < left + core.width)
+    rows, cols = rows[own], cols[own]
+    if not len(rows):
+        return None
+    ids = (rows + mask.window.row) * source.grid.width + cols + mask.window.col
+    widths = measure_widths(unpack(mask.road), rows, cols, radii.wide)
+    probability = mask.probability[rows, cols]
+    return PixelGraph(
+        id=ids,
+        width_px=widths.width,
+        d_row=widths.d_row,
+        d_col=widths.d_col,
+        # Closing fills pixels of any probability, but none without data.
+        probability=np.minimum(probability, np.uint8(NO_DATA - 1)),
+        blank_px=_blank_distance(mask, rows, cols, radii),
+        exit=_exits(skeleton, mask.window, source.grid, rows, cols),
+        links=_links(skeleton, mask.window, source.grid, ids, rows, cols),
+    )
+
+
+def _links(
+    skeleton: Plane,
+    window: Window,
+    grid: Grid,
+    ids: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return the links (L, 2) from a block's pixels to later ones within the grid."""
+    word, bit = cols >> 6, (cols & 63).astype(np.uint64)
+    out = []
+    for d_row, d_col, plane in skeleton_links(skeleton):
+        linked = (plane[rows, word] >> bit) & np.uint64(1) > 0
+        row, col = rows + (d_row + window.row), cols + (d_col + window.col)
+        linked &= (row < grid.height) & (col >= 0) & (col < grid.width)
+        first = ids[linked]
+        out.append(np.stack([first, first + (d_row * grid.width + d_col)], axis=1))
+    return np.concatenate(out)
+
+
+def _exits(
+    skeleton: Plane,
+    window: Window,
+    grid: Grid,
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+) -> npt.NDArray[np.bool_]:
+    """Return which of a block's pixels have a neighbour beyond the raster's edge."""
+    out = np.zeros(len(rows), bool)
+    row, col = rows + window.row, cols + window.col
+    edge = np.flatnonzero(
+        (row == 0) | (row == grid.height - 1) | (col == 0) | (col == grid.width - 1)
+    )
+    for d_row in (-1, 0, 1):
+        for d_col in (-1, 0, 1):
+            r, c = rows[edge] + d_row, cols[edge] + d_col
+            outside = (
+                (r + window.row < 0)
+                | (r + window.row >= grid.height)
+                | (c + window.col < 0)
+                | (c + window.col >= grid.width)
+            )
+            bit = (skeleton[r, c >> 6] >> (c & 63).astype(np.uint64)) & np.uint64(1)
+            out[edge] |= outside & (bit > 0)
+    return out
+
+
+def _blank_distance(
+    mask: RoadMask,
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+    radii: Radii,
+) -> npt.NDArray[np.float32]:
+    """Return the distance of a block's pixels to no data; inf beyond the rim's reach."""
+    out = np.full(len(rows), np.inf, np.float32)
+    if mask.blank is None or radii.rim == 0:
+        return out
+    around = dilated(mask.blank, radii.rim_reach)
+    near = np.flatnonzero((around[rows, cols >> 6] >> (cols & 63).astype(np.uint64)) & np.uint64(1))
+    if len(near):
+        out[near], _ = nearest(unpack(mask.blank), 1, rows[near], cols[near], radii.rim_reach)
+    return out

@@ -1,0 +1,261 @@
+"""From skeletons to lines: pixels and their links, stitched by pixel id, then traced."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.paths import components, order_paths
+from roadgis.scene.grid import Grid
+from roadgis.vectorize.bits import Plane, east, west
+
+__all__ = ["PixelGraph", "skeleton_links", "stitched", "trace"]
+
+
+class PixelGraph(NamedTuple):
+    """Skeleton pixels and which of them are neighbours; K pixels, L links.
+
+    Attributes
+    ----------
+    id : ndarray of int64, shape (K,)
+        row * grid width + col; ascending.
+    width_px, d_row, d_col : ndarray of float32, shape (K,)
+        Width of the road, and where its middle is from the pixel's centre (NaN: not known).
+    probability : ndarray of uint8, shape (K,)
+        Stored probability, 0..254.
+    blank_px : ndarray of float32, shape (K,)
+        Distance to no data; inf when far.
+    exit : ndarray of bool, shape (K,)
+        Whether the skeleton goes on beyond the raster's edge.
+    links : ndarray of int64, shape (L, 2)
+        Ids of neighbours, the lower first.
+    """
+
+    id: npt.NDArray[np.int64]
+    width_px: npt.NDArray[np.float32]
+    d_row: npt.NDArray[np.float32]
+    d_col: npt.NDArray[np.float32]
+    probability: npt.NDArray[np.uint8]
+    blank_px: npt.NDArray[np.float32]
+    exit: npt.NDArray[np.bool_]
+    links: npt.NDArray[np.int64]
+
+
+def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
+    """Find the links from each skeleton pixel to later ones.
+
+    Diagonal neighbours that also touch by way of a pixel beside both are not linked: so no
+    corner makes a triangle.
+
+    Returns
+    -------
+    list of (row step, column step, Plane)
+        The plane says which pixels have that link.
+    """
+    right, left = east(skeleton), west(skeleton)
+
+    def below(plane: Plane) -> Plane:
+        out = np.zeros_like(plane)
+        out[:-1] = plane[1:]
+        return out
+
+    south = below(skeleton)
+    return [
+        (0, 1, skeleton & right),
+        (1, -1, skeleton & below(left) & ~left & ~south),
+        (1, 0, skeleton & south),
+        (1, 1, skeleton & below(right) & ~right & ~south),
+    ]
+
+
+def stitched(parts: list[PixelGraph]) -> PixelGraph:
+    """Join the graphs of blocks into one, in the order of ids, whatever the order of blocks."""
+    joined = PixelGraph._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    rank = np.argsort(joined.id, kind="stable")
+    link_rank = np.lexsort([joined.links[:, 1], joined.links[:, 0]])
+    return _pixels_of(joined, rank)._replace(links=joined.links[link_rank])
+
+
+def _pixels_of(graph: PixelGraph, index: npt.NDArray[np.int64]) -> PixelGraph:
+    """Return some pixels of a graph without its links."""
+    return PixelGraph._make((*(array[index] for array in graph[:-1]), graph.links[:0]))
+
+
+def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]) -> Centerlines:
+    """Trace a skeleton into lines between junctions and ends.
+
+    Pixels with three links or more are junctions; those that touch are one node, at their
+    middle. Rings without a junction, rings with one node and several lines between the
+    same two nodes all stay.
+
+    Parameters
+    ----------
+    graph : PixelGraph
+        The whole raster's.
+    grid : Grid
+        Whose pixels these are.
+    strong_level : int
+        Kept in the result.
+    rim : tuple of int
+        Lines along no data nearer than the first are dropped; their direction is taken
+        over the second to both sides. Pixels.
+    """
+    links = np.searchsorted(graph.id, graph.links)
+    reach = np.where(_degree(graph, links) < 2, graph.width_px / 2, np.float32(0))
+    lines, pixels = _lines(graph, links, grid, strong_level, reach)
+    if np.isfinite(graph.blank_px).any():
+        keep = np.ones(len(graph.id), bool)
+        keep[pixels[_along_rim(lines, graph.blank_px[pixels], rim)]] = False
+        if not keep.all():
+            new = np.cumsum(keep) - 1
+            links = new[links[keep[links].all(axis=1)]]
+            graph = _pixels_of(graph, np.flatnonzero(keep))
+            lines, _ = _lines(graph, links, grid, strong_level, reach[keep])
+    return lines
+
+
+def _degree(graph: PixelGraph, links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.bincount(links.reshape(-1), minlength=len(graph.id)).astype(np.int64)
+
+
+def _along_rim(
+    lines: Centerlines, blank: npt.NDArray[np.float32], rim: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Return the vertices that run along no data, (V,) bool.
+
+    A line towards no data comes nearer by a pixel per pixel; one along it does not. Below
+    half of that (30 degrees) it runs along.
+    """
+    nearest, step = rim
+    near = np.flatnonzero(blank <= nearest)
+    edge = lines.edge_of_vertex[near]
+    before = np.maximum(near - step, lines.offsets[edge])
+    after = np.minimum(near + step, lines.offsets[edge + 1] - 1)
+    run = np.hypot(lines.row[after] - lines.row[before], lines.col[after] - lines.col[before])
+    known = np.isfinite(blank[before]) & np.isfinite(blank[after])
+    change = np.abs(
+        np.where(known, blank[after], 0).astype(np.float64) - np.where(known, blank[before], 0)
+    )
+    along = np.zeros(len(blank), bool)
+    along[near] = known & (change < 0.5 * run)
+    return along
+
+
+def _lines(
+    graph: PixelGraph,
+    links: npt.NDArray[np.int64],
+    grid: Grid,
+    strong_level: int,
+    reach: npt.NDArray[np.float32],
+) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    """Trace; returns the lines and the pixel of each vertex."""
+    count = len(graph.id)
+    row, col = np.divmod(graph.id, grid.width)
+    degree = _degree(graph, links)
+    junction = degree >= 3
+    # Nodes are numbered by pixels: a junction's by its lowest one.
+    node = np.arange(count)
+    of_junction = np.flatnonzero(junction)
+    inner = junction[links]
+    local = np.cumsum(junction) - 1
+    label = components(len(of_junction), local[links[inner.all(axis=1)]])
+    if len(of_junction):
+        _, lowest = np.unique(label, return_index=True)
+        node[of_junction] = of_junction[lowest[label]]
+    chain = np.flatnonzero(~junction)
+    back = np.cumsum(~junction) - 1
+    paths = order_paths(len(chain), back[links[~inner.any(axis=1)]], graph.id[chain])
+    order = chain[paths.order]
+    first, last = order[paths.offsets[:-1]], order[paths.offsets[1:] - 1]
+    at_start, at_stop = _ends(links[inner.sum(axis=1) == 1], junction, node, first, last)
+    # A ring closes on its first pixel.
+    at_stop = np.where(paths.closed, first, at_stop)
+    single = first == last
+    alone = single & (at_start < 0)
+    pinched = single & (at_start >= 0) & (at_start == at_stop)
+    keep = ~(alone | pinched)
+    size = np.diff(paths.offsets)
+    pixels, counts = _with_ends(
+        order, paths.offsets[:-1][keep], size[keep], at_start[keep], at_stop[keep]
+    )
+    start = np.where(at_start < 0, first, at_start)[keep]
+    end = np.where(at_stop < 0, last, at_stop)[keep]
+    lowest_id = graph.id[order]
+    key = np.minimum.reduceat(lowest_id, paths.offsets[:-1])[keep] if len(order) else lowest_id
+
+    used, positions = np.unique(np.concatenate([start, end]), return_inverse=True)
+    members = np.bincount(node, minlength=count).clip(1)
+    node_row = np.bincount(node, weights=row, minlength=count) / members
+    node_col = np.bincount(node, weights=col, minlength=count) / members
+    width = graph.width_px.copy()
+    np.maximum.at(width, node[of_junction], graph.width_px[of_junction])
+    exit_ = graph.exit.copy()
+    np.logical_or.at(exit_, node[of_junction], graph.exit[of_junction])
+    lines = Centerlines(
+        grid=grid,
+        strong_level=strong_level,
+        start=positions[: len(start)],
+        end=positions[len(start) :],
+        key=key,
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        row=node_row[pixels],
+        col=node_col[pixels],
+        d_row=np.where(junction[pixels], np.float32(np.nan), graph.d_row[pixels]),
+        d_col=np.where(junction[pixels], np.float32(np.nan), graph.d_col[pixels]),
+        width_px=graph.width_px[pixels],
+        probability=graph.probability[pixels],
+        node_key=graph.id[used],
+        node_row=node_row[used],
+        node_col=node_col[used],
+        node_width_px=width[used],
+        node_reach_px=reach[used],
+        node_exit=exit_[used],
+    )
+    return lines, pixels
+
+
+def _ends(
+    links: npt.NDArray[np.int64],
+    junction: npt.NDArray[np.bool_],
+    node: npt.NDArray[np.int64],
+    first: npt.NDArray[np.int64],
+    last: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the junctions at which chains start and stop, -1 where there is none.
+
+    `links` are those between a chain's pixel and a junction's.
+    """
+    swap = junction[links[:, 0]]
+    pixel = np.where(swap, links[:, 1], links[:, 0])
+    at = node[np.where(swap, links[:, 0], links[:, 1])]
+    rank = np.lexsort([at, pixel])
+    pixel, at = pixel[rank], at[rank]
+    lower, upper = np.full(len(node), -1), np.full(len(node), -1)
+    lower[pixel[::-1]] = at[::-1]
+    again = np.flatnonzero(pixel[1:] == pixel[:-1]) + 1
+    upper[pixel[again]] = at[again]
+    return lower[first], np.where(first == last, upper[last], lower[last])
+
+
+def _with_ends(
+    order: npt.NDArray[np.int64],
+    begin: npt.NDArray[np.int64],
+    size: npt.NDArray[np.int64],
+    at_start: npt.NDArray[np.int64],
+    at_stop: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the pixels of chains with those of their nodes added, and how many each has."""
+    lead, trail = at_start >= 0, at_stop >= 0
+    counts = size + lead + trail
+    stop = np.cumsum(counts)
+    out = np.empty(int(counts.sum()), np.int64)
+    chain_begin = stop - counts + lead
+    out[concatenated_ranges(chain_begin, chain_begin + size)] = order[
+        concatenated_ranges(begin, begin + size)
+    ]
+    out[(stop - counts)[lead]] = at_start[lead]
+    out[stop[trail] - 1] = at_stop[trail]
+    return out, counts

@@ -1,0 +1,27 @@
+"""Shared by all tests: the hypothesis profile and the place of real imagery."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "roadgis",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("roadgis")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real imagery, or skip."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ROADGIS_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real imagery at {folder}; set ROADGIS_DATA")
+    return folder

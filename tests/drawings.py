@@ -1,0 +1,75 @@
+"""Probability rasters drawn in code, for the tests of vectorizing and cleaning."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pyproj import CRS
+
+from roadgis.network.network import RoadNetwork
+from roadgis.scene.grid import NO_DATA, Grid, Window
+
+#: Metric, and far enough from its central meridian's scale to be told from the ground.
+UTM = CRS.from_epsg(32632)
+
+
+class ArraySource:
+    """A probability source over an array in memory."""
+
+    def __init__(self, array: npt.NDArray[np.uint8], gsd_m: float = 1.0) -> None:
+        self.array = array
+        self.grid = Grid(UTM, 500_000.0, 5_000_000.0, gsd_m, array.shape[1], array.shape[0])
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return a window; no data beyond the array."""
+        out = np.full((window.height, window.width), NO_DATA, np.uint8)
+        height, width = self.array.shape
+        top, left = max(0, window.row), max(0, window.col)
+        stop, right = min(height, window.row + window.height), min(width, window.col + window.width)
+        if top < stop and left < right:
+            out[top - window.row : stop - window.row, left - window.col : right - window.col] = (
+                self.array[top:stop, left:right]
+            )
+        return out
+
+
+def road(
+    shape: tuple[int, int], *strokes: tuple[float, float, float, float, float]
+) -> npt.NDArray[np.uint8]:
+    """Draw straight bands (x0, y0, x1, y1, width) with flat ends, certain (254) on nothing (0).
+
+    x and y count from the raster's corner: pixel centres are at halves.
+    """
+    y, x = np.mgrid[: shape[0], : shape[1]] + 0.5
+    out = np.zeros(shape, np.uint8)
+    for x0, y0, x1, y1, width in strokes:
+        length = np.hypot(x1 - x0, y1 - y0)
+        along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / length
+        across = ((x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)) / length
+        out[(along >= 0) & (along <= length) & (np.abs(across) < width / 2)] = 254
+    return out
+
+
+def ring(
+    shape: tuple[int, int], x: float, y: float, radius: float, width: float
+) -> npt.NDArray[np.uint8]:
+    """Draw a ring, certain on nothing."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]] + 0.5
+    distance = np.hypot(cols - x, rows - y)
+    return np.where(np.abs(distance - radius) < width / 2, 254, 0).astype(np.uint8)
+
+
+def same(a: RoadNetwork, b: RoadNetwork) -> bool:
+    """Return whether two networks are equal to the last bit, order and numbers included."""
+    return [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges] and all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("start", "end", "width_m", "confidence", "confidence_min", "nodes")
+    )
+
+
+def pixel_xy(network: RoadNetwork, gsd_m: float = 1.0) -> npt.NDArray[np.float64]:
+    """Return the nodes as (x, y) from the raster's corner, pixels."""
+    return (
+        np.stack([network.nodes[:, 0] - 500_000.0, 5_000_000.0 - network.nodes[:, 1]], axis=1)
+        / gsd_m
+    )

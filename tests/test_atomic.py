@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import Cancelled, OutputError
+
+
+def test_file_gets_its_name_only_when_the_block_has_ended(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    with atomic_path(target) as partial:
+        partial.write_bytes(b"new")
+        assert partial.suffix == ".tif"
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["a.tif"]
+
+
+@pytest.mark.parametrize("error", [Cancelled, KeyboardInterrupt, ValueError])
+def test_failure_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    target = tmp_path / "a.tif"
+    target.write_bytes(b"old")
+    with pytest.raises(error), atomic_path(target) as partial:
+        partial.write_bytes(b"half")
+        raise error
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.tif"]
+
+
+def test_os_errors_of_the_block_become_output_errors_that_name_the_target(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"a\.tif: the disk is full.*Free some space"),
+        atomic_path(tmp_path / "a.tif"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match="folder does not exist"),
+        atomic_path(tmp_path / "no" / "a.tif"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="nothing was written"), atomic_path(tmp_path / "a.tif"):
+        pass
+
+
+def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    with (
+        pytest.raises(OutputError, match="appeared while"),
+        atomic_path(target, overwrite=False) as partial,
+    ):
+        partial.write_bytes(b"mine")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs"
+
+
+def test_side_files_move_along_and_stale_ones_go(tmp_path: Path) -> None:
+    for name in ("a.shp", "a.dbf", "a.qix", "b.qix"):
+        (tmp_path / name).write_text("old")
+    with atomic_path(tmp_path / "a.shp", stale=["a.qix", "a.sbn"]) as partial:
+        partial.write_text("new")
+        partial.with_suffix(".dbf").write_text("new")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "a.shp": "new",
+        "a.dbf": "new",
+        "b.qix": "old",
+    }
+
+
+def test_symbolic_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "a.tif"
+    link.symlink_to(tmp_path / "real" / "a.tif")
+    with atomic_path(link) as partial:
+        partial.write_bytes(b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "a.tif").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permission bits are POSIX")
+def test_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    with atomic_path(tmp_path / "a.tif") as partial:
+        partial.write_bytes(b"new")
+    assert (tmp_path / "a.tif").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
+def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    target.write_bytes(b"old")
+    program = (
+        "import os, signal, sys\n"
+        "from roadgis.atomic import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as partial:\n"
+        "    partial.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(target)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert target.read_bytes() == b"old"
+    left = [name for name in os.listdir(tmp_path) if name != "a.tif"]
+    assert all(name.startswith(".a.tif.") and name.endswith(".partial") for name in left)

@@ -1,0 +1,279 @@
+"""The command line as a process: exit status, messages, progress, being killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+
+from tests.factories import write_raster
+from tests.models import failing_model, save_model, tiny_model
+from tests.painted import painted, write_net
+
+ENV = {**os.environ, "COLUMNS": "200"}
+
+
+def start(*arguments: object, **keywords: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "roadgis", *map(str, arguments)],
+        text=True, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords,
+    )  # fmt: skip
+
+
+def call(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, err
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a scene of 5 x 3 blocks of 1024 px."""
+    image = painted((3000, 5000), [(0, y, 5000, y + 300, 8) for y in range(200, 2600, 300)])
+    return write_raster(tmp_path_factory.mktemp("big") / "big.tif", image, compress="deflate")
+
+
+def test_extract_tells_the_outcome_on_stderr_and_nothing_on_stdout(
+    tmp_path: Path, model: Path
+) -> None:
+    scene = write_net(tmp_path / "net.tif")
+    result = call("extract", scene, "-m", model, "-o", tmp_path / "roads.geojson")
+    assert result.stdout == ""
+    assert "roads.geojson: " in result.stderr
+    assert " km, " in result.stderr
+    assert "\r" not in result.stderr  # no bar on a pipe
+    features = json.loads((tmp_path / "roads.geojson").read_text())["features"]
+    assert len(features) > 8
+
+
+def test_jsonl_is_one_object_a_line_from_hello_to_result(tmp_path: Path, model: Path) -> None:
+    scene = write_net(tmp_path / "net.tif")
+    result = call(
+        "extract", scene, "-m", model, "-o", tmp_path / "r.gpkg", "--progress", "jsonl"
+    )
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines[0]["type"] == "hello"
+    assert lines[-1]["type"] == "result"
+    assert lines[-1]["outputs"] == [str(tmp_path / "r.gpkg")]
+    assert lines[-1]["edges"] > 8
+    percents = [line["percent"] for line in lines if line["type"] == "progress"]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+
+
+def test_jsonl_tells_an_error_as_a_line(tmp_path: Path) -> None:
+    result = call(
+        "extract", tmp_path / "no.tif", "-o", tmp_path / "r.gpkg", "--progress", "jsonl", status=1
+    )
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["type"] == "error"
+    assert "no.tif" in last["text"]
+
+
+def test_a_terminal_gets_a_bar_with_rate_and_time(tmp_path: Path, model: Path, big: Path) -> None:
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "roadgis", "extract", str(big), "-m", str(model),
+         "-o", str(tmp_path / "r.gpkg"), "--block-px", "1024"],
+        env={**ENV, "TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=side,
+    )  # fmt: skip
+    os.close(side)
+    text = b""
+    while True:
+        try:
+            chunk = os.read(main, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        text += chunk
+    os.close(main)
+    assert process.wait() == 0
+    assert b"of 15.0 Mpx" in text or b"of 15" in text
+    assert b"Mpx/s" in text
+    assert b"left" in text
+
+
+def interrupted(big: Path, model: Path, output: Path, number: int) -> tuple[int, str]:
+    """Start an extract, send a signal once some blocks are written, return status and stderr."""
+    process = start("extract", big, "-m", model, "-o", output, "--block-px", 1024, "--workers", 1)
+    work = output.with_name(output.name + ".roadgis-work")
+    limit = time.monotonic() + 60
+    while process.poll() is None and len(list(work.rglob("0*.tif"))) < 3:
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    return process.returncode, err
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
+    tmp_path: Path, model: Path, big: Path, number: int, status: int
+) -> None:
+    output = tmp_path / "roads.geojson"
+    found, err = interrupted(big, model, output, number)
+    assert found == status, err
+    assert not output.exists()
+    if status > 0:
+        assert "goes on from there" in err
+    work = tmp_path / "roads.geojson.roadgis-work"
+    kept = {path: path.stat().st_mtime_ns for path in work.rglob("*.tif") if ".partial" not in str(path)}
+    assert len(kept) >= 3
+    call("extract", big, "-m", model, "-o", output, "--block-px", 1024, "--keep-work")
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    call("extract", big, "-m", model, "-o", tmp_path / "whole.geojson", "--block-px", 2048)
+    whole, resumed = (json.loads(p.read_text()) for p in (tmp_path / "whole.geojson", output))
+    assert whole["features"] == resumed["features"]
+
+
+def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
+    """Return arguments after ``extract`` and a part of the message, by what is wrong."""
+    good = write_net(folder / "good.tif")
+    tiny = tiny_model(folder / "tiny.onnx")
+    text = folder / "text.tif"
+    text.write_text("no raster")
+    truncated = folder / "truncated.tif"
+    noise = np.random.default_rng(0).integers(0, 255, (3, 700, 700), np.uint8)
+    whole = write_raster(folder / "whole.tif", noise)
+    truncated.write_bytes(whole.read_bytes()[:400_000])
+    no_crs = write_raster(folder / "nocrs.tif", painted((100, 100), []), crs=None)
+    one = write_raster(folder / "two.tif", np.zeros((2, 100, 100), np.uint8))
+    coarse = write_raster(folder / "coarse.tif", painted((100, 100), []), pixel=5.0)
+    nocard = tiny_model(folder / "nocard.onnx", card=False)
+    away = folder / "away.geojson"
+    away.write_text(
+        '{"type":"Polygon","coordinates":[[[10,10],[10.1,10],[10.1,10.1],[10,10.1],[10,10]]]}'
+    )
+    exists = folder / "exists.gpkg"
+    exists.write_text("mine")
+    broken = folder / "broken.onnx"
+    broken.write_bytes(b"\x08\x07garbage")
+    bad = failing_model(folder / "bad.onnx", "shape")
+    out: list[object] = ["-o", folder / "out.geojson"]
+    m: list[object] = ["-m", tiny]
+    return {
+        "not a raster": ([text, *m, *out], "text.tif"),
+        "truncated": ([truncated, *m, *out], "truncated.tif"),
+        "no CRS": ([no_crs, *m, *out], "--assume-crs"),
+        "too few bands": ([one, *m, *out], "band"),
+        "band that is not there": ([good, *m, *out, "--bands", "1,2,7"], "7"),
+        "bands that are no numbers": ([good, *m, *out, "--bands", "red"], "--bands"),
+        "too coarse": ([coarse, *m, *out], "--force-gsd"),
+        "unknown model": ([good, "-m", folder / "nowhere.onnx", *out], "nowhere.onnx"),
+        "model without card": ([good, "-m", nocard, *out], "card"),
+        "broken model": ([good, "-m", broken, *out], "broken.onnx"),
+        "model of another shape": ([good, "-m", bad, *out], "tile at row"),
+        "threshold": ([good, *m, *out, "--threshold", "1.5"], "threshold is 1.5"),
+        "unknown suffix": ([good, *m, "-o", folder / "roads.xyz"], ".geojson"),
+        "no folder": ([good, *m, "-o", folder / "no" / "roads.gpkg"], "roads.gpkg"),
+        "existing": ([good, *m, "-o", exists], "--overwrite"),
+        "AOI elsewhere": ([good, *m, *out, "--aoi", away], "away.geojson"),
+        "no AOI file": ([good, *m, *out, "--aoi", folder / "no.geojson"], "no.geojson"),
+        "tile": ([good, *m, *out, "--tile-px", "13"], "--tile-px is 13"),
+        "block": ([good, *m, *out, "--block-px", "1000"], "multiple of 1024"),
+        "probability suffix": ([good, *m, *out, "--probability", folder / "p.png"], ".tif"),
+        "CRS that is none": ([no_crs, *m, *out, "--assume-crs", "EPSG:0"], "EPSG:0"),
+    }
+
+
+CASES = [
+    "not a raster", "truncated", "no CRS", "too few bands", "band that is not there",
+    "bands that are no numbers", "too coarse", "unknown model", "model without card",
+    "broken model", "model of another shape", "threshold", "unknown suffix", "no folder",
+    "existing", "AOI elsewhere", "no AOI file", "tile", "block", "probability suffix",
+    "CRS that is none",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_ends_with_status_1_a_message_and_no_file(tmp_path: Path, case: str) -> None:
+    cases = bad_inputs(tmp_path)
+    assert list(cases) == CASES
+    arguments, message = cases[case]
+    before = {p.name for p in tmp_path.iterdir()}
+    result = call("extract", *arguments, status=1)
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "exists.gpkg").read_text() == "mine"
+    after = {p.name for p in tmp_path.iterdir() if not p.name.endswith(".roadgis-work")}
+    assert after == before
+
+
+def test_wrong_use_of_the_command_line_is_status_2() -> None:
+    result = call("extract", status=2)
+    assert "Usage: roadgis extract" in result.stderr
+
+
+def test_two_scenes_that_do_not_touch_are_mapped_with_a_warning(
+    tmp_path: Path, model: Path
+) -> None:
+    a = write_net(tmp_path / "a.tif")
+    b = write_net(tmp_path / "b.tif", x0=503_000.0)
+    result = call("extract", a, b, "-m", model, "-o", tmp_path / "r.gpkg")
+    assert "Warning" in result.stderr
+    one = call("extract", a, "-m", model, "-o", tmp_path / "one.gpkg")
+    roads = [int(r.stderr.split("gpkg: ")[1].split()[0]) for r in (result, one)]
+    assert roads[0] == 2 * roads[1]
+
+
+def test_predict_then_vectorize_is_extract(tmp_path: Path, model: Path) -> None:
+    scene = write_net(tmp_path / "net.tif", seed=1)
+    call("extract", scene, "-m", model, "-o", tmp_path / "a.geojson")
+    call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
+    call("vectorize", tmp_path / "p.tif", "-o", tmp_path / "b.geojson")
+    a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.geojson", "b.geojson"))
+    assert a["features"] == b["features"]
+
+
+def test_info_describes_and_prints_json(tmp_path: Path) -> None:
+    scene = write_net(tmp_path / "net.tif")
+    assert "32632" in call("info", scene).stdout
+    facts = json.loads(call("info", scene, "--json").stdout)
+    assert facts["valid_share"] > 0
+
+
+def test_model_info_prints_the_card(model: Path) -> None:
+    card = json.loads(call("model", "info", model, "--json").stdout)
+    assert card["name"] == "tiny"
+    assert "tiny.onnx" in call("model", "info", model).stdout
+
+
+def test_a_model_of_other_bands_says_what_it_wants(tmp_path: Path) -> None:
+    from onnx import helper
+
+    from tests.models import tiny_card
+
+    nodes = [helper.make_node("Identity", ["image"], ["road"])]
+    path = tmp_path / "five.onnx"
+    card = tiny_card(bands=("a", "b", "c", "d", "e"), mean=(0.0,) * 5, std=(1.0,) * 5)
+    save_model(path, nodes, card, inputs=("N", "H", "W", 5))
+    scene = write_net(tmp_path / "net.tif")
+    result = call("extract", scene, "-m", path, "-o", tmp_path / "r.gpkg", status=1)
+    assert "band" in result.stderr
+
+
+def test_synthesize_makes_a_scene_and_its_truth(tmp_path: Path) -> None:
+    call("synthesize", "-o", tmp_path / "t.tif", "--truth", tmp_path / "t.geojson", "--size", 512)
+    with rasterio.open(tmp_path / "t.tif") as dataset:
+        assert dataset.shape == (512, 512)
+    assert json.loads((tmp_path / "t.geojson").read_text())["features"]

@@ -1,0 +1,55 @@
+"""The documents keep up with the program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from roadgis.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def commands() -> dict[str, click.Command]:
+    """Return every command by its full name."""
+    context = click.Context(cli)
+    found: dict[str, click.Command] = {}
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {sub}": inner for sub, inner in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name, command in commands().items():
+        match = re.search(rf"^## roadgis {name}$(.*?)(?=^## |\Z)", text, re.M | re.S)
+        assert match, f"docs/cli.md has no section '## roadgis {name}'"
+        section = match.group(1) + text.split("## ")[0]
+        shared = re.search(r"^## Shared options$(.*?)(?=^## )", text, re.M | re.S)
+        assert shared
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                option = max(parameter.opts, key=len)
+                assert f"`{option}" in section + shared.group(1), f"{name} {option}"
+
+
+def test_every_option_has_help() -> None:
+    for name, command in commands().items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{name} {parameter.opts} has no help"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")))
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"

@@ -1,0 +1,377 @@
+"""Imagery to road network: the whole way, however it is cut, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+
+import roadgis
+from roadgis.errors import (
+    Cancelled,
+    InputError,
+    OutputError,
+    ResumeError,
+    SceneError,
+    TileError,
+)
+from roadgis.mosaic import Mosaic
+from roadgis.network.network import RoadNetwork
+from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
+from roadgis.prediction import PredictOptions
+from roadgis.scene.grid import NO_DATA
+from roadgis.scene.options import SceneOptions
+from tests.factories import X0, Y0, cut_into_sheets, write_raster
+from tests.models import MAGENTA, failing_model, tiny_model
+from tests.painted import NET, painted, write_net
+
+CHUNK = 64
+
+
+def cut(block_px: int = 128, tile_px: int | None = None, workers: int = 1) -> PredictOptions:
+    return PredictOptions(block_px=block_px, tile_px=tile_px, workers=workers, chunk_px=CHUNK)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "tiny.onnx")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_net(tmp_path_factory.mktemp("scene") / "net.tif", seed=5)
+
+
+def same(a: RoadNetwork, b: RoadNetwork) -> None:
+    """Assert that two networks are equal to the last bit."""
+    assert [g.wkb for g in a.edges] == [g.wkb for g in b.edges]
+    for name in ("start", "end", "width_m", "confidence", "confidence_min", "nodes"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+
+
+def test_the_network_is_what_was_painted(tmp_path: Path, model: Path) -> None:
+    path = write_net(tmp_path / "net.tif")
+    network = extract_roads(path, model=model)
+    assert network.crs.to_epsg() == 32632
+    # Where the slanting road meets the lane, at 32 degrees, the two are one surface from
+    # about 25 m before the crossing of their axes on.
+    junctions = network.nodes[network.degree >= 3] - [X0, Y0]
+    expected = {(200, -120): 1, (420, -120): 1, (200, -381.5): 1, (200, -470): 1, (56, -470): 15}
+    assert len(junctions) == len(expected)
+    for place, tolerance_m in expected.items():
+        assert np.hypot(*(junctions - place).T).min() < tolerance_m
+    lines = shapely.union_all(network.edges)
+    truth = shapely.union_all(
+        [shapely.LineString([(X0 + a, Y0 - b), (X0 + c, Y0 - d)]) for a, b, c, d, _ in NET]
+    )
+    assert shapely.difference(lines, truth.buffer(1.0)).length < 10
+    assert shapely.difference(truth, lines.buffer(1.0)).length < 25
+    # Widths of the roads that cross nothing oblique: 8, 6 and 7 m.
+    wide = network.to_geodataframe().to_crs(32632)
+    dead_end = wide[wide.intersects(shapely.Point(X0 + 420, Y0 - 60).buffer(3))]
+    assert dead_end.width_m.tolist() == pytest.approx([6.0], abs=0.6)
+    assert (network.confidence > 0.8).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [cut(64), cut(192, 24), cut(256, 100, 3), cut(640, 128, 2), cut(64, 12), cut(320, None, 4)],
+    ids=repr,
+)
+def test_tiles_blocks_and_workers_do_not_change_a_bit(
+    model: Path, scene: Path, options: PredictOptions
+) -> None:
+    whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut(1024)))
+    assert len(whole) > 8
+    same(whole, extract_roads(scene, model=model, options=ExtractOptions(predict=options)))
+
+
+def test_sheets_give_the_same_network_as_the_whole(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    sheets = cut_into_sheets(scene, tmp_path / "sheets", [130, 333], [97, 300, 470])
+    whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut()))
+    same(whole, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192))))
+
+
+def test_resampled_sheets_give_the_same_network_as_the_whole(tmp_path: Path, model: Path) -> None:
+    # Rotated pixels of 0.7 m: everything is warped.
+    rotated = rasterio.Affine.translation(X0, Y0) @ rasterio.Affine.rotation(13)
+    whole = write_raster(
+        tmp_path / "whole.tif",
+        painted((400, 500), [(20, 200, 480, 200, 14), (250, 20, 250, 380, 12)]),
+        transform=rotated @ rasterio.Affine.scale(0.7, -0.7),
+    )
+    sheets = cut_into_sheets(whole, tmp_path / "sheets", [151], [202, 333])
+    expected = extract_roads(whole, model=model, options=ExtractOptions(predict=cut()))
+    assert (expected.degree == 4).sum() == 1
+    same(expected, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192))))
+
+
+def test_a_part_has_the_same_probability_as_the_whole(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    predict_to_file(scene, tmp_path / "whole.tif", model=model)
+    box = shapely.box(X0 + 150, Y0 - 400, X0 + 450, Y0 - 100)
+    part = ExtractOptions(scene=SceneOptions(aoi=box))
+    predict_to_file(scene, tmp_path / "part.tif", model=model, options=part)
+    with rasterio.open(tmp_path / "whole.tif") as a, rasterio.open(tmp_path / "part.tif") as b:
+        inside = rasterio.windows.from_bounds(*box.bounds, a.transform)
+        there = rasterio.windows.from_bounds(*box.bounds, b.transform)
+        np.testing.assert_array_equal(a.read(1, window=inside), b.read(1, window=there))
+        assert (b.read(1) != NO_DATA).sum() == 300 * 300
+
+
+def test_roads_end_at_the_area_of_interest(tmp_path: Path, model: Path, scene: Path) -> None:
+    box = shapely.box(X0 + 150, Y0 - 400, X0 + 450, Y0 - 100)
+    area = geopandas.GeoSeries([box], crs=32632).to_crs(4326)
+    area.to_file(tmp_path / "area.geojson")
+    options = ExtractOptions(scene=SceneOptions(aoi=tmp_path / "area.geojson"), predict=cut())
+    network = extract_roads(scene, model=model, options=options)
+    assert len(network) > 3
+    assert shapely.difference(shapely.union_all(network.edges), box.buffer(0.8)).is_empty
+    # The cross road at y = 120 runs from rim to rim.
+    bounds = shapely.total_bounds(network.edges)
+    assert bounds[0] == pytest.approx(X0 + 150, abs=2)
+    assert bounds[2] == pytest.approx(X0 + 450, abs=2)
+
+
+def test_no_road_is_drawn_over_nodata(tmp_path: Path, model: Path) -> None:
+    image = painted((500, 600), NET)
+    image[:, 60:140, 250:400] = 0
+    path = write_raster(tmp_path / "hole.tif", image, nodata=0)
+    network = extract_roads(path, model=model)
+    hole = shapely.box(X0 + 250, Y0 - 140, X0 + 400, Y0 - 60)
+    assert shapely.intersection(shapely.union_all(network.edges), hole.buffer(-1)).length == 0
+
+
+def test_probability_vectorizes_to_the_network_of_extract(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    raster = tmp_path / "prob.tif"
+    network = extract_roads(scene, tmp_path / "roads.gpkg", model=model, probability=raster)
+    same(network, vectorize_file(raster))
+    with rasterio.open(raster) as dataset:
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        made_by = json.loads(dataset.tags()["ROADGIS_PROVENANCE"])
+    assert made_by["model"]["name"] == "tiny"
+    assert made_by["inputs"] == [str(scene)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["prob.tif", "roads.gpkg"]
+
+
+@pytest.mark.parametrize("kind", ["float", "mask", "bytes", "mask255"])
+def test_vectorize_takes_anybodys_raster(tmp_path: Path, kind: str) -> None:
+    road = painted((200, 300), [(0, 100, 300, 100, 8)])[1] == 120
+    values: Any = {
+        "float": road.astype(np.float32) * np.float32(0.9),
+        "mask": road.astype(np.uint8),
+        "bytes": (road * 230).astype(np.uint8),
+        "mask255": (road * 255).astype(np.uint8),
+    }[kind]
+    path = write_raster(tmp_path / "p.tif", values[None])
+    network = vectorize_file(path)
+    assert len(network) == 1
+    assert network.length_m.sum() == pytest.approx(300, abs=2)
+    assert network.width_m[0] == pytest.approx(8, abs=0.3)
+    expected = {"float": 0.9, "bytes": 230 / 255}.get(kind, 1.0)
+    assert network.confidence[0] == pytest.approx(expected, abs=0.003)
+
+
+def test_vectorize_honours_nodata_and_other_crs(tmp_path: Path) -> None:
+    road = painted((200, 300), [(0, 100, 300, 100, 8)])[1] == 120
+    values = road.astype(np.float32)
+    values[:, 200:] = -1
+    path = write_raster(
+        tmp_path / "p.tif", values[None], crs="EPSG:4326", nodata=-1,
+        transform=rasterio.Affine(1e-5, 0, 9.0, 0, -1e-5, 0.0),
+    )  # fmt: skip
+    network = vectorize_file(path)
+    assert network.crs.to_epsg() == 4326
+    # 200 px of 1e-5 degrees at the equator.
+    assert network.length_m.sum() == pytest.approx(200 * 1.1132, abs=4)
+
+
+def test_vectorize_refuses_logits_and_pictures(tmp_path: Path) -> None:
+    logits = write_raster(tmp_path / "l.tif", np.full((1, 50, 50), 7.5, np.float32))
+    with pytest.raises(SceneError, match=r"from 7\.5 to 7\.5, expected probabilities"):
+        vectorize_file(logits)
+    with pytest.raises(SceneError, match="found 3 bands, expected one"):
+        vectorize_file(write_net(tmp_path / "rgb.tif"))
+
+
+def test_what_made_it_travels_in_the_file(tmp_path: Path, model: Path, scene: Path) -> None:
+    output = tmp_path / "roads.geojson"
+    options = ExtractOptions(threshold=0.6, predict=cut())
+    extract_roads(scene, output, model=model, options=options)
+    made_by = json.loads(output.read_text())["roadgis"]
+    assert made_by["roadgis"] == roadgis.__version__
+    assert made_by["threshold"] == 0.6
+    assert made_by["inputs"] == [str(scene)]
+    assert len(made_by["model"]["sha256"]) == 64
+    assert made_by["settings"]["clean"]["min_component_m"] > 0
+
+
+def test_a_cancelled_run_leaves_no_output_and_goes_on(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    output = tmp_path / "roads.gpkg"
+    work = tmp_path / "roads.gpkg.roadgis-work"
+    options = ExtractOptions(predict=cut(64))
+    seen: list[float] = []
+
+    def stop_half_way(fraction: float, message: str) -> None:
+        seen.append(fraction)
+        if fraction > 0.4:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        extract_roads(scene, output, model=model, options=options, progress=stop_half_way)
+    assert not output.exists()
+    done = {p: p.stat().st_mtime_ns for p in work.rglob("*.tif")}
+    assert 20 < len(done) < 60
+    assert seen == sorted(seen)
+
+    again: list[float] = []
+    network = extract_roads(
+        scene, output, model=model, options=options, progress=lambda f, _: again.append(f)
+    )
+    assert again[0] > 0.3  # the first report already counts what was done
+    same(network, extract_roads(scene, model=model, options=options))
+    assert not work.exists()
+    assert output.exists()
+
+
+def test_finished_blocks_are_not_done_again(tmp_path: Path, model: Path, scene: Path) -> None:
+    options = ExtractOptions(predict=cut(64), work_dir=tmp_path / "work", keep_work=True)
+    extract_roads(scene, model=model, options=options)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.tif")}
+    extract_roads(scene, model=model, options=options)
+    assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.tif")}
+
+
+def test_a_work_folder_of_other_settings_is_refused_until_restart(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    work = tmp_path / "work"
+    options = ExtractOptions(predict=cut(64), work_dir=work, keep_work=True)
+    extract_roads(scene, model=model, options=options)
+    other = tiny_model(tmp_path / "other.onnx", stride=8)
+    with pytest.raises(ResumeError, match=r"model: .*--restart"):
+        extract_roads(scene, model=other, options=options)
+    restarted = ExtractOptions(predict=cut(64), work_dir=work, restart=True)
+    extract_roads(scene, model=other, options=restarted)
+    assert not work.exists()
+
+
+def test_a_folder_of_others_is_never_removed(tmp_path: Path, model: Path, scene: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="no work folder of roadgis"):
+        extract_roads(
+            scene, model=model, options=ExtractOptions(work_dir=mine, restart=True, predict=cut())
+        )
+    assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("kind", ["error", "nan"])
+def test_a_failing_tile_fails_the_run_and_is_named(
+    tmp_path: Path, kind: Any
+) -> None:
+    image = painted((300, 300), [(0, 100, 300, 100, 8)])
+    image[:, 200, 210] = MAGENTA
+    path = write_raster(tmp_path / "scene.tif", image)
+    output = tmp_path / "roads.geojson"
+    options = ExtractOptions(predict=cut(64))
+    with pytest.raises(TileError, match=r"tile at row \d+, column \d+ .*500\d\d\d\.\d"):
+        extract_roads(
+            path, output, model=failing_model(tmp_path / "m.onnx", kind), options=options
+        )
+    assert not output.exists()
+    work = Mosaic.open(tmp_path / "roads.geojson.roadgis-work")
+    assert not work.is_done(work.grid.window)
+
+
+def test_an_empty_scene_gives_an_empty_file_and_a_warning(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blank = write_raster(tmp_path / "blank.tif", np.zeros((3, 200, 200), np.uint8), nodata=0)
+    green = write_raster(tmp_path / "green.tif", painted((200, 200), []))
+    for path in (blank, green):
+        output = tmp_path / f"{path.stem}.geojson"
+        extract_roads(path, output, model=model)
+        assert json.loads(output.read_text())["features"] == []
+        assert "no road was found" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"threshold": 1.2}, r"threshold is 1\.2, expected"),
+        ({"threshold": 0.0}, r"threshold is 0\.0, expected"),
+        ({"threshold": float("nan")}, "threshold is nan, expected"),
+    ],
+)
+def test_settings_out_of_range_are_refused(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ExtractOptions(**keywords)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tile_px": 30}, "multiple of 4"),
+        ({"tile_px": 8}, "at least 12"),
+        ({"block_px": 100}, "multiple of 64"),
+        ({"workers": 0}, "expected 1 or more"),
+    ],
+)
+def test_cuts_that_do_not_fit_the_model_are_refused(
+    model: Path, scene: Path, options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        predict = PredictOptions(**{"chunk_px": CHUNK, "block_px": 128, **options})
+        extract_roads(scene, model=model, options=ExtractOptions(predict=predict))
+
+
+def test_existing_outputs_stay_and_nothing_is_run(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
+    output, raster = tmp_path / "roads.geojson", tmp_path / "prob.tif"
+    output.write_text("mine")
+    with pytest.raises(OutputError, match="overwrite"):
+        extract_roads(scene, output, model=model)
+    output.rename(tmp_path / "other.txt")
+    raster.write_text("mine")
+    with pytest.raises(OutputError, match="overwrite"):
+        extract_roads(scene, output, model=model, probability=raster)
+    assert raster.read_text() == "mine"
+    extract_roads(scene, output, model=model, probability=raster, overwrite=True)
+    assert raster.stat().st_size > 1000
+
+
+def test_a_model_is_safe_to_share_between_threads(model: Path, scene: Path) -> None:
+    segmenter = roadgis.load_model(model)
+    options = ExtractOptions(predict=cut())
+    results: list[RoadNetwork] = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(extract_roads(scene, model=segmenter, options=options))
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    same(results[0], results[1])
+    same(results[0], results[2])

@@ -1,0 +1,53 @@
+"""The package and its help start quickly: nothing heavy is loaded before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["tensorflow", "keras", "onnxruntime", "matplotlib"]
+
+IMPORT = "import roadgis"
+HELP = """
+import contextlib, io, runpy
+sys.argv = ["roadgis", *{arguments!r}]
+with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+    runpy.run_module("roadgis", run_name="__main__", alter_sys=True)
+assert "Usage" in out.getvalue(), out.getvalue()
+"""
+EVERY_MODULE = """
+import importlib, pkgutil, roadgis
+for module in pkgutil.walk_packages(roadgis.__path__, "roadgis."):
+    if not module.name.startswith(("roadgis.train", "roadgis.__main__")):
+        importlib.import_module(module.name)
+"""
+
+
+def loaded(program: str) -> set[str]:
+    """Return the top-level packages that are loaded after a program has run."""
+    report = "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json, sys\n{program}\n{report}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_loads_nothing_heavy() -> None:
+    names = loaded(IMPORT)
+    assert names.isdisjoint([*HEAVY, "numpy", "rasterio", "geopandas"])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["extract", "--help"]], ids=" ".join)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert loaded(HELP.format(arguments=arguments)).isdisjoint(HEAVY)
+
+
+def test_no_module_outside_train_loads_anything_heavy_when_imported() -> None:
+    assert loaded(EVERY_MODULE).isdisjoint(HEAVY)

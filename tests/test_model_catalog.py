@@ -1,0 +1,111 @@
+"""Finding models and reading their cards: every wrong file has its own clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from roadgis.errors import ModelError
+from roadgis.model.card import CARD_KEY, read_card_file, write_card_file
+from roadgis.model.catalog import bundled_models, read_card, resolve_model
+from roadgis.model.onnx_file import write_onnx_card
+from roadgis.model.runtime import load_model
+from tests.models import tiny_card, tiny_model
+
+
+def test_paths_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    assert resolve_model(path) == path
+    assert resolve_model(str(path)) == path
+
+
+def test_the_bundled_default_is_used_when_none_is_named() -> None:
+    if "default" not in bundled_models():
+        pytest.skip("the default model has not been put into roadgis/model/weights yet")
+    assert resolve_model() == resolve_model("default") == bundled_models()["default"]
+    card = read_card()
+    assert card.bands == ("red", "green", "blue")
+    assert card.local
+    assert resolve_model().stat().st_size <= 30e6
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("no-such-model", "no such model file, nor a bundled model"),
+        ("missing.onnx", "no such model file"),
+        ("https://example.org/m.onnx", "Download it"),
+    ],
+)
+def test_unknown_models_are_named_with_what_was_expected(
+    tmp_path: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=said) as caught:
+        load_model(name)
+    assert name in str(caught.value)
+
+
+def test_files_of_another_kind_are_refused_by_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"weights")
+    with pytest.raises(ModelError, match=r"ends in '\.pt', expected a model: \.onnx or \.keras"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no protobuf", b"\x08\x08" * 40])
+def test_files_that_are_no_onnx_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(content)
+    for use in (load_model, read_card):
+        with pytest.raises(ModelError, match=r"m\.onnx"):
+            use(path)
+
+
+def test_a_truncated_onnx_file_is_refused(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ModelError, match="damaged"):
+        load_model(path)
+
+
+def test_onnx_without_a_card_tells_how_to_give_one(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx", card=False)
+    for use in (load_model, read_card):
+        with pytest.raises(ModelError, match=r"no model card.*roadgis export"):
+            use(path)
+
+
+def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    import onnx
+
+    path = tiny_model(tmp_path / "m.onnx", card=False)
+    model = onnx.load(str(path))
+    model.metadata_props.add(key=CARD_KEY, value="{")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="not valid JSON"):
+        load_model(path)
+
+
+def test_the_card_can_be_replaced_and_other_metadata_stays(tmp_path: Path) -> None:
+    import onnx
+
+    path = tiny_model(tmp_path / "m.onnx")
+    model = onnx.load(str(path))
+    model.metadata_props.add(key="author", value="someone")
+    path.write_bytes(model.SerializeToString())
+    changed = tiny_card(threshold=0.25, scores={"iou": 0.6})
+    write_onnx_card(path, changed, path)
+    assert read_card(path) == changed
+    kept = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+    assert kept["author"] == "someone"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx"]
+
+
+def test_the_card_of_a_keras_file_is_read_from_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"not looked at")
+    card = tiny_card(gsd_m=0.3)
+    write_card_file(card, path)
+    assert read_card(path) == read_card_file(path) == card

@@ -1,0 +1,145 @@
+"""The probability mosaic: chunks, resuming, damage, the COG."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import CRS
+
+from roadgis.errors import OutputError, ReadError, ResumeError
+from roadgis.mosaic import Mosaic, write_cog
+from roadgis.scene.grid import NO_DATA, Grid, Window
+
+CHUNK = 64
+GRID = Grid(CRS.from_epsg(32633), 500_000.0, 5_000_000.0, 1.0, 150, 100)
+
+
+def values(seed: int = 0) -> np.ndarray:
+    """Return a full grid of probabilities with some no data."""
+    rng = np.random.default_rng(seed)
+    array = rng.integers(0, 255, (GRID.height, GRID.width), np.uint8)
+    array[:20, :30] = NO_DATA
+    return array
+
+
+def filled(folder: Path, array: np.ndarray) -> Mosaic:
+    mosaic = Mosaic.create(folder, GRID, {"model": "a"}, chunk_px=CHUNK)
+    mosaic.write(GRID.window, array)
+    return mosaic
+
+
+def test_any_window_reads_back_as_written_and_as_no_data_beyond(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    array = values()
+    mosaic = filled(tmp_path_factory.mktemp("mosaic"), array)
+    framed = np.pad(array, 90, constant_values=NO_DATA)
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.integers(-90, GRID.height),
+        st.integers(-90, GRID.width),
+        st.integers(1, 90),
+        st.integers(1, 90),
+    )
+    def check(row: int, col: int, height: int, width: int) -> None:
+        found = mosaic.read(Window(row, col, height, width))
+        np.testing.assert_array_equal(
+            found, framed[row + 90 : row + 90 + height, col + 90 : col + 90 + width]
+        )
+
+    check()
+
+
+def test_a_window_is_done_only_when_all_its_chunks_are(tmp_path: Path) -> None:
+    mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
+    first = Window(0, 0, CHUNK, CHUNK)
+    assert not mosaic.is_done(first)
+    mosaic.write(first, np.zeros((CHUNK, CHUNK), np.uint8))
+    assert mosaic.is_done(first)
+    assert not mosaic.is_done(GRID.window)
+    assert sorted(path.name for path in (tmp_path / "00000").iterdir()) == ["00000.tif"]
+
+
+def test_a_chunk_without_data_is_done_without_a_raster(tmp_path: Path) -> None:
+    mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
+    mosaic.write(GRID.window, None)
+    assert mosaic.is_done(GRID.window)
+    assert mosaic.is_blank(GRID.window)
+    assert not list(tmp_path.rglob("*.tif"))
+    assert (mosaic.read(GRID.window) == NO_DATA).all()
+
+
+def test_part_of_a_chunk_is_refused(tmp_path: Path) -> None:
+    mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
+    with pytest.raises(ValueError, match="whole chunks"):
+        mosaic.write(Window(0, 0, CHUNK, CHUNK - 1), np.zeros((CHUNK, CHUNK - 1), np.uint8))
+
+
+def test_the_same_settings_go_on_and_others_are_refused_by_name(tmp_path: Path) -> None:
+    Mosaic.create(tmp_path, GRID, {"model": "a", "aoi": None}, chunk_px=CHUNK)
+    Mosaic.create(tmp_path, GRID, {"aoi": None, "model": "a"}, chunk_px=CHUNK)
+    with pytest.raises(ResumeError, match=r'model: "a" before, "b" now.*--restart'):
+        Mosaic.create(tmp_path, GRID, {"model": "b", "aoi": None}, chunk_px=CHUNK)
+    with pytest.raises(ResumeError, match="chunk_px: 64 before, 32 now"):
+        Mosaic.create(tmp_path, GRID, {"model": "a", "aoi": None}, chunk_px=32)
+
+
+def test_open_finds_the_grid_again(tmp_path: Path) -> None:
+    array = values(1)
+    filled(tmp_path, array)
+    again = Mosaic.open(tmp_path)
+    assert again.grid == GRID
+    np.testing.assert_array_equal(again.read(GRID.window), array)
+    with pytest.raises(ReadError, match=r"no mosaic\.json"):
+        Mosaic.open(tmp_path / "elsewhere")
+
+
+def test_a_damaged_head_names_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "mosaic.json").write_text("{")
+    with pytest.raises(ResumeError, match="Remove the folder"):
+        Mosaic.open(tmp_path)
+    (tmp_path / "mosaic.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(ResumeError, match="format 1"):
+        Mosaic.open(tmp_path)
+
+
+def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
+    mosaic = filled(tmp_path, values())
+    chunk = tmp_path / "00001" / "00001.tif"
+    chunk.write_bytes(chunk.read_bytes()[:200])
+    with pytest.raises(ReadError, match=r"00001.00001\.tif"):
+        mosaic.read(GRID.window)
+
+
+def test_the_cog_holds_the_values_tags_and_overviews(tmp_path: Path) -> None:
+    grid = Grid(GRID.crs, GRID.x0, GRID.y0, 1.0, 1200, 1100)
+    rng = np.random.default_rng(3)
+    array = rng.integers(0, 255, (grid.height, grid.width), np.uint8)
+    array[500:800, 500:800] = NO_DATA
+    mosaic = Mosaic.create(tmp_path / "work", grid, {}, chunk_px=512)
+    mosaic.write(grid.window, array)
+    path = tmp_path / "prob.tif"
+    write_cog(mosaic, path, tags={"ROADGIS_PROVENANCE": "{}"})
+    with rasterio.open(path) as dataset:
+        np.testing.assert_array_equal(dataset.read(1), array)
+        assert dataset.overviews(1) == [2, 4]
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert dataset.tags()["ROADGIS_PROBABILITY"] == "254"
+        assert dataset.tags()["ROADGIS_PROVENANCE"] == "{}"
+        assert dataset.nodata == NO_DATA
+        assert dataset.crs.to_epsg() == 32633
+        assert dataset.transform == grid.transform
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["prob.tif"]
+
+
+def test_a_cog_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    mosaic = filled(tmp_path / "work", values())
+    with pytest.raises(OutputError, match="nowhere"):
+        write_cog(mosaic, tmp_path / "nowhere" / "prob.tif")

@@ -1,0 +1,83 @@
+"""The network does not depend on how the raster was cut: to the last bit, ids included."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from drawings import ArraySource, ring, road, same
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from roadgis.network.clean import CleanOptions
+from roadgis.scene.grid import NO_DATA
+from roadgis.vectorize import VectorizeOptions, trace_centerlines, vectorize
+
+# Small widths make a small halo, so that cuts of small rasters leave something out of sight.
+OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
+CLEAN = CleanOptions(min_component_m=4.0, min_strong_m=1.0, dangle_factor=1.5)
+
+
+def _raster(seed: int, kind: str, height: int, width: int) -> npt.NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    shape = (height, width)
+    if kind == "noise":
+        return (rng.random(shape) * 255).astype(np.uint8)
+    if kind == "blobs":
+        smooth = ndimage.gaussian_filter(rng.random(shape), rng.uniform(1, 6))
+        level = np.quantile(smooth, rng.uniform(0.3, 0.8))
+        out = np.clip((smooth - level) / smooth.std() * 127 + 127, 0, 254).astype(np.uint8)
+    else:
+        out = np.zeros(shape, np.uint8)
+        for _ in range(6):
+            x0, x1 = rng.uniform(-20, width + 20, 2)
+            y0, y1 = rng.uniform(-20, height + 20, 2)
+            out = np.maximum(out, road(shape, (x0, y0, x1, y1, rng.uniform(1, 9))))
+            radius = rng.uniform(4, 25)
+            out = np.maximum(out, ring(shape, x0, y1, radius, rng.uniform(1, 6)))
+        out[rng.random(shape) < 0.01] ^= 254
+    if kind == "holes":
+        out[ndimage.gaussian_filter(rng.random(shape), 8) > 0.52] = NO_DATA
+    return out
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 10_000),
+    kind=st.sampled_from(["noise", "blobs", "roads", "holes"]),
+    height=st.integers(1, 190),
+    width=st.integers(1, 190),
+    block_px=st.integers(17, 200),
+    workers=st.integers(1, 3),
+)
+@example(seed=1, kind="roads", height=190, width=190, block_px=64, workers=2)
+@example(seed=2, kind="holes", height=190, width=130, block_px=31, workers=1)
+def test_any_cut_gives_the_same_network(
+    seed: int, kind: str, height: int, width: int, block_px: int, workers: int
+) -> None:
+    source = ArraySource(_raster(seed, kind, height, width))
+    whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
+    cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px, workers=workers)
+    assert same(whole, cut)
+
+
+def test_cuts_with_the_default_halo_through_wide_blobs_change_nothing() -> None:
+    shape = (700, 700)
+    array = road(shape, (0, 350, 700, 320, 9), (350, 0, 350, 700, 58), (0, 0, 700, 700, 57))
+    array = np.maximum(array, road(shape, (500, 560, 640, 560, 90)))
+    source = ArraySource(array)
+    whole = trace_centerlines(source, block_px=700)
+    for block_px in (97, 256, 350):
+        cut = trace_centerlines(source, block_px=block_px)
+        for name in ("key", "offsets", "row", "col", "width_px", "d_row", "probability"):
+            assert np.array_equal(getattr(whole, name), getattr(cut, name)), name
+
+
+@pytest.mark.parametrize("block_px", [100, 137, 4096])
+def test_a_road_across_ten_blocks_is_one_edge(block_px: int) -> None:
+    array = road((60, 1000), (0, 30, 1000, 30, 7))
+    network = vectorize(ArraySource(array), block_px=block_px)
+    assert len(network) == 1
+    assert network.degree.tolist() == [1, 1]
+    assert network.edges[0].length == pytest.approx(1000, abs=1e-6)
