@@ -46,7 +46,9 @@ def main() -> None:
                 for col in range(0, width, side):
                     h, w = min(side, height - row), min(side, width - col)
                     stride = model.card.stride
-                    image = np.moveaxis(dataset.read((1, 2, 3), window=Window(col, row, w, h)), 0, -1)
+                    image = np.moveaxis(
+                        dataset.read((1, 2, 3), window=Window(col, row, w, h)), 0, -1
+                    )
                     pad = ((0, -h % stride), (0, -w % stride), (0, 0))
                     tiles.append(np.pad(image, pad)[None])
         model.predict(tiles[0])

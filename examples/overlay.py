@@ -41,11 +41,17 @@ def draw(
     confidence = edges.get("confidence", np.ones(len(edges)))
     colours = ramp(np.asarray(confidence, float))
     ends = shapely.get_coordinates(
-        [*shapely.get_point(edges.geometry.values, 0), *shapely.get_point(edges.geometry.values, -1)]
+        [
+            *shapely.get_point(edges.geometry.values, 0),
+            *shapely.get_point(edges.geometry.values, -1),
+        ]
     )
     points, degree = np.unique(np.round(ends, 3), axis=0, return_counts=True)
     layers = [
-        ([(line.buffer(0.9 * px), number + 1) for number, line in enumerate(edges.geometry)], colours),
+        (
+            [(line.buffer(0.9 * px), number + 1) for number, line in enumerate(edges.geometry)],
+            colours,
+        ),
         ([(shapely.Point(p).buffer(2 * px), 1) for p in points[degree > 2]], [[255, 255, 255]]),
         ([(shapely.Point(p).buffer(2 * px), 1) for p in points[degree == 1]], [[255, 0, 255]]),
     ]
@@ -81,8 +87,13 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(
-            arguments.output, "w", driver="PNG", height=image.shape[0], width=image.shape[1],
-            count=3, dtype="uint8",
+            arguments.output,
+            "w",
+            driver="PNG",
+            height=image.shape[0],
+            width=image.shape[1],
+            count=3,
+            dtype="uint8",
         ) as dataset:
             dataset.write(np.moveaxis(image, -1, 0))
 

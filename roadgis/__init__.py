@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from roadgis.pipeline import ExtractOptions, extract_roads
     from roadgis.prediction import PredictOptions, predict
     from roadgis.probability import open_probability
-    from roadgis.scene.source import Scene, SceneOptions, open_scene
+    from roadgis.scene.options import SceneOptions
+    from roadgis.scene.source import Scene, open_scene
     from roadgis.vectorize import VectorizeOptions, vectorize
 
 _HOMES = {
@@ -42,7 +43,7 @@ _HOMES = {
     "RoadNetwork": "roadgis.network.network",
     "RoadgisError": "roadgis.errors",
     "Scene": "roadgis.scene.source",
-    "SceneOptions": "roadgis.scene.source",
+    "SceneOptions": "roadgis.scene.options",
     "VectorizeOptions": "roadgis.vectorize",
     "extract_roads": "roadgis.pipeline",
     "load_model": "roadgis.model.runtime",

@@ -3,16 +3,16 @@
 ::
 
     RoadgisError
-     ├── InputError        (also ValueError)         what the user gave cannot be used as it is
-     │    ├── SceneError                             imagery: unreadable, no CRS, wrong bands, too coarse
-     │    ├── ModelError                             model files and cards
-     │    └── DataError                              training data
-     ├── ReadError         (also OSError)            a file or URL failed while it was read
-     ├── OutputError       (also OSError)            an output cannot be written
-     ├── TileError         (also RuntimeError)       a tile failed in the network; names the tile
-     ├── ResumeError       (also RuntimeError)       a stored mosaic belongs to other inputs or settings
-     ├── MissingExtraError (also ImportError)        an optional dependency is not installed
-     └── Cancelled         (also Exception only)     the caller asked to stop
+     ├── InputError        (ValueError)   what the user gave cannot be used as it is
+     │    ├── SceneError                  imagery: unreadable, no CRS, wrong bands, too coarse
+     │    ├── ModelError                  model files and cards
+     │    └── DataError                   training data
+     ├── ReadError         (OSError)      a file or URL failed while it was read
+     ├── OutputError       (OSError)      an output cannot be written
+     ├── TileError         (RuntimeError) a tile failed in the network; names the tile
+     ├── ResumeError       (RuntimeError) a mosaic belongs to other inputs or settings
+     ├── MissingExtraError (ImportError)  an optional dependency is not installed
+     └── Cancelled                        the caller asked to stop
 
 Every message says what was found, what was expected and what to do.
 """

@@ -32,6 +32,7 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, ResumeError
 from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.scene.plane import composed
 
 __all__ = ["CHUNK_PX", "Mosaic", "write_cog"]
 
@@ -216,8 +217,9 @@ class Mosaic:
                     dtype="uint8",
                     nodata=NO_DATA,
                     crs=self.grid.crs.to_wkt(),
-                    transform=self.grid.transform
-                    @ rasterio.Affine.translation(chunk.col, chunk.row),
+                    transform=composed(
+                        self.grid.transform, rasterio.Affine.translation(chunk.col, chunk.row)
+                    ),
                     compress="ZSTD",
                     zstd_level=1,
                     tiled=True,
@@ -240,9 +242,7 @@ class Mosaic:
         """Read the chunk's last block back, and remove the chunk where that fails."""
         try:
             with rasterio.open(path) as dataset:
-                dataset.read(
-                    1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1)
-                )
+                dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
         except RasterioError as error:
             path.unlink(missing_ok=True)
             raise OutputError(
@@ -409,8 +409,7 @@ def _check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> N
     differ = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if differ:
         lines = "; ".join(
-            f"{key}: {_short(before.get(key))} before, {_short(now.get(key))} now"
-            for key in differ
+            f"{key}: {_short(before.get(key))} before, {_short(now.get(key))} now" for key in differ
         )
         raise ResumeError(
             f"{folder} holds the unfinished mosaic of a run with other settings ({lines}). "

@@ -17,14 +17,15 @@ from typing import Any
 from roadgis import __version__
 from roadgis.errors import InputError, OutputError
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.mosaic import Mosaic, write_cog
+from roadgis.mosaic import write_cog
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.output import check_output, write_network
+from roadgis.output import check_output, check_raster, write_network
 from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import open_probability
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.source import Scene, SceneOptions, open_scene
+from roadgis.scene.options import SceneOptions
+from roadgis.scene.source import Scene, open_scene
 from roadgis.vectorize import VectorizeOptions, vectorize
 
 __all__ = ["ExtractOptions", "extract_roads", "predict_to_file", "vectorize_file"]
@@ -124,7 +125,7 @@ def extract_roads(
         check_output(target, overwrite=overwrite)
     if raster is not None:
         check_raster(raster, overwrite=overwrite)
-    segmenter = model if _is_segmenter(model) else load_model(model)
+    segmenter = _loaded(model)
     threshold = segmenter.card.threshold if options.threshold is None else options.threshold
     with (
         _open(sources, segmenter, options) as scene,
@@ -173,7 +174,7 @@ def predict_to_file(
     options = options or ExtractOptions()
     target = Path(output)
     check_raster(target, overwrite=overwrite)
-    segmenter = model if _is_segmenter(model) else load_model(model)
+    segmenter = _loaded(model)
     with (
         _open(sources, segmenter, options) as scene,
         _work_folder(target, options) as folder,
@@ -235,47 +236,33 @@ def vectorize_file(
             settings=_vector_settings(options),
         )
     if not len(network):
-        logger.warning("no road was found at threshold %.2f; the output holds no feature", threshold)
+        logger.warning(
+            "no road was found at threshold %.2f; the output holds no feature", threshold
+        )
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
     return network
 
 
-def check_raster(path: Path, *, overwrite: bool) -> None:
-    """Raise when a GeoTIFF cannot be written at the path.
-
-    Raises
-    ------
-    InputError
-        If the suffix is not ``.tif`` or ``.tiff``.
-    OutputError
-        If the folder is missing or not writable, or the file exists and `overwrite` is False.
-    """
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise InputError(f"{path}: expected a probability raster that ends in .tif or .tiff.")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists. Choose another name, or replace it with --overwrite.")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.absolute().parent} does not exist. Make it.")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise OutputError(f"{path}: the folder {path.absolute().parent} is not writable.")
-
-
-def _is_segmenter(model: Any) -> bool:
-    return hasattr(model, "predict") and hasattr(model, "card")
+def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
+    return load_model(model) if model is None or isinstance(model, (str, Path)) else model
 
 
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
-    scene = open_scene(
-        sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene
-    )
+    scene = open_scene(sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene)
     grid = scene.grid
     logger.info(
         "%d inputs, %d x %d px of %.3g m in %s; model %s %s on %s",
-        len(scene.inputs), grid.width, grid.height, grid.gsd_m, grid.crs.name,
-        card.name, card.version, segmenter.device,
+        len(scene.inputs),
+        grid.width,
+        grid.height,
+        grid.gsd_m,
+        grid.crs.name,
+        card.name,
+        card.version,
+        segmenter.device,
     )
     return scene
 

@@ -18,12 +18,14 @@ from roadgis.errors import InputError, RoadgisError, TileError
 from roadgis.mosaic import CHUNK_PX, Mosaic
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.grid import NO_DATA, Window
+from roadgis.scene.plane import mapped
+from roadgis.scene.source import INVALID_FILL, Scene
 from roadgis.scene.tiling import blocks, tiles
 
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import Segmenter
-    from roadgis.scene.source import Scene
+
 
 __all__ = ["PredictOptions", "predict"]
 
@@ -227,7 +229,7 @@ def _predict_block(
         try:
             probability = segmenter.predict(image[None])[0]
         except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
-            west, north = scene.grid.transform @ (window.col, window.row)
+            west, north = mapped(scene.grid.transform, window.col, window.row)
             raise TileError(
                 f"The model {card.name} failed on the tile at row {window.row}, column "
                 f"{window.col} ({window.height} x {window.width} px, top left at "
@@ -249,4 +251,4 @@ def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
         return block.image[top:bottom, left:right]
     pads = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
     part = block.image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    return np.pad(part, pads, constant_values=115)
+    return np.pad(part, pads, constant_values=INVALID_FILL)

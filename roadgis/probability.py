@@ -66,7 +66,8 @@ class RasterProbability:
         self.grid: Grid = scene.grid
         self.native_crs: CRS = scene.native_crs
         self.threshold = float(made_by.get("threshold", 0.5))
-        known = {key: made_by[key] for key in ("model", "inputs", "grid") if key in made_by}
+        keys = ("model", "inputs", "grid")
+        known: dict[str, Any] = {key: made_by[key] for key in keys if key in made_by}
         self.provenance: dict[str, Any] = known or {"inputs": list(scene.inputs)}
 
     def __enter__(self) -> RasterProbability:
@@ -98,8 +99,10 @@ class RasterProbability:
         ReadError
             If the file cannot be read.
         """
-        bytes_, valid = self._scene.read(window)
-        return np.where(valid, _STORED[bytes_[..., 0]], np.uint8(NO_DATA))
+        image, valid = self._scene.read(window)
+        stored: npt.NDArray[np.uint8] = _STORED[image[..., 0]]
+        stored[~valid] = NO_DATA
+        return stored
 
 
 class MosaicProbability:

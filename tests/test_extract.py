@@ -282,18 +282,14 @@ def test_a_folder_of_others_is_never_removed(tmp_path: Path, model: Path, scene:
 
 
 @pytest.mark.parametrize("kind", ["error", "nan"])
-def test_a_failing_tile_fails_the_run_and_is_named(
-    tmp_path: Path, kind: Any
-) -> None:
+def test_a_failing_tile_fails_the_run_and_is_named(tmp_path: Path, kind: Any) -> None:
     image = painted((300, 300), [(0, 100, 300, 100, 8)])
     image[:, 200, 210] = MAGENTA
     path = write_raster(tmp_path / "scene.tif", image)
     output = tmp_path / "roads.geojson"
     options = ExtractOptions(predict=cut(64))
     with pytest.raises(TileError, match=r"tile at row \d+, column \d+ .*500\d\d\d\.\d"):
-        extract_roads(
-            path, output, model=failing_model(tmp_path / "m.onnx", kind), options=options
-        )
+        extract_roads(path, output, model=failing_model(tmp_path / "m.onnx", kind), options=options)
     assert not output.exists()
     work = Mosaic.open(tmp_path / "roads.geojson.roadgis-work")
     assert not work.is_done(work.grid.window)
@@ -342,9 +338,7 @@ def test_cuts_that_do_not_fit_the_model_are_refused(
         extract_roads(scene, model=model, options=ExtractOptions(predict=predict))
 
 
-def test_existing_outputs_stay_and_nothing_is_run(
-    tmp_path: Path, model: Path, scene: Path
-) -> None:
+def test_existing_outputs_stay_and_nothing_is_run(tmp_path: Path, model: Path, scene: Path) -> None:
     output, raster = tmp_path / "roads.geojson", tmp_path / "prob.tif"
     output.write_text("mine")
     with pytest.raises(OutputError, match="overwrite"):

@@ -44,7 +44,7 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="roadgis")
 def cli() -> None:
-    """Road centrelines from aerial imagery.
+    r"""Road centrelines from aerial imagery.
 
     \b
     roadgis extract scene.tif -o roads.geojson

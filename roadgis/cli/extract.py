@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -34,7 +34,7 @@ def command(
     output: Path,
     probability: Path | None,
     model: str | None,
-    device: str,
+    device: Literal["auto", "cpu", "cuda"],
     threads: int | None,
     overwrite: bool,
     progress: str,
@@ -42,7 +42,7 @@ def command(
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Extract the road network from imagery.
+    r"""Extract the road network from imagery.
 
     SCENE is a raster file, a folder, a quoted glob or a URL; several become one mosaic.
 
@@ -52,8 +52,8 @@ def command(
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.output import check_output
-        from roadgis.pipeline import check_raster, extract_roads
+        from roadgis.output import check_output, check_raster
+        from roadgis.pipeline import extract_roads
 
         settings = options.extract_options(values)
         check_output(output, overwrite=overwrite)

@@ -81,14 +81,15 @@ model_options = _all(
         help="Where the model runs.",
     ),
     click.option(
-        "--threads", type=click.IntRange(1), default=None, help="Of the model.  [default: all cores]"
+        "--threads",
+        type=click.IntRange(1),
+        default=None,
+        help="Of the model.  [default: all cores]",
     ),
 )
 
 imagery_options = _all(
-    click.option(
-        "--assume-crs", metavar="CRS", default=None, help="CRS of scenes that have none."
-    ),
+    click.option("--assume-crs", metavar="CRS", default=None, help="CRS of scenes that have none."),
     click.option(
         "--bands",
         metavar="B,B,B",
@@ -192,7 +193,7 @@ def extract_options(values: dict[str, Any]) -> Any:
     from roadgis.network.clean import CleanOptions
     from roadgis.pipeline import ExtractOptions
     from roadgis.prediction import PredictOptions
-    from roadgis.scene.source import SceneOptions
+    from roadgis.scene.options import SceneOptions
     from roadgis.vectorize import VectorizeOptions
 
     def given(**names: str) -> dict[str, Any]:
@@ -212,9 +213,7 @@ def extract_options(values: dict[str, Any]) -> Any:
                 force_gsd="force_gsd",
             ),
         ),
-        predict=PredictOptions(
-            **given(tile_px="tile_px", block_px="block_px", workers="workers")
-        ),
+        predict=PredictOptions(**given(tile_px="tile_px", block_px="block_px", workers="workers")),
         vectorize=VectorizeOptions(**given(max_road_width_m="max_road_width")),
         clean=CleanOptions(**given(min_component_m="min_component", tolerance_m="simplify")),
         work_dir=values.get("work_dir"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -25,7 +25,7 @@ def command(
     sources: tuple[str, ...],
     output: Path,
     model: str | None,
-    device: str,
+    device: Literal["auto", "cpu", "cuda"],
     threads: int | None,
     overwrite: bool,
     progress: str,
@@ -36,7 +36,8 @@ def command(
     """Predict road probability as a Cloud Optimized GeoTIFF."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.pipeline import check_raster, predict_to_file
+        from roadgis.output import check_raster
+        from roadgis.pipeline import predict_to_file
 
         settings = options.extract_options(values)
         check_raster(output, overwrite=overwrite)

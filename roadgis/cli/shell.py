@@ -73,7 +73,9 @@ def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Itera
     if mode == "auto":
         mode = "bar" if sys.stderr.isatty() else "none"
     this = Shell(mode)
-    level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    level = (
+        logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    )
     package = logging.getLogger("roadgis")
     with contextlib.ExitStack() as stack:
         handler: logging.Handler = _StderrHandler()
@@ -122,9 +124,14 @@ def _jsonl_progress(this: Shell) -> Progress:
 def _bar() -> Iterator[tuple[Progress, logging.Handler]]:
     from rich.console import Console
     from rich.logging import RichHandler
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as RichProgress
-    from rich.progress import TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (

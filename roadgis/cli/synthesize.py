@@ -23,7 +23,7 @@ __all__ = ["command"]
 )
 @click.option("--size", "size_px", type=click.IntRange(256), default=None, help="Side, pixels.")
 @click.option("--gsd", "gsd_m", type=float, default=None, help="Metres per pixel.")
-@click.option("--seed", type=int, default=None)
+@click.option("--seed", type=int, default=None, help="Another seed is another town.")
 @options.overwrite_option
 def command(
     output: Path, truth: Path | None, size_px: int | None, overwrite: bool, **values: Any

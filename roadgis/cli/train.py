@@ -28,7 +28,12 @@ __all__ = ["command"]
     help="A folder to score on after each epoch; never trained on; may be repeated.",
 )
 @options.output_option("The model, .keras; its card and checkpoint go beside it.")
-@click.option("--backbone", type=click.Choice(["resnet18", "resnet34"]), default=None)
+@click.option(
+    "--backbone",
+    type=click.Choice(["resnet18", "resnet34"]),
+    default=None,
+    help="The encoder.  [default: resnet18]",
+)
 @click.option("--depth", type=click.IntRange(3, 5), default=None, help="Encoder stages kept.")
 @click.option(
     "--encoder-weights",
@@ -41,10 +46,10 @@ __all__ = ["command"]
 @click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run.")
 @click.option("--epoch-steps", type=click.IntRange(1), default=None, help="Between checkpoints.")
 @click.option("--decay-steps", type=click.IntRange(0), default=None, help="Of the final decay.")
-@click.option("--batch", type=click.IntRange(1), default=None)
-@click.option("--crop-px", type=click.IntRange(32), default=None)
+@click.option("--batch", type=click.IntRange(1), default=None, help="Crops in a step.")
+@click.option("--crop-px", type=click.IntRange(32), default=None, help="Side of the crops.")
 @click.option("--peak-rate", type=float, default=None, help="Learning rate.")
-@click.option("--seed", type=int, default=None)
+@click.option("--seed", type=int, default=None, help="Of weights and crops.")
 @click.option("--name", default=None, help="For the model card.")
 @click.option("--training-data", default=None, help="For the model card: what and from where.")
 @click.option("--licence", default=None, help="For the model card.")
@@ -73,9 +78,7 @@ def command(
         if depth is not None:
             given["depth"] = depth
             given["decoder_filters"] = (128, 64, 32, 16, 16)[:depth]
-        card = fit(
-            data, output, FitOptions(**given), validation=validation, progress=sh.progress
-        )
+        card = fit(data, output, FitOptions(**given), validation=validation, progress=sh.progress)
         sh.result(
             f"{output}: model {card.name}, stride {card.stride}, margin {card.margin_px} px",
             outputs=[str(output)],

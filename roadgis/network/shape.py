@@ -43,20 +43,41 @@ def edge_shapes(
         Nodes; the ends of the lines.
     """
     row, col = smoothed(lines, smooth_px)
-    placed, keep = with_crisp_ends(dataclasses.replace(lines, row=row, col=col), width_px)
-    raw = dataclasses.replace(placed, row=lines.row, col=lines.col)
-    smooth_shapes = _linestrings(placed, keep)
+    smooth = dataclasses.replace(lines, row=row, col=col)
+    crisp, keep = with_crisp_ends(smooth, width_px)
+    held = np.zeros(len(lines.node_key), bool)
+    while True:
+        placed = dataclasses.replace(
+            smooth,
+            node_row=np.where(held, lines.node_row, crisp.node_row),
+            node_col=np.where(held, lines.node_col, crisp.node_col),
+        )
+        raw = dataclasses.replace(placed, row=lines.row, col=lines.col)
+        shapes, crossing = _without_crossings(_levels(placed, raw, keep, tolerance_m), len(lines))
+        # What still crosses does so because nodes were moved: there they stay on the skeleton.
+        at_fault = np.zeros_like(held)
+        at_fault[lines.start[crossing]], at_fault[lines.end[crossing]] = True, True
+        if not (at_fault & ~held).any():
+            return shapes, lines.grid.xy(placed.node_row, placed.node_col)
+        held |= at_fault
+
+
+#: Gives the shapes of some edges.
+_Level = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.object_]]
+
+
+def _levels(
+    smooth: Centerlines, raw: Centerlines, keep: npt.NDArray[np.bool_], tolerance_m: float
+) -> list[_Level]:
+    """Return the shapes to choose from, the best one first, that of the pixels last."""
+    shapes = _linestrings(smooth, keep)
     every = np.ones_like(keep)
-    shapes = _without_crossings(
-        [
-            lambda some: _simplified(smooth_shapes[some], tolerance_m),
-            lambda some: smooth_shapes[some],
-            lambda some: _linestrings(raw.take(some), keep[raw.vertices_of(some)]),
-            lambda some: _linestrings(raw.take(some), every[raw.vertices_of(some)]),
-        ],
-        len(lines),
-    )
-    return shapes, lines.grid.xy(placed.node_row, placed.node_col)
+    return [
+        lambda some: _simplified(shapes[some], tolerance_m),
+        lambda some: shapes[some],
+        lambda some: _linestrings(raw.take(some), keep[raw.vertices_of(some)]),
+        lambda some: _linestrings(raw.take(some), every[raw.vertices_of(some)]),
+    ]
 
 
 def _simplified(shapes: npt.NDArray[np.object_], tolerance_m: float) -> npt.NDArray[np.object_]:
@@ -79,23 +100,32 @@ def _linestrings(lines: Centerlines, keep: npt.NDArray[np.bool_]) -> npt.NDArray
 
 
 def _without_crossings(
-    levels: list[Callable[[npt.NDArray[np.int64]], npt.NDArray[np.object_]]], count: int
-) -> npt.NDArray[np.object_]:
+    levels: list[_Level], count: int
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
     """Take the first shape of each edge with which nothing crosses.
 
-    Each of `levels` gives the shapes of some edges, the last one those of the pixels.
+    Returns
+    -------
+    ndarray of LineString, shape (E,)
+        The shapes.
+    ndarray of bool, shape (E,)
+        Edges that cross something in their last shape too.
     """
     shapes = levels[0](np.arange(count))
     level = np.zeros(count, np.int64)
-    while True:
-        pairs = shapely.STRtree(shapes).query(shapes, predicate="crosses")
-        bad = ~shapely.is_simple(shapes)
-        bad[pairs.reshape(-1)] = True
-        worse = np.flatnonzero(bad & (level < len(levels) - 1))
-        if not len(worse):
-            return shapes
-        level[worse] += 1
+    changed = np.arange(count)
+    crossing = np.zeros(count, bool)
+    while len(changed):
+        pairs = shapely.STRtree(shapes).query(shapes[changed], predicate="crosses")
+        bad = np.zeros(count, bool)
+        bad[changed] = ~shapely.is_simple(shapes[changed])
+        bad[changed[pairs[0]]] = True
+        bad[pairs[1]] = True
+        crossing |= bad & (level == len(levels) - 1)
+        changed = np.flatnonzero(bad & (level < len(levels) - 1))
+        level[changed] += 1
         for number in range(1, len(levels)):
-            at = worse[level[worse] == number]
+            at = changed[level[changed] == number]
             if len(at):
                 shapes[at] = levels[number](at)
+    return shapes, crossing

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from roadgis.output.formats import SUFFIXES, OutputFormat, check_output
+from roadgis.output.formats import SUFFIXES, OutputFormat, check_output, check_raster
 from roadgis.output.provenance import read_provenance
 from roadgis.output.write import write_network
 
-__all__ = ["SUFFIXES", "OutputFormat", "check_output", "read_provenance", "write_network"]
+__all__ = [
+    "SUFFIXES",
+    "OutputFormat",
+    "check_output",
+    "check_raster",
+    "read_provenance",
+    "write_network",
+]

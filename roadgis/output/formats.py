@@ -13,7 +13,7 @@ from types import MappingProxyType
 from roadgis.atomic import describe_failure
 from roadgis.errors import InputError, MissingExtraError, OutputError
 
-__all__ = ["SUFFIXES", "OutputFormat", "check_output", "output_format"]
+__all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,35 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
             f"{path}: {kind.name} needs {kind.needs}, which is not installed. Install it with: "
             f"pip install 'roadgis[{kind.extra}]', or choose another suffix, such as .gpkg."
         )
+    _check_target(path, kind.parts, overwrite=overwrite)
+
+
+def check_raster(path: Path | str, *, overwrite: bool = False) -> None:
+    """Find out before a long run whether a probability raster can be written.
+
+    Parameters
+    ----------
+    path : Path or str
+        The output file.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not ``.tif`` or ``.tiff``.
+    OutputError
+        If the folder is missing or not writable, or the file exists and may not be replaced.
+    """
+    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(
+            f"{path}: found the suffix {Path(path).suffix!r}, expected a probability raster that "
+            "ends in .tif or .tiff. Give the raster such a name."
+        )
+    _check_target(path, (), overwrite=overwrite)
+
+
+def _check_target(path: Path | str, parts: tuple[str, ...], *, overwrite: bool) -> None:
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise OutputError(
@@ -123,7 +152,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
     if target.exists() and not target.is_file():
         raise OutputError(f"{path}: is a device or a pipe, expected the name of a file to write.")
-    present = [p for p in (target, *map(target.with_suffix, kind.parts)) if p.exists()]
+    present = [p for p in (target, *map(target.with_suffix, parts)) if p.exists()]
     if present and not overwrite:
         raise OutputError(
             f"{present[0]}: exists already. Choose another name, or ask for it to be replaced "

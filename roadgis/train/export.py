@@ -169,14 +169,21 @@ def _convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
     exportable = _with_resize(model)
     exportable(np.zeros((1, _PROBE_PX, _PROBE_PX, bands), np.float32))  # builds the graph
     signature = keras.InputSpec(shape=(None, None, None, bands), dtype="float32", name="image")
-    with _quiet():
-        exportable.export(
-            output,
-            format="onnx",
-            verbose=False,
-            opset_version=_OPSET,
-            input_signature=[signature],
-        )
+    try:
+        with _quiet():
+            exportable.export(
+                output,
+                format="onnx",
+                verbose=False,
+                opset_version=_OPSET,
+                input_signature=[signature],
+            )
+    # What Keras and tf2onnx raise for layers that they cannot convert.
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(
+            f"{model.name}: this network cannot be exported for images of any size ({error}). "
+            "Use it as a .keras file, or replace the layer that is named."
+        ) from error
     exported = onnx.load(str(output))
     factors = _upsampling_factors(model)
     if factors is not None:

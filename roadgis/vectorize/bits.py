@@ -108,7 +108,7 @@ def dilated(plane: Plane, radius: float) -> Plane:
 
 def eroded(plane: Plane, radius: float) -> Plane:
     """Return the plane shrunk by a Euclidean disc; its own border does not shrink it."""
-    out: Plane = ~dilated(~plane, radius)
+    out: Plane = np.invert(dilated(~plane, radius))
     return out
 
 

@@ -1,0 +1,260 @@
+"""Export: the ONNX file answers as Keras does, carries its card, and never appears half-written."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the train extra")
+
+from roadgis.errors import DataError, InputError, ModelError
+from roadgis.model.card import ModelCard, write_card_file
+from roadgis.model.catalog import read_card
+from roadgis.model.runtime import KerasSegmenter, OnnxSegmenter, load_model
+from roadgis.train.architectures import build_unet, receptive_margin
+from roadgis.train.export import Precision, export_onnx
+from roadgis.train.framework import import_keras
+from tests.test_train_dataset import write_pair
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
+    # TensorFlow's variables under NumPy 2.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
+
+DEPTH = 3
+STRIDE = 2**DEPTH
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def keras_file(folder: Path) -> Path:
+    """Return a small U-Net with random weights and random statistics in its normalizations."""
+    keras = import_keras()
+    keras.utils.set_random_seed(0)
+    model = build_unet(depth=DEPTH, decoder_filters=(16, 16, 8))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        for variable in layer.weights:
+            if "moving_mean" in variable.name or "beta" in variable.name:
+                variable.assign(rng.normal(0, 0.2, variable.shape))
+            elif "moving_variance" in variable.name or "gamma" in variable.name:
+                variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    margin = receptive_margin(model, STRIDE, limit_px=200)
+    assert margin is not None
+    path = folder / "model.keras"
+    model.save(path)
+    card = ModelCard(
+        name="small",
+        version="1",
+        mean=(0.4, 0.45, 0.5),
+        std=(0.2, 0.25, 0.3),
+        stride=STRIDE,
+        margin_px=margin,
+        recipe={"seed": 0},
+    )
+    write_card_file(card, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> Path:
+    for seed in range(2):
+        write_pair(folder / "data", f"scene{seed}", side=80, seed=seed)
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path, keras_file: Path, data: Path) -> dict[Precision, Path]:
+    found: dict[Precision, Path] = {}
+    for precision in ("float32", "float16-weights", "int8"):
+        found[precision] = folder / f"{precision}.onnx"
+        export_onnx(
+            keras_file,
+            found[precision],
+            precision=precision,
+            calibration=[data] if precision == "int8" else (),
+            calibration_crops=4,
+            crop_px=64,
+        )
+    return found
+
+
+def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
+
+
+def test_the_exported_network_answers_as_keras_does(
+    keras_file: Path, exported: dict[Precision, Path]
+) -> None:
+    image = noise(96, 136)
+    wanted = KerasSegmenter(keras_file, device="cpu").predict(image)
+    assert wanted.std() > 0.01, "a flat answer would compare nothing"
+    bounds: dict[Precision, float] = {"float32": 1e-4, "float16-weights": 1e-2, "int8": 0.2}
+    for precision, bound in bounds.items():
+        found = OnnxSegmenter(exported[precision]).predict(image)
+        assert np.abs(found - wanted).max() <= bound, precision
+
+
+def test_smaller_precisions_make_smaller_files(exported: dict[Precision, Path]) -> None:
+    whole, half, quarter = (
+        exported[precision].stat().st_size for precision in ("float32", "float16-weights", "int8")
+    )
+    assert half < 0.55 * whole
+    assert quarter < 0.35 * whole
+
+
+def test_the_card_travels_and_tells_the_precision(exported: dict[Precision, Path]) -> None:
+    for precision, path in exported.items():
+        card = read_card(path)
+        assert (card.name, card.stride, card.recipe["seed"]) == ("small", STRIDE, 0)
+        assert card.recipe["export"]["precision"] == precision
+    assert read_card(exported["int8"]).recipe["export"]["crops"] == 4
+
+
+def test_the_graph_keeps_no_input_scaling_and_upsamples_by_constants(
+    exported: dict[Precision, Path],
+) -> None:
+    import onnx
+
+    graph = onnx.load(str(exported["float32"])).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    kinds = [node.op_type for node in graph.node]
+    assert "Mul" not in kinds
+    assert "Shape" not in kinds
+    resizes = [node for node in graph.node if node.op_type == "Resize"]
+    assert len(resizes) == DEPTH
+    assert all(node.input[2] in constants for node in resizes)
+    assert [node.name for node in graph.input] == ["image"]
+    assert [node.name for node in graph.output] == ["road"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16-weights", "int8"])
+def test_tiles_on_the_stride_grid_agree_bit_by_bit_inside_the_margin(
+    exported: dict[Precision, Path], precision: Precision
+) -> None:
+    segmenter = OnnxSegmenter(exported[precision])
+    margin = segmenter.card.margin_px
+    side = 2 * margin + 12 * STRIDE
+    image = noise(side, side)
+    whole = segmenter.predict(image)[0]
+    inside = np.s_[margin:-margin, margin:-margin]
+    for row, col, height, width in (
+        (0, 0, side - STRIDE, side - 4 * STRIDE),
+        (3 * STRIDE, STRIDE, 2 * margin + 7 * STRIDE, 2 * margin + 5 * STRIDE),
+        (5 * STRIDE, 7 * STRIDE, 2 * margin + STRIDE, 2 * margin + 5 * STRIDE),
+    ):
+        tile = segmenter.predict(image[:, row : row + height, col : col + width])[0]
+        wanted = whole[row : row + height, col : col + width]
+        np.testing.assert_array_equal(tile[inside], wanted[inside])
+
+
+def test_quantizing_again_gives_the_same_file(
+    tmp_path: Path, keras_file: Path, data: Path, exported: dict[Precision, Path]
+) -> None:
+    again = tmp_path / "again.onnx"
+    export_onnx(keras_file, again, calibration=[data], calibration_crops=4, crop_px=64)
+    image = noise(64, 64)
+    np.testing.assert_array_equal(
+        OnnxSegmenter(again).predict(image), OnnxSegmenter(exported["int8"]).predict(image)
+    )
+
+
+def test_fields_of_the_card_can_be_replaced(tmp_path: Path, keras_file: Path) -> None:
+    output = tmp_path / "m.onnx"
+    updates = {"threshold": 0.4, "version": "2"}
+    export_onnx(keras_file, output, precision="float32", card_updates=updates)
+    card = read_card(output)
+    assert (card.threshold, card.version) == (0.4, "2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
+
+
+def test_int8_without_data_says_what_to_do(tmp_path: Path, keras_file: Path) -> None:
+    with pytest.raises(DataError, match=r"--data.*float16-weights"):
+        export_onnx(keras_file, tmp_path / "m.onnx", precision="int8")
+
+
+def test_wrong_names_and_files_are_refused_and_leave_nothing(
+    tmp_path: Path, keras_file: Path
+) -> None:
+    with pytest.raises(InputError, match=r"ends in \.onnx"):
+        export_onnx(keras_file, tmp_path / "m.bin", precision="float32")
+    with pytest.raises(InputError, match="precision is 'int4'"):
+        export_onnx(keras_file, tmp_path / "m.onnx", precision="int4")  # type: ignore[arg-type]
+    alone = tmp_path / "alone.keras"
+    alone.write_bytes(keras_file.read_bytes())
+    with pytest.raises(ModelError, match="no model card"):
+        export_onnx(alone, tmp_path / "m.onnx", precision="float32")
+    with pytest.raises(InputError, match="threshold is 7"):
+        export_onnx(
+            keras_file, tmp_path / "m.onnx", precision="float32", card_updates={"threshold": 7}
+        )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.keras"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_damaged_keras_files_are_named(
+    tmp_path: Path, keras_file: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "broken.keras"
+    path.write_bytes(keras_file.read_bytes()[:5000] if content is None else content)
+    write_card_file(ModelCard(name="broken", version="1"), path)
+    with pytest.raises(ModelError, match=r"broken\.keras: cannot be loaded as a Keras model"):
+        load_model(path)
+    with pytest.raises(ModelError, match=r"broken\.keras: cannot be loaded as a Keras model"):
+        export_onnx(path, tmp_path / "m.onnx", precision="float32")
+
+
+def test_keras_models_run_and_check_their_output(tmp_path: Path, keras_file: Path) -> None:
+    segmenter = load_model(keras_file, device="cpu")
+    assert segmenter.device == "Keras, CPU"
+    image = noise(64, 64)
+    probability = segmenter.predict(image)
+    assert probability.shape == (1, 64, 64)
+    assert probability.dtype == np.float32
+    two = tmp_path / "two.keras"
+    two.write_bytes(keras_file.read_bytes())
+    card = dataclasses.replace(segmenter.card, classes=("other", "road"), road_class=1)
+    write_card_file(card, two)
+    with pytest.raises(ModelError, match=r"output of shape \(1, 64, 64, 1\).*\(1, 64, 64, 2\)"):
+        load_model(two).predict(image)
+    # The scaling beside the file decides the answers, so it is part of the fingerprint.
+    assert load_model(two).fingerprint != segmenter.fingerprint
+
+
+def plain_keras_file(folder: Path, interpolation: str) -> Path:
+    keras = import_keras()
+    layers = keras.layers
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, strides=4, padding="same", activation="relu")(image)
+    x = layers.UpSampling2D(4, interpolation=interpolation)(x)
+    path = folder / "plain.keras"
+    keras.Model(image, layers.Conv2D(1, 1, activation="sigmoid")(x)).save(path)
+    write_card_file(ModelCard(name="plain", version="1", stride=4, margin_px=8), path)
+    return path
+
+
+def test_networks_that_cannot_be_exported_are_told_apart(tmp_path: Path) -> None:
+    path = plain_keras_file(tmp_path, "bilinear")
+    with pytest.raises(ModelError, match="cannot be exported for images of any size"):
+        export_onnx(path, tmp_path / "plain.onnx", precision="float32")
+    assert not (tmp_path / "plain.onnx").exists()
+
+
+def test_other_networks_are_exported_too(tmp_path: Path) -> None:
+    path = plain_keras_file(tmp_path, "nearest")
+    export_onnx(path, tmp_path / "plain.onnx", precision="float32")
+    image = noise(32, 48)
+    np.testing.assert_allclose(
+        load_model(tmp_path / "plain.onnx").predict(image),
+        load_model(path).predict(image),
+        atol=1e-4,
+    )
