@@ -53,7 +53,7 @@ class PredictOptions:
         Side of the mosaic's chunks.
     """
 
-    block_px: int = 2048
+    block_px: int = 2 * CHUNK_PX
     tile_px: int | None = None
     workers: int | None = None
     chunk_px: int = CHUNK_PX

@@ -126,8 +126,8 @@ run_options = _all(
         "--block-px",
         type=int,
         default=None,
-        help="Side of the blocks that are read and written at once, a multiple of 1024; "
-        "smaller needs less memory.  [default: 2048]",
+        help="Side of the blocks that are read and written at once, a multiple of 896; "
+        "smaller needs less memory.  [default: 1792]",
     ),
     click.option(
         "--workers",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,9 @@ class Centerlines:
     node_reach_px : ndarray of float32, shape (N,)
         By how much thinning has shortened a line that ends here.
     node_exit : ndarray of bool, shape (N,)
-        Whether the road goes on beyond the raster's edge.
+        Whether the road goes on beyond the raster's edge, or into no data.
+    node_blank_px : ndarray of float32, shape (N,)
+        Distance to the nearest pixel without data; inf where it is far.
     """
 
     grid: Grid
@@ -68,22 +71,23 @@ class Centerlines:
     node_width_px: npt.NDArray[np.float32]
     node_reach_px: npt.NDArray[np.float32]
     node_exit: npt.NDArray[np.bool_]
+    node_blank_px: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.start)
 
-    @property
+    @cached_property
     def edge_of_vertex(self) -> npt.NDArray[np.int64]:
         """Edge of each vertex, (V,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-    @property
+    @cached_property
     def degree(self) -> npt.NDArray[np.int64]:
         """Edge ends at each node, (N,); a loop counts twice."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
 
-    @property
+    @cached_property
     def arcs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """How far along its edge each vertex is from the start, and from the end, (V,) pixels."""
         total = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(self.row), np.diff(self.col)))])
@@ -108,7 +112,7 @@ class Centerlines:
         count = np.add.reduceat(before, self.offsets[:-1])
         return self.offsets[1:] - 1 - count if at_end else self.offsets[:-1] + count
 
-    @property
+    @cached_property
     def length_px(self) -> npt.NDArray[np.float64]:
         """Length of each edge along its vertices, (E,) pixels."""
         if not len(self):

@@ -29,8 +29,8 @@ def with_crisp_ends(
     - A junction goes where the lines that meet there would, did they go on straight from
       before they lean towards each other; it moves by half a road's width at most, and not
       at all where a line is too short or too curved to say where it leads.
-    - A dead end is prolonged by what thinning took, straight ahead; not beyond the raster.
-      The skeleton's last width, which may turn into a corner of the road, goes.
+    - A dead end is prolonged by what thinning took, straight ahead; not beyond the raster,
+      nor into no data. The skeleton's last width, which may turn into a corner of the road, goes.
 
     Parameters
     ----------
@@ -155,8 +155,10 @@ def _tips_prolonged(
 ) -> Centerlines:
     """Put dead ends as far ahead of (row, col) as they were along the skeleton, and the reach."""
     ahead = arc + lines.node_reach_px[node]
-    border = _to_border(lines, row, col, d_row, d_col)
-    # A road that goes on beyond the raster is led up to its edge.
+    # No data begins half a pixel before the middle of its first pixel.
+    to_blank = arc + np.maximum(lines.node_blank_px[node] - 0.5, 0)
+    border = np.minimum(_to_border(lines, row, col, d_row, d_col), to_blank)
+    # A road that goes on beyond the raster, or into no data, is led up to the edge.
     exits = lines.node_exit[node] & (border < ahead + 3)
     ahead = np.where(exits, border, np.minimum(ahead, border))
     node_row, node_col = lines.node_row.copy(), lines.node_col.copy()

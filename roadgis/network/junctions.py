@@ -74,7 +74,11 @@ def _is_crossing(lines: Centerlines, edges: npt.NDArray[np.int64]) -> npt.NDArra
     out: npt.NDArray[np.bool_] = np.logical_and(
         degree[lines.start[edges]] == 3, degree[lines.end[edges]] == 3
     )
-    arms = _arms(lines)
+    if not out.any():
+        return out
+    at_ends = np.zeros(len(degree), bool)
+    at_ends[lines.start[edges[out]]], at_ends[lines.end[edges[out]]] = True, True
+    arms = _arms(lines, np.flatnonzero(at_ends[lines.start] | at_ends[lines.end]))
     begin = np.searchsorted(arms.node, np.arange(len(degree)))
     for number in np.flatnonzero(out).tolist():
         edge = edges[number]
@@ -91,7 +95,7 @@ def _is_crossing(lines: Centerlines, edges: npt.NDArray[np.int64]) -> npt.NDArra
 
 
 class _Arms(NamedTuple):
-    """The first stretch of each edge from each of its nodes, ordered by node; 2 E arms."""
+    """The first stretch of each edge from each of its nodes, ordered by node."""
 
     node: npt.NDArray[np.int64]
     edge: npt.NDArray[np.int64]
@@ -112,7 +116,8 @@ class _Arms(NamedTuple):
         return bool(offset < _BESIDE * max(self.width[a], self.width[b]))
 
 
-def _arms(lines: Centerlines) -> _Arms:
+def _arms(lines: Centerlines, edges: npt.NDArray[np.int64]) -> _Arms:
+    lines = lines.take(edges)
     from_start, from_end = lines.arcs
     length = lines.length_px
     width = lines.node_width_px
@@ -122,9 +127,8 @@ def _arms(lines: Centerlines) -> _Arms:
         far = lines.first_beyond(arc, np.minimum(2.5 * width[node] + 1, 0.9 * length), at_end)
         d_row, d_col = lines.row[near] - lines.row[far], lines.col[near] - lines.col[far]
         norm = np.maximum(np.hypot(d_row, d_col), 1e-9)
-        edge = np.arange(len(lines))
         parts.append(
-            (node, edge, lines.row[near], lines.col[near], d_row / norm, d_col / norm, width[node])
+            (node, edges, lines.row[near], lines.col[near], d_row / norm, d_col / norm, width[node])
         )
     joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
     rank = np.argsort(joined[0], kind="stable")
@@ -142,6 +146,8 @@ def _contracted(lines: Centerlines, chosen: npt.NDArray[np.int64]) -> Centerline
     width[low] = np.maximum(width[low], width[high])
     exit_ = lines.node_exit.copy()
     exit_[low] |= exit_[high]
+    blank = lines.node_blank_px.copy()
+    blank[low] = np.minimum(blank[low], blank[high])
     target = np.arange(len(node_row))
     target[high] = low
     keep = np.ones(len(lines), bool)
@@ -152,6 +158,7 @@ def _contracted(lines: Centerlines, chosen: npt.NDArray[np.int64]) -> Centerline
         node_col=node_col,
         node_width_px=width,
         node_exit=exit_,
+        node_blank_px=blank,
     )
     return with_ends_at_nodes(
         dataclasses.replace(lines, start=target[lines.start], end=target[lines.end])

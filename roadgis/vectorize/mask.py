@@ -28,7 +28,7 @@ class RoadMask(NamedTuple):
     probability : ndarray of uint8, shape (H, W)
         As read; 255 beyond the grid.
     road : Plane
-        Road, and its continuation beyond the grid's edge.
+        Road, and its continuation beyond the grid's edge and into no data.
     blank : Plane or None
         No data within the grid; None where there is none.
     """
@@ -71,6 +71,9 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
     road = closed(pack(image), radii.closing)
     if blank is not None:
         road &= ~blank
+        rim = road & dilated(blank, 1.5)
+        if rim.any():
+            road |= dilated(rim, radii.beyond) & blank
     return RoadMask(window, probability, without_wide(road, radii), blank)
 
 

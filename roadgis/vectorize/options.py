@@ -112,6 +112,14 @@ class Radii:
     rim: int
 
     @property
+    def beyond(self) -> int:
+        """How far roads are prolonged into no data, so that thinning does not fork at its rim.
+
+        Half of the width of all but the widest roads, and a little more.
+        """
+        return min(self.wide + 2, 16)
+
+    @property
     def wide_margin(self) -> int:
         """What is removed around a wide blob besides the blob, so that no fringe stays."""
         return math.ceil(0.2 * self.wide)
@@ -134,6 +142,6 @@ class Radii:
     @property
     def halo(self) -> int:
         """Pixels that a block must see around its core: the sum of the reaches."""
-        mask = 2 * self.closing + 2 * self.wide + self.wide_margin
+        mask = 2 * self.closing + self.beyond + 2 + 2 * self.wide + self.wide_margin
         # One pixel more for the links to the next block, one for which of them are needed.
         return mask + max(2 * self.iterations, self.wide + 4, self.rim_reach) + 3

@@ -174,6 +174,11 @@ def _block_graph(
     rows += top - 1
     own = (rows >= top) & (rows < top + core.height) & (cols >= left) & (cols < left + core.width)
     rows, cols = rows[own], cols[own]
+    within = skeleton
+    if mask.blank is not None:
+        within = skeleton & ~mask.blank
+        has_data = _at(within, rows, cols)
+        rows, cols = rows[has_data], cols[has_data]
     if not len(rows):
         return None
     ids = (rows + mask.window.row) * source.grid.width + cols + mask.window.col
@@ -187,24 +192,35 @@ def _block_graph(
         # Closing fills pixels of any probability, but none without data.
         probability=np.minimum(probability, np.uint8(NO_DATA - 1)),
         blank_px=_blank_distance(mask, rows, cols, radii),
-        exit=_exits(skeleton, mask.window, source.grid, rows, cols),
-        links=_links(skeleton, mask.window, source.grid, ids, rows, cols),
+        exit=_exits(mask, skeleton, source.grid, rows, cols),
+        links=_links(skeleton, within, mask.window, source.grid, ids, rows, cols),
     )
+
+
+def _at(
+    plane: Plane, rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Return a plane's bits at some pixels."""
+    bits: npt.NDArray[np.bool_] = (
+        plane[rows, cols >> 6] >> (cols & 63).astype(np.uint64)
+    ) & np.uint64(1) > 0
+    return bits
 
 
 def _links(
     skeleton: Plane,
+    within: Plane,
     window: Window,
     grid: Grid,
     ids: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
     cols: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Return the links (L, 2) from a block's pixels to later ones within the grid."""
-    word, bit = cols >> 6, (cols & 63).astype(np.uint64)
+    """Return the links (L, 2) from a block's pixels to later ones within grid and data."""
     out = []
     for d_row, d_col, plane in skeleton_links(skeleton):
-        linked = (plane[rows, word] >> bit) & np.uint64(1) > 0
+        linked = _at(plane, rows, cols)
+        linked[linked] = _at(within, rows[linked] + d_row, cols[linked] + d_col)
         row, col = rows + (d_row + window.row), cols + (d_col + window.col)
         linked &= (row < grid.height) & (col >= 0) & (col < grid.width)
         first = ids[linked]
@@ -213,29 +229,31 @@ def _links(
 
 
 def _exits(
+    mask: RoadMask,
     skeleton: Plane,
-    window: Window,
     grid: Grid,
     rows: npt.NDArray[np.int64],
     cols: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.bool_]:
-    """Return which of a block's pixels have a neighbour beyond the raster's edge."""
+    """Return which of a block's pixels have a neighbour beyond the raster's edge or the data."""
     out = np.zeros(len(rows), bool)
-    row, col = rows + window.row, cols + window.col
-    edge = np.flatnonzero(
-        (row == 0) | (row == grid.height - 1) | (col == 0) | (col == grid.width - 1)
-    )
+    row, col = rows + mask.window.row, cols + mask.window.col
+    edge = (row == 0) | (row == grid.height - 1) | (col == 0) | (col == grid.width - 1)
+    if mask.blank is not None:
+        edge |= _at(dilated(mask.blank, 1.5), rows, cols)
+    at = np.flatnonzero(edge)
     for d_row in (-1, 0, 1):
         for d_col in (-1, 0, 1):
-            r, c = rows[edge] + d_row, cols[edge] + d_col
+            r, c = rows[at] + d_row, cols[at] + d_col
             outside = (
-                (r + window.row < 0)
-                | (r + window.row >= grid.height)
-                | (c + window.col < 0)
-                | (c + window.col >= grid.width)
+                (r + mask.window.row < 0)
+                | (r + mask.window.row >= grid.height)
+                | (c + mask.window.col < 0)
+                | (c + mask.window.col >= grid.width)
             )
-            bit = (skeleton[r, c >> 6] >> (c & 63).astype(np.uint64)) & np.uint64(1)
-            out[edge] |= outside & (bit > 0)
+            if mask.blank is not None:
+                outside |= _at(mask.blank, r, c)
+            out[at] |= outside & _at(skeleton, r, c)
     return out
 
 
@@ -247,10 +265,10 @@ def _blank_distance(
 ) -> npt.NDArray[np.float32]:
     """Return the distance of a block's pixels to no data; inf beyond the rim's reach."""
     out = np.full(len(rows), np.inf, np.float32)
-    if mask.blank is None or radii.rim == 0:
+    if mask.blank is None:
         return out
     around = dilated(mask.blank, radii.rim_reach)
-    near = np.flatnonzero((around[rows, cols >> 6] >> (cols & 63).astype(np.uint64)) & np.uint64(1))
+    near = np.flatnonzero(_at(around, rows, cols))
     if len(near):
         out[near], _ = nearest(unpack(mask.blank), 1, rows[near], cols[near], radii.rim_reach)
     return out

@@ -189,7 +189,7 @@ def measure_widths(
     flat = image.reshape(-1)
     # The skeleton leaves the middle by less than two pixels; looking no further keeps
     # junctions, where the far side is another road, from counting.
-    far = near + np.float32(1)
+    far = near.copy()
     open_ = known.copy()
     for step in (0.0, 0.5, 1.0, 1.5, 2.0):
         back = np.rint(-unit * (near.astype(np.float64) + step)[:, None]).astype(np.int64)

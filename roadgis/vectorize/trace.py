@@ -213,6 +213,7 @@ def _lines(
         node_width_px=width[used],
         node_reach_px=reach[used],
         node_exit=exit_[used],
+        node_blank_px=graph.blank_px[used],
     )
     return lines, pixels
 
