@@ -25,7 +25,7 @@ import rasterio
 from pyproj import CRS
 
 from roadgis.scene.grid import NO_DATA, Grid, Window
-from roadgis.vectorize import vectorize
+from roadgis.vectorization import vectorize
 
 
 class ArraySource:

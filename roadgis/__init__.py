@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from roadgis.probability import open_probability
     from roadgis.scene.options import SceneOptions
     from roadgis.scene.source import Scene, open_scene
-    from roadgis.vectorize import VectorizeOptions, vectorize
+    from roadgis.vectorization import VectorizeOptions, vectorize
 
 _HOMES = {
     "CleanOptions": "roadgis.network.clean",
@@ -44,13 +44,13 @@ _HOMES = {
     "RoadgisError": "roadgis.errors",
     "Scene": "roadgis.scene.source",
     "SceneOptions": "roadgis.scene.options",
-    "VectorizeOptions": "roadgis.vectorize",
+    "VectorizeOptions": "roadgis.vectorization",
     "extract_roads": "roadgis.pipeline",
     "load_model": "roadgis.model.runtime",
     "open_probability": "roadgis.probability",
     "open_scene": "roadgis.scene.source",
     "predict": "roadgis.prediction",
-    "vectorize": "roadgis.vectorize",
+    "vectorize": "roadgis.vectorization",
     "write_network": "roadgis.output",
 }
 

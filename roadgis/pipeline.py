@@ -26,7 +26,7 @@ from roadgis.probability import open_probability
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.source import Scene, open_scene
-from roadgis.vectorize import VectorizeOptions, vectorize
+from roadgis.vectorization import VectorizeOptions, vectorize
 
 __all__ = ["ExtractOptions", "extract_roads", "predict_to_file", "vectorize_file"]
 

@@ -19,7 +19,7 @@ FLOORS = [
     {"scene", "model"},
     {"mosaic", "train"},
     {"prediction", "probability", "network"},
-    {"vectorize", "output", "evaluate"},
+    {"vectorization", "output", "evaluate"},
     {"pipeline", "batch", "synthetic"},
     {"cli"},
     {"__main__"},

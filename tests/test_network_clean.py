@@ -18,7 +18,7 @@ from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
-from roadgis.vectorize import VectorizeOptions, trace_centerlines
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
 from tests.drawings import UTM, ArraySource, pixel_xy, ring, road, same
 
 SIZE = (200, 200)

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from roadgis.network.clean import CleanOptions
 from roadgis.scene.grid import NO_DATA
-from roadgis.vectorize import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
 from tests.drawings import ArraySource, ring, road, same
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

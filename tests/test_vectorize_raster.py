@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.morphology import thin as reference_thin
 
-from roadgis.vectorize.bits import closed, dilated, east, eroded, pack, pixels, unpack, west
-from roadgis.vectorize.mask import without_wide
-from roadgis.vectorize.options import Radii
-from roadgis.vectorize.skeleton import measure_widths, nearest, thin
+from roadgis.vectorization.bits import closed, dilated, east, eroded, pack, pixels, unpack, west
+from roadgis.vectorization.mask import without_wide
+from roadgis.vectorization.options import Radii
+from roadgis.vectorization.skeleton import measure_widths, nearest, thin
 
 
 def _blobs(seed: int, sigma: float, share: float) -> npt.NDArray[np.bool_]:

@@ -194,7 +194,7 @@ def extract_options(values: dict[str, Any]) -> Any:
     from roadgis.pipeline import ExtractOptions
     from roadgis.prediction import PredictOptions
     from roadgis.scene.options import SceneOptions
-    from roadgis.vectorize import VectorizeOptions
+    from roadgis.vectorization import VectorizeOptions
 
     def given(**names: str) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.paths import components, order_paths
 from roadgis.scene.grid import Grid
-from roadgis.vectorize.bits import Plane, east, west
+from roadgis.vectorization.bits import Plane, east, west
 
 __all__ = ["PixelGraph", "skeleton_links", "stitched", "trace"]
 

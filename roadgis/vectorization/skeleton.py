@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.vectorize.bits import Plane, east, west
+from roadgis.vectorization.bits import Plane, east, west
 
 __all__ = ["Widths", "measure_widths", "nearest", "thin"]
 

@@ -88,9 +88,9 @@ def dilated(plane: Plane, radius: float) -> Plane:
     radius : float
         Pixels; offsets no longer than this belong to the disc.
     """
+    row: Plane = plane.copy()
     if radius < 1:
-        return plane.copy()
-    row = plane.copy()
+        return row
     out: Plane = np.zeros_like(plane)
     half = 0
     top = int(radius)

@@ -14,11 +14,11 @@ from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
-from roadgis.vectorize.bits import Plane, dilated, pixels, unpack
-from roadgis.vectorize.mask import RoadMask, read_mask
-from roadgis.vectorize.options import Radii, VectorizeOptions
-from roadgis.vectorize.skeleton import measure_widths, nearest, thin
-from roadgis.vectorize.trace import PixelGraph, skeleton_links, stitched, trace
+from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
+from roadgis.vectorization.mask import RoadMask, read_mask
+from roadgis.vectorization.options import Radii, VectorizeOptions
+from roadgis.vectorization.skeleton import measure_widths, nearest, thin
+from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
 __all__ = ["trace_centerlines", "vectorize"]
 

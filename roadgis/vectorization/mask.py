@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
-from roadgis.vectorize.bits import WORD, Plane, closed, dilated, eroded, pack
-from roadgis.vectorize.options import Radii
+from roadgis.vectorization.bits import WORD, Plane, closed, dilated, eroded, pack
+from roadgis.vectorization.options import Radii
 
 __all__ = ["RoadMask", "read_mask", "without_wide"]
 
