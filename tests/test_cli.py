@@ -284,3 +284,39 @@ def test_synthesize_makes_a_scene_and_its_truth(tmp_path: Path) -> None:
     with rasterio.open(tmp_path / "t.tif") as dataset:
         assert dataset.shape == (512, 512)
     assert json.loads((tmp_path / "t.geojson").read_text())["features"]
+
+
+def limit_files(size: int) -> Any:
+    """Return what makes a child process unable to write files larger than `size` bytes."""
+    import resource
+
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+@pytest.mark.parametrize("size", [300, 30_000])
+def test_a_disk_that_takes_no_more_ends_with_a_message_and_no_file(
+    tmp_path: Path, model: Path, size: int
+) -> None:
+    # The smaller limit stops the mosaic, the larger one the roads.
+    image = painted((600, 600), [(0, y, 600, y + 20, 6) for y in range(20, 580, 20)])
+    scene = write_raster(tmp_path / "scene.tif", image)
+    output = tmp_path / "roads.gpkg"
+    process = start("extract", scene, "-m", model, "-o", output, preexec_fn=limit_files(size))
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "Error: " in err
+    assert "Traceback" not in err
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names <= {"scene.tif", "roads.gpkg.roadgis-work"}
+    # With room again, the same command ends as if nothing had been.
+    call("extract", scene, "-m", model, "-o", output)
+    assert output.stat().st_size > 30_000
+
+
+def test_nan_pixels_are_no_data(tmp_path: Path, model: Path) -> None:
+    image = painted((300, 300), [(0, 100, 300, 100, 8)]).astype(np.float32) / 255
+    image[:, :, 150:] = np.nan
+    scene = write_raster(tmp_path / "nan.tif", image)
+    call("extract", scene, "-m", model, "-o", tmp_path / "r.geojson")
+    call("info", scene)
