@@ -136,22 +136,8 @@ def predict(
         If the folder belongs to a run with other settings.
     """
     options = options or PredictOptions()
-    card = segmenter.card
-    side = options.tile_side(card)
-    settings: dict[str, Any] = {
-        "inputs": list(scene.inputs),
-        "scene": scene.fingerprint,
-        "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
-    }
-    if options.chunk_px % card.stride:
-        raise InputError(
-            f"chunk_px is {options.chunk_px}, expected a multiple of the stride {card.stride} of "
-            f"model {card.name}."
-        )
-    if not card.local:
-        settings["tile_px"] = side
-        settings["block_px"] = options.block_px
-    mosaic = Mosaic.create(folder, scene.grid, settings, chunk_px=options.chunk_px)
+    side = options.tile_side(segmenter.card)
+    mosaic = _mosaic(scene, segmenter, folder, options, side)
     todo, done_px = [], 0
     for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
         if mosaic.is_done(core):
@@ -165,7 +151,7 @@ def predict(
 
     with ThreadPoolExecutor(1, "roadgis-write") as writer:
         written: Future[None] | None = None
-        for core, block in _read_ahead(scene, todo, card, options):
+        for core, block in _read_ahead(scene, todo, segmenter.card, options):
             values = None if block is None else _predict_block(block, segmenter, side, scene)
             if written is not None:
                 written.result()  # at most one block waits; a full disk stops the run here
@@ -175,6 +161,26 @@ def predict(
         if written is not None:
             written.result()
     return mosaic
+
+
+def _mosaic(
+    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, side: int
+) -> Mosaic:
+    card = segmenter.card
+    settings: dict[str, Any] = {
+        "inputs": list(scene.inputs),
+        "scene": scene.fingerprint,
+        "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
+    }
+    if options.chunk_px % card.stride:
+        raise InputError(
+            f"chunk_px is {options.chunk_px}, expected a multiple of the stride {card.stride} of "
+            f"model {card.name}."
+        )
+    if not card.local:
+        settings["tile_px"] = side
+        settings["block_px"] = options.block_px
+    return Mosaic.create(folder, scene.grid, settings, chunk_px=options.chunk_px)
 
 
 def _text(done_px: int, total_px: int) -> str:

@@ -167,17 +167,49 @@ def fit(
     held_out = read_samples(validation)
     logger.info("training on %d scenes, checking on %d", len(samples), len(held_out))
 
-    keras = import_keras()
-    keras.utils.set_random_seed(settings.seed)
+    import_keras().utils.set_random_seed(settings.seed)
     model = build_unet(
         settings.backbone,
         depth=settings.depth,
         decoder_filters=settings.decoder_filters,
         encoder_weights=settings.encoder_weights,
     )
+    card = _new_card(model, folders, settings)
+    checkpoint = output.with_name(f"{output.stem}.checkpoint.keras")
+    model = _compiled_or_restored(model, checkpoint, settings)
+    done = int(model.optimizer.iterations.numpy())
+    if done < settings.steps:
+        sampler = CropSampler(
+            samples, crop_px=settings.crop_px, seed=settings.seed, augment=aerial_augmentation()
+        )
+        first = done // settings.epoch_steps
+        data = crop_dataset(
+            sampler,
+            batch=settings.batch,
+            steps=settings.epoch_steps,
+            mean=card.mean,
+            std=card.std,
+            first_epoch=first,
+        )
+        # Keras would shuffle the batches of an epoch from Python's generator, whose state a
+        # resumed run does not have; the crops are random already.
+        model.fit(
+            data,
+            initial_epoch=first,
+            epochs=-(-settings.steps // settings.epoch_steps),
+            callbacks=[_run_callback(checkpoint, held_out, card, settings, progress)],
+            shuffle=False,
+            verbose=0,
+        )
+    _save(model, output)
+    write_card_file(card, output)
+    return card
+
+
+def _new_card(model: Any, folders: Sequence[Path], settings: FitOptions) -> ModelCard:
     stride = 2**settings.depth
     margin = receptive_margin(model, stride)
-    card = ModelCard(
+    return ModelCard(
         name=settings.name,
         version="1",
         mean=(0.45, 0.45, 0.45),
@@ -190,11 +222,12 @@ def fit(
         licence=settings.licence,
         recipe=dataclasses.asdict(settings),
     )
-    checkpoint = output.with_name(f"{output.stem}.checkpoint.keras")
-    log = output.with_name(f"{output.stem}.log.jsonl")
-    if checkpoint.is_file():
-        model = keras.models.load_model(checkpoint)
-    else:
+
+
+def _compiled_or_restored(model: Any, checkpoint: Path, settings: FitOptions) -> Any:
+    """Return the checkpoint's model with its optimizer, or else the given one, compiled."""
+    keras = import_keras()
+    if not checkpoint.is_file():
         model.compile(
             optimizer=keras.optimizers.AdamW(
                 settings.peak_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0
@@ -202,12 +235,27 @@ def fit(
             loss=bce_jaccard_loss,
             metrics=[ValidIoU()],
         )
+        return model
+    model = keras.models.load_model(checkpoint)
     done = int(model.optimizer.iterations.numpy())
     if done % settings.epoch_steps:
         raise InputError(
             f"{checkpoint}: was made with another epoch_steps ({done} steps done, "
             f"{settings.epoch_steps} asked for). Use the settings of that run, or remove it."
         )
+    return model
+
+
+def _run_callback(
+    checkpoint: Path,
+    held_out: Sequence[Sample],
+    card: ModelCard,
+    settings: FitOptions,
+    progress: Progress,
+) -> Any:
+    """Return the Keras callback that sets the rate, and after each epoch checks, saves and logs."""
+    keras = import_keras()
+    log = checkpoint.with_name(checkpoint.name.removesuffix(".checkpoint.keras") + ".log.jsonl")
     epochs = -(-settings.steps // settings.epoch_steps)
     started = time.monotonic()
 
@@ -233,29 +281,4 @@ def fit(
             text = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
             progress((epoch + 1) / epochs, f"step {step}: {text}")
 
-    if done < settings.steps:
-        sampler = CropSampler(
-            samples, crop_px=settings.crop_px, seed=settings.seed, augment=aerial_augmentation()
-        )
-        first = done // settings.epoch_steps
-        data = crop_dataset(
-            sampler,
-            batch=settings.batch,
-            steps=settings.epoch_steps,
-            mean=card.mean,
-            std=card.std,
-            first_epoch=first,
-        )
-        # Keras would shuffle the batches of an epoch from Python's generator, whose state a
-        # resumed run does not have; the crops are random already.
-        model.fit(
-            data,
-            initial_epoch=first,
-            epochs=epochs,
-            callbacks=[Run()],
-            shuffle=False,
-            verbose=0,
-        )
-    _save(model, output)
-    write_card_file(card, output)
-    return card
+    return Run()
