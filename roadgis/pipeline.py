@@ -134,6 +134,7 @@ def extract_roads(
         mosaic = predict(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, _PREDICT_SHARE)
         )
+        segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
             mosaic,
             dataclasses.replace(options.vectorize, threshold=threshold),

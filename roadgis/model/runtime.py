@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -70,6 +71,9 @@ class Segmenter(Protocol):
         ModelError
             If the network fails, or gives NaN, values outside 0..1 or another shape.
         """
+
+    def release(self) -> None:
+        """Give back the memory that inference holds; the next `predict` takes it again."""
 
 
 def available_threads() -> int:
@@ -150,37 +154,53 @@ class OnnxSegmenter:
     """
 
     def __init__(self, path: Path, *, threads: int | None = None, device: Device = "auto") -> None:
-        import onnxruntime
-
-        provider = _choose_provider(device)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_threads()
-        options.inter_op_num_threads = 1
-        # Waiting threads that spin would take the cores from reading and vectorizing.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Planned memory needs up to twice as much, and a plan for every shape of tile.
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
-        names = [provider] if provider == _CPU else [provider, _CPU]
-        self._session = open_session(path, options, names)
-        self._errors = onnxruntime_errors()
         self._path = path
-        self.card = session_card(self._session, path)
+        self._provider = _choose_provider(device)
+        self._threads = threads or available_threads()
+        self._lock = threading.Lock()
+        self._session: Any = None
+        session = self._open()
+        self._errors = onnxruntime_errors()
+        self.card = session_card(session, path)
         self.fingerprint = _sha256(path)
         # A GPU that is offered may still fail to start; ONNX Runtime then takes the CPU.
-        actual = self._session.get_providers()[0]
-        if actual != provider:
-            text = f"ONNX Runtime offers {provider} but could not start it"
+        actual = session.get_providers()[0]
+        if actual != self._provider:
+            text = f"ONNX Runtime offers {self._provider} but could not start it"
             if device == "cuda":
                 raise InputError(f"{text}; check the driver and CUDA libraries, or use the CPU.")
             logger.warning("%s; running on the CPU", text)
         self.device = f"ONNX Runtime, {_DEVICE_NAMES.get(actual, actual)}"
-        self._input = self._check_signature()
+        self._input = self._check_signature(session)
         self._scaling = Scaling(self.card)
 
-    def _check_signature(self) -> str:
-        inputs = [(node.name, node.type, node.shape) for node in self._session.get_inputs()]
-        outputs = self._session.get_outputs()
+    def _open(self) -> Any:
+        """Return the session, opened when there is none; any thread may hold one on."""
+        import onnxruntime
+
+        with self._lock:
+            if self._session is None:
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = self._threads
+                options.inter_op_num_threads = 1
+                # Planned memory needs up to twice as much, and a plan for every shape of tile.
+                options.enable_mem_pattern = False
+                # Waiting threads that spin would take the cores from reading and vectorizing.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                options.log_severity_level = 3
+                provider = self._provider
+                names = [provider] if provider == _CPU else [provider, _CPU]
+                self._session = open_session(self._path, options, names)
+            return self._session
+
+    def release(self) -> None:
+        """Give back the memory that inference holds; see :meth:`Segmenter.release`."""
+        with self._lock:
+            self._session = None
+
+    def _check_signature(self, session: Any) -> str:
+        inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
+        outputs = session.get_outputs()
         bands = len(self.card.bands)
         fits = (
             len(inputs) == 1
@@ -205,7 +225,7 @@ class OnnxSegmenter:
         """Return road probability; see :meth:`Segmenter.predict`."""
         feed = {self._input: self._scaling(images)}
         try:
-            output = self._session.run(None, feed)[0]
+            output = self._open().run(None, feed)[0]
         except self._errors as error:
             raise ModelError(
                 f"{self._path}: the network failed on images of shape {images.shape}: {error}"
@@ -267,6 +287,9 @@ class KerasSegmenter:
                 f"{self._path}: the network failed on images of shape {images.shape}: {error}"
             ) from error
         return _road_probability(output, images.shape, self.card, self._path)
+
+    def release(self) -> None:
+        """Do nothing: tensorflow keeps what it has taken until the process ends."""
 
 
 _CPU = "CPUExecutionProvider"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,26 +30,28 @@ class Paths(NamedTuple):
     closed: npt.NDArray[np.bool_]
 
 
-def components(count: int, links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def components(count: int, links: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
     """Return the number of the connected component of each vertex, (count,).
 
     Parameters
     ----------
     count : int
         How many vertices.
-    links : ndarray of int64, shape (L, 2)
+    links : ndarray of int, shape (L, 2)
         Pairs of linked vertices.
     """
     _, label = csgraph.connected_components(_matrix(count, links), directed=False)
     return np.asarray(label, np.int64)
 
 
-def _matrix(count: int, links: npt.NDArray[np.int64]) -> sparse.csr_array:
+def _matrix(count: int, links: npt.NDArray[np.integer[Any]]) -> sparse.csr_array:
     ones = np.ones(len(links), np.int8)
     return sparse.coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
 
 
-def order_paths(count: int, links: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) -> Paths:
+def order_paths(
+    count: int, links: npt.NDArray[np.integer[Any]], key: npt.NDArray[np.int64]
+) -> Paths:
     """Order a graph whose vertices have at most two links.
 
     A path starts at the end with the lower key; a cycle at its lowest key, towards the
@@ -60,7 +62,7 @@ def order_paths(count: int, links: npt.NDArray[np.int64], key: npt.NDArray[np.in
     ----------
     count : int
         How many vertices.
-    links : ndarray of int64, shape (L, 2)
+    links : ndarray of int, shape (L, 2)
         Pairs of linked vertices; no vertex is linked to itself.
     key : ndarray of int64, shape (count,)
         Unique.
@@ -81,8 +83,9 @@ def order_paths(count: int, links: npt.NDArray[np.int64], key: npt.NDArray[np.in
     rank = np.argsort(key[start])
     start, stop, closed = start[rank], stop[rank], closed[rank]
     # Joined end to end, all paths are one, and one search walks it.
-    chain = np.concatenate([links, np.stack([stop[:-1], start[1:]], axis=1)])
-    both = np.concatenate([chain, chain[:, ::-1]])
+    joints = np.stack([stop[:-1], start[1:]], axis=1).astype(links.dtype)
+    both = np.concatenate([links, joints, links[:, ::-1], joints[:, ::-1]])
+    del links, degree, ends
     order = csgraph.breadth_first_order(
         _matrix(count, both), int(start[0]), directed=True, return_predecessors=False
     )
@@ -94,9 +97,9 @@ def order_paths(count: int, links: npt.NDArray[np.int64], key: npt.NDArray[np.in
 def _cut_cycles(
     number: int,
     label: npt.NDArray[np.int64],
-    links: npt.NDArray[np.int64],
+    links: npt.NDArray[np.integer[Any]],
     key: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.bool_]]:
     """Remove one link of each cycle; returns the links left, and which components were cut."""
     degree = np.bincount(links.reshape(-1), minlength=len(label))
     closed = np.ones(number, bool)

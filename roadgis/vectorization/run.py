@@ -124,8 +124,13 @@ def trace_centerlines(
         if part is not None:
             parts.append(part)
         progress(0.95 * done / len(cores), f"Vectorizing block {done} of {len(cores)}")
-    graph = stitched(parts or [_no_pixels()])
-    return trace(graph, grid, options.strong_level, (radii.rim, radii.rim_step))
+    # Handed over, not kept: with large networks each copy that lives on counts.
+    return trace(
+        stitched(parts or [_no_pixels()]),
+        grid,
+        options.strong_level,
+        (radii.rim, radii.rim_step),
+    )
 
 
 def _blocks(

@@ -72,8 +72,12 @@ def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
 
 
 def stitched(parts: list[PixelGraph]) -> PixelGraph:
-    """Join the graphs of blocks into one, in the order of ids, whatever the order of blocks."""
+    """Join the graphs of blocks into one, in the order of ids, whatever the order of blocks.
+
+    Empties the list, so that the pixels are not held twice.
+    """
     joined = PixelGraph._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    parts.clear()  # what was joined is not needed a second time
     rank = np.argsort(joined.id, kind="stable")
     link_rank = np.lexsort([joined.links[:, 1], joined.links[:, 0]])
     return _pixels_of(joined, rank)._replace(links=joined.links[link_rank])
@@ -103,21 +107,24 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
         Lines along no data nearer than the first are dropped; their direction is taken
         over the second to both sides. Pixels.
     """
-    links = np.searchsorted(graph.id, graph.links)
+    # Numbers of pixels take half the room of their ids.
+    links = np.searchsorted(graph.id, graph.links).astype(np.int32)
+    graph = graph._replace(links=graph.links[:0])
     reach = np.where(_degree(graph, links) < 2, graph.width_px / 2, np.float32(0))
     lines, pixels = _lines(graph, links, grid, strong_level, reach)
     if np.isfinite(graph.blank_px).any():
         keep = np.ones(len(graph.id), bool)
         keep[pixels[_along_rim(lines, graph.blank_px[pixels], rim)]] = False
         if not keep.all():
-            new = np.cumsum(keep) - 1
+            del lines, pixels
+            new = (np.cumsum(keep) - 1).astype(np.int32)
             links = new[links[keep[links].all(axis=1)]]
             graph = _pixels_of(graph, np.flatnonzero(keep))
             lines, _ = _lines(graph, links, grid, strong_level, reach[keep])
     return lines
 
 
-def _degree(graph: PixelGraph, links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     return np.bincount(links.reshape(-1), minlength=len(graph.id)).astype(np.int64)
 
 
@@ -146,28 +153,30 @@ def _along_rim(
 
 def _lines(
     graph: PixelGraph,
-    links: npt.NDArray[np.int64],
+    links: npt.NDArray[np.int32],
     grid: Grid,
     strong_level: int,
     reach: npt.NDArray[np.float32],
 ) -> tuple[Centerlines, npt.NDArray[np.int64]]:
     """Trace; returns the lines and the pixel of each vertex."""
     count = len(graph.id)
-    row, col = np.divmod(graph.id, grid.width)
-    degree = _degree(graph, links)
-    junction = degree >= 3
+    junction = _degree(graph, links) >= 3
     # Nodes are numbered by pixels: a junction's by its lowest one.
     node = np.arange(count)
     of_junction = np.flatnonzero(junction)
     inner = junction[links]
-    local = np.cumsum(junction) - 1
-    label = components(len(of_junction), local[links[inner.all(axis=1)]])
+    label = components(
+        len(of_junction), (np.cumsum(junction) - 1)[links[inner.all(axis=1)]].astype(np.int32)
+    )
     if len(of_junction):
         _, lowest = np.unique(label, return_index=True)
         node[of_junction] = of_junction[lowest[label]]
     chain = np.flatnonzero(~junction)
-    back = np.cumsum(~junction) - 1
-    paths = order_paths(len(chain), back[links[~inner.any(axis=1)]], graph.id[chain])
+    paths = order_paths(
+        len(chain),
+        (np.cumsum(~junction) - 1).astype(np.int32)[links[~inner.any(axis=1)]],
+        graph.id[chain],
+    )
     order = chain[paths.order]
     first, last = order[paths.offsets[:-1]], order[paths.offsets[1:] - 1]
     at_start, at_stop = _ends(links[inner.sum(axis=1) == 1], junction, node, first, last)
@@ -188,6 +197,7 @@ def _lines(
 
     used, positions = np.unique(np.concatenate([start, end]), return_inverse=True)
     members = np.bincount(node, minlength=count).clip(1)
+    row, col = np.divmod(graph.id, grid.width)
     node_row = np.bincount(node, weights=row, minlength=count) / members
     node_col = np.bincount(node, weights=col, minlength=count) / members
     width = graph.width_px.copy()
@@ -219,7 +229,7 @@ def _lines(
 
 
 def _ends(
-    links: npt.NDArray[np.int64],
+    links: npt.NDArray[np.int32],
     junction: npt.NDArray[np.bool_],
     node: npt.NDArray[np.int64],
     first: npt.NDArray[np.int64],
