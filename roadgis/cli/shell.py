@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, TextIO
@@ -78,6 +79,9 @@ def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Itera
     )
     package = logging.getLogger("roadgis")
     with contextlib.ExitStack() as stack:
+        # Python's warnings speak to programmers; what users must know is logged.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("default" if verbose > 1 else "ignore")
         handler: logging.Handler = _StderrHandler()
         if mode == "jsonl":
             this._lines = stack.enter_context(_own_stdout())

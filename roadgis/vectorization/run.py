@@ -28,7 +28,7 @@ def vectorize(
     options: VectorizeOptions | None = None,
     *,
     clean: CleanOptions | None = None,
-    block_px: int = 2048,
+    block_px: int = 1792,
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
@@ -74,7 +74,7 @@ def trace_centerlines(
     source: ProbabilitySource,
     options: VectorizeOptions | None = None,
     *,
-    block_px: int = 2048,
+    block_px: int = 1792,
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> Centerlines:
