@@ -21,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from roadgis import SceneOptions, open_scene
+from roadgis.scene.plane import composed
 
 RAMP = np.array([[230, 30, 30], [250, 220, 40], [40, 230, 240]], float)
 
@@ -79,7 +80,7 @@ def main() -> None:
         grid = scene.grid
     zoom = arguments.zoom
     image = image.repeat(zoom, 0).repeat(zoom, 1)
-    transform = grid.transform @ rasterio.Affine.scale(1 / zoom)
+    transform = composed(grid.transform, rasterio.Affine.scale(1 / zoom))
     layer = "edges" if arguments.roads.suffix == ".gpkg" else None
     edges = pyogrio.read_dataframe(arguments.roads, layer=layer).to_crs(grid.crs)
     if len(edges):

@@ -18,6 +18,9 @@ from roadgis.pipeline import ExtractOptions, extract_roads
 from roadgis.prediction import PredictOptions
 from tests.factories import cut_into_sheets
 
+# rasterio.merge multiplies transforms in a way that affine 3 wants no more.
+MERGING = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TOWN = EXAMPLES / "town.tif"
 
@@ -95,6 +98,7 @@ def test_it_reaches_its_bar_on_the_validation_scenes(
     assert total.iou >= 0.58
 
 
+@MERGING
 @pytest.mark.real_data
 def test_the_zurich_sheets_are_the_network_of_their_merger(
     tmp_path: Path, real_data: Path, segmenter: Segmenter
@@ -122,6 +126,7 @@ def test_the_zurich_sheets_are_the_network_of_their_merger(
     np.testing.assert_array_equal([g.wkb for g in merged.edges], [g.wkb for g in apart.edges])
 
 
+@MERGING
 @pytest.mark.real_data
 def test_neighbouring_label_sheets_vectorize_as_one_network(
     tmp_path: Path, real_data: Path
@@ -133,9 +138,14 @@ def test_neighbouring_label_sheets_vectorize_as_one_network(
 
     folder = real_data / "massachusetts/labels_only"
     names = {path.stem.split("_")[0]: path for path in folder.glob("*.tif")}
-    east = next(n for n in sorted(names) if f"{int(n[:4]) + 15:04d}{n[4:]}" in names)
-    pair = [names[east], names[f"{int(east[:4]) + 15:04d}{east[4:]}"]]
-    pixels, transform = merge(pair)
+    # The names are EEEENNNN in hundreds of metres. The first pair with roads across its seam:
+    for west in sorted(names):
+        east = f"{int(west[:4]) + 15:04d}{west[4:]}"
+        if east in names:
+            pair = [names[west], names[east]]
+            pixels, transform = merge(pair)
+            if (pixels[0, :, 1499] & pixels[0, :, 1500]).sum() > 12:
+                break
     with rasterio.open(pair[0]) as first:
         crs = first.crs
     whole = tmp_path / "pair.tif"

@@ -193,7 +193,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "unknown suffix": ([good, *m, "-o", folder / "roads.xyz"], ".geojson"),
         "no folder": ([good, *m, "-o", folder / "no" / "roads.gpkg"], "roads.gpkg"),
         "existing": ([good, *m, "-o", exists], "--overwrite"),
-        "AOI elsewhere": ([good, *m, *out, "--aoi", away], "away.geojson"),
+        "AOI elsewhere": ([good, *m, *out, "--aoi", away], "outside of the imagery"),
         "no AOI file": ([good, *m, *out, "--aoi", folder / "no.geojson"], "no.geojson"),
         "tile": ([good, *m, *out, "--tile-px", "13"], "--tile-px is 13"),
         "block": ([good, *m, *out, "--block-px", "1000"], "multiple of 896"),

@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from roadgis.errors import Cancelled, DataError, InputError
+from roadgis.errors import Cancelled, DataError, InputError, OutputError
 from roadgis.model.card import read_card_file
 from roadgis.model.runtime import load_model
 from roadgis.train.architectures import build_unet, receptive_margin
@@ -253,3 +253,24 @@ def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_pat
         FitOptions(crop_px=100, depth=4)
     with pytest.raises(InputError, match="at least 1"):
         FitOptions(steps=0)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_other_settings_and_an_existing_model_are_kept(
+    data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.keras"
+
+    def cancel(fraction: float, message: str) -> None:
+        raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        fit([data], output, SMALL, progress=cancel)
+    with pytest.raises(InputError, match=r"other settings \(seed 3 before, 4 now\)"):
+        fit([data], output, dataclasses.replace(SMALL, seed=4))
+    output.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="--overwrite"):
+        fit([data], output, SMALL)
+    assert output.read_bytes() == b"mine"
+    fit([data], output, dataclasses.replace(SMALL, steps=6), overwrite=True)
+    assert len(losses(output)) == 3

@@ -94,7 +94,8 @@ imagery_options = _all(
         "--bands",
         metavar="B,B,B",
         default=None,
-        help="Band numbers, from 1, in the order the model wants.  [default: those marked red, green and blue, else the first ones]",
+        help="Band numbers, from 1, in the order the model wants.  "
+        "[default: those marked red, green and blue, else the first ones]",
     ),
     click.option("--nodata", type=float, default=None, help="A value that means no data."),
     click.option(

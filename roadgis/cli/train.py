@@ -53,6 +53,7 @@ __all__ = ["command"]
 @click.option("--name", default=None, help="For the model card.")
 @click.option("--training-data", default=None, help="For the model card: what and from where.")
 @click.option("--licence", default=None, help="For the model card.")
+@options.overwrite_option
 @options.progress_options
 def command(
     data: tuple[Path, ...],
@@ -60,6 +61,7 @@ def command(
     output: Path,
     encoder_weights: str,
     depth: int | None,
+    overwrite: bool,
     progress: str,
     verbose: int,
     quiet: bool,
@@ -78,7 +80,14 @@ def command(
         if depth is not None:
             given["depth"] = depth
             given["decoder_filters"] = (128, 64, 32, 16, 16)[:depth]
-        card = fit(data, output, FitOptions(**given), validation=validation, progress=sh.progress)
+        card = fit(
+            data,
+            output,
+            FitOptions(**given),
+            validation=validation,
+            overwrite=overwrite,
+            progress=sh.progress,
+        )
         sh.result(
             f"{output}: model {card.name}, stride {card.stride}, margin {card.margin_px} px",
             outputs=[str(output)],

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from roadgis.errors import DataError, InputError, RoadgisError
-from roadgis.model.card import ModelCard, write_card_file
+from roadgis.errors import DataError, InputError, OutputError, RoadgisError
+from roadgis.model.card import ModelCard, card_path, read_card_file, write_card_file
 from roadgis.progress import Progress, no_progress
 from roadgis.train.architectures import build_unet, receptive_margin
 from roadgis.train.augment import aerial_augmentation
@@ -127,6 +127,7 @@ def fit(
     options: FitOptions | None = None,
     *,
     validation: Sequence[Path] = (),
+    overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> ModelCard:
     """Train a road model; go on from the checkpoint when there is one.
@@ -136,12 +137,14 @@ def fit(
     folders : sequence of Path
         Each holds ``images`` and ``masks`` (see :func:`roadgis.train.dataset.find_pairs`).
     output : Path
-        The ``.keras`` file to write; its card goes beside it, and while the run lasts its
-        checkpoint and log (``NAME.checkpoint.keras``, ``NAME.log.jsonl``).
+        The ``.keras`` file to write; its card goes beside it, and so do the checkpoint that a
+        later run can take up and the log (``NAME.checkpoint.keras``, ``NAME.log.jsonl``).
     options : FitOptions, optional
         The settings.
     validation : sequence of Path
         Folders to score after each epoch (logged, not trained on).
+    overwrite : bool
+        Replace an existing `output`.
     progress : Progress
         Told after each epoch.
 
@@ -154,12 +157,18 @@ def fit(
     ------
     DataError
         If the data cannot be used.
+    InputError
+        If the checkpoint was made with other settings.
+    OutputError
+        If `output` exists and may not be replaced.
     RoadgisError
         If the loss stops being a number.
     """
     settings = options or FitOptions()
     if output.suffix != ".keras":
         raise InputError(f"{output}: expected an output name that ends in .keras.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists. Choose another name, or replace it with --overwrite.")
     output.parent.mkdir(parents=True, exist_ok=True)
     samples = read_samples(folders)
     if not samples:
@@ -236,6 +245,8 @@ def _compiled_or_restored(model: Any, checkpoint: Path, settings: FitOptions) ->
             metrics=[ValidIoU()],
         )
         return model
+    if card_path(checkpoint).is_file():
+        _check_recipe(read_card_file(checkpoint).recipe, settings, checkpoint)
     model = keras.models.load_model(checkpoint)
     done = int(model.optimizer.iterations.numpy())
     if done % settings.epoch_steps:
@@ -244,6 +255,26 @@ def _compiled_or_restored(model: Any, checkpoint: Path, settings: FitOptions) ->
             f"{settings.epoch_steps} asked for). Use the settings of that run, or remove it."
         )
     return model
+
+
+# A run may be made longer, and be given another name, when it is taken up.
+_MAY_CHANGE = frozenset({"steps", "decay_steps", "name", "training_data", "licence"})
+
+
+def _check_recipe(recipe: dict[str, Any], settings: FitOptions, checkpoint: Path) -> None:
+    """Refuse to go on with a run of other settings."""
+    now = json.loads(json.dumps(dataclasses.asdict(settings)))
+    before = json.loads(json.dumps(recipe))
+    differ = [
+        f"{key} {before[key]} before, {now[key]} now"
+        for key in sorted(now.keys() & before.keys() - _MAY_CHANGE)
+        if before[key] != now[key]
+    ]
+    if differ:
+        raise InputError(
+            f"{checkpoint}: belongs to a run with other settings ({'; '.join(differ)}). Use "
+            "those to go on with it, remove it to start anew, or choose another output."
+        )
 
 
 def _run_callback(
@@ -273,6 +304,7 @@ def _run_callback(
                 )
             if held_out:
                 values["validation_iou"] = _check_scores(self.model, held_out, card)
+            write_card_file(card, checkpoint)
             _save(self.model, checkpoint)
             step = int(self.model.optimizer.iterations.numpy())
             record = {"epoch": epoch + 1, "step": step, **values, "s": time.monotonic() - started}
