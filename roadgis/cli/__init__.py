@@ -44,12 +44,12 @@ class _LazyGroup(click.Group):
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="roadgis")
 def cli() -> None:
-    r"""Road centrelines from aerial imagery.
+    """Road centrelines from aerial imagery.
 
     \b
     roadgis extract scene.tif -o roads.geojson
     roadgis extract sheets/*.tif -o county.gpkg --aoi county.geojson
-    """
+    """  # noqa: D301 - click reads the backspace
 
 
 def main() -> None:

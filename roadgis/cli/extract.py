@@ -42,14 +42,14 @@ def command(
     quiet: bool,
     **values: Any,
 ) -> None:
-    r"""Extract the road network from imagery.
+    """Extract the road network from imagery.
 
     SCENE is a raster file, a folder, a quoted glob or a URL; several become one mosaic.
 
     \b
     roadgis extract scene.tif -o roads.geojson
     roadgis extract sheets/*.tif -o county.gpkg --aoi county.geojson
-    """
+    """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.model.runtime import load_model
         from roadgis.output import check_output, check_raster

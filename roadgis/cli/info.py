@@ -41,13 +41,28 @@ def command(sources: tuple[str, ...], as_json: bool, **values: Any) -> None:
             click.echo(f"{key if line_number == 0 else '':<{width}}  {line}")
 
 
+#: Of many inputs, this many are shown; --json has all.
+_SHOWN = 20
+
+
 def _lines(value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{key}: {inner}" for key, inner in value.items()] or ["-"]
+        return [f"{key}: {_text(inner)}" for key, inner in value.items()] or ["-"]
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+        lines = []
+        for item in value[:_SHOWN]:
+            name, *facts = _lines(item)
+            lines += [name.removeprefix("name: "), *(f"  {fact}" for fact in facts)]
+        more = len(value) - _SHOWN
+        return lines + ([f"... and {more} more"] if more > 0 else [])
+    return [_text(value)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
-        shown = [
-            ", ".join(f"{k} {v}" for k, v in item.items()) if isinstance(item, dict) else str(item)
-            for item in value[:20]
-        ]
-        return shown + ([f"... and {len(value) - 20} more"] if len(value) > 20 else [])
-    return [str(value)]
+        return ", ".join(_text(item) for item in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

@@ -202,7 +202,7 @@ class Scene:
         return self._area is not None and self._area.misses(absolute)
 
     def valid_share(self) -> float:
-        """Estimate the valid share of the grid's wanted pixels from blocks spread over it."""
+        """Estimate the valid share of the inputs' wanted pixels from blocks spread over them."""
         if self._valid_share is None:
             seen = wanted = 0
             whole = self._absolute(self.grid.window)
@@ -212,12 +212,21 @@ class Scene:
                     window.row - self._plan.row, window.col - self._plan.col,
                     window.height, window.width,
                 )  # fmt: skip
-                inside = self.wanted(relative)
+                inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
                 if inside.any() and not self.is_blank(relative):
                     seen += int((self.read(relative)[1] & inside).sum())
             self._valid_share = seen / wanted if wanted else 0.0
         return self._valid_share
+
+    def _in_extent(self, window: Window) -> Bools:
+        """Return which pixels of a window of the lattice lie within the inputs' extent."""
+        extent = self._plan.extent
+        rows = np.arange(window.row, window.row + window.height)
+        cols = np.arange(window.col, window.col + window.width)
+        in_rows = (rows >= extent.row) & (rows < extent.row + extent.height)
+        in_cols = (cols >= extent.col) & (cols < extent.col + extent.width)
+        return in_rows[:, None] & in_cols
 
     def describe(self) -> dict[str, Any]:
         """Return what `roadgis info` shows, as plain JSON values."""
