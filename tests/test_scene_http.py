@@ -102,7 +102,8 @@ def test_a_cog_over_http_reads_as_the_file_and_only_what_is_needed(
         )
         assert remote.inputs == (url(server),)
         assert remote.grid == local.grid
-    assert server.paths == {"/scene.tif"}, "sidecar files were looked for"
+    # GDAL from 3.12 on asks for an attribute table, whatever it is told of folders.
+    assert server.paths - {"/scene.tif.vat.dbf"} == {"/scene.tif"}, "sidecar files were looked for"
 
 
 def test_overviews_spare_most_of_the_transfer(tmp_path: Path, server: RangeServer) -> None:
