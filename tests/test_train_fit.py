@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from roadgis.errors import Cancelled, DataError, InputError, OutputError
+from roadgis.errors import Cancelled, DataError, InputError, OutputError, RoadgisError
 from roadgis.model.card import read_card_file
 from roadgis.model.runtime import load_model
 from roadgis.train.architectures import build_unet, receptive_margin
@@ -274,3 +274,14 @@ def test_a_checkpoint_of_other_settings_and_an_existing_model_are_kept(
     assert output.read_bytes() == b"mine"
     fit([data], output, dataclasses.replace(SMALL, steps=6), overwrite=True)
     assert len(losses(output)) == 3
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(
+    data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "model.keras"
+    with pytest.raises(RoadgisError, match=r"loss became (nan|inf).*--peak-rate"):
+        fit([data], output, dataclasses.replace(SMALL, peak_rate=1e30, warmup_steps=1))
+    assert not output.exists()
+    assert not list(tmp_path.glob("*.checkpoint.keras"))
