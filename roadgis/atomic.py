@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from roadgis.errors import OutputError
+from roadgis.errors import OutputError, RoadgisError
 
 __all__ = ["atomic_path", "describe_failure"]
 
@@ -116,8 +116,8 @@ def atomic_path(
             if not overwrite and target.exists():
                 raise OutputError(f"{target}: appeared while it was being made. {_ASK_OVERWRITE}")
             _put_in_place(partial, target, stale)
-        except OutputError:
-            raise
+        except RoadgisError:
+            raise  # says already what is wrong; some of ours are OSErrors as well
         except OSError as error:
             raise OutputError(describe_failure(target, error)) from error
     finally:

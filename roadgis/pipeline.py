@@ -97,7 +97,9 @@ def extract_roads(
     output : str or Path, optional
         The vector file; its suffix chooses the format. None writes none.
     model : str, Path or Segmenter, optional
-        An ``.onnx`` or ``.keras`` file, or a loaded model; None takes the bundled one.
+        An ``.onnx`` or ``.keras`` file, the folder of a training run, or a loaded model (see
+        :func:`roadgis.load_model`, which also takes descriptions of files without a card); None
+        takes the bundled one.
     options : ExtractOptions, optional
         The settings.
     probability : str or Path, optional
@@ -321,7 +323,11 @@ def _provenance(
         "threshold": threshold,
         "inputs": list(scene.inputs),
         "grid": {"crs": scene.grid.crs.to_string(), "gsd_m": scene.grid.gsd_m},
-        "settings": {"scene": _scene_settings(scene), **_vector_settings(options)},
+        "settings": {
+            "scene": _scene_settings(scene),
+            **({"predict": {"flips": True}} if options.predict.flips else {}),
+            **_vector_settings(options),
+        },
     }
 
 

@@ -19,8 +19,8 @@ from roadgis.mosaic import CHUNK_PX, Mosaic
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.grid import NO_DATA, Window
 from roadgis.scene.plane import mapped
-from roadgis.scene.source import INVALID_FILL, Scene
-from roadgis.scene.tiling import blocks, tiles
+from roadgis.scene.source import Scene
+from roadgis.scene.tiling import Crop, blocks, tiles
 
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How a scene is cut for the network; decides speed and memory, not the result.
+    """How a scene is given to the network.
 
-    The result is independent of these for local models (see :class:`ModelCard`); for others
-    the tile size is part of what decides it.
+    How it is cut decides speed and memory. The result is independent of that for local models
+    (see :class:`ModelCard`); for others the tile size is part of what decides it.
 
     Attributes
     ----------
@@ -46,17 +46,21 @@ class PredictOptions:
         mosaic's chunk.
     tile_px : int or None
         Largest side of what the network sees at once, a multiple of its stride; by default as
-        large as a block with the network's margin.
+        large as a block with the network's margin. Networks that take one size are given it.
     workers : int or None
         Threads that read ahead; by default as many as there are processors, at most 4.
     chunk_px : int
         Side of the mosaic's chunks.
+    flips : bool
+        Average the probability over the tile as it is, mirrored left to right, top to bottom,
+        and both: four times the work. It decides the result too.
     """
 
     block_px: int = 2 * CHUNK_PX
     tile_px: int | None = None
     workers: int | None = None
     chunk_px: int = CHUNK_PX
+    flips: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk_px < 16 or self.chunk_px % 16:
@@ -74,8 +78,16 @@ class PredictOptions:
         Raises
         ------
         InputError
-            If `tile_px` is no multiple of the stride or leaves nothing between the margins.
+            If `tile_px` is no multiple of the stride or leaves nothing between the margins, or
+            is not what the network takes.
         """
+        if card.tile_px is not None:
+            if self.tile_px not in (None, card.tile_px):
+                raise InputError(
+                    f"--tile-px is {self.tile_px}; model {card.name} takes tiles of "
+                    f"{card.tile_px} px only. Leave --tile-px out."
+                )
+            return card.tile_px
         smallest = 2 * card.margin_px + card.stride
         if self.tile_px is None:
             return -(-(self.block_px + 2 * card.margin_px) // card.stride) * card.stride
@@ -88,9 +100,34 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
+class _Cutting:
+    """How blocks become tiles of a model."""
+
+    card: ModelCard
+    side: int
+    flips: bool
+
+    def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
+        card = self.card
+        shrink = card.local and card.tile_px is None
+        return tiles(core, self.side, card.margin_px, card.stride, shrink=shrink)
+
+    def seen(self, core: Window) -> Window:
+        """Return what a block's tiles cover.
+
+        It is more than the margin: they start and end on the stride, or are of a fixed size.
+        """
+        windows = [window for window, _ in self.tiles(core)]
+        row, col = min(w.row for w in windows), min(w.col for w in windows)
+        bottom = max(w.row + w.height for w in windows)
+        right = max(w.col + w.width for w in windows)
+        return Window(row, col, bottom - row, right - col)
+
+
+@dataclass(frozen=True)
 class _Block:
     core: Window
-    halo_px: int
+    seen: Window
     image: npt.NDArray[np.uint8]
     valid: npt.NDArray[np.bool_]
 
@@ -136,8 +173,8 @@ def predict(
         If the folder belongs to a run with other settings.
     """
     options = options or PredictOptions()
-    side = options.tile_side(segmenter.card)
-    mosaic = _mosaic(scene, segmenter, folder, options, side)
+    cutting = _Cutting(segmenter.card, options.tile_side(segmenter.card), options.flips)
+    mosaic = _mosaic(scene, segmenter, folder, options, cutting.side)
     todo, done_px = [], 0
     for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
         if mosaic.is_done(core):
@@ -151,8 +188,8 @@ def predict(
 
     with ThreadPoolExecutor(1, "roadgis-write") as writer:
         written: Future[None] | None = None
-        for core, block in _read_ahead(scene, todo, segmenter.card, options):
-            values = None if block is None else _predict_block(block, segmenter, side, scene)
+        for core, block in _read_ahead(scene, todo, cutting, options):
+            values = None if block is None else _predict_block(block, segmenter, cutting, scene)
             if written is not None:
                 written.result()  # at most one block waits; a full disk stops the run here
             written = writer.submit(mosaic.write, core, values)
@@ -172,11 +209,8 @@ def _mosaic(
         "scene": scene.fingerprint,
         "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
     }
-    if options.chunk_px % card.stride:
-        raise InputError(
-            f"chunk_px is {options.chunk_px}, expected a multiple of the stride {card.stride} of "
-            f"model {card.name}."
-        )
+    if options.flips:
+        settings["flips"] = True
     if not card.local:
         settings["tile_px"] = side
         settings["block_px"] = options.block_px
@@ -188,7 +222,7 @@ def _text(done_px: int, total_px: int) -> str:
 
 
 def _read_ahead(
-    scene: Scene, cores: list[Window], card: ModelCard, options: PredictOptions
+    scene: Scene, cores: list[Window], cutting: _Cutting, options: PredictOptions
 ) -> Iterator[tuple[Window, _Block | None]]:
     """Read blocks in order on threads, a few ahead of the one that is asked for."""
     workers = options.workers or min(4, os.cpu_count() or 1)
@@ -196,7 +230,7 @@ def _read_ahead(
     pool = ThreadPoolExecutor(workers, "roadgis-read")
     try:
         for core in cores:
-            waiting.append((core, pool.submit(_read_block, scene, core, card)))
+            waiting.append((core, pool.submit(_read_block, scene, core, cutting)))
             if len(waiting) > workers:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -207,22 +241,23 @@ def _read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_block(scene: Scene, core: Window, card: ModelCard) -> _Block | None:
+def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
     if scene.is_blank(core):
         return None
-    halo = card.margin_px
-    image, valid = scene.read(core.buffered(halo))
-    kept = valid[halo : halo + core.height, halo : halo + core.width] & scene.wanted(core)
-    return _Block(core, halo, image, kept) if kept.any() else None
+    seen = cutting.seen(core)
+    image, valid = scene.read(seen)
+    top, left = core.row - seen.row, core.col - seen.col
+    kept = valid[top : top + core.height, left : left + core.width] & scene.wanted(core)
+    return _Block(core, seen, image, kept) if kept.any() else None
 
 
 def _predict_block(
-    block: _Block, segmenter: Segmenter, side: int, scene: Scene
+    block: _Block, segmenter: Segmenter, cutting: _Cutting, scene: Scene
 ) -> npt.NDArray[np.uint8]:
     """Return the block core's probability, uint8 (height, width), 255 where not valid."""
     card, core = segmenter.card, block.core
     result = np.full((core.height, core.width), NO_DATA, np.uint8)
-    for window, crop in tiles(core, side, card.margin_px, card.stride, shrink=card.local):
+    for window, crop in cutting.tiles(core):
         top = window.row + crop[0].start - core.row
         left = window.col + crop[1].start - core.col
         inside = np.s_[
@@ -233,7 +268,7 @@ def _predict_block(
             continue
         image = _cut(block, window)
         try:
-            probability = segmenter.predict(image[None])[0]
+            probability = _tile_probability(segmenter, image, flips=cutting.flips)
         except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
             west, north = mapped(scene.grid.transform, window.col, window.row)
             raise TileError(
@@ -247,14 +282,23 @@ def _predict_block(
     return result
 
 
+def _tile_probability(
+    segmenter: Segmenter, image: npt.NDArray[np.uint8], *, flips: bool
+) -> npt.NDArray[np.float32]:
+    """Return the road probability of a tile, float32 (height, width)."""
+    if not flips:
+        probability: npt.NDArray[np.float32] = segmenter.predict(image[None])[0]
+        return probability
+    total = np.zeros(image.shape[:2], np.float32)
+    # Always in this order, as sums of floats depend on it.
+    for flip in (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1, :], np.s_[::-1, ::-1]):
+        mirrored = np.ascontiguousarray(image[flip])
+        total += segmenter.predict(mirrored[None])[0][flip]
+    total *= np.float32(0.25)
+    return total
+
+
 def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
-    """Return the image of a tile; tiles may reach past the block's halo, which is grey."""
-    top = window.row - block.core.row + block.halo_px
-    left = window.col - block.core.col + block.halo_px
-    height, width = block.image.shape[:2]
-    bottom, right = top + window.height, left + window.width
-    if top >= 0 and left >= 0 and bottom <= height and right <= width:
-        return block.image[top:bottom, left:right]
-    pads = ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0))
-    part = block.image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    return np.pad(part, pads, constant_values=INVALID_FILL)
+    """Return the image of a tile."""
+    top, left = window.row - block.seen.row, window.col - block.seen.col
+    return block.image[top : top + window.height, left : left + window.width]

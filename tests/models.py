@@ -8,8 +8,9 @@ the stride and their margin is cropped.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roadgis.model.card import CARD_KEY, ModelCard
 
-__all__ = ["GROUND", "MAGENTA", "ROAD", "failing_model", "save_model", "tiny_card", "tiny_model"]
+__all__ = [
+    "GROUND",
+    "MAGENTA",
+    "ROAD",
+    "failing_model",
+    "foreign_model",
+    "save_model",
+    "tiny_card",
+    "tiny_model",
+]
 
 #: Colours (red, green, blue) that the models tell apart.
 ROAD = (120, 120, 120)
@@ -123,6 +133,125 @@ def failing_model(
     card = tiny_card(**fields)
     save_model(path, [*_contrast(), *_probability(card.stride), *tail, *_to_output("result")], card)
     return path
+
+
+def foreign_model(
+    path: Path,
+    head: Literal["logits", "sigmoid", "softmax", "two logits", "argmax"] = "logits",
+    *,
+    layout: Literal["NCHW", "NHWC"] = "NCHW",
+    sides: Sequence[Any] = ("H", "W"),
+    batch: Any = "N",
+    dtype: Literal["float", "float16", "uint8"] = "float",
+    mean: float = 0.0,
+    std: float = 1.0,
+    stride: int = 1,
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a road model of somebody else's, without a card, and return its path.
+
+    Its probability is above 0.99 on :data:`ROAD` and below 0.01 on :data:`GROUND`, pixel by pixel.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.onnx`` file to write.
+    head : {"logits", "sigmoid", "softmax", "two logits", "argmax"}
+        What it gives: one channel without and with activation; the channels ground and road
+        with softmax and without; a uint8 map (N, H, W) of 0 and 1.
+    layout : {"NCHW", "NHWC"}
+        Of its input and output.
+    sides, batch
+        Of the input: numbers, or names where they are free.
+    dtype : {"float", "float16", "uint8"}
+        Of its input.
+    mean, std : float
+        Scaling that it expects of the bands, which it undoes; uint8 is not scaled.
+    stride : int
+        It takes multiples of this only.
+    metadata : mapping, optional
+        Written as JSON.
+    """
+    kind = {"float": "FLOAT", "float16": "FLOAT16", "uint8": "UINT8"}[dtype]
+    gain, shift = (1.0, 0.0) if dtype == "uint8" else (255 * std, 255 * mean)
+    nodes = [helper.make_node("Cast", ["picture"], ["image"], to=TensorProto.FLOAT)]
+    if layout == "NCHW":
+        nodes = [
+            *nodes[:1],
+            helper.make_node("Transpose", ["image"], ["rows_first"], perm=[0, 2, 3, 1]),
+        ]
+        nodes += [_renamed(node, "image", "rows_first") for node in _contrast()]
+    else:
+        nodes += _contrast()
+    nodes += [
+        _constant("gain", np.float32(gain / 8)),
+        helper.make_node("Mul", ["contrast", "gain"], ["grey"]),
+        _constant("shift", np.float32((shift - 60) / 8)),
+        helper.make_node("Add", ["grey", "shift"], ["evidence"]),
+        *_on_the_stride(stride),
+        *_head(head, layout),
+    ]
+    shape = [batch, 3, *sides] if layout == "NCHW" else [batch, *sides, 3]
+    output = TensorProto.UINT8 if head == "argmax" else TensorProto.FLOAT
+    axes = ["n", "h", "w"] if head == "argmax" else ["n", "a", "b", "c"]
+    graph = helper.make_graph(
+        nodes,
+        "foreign",
+        [helper.make_tensor_value_info("picture", getattr(TensorProto, kind), shape)],
+        [helper.make_tensor_value_info("mask", output, axes)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=json.dumps(value))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _renamed(node: Any, old: str, new: str) -> Any:
+    node.input[:] = [new if name == old else name for name in node.input]
+    return node
+
+
+def _on_the_stride(stride: int) -> list[Any]:
+    """Return nothing times the mean over cells, which needs whole cells."""
+    if stride == 1:
+        return [helper.make_node("Identity", ["evidence"], ["logits"])]
+    side = [stride, stride]
+    return [
+        helper.make_node("AveragePool", ["evidence"], ["means"], kernel_shape=side, strides=side),
+        _constant("factors", np.array([1, 1, *side], np.float32)),
+        helper.make_node("Resize", ["means", "", "factors"], ["spread"], mode="nearest"),
+        _constant("nothing", np.float32(0)),
+        helper.make_node("Mul", ["spread", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["evidence", "zeros"], ["logits"]),
+    ]
+
+
+def _head(head: str, layout: str) -> list[Any]:
+    if head in ("logits", "sigmoid"):
+        kind = "Identity" if head == "logits" else "Sigmoid"
+        nodes = [helper.make_node(kind, ["logits"], ["planes_out"])]
+    else:
+        nodes = [
+            helper.make_node("Neg", ["logits"], ["against"]),
+            helper.make_node("Concat", ["against", "logits"], ["both"], axis=1),
+        ]
+        if head == "argmax":
+            return [
+                *nodes,
+                helper.make_node("ArgMax", ["both"], ["best"], axis=1, keepdims=0),
+                helper.make_node("Cast", ["best"], ["mask"], to=TensorProto.UINT8),
+            ]
+        kind = "Identity" if head == "two logits" else "Softmax"
+        axis = {} if head == "two logits" else {"axis": 1}
+        nodes.append(helper.make_node(kind, ["both"], ["planes_out"], **axis))
+    last = (
+        helper.make_node("Identity", ["planes_out"], ["mask"])
+        if layout == "NCHW"
+        else helper.make_node("Transpose", ["planes_out"], ["mask"], perm=[0, 2, 3, 1])
+    )
+    return [*nodes, last]
 
 
 def _gather_out_of_bounds() -> list[Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from roadgis.errors import ModelError
-from roadgis.model.card import CARD_KEY, read_card_file, write_card_file
+from roadgis.model.card import CARD_KEY, ModelCard, read_card_file, write_card_file
 from roadgis.model.catalog import bundled_models, read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
@@ -73,8 +75,51 @@ def test_a_truncated_onnx_file_is_refused(tmp_path: Path) -> None:
 def test_onnx_without_a_card_tells_how_to_give_one(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx", card=False)
     for use in (load_model, read_card):
-        with pytest.raises(ModelError, match=r"no model card.*roadgis export"):
+        with pytest.raises(ModelError, match=r"no model card.*--model-gsd.*roadgis export"):
             use(path)
+
+
+def test_a_run_folder_stands_for_its_model(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"without model\.keras, expected the folder of a training"
+    ):
+        resolve_model(tmp_path)
+    (tmp_path / "model.keras").write_bytes(b"not looked at")
+    write_card_file(tiny_card(), tmp_path / "model.keras")
+    assert resolve_model(tmp_path) == tmp_path / "model.keras"
+    assert read_card(str(tmp_path)) == tiny_card()
+
+
+def test_a_folder_that_is_called_like_the_bundled_model_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").mkdir()
+    assert resolve_model("default") == bundled_models()["default"]
+
+
+def test_cards_of_before_are_read_and_unknown_fields_are_refused() -> None:
+    text = json.loads(tiny_card().to_json())
+    for name in ("tile_px", "input_layout", "output_layout", "activation"):
+        del text[name]
+    assert ModelCard.from_json(json.dumps(text), "here") == tiny_card()
+    with pytest.raises(ModelError, match=r"unknown fields \['colour'\]"):
+        ModelCard.from_json(json.dumps(text | {"colour": "red"}), "here")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tile_px": 66}, "tile_px is 66, expected a multiple of the stride"),
+        ({"tile_px": 8}, "more than twice the margin"),
+        ({"input_layout": "CHWN"}, "input_layout is 'CHWN', expected one of"),
+        ({"output_layout": "NHW"}, "output_layout is 'NHW'"),
+        ({"activation": "relu"}, "activation is 'relu'"),
+    ],
+)
+def test_cards_that_contradict_themselves_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        tiny_card(**fields)
 
 
 def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:

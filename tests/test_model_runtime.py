@@ -120,6 +120,46 @@ def test_a_batch_gives_what_its_images_give_alone(tiny: OnnxSegmenter) -> None:
         np.testing.assert_array_equal(tiny.predict(image[None])[0], probability)
 
 
+def test_one_class_has_the_same_probability_among_the_classes(tiny: OnnxSegmenter) -> None:
+    image = painted(64, 64)[None]
+    classes = tiny.predict_classes(image)
+    assert classes.shape == (1, 64, 64, 1)
+    np.testing.assert_array_equal(classes[..., 0], tiny.predict(image))
+
+
+def test_the_classes_of_a_softmax_sum_to_one_and_road_is_one_of_them(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Identity", ["image"], ["road"])]
+    card = tiny_card(
+        classes=("other", "road", "water"), road_class=1, activation="softmax", stride=1,
+        margin_px=0, std=(0.1,) * 3,
+    )  # fmt: skip
+    save_model(tmp_path / "m.onnx", nodes, card)
+    segmenter = OnnxSegmenter(tmp_path / "m.onnx")
+    image = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    classes = segmenter.predict_classes(image)
+    assert classes.shape == (2, 5, 7, 3)
+    np.testing.assert_allclose(classes.sum(axis=-1), 1, atol=1e-6)
+    powers = np.exp(image / 25.5)
+    wanted = powers / powers.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(classes, wanted, atol=1e-6)
+    np.testing.assert_array_equal(segmenter.predict(image), classes[..., 1])
+
+
+def test_a_network_of_one_tile_size_refuses_others(tmp_path: Path) -> None:
+    segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx", tile_px=32))
+    assert segmenter.predict(painted(64, 64)[None, :32, :32]).shape == (1, 32, 32)
+    with pytest.raises(InputError, match="expects tiles of 32 x 32 px only"):
+        segmenter.predict(painted(64, 64)[None])
+
+
+def test_a_card_whose_tile_is_not_the_networks_is_refused_when_loaded(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Identity", ["image"], ["road"])]
+    for fields in ({}, {"tile_px": 64}):
+        save_model(tmp_path / "m.onnx", nodes, tiny_card(**fields), inputs=("N", 32, 32, 3))
+        with pytest.raises(ModelError, match=r"expected one float tensor.*as its card says"):
+            OnnxSegmenter(tmp_path / "m.onnx")
+
+
 def test_predict_is_thread_safe(tiny: OnnxSegmenter) -> None:
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 64, 64, 3), np.uint8)
     with ThreadPoolExecutor(4) as pool:

@@ -1,9 +1,9 @@
-"""Training: what the loss ignores, how the rate runs, and that a killed run goes on as if not."""
+"""A training run: that a killed one goes on as if it had not been, and what it refuses."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
-import json
 import os
 import signal
 import subprocess
@@ -20,12 +20,18 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.errors import Cancelled, DataError, InputError, OutputError, RoadgisError
 from roadgis.model.card import read_card_file
 from roadgis.model.runtime import load_model
-from roadgis.train.architectures import build_unet, receptive_margin
-from roadgis.train.dataset import CropSampler, crop_dataset
-from roadgis.train.fit import FitOptions, fit, learning_rate
+from roadgis.train.fit import fit
 from roadgis.train.framework import import_keras
-from roadgis.train.losses import ValidIoU, bce_jaccard_loss
-from tests.test_train_dataset import sample, write_pair
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.settings import (
+    DataSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    TrainSettings,
+    read_settings,
+    write_settings,
+)
+from tests.pairs import write_class_pair, write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
@@ -33,177 +39,87 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
-SMALL = FitOptions(
-    depth=3,
-    decoder_filters=(8, 8, 8),
-    crop_px=64,
-    batch=2,
-    steps=4,
-    epoch_steps=2,
-    warmup_steps=2,
-    decay_steps=2,
-    seed=3,
+SMALL = OptimizationSettings(
+    steps=6, epoch_steps=2, warmup_steps=2, decay_steps=2, ema=0.5, seed=3, keep="last"
 )
+TINY = NetworkSettings(depth=3, decoder_filters=(8, 8, 8))
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for seed in range(2):
-        write_pair(folder, f"scene{seed}", side=80, seed=seed)
+        write_road_pair(folder, f"scene{seed}", seed=seed)
     return folder
 
 
-def labels_and_prediction() -> tuple[Any, Any, Any]:
-    rng = np.random.default_rng(0)
-    valid = rng.random((2, 16, 16)) < 0.6
-    road = rng.random((2, 16, 16)) < 0.3
-    labels = np.stack([road, valid], axis=-1).astype(np.float32)
-    return labels, rng.random((2, 16, 16, 1)).astype(np.float32), valid
-
-
-def test_loss_and_metric_are_the_same_whatever_is_in_invalid_pixels() -> None:
-    labels, prediction, valid = labels_and_prediction()
-    other_labels, other_prediction = labels.copy(), prediction.copy()
-    other_labels[..., 0][~valid] = 1 - other_labels[..., 0][~valid]
-    other_prediction[..., 0][~valid] = np.random.default_rng(1).random((~valid).sum())
-    assert float(bce_jaccard_loss(labels, prediction)) == float(
-        bce_jaccard_loss(other_labels, other_prediction)
-    )
-    results = []
-    for pair in ((labels, prediction), (other_labels, other_prediction)):
-        metric = ValidIoU()
-        metric.update_state(*pair)
-        results.append(float(metric.result()))
-    assert results[0] == results[1]
-
-
-def test_loss_and_metric_are_right_on_the_valid_pixels() -> None:
-    labels, prediction, valid = labels_and_prediction()
-    road, p = labels[..., 0][valid] > 0, prediction[..., 0][valid].astype(np.float64)
-    bce = -(np.log(p[road]).sum() + np.log(1 - p[~road]).sum()) / (valid.sum() + 1)
-    jaccard = (p[road].sum() + 1) / (p.sum() + road.sum() - p[road].sum() + 1)
-    assert float(bce_jaccard_loss(labels, prediction)) == pytest.approx(bce + 1 - jaccard, rel=1e-5)
-    metric = ValidIoU()
-    for half in (slice(0, 1), slice(1, 2)):
-        metric.update_state(labels[half], prediction[half])
-    found = p > 0.5
-    assert float(metric.result()) == pytest.approx((found & road).sum() / (found | road).sum())
-
-
-def test_a_batch_without_valid_pixels_has_a_finite_loss() -> None:
-    labels, prediction, _ = labels_and_prediction()
-    labels[..., 1] = 0
-    assert float(bce_jaccard_loss(labels, prediction)) == 0.0
-
-
-def test_the_learning_rate_rises_stays_and_falls_to_zero() -> None:
-    options = FitOptions(steps=100, warmup_steps=10, decay_steps=40, peak_rate=0.1, epoch_steps=10)
-    assert learning_rate(0, options) == pytest.approx(0.01)
-    assert learning_rate(4, options) == pytest.approx(0.05)
-    assert [learning_rate(step, options) for step in (9, 30, 60)] == [0.1, 0.1, 0.1]
-    assert learning_rate(80, options) == pytest.approx(0.05)
-    assert learning_rate(90, options) == pytest.approx(0.1 * (0.5 - 0.5 * np.cos(np.pi / 4)))
-    assert learning_rate(100, options) == 0.0
-    longer = dataclasses.replace(options, steps=200)
-    assert all(learning_rate(s, longer) == learning_rate(s, options) for s in range(61))
-
-
-@pytest.mark.parametrize(("depth", "margin"), [(4, 160), (5, 320)])
-def test_the_receptive_margin_of_a_unet_is_known(depth: int, margin: int) -> None:
-    model = build_unet(depth=depth, decoder_filters=(8,) * depth)
-    assert receptive_margin(model, 2**depth, limit_px=400) == margin
-
-
-def test_a_network_that_pools_over_the_tile_has_no_margin() -> None:
-    keras = import_keras()
-    layers = keras.layers
-    image = keras.Input((None, None, 3))
-    x = layers.Conv2D(4, 3, strides=2, padding="same", name="first")(image)
-    # Squeeze-and-excitation: a mean over the whole tile weighs the channels.
-    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    x = layers.Multiply()([x, layers.Conv2D(4, 1, activation="sigmoid")(weights)])
-    x = layers.Conv2D(1, 1)(layers.UpSampling2D(2)(x))
-    model = keras.Model(image, layers.Activation("sigmoid")(x))
-    assert receptive_margin(model, 2, limit_px=64) is None
-
-
-def test_unknown_architectures_are_refused() -> None:
-    with pytest.raises(InputError, match="expected one of"):
-        build_unet("efficientnetb0")
-    with pytest.raises(InputError, match="one for each of the 3 stages"):
-        build_unet(depth=3, decoder_filters=(8, 8))
-
-
-def test_a_later_epoch_gives_the_crops_that_an_uninterrupted_run_would_see() -> None:
-    sampler = CropSampler([sample()], crop_px=32, seed=0)
-    settings: Any = {"batch": 2, "steps": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    run, resumed = (
-        crop_dataset(sampler, **settings),
-        crop_dataset(sampler, **settings, first_epoch=2),
-    )
-    run.on_epoch_end()
-    run.on_epoch_end()
-    for index in range(3):
-        for one, other in zip(run[index], resumed[index], strict=True):
-            np.testing.assert_array_equal(one, other)
-    images, labels = run[0]
-    assert images.shape == (2, 32, 32, 3)
-    assert labels.shape == (2, 32, 32, 2)
-    assert images.dtype == labels.dtype == np.float32
-    np.testing.assert_allclose(
-        images[1], (sampler.crop(2 * 3 * 2 + 1)[0] / 255 - 0.5) / 0.25, atol=1e-6
+def settings_of(data: Path, **optimization: Any) -> TrainSettings:
+    return TrainSettings(
+        data=DataSettings(folders=(data,), crop_px=64, batch=2, workers=1),
+        network=TINY,
+        optimization=dataclasses.replace(SMALL, **optimization),
     )
 
 
 def weights_of(path: Path) -> list[Any]:
-    model = import_keras().models.load_model(path, compile=False)
-    return list(model.get_weights())
+    return list(import_keras().models.load_model(path, compile=False).get_weights())
 
 
-def losses(output: Path) -> list[float]:
-    lines = output.with_name(f"{output.stem}.log.jsonl").read_text().splitlines()
-    return [json.loads(line)["loss"] for line in lines]
+def log_of(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after(epochs: int) -> Any:
+    def progress(fraction: float, message: str) -> None:
+        if "iou" in message and fraction >= epochs * SMALL.epoch_steps / SMALL.steps:
+            raise Cancelled(message)
+
+    return progress
+
+
+def assert_same_run(run: Path, wanted: Path) -> None:
+    for column in ("epoch", "step", "loss", "iou", "learning_rate"):
+        found, expected = ([float(r[column]) for r in log_of(path)] for path in (run, wanted))
+        assert found == pytest.approx(expected, rel=1e-5), column
+    # Bit-identical where the number of threads is the same; sums over threads may round otherwise.
+    for one, other in zip(
+        weights_of(run / "model.keras"), weights_of(wanted / "model.keras"), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("whole") / "model.keras"
-    fit([data], output, SMALL)
-    return output
-
-
-def assert_same_run(output: Path, wanted: Path) -> None:
-    assert losses(output) == pytest.approx(losses(wanted), rel=1e-5)
-    # Bit-identical where the number of threads is the same; sums over threads may round otherwise.
-    for one, other in zip(weights_of(output), weights_of(wanted), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    run = tmp_path_factory.mktemp("whole") / "run"
+    fit(settings_of(data), run)
+    return run
 
 
 @pytest.mark.slow
 def test_a_cancelled_run_goes_on_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
-    output = tmp_path / "model.keras"
-
-    def cancel(fraction: float, message: str) -> None:
-        raise Cancelled(message)
-
-    with pytest.raises(Cancelled):
-        fit([data], output, SMALL, progress=cancel)
-    assert not output.exists()
-    fit([data], output, SMALL)
-    assert_same_run(output, uninterrupted)
+    run = tmp_path / "run"
+    for epoch in (1, 2):
+        with pytest.raises(Cancelled):
+            fit(settings_of(data), run, progress=stop_after(epoch))
+        assert len(log_of(run)) == epoch
+    assert not (run / "model.keras").exists()
+    fit(settings_of(data), run)
+    assert_same_run(run, uninterrupted)
 
 
 _RUN = """
 import sys, time
 from pathlib import Path
-from roadgis.train.fit import FitOptions, fit
+from roadgis.train.fit import fit
+from roadgis.train.settings import read_settings
 def stop(fraction, message):
-    Path(sys.argv[3]).write_text(message)
-    time.sleep(600)
-fit([Path(sys.argv[1])], Path(sys.argv[2]), FitOptions(**eval(sys.argv[4])), progress=stop)
+    if "iou" in message:
+        Path(sys.argv[3]).write_text(message)
+        time.sleep(600)
+fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=stop)
 """
 
 
@@ -212,8 +128,9 @@ fit([Path(sys.argv[1])], Path(sys.argv[2]), FitOptions(**eval(sys.argv[4])), pro
 def test_a_killed_run_goes_on_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
-    output, reached = tmp_path / "model.keras", tmp_path / "reached"
-    arguments = [str(data), str(output), str(reached), repr(dataclasses.asdict(SMALL))]
+    run, reached = tmp_path / "run", tmp_path / "reached"
+    write_settings(settings_of(data), tmp_path / "settings.yaml")
+    arguments = [str(tmp_path / "settings.yaml"), str(run), str(reached)]
     process = subprocess.Popen([sys.executable, "-c", _RUN, *arguments])
     try:
         started = time.monotonic()
@@ -224,64 +141,236 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not output.exists()
-    assert len(losses(output)) == 1
-    fit([data], output, SMALL)
-    assert_same_run(output, uninterrupted)
+    assert not (run / "model.keras").exists()
+    # From the settings that the run itself has written.
+    fit(read_settings(run / "settings.yaml"), run)
+    assert_same_run(run, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(data)
+    settings = dataclasses.replace(
+        settings, network=dataclasses.replace(settings.network, frozen_epochs=1)
+    )
+    fit(settings, tmp_path / "whole")
+    with pytest.raises(Cancelled):
+        fit(settings, tmp_path / "cut", progress=stop_after(1))
+    frozen = RunFolder(tmp_path / "cut").load_checkpoint()
+    assert frozen is not None
+    model = import_keras().models.load_model(frozen.model)
+    assert not model.get_layer("stage1_unit1_conv1").trainable
+    fit(settings, tmp_path / "cut")
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> None:
+    # At this rate the weights do not change, so that the score never gets better.
+    stopping = settings_of(data, peak_rate=1e-30, stop_epochs=2, steps=20, keep="best")
+    stopping = dataclasses.replace(
+        stopping, data=dataclasses.replace(stopping.data, validation=(data,))
+    )
+    fit(stopping, tmp_path / "whole")
+    assert len(log_of(tmp_path / "whole")) == 3
+
+    def cancel(fraction: float, message: str) -> None:
+        if "iou" in message and fraction >= 2 * 2 / 20:
+            raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        fit(stopping, tmp_path / "cut", progress=cancel)
+    fit(stopping, tmp_path / "cut")
+    assert len(log_of(tmp_path / "cut")) == 3
+    assert (tmp_path / "cut" / "model.keras").is_file()
+
+
+@pytest.mark.slow
+def test_a_cut_rate_stays_cut_after_a_kill(data: Path, tmp_path: Path) -> None:
+    settings = settings_of(
+        data, schedule="constant", peak_rate=1e-30, plateau_epochs=1, plateau_factor=0.5, steps=8
+    )
+    settings = dataclasses.replace(
+        settings, data=dataclasses.replace(settings.data, validation=(data,))
+    )
+    fit(settings, tmp_path / "whole")
+    rates = [float(record["learning_rate"]) for record in log_of(tmp_path / "whole")]
+    assert rates == pytest.approx([1e-30, 5e-31, 2.5e-31, 1.25e-31])
+
+    def cancel(fraction: float, message: str) -> None:
+        if "iou" in message and fraction >= 0.5:
+            raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        fit(settings, tmp_path / "cut", progress=cancel)
+    fit(settings, tmp_path / "cut")
+    assert [float(r["learning_rate"]) for r in log_of(tmp_path / "cut")] == pytest.approx(rates)
 
 
 @pytest.mark.slow
 def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path) -> None:
-    card = read_card_file(uninterrupted)
+    card = read_card_file(uninterrupted / "model.keras")
     assert (card.stride, card.local) == (8, True)
     assert card.margin_px % 8 == 0
-    assert card.recipe["seed"] == 3
+    assert card.recipe["optimization"]["seed"] == 3
     segmenter = load_model(uninterrupted)
     probability = segmenter.predict(np.zeros((1, 64, 64, 3), np.uint8))
     assert probability.shape == (1, 64, 64)
     assert segmenter.device.startswith("Keras, ")
 
 
+@pytest.mark.slow
+def test_fine_tuning_starts_from_the_weights_of_a_run(
+    data: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=2)
+    settings = dataclasses.replace(settings, network=NetworkSettings(init=str(uninterrupted)))
+    fit(settings, tmp_path / "run")
+    trainable = [v.name.split("/")[-1] for v in _model(tmp_path / "run").trainable_variables]
+    assert trainable
+    for one, other in zip(
+        _model(tmp_path / "run").trainable_variables,
+        _model(uninterrupted).trainable_variables,
+        strict=True,
+    ):
+        np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-6)
+    several = dataclasses.replace(
+        settings, data=dataclasses.replace(settings.data, classes=("other", "road", "car"))
+    )
+    with pytest.raises(InputError, match="gives 1 classes"):
+        fit(several, tmp_path / "other")
+
+
+def _model(run: Path) -> Any:
+    return import_keras().models.load_model(run / "model.keras", compile=False)
+
+
+@pytest.mark.slow
+def test_a_run_learns_the_road_of_its_only_scene(data: Path, tmp_path: Path) -> None:
+    settings = settings_of(
+        data, steps=60, epoch_steps=30, peak_rate=3e-3, decay_steps=30, ema=0.8, keep="best"
+    )
+    settings = dataclasses.replace(
+        settings, data=dataclasses.replace(settings.data, validation=(data,))
+    )
+    fit(settings, tmp_path / "run")
+    assert max(float(r["validation_best_iou"]) for r in log_of(tmp_path / "run")) > 0.8
+
+
+@pytest.mark.slow
+def test_a_run_on_several_classes_tells_them_apart(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_class_pair(tmp_path / "data", f"s{seed}", seed=seed)
+    settings = settings_of(
+        tmp_path / "data", steps=60, epoch_steps=30, peak_rate=3e-3, decay_steps=30, ema=0.8
+    )
+    settings = dataclasses.replace(
+        settings,
+        data=dataclasses.replace(
+            settings.data, classes=("other", "road", "car"), validation=(tmp_path / "data",)
+        ),
+        network=dataclasses.replace(settings.network, batch_norm=True),
+    )
+    card = fit(settings, tmp_path / "run")
+    assert (card.classes, card.road_class) == (("other", "road", "car"), 1)
+    assert float(log_of(tmp_path / "run")[-1]["validation_iou"]) > 0.8
+
+
+@pytest.mark.slow
+def test_mixed_precision_leaves_a_model_in_float32(data: Path, tmp_path: Path) -> None:
+    fit(settings_of(data, precision="mixed_bfloat16", steps=4), tmp_path / "run")
+    model = _model(tmp_path / "run")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
 def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"ends in \.keras"):
-        fit([data], tmp_path / "m.onnx", SMALL)
+    file = tmp_path / "m.keras"
+    file.touch()
+    with pytest.raises(OutputError, match="expected the name of a folder"):
+        fit(settings_of(data), file)
     with pytest.raises(DataError, match="No training data"):
-        fit([], tmp_path / "m.keras", SMALL)
+        fit(TrainSettings(optimization=SMALL), tmp_path / "run")
     with pytest.raises(DataError, match="no folder of images"):
-        fit([tmp_path], tmp_path / "m.keras", SMALL)
-    with pytest.raises(InputError, match="multiple of the network's stride"):
-        FitOptions(crop_px=100, depth=4)
-    with pytest.raises(InputError, match="at least 1"):
-        FitOptions(steps=0)
+        fit(settings_of(tmp_path), tmp_path / "run")
+    odd = settings_of(data)
+    odd = dataclasses.replace(odd, data=dataclasses.replace(odd.data, crop_px=60))
+    with pytest.raises(InputError, match="multiple of the network's stride 8"):
+        fit(odd, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.keras").exists()
 
 
 @pytest.mark.slow
-def test_a_checkpoint_of_other_settings_and_an_existing_model_are_kept(
+def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
     data: Path, tmp_path: Path
 ) -> None:
-    output = tmp_path / "model.keras"
-
-    def cancel(fraction: float, message: str) -> None:
-        raise Cancelled(message)
-
+    own = tmp_path / "data"
+    for seed in range(2):
+        write_road_pair(own, f"scene{seed}", seed=seed)
+    run = tmp_path / "run"
     with pytest.raises(Cancelled):
-        fit([data], output, SMALL, progress=cancel)
-    with pytest.raises(InputError, match=r"other settings \(seed 3 before, 4 now\)"):
-        fit([data], output, dataclasses.replace(SMALL, seed=4))
-    output.write_bytes(b"mine")
-    with pytest.raises(OutputError, match="--overwrite"):
-        fit([data], output, SMALL)
-    assert output.read_bytes() == b"mine"
-    fit([data], output, dataclasses.replace(SMALL, steps=6), overwrite=True)
-    assert len(losses(output)) == 3
+        fit(settings_of(own), run, progress=stop_after(1))
+    with pytest.raises(InputError, match=r"other settings \(optimization.seed 3 before, 4 now\)"):
+        fit(settings_of(own, seed=4), run)
+    write_road_pair(own, "scene1", side=96, seed=5)
+    with pytest.raises(InputError, match="on other training data"):
+        fit(settings_of(own), run)
+    fit(settings_of(own), run, overwrite=True)
+    with pytest.raises(OutputError, match="holds a finished run of 6 steps"):
+        fit(settings_of(own), run)
+    fit(settings_of(own, steps=8), run)
+    assert [record["epoch"] for record in log_of(run)] == ["1", "2", "3", "4"]
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_no_model(
     data: Path, tmp_path: Path
 ) -> None:
-    output = tmp_path / "model.keras"
     with pytest.raises(RoadgisError, match=r"loss became (nan|inf).*--peak-rate"):
-        fit([data], output, dataclasses.replace(SMALL, peak_rate=1e30, warmup_steps=1))
-    assert not output.exists()
-    assert not list(tmp_path.glob("*.checkpoint.keras"))
+        fit(settings_of(data, peak_rate=1e30, warmup_steps=1), tmp_path / "run")
+    assert not (tmp_path / "run" / "model.keras").exists()
+    assert RunFolder(tmp_path / "run").load_checkpoint() is None
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from roadgis.errors import OutputError
+from roadgis.train.fit import fit
+from roadgis.train.settings import read_settings
+def limit(fraction, message):
+    if "iou" in message:
+        # As on a full disk: no file may grow beyond what a checkpoint needs.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=limit)
+except OutputError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="resource limits are POSIX")
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+    data: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    run = tmp_path / "run"
+    write_settings(settings_of(data), tmp_path / "settings.yaml")
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(tmp_path / "settings.yaml"), str(run)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 7, done.stderr
+    assert "The checkpoint before it is kept" in done.stdout
+    kept = RunFolder(run).load_checkpoint()
+    assert kept is not None
+    assert kept.state.epoch == 1
+    fit(settings_of(data), run)
+    assert_same_run(run, uninterrupted)

@@ -15,11 +15,16 @@ _COMMANDS = {
     "export": "Write a trained model as ONNX with its card.",
     "extract": "Extract the road network from imagery.",
     "info": "Describe imagery, and say whether it can be used.",
+    "labels": "Make masks for training from road layers or annotations.",
     "model": "Describe a model.",
     "predict": "Predict road probability as a Cloud Optimized GeoTIFF.",
+    "serve": "Segment videos and pictures on a local web page.",
     "synthesize": "Make a synthetic scene with exact road truth.",
-    "train": "Train a road model on pairs of images and masks.",
+    "test": "Score a model on labelled scenes, with a report.",
+    "threshold": "Choose a model's threshold on validation scenes.",
+    "train": "Train a road model.",
     "vectorize": "Make a road network from a probability raster or mask.",
+    "video": "Segment each frame of a video.",
 }
 
 

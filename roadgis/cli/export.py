@@ -11,21 +11,27 @@ from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
+# Scores that are in the card after a comparison.
+_COMPARED = ("iou_float16-weights", "iou_int8")
+
 
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path))
 @options.output_option("The model, .onnx.")
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "float16-weights", "int8"]),
+    type=click.Choice(["auto", "float32", "float16-weights", "int8"]),
     default=None,
-    help="int8 needs --data to calibrate on.  [default: int8 with --data, else float16-weights]",
+    help="int8 needs --data to calibrate on. auto also needs --validation, measures both, and "
+    "keeps int8 if its IoU is less than 0.5 points lower.  [default: auto with both, int8 with "
+    "--data only, else float16-weights]",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Folders of training pairs, for the calibration of int8; may be repeated.",
+    help="Folders of training pairs, for the calibration of int8; may be repeated.  [default: "
+    "of a run folder, what it was trained on]",
 )
 @click.option(
     "--validation",
@@ -46,26 +52,35 @@ def command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Write a trained model as ONNX with its card."""
+    """Write a trained model as ONNX with its card.
+
+    MODEL is the folder of a training run, or a .keras file.
+
+    \b
+    roadgis export run/ -o model.onnx --validation valid/
+    """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.errors import OutputError
-        from roadgis.train.export import export_onnx
-        from roadgis.train.threshold import set_threshold
+        from roadgis.train.export import ExportOptions, export_onnx
 
         if output.exists() and not overwrite:
             raise OutputError(
                 f"{output} exists. Choose another name, or replace it with --overwrite."
             )
-        card = export_onnx(
-            model,
-            output,
-            precision=precision or ("int8" if data else "float16-weights"),  # type: ignore[arg-type]
+        settings = ExportOptions(
+            precision=precision,  # type: ignore[arg-type]
             calibration=data,
+            validation=validation,
         )
-        if validation:
-            card = set_threshold(output, validation, progress=sh.progress)
+        card = export_onnx(model, output, settings, progress=sh.progress)
+        compared = {key[4:]: card.scores[key] for key in _COMPARED if key in card.scores}
+        told = "".join(f", IoU {iou:.4f} in {kind}" for kind, iou in compared.items())
+        kept = card.recipe["export"]["precision"]
         sh.result(
-            f"{output}: {output.stat().st_size / 1e6:.1f} MB, threshold {card.threshold:.3f}",
+            f"{output}: {kept}, {output.stat().st_size / 1e6:.1f} MB, "
+            f"threshold {card.threshold:.3f}{told}",
             outputs=[str(output)],
+            precision=kept,
             threshold=card.threshold,
+            iou=compared,
         )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from roadgis.cli import options
-from roadgis.cli.shell import shell
+from roadgis.cli.shell import KEPT_BLOCKS, shell
 
 __all__ = ["command"]
 
@@ -50,19 +50,20 @@ def command(
     roadgis extract scene.tif -o roads.geojson
     roadgis extract sheets/*.tif -o county.gpkg --aoi county.geojson
     """  # noqa: D301 - click reads the backspace
-    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+    with shell(progress, verbose=verbose, quiet=quiet, kept=KEPT_BLOCKS) as sh:
         from roadgis.model.runtime import load_model
         from roadgis.output import check_output, check_raster
         from roadgis.pipeline import extract_roads
 
         settings = options.extract_options(values)
+        description = options.model_description(values)
         check_output(output, overwrite=overwrite)
         if probability is not None:
             check_raster(probability, overwrite=overwrite)
         network = extract_roads(
             sources,
             output,
-            model=load_model(model, threads=threads, device=device),
+            model=load_model(model, threads=threads, device=device, description=description),
             options=settings,
             probability=probability,
             overwrite=overwrite,

@@ -16,16 +16,24 @@ __all__ = ["command"]
 @click.command("info")
 @options.sources_argument
 @options.imagery_options
+@click.option(
+    "-m",
+    "--model",
+    default=None,
+    metavar="FILE",
+    help="The model that it is to be used with.  [default: the one that comes with roadgis]",
+)
+@options.description_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(sources: tuple[str, ...], as_json: bool, **values: Any) -> None:
+def command(sources: tuple[str, ...], model: str | None, as_json: bool, **values: Any) -> None:
     """Describe imagery, and say whether it can be used."""
     with shell():
         import dataclasses
 
-        from roadgis.model.catalog import read_card, resolve_model
+        from roadgis.model.catalog import read_card
         from roadgis.scene.source import open_scene
 
-        card = read_card(resolve_model(None))
+        card = read_card(model, options.model_description(values))
         # A scene that is too coarse is described too; its description says so.
         scene_options = dataclasses.replace(options.extract_options(values).scene, force_gsd=True)
         with open_scene(

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "description_options",
     "extract_options",
     "imagery_options",
+    "model_description",
     "model_options",
     "output_option",
     "overwrite_option",
@@ -65,13 +67,87 @@ progress_options = _all(
     click.option("-q", "--quiet", is_flag=True, help="Show errors only."),
 )
 
+description_options = _all(
+    click.option(
+        "--model-gsd",
+        type=float,
+        default=None,
+        metavar="M",
+        help="For an ONNX file without a model card: metres per pixel that it was trained at. "
+        "Goes before the file's metadata, as do the others of these.",
+    ),
+    click.option(
+        "--model-mean",
+        default=None,
+        metavar="X,X,X",
+        help="Subtracted from the bands.  [default: 0]",
+    ),
+    click.option(
+        "--model-std",
+        default=None,
+        metavar="X,X,X",
+        help="What they are divided by then.  [default: 1]",
+    ),
+    click.option(
+        "--model-range",
+        type=click.Choice(["unit", "byte"]),
+        default=None,
+        help="Whether mean and std are for values of 0 to 1 or of 0 to 255.  [default: unit]",
+    ),
+    click.option(
+        "--model-classes",
+        default=None,
+        metavar="A,B,...",
+        help="Names of the output's channels, in order.",
+    ),
+    click.option(
+        "--model-road",
+        default=None,
+        metavar="NAME",
+        help="Which of them is road: its name, or its number from 0.  [default: by the names]",
+    ),
+    click.option(
+        "--model-layout",
+        type=click.Choice(["auto", "nchw", "nhwc"]),
+        default="auto",
+        help="Whether bands come before rows and columns in its input.  [default: by its shape]",
+    ),
+    click.option(
+        "--model-activation",
+        type=click.Choice(["auto", "none", "sigmoid", "softmax"]),
+        default="auto",
+        help="What is still to be applied to its output.  [default: found out]",
+    ),
+    click.option(
+        "--model-tile-px",
+        type=int,
+        default=None,
+        help="Side of the tiles that it is given.  [default: what its shape says, else any]",
+    ),
+    click.option(
+        "--model-margin",
+        type=int,
+        default=None,
+        metavar="PX",
+        help="Border of a tile's output that is not used.  [default: an eighth of the tile]",
+    ),
+    click.option(
+        "--model-threshold",
+        type=float,
+        default=None,
+        metavar="P",
+        help="Its probability from which a pixel is road.  [default: 0.5]",
+    ),
+)
+
 model_options = _all(
     click.option(
         "-m",
         "--model",
         default=None,
         metavar="FILE",
-        help="An .onnx or .keras model.  [default: the one that comes with roadgis]",
+        help="An .onnx or .keras model, or the folder of a training run.  "
+        "[default: the one that comes with roadgis]",
     ),
     click.option(
         "--device",
@@ -86,6 +162,12 @@ model_options = _all(
         default=None,
         help="Of the model.  [default: all cores]",
     ),
+    click.option(
+        "--flips",
+        is_flag=True,
+        help="Average the probability over mirrored tiles too: better, and four times the time.",
+    ),
+    description_options,
 )
 
 imagery_options = _all(
@@ -186,6 +268,43 @@ def _bands(text: str | None) -> tuple[int, ...] | None:
     return bands
 
 
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    from roadgis.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{name} is {text!r}, expected numbers with commas, such as 0.485,0.456,0.406."
+        ) from error
+
+
+def model_description(values: dict[str, Any]) -> Any:
+    """Make :class:`roadgis.model.description.ModelDescription` from a command's values."""
+    from roadgis.model.description import ModelDescription
+
+    def chosen(name: str) -> str | None:
+        value: str = values[name]
+        return None if value == "auto" else value
+
+    layout, classes = chosen("model_layout"), values["model_classes"]
+    return ModelDescription(
+        gsd_m=values["model_gsd"],
+        mean=_numbers("--model-mean", values["model_mean"]),
+        std=_numbers("--model-std", values["model_std"]),
+        value_range=values["model_range"],
+        classes=None if classes is None else tuple(name.strip() for name in classes.split(",")),
+        road=values["model_road"],
+        layout=None if layout is None else layout.upper(),  # type: ignore[arg-type]
+        activation=chosen("model_activation"),  # type: ignore[arg-type]
+        tile_px=values["model_tile_px"],
+        margin_px=values["model_margin"],
+        threshold=values["model_threshold"],
+    )
+
+
 def extract_options(values: dict[str, Any]) -> Any:
     """Make :class:`roadgis.pipeline.ExtractOptions` from a command's values.
 
@@ -214,7 +333,10 @@ def extract_options(values: dict[str, Any]) -> Any:
                 force_gsd="force_gsd",
             ),
         ),
-        predict=PredictOptions(**given(tile_px="tile_px", block_px="block_px", workers="workers")),
+        predict=PredictOptions(
+            flips=bool(values.get("flips")),
+            **given(tile_px="tile_px", block_px="block_px", workers="workers"),
+        ),
         vectorize=VectorizeOptions(**given(max_road_width_m="max_road_width")),
         clean=CleanOptions(**given(min_component_m="min_component", tolerance_m="simplify")),
         work_dir=values.get("work_dir"),

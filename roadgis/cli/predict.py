@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from roadgis.cli import options
-from roadgis.cli.shell import shell
+from roadgis.cli.shell import KEPT_BLOCKS, shell
 
 __all__ = ["command"]
 
@@ -34,17 +34,18 @@ def command(
     **values: Any,
 ) -> None:
     """Predict road probability as a Cloud Optimized GeoTIFF."""
-    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+    with shell(progress, verbose=verbose, quiet=quiet, kept=KEPT_BLOCKS) as sh:
         from roadgis.model.runtime import load_model
         from roadgis.output import check_raster
         from roadgis.pipeline import predict_to_file
 
         settings = options.extract_options(values)
+        description = options.model_description(values)
         check_raster(output, overwrite=overwrite)
         predict_to_file(
             sources,
             output,
-            model=load_model(model, threads=threads, device=device),
+            model=load_model(model, threads=threads, device=device, description=description),
             options=settings,
             overwrite=overwrite,
             progress=sh.progress,

@@ -24,9 +24,11 @@ from roadgis import __version__
 from roadgis.errors import Cancelled, RoadgisError
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Shell", "run", "shell"]
+__all__ = ["KEPT_BLOCKS", "Shell", "run", "shell"]
 
 PROTOCOL = 1
+#: What a stop leaves of a prediction.
+KEPT_BLOCKS = "What is predicted is kept; the same command goes on from there."
 
 
 class Shell:
@@ -59,7 +61,9 @@ class Shell:
 
 
 @contextlib.contextmanager
-def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Iterator[Shell]:
+def shell(
+    mode: str = "none", *, verbose: int = 0, quiet: bool = False, kept: str = "Nothing was written."
+) -> Iterator[Shell]:
     """Set progress and logging up for one command.
 
     Parameters
@@ -70,6 +74,8 @@ def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Itera
         0 shows warnings, 1 information, 2 all.
     quiet : bool
         Show errors only.
+    kept : str
+        What a stop leaves, told when the command is stopped.
     """
     if mode == "auto":
         mode = "bar" if sys.stderr.isatty() else "none"
@@ -97,6 +103,7 @@ def shell(mode: str = "none", *, verbose: int = 0, quiet: bool = False) -> Itera
         try:
             yield this
         except BaseException as error:
+            error.roadgis_kept = kept  # type: ignore[attr-defined]
             known = _explain(error)
             if mode == "jsonl" and known is not None:
                 this.send("error", text=known[1])
@@ -197,15 +204,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise _Terminated
 
 
-_KEPT = "What is predicted is kept; the same command goes on from there."
-
-
 def _explain(error: BaseException) -> tuple[int, str] | None:
     """Return exit status and text of an error that users can act on, else None."""
+    # click raises Abort from the interrupt that the command saw.
+    kept = getattr(error.__cause__ or error, "roadgis_kept", "")
     if isinstance(error, (click.Abort, KeyboardInterrupt, Cancelled)):
-        return 130, f"stopped. {_KEPT}"
+        return 130, f"stopped. {kept}".strip()
     if isinstance(error, _Terminated):
-        return 143, f"terminated. {_KEPT}"
+        return 143, f"terminated. {kept}".strip()
     if isinstance(error, RoadgisError):
         return 1, str(error)
     if isinstance(error, MemoryError):

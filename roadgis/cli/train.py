@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -12,83 +14,326 @@ from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+_KEPT = "The last checkpoint is kept; the same command goes on from there."
+_FOLDER = click.Path(path_type=Path)
+# Which section of the settings an option belongs to, and its name there.
+_SETTINGS = {
+    "data": {
+        "data": "folders",
+        "images": "images",
+        "labels": "roads",
+        "labels_layer": "layer",
+        "label_width": "label_width_m",
+        "label_width_field": "label_width_field",
+        "area": "area",
+        "validation": "validation",
+        "hold_out": "hold_out",
+        "classes": "classes",
+        "road": "road",
+        "gsd": "gsd_m",
+        "crop_px": "crop_px",
+        "batch": "batch",
+        "augmentation": "augmentation",
+        "workers": "workers",
+    },
+    "network": {
+        "architecture": "architecture",
+        "backbone": "backbone",
+        "depth": "depth",
+        "decoder_filters": "decoder_filters",
+        "batch_norm": "batch_norm",
+        "encoder_weights": "encoder_weights",
+        "init": "init",
+        "frozen_epochs": "frozen_epochs",
+    },
+    "optimization": {
+        "loss": "loss",
+        "steps": "steps",
+        "epoch_steps": "epoch_steps",
+        "schedule": "schedule",
+        "peak_rate": "peak_rate",
+        "warmup_steps": "warmup_steps",
+        "decay_steps": "decay_steps",
+        "weight_decay": "weight_decay",
+        "ema": "ema",
+        "precision": "precision",
+        "plateau_epochs": "plateau_epochs",
+        "stop_epochs": "stop_epochs",
+        "keep": "keep",
+        "seed": "seed",
+        "tensorboard": "tensorboard",
+    },
+    "card": {
+        "name": "name",
+        "model_version": "version",
+        "training_data": "training_data",
+        "licence": "licence",
+    },
+}
+
+
+def _group(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    def decorate(function: _F) -> _F:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+_data_options = _group(
+    click.option(
+        "--data",
+        type=_FOLDER,
+        multiple=True,
+        help="A folder that holds 'images' and 'masks' (or 'sat' and 'map'); may be repeated.",
+    ),
+    click.option(
+        "--images",
+        type=_FOLDER,
+        multiple=True,
+        help="Georeferenced imagery, a file or a folder, labelled by --labels; may be repeated.",
+    ),
+    click.option(
+        "--labels", type=_FOLDER, default=None, help="Roads as lines or polygons, in any CRS."
+    ),
+    click.option("--labels-layer", default=None, help="Layer of --labels.  [default: the first]"),
+    click.option(
+        "--label-width", type=float, default=None, metavar="M", help="Width of lines, metres."
+    ),
+    click.option(
+        "--label-width-field", default=None, metavar="FIELD", help="Field with a line's width."
+    ),
+    click.option(
+        "--area",
+        type=_FOLDER,
+        default=None,
+        help="Polygons within which --labels is complete; the rest is left out.",
+    ),
+    click.option(
+        "--validation",
+        type=_FOLDER,
+        multiple=True,
+        help="A folder of pairs to score on after each epoch; never trained on; may be repeated.",
+    ),
+    click.option(
+        "--hold-out",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=None,
+        metavar="SHARE",
+        help="Hold this share of the training data out, in blocks, to score on.",
+    ),
+    click.option(
+        "--classes",
+        default=None,
+        metavar="NAME,...",
+        help="Names of the mask values from 0, for more than road or not.",
+    ),
+    click.option("--road", default=None, help="Which of --classes is road.  [default: road]"),
+    click.option("--gsd", type=float, default=None, help="Metres per pixel.  [default: 1]"),
+    click.option("--crop-px", type=click.IntRange(32), default=None, help="Side of the crops."),
+    click.option("--batch", type=click.IntRange(1), default=None, help="Crops in a step."),
+    click.option(
+        "--augmentation", type=_FOLDER, default=None, help="YAML list in place of the built-in one."
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), default=None, help="Threads that prepare crops."
+    ),
+)
+
+_network_options = _group(
+    click.option(
+        "--architecture",
+        type=click.Choice(["unet", "linknet", "fpn", "pspnet", "plain-unet", "canet"]),
+        default=None,
+        help="[default: unet]",
+    ),
+    click.option(
+        "--backbone",
+        default=None,
+        help="Encoder: one of segmentation-models'.  [default: resnet18]",
+    ),
+    click.option(
+        "--depth", type=click.IntRange(3, 5), default=None, help="Encoder stages kept (unet)."
+    ),
+    click.option(
+        "--decoder-filters",
+        default=None,
+        metavar="N,...",
+        help="Filters of the decoder's blocks, deepest first.",
+    ),
+    click.option("--batch-norm/--no-batch-norm", default=None, help="In the decoder."),
+    click.option(
+        "--encoder-weights",
+        default=None,
+        metavar="NAME",
+        help="imagenet (downloaded), none, or a file.  [default: none]",
+    ),
+    click.option(
+        "--init",
+        default=None,
+        metavar="MODEL",
+        help="Start from a trained model: default, a .keras file or a run's folder.",
+    ),
+    click.option(
+        "--frozen-epochs",
+        type=click.IntRange(0),
+        default=None,
+        help="Leave the encoder as it is for so many epochs.",
+    ),
+)
+
+_optimization_options = _group(
+    click.option(
+        "--loss", default=None, help="[default: bce_jaccard; several classes cce_jaccard]"
+    ),
+    click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run."),
+    click.option(
+        "--epoch-steps", type=click.IntRange(1), default=None, help="Between checkpoints."
+    ),
+    click.option(
+        "--schedule",
+        type=click.Choice(["trapezoid", "cosine", "one-cycle", "constant"]),
+        default=None,
+        help="How the learning rate runs.  [default: trapezoid]",
+    ),
+    click.option("--peak-rate", type=float, default=None, help="Highest learning rate."),
+    click.option("--warmup-steps", type=click.IntRange(0), default=None, help="Of the rise."),
+    click.option("--decay-steps", type=click.IntRange(0), default=None, help="Of the final fall."),
+    click.option("--weight-decay", type=float, default=None, help="Of AdamW."),
+    click.option("--ema", type=float, default=None, help="Momentum of the weights' average."),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
+        default=None,
+        help="While training.  [default: float32]",
+    ),
+    click.option(
+        "--plateau-epochs",
+        type=click.IntRange(0),
+        default=None,
+        help="Cut a constant rate after so many epochs without a better score.",
+    ),
+    click.option(
+        "--stop-epochs",
+        type=click.IntRange(0),
+        default=None,
+        help="Stop after so many epochs without a better score.",
+    ),
+    click.option(
+        "--keep",
+        type=click.Choice(["best", "last"]),
+        default=None,
+        help="Weights of the best score or the last ones.  [default: best]",
+    ),
+    click.option("--seed", type=int, default=None, help="Of weights, crops and augmentation."),
+    click.option(
+        "--tensorboard/--no-tensorboard", default=None, help="Write event files into the run."
+    ),
+)
+
+_card_options = _group(
+    click.option("--name", default=None, help="For the model card."),
+    click.option("--model-version", default=None, help="For the model card."),
+    click.option("--training-data", default=None, help="For the model card: what and from where."),
+    click.option("--licence", default=None, help="For the model card."),
+)
+
 
 @click.command("train")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="A folder that holds 'images' and 'masks' (or 'sat' and 'map'); may be repeated.",
-)
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="A folder to score on after each epoch; never trained on; may be repeated.",
-)
-@options.output_option("The model, .keras; its card and checkpoint go beside it.")
-@click.option(
-    "--backbone",
-    type=click.Choice(["resnet18", "resnet34"]),
+    "-o",
+    "--output",
+    type=_FOLDER,
     default=None,
-    help="The encoder.  [default: resnet18]",
+    help="The run's folder: model, card, log and checkpoint.",
 )
-@click.option("--depth", type=click.IntRange(3, 5), default=None, help="Encoder stages kept.")
 @click.option(
-    "--encoder-weights",
-    type=click.Choice(["imagenet", "none"]),
-    default="none",
-    show_default=True,
-    help="imagenet is downloaded.",
+    "--settings",
+    type=_FOLDER,
+    default=None,
+    help="A settings.yaml, such as a run writes; options given here win.",
 )
-@click.option("--gsd", "gsd_m", type=float, default=None, help="Metres per pixel of the images.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run.")
-@click.option("--epoch-steps", type=click.IntRange(1), default=None, help="Between checkpoints.")
-@click.option("--decay-steps", type=click.IntRange(0), default=None, help="Of the final decay.")
-@click.option("--batch", type=click.IntRange(1), default=None, help="Crops in a step.")
-@click.option("--crop-px", type=click.IntRange(32), default=None, help="Side of the crops.")
-@click.option("--peak-rate", type=float, default=None, help="Learning rate.")
-@click.option("--seed", type=int, default=None, help="Of weights and crops.")
-@click.option("--name", default=None, help="For the model card.")
-@click.option("--training-data", default=None, help="For the model card: what and from where.")
-@click.option("--licence", default=None, help="For the model card.")
+@click.option(
+    "--preview",
+    type=_FOLDER,
+    default=None,
+    metavar="PNG",
+    help="Write a picture of augmented crops with their labels, and do not train.",
+)
+@_data_options
+@_network_options
+@_optimization_options
+@_card_options
 @options.overwrite_option
 @options.progress_options
 def command(
-    data: tuple[Path, ...],
-    validation: tuple[Path, ...],
-    output: Path,
-    encoder_weights: str,
-    depth: int | None,
+    output: Path | None,
+    settings: Path | None,
+    preview: Path | None,
     overwrite: bool,
     progress: str,
     verbose: int,
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Train a road model on pairs of images and masks.
+    """Train a road model, or go on with a run that was stopped.
 
-    A run that was stopped goes on from its checkpoint when the command is given again.
-    """
-    with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.train.fit import FitOptions, fit
+    \b
+    roadgis train --data train/ --validation valid/ -o run/
+    roadgis train --images tiles/ --labels roads.gpkg --label-width 7 --hold-out 0.2 -o run/
+    roadgis train --init default --images mine.tif --labels roads.gpkg -o run/
+    """  # noqa: D301 - click reads the backspace
+    if output is None and preview is None:
+        raise click.UsageError("Missing option '-o' / '--output': a folder for the run.")
+    with shell(progress, verbose=verbose, quiet=quiet, kept=_KEPT) as sh:
+        chosen = _settings(settings, values)
+        if preview is not None:
+            from roadgis.train.preview import preview_settings
 
-        given = {key: value for key, value in values.items() if value is not None}
-        if encoder_weights != "none":
-            given["encoder_weights"] = encoder_weights
-        if depth is not None:
-            given["depth"] = depth
-            given["decoder_filters"] = (128, 64, 32, 16, 16)[:depth]
-        card = fit(
-            data,
-            output,
-            FitOptions(**given),
-            validation=validation,
-            overwrite=overwrite,
-            progress=sh.progress,
-        )
+            preview_settings(chosen, preview, overwrite=overwrite)
+            sh.result(f"{preview}: a look at the training crops", outputs=[str(preview)])
+            return
+        from roadgis.train.fit import fit
+
+        assert output is not None
+        card = fit(chosen, output, overwrite=overwrite, progress=sh.progress)
         sh.result(
             f"{output}: model {card.name}, stride {card.stride}, margin {card.margin_px} px",
-            outputs=[str(output)],
+            outputs=[str(output / "model.keras")],
         )
+
+
+def _settings(path: Path | None, values: dict[str, Any]) -> Any:
+    """Return the file's settings with the options that were given in their place."""
+    from roadgis.train.settings import TrainSettings, read_settings
+
+    settings = TrainSettings() if path is None else read_settings(path)
+    sections = {}
+    for section, names in _SETTINGS.items():
+        given = {
+            field: _value(option, values[option])
+            for option, field in names.items()
+            if values[option] is not None and values[option] != ()
+        }
+        if given.get("encoder_weights") == "none":
+            given["encoder_weights"] = None
+        sections[section] = dataclasses.replace(getattr(settings, section), **given)
+    return dataclasses.replace(settings, **sections)
+
+
+def _value(option: str, value: Any) -> Any:
+    if option == "classes":
+        return tuple(name.strip() for name in value.split(","))
+    if option == "decoder_filters":
+        from roadgis.errors import InputError
+
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError as error:
+            raise InputError(
+                f"--decoder-filters is {value!r}, expected numbers with commas, such as "
+                "128,64,32,16."
+            ) from error
+    return value

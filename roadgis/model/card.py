@@ -6,11 +6,24 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from roadgis.errors import ModelError
 
-__all__ = ["CARD_KEY", "ModelCard", "card_path", "read_card_file", "write_card_file"]
+__all__ = [
+    "CARD_KEY",
+    "Activation",
+    "Layout",
+    "ModelCard",
+    "card_path",
+    "read_card_file",
+    "write_card_file",
+]
+
+#: Order of the axes of a batch: N images, C channels, H rows, W columns.
+Layout = Literal["NHWC", "NCHW"]
+#: What makes probabilities of a network's output; "none" where it gives probabilities.
+Activation = Literal["none", "sigmoid", "softmax"]
 
 #: The key of the card among an ONNX file's metadata properties.
 CARD_KEY = "roadgis.card"
@@ -26,9 +39,9 @@ class ModelCard:
     name, version : str
         Shown to users and written into outputs.
     classes : tuple of str
-        One per output channel.
+        One per output channel, or per value where the network gives a map of class numbers.
     road_class : int
-        Index into `classes` of the channel that is road.
+        Index into `classes` of the channel that is road; one only, others are not added to it.
     bands : tuple of str
         The input channels in order, e.g. ``("red", "green", "blue")``.
     mean, std : tuple of float
@@ -45,6 +58,13 @@ class ModelCard:
         pooling), so that its answer depends on the tile whatever the margin.
     threshold : float
         Probability from which a pixel is road, chosen on validation data.
+    tile_px : int or None
+        Side in pixels of the tiles that the network takes, when it takes no others (or is meant
+        to be given no others); None when every multiple of `stride` will do.
+    input_layout, output_layout : {"NHWC", "NCHW"}
+        Order of the axes of what the network takes and gives.
+    activation : {"none", "sigmoid", "softmax"}
+        What is still to be applied to the network's output to make probabilities of it.
     training_data, licence : str
         What the weights were learned from, and on what terms they may be used.
     scores : dict
@@ -65,6 +85,10 @@ class ModelCard:
     margin_px: int = 0
     local: bool = True
     threshold: float = 0.5
+    tile_px: int | None = None
+    input_layout: Layout = "NHWC"
+    output_layout: Layout = "NHWC"
+    activation: Activation = "none"
     training_data: str = ""
     licence: str = ""
     scores: dict[str, Any] = field(default_factory=dict)
@@ -89,6 +113,20 @@ class ModelCard:
             )
         if not 0 < self.threshold < 1:
             refuse(f"threshold is {self.threshold}, expected a number between 0 and 1.")
+        if self.tile_px is not None and (
+            self.tile_px % self.stride or self.tile_px < 2 * self.margin_px + self.stride
+        ):
+            refuse(
+                f"tile_px is {self.tile_px}, expected a multiple of the stride ({self.stride}) of "
+                f"more than twice the margin ({self.margin_px})."
+            )
+        for name, known in (
+            ("input_layout", get_args(Layout)),
+            ("output_layout", get_args(Layout)),
+            ("activation", get_args(Activation)),
+        ):
+            if getattr(self, name) not in known:
+                refuse(f"{name} is {getattr(self, name)!r}, expected one of {known}.")
 
     def to_json(self) -> str:
         """Return the card as JSON text with sorted keys."""

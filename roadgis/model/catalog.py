@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard, read_card_file
-from roadgis.model.onnx_file import read_onnx_card
+from roadgis.model.foreign import ModelDescription, find_card, refuse_description
+from roadgis.model.onnx_file import open_session_for_reading
 
-__all__ = ["DEFAULT_MODEL", "bundled_models", "read_card", "resolve_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "RUN_MODEL",
+    "bundled_models",
+    "model_fingerprint",
+    "read_card",
+    "resolve_model",
+]
 
 #: The name of the bundled model that is used when none is named.
 DEFAULT_MODEL = "default"
 _WEIGHTS = Path(__file__).resolve().parent / "weights"
+#: The model in the folder of a training run.
+RUN_MODEL = "model.keras"
 _SUFFIXES = (".onnx", ".keras")
 
 
@@ -27,8 +38,9 @@ def resolve_model(model: str | Path | None = None) -> Path:
     Parameters
     ----------
     model : str or Path, optional
-        A path to an ``.onnx`` or ``.keras`` file, or the name of a bundled model.
-        Default: the bundled model :data:`DEFAULT_MODEL`.
+        A path to an ``.onnx`` or ``.keras`` file, to the folder of a training run (its
+        ``model.keras``), or the name of a bundled model. Default: the bundled model
+        :data:`DEFAULT_MODEL`.
 
     Returns
     -------
@@ -38,7 +50,7 @@ def resolve_model(model: str | Path | None = None) -> Path:
     Raises
     ------
     ModelError
-        If there is no such model, or its suffix is of no known kind.
+        If there is no such model, a folder holds none, or its suffix is of no known kind.
     """
     name = str(DEFAULT_MODEL if model is None else model)
     bundled = bundled_models()
@@ -49,6 +61,8 @@ def resolve_model(model: str | Path | None = None) -> Path:
         raise ModelError(
             f"{name}: models are read from files only. Download it, then name the file."
         )
+    if path.is_dir():
+        return _model_of_run(path)
     if path.is_file():
         if path.suffix.lower() in _SUFFIXES:
             return path
@@ -58,29 +72,58 @@ def resolve_model(model: str | Path | None = None) -> Path:
         )
     raise ModelError(
         f"{name}: found no such model file, nor a bundled model of that name; expected a path to "
-        f"an {' or '.join(_SUFFIXES)} file, or one of {sorted(bundled)}."
+        f"an {' or '.join(_SUFFIXES)} file, to the folder of a training run, or one of "
+        f"{sorted(bundled)}."
     )
 
 
-def read_card(model: str | Path | None = None) -> ModelCard:
+def _model_of_run(folder: Path) -> Path:
+    path = folder / RUN_MODEL
+    if path.is_file():
+        return path
+    raise ModelError(
+        f"{folder}: found a folder without {RUN_MODEL}, expected the folder of a training run that "
+        "has finished an epoch, or the path to a model file."
+    )
+
+
+def read_card(
+    model: str | Path | None = None, description: ModelDescription | None = None
+) -> ModelCard:
     """Read a model's card without loading its weights into a framework.
 
     Parameters
     ----------
     model : str or Path, optional
         See :func:`resolve_model`.
+    description : ModelDescription, optional
+        Of an ONNX file that has no card; such a file is run on a test image or two.
 
     Returns
     -------
     ModelCard
-        From the ONNX file's metadata, or from beside the ``.keras`` file.
+        From the ONNX file's metadata, from beside the ``.keras`` file, or made for an ONNX file
+        of somebody else's.
 
     Raises
     ------
     ModelError
-        If the model or its card is missing or cannot be read.
+        If the model or its card is missing or cannot be read, or it has a card and is
+        described nevertheless.
     """
     path = resolve_model(model)
     if path.suffix.lower() == ".keras":
+        refuse_description(path, description)
         return read_card_file(path)
-    return read_onnx_card(path)
+    return find_card(open_session_for_reading(path), path, description)
+
+
+def model_fingerprint(*paths: Path, text: str = "") -> str:
+    """Return the SHA-256 (hexadecimal) of a model's files, and of a card that is in none."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    digest.update(text.encode())
+    return digest.hexdigest()

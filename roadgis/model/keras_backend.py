@@ -1,30 +1,112 @@
-"""The import of Keras on tensorflow, with the settings that it needs before the import."""
+"""The choice of Keras's backend, and the import of Keras on it."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Any, Literal
 
-from roadgis.errors import MissingExtraError
+from roadgis.errors import InputError, MissingExtraError
 
-__all__ = ["import_keras"]
+__all__ = ["Backend", "choose_backend", "import_keras"]
+
+#: Backends of Keras that roadgis runs on.
+Backend = Literal["tensorflow", "jax"]
+
+# JAX comes with a CPU backend; its GPU support is a plugin package of its own.
+_JAX_GPU_PLUGINS = (
+    "jax_cuda12_plugin",
+    "jax_cuda13_plugin",
+    "jax_rocm60_plugin",
+    "jax_rocm7_plugin",
+)
+_GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
-def import_keras() -> Any:
-    """Return the ``keras`` module on the tensorflow backend.
+def choose_backend() -> Backend:
+    """Choose the backend that Keras is imported on; tensorflow unless there is a reason.
+
+    In this order: the one that Keras already runs on, as it cannot change in a process; the one
+    that the environment variable ``KERAS_BACKEND`` names; jax, when it is installed with GPU
+    support on a machine with a GPU that tensorflow does not see; tensorflow.
+
+    Nothing is imported to decide, except tensorflow where jax with GPU support and a GPU are
+    there. ``~/.keras/keras.json`` is not asked.
+
+    Returns
+    -------
+    {"tensorflow", "jax"}
 
     Raises
     ------
+    InputError
+        If ``KERAS_BACKEND`` names a backend that roadgis does not run on.
+    """
+    keras = sys.modules.get("keras")
+    asked = os.environ.get("KERAS_BACKEND", "")
+    if keras is not None and hasattr(keras, "config"):
+        asked = keras.config.backend()
+    if asked == "jax":
+        return "jax"
+    if asked not in ("", "tensorflow"):
+        raise InputError(
+            f"Found the Keras backend {asked!r} (KERAS_BACKEND), expected tensorflow or jax. "
+            "Set KERAS_BACKEND to one of these, or unset it."
+        )
+    if not asked and _jax_has_gpu() and not _tensorflow_sees_gpu():
+        return "jax"
+    return "tensorflow"
+
+
+def _jax_has_gpu() -> bool:
+    """Whether jax with GPU support is installed on a machine with a GPU, importing nothing."""
+    if not _is_installed("jax"):
+        return False
+    return any(map(_is_installed, _JAX_GPU_PLUGINS)) and any(map(Path.exists, _GPU_DEVICES))
+
+
+def _tensorflow_sees_gpu() -> bool:
+    if not _is_installed("tensorflow"):
+        return False
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow
+
+    return bool(tensorflow.config.list_physical_devices("GPU"))
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def import_keras() -> Any:
+    """Return the ``keras`` module on the backend of :func:`choose_backend`.
+
+    Raises
+    ------
+    InputError
+        If ``KERAS_BACKEND`` names a backend that roadgis does not run on.
     MissingExtraError
-        If the ``train`` extra is not installed.
+        If Keras or its backend is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    backend = choose_backend()
+    os.environ["KERAS_BACKEND"] = backend
+    if not _is_installed(backend):
+        raise MissingExtraError(
+            f"Training and Keras models need {backend}, which is not installed. "
+            + (
+                "Install it with: pip install 'roadgis[train]'"
+                if backend == "tensorflow"
+                else "Install it with: pip install 'jax[cuda12]' (or unset KERAS_BACKEND)."
+            )
+        )
     try:
         import keras
-        import tensorflow  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            f"Training and Keras models need tensorflow, which is not installed ({error}). "
+            f"Training and Keras models need Keras on {backend}, which does not import ({error}). "
             "Install it with: pip install 'roadgis[train]'"
         ) from error
     return keras

@@ -12,8 +12,9 @@ from roadgis.model.card import CARD_KEY, ModelCard
 __all__ = [
     "onnxruntime_errors",
     "open_session",
-    "read_onnx_card",
+    "open_session_for_reading",
     "session_card",
+    "session_metadata",
     "write_onnx_card",
 ]
 
@@ -64,39 +65,37 @@ def open_session(path: Path, options: Any = None, providers: list[str] | None = 
         ) from error
 
 
-def session_card(session: Any, path: Path) -> ModelCard:
-    """Return the card in the metadata of an open session.
+def open_session_for_reading(path: Path) -> Any:
+    """Open an ONNX file to look at, and for a run or two: quick to load, and it prints nothing.
 
     Raises
     ------
     ModelError
-        If there is none, or it cannot be read.
-    """
-    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
-    if text is None:
-        raise ModelError(
-            f"{path}: found no model card in the ONNX file's metadata (key {CARD_KEY!r}), so its "
-            "bands, scaling, pixel size and classes are unknown. Make the file with 'roadgis "
-            "export', which adds the card."
-        )
-    return ModelCard.from_json(text, str(path))
-
-
-def read_onnx_card(path: Path) -> ModelCard:
-    """Read the card of an ONNX file without preparing it for inference.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be loaded, or has no card.
+        As :func:`open_session`.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    return session_card(open_session(path, options), path)
+    return open_session(path, options)
+
+
+def session_metadata(session: Any) -> dict[str, str]:
+    """Return the metadata properties of an open session."""
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
+def session_card(session: Any, path: Path) -> ModelCard | None:
+    """Return the card in the metadata of an open session; None when there is none.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read.
+    """
+    text = session_metadata(session).get(CARD_KEY)
+    return None if text is None else ModelCard.from_json(text, str(path))
 
 
 def write_onnx_card(source: Path, card: ModelCard, output: Path) -> None:

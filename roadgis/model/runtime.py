@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -13,14 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError, ModelError
-from roadgis.model.card import ModelCard, card_path, read_card_file
-from roadgis.model.catalog import resolve_model
-from roadgis.model.keras_backend import import_keras
-from roadgis.model.onnx_file import onnxruntime_errors, open_session, session_card
+from roadgis.model.card import ModelCard
+from roadgis.model.catalog import model_fingerprint, resolve_model
+from roadgis.model.foreign import ModelDescription, foreign_card, refuse_description
+from roadgis.model.keras_segmenter import KerasSegmenter
+from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
+from roadgis.model.onnx_file import (
+    onnxruntime_errors,
+    open_session,
+    open_session_for_reading,
+    session_card,
+)
+from roadgis.model.probe import INPUT_TYPES
 
 __all__ = [
     "Device",
     "KerasSegmenter",
+    "ModelDescription",
     "OnnxSegmenter",
     "Scaling",
     "Segmenter",
@@ -32,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 #: Where to run: a GPU when there is one, the CPU, or a GPU and nothing else.
 Device = Literal["auto", "cpu", "cuda"]
-# Rounding in the last layer, or in dequantizing it, may leave 0..1 by this much.
-_TOLERANCE = 1e-3
 
 
 class Segmenter(Protocol):
@@ -57,12 +63,13 @@ class Segmenter(Protocol):
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W, B)
-            Bands in the card's order; H and W are multiples of the card's stride.
+            Bands in the card's order; H and W are multiples of the card's stride, and both its
+            `tile_px` where it has one.
 
         Returns
         -------
         ndarray of float32, shape (N, H, W)
-            Probability of road, 0..1.
+            Probability of road, 0..1: that of the card's `road_class`.
 
         Raises
         ------
@@ -70,6 +77,17 @@ class Segmenter(Protocol):
             If the images do not fit the card.
         ModelError
             If the network fails, or gives NaN, values outside 0..1 or another shape.
+        """
+
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of every class.
+
+        Parameters and errors are those of :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of float32, shape (N, H, W, C)
+            In the order of the card's classes, 0..1; C = 1 for a model of road or not.
         """
 
     def release(self) -> None:
@@ -88,6 +106,7 @@ def load_model(
     *,
     threads: int | None = None,
     device: Device = "auto",
+    description: ModelDescription | None = None,
 ) -> Segmenter:
     """Load a model for inference.
 
@@ -95,11 +114,15 @@ def load_model(
     ----------
     model : str or Path, optional
         An ``.onnx`` file (run by ONNX Runtime), a ``.keras`` file (run by Keras, which needs
-        the ``train`` extra), or the name of a bundled model. Default: the bundled one.
+        the ``train`` extra), the folder of a training run, or the name of a bundled model.
+        Default: the bundled one.
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
         "auto" takes CUDA when ONNX Runtime offers it.
+    description : ModelDescription, optional
+        What is to be known of an ONNX file that has no model card. Such a file is run on a test
+        image or two, and what is decided is logged.
 
     Returns
     -------
@@ -122,9 +145,10 @@ def load_model(
     path = resolve_model(model)
     segmenter: Segmenter
     if path.suffix.lower() == ".keras":
+        refuse_description(path, description)
         segmenter = KerasSegmenter(path, device=device)
     else:
-        segmenter = OnnxSegmenter(path, threads=threads, device=device)
+        segmenter = OnnxSegmenter(path, threads=threads, device=device, description=description)
     card = segmenter.card
     logger.info("model %s %s (%s) on %s", card.name, card.version, path.name, segmenter.device)
     return segmenter
@@ -136,24 +160,33 @@ class OnnxSegmenter:
     Parameters
     ----------
     path : Path
-        An ONNX file with a model card; input (N, H, W, B) and output (N, H, W, classes),
-        float32.
+        An ONNX file with one input, images in the layout of its card, and one output: classes
+        in the layout of its card, or a map of class numbers.
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
         "auto" takes CUDA when ONNX Runtime offers it.
+    description : ModelDescription, optional
+        Of a file without a model card.
 
     Attributes
     ----------
     card : ModelCard
-        From the file's metadata.
+        From the file's metadata, or made for it.
     device : str
         What it runs on.
     fingerprint : str
-        SHA-256 of the file.
+        SHA-256 of the file, and of the card if it is not in the file.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None, device: Device = "auto") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int | None = None,
+        device: Device = "auto",
+        description: ModelDescription | None = None,
+    ) -> None:
         self._path = path
         self._provider = _choose_provider(device)
         self._threads = threads or available_threads()
@@ -161,8 +194,13 @@ class OnnxSegmenter:
         self._session: Any = None
         session = self._open()
         self._errors = onnxruntime_errors()
-        self.card = session_card(session, path)
-        self.fingerprint = _sha256(path)
+        card = session_card(session, path)
+        if card is None:
+            self.card = foreign_card(open_session_for_reading(path), path, description)
+            self.fingerprint = model_fingerprint(path, text=self.card.to_json())
+        else:
+            refuse_description(path, description)
+            self.card, self.fingerprint = card, model_fingerprint(path)
         # A GPU that is offered may still fail to start; ONNX Runtime then takes the CPU.
         actual = session.get_providers()[0]
         if actual != self._provider:
@@ -171,8 +209,8 @@ class OnnxSegmenter:
                 raise InputError(f"{text}; check the driver and CUDA libraries, or use the CPU.")
             logger.warning("%s; running on the CPU", text)
         self.device = f"ONNX Runtime, {_DEVICE_NAMES.get(actual, actual)}"
-        self._input = self._check_signature(session)
         self._scaling = Scaling(self.card)
+        self._input, self._dtype, self._one_by_one = self._check_signature(session)
 
     def _open(self) -> Any:
         """Return the session, opened when there is none; any thread may hold one on."""
@@ -198,98 +236,56 @@ class OnnxSegmenter:
         with self._lock:
             self._session = None
 
-    def _check_signature(self, session: Any) -> str:
+    def _check_signature(self, session: Any) -> tuple[str, Any, bool]:
+        """Return the input's name and type, and whether it takes one image at a time."""
+        card, path = self.card, self._path
         inputs = [(node.name, node.type, node.shape) for node in session.get_inputs()]
         outputs = session.get_outputs()
-        bands = len(self.card.bands)
-        fits = (
-            len(inputs) == 1
-            and inputs[0][1] == "tensor(float)"
-            and len(inputs[0][2]) == 4
-            and _bands_are_last(inputs[0][2], bands)
-        )
-        if not fits:
+        bands = len(card.bands)
+        if len(inputs) != 1 or inputs[0][1] not in INPUT_TYPES or not _fits(inputs[0][2], card):
             found = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in inputs)
+            layout = f"(N, H, W, {bands}), bands last,"
+            if card.input_layout == "NCHW":
+                layout = f"(N, {bands}, H, W), bands second,"
             raise ModelError(
-                f"{self._path}: found the inputs {found}; expected one float tensor "
-                f"(N, H, W, {bands}), bands last, as its card says. Export the model again."
+                f"{path}: found the inputs {found}; expected one float tensor {layout} "
+                f"{f'with tiles of {card.tile_px} px, ' if card.tile_px else ''}as its card says. "
+                "Export the model again."
             )
         if len(outputs) != 1:
             raise ModelError(
-                f"{self._path}: found {len(outputs)} outputs, expected one of shape "
-                f"(N, H, W, {len(self.card.classes)})."
+                f"{path}: found {len(outputs)} outputs, expected one of shape "
+                f"(N, H, W, {len(card.classes)})."
             )
-        return str(inputs[0][0])
+        name, kind, shape = inputs[0]
+        if INPUT_TYPES[kind] is np.uint8 and not self._scaling.is_identity:
+            raise ModelError(
+                f"{path}: the network takes bytes, but its card has a mean of {card.mean} and a "
+                f"standard deviation of {card.std}; expected 0 and 1/255. Export the model again."
+            )
+        return str(name), INPUT_TYPES[kind], shape[0] == 1
 
-    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return road probability; see :meth:`Segmenter.predict`."""
-        feed = {self._input: self._scaling(images)}
+    def _run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        values = network_input(images, self._scaling, self.card, self._dtype)
+        batches = [values]
+        if self._one_by_one and len(values) > 1:
+            batches = [values[index : index + 1] for index in range(len(values))]
+        session = self._open()
         try:
-            output = self._open().run(None, feed)[0]
+            outputs = [session.run(None, {self._input: batch})[0] for batch in batches]
         except self._errors as error:
             raise ModelError(
                 f"{self._path}: the network failed on images of shape {images.shape}: {error}"
             ) from error
-        return _road_probability(output, images.shape, self.card, self._path)
-
-
-class KerasSegmenter:
-    """A ``.keras`` file run by Keras on tensorflow.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.keras`` file with its card beside it.
-    device : {"auto", "cpu", "cuda"}
-        "auto" leaves the choice to tensorflow.
-
-    Attributes
-    ----------
-    card : ModelCard
-        From beside the file.
-    device : str
-        What it runs on.
-    fingerprint : str
-        SHA-256 of the file and its card.
-    """
-
-    def __init__(self, path: Path, *, device: Device = "auto") -> None:
-        self.card = read_card_file(path)
-        keras = import_keras()
-        import tensorflow
-
-        gpus = tensorflow.config.list_logical_devices("GPU")
-        if device == "cuda" and not gpus:
-            raise InputError("device is 'cuda', but tensorflow finds no GPU; use 'cpu' or 'auto'.")
-        self._place = "/GPU:0" if gpus and device != "cpu" else "/CPU:0"
-        self._tensorflow = tensorflow
-        try:
-            self._model = keras.models.load_model(path, compile=False)
-        # What Keras raises for a file that is not one of its own: no archive, no such member.
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
-                f"from another Keras than {keras.__version__} ({error}). Train it again."
-            ) from error
-        self._path = path
-        self.device = f"Keras, {'CUDA' if self._place == '/GPU:0' else 'CPU'}"
-        self.fingerprint = _sha256(path, card_path(path))
-        self._scaling = Scaling(self.card)
+        return np.concatenate(outputs) if len(outputs) > 1 else np.asarray(outputs[0])
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return road probability; see :meth:`Segmenter.predict`."""
-        scaled = self._scaling(images)
-        try:
-            with self._tensorflow.device(self._place):
-                output = np.asarray(self._model(scaled, training=False))
-        except (ValueError, self._tensorflow.errors.OpError) as error:
-            raise ModelError(
-                f"{self._path}: the network failed on images of shape {images.shape}: {error}"
-            ) from error
-        return _road_probability(output, images.shape, self.card, self._path)
+        return road_probability(self._run(images), images.shape, self.card, self._path)
 
-    def release(self) -> None:
-        """Do nothing: tensorflow keeps what it has taken until the process ends."""
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of every class; see :meth:`Segmenter.predict_classes`."""
+        return class_probability(self._run(images), images.shape, self.card, self._path)
 
 
 _CPU = "CPUExecutionProvider"
@@ -309,90 +305,14 @@ def _choose_provider(device: Device) -> str:
     return _CUDA if device != "cpu" and _CUDA in available else _CPU
 
 
-def _bands_are_last(shape: list[int | str | None], bands: int) -> bool:
-    # Free dimensions are names or None. With the last one free, a fixed second one says
-    # (N, B, H, W).
-    return shape[3] == bands or not (isinstance(shape[3], int) or isinstance(shape[1], int))
-
-
-class Scaling:
-    """Brings uint8 images to what a network was trained on.
-
-    Parameters
-    ----------
-    card : ModelCard
-        Says mean, standard deviation, bands and stride.
-    """
-
-    def __init__(self, card: ModelCard) -> None:
-        self._card = card
-        std = np.asarray(card.std, np.float64)
-        self._factor = (1.0 / (255.0 * std)).astype(np.float32)
-        self._offset = (np.asarray(card.mean, np.float64) / std).astype(np.float32)
-
-    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return ``(value / 255 - mean) / std``.
-
-        Parameters
-        ----------
-        images : ndarray of uint8, shape (N, H, W, B)
-            Bands in the card's order; H and W are multiples of its stride.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, H, W, B)
-            What the network takes.
-
-        Raises
-        ------
-        InputError
-            If the images do not fit the card.
-        """
-        bands, stride = len(self._card.bands), self._card.stride
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != bands:
-            raise InputError(
-                f"Found images of shape {images.shape} and type {images.dtype}; the model "
-                f"{self._card.name!r} expects (N, H, W, {bands}) of uint8."
-            )
-        if images.size == 0 or images.shape[1] % stride or images.shape[2] % stride:
-            raise InputError(
-                f"Found {images.shape[0]} images of {images.shape[2]} x {images.shape[1]} px; the "
-                f"model {self._card.name!r} expects multiples of its stride, {stride} px."
-            )
-        scaled = images.astype(np.float32)
-        scaled *= self._factor
-        scaled -= self._offset
-        return scaled
-
-
-def _road_probability(
-    output: npt.NDArray[Any], shape: tuple[int, ...], card: ModelCard, path: Path
-) -> npt.NDArray[np.float32]:
-    expected = (*shape[:3], len(card.classes))
-    if output.shape != expected:
-        raise ModelError(
-            f"{path}: the network gave an output of shape {output.shape} for images of shape "
-            f"{shape}; expected {expected}, one channel for each class of its card."
-        )
-    road = np.asarray(output[..., card.road_class], np.float32)
-    low, high = float(road.min()), float(road.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ModelError(
-            f"{path}: the network gave values that are not numbers (NaN or infinite). Its weights "
-            "or its scaling are damaged; try another model."
-        )
-    if low < -_TOLERANCE or high > 1 + _TOLERANCE:
-        raise ModelError(
-            f"{path}: the network gave values from {low:.3g} to {high:.3g}, expected "
-            "probabilities between 0 and 1. Export it with its last activation (sigmoid)."
-        )
-    return np.clip(road, 0.0, 1.0)
-
-
-def _sha256(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    return digest.hexdigest()
+def _fits(shape: list[int | str | None], card: ModelCard) -> bool:
+    """Whether an input of this shape takes what the card says; free axes are names or None."""
+    if len(shape) != 4:
+        return False
+    last = card.input_layout == "NHWC"
+    here, elsewhere = (shape[3], shape[1]) if last else (shape[1], shape[3])
+    # With the bands' own axis free, a fixed one in their other place says that they are there.
+    is_free = not isinstance(here, int) and not (isinstance(elsewhere, int) and not card.tile_px)
+    sides = shape[1:3] if last else shape[2:]
+    fixed = {side for side in sides if isinstance(side, int)}
+    return (here == len(card.bands) or is_free) and fixed <= {card.tile_px}

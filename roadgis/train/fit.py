@@ -1,316 +1,293 @@
-"""The training run: crops to a Keras model and its card, going on after a kill."""
+"""The training run: scenes to a Keras model and its card, going on after a kill."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
-import math
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from roadgis.errors import DataError, InputError, OutputError, RoadgisError
-from roadgis.model.card import ModelCard, card_path, read_card_file, write_card_file
+from roadgis.errors import InputError, OutputError
+from roadgis.model.card import ModelCard
 from roadgis.progress import Progress, no_progress
-from roadgis.train.architectures import build_unet, receptive_margin
-from roadgis.train.augment import aerial_augmentation
-from roadgis.train.dataset import CropSampler, Sample, crop_dataset, read_samples
+from roadgis.train.architectures import (
+    as_float32,
+    fixed_tile,
+    freeze_encoder,
+    model_stride,
+    receptive_margin,
+    thaw_encoder,
+)
+from roadgis.train.augment import load_augmentation
+from roadgis.train.callbacks import (
+    AveragedWeights,
+    Validate,
+    run_callbacks,
+    set_seed_states,
+)
 from roadgis.train.framework import import_keras
-from roadgis.train.losses import ValidIoU, bce_jaccard_loss
+from roadgis.train.initial import initial_model
+from roadgis.train.losses import build_loss
+from roadgis.train.metrics import MeanIoU, ValidIoU
+from roadgis.train.optimizer import build_optimizer, reschedule
+from roadgis.train.precision import with_precision
+from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
+from roadgis.train.sampling import CropSampler, crop_dataset, follow_epochs
+from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
+from roadgis.train.training_data import TrainingData, class_names, open_training_data
+from roadgis.train.validation import validation_scores
 
-__all__ = ["FitOptions", "fit", "learning_rate"]
+__all__ = ["fit"]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Settings of a training run; they are written into the model card.
-
-    Attributes
-    ----------
-    backbone, depth, decoder_filters
-        See :func:`roadgis.train.architectures.build_unet`.
-    encoder_weights : str or None
-        ``"imagenet"`` or None.
-    gsd_m : float
-        Ground sampling distance of the training images, metres.
-    crop_px, batch : int
-        Side of the crops, and how many make a step.
-    steps : int
-        Steps of the whole run.
-    epoch_steps : int
-        Steps between checkpoints.
-    peak_rate : float
-        Learning rate after the warm-up.
-    warmup_steps, decay_steps : int
-        Length of the linear rise at the start and of the cosine fall at the end.
-    weight_decay : float
-        Of AdamW.
-    seed : int
-        Of weights and crops.
-    name, training_data, licence : str
-        Go into the model card.
-    """
-
-    backbone: str = "resnet18"
-    depth: int = 4
-    decoder_filters: tuple[int, ...] = (128, 64, 32, 16)
-    encoder_weights: str | None = None
-    gsd_m: float = 1.0
-    crop_px: int = 256
-    batch: int = 8
-    steps: int = 6000
-    epoch_steps: int = 200
-    peak_rate: float = 1e-3
-    warmup_steps: int = 200
-    decay_steps: int = 2000
-    weight_decay: float = 1e-3
-    seed: int = 1
-    name: str = "roads"
-    training_data: str = ""
-    licence: str = ""
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.epoch_steps < 1 or self.batch < 1:
-            raise InputError("steps, epoch_steps and batch must be at least 1.")
-        if self.crop_px % 2**self.depth:
-            raise InputError(
-                f"crop_px is {self.crop_px}, expected a multiple of the network's stride "
-                f"{2**self.depth}."
-            )
-
-
-def learning_rate(step: int, options: FitOptions) -> float:
-    """Return the learning rate of a step: linear warm-up, plateau, cosine decay to zero.
-
-    The plateau does not depend on the length of the run, so a longer run can be taken up
-    from a checkpoint of a shorter one as long as that had not begun to decay.
-    """
-    rate = options.peak_rate * min(1.0, (step + 1) / max(options.warmup_steps, 1))
-    left = options.steps - step
-    if left < options.decay_steps:
-        rate *= 0.5 - 0.5 * math.cos(math.pi * left / options.decay_steps)
-    return rate
-
-
-def _check_scores(model: Any, samples: Sequence[Sample], card: ModelCard) -> float:
-    """Return the IoU at 0.5 over whole scenes of `samples`, cut to multiples of the stride."""
-    hit = union = 0.0
-    stride = card.stride
-    for sample in samples:
-        height, width = (size // stride * stride for size in sample.road.shape)
-        image = sample.image[:height, :width].astype(np.float32) / np.float32(255)
-        image = (image - np.asarray(card.mean, np.float32)) / np.asarray(card.std, np.float32)
-        found = np.asarray(model(image[None], training=False))[0, ..., 0] >= 0.5
-        valid, road = sample.valid[:height, :width], sample.road[:height, :width]
-        hit += float((found & road & valid).sum())
-        union += float(((found | road) & valid).sum())
-    return hit / max(union, 1.0)
-
-
-def _save(model: Any, path: Path) -> None:
-    # The name must end in .keras for Keras to choose the format.
-    partial = path.with_name(f".{path.stem}.part.keras")
-    model.save(partial)
-    partial.replace(path)
+# The scaling of a new network's input: the mean is near that of aerial imagery.
+_MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
+# A run that is taken up may be made longer, and be given another name.
+_MAY_CHANGE = {
+    ("optimization", "steps"),
+    ("optimization", "decay_steps"),
+    ("optimization", "stop_epochs"),
+    ("optimization", "tensorboard"),
+    ("data", "workers"),
+    ("data", "validation"),
+}
 
 
 def fit(
-    folders: Sequence[Path],
+    settings: TrainSettings,
     output: Path,
-    options: FitOptions | None = None,
     *,
-    validation: Sequence[Path] = (),
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> ModelCard:
-    """Train a road model; go on from the checkpoint when there is one.
+    """Train a road model; go on from the checkpoint when the folder holds one.
 
     Parameters
     ----------
-    folders : sequence of Path
-        Each holds ``images`` and ``masks`` (see :func:`roadgis.train.dataset.find_pairs`).
+    settings : TrainSettings
+        All of the run; written into its folder as ``settings.yaml``.
     output : Path
-        The ``.keras`` file to write; its card goes beside it, and so do the checkpoint that a
-        later run can take up and the log (``NAME.checkpoint.keras``, ``NAME.log.jsonl``).
-    options : FitOptions, optional
-        The settings.
-    validation : sequence of Path
-        Folders to score after each epoch (logged, not trained on).
+        The run's folder: ``model.keras`` with its card, ``log.csv`` and the checkpoint.
     overwrite : bool
-        Replace an existing `output`.
+        Start anew where the folder holds a run.
     progress : Progress
-        Told after each epoch.
+        Told about each step.
 
     Returns
     -------
     ModelCard
-        Also written beside `output`.
+        Also written beside the model.
 
     Raises
     ------
     DataError
         If the data cannot be used.
     InputError
-        If the checkpoint was made with other settings.
+        If the folder holds a run with other settings or data.
     OutputError
-        If `output` exists and may not be replaced.
+        If the folder holds a finished run, or cannot be written.
     RoadgisError
         If the loss stops being a number.
     """
-    settings = options or FitOptions()
-    if output.suffix != ".keras":
-        raise InputError(f"{output}: expected an output name that ends in .keras.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists. Choose another name, or replace it with --overwrite.")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    samples = read_samples(folders)
-    if not samples:
-        raise DataError("No training data: name at least one folder with --data.")
-    held_out = read_samples(validation)
-    logger.info("training on %d scenes, checking on %d", len(samples), len(held_out))
-
-    import_keras().utils.set_random_seed(settings.seed)
-    model = build_unet(
-        settings.backbone,
-        depth=settings.depth,
-        decoder_filters=settings.decoder_filters,
-        encoder_weights=settings.encoder_weights,
-    )
-    card = _new_card(model, folders, settings)
-    checkpoint = output.with_name(f"{output.stem}.checkpoint.keras")
-    model = _compiled_or_restored(model, checkpoint, settings)
-    done = int(model.optimizer.iterations.numpy())
-    if done < settings.steps:
-        sampler = CropSampler(
-            samples, crop_px=settings.crop_px, seed=settings.seed, augment=aerial_augmentation()
-        )
-        first = done // settings.epoch_steps
-        data = crop_dataset(
-            sampler,
-            batch=settings.batch,
-            steps=settings.epoch_steps,
-            mean=card.mean,
-            std=card.std,
-            first_epoch=first,
-        )
-        # Keras would shuffle the batches of an epoch from Python's generator, whose state a
-        # resumed run does not have; the crops are random already.
-        model.fit(
-            data,
-            initial_epoch=first,
-            epochs=-(-settings.steps // settings.epoch_steps),
-            callbacks=[_run_callback(checkpoint, held_out, card, settings, progress)],
-            shuffle=False,
-            verbose=0,
-        )
-    _save(model, output)
-    write_card_file(card, output)
-    return card
-
-
-def _new_card(model: Any, folders: Sequence[Path], settings: FitOptions) -> ModelCard:
-    stride = 2**settings.depth
-    margin = receptive_margin(model, stride)
-    return ModelCard(
-        name=settings.name,
-        version="1",
-        mean=(0.45, 0.45, 0.45),
-        std=(0.25, 0.25, 0.25),
-        gsd_m=settings.gsd_m,
-        stride=stride,
-        margin_px=margin if margin is not None else 8 * stride,
-        local=margin is not None,
-        training_data=settings.training_data or ", ".join(folder.name for folder in folders),
-        licence=settings.licence,
-        recipe=dataclasses.asdict(settings),
-    )
-
-
-def _compiled_or_restored(model: Any, checkpoint: Path, settings: FitOptions) -> Any:
-    """Return the checkpoint's model with its optimizer, or else the given one, compiled."""
-    keras = import_keras()
-    if not checkpoint.is_file():
-        model.compile(
-            optimizer=keras.optimizers.AdamW(
-                settings.peak_rate, weight_decay=settings.weight_decay, global_clipnorm=1.0
-            ),
-            loss=bce_jaccard_loss,
-            metrics=[ValidIoU()],
-        )
-        return model
-    if card_path(checkpoint).is_file():
-        _check_recipe(read_card_file(checkpoint).recipe, settings, checkpoint)
-    model = keras.models.load_model(checkpoint)
-    done = int(model.optimizer.iterations.numpy())
-    if done % settings.epoch_steps:
+    folder = RunFolder(output)
+    if output.is_file():
+        raise OutputError(f"{output}: is a file; expected the name of a folder for the run.")
+    if overwrite:
+        folder.remove()
+    checkpoint = folder.load_checkpoint()
+    if checkpoint is not None:
+        _check_settings(checkpoint.state, settings, folder)
+        done = checkpoint.state.epoch * settings.optimization.epoch_steps
+        if done >= settings.optimization.steps and folder.model.is_file():
+            raise OutputError(
+                f"{output}: holds a finished run of {settings.optimization.steps} steps. Make it "
+                "longer with --steps, choose another folder, or start anew with --overwrite."
+            )
+    data = open_training_data(settings.data, settings.optimization.seed)
+    if checkpoint is not None and checkpoint.state.data != data.fingerprint:
         raise InputError(
-            f"{checkpoint}: was made with another epoch_steps ({done} steps done, "
-            f"{settings.epoch_steps} asked for). Use the settings of that run, or remove it."
+            f"{output}: belongs to a run on other training data, or its files have changed since. "
+            "Choose another folder, or start anew with --overwrite."
         )
-    return model
+    folder.prepare()
+    write_settings(settings, folder.settings)
+    return _Run(settings, folder, data, progress).train(checkpoint)
 
 
-# A run may be made longer, and be given another name, when it is taken up.
-_MAY_CHANGE = frozenset({"steps", "decay_steps", "name", "training_data", "licence"})
-
-
-def _check_recipe(recipe: dict[str, Any], settings: FitOptions, checkpoint: Path) -> None:
+def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
     """Refuse to go on with a run of other settings."""
-    now = json.loads(json.dumps(dataclasses.asdict(settings)))
-    before = json.loads(json.dumps(recipe))
+    now = json.loads(json.dumps(settings_to_dict(settings, paths=False)))
     differ = [
-        f"{key} {before[key]} before, {now[key]} now"
-        for key in sorted(now.keys() & before.keys() - _MAY_CHANGE)
-        if before[key] != now[key]
+        f"{section}.{key} {state.settings.get(section, {}).get(key)!r} before, {value!r} now"
+        for section in ("data", "network", "optimization")
+        for key, value in now[section].items()
+        if (section, key) not in _MAY_CHANGE and state.settings.get(section, {}).get(key) != value
     ]
     if differ:
         raise InputError(
-            f"{checkpoint}: belongs to a run with other settings ({'; '.join(differ)}). Use "
-            "those to go on with it, remove it to start anew, or choose another output."
+            f"{folder.path}: holds a run with other settings ({'; '.join(differ)}). Use those to "
+            "go on with it, start anew with --overwrite, or choose another folder."
         )
 
 
-def _run_callback(
-    checkpoint: Path,
-    held_out: Sequence[Sample],
-    card: ModelCard,
-    settings: FitOptions,
-    progress: Progress,
-) -> Any:
-    """Return the Keras callback that sets the rate, and after each epoch checks, saves and logs."""
-    keras = import_keras()
-    log = checkpoint.with_name(checkpoint.name.removesuffix(".checkpoint.keras") + ".log.jsonl")
-    epochs = -(-settings.steps // settings.epoch_steps)
-    started = time.monotonic()
+@dataclass
+class _Run:
+    settings: TrainSettings
+    folder: RunFolder
+    data: TrainingData
+    progress: Progress
 
-    class Run(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
-        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-            step = int(self.model.optimizer.iterations.numpy())
-            self.model.optimizer.learning_rate.assign(learning_rate(step, settings))
+    def train(self, checkpoint: Checkpoint | None) -> ModelCard:
+        """Run all epochs that are left and return the card."""
+        import_keras().utils.set_random_seed(self.settings.optimization.seed)
+        float32, start = initial_model(
+            self.settings.network,
+            classes=len(self.settings.data.classes),
+            crop_px=self.settings.data.crop_px,
+        )
+        self._check_crops(float32)
+        card = self._card(float32, start)
+        state = RunState(
+            settings=settings_to_dict(self.settings, paths=False), data=self.data.fingerprint
+        )
+        if checkpoint is not None:
+            state = checkpoint.state
+            state.settings = settings_to_dict(self.settings, paths=False)
+            logger.info("going on after epoch %d", state.epoch)
+            model = self._restored(checkpoint)
+        else:
+            model = with_precision(float32, self.settings.optimization.precision)
+        epochs = self.settings.optimization.steps // self.settings.optimization.epoch_steps
+        frozen = min(self.settings.network.frozen_epochs, epochs)
+        for end, is_frozen in ((frozen, True), (epochs, False)):
+            if state.epoch >= end:
+                continue
+            if state.epoch in (0, frozen):
+                # A new phase has a new optimizer: it knows the weights that it may change.
+                (freeze_encoder if is_frozen else thaw_encoder)(model)
+                self._compile(model, state.epoch)
+            stopped = self._epochs(model, card, state, end)
+            if stopped or end == epochs:
+                break
+            # From the checkpoint, as a run that is killed here does: the end of `fit` has put
+            # the averaged weights in place.
+            saved = self.folder.load_checkpoint()
+            assert saved is not None
+            model = self._restored(saved)
+        if not self._keeps_best():
+            with AveragedWeights(model):
+                self.folder.save_model(as_float32(model), card)
+        return card
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            values = {key: float(value) for key, value in (logs or {}).items()}
-            if not math.isfinite(values.get("loss", 0.0)):
-                raise RoadgisError(
-                    f"The loss became {values['loss']} in epoch {epoch + 1}. Try a lower "
-                    f"--peak-rate; the last good checkpoint is {checkpoint}."
-                )
-            if held_out:
-                values["validation_iou"] = _check_scores(self.model, held_out, card)
-            write_card_file(card, checkpoint)
-            _save(self.model, checkpoint)
-            step = int(self.model.optimizer.iterations.numpy())
-            record = {"epoch": epoch + 1, "step": step, **values, "s": time.monotonic() - started}
-            with log.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(record) + "\n")
-            text = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
-            progress((epoch + 1) / epochs, f"step {step}: {text}")
+    def _keeps_best(self) -> bool:
+        return bool(self.data.validation) and self.settings.optimization.keep == "best"
 
-    return Run()
+    def _check_crops(self, model: Any) -> None:
+        crop_px, stride, tile = self.settings.data.crop_px, model_stride(model), fixed_tile(model)
+        if crop_px % stride or (tile is not None and crop_px != tile):
+            wanted = f"{tile} px" if tile else f"a multiple of the network's stride {stride}"
+            raise InputError(f"crop_px is {crop_px}, expected {wanted}.")
+
+    def _card(self, model: Any, start: ModelCard | None) -> ModelCard:
+        stride = model_stride(model)
+        tile = fixed_tile(model)
+        margin = receptive_margin(model, stride) if tile is None else None
+        unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
+        card, data = self.settings.card, self.settings.data
+        names, road = class_names(data)
+        sources = [*data.folders, *data.images, *([data.roads] if data.roads else [])]
+        return ModelCard(
+            name=card.name,
+            version=card.version,
+            classes=names,
+            road_class=road,
+            mean=start.mean if start else _MEAN,
+            std=start.std if start else _STD,
+            gsd_m=data.gsd_m,
+            stride=stride,
+            margin_px=margin if margin is not None else unbounded,
+            local=margin is not None,
+            tile_px=tile,
+            training_data=card.training_data or ", ".join(path.name for path in sources),
+            licence=card.licence,
+            recipe=settings_to_dict(self.settings, paths=False),
+        )
+
+    def _compile(self, model: Any, first_epoch: int) -> None:
+        settings = self.settings.optimization
+        several = len(self.settings.data.classes) > 1
+        model.compile(
+            optimizer=build_optimizer(settings, first_epoch * settings.epoch_steps),
+            loss=build_loss(
+                settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
+                classes=len(self.settings.data.classes),
+            ),
+            metrics=[
+                MeanIoU(len(self.settings.data.classes), name="iou") if several else ValidIoU()
+            ],
+        )
+
+    def _restored(self, checkpoint: Checkpoint) -> Any:
+        model = import_keras().models.load_model(checkpoint.model)
+        set_seed_states(model, checkpoint.state.seeds)
+        reschedule(model.optimizer, self.settings.optimization)
+        return model
+
+    def _epochs(self, model: Any, card: ModelCard, state: RunState, end: int) -> bool:
+        """Train up to epoch `end`; return whether the run stopped early."""
+        settings = self.settings
+        several = len(settings.data.classes) > 1
+        sampler = CropSampler(
+            self.data.training,
+            crop_px=settings.data.crop_px,
+            seed=settings.optimization.seed,
+            road_share=settings.data.road_share,
+            road_class=card.road_class if several else 1,
+            augment=load_augmentation(settings.data.augmentation),
+            survey=self.data.survey,
+        )
+        batches = crop_dataset(
+            sampler,
+            batch=settings.data.batch,
+            steps=settings.optimization.epoch_steps,
+            mean=card.mean,
+            std=card.std,
+            classes=len(card.classes),
+            first_epoch=state.epoch,
+            workers=settings.data.workers,
+        )
+        model.fit(
+            batches,
+            initial_epoch=state.epoch,
+            epochs=end,
+            callbacks=[
+                follow_epochs(batches),
+                *run_callbacks(
+                    self.folder,
+                    state,
+                    settings.optimization,
+                    validate=self._validate(card),
+                    keep_best=self._keep_best(card),
+                    progress=self.progress,
+                ),
+            ],
+            # Keras would shuffle the batches of an epoch from Python's generator, whose state a
+            # run that is taken up does not have; the crops are random already.
+            shuffle=False,
+            verbose=0,
+        )
+        return state.epoch < end
+
+    def _validate(self, card: ModelCard) -> Validate | None:
+        if not self.data.validation:
+            return None
+        return lambda model: validation_scores(model, card, self.data.validation)
+
+    def _keep_best(self, card: ModelCard) -> Any:
+        def keep(model: Any) -> None:
+            if self._keeps_best():
+                self.folder.save_model(as_float32(model), card)
+
+        return keep

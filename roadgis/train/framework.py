@@ -1,31 +1,50 @@
-"""Imports of the training stack, with the settings that they need before the import."""
+"""Imports of the training stack, with what segmentation-models needs to run on Keras 3."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import warnings
-from types import ModuleType
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
-from roadgis.errors import MissingExtraError
+from roadgis.errors import MissingExtraError, ModelError, ReadError
 from roadgis.model.keras_backend import import_keras
 
-__all__ = ["import_keras", "import_segmentation_models"]
+__all__ = [
+    "decoder_modules",
+    "encoder_modules",
+    "import_keras",
+    "import_segmentation_models",
+    "standard_activations",
+    "upsample_bilinear",
+]
 
 
 def import_segmentation_models() -> ModuleType:
-    """Return ``segmentation_models``, set to run on Keras 3.
+    """Return ``segmentation_models``, set to run on Keras 3 and the backend in use.
 
-    It must be told ``tf.keras`` before its first import, and prints a line on it.
+    It must be told its framework before its first import, and prints a line on it.
 
     Raises
     ------
     MissingExtraError
         If the ``train`` extra is not installed.
     """
-    import_keras()
-    os.environ["SM_FRAMEWORK"] = "tf.keras"
+    keras = import_keras()
+    if keras.config.backend() == "tensorflow":
+        os.environ["SM_FRAMEWORK"] = "tf.keras"
+    else:
+        os.environ["SM_FRAMEWORK"] = "keras"
+        # Its import registers custom objects where Keras 2 had the function for that.
+        if not hasattr(keras.utils, "generic_utils"):
+            keras.utils.generic_utils = SimpleNamespace(
+                get_custom_objects=keras.utils.get_custom_objects
+            )
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             # Escapes in its docstrings, seen when it is compiled for the first time.
@@ -33,9 +52,199 @@ def import_segmentation_models() -> ModuleType:
             warnings.simplefilter("ignore", DeprecationWarning)
             import segmentation_models
     except ImportError as error:
+        # It tries the other framework when one fails: the first failure is the one that says why.
+        cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise MissingExtraError(
-            f"Training needs segmentation-models, which is not installed ({error}). "
+            f"Training needs segmentation-models, which does not import ({cause}). "
             "Install it with: pip install 'roadgis[train]'"
         ) from error
     module: ModuleType = segmentation_models
     return module
+
+
+class _Backend:
+    """The few functions of Keras 2's ``backend`` that the builders call; Keras 3 dropped some."""
+
+    @staticmethod
+    def backend() -> str:
+        # Neither theano nor tensorflow: both have branches for Keras 2's internals.
+        return "keras"
+
+    @staticmethod
+    def image_data_format() -> str:
+        return "channels_last"
+
+    @staticmethod
+    def int_shape(tensor: Any) -> tuple[int | None, ...]:
+        return tuple(tensor.shape)
+
+    @staticmethod
+    def is_keras_tensor(tensor: Any) -> bool:
+        return bool(import_keras().backend.is_keras_tensor(tensor))
+
+
+class _Utils:
+    """``keras.utils`` whose download fails with an error of ours."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_keras().utils, name)
+
+    @staticmethod
+    def get_file(name: str, url: str, **options: Any) -> str:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return str(import_keras().utils.get_file(name, url, **options))
+        except Exception as error:  # Keras raises bare Exception here.
+            raise ReadError(
+                f"The encoder weights could not be downloaded from {url} ({error}). Connect to "
+                "the internet, or download that file elsewhere and name it in place of "
+                "'imagenet', or train without encoder weights."
+            ) from error
+
+
+class _EncoderLayers:
+    """``keras.layers`` as the encoders of segmentation-models need them on Keras 3.
+
+    - Names may hold no slash (DenseNet's do).
+    - Layers with weights and activations that the builders leave unnamed (SENet, Inception) are
+      numbered, so that the same encoder has the same names whenever it is built: encoder weights
+      are found by name, and skip connections too.
+    - Lambda layers become standard layers and operations: Keras refuses to load Lambdas, and a
+      saved model shall load without segmentation-models.
+    """
+
+    def __init__(self) -> None:
+        self._layers = import_keras().layers
+        self._numbers: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layers, name)
+
+    def _named(self, kind: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if options.get("name") is None:
+            self._numbers[kind] += 1
+            options["name"] = f"encoder_{kind.lower()}_{self._numbers[kind]}"
+        options["name"] = options["name"].replace("/", "_")
+        return getattr(self._layers, kind)(*arguments, **options)
+
+    def Conv2D(self, *arguments: Any, **options: Any) -> Any:
+        return self._named("Conv2D", arguments, options)
+
+    def BatchNormalization(self, *arguments: Any, **options: Any) -> Any:
+        return self._named("BatchNormalization", arguments, options)
+
+    def Activation(self, *arguments: Any, **options: Any) -> Any:
+        return self._named("Activation", arguments, options)
+
+    def Lambda(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        arguments: dict[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Callable[[Any], Any]:
+        settings = arguments or {}
+        if set(settings) == {"start", "stop", "axis"}:  # a group of a grouped convolution
+            return lambda x: x[..., settings["start"] : settings["stop"]]
+        if set(settings) == {"channels_axis"}:  # squeeze-and-excitation
+            return lambda x: self._layers.Reshape((1, 1, x.shape[-1]))(x)
+        if set(settings) == {"scale"}:  # Inception-ResNet's residual
+            return lambda pair: self._layers.Add(name=name)(
+                [pair[0], pair[1] * float(settings["scale"])]
+            )
+        raise ModelError(
+            f"segmentation-models made a Lambda layer that is not known ({function}, {settings}). "
+            "Expected segmentation-models 1.0.1 with image-classifiers 1.0.0."
+        )
+
+
+class _DecoderLayers:
+    """``keras.layers`` whose last convolution has a name and whose last activation is float32."""
+
+    def __init__(self) -> None:
+        self._layers = import_keras().layers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layers, name)
+
+    def Conv2D(self, *arguments: Any, **options: Any) -> Any:
+        if options.get("name") is None:  # Linknet's
+            options["name"] = "final_conv"
+        return self._layers.Conv2D(*arguments, **options)
+
+    def Activation(self, activation: str, name: str | None = None) -> Any:
+        # Probabilities in half precision would lose what a loss takes the logarithm of.
+        dtype = "float32" if activation in ("sigmoid", "softmax") else None
+        return self._layers.Activation(activation, name=name, dtype=dtype)
+
+    def UpSampling2D(self, size: Any, interpolation: str = "nearest", name: str = "") -> Any:
+        factor = size if isinstance(size, int) else size[0]
+        # PSPNet's pyramid has a fixed size, for which Keras's own works, by any factor.
+        if interpolation == "bilinear" and not name.startswith("psp_level"):
+            return lambda x: upsample_bilinear(x, factor, name)
+        return self._layers.UpSampling2D(size, interpolation=interpolation, name=name)
+
+
+def upsample_bilinear(x: Any, factor: int, name: str) -> Any:
+    """Interpolate features bilinearly, with half-pixel centres and the edge continued.
+
+    ``UpSampling2D(interpolation="bilinear")`` of Keras 3.15 fails in a graph (training, export)
+    when the size is not known. Repeating pixels and taking means gives the same numbers.
+
+    Parameters
+    ----------
+    x : KerasTensor
+        (N, H, W, C).
+    factor : int
+        1 or even.
+    name : str
+        Start of the names of the layers.
+
+    Returns
+    -------
+    KerasTensor
+        (N, factor * H, factor * W, C).
+    """
+    layers = import_keras().layers
+    if factor == 1:
+        return x
+    x = layers.Concatenate(axis=1, name=f"{name}_rows")([x[:, :1], x, x[:, -1:]])
+    x = layers.Concatenate(axis=2, name=f"{name}_columns")([x[:, :, :1], x, x[:, :, -1:]])
+    x = layers.UpSampling2D(factor, name=name)(x)
+    x = layers.Cropping2D(factor // 2, name=f"{name}_crop")(x)
+    x = layers.AveragePooling2D(factor, strides=1, name=f"{name}_mean")(x)
+    return layers.AveragePooling2D(2, strides=1, name=f"{name}_centre")(x)
+
+
+def encoder_modules() -> dict[str, Any]:
+    """Return the keyword arguments that give an encoder's builder its Keras."""
+    return {
+        "backend": _Backend,
+        "layers": _EncoderLayers(),
+        "models": import_keras().models,
+        "utils": _Utils(),
+    }
+
+
+def decoder_modules() -> dict[str, Any]:
+    """Return the same for a decoder's builder."""
+    return {**encoder_modules(), "layers": _DecoderLayers()}
+
+
+@contextlib.contextmanager
+def standard_activations() -> Iterator[None]:
+    """Give EfficientNet Keras's own swish and dropout while it is built.
+
+    Its own are custom objects, which a saved model could only be loaded with; it defined them
+    when Keras had no swish and a dropout that failed on shapes that are not known.
+    """
+    # By name, as it has no types.
+    model: Any = importlib.import_module("efficientnet.model")
+
+    before = model.get_swish, model.get_dropout
+    model.get_swish = lambda **modules: "silu"
+    model.get_dropout = lambda **modules: import_keras().layers.Dropout
+    try:
+        yield
+    finally:
+        model.get_swish, model.get_dropout = before

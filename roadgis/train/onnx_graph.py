@@ -5,6 +5,7 @@ The functions change the ``onnx.ModelProto`` that they are given. They need the 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = [
     "take_input_scaling",
 ]
 
+#: Rows and columns in the names of nodes that upsample.
+_FACTORS = re.compile(r"upsampling_(\d+)x(\d+)_")
 # Smaller tensors (biases, scales) stay in 32 bits: nothing to gain.
 _SMALL = 256
 
@@ -36,27 +39,45 @@ def name_output(model: onnx.ModelProto, name: str) -> None:
     graph.output[0].name = name
 
 
-def fix_upsampling(model: onnx.ModelProto, factors: tuple[int, int]) -> None:
-    """Give every nearest-neighbour ``Resize`` a constant factor.
+def fix_upsampling(model: onnx.ModelProto) -> None:
+    """Give each ``Resize`` whose size is computed by a known factor that factor as a constant.
 
     The exporter computes the sizes at run time; only a constant factor lets ONNX Runtime
-    choose its fast path and stay in its blocked layout.
+    choose its fast path and stay in its blocked layout. Other resizes are left alone.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        Upsamples in (N, C, H, W).
-    factors : (int, int)
-        Rows and columns.
+        Upsamples in (N, C, H, W). The factor is told by ``upsampling_ROWSxCOLUMNS_`` in the names
+        of the nodes that compute the size.
     """
     graph = model.graph
-    scales = numpy_helper.from_array(np.array([1, 1, *factors], np.float32), "upsampling")
-    graph.initializer.append(scales)
+    made_by = {name: node for node in graph.node for name in node.output}
+    constants: dict[tuple[int, int], str] = {}
     for node in graph.node:
-        if node.op_type == "Resize":
-            source = node.input[0]
-            node.input[:] = [source, "", scales.name]
+        factors = _told_factors(node, made_by) if node.op_type == "Resize" else None
+        if factors is not None:
+            name = constants.setdefault(factors, f"upsampling_{factors[0]}x{factors[1]}")
+            node.input[:] = [node.input[0], "", name]
+    for factors, name in constants.items():
+        values = np.array([1, 1, *factors], np.float32)
+        graph.initializer.append(numpy_helper.from_array(values, name))
     drop_unused(model)
+
+
+def _told_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the factors that the names of the nodes behind a resize's size tell."""
+    waiting = [*resize.input[3:4]]
+    while waiting:
+        node = made_by.get(waiting.pop(0))
+        if node is None:
+            continue
+        told = _FACTORS.search(node.name)
+        if told is not None:
+            return int(told[1]), int(told[2])
+        if node.op_type != "Shape":  # what comes before is the image, not its size
+            waiting += node.input
+    return None
 
 
 def fuse_scale_and_shift(model: onnx.ModelProto) -> None:
@@ -102,7 +123,7 @@ def take_input_scaling(
     Returns
     -------
     (scale, shift) : ndarrays of float32, shape (B,)
-        What was removed; None when the graph does not begin so.
+        What was removed; None when the graph does not begin so, or a scale is not positive.
     """
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -114,6 +135,9 @@ def take_input_scaling(
         if len(users) != 1 or users[0].op_type != kind or len(values) != 1:
             return None
         if values[0].size != values[0].shape[-1]:
+            return None
+        # A card's standard deviation is positive.
+        if kind == "Mul" and not (values[0] > 0).all():
             return None
         steps.append(values[0].reshape(-1))
         image = users[0].output[0]

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.errors import DataError
-from roadgis.model.card import ModelCard, write_card_file
+from roadgis.atomic import atomic_path
+from roadgis.errors import DataError, InputError, MissingExtraError, ModelError
+from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
-from roadgis.model.runtime import Segmenter, load_model
+from roadgis.model.runtime import load_model
 from roadgis.progress import Progress, no_progress
-from roadgis.train.dataset import FILL, Sample, read_samples
+from roadgis.train.curves import BUFFER_PX, Curve, LevelCounts
+from roadgis.train.evaluation import Evaluation, evaluate_scenes, plain
+from roadgis.train.plots import require_matplotlib, save_figure, threshold_figure
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
+from roadgis.train.scenes import LabelledScene, open_pairs
 
 __all__ = [
+    "CRITERIA",
+    "Criterion",
     "ThresholdChoice",
+    "ThresholdOptions",
     "choose_threshold",
     "histograms",
     "iou_curve",
     "predict_scene",
     "set_threshold",
+    "write_curve",
 ]
 
 logger = logging.getLogger(__name__)
 
-#: Probability is counted as it is stored: 0..254 is p * 254.
-_LEVELS = 255
-_TOP = _LEVELS - 1
+#: What the best threshold has the most of.
+Criterion = Literal["iou", "f1", "relaxed-f1"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+_LEVELS = TOP_LEVEL + 1
+#: The exported model that a run folder may hold beside its own.
+_EXPORTED = "model.onnx"
 
 
 @dataclass(frozen=True)
@@ -45,13 +64,52 @@ class ThresholdChoice:
         probability as a number and as stored.
     iou : float
         Of the road class at this threshold, over all valid pixels.
-    curve : tuple of (float, float)
-        (threshold, IoU) for all thresholds, rising.
+    criterion : {"iou", "f1", "relaxed-f1"}
+        What was the highest there.
+    curve : Curve
+        The scores at all thresholds.
     """
 
     threshold: float
     iou: float
-    curve: tuple[tuple[float, float], ...]
+    criterion: Criterion
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class ThresholdOptions:
+    """How a threshold is chosen, and where its curve goes.
+
+    Attributes
+    ----------
+    criterion : {"iou", "f1", "relaxed-f1"}
+        What the best threshold has the most of. IoU and F1 choose the same one.
+    buffer_px : int
+        Of the relaxed scores.
+    tile_px : int
+        See :class:`roadgis.train.scene_prediction.ScenePrediction`.
+    plot : Path or None
+        Picture of the curve to write, ``.svg``, ``.png`` or ``.pdf``. In a run folder it is
+        ``threshold.svg`` when none is named.
+    table : Path or None
+        The curve as numbers, ``.csv`` or ``.json``. In a run folder it is ``threshold.csv``
+        when none is named.
+    """
+
+    criterion: Criterion = "iou"
+    buffer_px: int = BUFFER_PX
+    tile_px: int = TILE_PX
+    plot: Path | None = None
+    table: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.criterion not in CRITERIA:
+            raise InputError(
+                f"The criterion is {self.criterion!r}, expected one of {', '.join(CRITERIA)}."
+            )
+        for path, known in ((self.plot, (".svg", ".png", ".pdf")), (self.table, (".csv", ".json"))):
+            if path is not None and path.suffix.lower() not in known:
+                raise InputError(f"{path}: expected a name that ends in {', '.join(known)}.")
 
 
 def iou_curve(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -74,120 +132,91 @@ def iou_curve(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.
     return np.asarray(found_road / np.maximum(union, 1), np.float64)
 
 
-def choose_threshold(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> ThresholdChoice:
-    """Choose the threshold of the highest IoU; of several, the middle one.
+def choose_threshold(
+    road: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    *,
+    near: npt.NDArray[np.int64] | None = None,
+    reached: npt.NDArray[np.int64] | None = None,
+    criterion: Criterion = "iou",
+) -> ThresholdChoice:
+    """Choose the threshold with the highest score; of several, the middle one.
 
     Parameters
     ----------
     road, other : ndarray of int64, shape (255,)
         See :func:`iou_curve` and :func:`histograms`.
+    near, reached : ndarray of int64, shape (255,), optional
+        See :class:`roadgis.train.curves.LevelCounts`; relaxed scores need them.
+    criterion : {"iou", "f1", "relaxed-f1"}
+        The score.
 
     Raises
     ------
     DataError
         If there is no road pixel at all.
+    InputError
+        If the criterion needs counts that are not given.
     """
-    if road.shape != (_LEVELS,) or other.shape != (_LEVELS,):
-        raise DataError(
-            f"Found histograms of shape {road.shape} and {other.shape}, expected ({_LEVELS},)."
-        )
+    relaxed = [
+        part if part is not None else np.zeros(_LEVELS, np.int64) for part in (near, reached)
+    ]
+    counts = LevelCounts(road, other, *relaxed)
+    shapes = [part.shape for part in (road, other, *relaxed)]
+    if any(shape != (_LEVELS,) for shape in shapes):
+        raise DataError(f"Found histograms of shape {shapes}, expected ({_LEVELS},) each.")
+    if criterion == "relaxed-f1" and (near is None or reached is None):
+        raise InputError("The criterion relaxed-f1 needs the counts within the buffer.")
     if road.sum() == 0:
         raise DataError(
             "The validation scenes hold no road pixel, so no threshold can be chosen on them. "
             "Name scenes with roads."
         )
-    # Level 0 is left out: a threshold below it would take every pixel for road.
-    curve = iou_curve(road, other)[1:]
-    thresholds = np.round((np.arange(1, _LEVELS) - 0.5) / _TOP, 4)
-    best = np.flatnonzero(curve == curve.max())
+    curve = counts.curve()
+    score = np.nan_to_num(getattr(curve, criterion.replace("-", "_")))
+    best = np.flatnonzero(score == score.max())
     chosen = int(best[len(best) // 2])
     return ThresholdChoice(
-        threshold=float(thresholds[chosen]),
-        iou=float(curve[chosen]),
-        curve=tuple(zip(thresholds.tolist(), curve.tolist(), strict=True)),
+        float(curve.threshold[chosen]), float(curve.iou[chosen]), criterion, curve
     )
-
-
-def predict_scene(
-    segmenter: Segmenter, image: npt.NDArray[np.uint8], *, tile_px: int = 1024
-) -> npt.NDArray[np.float32]:
-    """Return road probability of a whole image, tile by tile.
-
-    Tiles start on multiples of the stride, and their margin is cropped.
-
-    Parameters
-    ----------
-    segmenter : Segmenter
-        The model.
-    image : ndarray of uint8, shape (H, W, B)
-        Any size; surrounded by :data:`roadgis.train.dataset.FILL`.
-    tile_px : int
-        Side of a tile with its margins; taken up to what the card's margin and stride need.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W)
-        Probability of road.
-    """
-    margin, stride = segmenter.card.margin_px, segmenter.card.stride
-    core = max(tile_px - 2 * margin, stride) // stride * stride
-    height, width, _ = image.shape
-    rows, cols = (-(-size // core) * core for size in (height, width))
-    padded = np.pad(
-        image,
-        ((margin, margin + rows - height), (margin, margin + cols - width), (0, 0)),
-        constant_values=FILL,
-    )
-    result = np.empty((rows, cols), np.float32)
-    side = core + 2 * margin
-    inside = slice(margin, margin + core)
-    for row in range(0, rows, core):
-        for col in range(0, cols, core):
-            tile = segmenter.predict(padded[None, row : row + side, col : col + side])[0]
-            result[row : row + core, col : col + core] = tile[inside, inside]
-    return result[:height, :width]
 
 
 def histograms(
-    segmenter: Segmenter,
-    samples: Sequence[Sample],
+    segmenter: Predictor,
+    scenes: Sequence[LabelledScene],
     *,
-    tile_px: int = 1024,
+    tile_px: int = TILE_PX,
     progress: Progress = no_progress,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Count the valid pixels of scenes by probability.
 
     Parameters
     ----------
-    segmenter : Segmenter
+    segmenter : Predictor
         The model.
-    samples : sequence of Sample
-        Scenes with labels, as :func:`roadgis.train.dataset.read_samples` gives them.
+    scenes : sequence of LabelledScene
+        See :func:`roadgis.train.evaluation.evaluate_scenes`.
     tile_px : int
-        See :func:`predict_scene`.
+        See :class:`roadgis.train.scene_prediction.ScenePrediction`.
     progress : Progress
-        Told after each scene.
+        Told after each block.
 
     Returns
     -------
     road, other : ndarray of int64, shape (255,)
         Counts of pixels that are road and that are not, by probability as stored.
     """
-    road, other = np.zeros(_LEVELS, np.int64), np.zeros(_LEVELS, np.int64)
-    for number, sample in enumerate(samples, 1):
-        probability = predict_scene(segmenter, sample.image, tile_px=tile_px)
-        level = np.rint(probability * np.float32(_TOP)).astype(np.uint8)
-        for counts, which in ((road, sample.road), (other, ~sample.road)):
-            counts += np.bincount(level[sample.valid & which], minlength=_LEVELS)
-        progress(number / len(samples), f"scored {sample.name}")
-    return road, other
+    counts = evaluate_scenes(
+        segmenter, scenes, buffer_px=0, tile_px=tile_px, progress=progress
+    ).counts
+    return counts.road, counts.other
 
 
 def set_threshold(
     model: Path,
     folders: Sequence[Path],
+    options: ThresholdOptions | None = None,
     *,
-    tile_px: int = 1024,
     progress: Progress = no_progress,
 ) -> ModelCard:
     """Choose a model's threshold on validation scenes and write it into its card.
@@ -195,44 +224,135 @@ def set_threshold(
     Parameters
     ----------
     model : Path
-        An ``.onnx`` or ``.keras`` file with its card.
+        An ``.onnx`` or ``.keras`` file with its card, or a run folder: then its ``model.keras``
+        is scored, and a ``model.onnx`` beside it is given the same threshold.
     folders : sequence of Path
-        Folders of pairs that the model was not trained on.
-    tile_px : int
-        See :func:`predict_scene`.
+        Folders of pairs that the model was not trained on, at its pixel size.
+    options : ThresholdOptions, optional
+        Criterion and outputs.
     progress : Progress
-        Told after each scene.
+        Told after each block.
 
     Returns
     -------
     ModelCard
-        With the threshold, and its IoU and that at 0.5 among the scores.
+        With the threshold, and its scores and the IoU at 0.5 among the scores.
 
     Raises
     ------
     ModelError
-        If the model cannot be used.
+        If the model cannot be used, or is one that came with roadgis and was named by name.
     DataError
         If the data cannot be used, or holds no road.
+    OutputError
+        If a card, the plot or the table cannot be written.
     """
-    samples = read_samples(folders)
-    segmenter = load_model(model)
-    choice = choose_threshold(*histograms(segmenter, samples, tile_px=tile_px, progress=progress))
-    at_half = min(choice.curve, key=lambda point: abs(point[0] - 0.5))[1]
-    names = ", ".join(folder.name for folder in folders)
-    scores = {
-        "validation": f"{names}: {len(samples)} scenes",
-        "iou": round(choice.iou, 4),
-        "iou_at_half": round(at_half, 4),
-    }
-    card = dataclasses.replace(
-        segmenter.card,
-        threshold=choice.threshold,
-        scores={**segmenter.card.scores, **scores},
+    settings = options or ThresholdOptions()
+    path = resolve_model(model)
+    if not model.exists():
+        raise ModelError(
+            f"{model}: is the model that comes with roadgis, whose card is not changed. Copy "
+            f"{path} and name the copy, or give the commands another --threshold."
+        )
+    if settings.plot is not None:
+        require_matplotlib()  # before the work, not after it
+    segmenter = load_model(path)
+    scenes = open_pairs(folders, classes=segmenter.card.classes)
+    evaluation = evaluate_scenes(
+        segmenter,
+        scenes,
+        buffer_px=settings.buffer_px,
+        tile_px=settings.tile_px,
+        progress=progress,
     )
+    counts = evaluation.counts
+    choice = choose_threshold(
+        counts.road,
+        counts.other,
+        near=counts.near,
+        reached=counts.reached,
+        criterion=settings.criterion,
+    )
+    names = ", ".join(folder.name for folder in folders)
+    scores = _card_scores(evaluation, choice, f"{names}: {len(scenes)} scenes")
     logger.info("threshold %.4f: IoU %.4f on %s", choice.threshold, choice.iou, names)
-    if model.suffix.lower() == ".keras":
-        write_card_file(card, model)
-    else:
-        write_onnx_card(model, card, model)
+    card = _write_card(path, choice.threshold, scores)
+    if model.is_dir() and (model / _EXPORTED).is_file():
+        _write_card(model / _EXPORTED, choice.threshold, scores)
+    _write_outputs(choice, settings, model)
     return card
+
+
+def _card_scores(
+    evaluation: Evaluation, choice: ThresholdChoice, data: str
+) -> dict[str, str | float]:
+    at = choice.curve.at(choice.threshold)
+    numbers = {
+        "iou": choice.iou,
+        "iou_at_half": choice.curve.at(0.5).iou,
+        "f1": at.f1,
+        f"relaxed_f1_{evaluation.buffer_px}px": at.relaxed_f1,
+    }
+    return {"validation": data} | {key: round(value, 4) for key, value in numbers.items()}
+
+
+def _write_card(path: Path, threshold: float, scores: dict[str, str | float]) -> ModelCard:
+    is_keras = path.suffix.lower() == ".keras"
+    before = read_card_file(path) if is_keras else read_card(path)
+    card = dataclasses.replace(before, threshold=threshold, scores={**before.scores, **scores})
+    if is_keras:
+        write_card_file(card, path)
+    else:
+        write_onnx_card(path, card, path)
+    return card
+
+
+def _write_outputs(choice: ThresholdChoice, options: ThresholdOptions, model: Path) -> None:
+    plot, table = options.plot, options.table
+    if model.is_dir():
+        plot = plot or RunFolder(model).threshold_plot
+        table = table or model / "threshold.csv"
+    if table is not None:
+        write_curve(choice, table)
+    if plot is None:
+        return
+    try:
+        save_figure(threshold_figure(choice.curve, choice.threshold), plot)
+    except MissingExtraError as error:
+        if options.plot is not None:
+            raise
+        logger.warning("no plot of the threshold: %s", error)
+
+
+def write_curve(choice: ThresholdChoice, path: Path) -> None:
+    """Write the scores at all thresholds as numbers.
+
+    Parameters
+    ----------
+    choice : ThresholdChoice
+        What was chosen.
+    path : Path
+        ``.csv``: a row for each threshold, empty where a score means nothing. ``.json``: the
+        chosen threshold and a list for each score, null where it means nothing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    columns = {
+        field.name: getattr(choice.curve, field.name).tolist()
+        for field in dataclasses.fields(choice.curve)
+    }
+    if path.suffix.lower() == ".json":
+        chosen = {"threshold": choice.threshold, "criterion": choice.criterion, "iou": choice.iou}
+        text = json.dumps(plain({**chosen, "curve": columns}), allow_nan=False, indent=1) + "\n"
+    else:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow(["" if value != value else round(value, 6) for value in row])
+        text = buffer.getvalue()
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,326 @@
+"""Road masks on the pixel grids of scenes, from a vector layer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as FileWindow
+
+from roadgis.atomic import atomic_path, describe_failure
+from roadgis.errors import InputError, OutputError, SceneError
+from roadgis.labels.vector import BurnLayer, RoadLayer
+from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.grid import NO_DATA
+from roadgis.scene.handles import bound_block_cache, gdal_environment, open_dataset
+from roadgis.scene.inputs import display_name, gdal_path
+from roadgis.scene.plane import composed, mapped
+
+__all__ = ["BurntMask", "burn_like", "burn_like_each"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Side of the GeoTIFF's internal tiles and of what is held in memory at once, pixels.
+_TILE_PX = 256
+_BLOCK_PX = 1024
+_SUFFIXES = (".tif", ".tiff")
+
+Bounds = tuple[float, float, float, float]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BurntMask:
+    """What was written.
+
+    Attributes
+    ----------
+    path : Path
+        The mask.
+    road_px, other_px, invalid_px : int
+        Pixels with 1, 0 and 255.
+    """
+
+    path: Path
+    road_px: int
+    other_px: int
+    invalid_px: int
+
+
+def burn_like(
+    layer: RoadLayer,
+    scene: Path | str,
+    output: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> BurntMask:
+    """Write a road mask on exactly a scene's pixels.
+
+    Scene and mask are gone through in blocks: memory does not grow with the scene. The mask
+    appears whole or not at all.
+
+    Parameters
+    ----------
+    layer : RoadLayer
+        The roads.
+    scene : Path or str
+        Raster with a CRS and a position; rotated and south-up ones too.
+    output : Path or str
+        GeoTIFF, uint8: 1 road, 0 other, 255 (nodata) where the scene is invalid by its alpha,
+        mask, nodata or NaN. Size, affine and CRS are the scene's.
+    overwrite : bool
+        Replace a file that exists.
+    progress : Progress
+        Called with the share done.
+
+    Returns
+    -------
+    BurntMask
+        Where it lies, and its pixels.
+
+    Raises
+    ------
+    InputError
+        If `output` is not named as a GeoTIFF, or is the scene itself.
+    SceneError
+        If the scene is no raster, lacks CRS or position, or fails while it is read.
+    DataError
+        If the layer cannot be expressed in the scene's CRS.
+    OutputError
+        If the mask exists and `overwrite` is not set, or cannot be written.
+    Cancelled
+        If `progress` raises it; no file is left then.
+    """
+    target = Path(output)
+    _check_output(target, overwrite)
+    grid = _SceneGrid.inspect(scene)
+    if target.exists() and target.samefile(_local(scene) or target.parent):
+        raise InputError(f"{target}: is the scene itself. Give the mask another name.")
+    return _burn(layer.on(grid.crs, bounds=grid.bounds), grid, target, overwrite, progress)
+
+
+def burn_like_each(
+    layer: RoadLayer,
+    scenes: Sequence[Path | str],
+    folder: Path | str,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> list[BurntMask]:
+    """Write a road mask for each of several scenes, named as the scene, into a folder.
+
+    All is checked before the first mask is written. Lines are widened once for all scenes of a
+    CRS.
+
+    Parameters
+    ----------
+    layer : RoadLayer
+        The roads.
+    scenes : sequence of Path or str
+        Rasters; see :func:`burn_like`.
+    folder : Path or str
+        It is made where it does not exist. ``north/a.jp2`` gives ``a.tif``.
+    overwrite, progress
+        As in :func:`burn_like`.
+
+    Returns
+    -------
+    list of BurntMask
+        In the order of the scenes.
+
+    Raises
+    ------
+    InputError
+        If two scenes have the same name, or a mask would replace its scene.
+    SceneError, DataError, OutputError, Cancelled
+        As :func:`burn_like`; masks that are finished stay.
+    """
+    folder = Path(folder)
+    targets: dict[Path, str] = {}
+    for scene in scenes:
+        target = folder / f"{Path(display_name(str(scene))).stem}.tif"
+        if target in targets:
+            raise InputError(
+                f"{targets[target]} and {scene} would both give {target}. Burn them into two "
+                "folders."
+            )
+        local = _local(scene)
+        if local is not None and local.resolve() == target.resolve():
+            raise InputError(f"{target}: is the scene itself. Choose another folder.")
+        _check_output(target, overwrite)
+        targets[target] = str(scene)
+    grids = [_SceneGrid.inspect(scene) for scene in scenes]
+    _make_folder(folder)
+    burnt: dict[str, BurnLayer] = {}
+    masks = []
+    for i, (grid, target) in enumerate(zip(grids, targets, strict=True)):
+        key = grid.crs.to_wkt()
+        if key not in burnt:
+            together = np.array([g.bounds for g in grids if g.crs.to_wkt() == key])
+            west, south = (float(v) for v in together[:, :2].min(axis=0))
+            east, north = (float(v) for v in together[:, 2:].max(axis=0))
+            burnt[key] = layer.on(grid.crs, bounds=(west, south, east, north))
+        share = scaled(progress, i / len(grids), (i + 1) / len(grids))
+        masks.append(_burn(burnt[key], grid, target, overwrite, share))
+    return masks
+
+
+@dataclass(frozen=True)
+class _SceneGrid:
+    """A raster's own pixel grid, as it lies in the file."""
+
+    path: str
+    name: str
+    crs: CRS
+    crs_wkt: str
+    transform: Affine
+    width: int
+    height: int
+
+    @classmethod
+    def inspect(cls, scene: Path | str) -> _SceneGrid:
+        """Raise SceneError where `scene` has no grid on the Earth."""
+        bound_block_cache()
+        path, name = gdal_path(str(scene)), display_name(str(scene))
+        try:
+            with gdal_environment(path), open_dataset(path, None) as dataset:
+                found, transform = dataset.crs, dataset.transform
+                width, height = dataset.width, dataset.height
+                has_gcps = bool(dataset.gcps[0])
+                empty = dataset.count == 0
+        except RasterioError as error:
+            raise SceneError(
+                f"{name}: is not a raster that can be opened ({error}). Expected a GeoTIFF or "
+                "another format that GDAL reads."
+            ) from error
+        if empty:
+            raise SceneError(f"{name}: holds no raster bands. Name one of its parts instead.")
+        if transform.is_identity and has_gcps:
+            raise SceneError(
+                f"{name}: is placed by ground control points, not by a pixel grid. Rectify it "
+                "first, e.g. with gdalwarp."
+            )
+        if not found:
+            raise SceneError(
+                f"{name}: has no coordinate reference system, so that roads cannot be placed on "
+                "it. Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
+            )
+        if transform.is_identity or transform.determinant == 0:
+            raise SceneError(
+                f"{name}: has no position (transform {tuple(transform)[:6]}), so that roads "
+                "cannot be placed on it. Georeference it first."
+            )
+        crs = CRS.from_wkt(found.to_wkt())
+        return cls(path, name, crs, found.to_wkt(), transform, width, height)
+
+    @property
+    def bounds(self) -> Bounds:
+        """(west, south, east, north) in its CRS."""
+        cols = np.array([0.0, self.width, self.width, 0.0])
+        x, y = mapped(self.transform, cols, np.array([0.0, 0.0, self.height, self.height]))
+        return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+
+    def blocks(self) -> Iterator[FileWindow]:
+        for row in range(0, self.height, _BLOCK_PX):
+            for col in range(0, self.width, _BLOCK_PX):
+                yield FileWindow(
+                    col, row, min(_BLOCK_PX, self.width - col), min(_BLOCK_PX, self.height - row)
+                )
+
+
+def _burn(
+    roads: BurnLayer, grid: _SceneGrid, target: Path, overwrite: bool, progress: Progress
+) -> BurntMask:
+    counts = np.zeros(256, np.int64)
+    with atomic_path(target, overwrite=overwrite) as partial, gdal_environment(grid.path):
+        try:
+            with open_dataset(grid.path, None) as scene, _create(partial, grid) as mask:
+                for window in grid.blocks():
+                    share = (window.row_off + window.height * window.col_off / grid.width) / (
+                        grid.height
+                    )
+                    progress(share, f"burning roads onto {Path(grid.name).name}")
+                    part = composed(
+                        grid.transform, Affine.translation(window.col_off, window.row_off)
+                    )
+                    pixels = roads.burn(part, window.height, window.width)
+                    pixels[~_valid(scene, window, grid.name)] = NO_DATA
+                    counts += np.bincount(pixels.ravel(), minlength=256)
+                    mask.write(pixels, 1, window=window)
+        except RasterioError as error:
+            raise OutputError(describe_failure(target, error)) from error
+    progress(1.0, f"burnt roads onto {Path(grid.name).name}")
+    if counts[0] and not counts[1]:
+        _warn_empty(grid)
+    return BurntMask(target, int(counts[1]), int(counts[0]), int(counts[NO_DATA]))
+
+
+def _create(path: Path, grid: _SceneGrid) -> Any:
+    return rasterio.open(
+        path, "w", driver="GTiff", width=grid.width, height=grid.height, count=1, dtype="uint8",
+        crs=rasterio.crs.CRS.from_wkt(grid.crs_wkt), transform=grid.transform, nodata=NO_DATA,
+        tiled=True, blockxsize=_TILE_PX, blockysize=_TILE_PX, compress="deflate",
+        bigtiff="if_safer",
+    )  # fmt: skip
+
+
+def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
+    """Return where a scene has an image; several bands are only invalid together."""
+    try:
+        valid = scene.dataset_mask(window=window) > 0
+        if any(np.dtype(dtype).kind == "f" for dtype in scene.dtypes):
+            valid &= np.isfinite(scene.read(window=window)).all(axis=0)
+    except RasterioError as error:
+        raise SceneError(
+            f"{name}: reading rows {window.row_off}..{window.row_off + window.height - 1} failed "
+            f"({error}). The file may be truncated: check it and run again."
+        ) from error
+    return np.asarray(valid)
+
+
+def _warn_empty(grid: _SceneGrid) -> None:
+    west, south, east, north = grid.bounds
+    _LOG.warning(
+        "%s: no road lies on it (%.6g, %.6g .. %.6g, %.6g in %s). Check that layer and scene "
+        "are of the same place, and the layer's CRS.",
+        grid.name, west, south, east, north, grid.crs.name,
+    )  # fmt: skip
+
+
+def _local(scene: Path | str) -> Path | None:
+    path = Path(scene)
+    return path if path.exists() else None
+
+
+def _check_output(path: Path, overwrite: bool) -> None:
+    if path.suffix.lower() not in _SUFFIXES:
+        raise InputError(
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as a mask is a GeoTIFF. "
+            "Name it so."
+        )
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
+    if path.exists() and not overwrite:
+        raise OutputError(
+            f"{path}: exists already. Choose another name, or ask for it to be replaced "
+            "(--overwrite)."
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: the folder cannot be made: {error}. Choose another name or place."
+        ) from error

@@ -1,0 +1,221 @@
+"""A vector layer of roads, and burning it into any pixel grid."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from pyproj import CRS
+from rasterio.features import rasterize
+
+from roadgis.errors import DataError
+from roadgis.labels.layer_file import LayerFile
+from roadgis.labels.surfaces import flat_parts, road_surfaces
+from roadgis.labels.widths import line_widths, parse_width_fields
+from roadgis.scene.plane import mapped
+from roadgis.scene.quiet import quiet
+
+__all__ = ["BurnLayer", "RoadLayer"]
+
+_LOG = logging.getLogger(__name__)
+
+_POINT = 0
+_LINES = (1, 2)
+_POLYGON = 3
+
+Bounds = tuple[float, float, float, float]
+Bytes = npt.NDArray[np.uint8]
+Shapes = npt.NDArray[np.object_]
+
+
+class RoadLayer:
+    """Road lines with their widths, and road polygons; made by :meth:`RoadLayer.open`.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    crs : pyproj.CRS
+        Horizontal CRS of the layer.
+    count : int
+        Features that are used: neither null nor empty.
+    bounds : tuple of float
+        (west, south, east, north) in `crs`, of lines without their width.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        crs: CRS,
+        count: int,
+        lines: Shapes,
+        widths_m: npt.NDArray[np.float64],
+        polygons: Shapes,
+    ) -> None:
+        self.path = path
+        self.crs = crs
+        self.count = count
+        self.bounds = _total_bounds(np.concatenate([lines, polygons]))
+        self._lines, self._widths_m, self._polygons = lines, widths_m, polygons
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        layer: str | None = None,
+        width_m: float | None = None,
+        width_field: str | Sequence[str] | None = None,
+    ) -> RoadLayer:
+        """Read a layer in any format of OGR: GeoPackage, GeoJSON, Shapefile, FlatGeobuf...
+
+        Parameters
+        ----------
+        path : Path or str
+            Lines, polygons, multipart geometries and collections, with or without heights.
+        layer : str, optional
+            Which layer; needed where the file has several.
+        width_m : float, optional
+            Width of lines in metres, from edge to edge, where no field gives it.
+        width_field : str or sequence of str, optional
+            Field with the width in metres, or ``NAME*FACTOR`` such as ``lanes*3.5``. Of several,
+            the first that has a value counts. Polygons are filled and need no width.
+
+        Returns
+        -------
+        RoadLayer
+            With all of the layer in memory.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read; a layer, field, width or the CRS is missing; a width is
+            no positive number; there are points; or nothing is left.
+        """
+        source = LayerFile(path, layer)
+        fields = parse_width_fields(width_field, source.fields, source.name)
+        table = source.read([field.name for field in fields])
+        shapes = np.asarray(table.geometry.array, object)
+        used = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+        if not used.all():
+            _LOG.warning(
+                "%s: %d features without a geometry are left out.", source.name, (~used).sum()
+            )
+        if not used.any():
+            raise DataError(f"{source.name}: holds no geometries. Expected road lines or polygons.")
+        parts, features = flat_parts(shapes)
+        _refuse_points(parts, features, source.name)
+        kinds = shapely.get_type_id(parts)
+        is_line = np.isin(kinds, _LINES)
+        with_lines = np.zeros(len(shapes), np.bool_)
+        with_lines[features[is_line]] = True
+        columns = [(field, np.asarray(table[field.name], object)) for field in fields]
+        widths = line_widths(columns, with_lines, width_m, source.name)
+        return cls(
+            Path(path), source.crs, int(used.sum()), parts[is_line],
+            widths[features[is_line]], parts[kinds == _POLYGON],
+        )  # fmt: skip
+
+    def on(self, crs: CRS, *, bounds: Bounds | None = None) -> BurnLayer:
+        """Return the roads' surfaces in another CRS, to be burnt there any number of times.
+
+        Lines are widened in metres on the ground: in `crs` where that is metric and true to
+        scale, else (degrees, feet, Web Mercator) in the UTM zone of each line.
+
+        Parameters
+        ----------
+        crs : pyproj.CRS
+            Of the rasters; anything that ``CRS.from_user_input`` takes.
+        bounds : tuple of float, optional
+            (west, south, east, north) in `crs`: what lies outside is left out, which saves time
+            and memory with a layer of a whole country.
+
+        Raises
+        ------
+        DataError
+            If no place of the layer can be expressed in `crs`.
+        """
+        target = CRS.from_user_input(crs)
+        surfaces = road_surfaces(
+            self._lines, self._widths_m, self._polygons, self.crs, target, bounds
+        )
+        if surfaces is None:
+            raise DataError(
+                f"{self.path}: no place of it ({_show(self.bounds)}) can be expressed in "
+                f"{target.name}. Check the layer's CRS ({self.crs.name})."
+            )
+        return BurnLayer(target, surfaces)
+
+
+class BurnLayer:
+    """Road surfaces in one CRS; made by :meth:`RoadLayer.on`. Burning is thread-safe.
+
+    Attributes
+    ----------
+    crs : pyproj.CRS
+        Of the surfaces.
+    bounds : tuple of float
+        (west, south, east, north) in `crs`; NaN where there are no surfaces.
+    """
+
+    def __init__(self, crs: CRS, surfaces: Shapes) -> None:
+        self.crs = crs
+        self.bounds = _total_bounds(surfaces)
+        self._tree = shapely.STRtree(surfaces)
+        # GEOS may order a tree on its first query, which is not safe in threads.
+        self._tree.query(shapely.box(0, 0, 0, 0))
+
+    def burn(self, transform: Affine, height: int, width: int) -> Bytes:
+        """Draw the roads into a window of pixels.
+
+        Parameters
+        ----------
+        transform : Affine
+            From (col, row) of pixel corners in the window to the layer's `crs`; may be rotated
+            or south-up.
+        height, width : int
+            Of the window, pixels.
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width)
+            1 where the pixel's centre lies on a road, else 0.
+        """
+        corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+        x, y = mapped(transform, corners[:, 0], corners[:, 1])
+        found = self._tree.query(shapely.box(x.min(), y.min(), x.max(), y.max()))
+        if not len(found):
+            return np.zeros((height, width), np.uint8)
+        inverse = ~transform
+        pixels = shapely.transform(
+            self._tree.geometries.take(found),
+            lambda xy: np.stack(mapped(inverse, xy[:, 0], xy[:, 1]), axis=-1),
+        )
+        with quiet():
+            return np.asarray(rasterize(list(pixels), out_shape=(height, width), dtype="uint8"))
+
+
+def _refuse_points(parts: Shapes, features: npt.NDArray[np.intp], source: str) -> None:
+    points = len(np.unique(features[shapely.get_type_id(parts) == _POINT]))
+    if points:
+        raise DataError(
+            f"{source}: {points:,} features are points, which have no road surface. Expected "
+            "lines or polygons: leave the points out, or choose another layer with --layer."
+        )
+
+
+def _total_bounds(shapes: Shapes) -> Bounds:
+    if not len(shapes):
+        return math.nan, math.nan, math.nan, math.nan
+    west, south, east, north = (float(value) for value in shapely.total_bounds(shapes))
+    return west, south, east, north
+
+
+def _show(bounds: Bounds) -> str:
+    return "{:.6g}, {:.6g} .. {:.6g}, {:.6g}".format(*bounds)

@@ -1,0 +1,315 @@
+"""Model cards for ONNX files that have none: from a description, Deepness's metadata and trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadgis.errors import ModelError
+from roadgis.model.card import ModelCard
+from roadgis.model.description import ModelDescription, deepness_description
+from roadgis.model.onnx_file import (
+    open_session_for_reading,
+    session_card,
+    session_metadata,
+    write_onnx_card,
+)
+from roadgis.model.probe import Answer, Signature, find_activation, read_signature, try_out
+
+__all__ = ["ModelDescription", "adopt", "find_card", "foreign_card", "refuse_description"]
+
+logger = logging.getLogger(__name__)
+
+_ROAD_NOUNS = ("road", "roadway", "street", "highway", "motorway")
+_ROAD_WORDS = frozenset([*_ROAD_NOUNS, *(f"{noun}s" for noun in _ROAD_NOUNS)])
+_OTHER_WORDS = frozenset(
+    ["background", "other", "others", "nothing", "none", "void", "rest", "not"]
+)
+#: Tile that the margin of a network without one is made for, and the margin's share of it.
+_USUAL_TILE_PX = 512
+_MARGIN_SHARE = 8
+_BANDS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
+
+
+def find_card(session: Any, path: Path, description: ModelDescription | None = None) -> ModelCard:
+    """Return the card of an open ONNX file: its own, or one made for it.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        Of the file.
+    path : Path
+        The file.
+    description : ModelDescription, optional
+        Of a file without a card; goes before what its metadata says.
+
+    Raises
+    ------
+    ModelError
+        See :func:`foreign_card`; or if the file has a card and is described nevertheless.
+    """
+    card = session_card(session, path)
+    if card is None:
+        return foreign_card(session, path, description)
+    refuse_description(path, description)
+    return card
+
+
+def refuse_description(path: Path, description: ModelDescription | None) -> None:
+    """Raise :class:`ModelError` if a model that has a card is described nevertheless."""
+    if description is not None and description.told:
+        raise ModelError(
+            f"{path}: this model has a card, and was described by {', '.join(description.told)} "
+            "too; which of them is right? Leave the --model-... options out."
+        )
+
+
+def adopt(source: Path, output: Path, description: ModelDescription | None = None) -> ModelCard:
+    """Copy an ONNX file of somebody else's with a model card in it.
+
+    Parameters
+    ----------
+    source : Path
+        An ONNX file without a card.
+    output : Path
+        The ``.onnx`` file to write; may be `source`.
+    description : ModelDescription, optional
+        What its metadata does not say.
+
+    Returns
+    -------
+    ModelCard
+        As written.
+
+    Raises
+    ------
+    ModelError
+        If it has a card already, or cannot be used; see :func:`foreign_card`.
+    MissingExtraError
+        If ``onnx`` is not installed.
+    OutputError
+        If the output cannot be written.
+    """
+    session = open_session_for_reading(source)
+    if session_card(session, source) is not None:
+        raise ModelError(
+            f"{source}: this model has a card already; see it with 'roadgis model info'. Adopt "
+            "the file that it was made from."
+        )
+    card = foreign_card(session, source, description)
+    write_onnx_card(source, card, output)
+    return card
+
+
+def foreign_card(
+    session: Any, path: Path, description: ModelDescription | None = None
+) -> ModelCard:
+    """Make a card for an ONNX file that has none.
+
+    The network is run on a test image or two, and what is decided is logged. Its reach is not
+    known, so it is never taken for local.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        Of the file.
+    path : Path
+        The file.
+    description : ModelDescription, optional
+        Goes before what the file's metadata says.
+
+    Returns
+    -------
+    ModelCard
+        Named after the file.
+
+    Raises
+    ------
+    ModelError
+        If too little is known; the message lists the options that are missing. Or if the
+        network is no segmentation model, or does not do what is said of it.
+    """
+    deepness = deepness_description(session_metadata(session), path)
+    told = (description or ModelDescription()).over(deepness or ModelDescription())
+    missing: list[str] = []
+    if told.gsd_m is None:
+        missing.append("--model-gsd (metres per pixel that it was trained at)")
+    signature = read_signature(session, path, told.layout)
+    if signature.layout is None:
+        shape = session.get_inputs()[0].shape
+        missing.append(f"--model-layout (nchw or nhwc; its input has the shape {shape})")
+        raise _too_little(path, missing)
+    tile_px = _tile_side(path, told, signature)
+    card = _input_card(path, told, signature)
+    answer = try_out(session, path, signature, card, tile_px)
+    classes, road = _classes(path, told, answer, missing)
+    if missing:
+        raise _too_little(path, missing)
+    activation, reason = (
+        (told.activation, "as said")
+        if told.activation is not None
+        else find_activation(path, answer)
+    )
+    card = dataclasses.replace(
+        card,
+        classes=classes,
+        road_class=road,
+        gsd_m=told.gsd_m or card.gsd_m,
+        stride=answer.stride,
+        margin_px=_margin(told, tile_px, answer.stride),
+        threshold=0.5 if told.threshold is None else told.threshold,
+        tile_px=tile_px,
+        output_layout=answer.layout,
+        activation=activation,
+    )
+    if told.mean is None and told.std is None and deepness is None and signature.dtype != np.uint8:
+        logger.warning(
+            "%s: nothing is said of its scaling; it is given values from 0 to %d. See --model-mean "
+            "and --model-std",
+            path.name, 255 if told.value_range == "byte" else 1,
+        )  # fmt: skip
+    _log_decisions(path, card, reason)
+    return card
+
+
+def _too_little(path: Path, missing: list[str]) -> ModelError:
+    return ModelError(
+        f"{path}: found no model card, and too little is known of the network to run it. Still "
+        f"needed: {'; '.join(missing)}. Give these options with every run, or once to 'roadgis "
+        "model adopt', which writes them into the file; 'roadgis export' makes files with a card."
+    )
+
+
+def _log_decisions(path: Path, card: ModelCard, reason: str) -> None:
+    applied = "nothing" if card.activation == "none" else card.activation
+    tiles = (
+        f"tiles of {card.tile_px} px"
+        if card.tile_px
+        else f"tiles of any multiple of {card.stride} px"
+    )
+    logger.info(
+        "%s has no card: %s in, %s out; %s is applied to its output (%s); road is class %d of %s; "
+        "%s with a margin of %d px; %.4g m a pixel",
+        path.name, card.input_layout, card.output_layout, applied, reason, card.road_class,
+        ", ".join(card.classes), tiles, card.margin_px, card.gsd_m,
+    )  # fmt: skip
+
+
+def _tile_side(path: Path, told: ModelDescription, signature: Signature) -> int | None:
+    if told.tile_px is None or signature.tile_px in (None, told.tile_px):
+        return signature.tile_px or told.tile_px
+    raise ModelError(
+        f"{path}: the network takes tiles of {signature.tile_px} px only, and was described with "
+        f"tiles of {told.tile_px} px. Leave --model-tile-px out, or make it {signature.tile_px}."
+    )
+
+
+def _input_card(path: Path, told: ModelDescription, signature: Signature) -> ModelCard:
+    """Return a card with scaling and layout of the input."""
+    bands = signature.bands
+    byte = told.value_range == "byte" or signature.dtype == np.uint8
+    unit = 255.0 if byte else 1.0
+    mean, std = told.mean or (0.0,) * bands, told.std or (1.0,) * bands
+    if not len(mean) == len(std) == bands:
+        raise ModelError(
+            f"{path}: the network takes {bands} bands; found {len(mean)} values of mean and "
+            f"{len(std)} of standard deviation. Give --model-mean and --model-std one a band."
+        )
+    if signature.dtype == np.uint8 and (told.mean or told.std):
+        raise ModelError(
+            f"{path}: the network takes bytes, which it scales itself; mean and standard "
+            "deviation cannot be applied. Leave --model-mean and --model-std out."
+        )
+    assert signature.layout is not None
+    return ModelCard(
+        name=path.stem,
+        version="unknown",
+        bands=_BANDS.get(bands, tuple(f"band {number}" for number in range(1, bands + 1))),
+        mean=tuple(value / unit for value in mean),
+        std=tuple(value / unit for value in std),
+        local=False,
+        input_layout=signature.layout,
+    )
+
+
+def _margin(told: ModelDescription, tile_px: int | None, stride: int) -> int:
+    tile = tile_px or _USUAL_TILE_PX
+    if told.margin_px is not None:
+        wanted = float(told.margin_px)
+    elif told.overlap_percent is not None:
+        wanted = tile * told.overlap_percent / 200
+    else:
+        wanted = tile / _MARGIN_SHARE
+    return int(-(-wanted // stride)) * stride
+
+
+def _classes(
+    path: Path, told: ModelDescription, answer: Answer, missing: list[str]
+) -> tuple[tuple[str, ...], int]:
+    """Return the names of the output's classes and which is road; add to `missing` if untold."""
+    names = told.classes
+    if answer.is_class_map:
+        if names is None:
+            missing.append("--model-classes (names in the order of the numbers that it gives)")
+            return ("road",), 0
+        names = ("background", *names) if len(names) == 1 else names
+        return names, _road(path, told, names)
+    channels = answer.channels
+    if names is None and channels == 1:
+        return ("road",), 0
+    if names is None:
+        if told.road is None or not told.road.isdigit():
+            missing.append(
+                f"--model-classes (names of the {channels} channels of its output), or "
+                f"--model-road (the number of the road channel, 0 to {channels - 1})"
+            )
+            return ("road",), 0
+        names = tuple(f"class {number}" for number in range(channels))
+    elif channels == 1 and len(names) == 2:
+        # Of two classes in one channel, the channel is the probability of the second.
+        _second_is_road(path, told, names)
+        return names[1:], 0
+    elif len(names) == channels - 1 and not any(_words(name) & _OTHER_WORDS for name in names):
+        names = ("background", *names)
+    if len(names) != channels:
+        raise ModelError(
+            f"{path}: found {channels} channels in its output and {len(names)} names of classes "
+            f"({', '.join(names)}); which is which? Name one class a channel with --model-classes."
+        )
+    return names, _road(path, told, names)
+
+
+def _second_is_road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> None:
+    if _road(path, told, names) != 1:
+        raise ModelError(
+            f"{path}: the one channel of its output is taken for the second of its two classes, "
+            f"{names[1]!r}, but road is {names[0]!r}. Name what the channel is with "
+            "--model-classes."
+        )
+
+
+def _road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> int:
+    if told.road is not None:
+        wanted = told.road.strip().lower()
+        found = [index for index, name in enumerate(names) if name.strip().lower() == wanted]
+        if not found and wanted.isdigit() and int(wanted) < len(names):
+            found = [int(wanted)]
+    else:
+        found = [index for index, name in enumerate(names) if _words(name) & _ROAD_WORDS]
+    if len(found) == 1:
+        return found[0]
+    what = "no class" if not found else f"{len(found)} classes"
+    whose = "of that name" if told.road is not None else "whose name says road"
+    raise ModelError(
+        f"{path}: found {what} {whose} among {', '.join(names)}; expected one. Name it with "
+        "--model-road."
+    )
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", name.lower()))

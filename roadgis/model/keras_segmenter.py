@@ -1,0 +1,98 @@
+"""Running a ``.keras`` file by Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import InputError, ModelError
+from roadgis.model.card import card_path, read_card_file
+from roadgis.model.catalog import model_fingerprint
+from roadgis.model.keras_backend import import_keras
+from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
+
+__all__ = ["KerasSegmenter"]
+
+
+class KerasSegmenter:
+    """A ``.keras`` file run by Keras, on tensorflow or jax.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.keras`` file with its card beside it.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes a GPU that Keras's backend sees.
+
+    Attributes
+    ----------
+    card : ModelCard
+        From beside the file.
+    device : str
+        What it runs on.
+    fingerprint : str
+        SHA-256 of the file and its card.
+    """
+
+    def __init__(self, path: Path, *, device: Literal["auto", "cpu", "cuda"] = "auto") -> None:
+        self.card = read_card_file(path)
+        keras = import_keras()
+        has_gpu = _keras_has_gpu(keras)
+        if device == "cuda" and not has_gpu:
+            raise InputError("device is 'cuda', but Keras finds no GPU; use 'cpu' or 'auto'.")
+        self._place = "gpu:0" if has_gpu and device != "cpu" else "cpu:0"
+        self._keras = keras
+        self._errors = _keras_errors(keras)
+        try:
+            self._model = keras.models.load_model(path, compile=False)
+        # What Keras raises for a file that is not one of its own: no archive, no such member.
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
+                f"from another Keras than {keras.__version__} ({error}). Train it again."
+            ) from error
+        self._path = path
+        self.device = f"Keras, {'CUDA' if self._place == 'gpu:0' else 'CPU'}"
+        self.fingerprint = model_fingerprint(path, card_path(path))
+        self._scaling = Scaling(self.card)
+
+    def _run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        values = network_input(images, self._scaling, self.card)
+        try:
+            with self._keras.device(self._place):
+                output = self._model(values, training=False)
+                return np.asarray(self._keras.ops.convert_to_numpy(output))
+        except self._errors as error:
+            raise ModelError(
+                f"{self._path}: the network failed on images of shape {images.shape}: {error}"
+            ) from error
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return road probability; see :meth:`roadgis.model.runtime.Segmenter.predict`."""
+        return road_probability(self._run(images), images.shape, self.card, self._path)
+
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of every class; see :class:`roadgis.model.runtime.Segmenter`."""
+        return class_probability(self._run(images), images.shape, self.card, self._path)
+
+    def release(self) -> None:
+        """Do nothing: Keras's backend keeps what it has taken until the process ends."""
+
+
+def _keras_has_gpu(keras: Any) -> bool:
+    try:
+        return bool(keras.distribution.list_devices("gpu"))
+    except RuntimeError:  # jax, where there is none
+        return False
+
+
+def _keras_errors(keras: Any) -> tuple[type[Exception], ...]:
+    """Return what a network may raise on images that it cannot take."""
+    if keras.config.backend() != "tensorflow":
+        return (ValueError, TypeError, RuntimeError)
+    import tensorflow
+
+    return (ValueError, TypeError, RuntimeError, tensorflow.errors.OpError)

@@ -1,0 +1,132 @@
+"""What a network does to the grid: its stride, how far a pixel reaches, a fixed tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from roadgis.train.architectures.options import ArchitectureOptions
+from roadgis.train.architectures.states import as_float32
+from roadgis.train.framework import import_keras
+
+__all__ = ["fixed_tile", "model_stride", "receptive_margin"]
+
+
+def fixed_tile(model: Any) -> int | None:
+    """Return the side in pixels of the only tiles that a network takes, or None for any size.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Its input is (N, H, W, bands).
+    """
+    side = model.input_shape[1]
+    return None if side is None else int(side)
+
+
+def model_stride(model: Any) -> int:
+    """Return a network's total downsampling in pixels: the sides of its input are multiples of it.
+
+    Parameters
+    ----------
+    model : keras.Model or ArchitectureOptions
+        A network, built or loaded, or the settings of one.
+
+    Returns
+    -------
+    int
+        1 for a network that does not downsample.
+    """
+    if isinstance(model, ArchitectureOptions):
+        return int(2**model.stages)
+    scales = {id(tensor): 1.0 for tensor in model.inputs}
+    for operation in model.operations:
+        for node in operation._inbound_nodes:
+            inputs = [scales[id(x)] for x in node.input_tensors if id(x) in scales]
+            if inputs:
+                scale = max(inputs) * _step(operation)
+                scales.update({id(x): scale for x in node.output_tensors})
+    return round(max(scales.values()))
+
+
+def _step(operation: Any) -> float:
+    """Return by how much one operation coarsens the grid; below 1 where it refines it."""
+    layers = import_keras().layers
+    if operation.name.startswith("psp_level"):
+        return 1.0  # a share of the tile whatever its size, spread over the same share again
+    if isinstance(operation, layers.UpSampling2D):
+        return 1.0 / float(operation.size[0])
+    strides = getattr(operation, "strides", 1)
+    step = float(strides[0] if isinstance(strides, tuple | list) else strides)
+    return 1.0 / step if isinstance(operation, layers.Conv2DTranspose) else step
+
+
+def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | None:
+    """Measure how far a pixel's value can reach in a network.
+
+    A copy of the network with all kernels positive and all biases zero answers an impulse of
+    one input column with something above zero exactly where that column is seen, as no
+    contribution can cancel another. One impulse for each phase of the stride finds the
+    longest reach.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A convolutional network; its last layer is the activation.
+    stride : int
+        Its total downsampling, in pixels.
+    limit_px : int
+        Reaches from this size on count as unbounded.
+
+    Returns
+    -------
+    int or None
+        The reach in pixels, rounded up to a multiple of `stride`; None when the whole tile is
+        seen (pooling over the tile), or when all tiles have one size.
+    """
+    if fixed_tile(model) is not None:
+        return None
+    keras = import_keras()
+    probe = as_float32(model)
+    for layer in probe.layers:
+        for variable in layer.weights:
+            name = variable.name
+            shape = variable.shape
+            if "kernel" in name:
+                # A depthwise kernel sums over pixels only. Too small a kernel would bring the
+                # impulse below float32's range after some dozen layers.
+                depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+                fan_in = float(np.prod(shape[:2] if depthwise else shape[:-1]))
+                variable.assign(np.full(shape, 1.0 / fan_in, np.float32))
+            elif "gamma" in name or "variance" in name:
+                variable.assign(np.ones(shape, np.float32))
+            else:
+                variable.assign(np.zeros(shape, np.float32))
+    logits = keras.Model(probe.input, probe.layers[-1].input)
+    bands = model.input_shape[-1]
+    width = -(-2 * limit_px // stride) * stride + stride
+    if _sees_far(logits, stride, width, bands):
+        return None
+    reach = 0
+    for phase in range(stride):
+        image = np.zeros((1, 2 * stride, width, bands), np.float32)
+        column = width // 2 // stride * stride + phase
+        image[:, :, column] = 1.0
+        seen = np.flatnonzero(np.asarray(logits(image)).max(axis=(0, 1, 3)) > 0)
+        reach = max(reach, column - int(seen[0]), int(seen[-1]) - column)
+    return None if reach >= limit_px else -(-reach // stride) * stride
+
+
+def _sees_far(logits: Any, stride: int, width: int, bands: int) -> bool:
+    """Whether a change at one end of a wide tile is seen at the other end.
+
+    An impulse on zeros does not show a gate (squeeze-and-excitation): zero times any factor is
+    zero. On a flat image it does.
+    """
+    flat = np.ones((1, 2 * stride, width, bands), np.float32)
+    struck = flat.copy()
+    struck[:, :, :stride] = 1e6
+    far = np.s_[:, :, -stride:]
+    before, after = (np.asarray(logits(image))[far] for image in (flat, struck))
+    return not np.allclose(before, after, rtol=1e-6, atol=0)

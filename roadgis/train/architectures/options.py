@@ -1,0 +1,204 @@
+"""The settings of a network, checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roadgis.errors import InputError
+
+__all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions", "available_backbones"]
+
+#: Names of the architectures.
+ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
+
+#: Encoders of segmentation-models 1.0.1. Kept here so that help texts need no tensorflow.
+BACKBONES = (
+    *("vgg16", "vgg19"),
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("seresnet18", "seresnet34", "seresnet50", "seresnet101", "seresnet152"),
+    *("resnext50", "resnext101", "seresnext50", "seresnext101", "senet154"),
+    *("inceptionv3", "inceptionresnetv2"),
+    *("densenet121", "densenet169", "densenet201"),
+    *("mobilenet", "mobilenetv2"),
+    *(f"efficientnetb{size}" for size in range(8)),
+)
+
+# Encoder stages (stride 2 ** depth): the usual number first, then the others that can be built.
+_DEPTHS = {
+    "unet": (5, 4, 3),
+    "linknet": (5, 4, 3),
+    "fpn": (5,),
+    "pspnet": (3, 2, 4),
+    "canet": (4, 5, 3),
+}
+_PLAIN_FILTERS = (64, 128, 256, 512, 1024)
+_MEANING = {
+    "linknet": "the width of the last block (the others follow the encoder)",
+    "fpn": "the widths of the pyramid and of its segmentation branches",
+    "pspnet": "the width of the pyramid",
+    "canet": "the widths of the context flows, of the decoder and of the low-level features",
+}
+_DEFAULT_FILTERS = {"linknet": (16,), "fpn": (256, 128), "pspnet": (512,), "canet": (256, 256, 48)}
+
+
+def available_backbones(architecture: str) -> tuple[str, ...]:
+    """Return the encoders that an architecture can be built on; none for the plain U-Net.
+
+    Raises
+    ------
+    InputError
+        If there is no such architecture.
+    """
+    _check_architecture(architecture)
+    return () if architecture == "plain-unet" else BACKBONES
+
+
+def _check_architecture(name: str) -> None:
+    if name not in ARCHITECTURES:
+        raise InputError(
+            f"Found the architecture {name!r}, expected one of: {', '.join(ARCHITECTURES)}."
+        )
+
+
+@dataclass(frozen=True)
+class ArchitectureOptions:
+    """Which network to build. Converts to JSON with ``dataclasses.asdict`` and back.
+
+    Attributes
+    ----------
+    architecture : {"unet", "linknet", "fpn", "pspnet", "plain-unet", "canet"}
+        The first four are segmentation-models'; ``plain-unet`` is the U-Net of Ronneberger et
+        al. with same padding; ``canet`` is Tang et al.'s.
+    backbone : str
+        The encoder, one of :func:`available_backbones`; without meaning for ``plain-unet``.
+    depth : int, optional
+        Encoder stages kept: the encoder's stride is ``2 ** depth``. The usual number where None:
+        5 for unet, linknet and fpn, 4 for canet, 3 for pspnet; for ``plain-unet`` it follows
+        from `decoder_filters`.
+    decoder_filters : tuple of int, optional
+        Widths. unet: one for each stage, deepest first. linknet: the last block's. fpn: of the
+        pyramid and of its branches. pspnet: of the pyramid. plain-unet: one for each resolution,
+        finest first, the deepest included (usually 64 to 1024). canet: of the context flows,
+        the decoder and the low-level features.
+    batch_norm : bool
+        Batch normalization in the decoder; in all of ``plain-unet``. Encoders keep their own.
+    encoder_weights : str, optional
+        ``"imagenet"`` (downloaded), the path of a ``.keras``, ``.weights.h5`` or ``.h5`` file,
+        or None for random weights.
+    bands : int
+        Channels of the image.
+    classes : int
+        Channels of the answer: 1 for road or not, else one for each class.
+    crop_px : int, optional
+        Side of the crops. Fixes the input of a pspnet, whose pooling depends on it: a multiple of
+        ``6 * 2 ** depth``. Others take any multiple of their stride, and do not look at it.
+
+    Raises
+    ------
+    InputError
+        If such a network cannot be built.
+    """
+
+    architecture: str = "unet"
+    backbone: str = "resnet18"
+    depth: int | None = None
+    decoder_filters: tuple[int, ...] | None = None
+    batch_norm: bool = True
+    encoder_weights: str | None = None
+    bands: int = 3
+    classes: int = 1
+    crop_px: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_architecture(self.architecture)
+        if self.decoder_filters is not None:  # a list, where it comes from JSON or YAML
+            object.__setattr__(self, "decoder_filters", tuple(self.decoder_filters))
+        if self.architecture != "plain-unet" and self.backbone not in BACKBONES:
+            raise InputError(
+                f"Found the backbone {self.backbone!r}, expected one of: {', '.join(BACKBONES)}."
+            )
+        if self.bands < 1 or self.classes < 1:
+            raise InputError(
+                f"Found {self.bands} bands and {self.classes} classes, expected at least 1 each."
+            )
+        if self.encoder_weights == "imagenet" and self.bands != 3:
+            raise InputError(
+                f"Found {self.bands} bands with encoder weights from ImageNet, which are for 3. "
+                "Choose 3 bands, or no encoder weights."
+            )
+        if self.encoder_weights == "imagenet" and self.architecture == "plain-unet":
+            raise InputError(
+                "There are no ImageNet weights for a plain-unet. Choose no encoder weights, a "
+                ".keras file of another plain-unet, or an architecture with a backbone."
+            )
+        self._check_depth()
+        self._check_filters()
+        self._check_crop()
+
+    def _check_depth(self) -> None:
+        depths = _DEPTHS.get(self.architecture, (self.stages,))
+        if self.stages not in depths:
+            raise InputError(
+                f"Found {self.architecture} with a depth of {self.depth}; expected one of "
+                f"{sorted(depths)}."
+            )
+
+    def _check_filters(self) -> None:
+        filters = self.filters
+        if any(width < 1 for width in filters):
+            raise InputError(f"Found decoder filters {filters}, expected whole numbers above 0.")
+        if self.architecture == "unet" and len(filters) != self.stages:
+            raise InputError(
+                f"Found {len(filters)} decoder filters {filters}, expected one for each of the "
+                f"{self.stages} stages."
+            )
+        if self.architecture == "plain-unet":
+            if not 2 <= len(filters) <= 7:
+                raise InputError(
+                    f"Found {len(filters)} decoder filters {filters}, expected the widths of a "
+                    "plain-unet's 2 to 7 resolutions, finest first."
+                )
+            if self.depth not in (None, len(filters) - 1):
+                raise InputError(
+                    f"Found a depth of {self.depth} with {len(filters)} decoder filters, expected "
+                    f"{len(filters) - 1}. Leave the depth of a plain-unet out."
+                )
+        wanted = _DEFAULT_FILTERS.get(self.architecture)
+        if wanted is not None and len(filters) != len(wanted):
+            raise InputError(
+                f"Found decoder filters {filters} for {self.architecture}, expected "
+                f"{_MEANING[self.architecture]}, for example {wanted}."
+            )
+
+    def _check_crop(self) -> None:
+        if self.architecture != "pspnet":
+            return
+        unit = 6 * 2**self.stages
+        if self.crop_px is None or self.crop_px < unit or self.crop_px % unit:
+            raise InputError(
+                f"Found crops of {self.crop_px} px for a pspnet, whose pooling fixes the size of "
+                f"its tiles: expected a multiple of {unit}, for example {unit * 6}."
+            )
+
+    @property
+    def stages(self) -> int:
+        """Encoder stages: `depth`, or the architecture's usual number."""
+        if self.architecture == "plain-unet":
+            return len(self.filters) - 1
+        return self.depth if self.depth is not None else _DEPTHS[self.architecture][0]
+
+    @property
+    def filters(self) -> tuple[int, ...]:
+        """Widths: `decoder_filters`, or the architecture's usual ones."""
+        if self.decoder_filters is not None:
+            return self.decoder_filters
+        if self.architecture == "plain-unet":
+            return _PLAIN_FILTERS
+        if self.architecture == "unet":
+            return (256, 128, 64, 32, 16)[5 - self.stages :] if self.stages <= 5 else ()
+        return _DEFAULT_FILTERS[self.architecture]
+
+    @property
+    def activation(self) -> str:
+        """The last layer: sigmoid for one class, else softmax."""
+        return "sigmoid" if self.classes == 1 else "softmax"

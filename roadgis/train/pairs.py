@@ -1,0 +1,183 @@
+"""Finding which image belongs to which mask in folders of the usual layouts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadgis.errors import DataError
+
+__all__ = ["Pair", "find_pairs", "find_splits"]
+
+_IMAGE_FOLDERS = ("images", "sat", "image", "input")
+_MASK_FOLDERS = ("masks", "map", "mask", "labels")
+#: The folder of images in Cityscapes and IDD, with one folder for each city or drive inside.
+_STREET_FOLDER = "leftImg8bit"
+_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2"})
+# What the names of images and masks of one scene end in, where they do not agree.
+_ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_\w+|_mask)$")
+_SPLITS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask.
+
+    Attributes
+    ----------
+    name : str
+        Stem of the image's file without endings such as ``_leftImg8bit``; for images in folders
+        of their own, with these folders: ``munich/munich_000001``.
+    image, mask : Path
+        The files.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+
+
+def find_pairs(folder: Path) -> list[Pair]:
+    """Pair the images and masks of a folder by their names.
+
+    Parameters
+    ----------
+    folder : Path
+        One of:
+
+        - holds a folder ``images``, ``sat``, ``image`` or ``input`` and a folder ``masks``,
+          ``map``, ``mask`` or ``labels``; file types may differ;
+        - holds images itself, beside a folder of the same name with ``_labels`` at its end;
+        - holds ``leftImg8bit`` (Cityscapes, IDD) and ``masks`` with the same folders inside, or
+          is one of the folders inside ``leftImg8bit``.
+
+    Returns
+    -------
+    list of Pair
+        Sorted by name.
+
+    Raises
+    ------
+    DataError
+        If a folder is missing or empty, or an image and its mask do not pair.
+    """
+    image_folder, mask_folder, deep = _folders(folder)
+    images, masks = _files(image_folder, deep), _files(mask_folder, deep)
+    alone = sorted(set(images) ^ set(masks))
+    if alone:
+        without = [name for name in alone if name in images]
+        what = f"{len(without)} images without a mask, {len(alone) - len(without)} masks without"
+        raise DataError(
+            f"{folder}: {len(alone)} files have no partner of the same name ({what} an image), "
+            f"first {alone[:5]}. Every image in {image_folder.name} needs one mask in "
+            f"{mask_folder.name}; remove or rename the others."
+        )
+    return [Pair(name, images[name], masks[name]) for name in sorted(images)]
+
+
+def find_splits(folder: Path) -> dict[str, Path]:
+    """Return the parts of a data set that is divided into training, validation and test.
+
+    Parameters
+    ----------
+    folder : Path
+        Such as the top folder of the Massachusetts roads, Cityscapes or IDD.
+
+    Returns
+    -------
+    dict of str to Path
+        ``train``, ``valid`` and ``test``, each where there is one, as :func:`find_pairs` takes
+        them; empty for a folder that is not divided.
+    """
+    top = folder / _STREET_FOLDER if (folder / _STREET_FOLDER).is_dir() else folder
+    found = {}
+    for split, names in _SPLITS.items():
+        here = next((top / name for name in names if (top / name).is_dir()), None)
+        if here is not None:
+            found[split] = here
+    return found
+
+
+def _folders(folder: Path) -> tuple[Path, Path, bool]:
+    """Return the folders of images and of masks, and whether they have folders inside."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: found no folder of images; the folder itself is not there. Check its name."
+        )
+    street = _street_folders(folder)
+    if street is not None:
+        return (*street, True)
+    images = _first(folder, _IMAGE_FOLDERS)
+    masks = _first(folder, _MASK_FOLDERS)
+    beside = folder.with_name(f"{folder.name}_labels")
+    if images is None and masks is None and beside.is_dir():
+        return folder, beside, False
+    for found, names, what in (
+        (images, _IMAGE_FOLDERS, "images"),
+        (masks, _MASK_FOLDERS, "masks"),
+    ):
+        if found is None:
+            raise DataError(
+                f"{folder}: found no folder of {what}; expected one named "
+                f"{' or '.join(names)} in it{_hint(folder)}."
+            )
+    assert images is not None
+    assert masks is not None
+    return images, masks, False
+
+
+def _street_folders(folder: Path) -> tuple[Path, Path] | None:
+    """Return images and masks of a folder in the layout of Cityscapes, or None."""
+    images = folder / _STREET_FOLDER
+    if not images.is_dir():
+        images = folder
+        if _STREET_FOLDER not in folder.parts:
+            return None
+    parts = list(images.parts)
+    last = len(parts) - 1 - parts[::-1].index(_STREET_FOLDER)
+    top, inside = Path(*parts[:last]), Path(*parts[last + 1 :])
+    masks = _first(top, _MASK_FOLDERS)
+    if masks is None:
+        raise DataError(
+            f"{folder}: found {_STREET_FOLDER} but no folder of masks beside it. Make one from "
+            f"the polygons first: roadgis labels {top / 'gtFine'} -o {top / 'masks'} --classes ..."
+        )
+    if not (masks / inside).is_dir():
+        raise DataError(
+            f"{folder}: found no masks for it; expected the folder {masks / inside}. Make the "
+            "masks of all parts with roadgis labels."
+        )
+    return images, masks / inside
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
+
+
+def _hint(folder: Path) -> str:
+    parts = [str(path) for path in find_splits(folder).values()]
+    return f", or one of its parts in its place: {', '.join(parts)}" if parts else ""
+
+
+def _files(folder: Path, deep: bool) -> dict[str, Path]:
+    """Return the image files of a folder by the name that pairs them."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
+        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+            continue
+        stem = _ENDINGS.sub("", path.stem)
+        name = (path.parent.relative_to(folder) / stem).as_posix()
+        if name in files:
+            raise DataError(
+                f"{path.parent}: found both {files[name].name} and {path.name}; "
+                "expected one file of each name. Remove one of them."
+            )
+        files[name] = path
+    if not files:
+        raise DataError(f"{folder}: found no image file; expected {sorted(_SUFFIXES)}.")
+    return files

@@ -1,0 +1,125 @@
+"""Quantization of an ONNX file to 8 bits, with ranges taken from crops of training images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import DataError
+from roadgis.model.card import ModelCard
+from roadgis.model.layout import Scaling
+from roadgis.train.sampling import CropSampler
+from roadgis.train.scenes import LabelledScene, open_pairs
+
+__all__ = ["calibration_crops", "quantize"]
+
+
+def calibration_crops(
+    folders: Sequence[Path],
+    run: Path | None,
+    card: ModelCard,
+    *,
+    count: int,
+    crop_px: int,
+    seed: int,
+) -> list[npt.NDArray[np.float32]]:
+    """Draw crops of training data as the network takes them.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders of pairs.
+    run : Path or None
+        A run folder, whose training data is taken where no folder is named.
+    card : ModelCard
+        Says scaling, classes and stride, and the crops' side where the network takes one only.
+    count : int
+        How many.
+    crop_px : int
+        Their side, rounded up to the stride.
+    seed : int
+        Of their choice.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (1, P, P, B)
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or is not where the run found it.
+    """
+    side = card.tile_px or -(-crop_px // card.stride) * card.stride
+    scenes = (
+        open_pairs(folders, classes=card.classes)
+        if folders or run is None
+        else _training_scenes(run)
+    )
+    road = 1 if len(card.classes) == 1 else card.road_class
+    sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
+    scaling = Scaling(card)
+    return [scaling(sampler.crop(number)[0][None]) for number in range(count)]
+
+
+def _training_scenes(run: Path) -> Sequence[LabelledScene]:
+    from roadgis.train.settings import read_settings
+    from roadgis.train.training_data import open_training_data
+
+    settings = read_settings(run / "settings.yaml")
+    data = settings.data
+    named = [*data.folders, *data.images, *([] if data.roads is None else [data.roads])]
+    missing = [str(path) for path in named if not path.exists()]
+    if missing:
+        raise DataError(
+            f"{run}: was trained on {', '.join(missing)}, which is not there any more. Name "
+            "training pairs to calibrate on with --data, or export with --precision "
+            "float16-weights."
+        )
+    return open_training_data(data, settings.optimization.seed).training
+
+
+def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
+    """Quantize a network to 8 bits: weights per output channel, activations by their range.
+
+    Parameters
+    ----------
+    source : Path
+        A float32 ONNX file with the input "image".
+    crops : list of ndarray of float32, shape (1, P, P, B)
+        What the ranges are taken from.
+    output : Path
+        The ONNX file to write.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Crops(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(crops)
+
+        def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+            crop = next(self._left, None)
+            return None if crop is None else {"image": crop}
+
+    prepared = output.with_name(f"{output.stem}-prepared.onnx")
+    # Symbolic shape inference needs sympy, and gives nothing on a network without transformers.
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        output,
+        Crops(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+    )

@@ -1,0 +1,221 @@
+"""The folder of a training run: what lies where, and checkpoints that a kill cannot break."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from roadgis.atomic import atomic_path, describe_failure
+from roadgis.errors import InputError, OutputError
+from roadgis.model.card import ModelCard, write_card_file
+
+__all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
+
+logger = logging.getLogger(__name__)
+
+#: Columns of ``log.csv``; others that a run has follow them.
+HISTORY_COLUMNS = (
+    "epoch",
+    "step",
+    "loss",
+    "iou",
+    "validation_iou",
+    "learning_rate",
+    "seconds",
+)
+_CHECKPOINT = "checkpoint-"
+_PARTIAL = ".partial-checkpoint"
+
+
+@dataclass
+class RunState:
+    """What a run needs besides weights and optimizer in order to go on as if nothing happened.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs done.
+    settings : dict
+        Of the run, as :func:`roadgis.train.settings.settings_to_dict` gives them.
+    data : str
+        Fingerprint of the training data.
+    history : list of dict
+        One for each epoch.
+    callbacks : dict
+        By callback, what it counts.
+    seeds : dict
+        By layer, the state of its random generator.
+    """
+
+    epoch: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: str = ""
+    history: list[dict[str, float]] = field(default_factory=list)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    seeds: dict[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes
+    ----------
+    model : Path
+        ``.keras`` file with the optimizer's state.
+    state : RunState
+        The rest.
+    """
+
+    model: Path
+    state: RunState
+
+
+class RunFolder:
+    """Files of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made when something is written.
+
+    Attributes
+    ----------
+    settings, model, log, threshold_plot, tensorboard : Path
+        Where these lie.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "settings.yaml"
+        self.model = path / "model.keras"
+        self.log = path / "log.csv"
+        self.threshold_plot = path / "threshold.svg"
+        self.tensorboard = path / "tensorboard"
+
+    def prepare(self) -> None:
+        """Make the folder, and clear away what a kill has left half written.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be made, or is a file.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.path / _PARTIAL, ignore_errors=True)
+        except OSError as error:
+            raise OutputError(describe_failure(self.path, error)) from error
+
+    def is_run(self) -> bool:
+        """Return True when the folder holds a run."""
+        return self.settings.is_file() or bool(self._checkpoints())
+
+    def remove(self) -> None:
+        """Remove the run's own files; whatever else lies in the folder stays."""
+        for file in (self.settings, self.model, self.log, self.threshold_plot):
+            file.unlink(missing_ok=True)
+        self.model.with_name(self.model.name + ".json").unlink(missing_ok=True)
+        for folder in (*self._checkpoints(), self.tensorboard, self.path / _PARTIAL):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def save_checkpoint(self, model: Any, state: RunState) -> None:
+        """Write a checkpoint; the one before goes when the new one is whole.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Compiled: its optimizer is saved with it.
+        state : RunState
+            The rest.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, e.g. as the disk is full. The one before stays.
+        """
+        partial = self.path / _PARTIAL
+        target = self.path / f"{_CHECKPOINT}{state.epoch:05d}"
+        before = [folder for folder in self._checkpoints() if folder != target]
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            model.save(partial / "model.keras")
+            (partial / "state.json").write_text(json.dumps(vars(state)), encoding="utf-8")
+            if target.exists():
+                shutil.rmtree(target)
+            partial.rename(target)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OutputError(
+                f"{describe_failure(target, error)} The checkpoint before it is kept: make room "
+                "and give the same command again to go on from there."
+            ) from error
+        for folder in before:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._write_log(state.history)
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """Return the newest checkpoint, or None.
+
+        Raises
+        ------
+        InputError
+            If it is damaged.
+        """
+        found = self._checkpoints()
+        if not found:
+            return None
+        path = found[-1] / "state.json"
+        try:
+            state = RunState(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{path}: the checkpoint cannot be read ({error}). Remove {found[-1]}, or start "
+                "anew with --overwrite."
+            ) from error
+        return Checkpoint(found[-1] / "model.keras", state)
+
+    def save_model(self, model: Any, card: ModelCard) -> None:
+        """Write the model and its card.
+
+        Raises
+        ------
+        OutputError
+            If they cannot be written; what was there before stays.
+        """
+        # The name must end in .keras for Keras to choose the format.
+        partial = self.path / ".partial-model.keras"
+        try:
+            model.save(partial)
+            partial.replace(self.model)
+            write_card_file(card, self.model)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(describe_failure(self.model, error)) from error
+
+    def _checkpoints(self) -> list[Path]:
+        return sorted(
+            folder
+            for folder in self.path.glob(f"{_CHECKPOINT}*")
+            if (folder / "model.keras").is_file()
+        )
+
+    def _write_log(self, history: list[dict[str, float]]) -> None:
+        keys = {key for record in history for key in record}
+        columns = [key for key in HISTORY_COLUMNS if key in keys]
+        columns += sorted(keys - set(columns))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(
+            {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in r.items()} for r in history
+        )
+        with atomic_path(self.log) as partial:
+            partial.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,170 @@
+"""From the data settings of a run to scenes to learn from and scenes to check on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadgis.errors import DataError
+from roadgis.labels.vector import RoadLayer
+from roadgis.train.scenes import (
+    LabelledScene,
+    MaskLayer,
+    find_splits,
+    hold_out,
+    open_labelled,
+    open_pairs,
+    scenes_fingerprint,
+)
+from roadgis.train.settings import DataSettings
+from roadgis.train.survey import Survey, survey
+
+__all__ = ["TrainingData", "class_names", "open_training_data"]
+
+logger = logging.getLogger(__name__)
+
+# Side of the blocks that --hold-out takes, in crops: large enough that most of a block is far
+# from what is trained on, small enough that few scenes give many.
+_HOLD_OUT_CROPS = 2
+_RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run works on.
+
+    Attributes
+    ----------
+    training, validation : sequence of LabelledScene
+        To learn from, and to score on.
+    survey : Survey
+        Of what is learned from.
+    fingerprint : str
+        Of the training data: a run is not taken up with other data.
+    """
+
+    training: Sequence[LabelledScene]
+    validation: Sequence[LabelledScene]
+    survey: Survey
+    fingerprint: str
+
+
+def class_names(settings: DataSettings) -> tuple[tuple[str, ...], int]:
+    """Return the classes of the network's output and which of them is road.
+
+    Raises
+    ------
+    DataError
+        If none of several classes is called as the settings say road is.
+    """
+    if len(settings.classes) == 1:
+        return settings.classes, 0
+    if settings.road not in settings.classes:
+        raise DataError(
+            f"Found the classes {', '.join(settings.classes)}, none of which is called "
+            f"{settings.road!r}. Say with --road which one is road."
+        )
+    return settings.classes, settings.classes.index(settings.road)
+
+
+def open_training_data(settings: DataSettings, seed: int) -> TrainingData:
+    """Open all data of a run and look through it once.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        What to open.
+    seed : int
+        Of the choice of blocks that are held out.
+
+    Raises
+    ------
+    DataError
+        If there is no data, or it cannot be used.
+    """
+    names, road = class_names(settings)
+    road_class = road if len(names) > 1 else 1
+    folders, beside = _parts(settings)
+    training: list[LabelledScene] = []
+    if folders:
+        training += open_pairs(folders, classes=names)
+    if settings.images or settings.roads:
+        training += _georeferenced(settings)
+    if not training:
+        raise DataError(
+            "No training data: name folders of image and mask pairs with --data, or imagery with "
+            "--images and its roads with --labels."
+        )
+    validation: list[LabelledScene] = []
+    if settings.hold_out:
+        block_px = _HOLD_OUT_CROPS * settings.crop_px
+        training, blocks = hold_out(training, share=settings.hold_out, block_px=block_px, seed=seed)
+        validation += _with_labels(blocks, names)
+    found = survey(training, names, crop_px=settings.crop_px, road_class=road_class)
+    logger.info("training data: %s", found)
+    if beside:
+        scenes = open_pairs(beside, classes=names)
+        survey(scenes, names, road_class=road_class)
+        validation += scenes
+    if validation:
+        logger.info("validation: %d scenes", len(validation))
+    return TrainingData(training, validation, found, scenes_fingerprint(training))
+
+
+def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
+    """Return folders to train and to validate on; a divided data set gives both."""
+    folders: list[Path] = []
+    beside = [find_splits(folder).get("valid", folder) for folder in settings.validation]
+    for folder in settings.folders:
+        splits = find_splits(folder)
+        folders.append(splits.get("train", folder))
+        if "valid" in splits and not settings.validation and not settings.hold_out:
+            beside.append(splits["valid"])
+    return folders, beside
+
+
+def _with_labels(
+    blocks: Sequence[LabelledScene], names: tuple[str, ...]
+) -> Sequence[LabelledScene]:
+    """Return the blocks that hold something to score on."""
+    found = survey(blocks, names)
+    kept = [
+        block for block, seen in zip(blocks, found.scenes, strict=True) if sum(seen.class_px) > 0
+    ]
+    if not kept:
+        raise DataError(
+            "The blocks that were held out hold no valid pixel. Raise --hold-out, or name scenes "
+            "with --validation."
+        )
+    return kept
+
+
+def _georeferenced(settings: DataSettings) -> list[LabelledScene]:
+    if not (settings.images and settings.roads):
+        raise DataError(
+            "Found imagery without roads or roads without imagery; --images and --labels go "
+            "together."
+        )
+    return open_labelled(
+        settings.images, _labels(settings), gsd_m=settings.gsd_m, area=settings.area
+    )
+
+
+def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
+    """Open what `roads` names: a raster by its suffix, else a vector layer."""
+    assert settings.roads is not None
+    if settings.roads.suffix.lower() in _RASTERS:
+        return MaskLayer.open(settings.roads, classes=settings.classes)
+    if len(settings.classes) > 1:
+        raise DataError(
+            f"{settings.roads}: a road layer gives two classes, road and the rest. For more, give "
+            "a raster mask of class indices."
+        )
+    return RoadLayer.open(
+        settings.roads,
+        layer=settings.layer,
+        width_m=settings.label_width_m,
+        width_field=settings.label_width_field,
+    )

@@ -1,0 +1,385 @@
+"""Other people's ONNX models: what is found out, what must be said, and who is turned away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from roadgis.errors import InputError, ModelError
+from roadgis.model.catalog import read_card
+from roadgis.model.description import ModelDescription
+from roadgis.model.foreign import adopt
+from roadgis.model.onnx_tail import last_operation
+from roadgis.model.runtime import load_model
+from tests.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
+
+DEEPNESS: dict[str, Any] = {
+    "model_type": "Segmentor",
+    "class_names": {"0": "background", "1": "road"},
+    "resolution": 50,
+    "tile_size": 512,
+    "tiles_overlap": 10,
+    "standardization_mean": [0.5, 0.5, 0.5],
+    "standardization_std": [0.25, 0.25, 0.25],
+    "seg_thresh": 0.4,
+    "seg_small_segment": 11,
+}
+TWO = ("ground", "road")
+
+Head = Literal["logits", "sigmoid", "softmax", "two logits", "argmax"]
+Layout = Literal["NCHW", "NHWC"]
+
+
+def told(**fields: Any) -> ModelDescription:
+    return ModelDescription(**{"gsd_m": 1.0, **fields})
+
+
+def image(height: int = 64, width: int = 96) -> Any:
+    """Return ground with a road along the left edge, (1, height, width, 3)."""
+    picture = np.full((1, height, width, 3), GROUND, np.uint8)
+    picture[:, :, :7] = ROAD
+    return picture
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    ("head", "activation"),
+    [
+        ("logits", "sigmoid"),
+        ("sigmoid", "none"),
+        ("softmax", "none"),
+        ("two logits", "softmax"),
+        ("argmax", "none"),
+    ],
+)
+def test_layout_and_activation_are_found_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, head: Head, activation: str, layout: Layout
+) -> None:
+    path = foreign_model(tmp_path / "m.onnx", head, layout=layout)
+    names = None if head in ("logits", "sigmoid") else TWO
+    with caplog.at_level(logging.INFO, logger="roadgis"):
+        segmenter = load_model(path, description=told(classes=names), device="cpu")
+    card = segmenter.card
+    assert (card.input_layout, card.activation, card.local) == (layout, activation, False)
+    assert card.output_layout == ("NHWC" if head == "argmax" else layout)
+    assert (card.stride, card.margin_px, card.tile_px) == (32, 64, None)
+    assert f"m.onnx has no card: {layout} in" in caplog.text
+    assert "nothing is said of its scaling" in caplog.text
+    road = segmenter.predict(image())[0]
+    assert road.shape == (64, 96)
+    assert road[:, :7].min() > 0.99
+    assert road[:, 7:].max() < 0.01
+    classes = segmenter.predict_classes(image())
+    assert classes.shape == (1, 64, 96, 1 if names is None else 2)
+    np.testing.assert_array_equal(classes[0, ..., card.road_class], road)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "uint8"])
+def test_other_types_of_input_are_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: Any
+) -> None:
+    path = foreign_model(tmp_path / "m.onnx", "sigmoid", dtype=dtype, batch=1)
+    segmenter = load_model(path, description=told(), device="cpu")
+    road = segmenter.predict(np.concatenate([image(), image()[:, :, ::-1]]))
+    assert road[0, :, :7].min() > 0.99
+    assert road[1, :, -7:].min() > 0.99
+    assert road[1, :, :7].max() < 0.01
+    assert ("nothing is said of its scaling" in caplog.text) == (dtype != "uint8")
+
+
+def test_bytes_are_not_scaled(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", dtype="uint8")
+    with pytest.raises(ModelError, match="takes bytes, which it scales itself"):
+        load_model(path, description=told(mean=(0.5,) * 3))
+
+
+def test_scaling_for_bytes_and_for_shares_is_the_same(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", mean=0.5, std=0.25)
+    unit = told(mean=(0.5,) * 3, std=(0.25,) * 3)
+    byte = told(mean=(127.5,) * 3, std=(63.75,) * 3, value_range="byte")
+    for description in (unit, byte):
+        card = read_card(path, description)
+        assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert load_model(path, description=unit).predict(image())[0, :, :7].min() > 0.99
+
+
+def test_deepness_metadata_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = foreign_model(
+        tmp_path / "roads.onnx", batch=1, sides=(512, 512), mean=0.5, std=0.25, metadata=DEEPNESS
+    )
+    with caplog.at_level(logging.INFO, logger="roadgis"):
+        card = read_card(path)
+    assert card.name == "roads"
+    assert (card.gsd_m, card.threshold) == (0.5, 0.4)
+    # Half of 51.2 px, rounded up.
+    assert (card.tile_px, card.margin_px, card.stride) == (512, 26, 1)
+    assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert (card.classes, card.road_class) == (("road",), 0)
+    assert "seg_small_segment is not used" in caplog.text
+    assert "nothing is said of its scaling" not in caplog.text
+
+
+def test_options_go_before_metadata(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS)
+    description = ModelDescription(gsd_m=0.3, threshold=0.7, tile_px=256, margin_px=16)
+    card = read_card(path, description)
+    assert (card.gsd_m, card.threshold) == (0.3, 0.7)
+    assert (card.tile_px, card.margin_px) == (256, 16)
+    assert card.mean == (0.5,) * 3
+
+
+@pytest.mark.parametrize("kind", ["Detector", "Regressor", "Superresolution", "Recognition"])
+def test_deepness_models_of_other_types_are_refused(tmp_path: Path, kind: str) -> None:
+    path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS | {"model_type": kind})
+    with pytest.raises(ModelError, match=f"Deepness model of type '{kind}', expected 'Segmentor'"):
+        load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"resolution": "fine"}, "'resolution' is 'fine', expected a number"),
+        ({"class_names": ["a", "b"]}, "expected names by number from 0"),
+        ({"class_names": {"0": "a", "2": "b"}}, "expected names by number from 0"),
+        ({"standardization_mean": 0.5}, "expected a list of numbers"),
+        ({"standardization_mean": [0.5]}, "takes 3 bands; found 1 values of mean"),
+        ({"class_names": {"0": "ground", "1": "house"}}, "no class whose name says road"),
+        ({"class_names": {"0": "road", "1": "house"}}, "second of its two classes, 'house'"),
+        (
+            {"class_names": {"0": "other", "1": "road", "2": "house"}},
+            "found 1 channels in its output and 3 names",
+        ),
+    ],
+)
+def test_wrong_metadata_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS | changes)
+    with pytest.raises(ModelError, match=said):
+        load_model(path)
+
+
+def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", "softmax")
+    model = onnx.load(str(path))
+    for key, value in (("names", "{0: 'no road', 1: 'paved road'}"), ("resolution", "20")):
+        model.metadata_props.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="2 classes whose name says road"):
+        read_card(path)
+    card = read_card(path, ModelDescription(road="Paved Road"))
+    assert (card.classes, card.road_class, card.gsd_m) == (("no road", "paved road"), 1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("names", "road", "expected"),
+    [
+        (("background", "Roads"), None, 1),
+        (("main_road", "other"), None, 0),
+        (("crossroads", "street"), None, 1),  # whole words only
+        (("a", "b"), "b", 1),
+        (("a", "b"), "0", 0),
+        (("road",), None, 1),  # two channels: the background has no name
+        (None, "1", 1),
+    ],
+)
+def test_the_road_class_is_found_by_its_name(
+    tmp_path: Path, names: tuple[str, ...] | None, road: str | None, expected: int
+) -> None:
+    path = foreign_model(tmp_path / "m.onnx", "softmax")
+    card = read_card(path, told(classes=names, road=road))
+    assert len(card.classes) == 2
+    assert card.road_class == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "fields", "expected"),
+    [
+        ("logits", {"gsd_m": None}, ["--model-gsd"]),
+        ("softmax", {"gsd_m": None}, ["--model-gsd", "--model-classes", "--model-road"]),
+        ("softmax", {}, ["--model-classes", "--model-road"]),
+        ("argmax", {}, ["--model-classes"]),
+    ],
+)
+def test_what_is_missing_is_listed_and_nothing_else(
+    tmp_path: Path, head: Head, fields: dict[str, Any], expected: list[str]
+) -> None:
+    path = foreign_model(tmp_path / "m.onnx", head)
+    with pytest.raises(ModelError) as caught:
+        load_model(path, description=told(**fields))
+    needed = str(caught.value).split("Still needed: ")[1].split(". Give these")[0]
+    assert [word for word in needed.split() if word.startswith("--")] == expected
+
+
+def test_a_shape_that_does_not_tell_the_layout_asks_for_it(tmp_path: Path) -> None:
+    nodes = [helper.make_node("ReduceMean", ["image"], ["road"], axes=[3], keepdims=1)]
+    save_model(tmp_path / "m.onnx", nodes, None, inputs=("N", "a", "b", "c"))
+    with pytest.raises(ModelError, match=r"--model-gsd.*--model-layout"):
+        read_card(tmp_path / "m.onnx")
+    card = read_card(tmp_path / "m.onnx", told(layout="NHWC"))
+    assert (card.input_layout, card.output_layout, card.bands[0]) == ("NHWC", "NHWC", "red")
+
+
+def test_the_stride_is_found_by_trial(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", stride=64)
+    assert read_card(path, told()).stride == 64
+    with pytest.raises(ModelError, match=r"tried images of 100 x 100 px.*--model-tile-px"):
+        read_card(path, told(tile_px=100))
+    assert read_card(path, told(tile_px=128)).tile_px == 128
+
+
+def test_a_tile_that_contradicts_the_network_is_refused(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", sides=(96, 96))
+    assert read_card(path, told()).tile_px == 96
+    assert read_card(path, told()).margin_px == 12
+    with pytest.raises(ModelError, match="takes tiles of 96 px only"):
+        read_card(path, told(tile_px=128))
+    with pytest.raises(ModelError, match="expected squares"):
+        read_card(foreign_model(tmp_path / "m.onnx", sides=(96, 64)), told())
+
+
+def test_smaller_outputs_and_several_outputs_are_refused(tmp_path: Path) -> None:
+    pool = [helper.make_node("MaxPool", ["image"], ["road"], kernel_shape=[2, 2], strides=[2, 2])]
+    save_model(tmp_path / "m.onnx", pool, None, inputs=("N", 3, "H", "W"))
+    with pytest.raises(ModelError, match=r"found an output of shape.*a map of the image's size"):
+        read_card(tmp_path / "m.onnx", told())
+    path = foreign_model(tmp_path / "m.onnx")
+    model = onnx.load(str(path))
+    extra = helper.make_tensor_value_info("contrast", TensorProto.FLOAT, None)
+    model.graph.output.append(extra)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="Export the model without other outputs"):
+        read_card(path, told())
+
+
+def test_class_numbers_beyond_the_names_are_refused(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("ArgMax", ["image"], ["best"], axis=3),
+        helper.make_node("Cast", ["best"], ["road"], to=TensorProto.INT32),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "numbers",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info("road", TensorProto.INT32, ["N", "H", "W", 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    picture = np.zeros((1, 32, 32, 3), np.uint8)
+    picture[0, 0, 0, 2] = 255
+    with pytest.raises(ModelError, match="class numbers from 0 to 2; its card has 2 classes"):
+        load_model(path, description=told(classes=TWO)).predict(picture)
+    three = load_model(path, description=told(classes=("other", "grass", "road")))
+    assert three.predict(picture).sum() == 1
+    np.testing.assert_array_equal(three.predict_classes(picture).sum(axis=-1), 1)
+
+
+def test_probabilities_outside_0_and_1_name_the_option(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx")
+    segmenter = load_model(path, description=told(activation="none"))
+    with pytest.raises(ModelError, match="--model-activation"):
+        segmenter.predict(image())
+
+
+def test_a_model_with_a_card_is_not_described(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    for use in (load_model, read_card):
+        with pytest.raises(ModelError, match="has a card, and was described by gsd_m"):
+            use(path, description=told())
+    assert read_card(path, ModelDescription()) == tiny_card()
+
+
+def test_the_description_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx")
+    first, second = (load_model(path, description=told(gsd_m=gsd)) for gsd in (1.0, 0.5))
+    assert first.fingerprint != second.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tile_px": 0}, "--model-tile-px is 0"),
+        ({"margin_px": -1}, "--model-margin is -1"),
+        ({"overlap_percent": 100}, "percent below 100"),
+        ({"value_range": "bits"}, "value_range is 'bits'"),
+    ],
+)
+def test_descriptions_out_of_range_are_refused(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        ModelDescription(**fields)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([("Sigmoid", {})], "Sigmoid"),
+        ([("Conv", {}), ("Sigmoid", {}), ("Transpose", {})], "Sigmoid"),
+        ([("Sigmoid", {}), ("Conv", {}), ("Identity", {})], "Conv"),
+        ([("Identity", {})], None),
+    ],
+)
+def test_the_last_operation_is_read_from_the_file(
+    tmp_path: Path, nodes: list[tuple[str, dict[str, Any]]], expected: str | None
+) -> None:
+    names = ["image", *(f"v{number}" for number in range(1, len(nodes))), "road"]
+    made = [
+        helper.make_node(kind, [a, "w"] if kind == "Conv" else [a], [b], **attributes)
+        for (kind, attributes), a, b in zip(nodes, names[:-1], names[1:], strict=True)
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("image", "road")]
+    weight = numpy_helper.from_array(np.ones((1, 1, 300, 300), np.float32), "w")
+    graph = helper.make_graph(made, "tail", ends[:1], ends[1:], [weight])
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    assert last_operation(path) == expected
+    path.write_bytes(path.read_bytes()[:-7])
+    last_operation(path)  # a file cut short is no reason to fail
+
+
+def test_an_adopted_model_needs_no_options_any_more(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "theirs.onnx", "two logits", metadata={"author": "them"})
+    description = told(gsd_m=0.5, classes=TWO, margin_px=32)
+    card = adopt(path, tmp_path / "ours.onnx", description)
+    assert read_card(tmp_path / "ours.onnx") == card == read_card(path, description)
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "ours.onnx").predict(image()),
+        load_model(path, description=description).predict(image()),
+    )
+    kept = {item.key: item.value for item in onnx.load(str(tmp_path / "ours.onnx")).metadata_props}
+    assert json.loads(kept["author"]) == "them"
+    with pytest.raises(ModelError, match="has a card already"):
+        adopt(tmp_path / "ours.onnx", tmp_path / "again.onnx")
+    assert not (tmp_path / "again.onnx").exists()
+
+
+def test_adopt_and_info_on_the_command_line(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "theirs.onnx", "softmax", mean=0.5, std=0.25)
+
+    def call(*arguments: object, status: int = 0) -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "roadgis", "model", *map(str, arguments)],
+            capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"},
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        return done.stdout, done.stderr
+
+    _, said = call("adopt", path, "-o", tmp_path / "ours.onnx", status=1)
+    assert "--model-gsd" in said
+    flags = ["--model-gsd", 0.5, "--model-mean", "0.5,0.5,0.5", "--model-std", ".25,.25,.25"]
+    flags += ["--model-classes", "ground, road", "--model-layout", "nchw", "--model-threshold", 0.6]
+    call("adopt", path, "-o", tmp_path / "ours.onnx", *flags)
+    card = json.loads(call("info", tmp_path / "ours.onnx", "--json")[0])
+    assert card == json.loads(call("info", path, "--json", *flags)[0]) | {"name": "theirs"}
+    assert (card["classes"], card["threshold"], card["mean"]) == (list(TWO), 0.6, [0.5] * 3)
+    assert "exists" in call("adopt", path, "-o", tmp_path / "ours.onnx", *flags, status=1)[1]
+    said = call("adopt", path, "-o", tmp_path / "x.onnx", "--model-mean", "a,b", status=1)[1]
+    assert "--model-mean is 'a,b', expected numbers" in said

@@ -1,0 +1,446 @@
+"""Architectures: each builds, trains, saves, loads and says its stride, whatever its options."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the train extra")
+
+from roadgis.errors import InputError, ModelError, ReadError
+from roadgis.model import keras_backend
+from roadgis.train import framework
+from roadgis.train.architectures import (
+    ARCHITECTURES,
+    ArchitectureOptions,
+    as_float32,
+    available_backbones,
+    build_model,
+    build_unet,
+    fixed_tile,
+    freeze_encoder,
+    model_stride,
+    receptive_margin,
+    thaw_encoder,
+)
+from roadgis.train.architectures.options import BACKBONES
+from roadgis.train.architectures.states import encoder_layers
+from roadgis.train.framework import import_keras, import_segmentation_models
+
+# TensorFlow's variables under NumPy 2.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
+
+# Small ones of each architecture: options, stride.
+SMALL: dict[str, tuple[dict[str, Any], int]] = {
+    "unet": ({"depth": 3, "decoder_filters": (8, 8, 8)}, 8),
+    "linknet": ({"depth": 3, "decoder_filters": (8,)}, 8),
+    "fpn": ({"decoder_filters": (16, 8)}, 32),
+    "pspnet": ({"depth": 2, "decoder_filters": (8,), "crop_px": 48}, 4),
+    "plain-unet": ({"decoder_filters": (4, 6, 8)}, 4),
+    "canet": ({"depth": 3, "decoder_filters": (16, 8, 4)}, 8),
+}
+
+
+def small(architecture: str, **changes: Any) -> ArchitectureOptions:
+    return ArchitectureOptions(architecture=architecture, **{**SMALL[architecture][0], **changes})
+
+
+def batch(model: Any, seed: int = 0) -> tuple[Any, Any]:
+    """Return random images, and one-hot classes for them."""
+    rng = np.random.default_rng(seed)
+    side, classes = fixed_tile(model) or 64, model.output_shape[-1]
+    images = rng.normal(size=(2, side, side, model.input_shape[-1])).astype(np.float32)
+    labels = rng.integers(0, max(classes, 2), (2, side, side))
+    if classes == 1:
+        return images, labels[..., None].astype(np.float32)
+    return images, np.eye(classes, dtype=np.float32)[labels]
+
+
+def step(model: Any) -> float:
+    """Compile, take one step of training and return the loss."""
+    keras = import_keras()
+    loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
+    # Eager: compiling a graph for a single step takes far longer than the step.
+    model.compile(keras.optimizers.SGD(0.01), loss, run_eagerly=True)
+    return float(model.train_on_batch(*batch(model)))
+
+
+def predict(model: Any, images: Any) -> Any:
+    return np.asarray(model(images, training=False))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(name, classes) for name in ARCHITECTURES for classes in (1, 3)],
+    ids=lambda param: f"{param[0]}-{param[1]}",
+)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return settings, a model after one step, its loss, and the file it was saved to."""
+    name, classes = request.param
+    options = small(name, classes=classes)
+    model = build_model(options)
+    loss = step(model)
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model.save(path)
+    return options, model, loss, path
+
+
+def test_a_step_of_training_leaves_numbers(trained: Any) -> None:
+    _, model, loss, _ = trained
+    assert np.isfinite(loss)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_the_answer_is_probabilities_of_the_size_of_the_image(trained: Any) -> None:
+    options, model, _, _ = trained
+    images, labels = batch(model)
+    found = predict(model, images)
+    assert found.shape == labels.shape
+    assert found.dtype == np.float32
+    assert found.min() >= 0
+    assert found.max() <= 1
+    if options.classes > 1:
+        np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+    assert model.layers[-1].name == ("sigmoid" if options.classes == 1 else "softmax")
+    assert type(model.layers[-1]).__name__ == "Activation"
+
+
+def test_a_saved_model_loads_without_custom_objects_and_answers_the_same(trained: Any) -> None:
+    _, model, _, path = trained
+    keras = import_keras()
+    with keras.saving.custom_object_scope({}):
+        loaded = keras.models.load_model(path, compile=False)
+    images, _ = batch(model)
+    np.testing.assert_array_equal(predict(loaded, images), predict(model, images))
+
+
+def test_stride_margin_and_tile_are_as_the_settings_say(trained: Any) -> None:
+    options, model, _, _ = trained
+    stride = SMALL[options.architecture][1]
+    assert model_stride(options) == model_stride(model) == stride
+    assert fixed_tile(model) == (48 if options.architecture == "pspnet" else None)
+    if options.classes > 1 or options.architecture == "fpn":
+        return  # the same network but for its last layer; and one whose reach is long to measure
+    margin = receptive_margin(model, stride, limit_px=256)
+    # By hand for the plain one: (2 + 2 * 2 + 2 * 4 + 2 * 2 + 2) px of convolutions, 3 of pooling.
+    known = {"plain-unet": 24, "pspnet": None, "canet": None}
+    if options.architecture in known:
+        assert margin == known[options.architecture]
+    else:
+        assert margin is not None
+        assert margin % stride == 0
+
+
+def test_a_frozen_encoder_stays_and_a_thawed_one_learns(trained: Any) -> None:
+    _, _, _, path = trained
+    model = import_keras().models.load_model(path, compile=False)
+    encoder = [layer for layer in encoder_layers(model) if layer.weights]
+    rest = [layer for layer in model.layers if layer.trainable_weights and layer not in encoder]
+    assert encoder
+    assert rest
+    freeze_encoder(model)
+    before, others = [layer.get_weights() for layer in encoder], rest[-1].get_weights()
+    step(model)
+    for layer, weights in zip(encoder, before, strict=True):
+        for one, other in zip(layer.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=layer.name)
+    assert any((a != b).any() for a, b in zip(rest[-1].get_weights(), others, strict=True))
+    thaw_encoder(model)
+    step(model)
+    assert all(
+        any((a != b).any() for a, b in zip(layer.get_weights(), weights, strict=True))
+        for layer, weights in list(zip(encoder, before, strict=True))[:3]
+    )
+
+
+def test_all_of_the_encoder_and_nothing_else_counts_as_encoder() -> None:
+    for name in ("unet", "linknet", "fpn", "pspnet", "canet"):
+        options = small(name, backbone="mobilenet")
+        found = {layer.name for layer in encoder_layers(build_model(options)) if layer.weights}
+        whole = framework.import_segmentation_models().Backbones.get_backbone(
+            "mobilenet",
+            input_shape=(None, None, 3),
+            weights=None,
+            include_top=False,
+            **framework.encoder_modules(),
+        )
+        assert found <= {layer.name for layer in whole.layers}
+        assert "conv1" in found
+
+
+@pytest.mark.parametrize("name", ["unet", "fpn", "plain-unet", "canet"])
+def test_batch_norm_can_be_left_out(name: str) -> None:
+    counts = []
+    for batch_norm in (True, False):
+        model = build_model(small(name, batch_norm=batch_norm))
+        encoder = set() if name == "plain-unet" else {id(x) for x in encoder_layers(model)}
+        counts.append(
+            sum("batch" in type(x).__name__.lower() for x in model.layers if id(x) not in encoder)
+        )
+    assert counts[0] > 0
+    assert counts[1] == 0
+
+
+@pytest.mark.parametrize("name", ["unet", "plain-unet", "canet"])
+def test_half_precision_trains_and_its_float32_copy_has_the_same_weights(
+    name: str, tmp_path: Path
+) -> None:
+    keras = import_keras()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build_model(small(name))
+        assert np.isfinite(step(model))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    images, _ = batch(model)
+    found = predict(model, images)
+    assert found.dtype == np.float32
+    copy = as_float32(model)
+    assert {layer.compute_dtype for layer in model.layers[1:-1]} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in copy.layers} == {"float32"}
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
+    for one, other in zip(copy.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # bfloat16 has 8 bits: some hundredths of a probability.
+    np.testing.assert_allclose(predict(copy, images), found, atol=0.05)
+    model.save(tmp_path / "half.keras")
+    loaded = as_float32(keras.models.load_model(tmp_path / "half.keras", compile=False))
+    np.testing.assert_array_equal(predict(loaded, images), predict(copy, images))
+
+
+# Layers with weights of the depth-4 U-Net that trained models have: their shapes, or the number
+# of vectors and their length.
+_UNET = """
+bn_data 3*3, conv0 7x7x3x64, bn0 4*64, stage1_unit1_bn1 4*64, stage1_unit1_conv1 3x3x64x64,
+stage1_unit1_bn2 4*64, stage1_unit1_conv2 3x3x64x64, stage1_unit1_sc 1x1x64x64,
+stage1_unit2_bn1 4*64, stage1_unit2_conv1 3x3x64x64, stage1_unit2_bn2 4*64,
+stage1_unit2_conv2 3x3x64x64, stage2_unit1_bn1 4*64, stage2_unit1_conv1 3x3x64x128,
+stage2_unit1_bn2 4*128, stage2_unit1_conv2 3x3x128x128, stage2_unit1_sc 1x1x64x128,
+stage2_unit2_bn1 4*128, stage2_unit2_conv1 3x3x128x128, stage2_unit2_bn2 4*128,
+stage2_unit2_conv2 3x3x128x128, stage3_unit1_bn1 4*128, stage3_unit1_conv1 3x3x128x256,
+stage3_unit1_bn2 4*256, stage3_unit1_conv2 3x3x256x256, stage3_unit1_sc 1x1x128x256,
+stage3_unit2_bn1 4*256, stage3_unit2_conv1 3x3x256x256, stage3_unit2_bn2 4*256,
+stage3_unit2_conv2 3x3x256x256, stage4_unit1_bn1 4*256, decoder_stage0a_conv 3x3x384x128,
+decoder_stage0a_bn 4*128, decoder_stage0b_conv 3x3x128x128, decoder_stage0b_bn 4*128,
+decoder_stage1a_conv 3x3x192x64, decoder_stage1a_bn 4*64, decoder_stage1b_conv 3x3x64x64,
+decoder_stage1b_bn 4*64, decoder_stage2a_conv 3x3x128x32, decoder_stage2a_bn 4*32,
+decoder_stage2b_conv 3x3x32x32, decoder_stage2b_bn 4*32, decoder_stage3a_conv 3x3x32x16,
+decoder_stage3a_bn 4*16, decoder_stage3b_conv 3x3x16x16, decoder_stage3b_bn 4*16,
+final_conv 3x3x16x1 1
+"""
+
+
+def weight_table(model: Any) -> list[str]:
+    lines = []
+    for layer in model.layers:
+        shapes = ["x".join(map(str, weight.shape)) for weight in layer.weights]
+        if len(shapes) > 1 and all("x" not in shape for shape in shapes):
+            shapes = [f"{len(shapes)}*{shapes[0]}"]
+        if shapes:
+            lines.append(f"{layer.name} {' '.join(shapes)}")
+    return lines
+
+
+def test_the_unet_of_trained_models_is_what_it_was() -> None:
+    model = build_unet()
+    assert model.name == "unet_resnet18_s16"
+    assert model.count_params() == 3582426
+    assert len(model.layers) == 100
+    assert weight_table(model) == " ".join(_UNET.split()).split(", ")
+
+
+def test_names_of_backbones_are_those_of_segmentation_models() -> None:
+    sm = import_segmentation_models()
+    assert sorted(BACKBONES) == sorted(sm.get_available_backbone_names())
+    assert available_backbones("unet") == available_backbones("canet") == BACKBONES
+    assert available_backbones("plain-unet") == ()
+    with pytest.raises(InputError, match="expected one of: unet"):
+        available_backbones("segnet")
+
+
+def check_backbone(name: str, folder: Path) -> None:
+    model = build_model(ArchitectureOptions(backbone=name, decoder_filters=(8,) * 5))
+    assert model_stride(model) == 32
+    assert np.isfinite(step(model))
+    images, _ = batch(model)
+    model.save(folder / "model.keras")
+    loaded = import_keras().models.load_model(folder / "model.keras", compile=False)
+    np.testing.assert_array_equal(predict(loaded, images), predict(model, images))
+
+
+# One of each that is quickly built; groups of convolutions (ResNeXt, SENet) are not.
+FAMILIES = ("vgg16", "seresnet18", "inceptionv3", "mobilenetv2", "efficientnetb0")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_of_backbones_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
+    check_backbone(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in FAMILIES])
+def test_each_other_backbone_trains_saves_and_loads(name: str, tmp_path: Path) -> None:
+    check_backbone(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_options_go_through_json(name: str) -> None:
+    options = small(name, classes=4, encoder_weights="weights.keras", batch_norm=False)
+    text = json.dumps(dataclasses.asdict(options))
+    assert ArchitectureOptions(**json.loads(text)) == options
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "segnet"}, "expected one of: unet"),
+        ({"backbone": "resnet19"}, "expected one of: vgg16"),
+        ({"depth": 6}, r"expected one of \[3, 4, 5\]"),
+        ({"depth": 3, "decoder_filters": (8, 8)}, "one for each of the 3 stages"),
+        ({"decoder_filters": (8, 8, 8, 8, 0)}, "above 0"),
+        ({"architecture": "fpn", "depth": 4}, r"expected one of \[5\]"),
+        ({"architecture": "fpn", "decoder_filters": (8,)}, "the widths of the pyramid"),
+        ({"architecture": "pspnet"}, "multiple of 48"),
+        ({"architecture": "pspnet", "crop_px": 256}, "multiple of 48"),
+        ({"architecture": "plain-unet", "decoder_filters": (8,)}, "2 to 7 resolutions"),
+        ({"architecture": "plain-unet", "depth": 3}, "Leave the depth"),
+        ({"architecture": "plain-unet", "encoder_weights": "imagenet"}, "no ImageNet weights"),
+        ({"bands": 4, "encoder_weights": "imagenet"}, "which are for 3"),
+        ({"classes": 0}, "at least 1"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused(options: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ArchitectureOptions(**options)
+
+
+def test_other_numbers_of_bands_are_built() -> None:
+    assert build_model(small("unet", bands=4)).input_shape == (None, None, None, 4)
+    assert build_model(small("plain-unet", bands=1)).input_shape == (None, None, None, 1)
+
+
+def test_encoder_weights_come_from_a_model_or_a_list_of_weights(tmp_path: Path) -> None:
+    source = build_model(small("unet", depth=4, decoder_filters=(8,) * 4))
+    source.save(tmp_path / "model.keras")
+    options = small("canet", encoder_weights=str(tmp_path / "model.keras"))
+    # A depth of 4 leaves out the last stage, which the whole encoder of another has.
+    with pytest.raises(ModelError, match=r"do not fit the encoder.*is missing"):
+        build_model(options)
+    whole = framework.import_segmentation_models().Backbones.get_backbone(
+        "resnet18",
+        input_shape=(None, None, 3),
+        weights=None,
+        include_top=False,
+        **framework.encoder_modules(),
+    )
+    whole.save(tmp_path / "encoder.keras")
+    whole.save_weights(tmp_path / "encoder.weights.h5")
+    wanted = {layer.name: layer.get_weights() for layer in whole.layers}
+    for name in ("encoder.keras", "encoder.weights.h5"):
+        model = build_model(small("canet", encoder_weights=str(tmp_path / name)))
+        for layer in (layer for layer in encoder_layers(model) if layer.weights):
+            for one, other in zip(layer.get_weights(), wanted[layer.name], strict=True):
+                np.testing.assert_array_equal(one, other)
+        with pytest.raises(ModelError, match="do not fit the encoder"):
+            build_model(small("unet", backbone="mobilenet", encoder_weights=str(tmp_path / name)))
+    with pytest.raises(InputError, match="no file of encoder weights"):
+        build_model(small("unet", encoder_weights=str(tmp_path / "none.keras")))
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    with pytest.raises(ModelError, match="Keras cannot load it"):
+        build_model(small("unet", encoder_weights=str(tmp_path / "broken.keras")))
+
+
+def test_the_encoder_of_a_plain_unet_comes_from_another(tmp_path: Path) -> None:
+    source = build_model(small("plain-unet"))
+    source.save(tmp_path / "model.keras")
+    options = small("plain-unet", classes=3, encoder_weights=str(tmp_path / "model.keras"))
+    model = build_model(options)
+    for one, other in zip(encoder_layers(model), encoder_layers(source), strict=True):
+        for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(InputError, match="another plain-unet"):
+        build_model(small("plain-unet", encoder_weights=str(tmp_path / "none.keras")))
+
+
+def test_weights_that_cannot_be_downloaded_say_from_where_and_what_to_do() -> None:
+    utils = framework.encoder_modules()["utils"]
+    url = "http://127.0.0.1:9/weights.h5"  # nothing listens on the discard port
+    with pytest.raises(ReadError, match=r"127\.0\.0\.1:9/weights.h5.*in place of 'imagenet'"):
+        utils.get_file("roadgis-test-weights.h5", url, cache_subdir="models")
+
+
+_BACKEND = """
+import sys
+from roadgis.model.keras_backend import choose_backend
+print(choose_backend(), "keras" in sys.modules, "jax" in sys.modules, "tensorflow" in sys.modules)
+"""
+
+
+def run_python(code: str, **environment: str) -> str:
+    ours = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**ours, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip().splitlines()[-1]
+
+
+def test_choosing_the_backend_imports_nothing_and_follows_the_environment() -> None:
+    assert run_python(_BACKEND, KERAS_BACKEND="jax") == "jax False False False"
+    assert run_python(_BACKEND, KERAS_BACKEND="tensorflow") == "tensorflow False False False"
+
+
+def test_the_backend_is_jax_where_only_jax_sees_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    for jax_sees, tensorflow_sees, wanted in (
+        (False, False, "tensorflow"),
+        (True, False, "jax"),
+        (True, True, "tensorflow"),
+    ):
+        monkeypatch.setattr(keras_backend, "_jax_has_gpu", lambda seen=jax_sees: seen)
+        monkeypatch.setattr(
+            keras_backend, "_tensorflow_sees_gpu", lambda seen=tensorflow_sees: seen
+        )
+        assert keras_backend.choose_backend() == wanted
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(InputError, match=r"'torch'.*expected tensorflow or jax"):
+        keras_backend.choose_backend()
+
+
+def test_keras_once_imported_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = import_keras().config.backend()
+    monkeypatch.setenv("KERAS_BACKEND", "jax" if running == "tensorflow" else "tensorflow")
+    assert keras_backend.choose_backend() == running
+
+
+_JAX_STEP = """
+import numpy as np
+from roadgis.train.architectures import ArchitectureOptions, build_model
+from roadgis.train.framework import import_keras
+keras = import_keras()
+model = build_model(ArchitectureOptions(depth=3, decoder_filters=(8, 8, 8)))
+model.compile("sgd", "binary_crossentropy", run_eagerly=True)
+images = np.random.default_rng(0).normal(size=(1, 64, 64, 3)).astype("float32")
+loss = model.train_on_batch(images, (images[..., :1] > 0).astype("float32"))
+print(keras.config.backend(), bool(np.isfinite(loss)))
+"""
+
+
+def test_a_network_trains_under_jax() -> None:
+    pytest.importorskip("jax", reason="needs jax (pip install jax)")
+    assert run_python(_JAX_STEP, KERAS_BACKEND="jax") == "jax True"

@@ -1,0 +1,95 @@
+"""Settings of a run: what is written can be read again, and what is wrong is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("yaml", reason="needs the train extra")
+
+from roadgis.errors import InputError
+from roadgis.train.settings import (
+    CardSettings,
+    DataSettings,
+    NetworkSettings,
+    OptimizationSettings,
+    TrainSettings,
+    read_settings,
+    settings_to_dict,
+    write_settings,
+)
+
+
+def full(tmp_path: Path) -> TrainSettings:
+    return TrainSettings(
+        data=DataSettings(
+            folders=(tmp_path / "a", tmp_path / "b"),
+            roads=tmp_path / "roads.gpkg",
+            label_width_m=7.0,
+            classes=("other", "road"),
+            gsd_m=0.5,
+        ),
+        network=NetworkSettings(depth=3, decoder_filters=(32, 16, 8), batch_norm=False),
+        optimization=OptimizationSettings(steps=40, epoch_steps=20, precision="mixed_bfloat16"),
+        card=CardSettings(name="mine", licence="CC0"),
+    )
+
+
+def test_settings_come_back_from_yaml_as_they_were(tmp_path: Path) -> None:
+    settings = full(tmp_path)
+    write_settings(settings, tmp_path / "settings.yaml")
+    assert read_settings(tmp_path / "settings.yaml") == settings
+
+
+def test_what_a_file_leaves_out_keeps_its_default_and_paths_start_from_the_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("data:\n  folders: train\noptimization:\n  peak_rate: 1e-4\n")
+    assert read_settings(path) == TrainSettings(
+        data=DataSettings(folders=(tmp_path / "train",)),
+        optimization=OptimizationSettings(peak_rate=1e-4),
+    )
+
+
+def test_a_model_to_start_from_is_looked_for_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("network:\n  init: first.keras\n")
+    assert read_settings(path).network.init == "first.keras"
+    (tmp_path / "first.keras").touch()
+    assert read_settings(path).network.init == str(tmp_path / "first.keras")
+
+
+def test_the_card_does_not_tell_where_the_data_lay(tmp_path: Path) -> None:
+    plain = settings_to_dict(full(tmp_path), paths=False)
+    assert plain["data"]["folders"] == ["a", "b"]
+    assert str(tmp_path) not in str(plain)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("optimization:\n  stepps: 3\n", r"unknown setting 'stepps'; did you mean 'steps'\?"),
+        ("optimisation: {}\n", "unknown setting 'optimisation'; did you mean 'optimization'"),
+        ("data: [1]\n", "data: found list, expected names with values"),
+        ("data:\n  batch: many\n", "data.batch is 'many', expected int"),
+        ("data:\n  batch: true\n", "data.batch is True, expected int"),
+        ("optimization:\n  schedule: linear\n", "schedule is 'linear', expected one of"),
+        ("optimization:\n  steps: 30\n  epoch_steps: 20\n", "multiple of epoch_steps"),
+        ("network: {architecture\n", "is not valid YAML"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_settings(path)
+
+
+def test_a_cut_of_the_rate_needs_a_constant_rate() -> None:
+    constant = OptimizationSettings(schedule="constant", plateau_epochs=3)
+    assert constant.plateau_factor == 0.1
+    with pytest.raises(InputError, match="Use --schedule constant"):
+        dataclasses.replace(constant, schedule="cosine")
