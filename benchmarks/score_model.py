@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.pipeline import ExtractOptions, predict_to_file
+from roadgis.prediction import PredictOptions
 from roadgis.scene.grid import NO_DATA
 from roadgis.scene.source import SceneOptions
 from roadgis.train.curves import LevelCounts, Scores, count_levels
@@ -27,13 +28,15 @@ from roadgis.train.scenes import IGNORE, LabelledScene, find_pairs, open_pairs
 
 
 def score_scene(
-    image_path: Path, scene: LabelledScene, model: Segmenter, assume_crs: str
+    image_path: Path, scene: LabelledScene, model: Segmenter, assume_crs: str, *, flips: bool
 ) -> LevelCounts:
     """Predict one scene and count its pixels by probability."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         output = Path(name) / "probability.tif"
-        options = ExtractOptions(scene=SceneOptions(assume_crs=assume_crs))
+        options = ExtractOptions(
+            scene=SceneOptions(assume_crs=assume_crs), predict=PredictOptions(flips=flips)
+        )
         predict_to_file(image_path, output, model=model, options=options)
         with rasterio.open(image_path) as image:
             transform = image.transform
@@ -53,13 +56,19 @@ def score_scene(
 
 
 def score_folder(
-    folder: Path, model: Segmenter, threshold: float, assume_crs: str, *, show: bool = False
+    folder: Path,
+    model: Segmenter,
+    threshold: float,
+    assume_crs: str,
+    *,
+    show: bool = False,
+    flips: bool = False,
 ) -> Scores:
     """Score all pairs of a folder together."""
     total = LevelCounts.none()
     scenes = open_pairs([folder], classes=model.card.classes)
     for pair, scene in zip(find_pairs(folder), scenes, strict=True):
-        counts = score_scene(pair.image, scene, model, assume_crs)
+        counts = score_scene(pair.image, scene, model, assume_crs, flips=flips)
         total += counts
         if show:
             print(line(scene.name, counts.curve().at(threshold)), flush=True)
@@ -81,12 +90,20 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--threshold", type=float, default=None)
     parser.add_argument("--assume-crs", default="EPSG:26986")
+    parser.add_argument("--flips", action="store_true", help="as extract --flips")
     arguments = parser.parse_args()
     model = load_model(arguments.model)
     threshold = arguments.threshold or model.card.threshold
     print(f"{model.card.name} {model.card.version}, threshold {threshold:.3f}")
     print(f"{'scene':<18} IoU    relaxed P R F1")
-    total = score_folder(arguments.folder, model, threshold, arguments.assume_crs, show=True)
+    total = score_folder(
+        arguments.folder,
+        model,
+        threshold,
+        arguments.assume_crs,
+        show=True,
+        flips=arguments.flips,
+    )
     print(line("all", total))
 
 

@@ -322,6 +322,40 @@ def test_upsampling_gets_its_own_factor_and_other_resizes_are_left_alone() -> No
     assert [node.name for node in model.graph.node if node.op_type == "Mul"] == ["net/other/mul"]
 
 
+@pytest.mark.parametrize("squeezed", [True, False])
+def test_a_map_that_leaves_by_a_reshape_leaves_by_a_transposition(squeezed: bool) -> None:
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    from roadgis.train.onnx_graph import plain_output
+
+    target = "five" if squeezed else "road"
+    nodes = [
+        helper.make_node("Sigmoid", ["image"], ["planes"]),
+        helper.make_node("Reshape", ["planes", "shape"], [target]),
+    ]
+    if squeezed:
+        nodes.append(helper.make_node("Squeeze", ["five", "first"], ["road"]))
+    constants = [
+        numpy_helper.from_array(np.array([1, -1, 0, 0, 1]), "shape"),
+        numpy_helper.from_array(np.array([0]), "first"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tail",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, "H", "W"])],
+        [helper.make_tensor_value_info("road", TensorProto.FLOAT, ["n", "h", "w", "c"])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    plain_output(model)
+    onnx.checker.check_model(model)
+    assert [node.op_type for node in model.graph.node] == ["Sigmoid", "Transpose"]
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert session.run(None, {"image": np.zeros((2, 1, 3, 5), np.float32)})[0].shape == (2, 3, 5, 1)
+
+
 SLOW = pytest.mark.slow
 
 

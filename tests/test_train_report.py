@@ -275,7 +275,9 @@ def test_the_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) 
     again = CliRunner().invoke(command, arguments)
     assert isinstance(again.exception, OutputError)
     assert CliRunner().invoke(command, [*arguments, "--overwrite"]).exit_code == 0
-    assert CliRunner().invoke(command, [str(model)]).exit_code == 2  # no data
+    without = CliRunner().invoke(command, [str(model)])
+    assert isinstance(without.exception, DataError)
+    assert "found no data to score on" in str(without.exception)
 
 
 def test_the_threshold_command_changes_the_card_and_says_so(tmp_path: Path, data: Path) -> None:

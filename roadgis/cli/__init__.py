@@ -16,7 +16,7 @@ _COMMANDS = {
     "extract": "Extract the road network from imagery.",
     "info": "Describe imagery, and say whether it can be used.",
     "labels": "Make masks for training from road layers or annotations.",
-    "model": "Describe a model.",
+    "model": "Describe a model, or give somebody else's a card.",
     "predict": "Predict road probability as a Cloud Optimized GeoTIFF.",
     "serve": "Segment videos and pictures on a local web page.",
     "synthesize": "Make a synthetic scene with exact road truth.",

@@ -17,7 +17,7 @@ _COMPARED = ("iou_float16-weights", "iou_int8")
 
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path))
-@options.output_option("The model, .onnx.")
+@options.output_option("The model, .onnx; or .keras, for fine-tuning (--init).")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "float16-weights", "int8"]),
@@ -52,12 +52,13 @@ def command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Write a trained model as ONNX with its card.
+    """Write a trained model as ONNX with its card, or as a small .keras file to start from.
 
     MODEL is the folder of a training run, or a .keras file.
 
     \b
     roadgis export run/ -o model.onnx --validation valid/
+    roadgis export run/ -o small.keras
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.errors import OutputError
@@ -67,6 +68,16 @@ def command(
             raise OutputError(
                 f"{output} exists. Choose another name, or replace it with --overwrite."
             )
+        if output.suffix.lower() == ".keras":
+            from roadgis.train.compact import write_compact
+            from roadgis.train.initial import resolve_trained
+
+            write_compact(resolve_trained(str(model)), output)
+            sh.result(
+                f"{output}: for fine-tuning, {output.stat().st_size / 1e6:.1f} MB",
+                outputs=[str(output)],
+            )
+            return
         settings = ExportOptions(
             precision=precision,  # type: ignore[arg-type]
             calibration=data,

@@ -165,7 +165,8 @@ model_options = _all(
     click.option(
         "--flips",
         is_flag=True,
-        help="Average the probability over mirrored tiles too: better, and four times the time.",
+        help="Average the probability over mirrored tiles too: slightly better, in four times "
+        "the time.",
     ),
     description_options,
 )

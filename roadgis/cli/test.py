@@ -18,8 +18,8 @@ __all__ = ["command"]
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
-    help="Folders of image and mask pairs; may be repeated.",
+    help="Folders of image and mask pairs; may be repeated.  "
+    "[default: a run's own validation scenes]",
 )
 @click.option("--report", type=click.Path(path_type=Path), default=None, help="Write an HTML page.")
 @click.option(

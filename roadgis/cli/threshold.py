@@ -18,8 +18,8 @@ __all__ = ["command"]
     "--data",
     type=click.Path(path_type=Path),
     multiple=True,
-    required=True,
-    help="Folders of pairs that the model was not trained on; may be repeated.",
+    help="Folders of pairs that the model was not trained on; may be repeated.  "
+    "[default: a run's own validation scenes]",
 )
 @click.option(
     "--criterion",

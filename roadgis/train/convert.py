@@ -113,6 +113,7 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
         ) from error
     exported = onnx.load(str(output))
     onnx_graph.fix_upsampling(exported)
+    onnx_graph.plain_output(exported)
     card = _scaling_into_card(onnx_graph.take_input_scaling(exported), card)
     onnx_graph.fuse_scale_and_shift(exported)
     onnx_graph.name_output(exported, "road")

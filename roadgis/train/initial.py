@@ -66,6 +66,12 @@ def load_trained(path: Path) -> tuple[Any, ModelCard]:
         ) from error
 
 
+def _depth(settings: NetworkSettings) -> int | None:
+    """Return the encoder stages to keep: by default the bundled model's where it is its network."""
+    own = settings.architecture == "unet" and settings.backbone in ("resnet18", "resnet34")
+    return 4 if own and settings.depth is None else settings.depth
+
+
 def initial_model(
     settings: NetworkSettings, *, classes: int, crop_px: int
 ) -> tuple[Any, ModelCard | None]:
@@ -96,7 +102,7 @@ def initial_model(
         options = ArchitectureOptions(
             architecture=settings.architecture,
             backbone=settings.backbone,
-            depth=settings.depth,
+            depth=_depth(settings),
             decoder_filters=settings.decoder_filters,
             batch_norm=settings.batch_norm,
             encoder_weights=settings.encoder_weights,

@@ -20,6 +20,7 @@ __all__ = [
     "fuse_scale_and_shift",
     "halve_weights",
     "name_output",
+    "plain_output",
     "take_input_scaling",
 ]
 
@@ -37,6 +38,28 @@ def name_output(model: onnx.ModelProto, name: str) -> None:
         node.input[:] = [name if item == old else item for item in node.input]
         node.output[:] = [name if item == old else item for item in node.output]
     graph.output[0].name = name
+
+
+def plain_output(model: onnx.ModelProto) -> None:
+    """Let a one-channel map leave the graph by a transposition.
+
+    The exporter writes (N, 1, H, W) to (N, H, W, 1) as a reshape to (1, N, H, W, 1) that is
+    squeezed again, and the squeezing has been seen to be lost.
+    """
+    graph = model.graph
+    made_by = {name: node for node in graph.node for name in node.output}
+    target = graph.output[0].name
+    last = made_by[target]
+    reshape = made_by.get(last.input[0]) if last.op_type == "Squeeze" else last
+    if reshape is None or reshape.op_type != "Reshape":
+        return
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    shape = constants.get(reshape.input[1])
+    if shape is None or shape.tolist() != [1, -1, 0, 0, 1]:
+        return
+    plain = helper.make_node("Transpose", [reshape.input[0]], [target], perm=[0, 2, 3, 1])
+    last.CopyFrom(plain)
+    drop_unused(model)
 
 
 def fix_upsampling(model: onnx.ModelProto) -> None:

@@ -32,11 +32,12 @@ def with_precision(model: Any, policy: str) -> Any:
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
-        config["dtype"] = "float32" if layer.name == last else policy
+        if isinstance(layer, keras.layers.Layer):  # operations take their inputs' types
+            config["dtype"] = "float32" if layer.name == last else policy
         return type(layer).from_config(config)
 
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)  # for operations, which have no policy of their own
+    keras.config.set_dtype_policy(policy)
     try:
         result = keras.models.clone_model(model, clone_function=copy)
     finally:

@@ -33,7 +33,7 @@ from roadgis.train.plots import (
 )
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scene_prediction import TILE_PX
-from roadgis.train.scenes import open_pairs
+from roadgis.train.scored import scenes_to_score
 
 __all__ = ["ReportOptions", "read_history", "score_model"]
 
@@ -146,7 +146,7 @@ def score_model(
     settings.check_outputs()
     path = resolve_model(model)
     segmenter = load_model(path, device=device, threads=threads)
-    scenes = open_pairs(folders, classes=segmenter.card.classes)
+    scenes = scenes_to_score(model, folders, segmenter.card)
     by_class = len(segmenter.card.classes) > 1
     pictures = OverlayGallery(settings.examples if settings.report else 0, by_class=by_class)
     evaluation = evaluate_scenes(
@@ -162,7 +162,7 @@ def score_model(
     subject = _Subject(
         segmenter,
         path,
-        tuple(str(folder) for folder in folders),
+        tuple(str(folder) for folder in folders) or ("held out",),
         datetime.now(timezone.utc).replace(microsecond=0),
         None if log is None else read_history(log),
     )

@@ -27,7 +27,8 @@ from roadgis.train.evaluation import Evaluation, evaluate_scenes, plain
 from roadgis.train.plots import require_matplotlib, save_figure, threshold_figure
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
-from roadgis.train.scenes import LabelledScene, open_pairs
+from roadgis.train.scenes import LabelledScene
+from roadgis.train.scored import scenes_to_score
 
 __all__ = [
     "CRITERIA",
@@ -257,7 +258,7 @@ def set_threshold(
     if settings.plot is not None:
         require_matplotlib()  # before the work, not after it
     segmenter = load_model(path)
-    scenes = open_pairs(folders, classes=segmenter.card.classes)
+    scenes = scenes_to_score(model, folders, segmenter.card)
     evaluation = evaluate_scenes(
         segmenter,
         scenes,
@@ -273,7 +274,7 @@ def set_threshold(
         reached=counts.reached,
         criterion=settings.criterion,
     )
-    names = ", ".join(folder.name for folder in folders)
+    names = ", ".join(folder.name for folder in folders) or "held out"
     scores = _card_scores(evaluation, choice, f"{names}: {len(scenes)} scenes")
     logger.info("threshold %.4f: IoU %.4f on %s", choice.threshold, choice.iou, names)
     card = _write_card(path, choice.threshold, scores)

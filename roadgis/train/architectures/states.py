@@ -75,7 +75,8 @@ def as_float32(model: Any) -> Any:
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
-        config["dtype"] = "float32"
+        if isinstance(layer, keras.Layer):  # else an operation, such as a slice
+            config["dtype"] = "float32"
         return type(layer).from_config(config)
 
     before = keras.config.dtype_policy()
