@@ -174,5 +174,5 @@ def _serve(arguments: list[str], folder: Path) -> None:
             classes = json.load(answer)["classes"]
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
     assert [entry["name"] for entry in classes][:3] == ["other", "road", "sidewalk"]

@@ -25,7 +25,7 @@ from roadgis.train.convert import (
     load_keras,
     quiet_converters,
 )
-from roadgis.train.quantize import calibration_crops, quantize
+from roadgis.train.quantize import QuantizationError, calibration_crops, quantize
 from roadgis.train.threshold import set_threshold
 
 __all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx"]
@@ -208,12 +208,16 @@ class _Maker:
         return made, card
 
     def cheapest(self, progress: Progress) -> tuple[Path, ModelCard]:
-        """Return the int8 file, or the float16 one if 8 bits cost too much."""
+        """Return the int8 file, or the float16 one if 8 bits cost too much or cannot be run."""
         made: dict[Precision, Path] = {}
         cards: dict[Precision, ModelCard] = {}
         compared: tuple[Precision, ...] = ("float16-weights", "int8")
         for number, precision in enumerate(compared):
-            made[precision], _ = self.make(precision)
+            try:
+                made[precision], _ = self.make(precision)
+            except QuantizationError as error:
+                logger.warning("16-bit weights are kept: %s", error)
+                return made["float16-weights"], cards["float16-weights"]
             part = scaled(progress, number / len(compared), (number + 1) / len(compared))
             cards[precision] = set_threshold(
                 made[precision], self.settings.validation, progress=part

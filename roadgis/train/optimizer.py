@@ -10,6 +10,9 @@ from roadgis.train.settings import OptimizationSettings
 
 __all__ = ["ScheduledRate", "build_optimizer", "reschedule"]
 
+# The average reaches back over a tenth of the run at most.
+_AVERAGED_SHARE = 10
+
 keras = import_keras()
 ops = keras.ops
 
@@ -65,7 +68,9 @@ def build_optimizer(settings: OptimizationSettings, first_step: int) -> Any:
     first_step : int
         At which it begins.
     """
-    averaged = {"use_ema": True, "ema_momentum": settings.ema} if settings.ema else {}
+    # In a short run a long average would still hold weights of the start.
+    momentum = min(settings.ema, max(0.0, 1 - _AVERAGED_SHARE / settings.steps))
+    averaged = {"use_ema": True, "ema_momentum": momentum} if momentum else {}
     return keras.optimizers.AdamW(
         _rate(settings, first_step),
         weight_decay=settings.weight_decay,

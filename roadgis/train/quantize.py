@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.errors import DataError
+from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
+from roadgis.model.onnx_file import open_session
 from roadgis.train.sampling import CropSampler
 from roadgis.train.scenes import LabelledScene, open_pairs
 
-__all__ = ["calibration_crops", "quantize"]
+__all__ = ["QuantizationError", "calibration_crops", "quantize"]
+
+_ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
+
+
+class QuantizationError(ModelError):
+    """A network cannot be run in 8 bits."""
 
 
 def calibration_crops(
@@ -39,7 +47,7 @@ def calibration_crops(
     count : int
         How many.
     crop_px : int
-        Their side, rounded up to the stride.
+        Their side, rounded up to the stride; less where a scene is smaller.
     seed : int
         Of their choice.
 
@@ -52,12 +60,14 @@ def calibration_crops(
     DataError
         If the data cannot be read, or is not where the run found it.
     """
-    side = card.tile_px or -(-crop_px // card.stride) * card.stride
     scenes = (
         open_pairs(folders, classes=card.classes)
         if folders or run is None
         else _training_scenes(run)
     )
+    smallest = min((min(scene.height, scene.width) for scene in scenes), default=crop_px)
+    rounded = min(-(-crop_px // card.stride), max(smallest // card.stride, 1)) * card.stride
+    side = card.tile_px or rounded
     road = 1 if len(card.classes) == 1 else card.road_class
     sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
     scaling = Scaling(card)
@@ -92,6 +102,11 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         What the ranges are taken from.
     output : Path
         The ONNX file to write.
+
+    Raises
+    ------
+    QuantizationError
+        If ONNX Runtime cannot load what its quantizer has made, as of some EfficientNets.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -122,4 +137,28 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
+        nodes_to_exclude=_scaled_per_channel(prepared),
     )
+    try:
+        open_session(output)
+    except ModelError as error:
+        raise QuantizationError(
+            "ONNX Runtime cannot run this network in 8 bits. Export it with --precision "
+            f"float16-weights. ({error})"
+        ) from error
+
+
+def _scaled_per_channel(path: Path) -> list[str]:
+    """Return elementwise nodes with a constant for each channel: a scale and shift of their own.
+
+    Quantized per channel, ONNX Runtime makes of them operations that it then cannot load.
+    """
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    constants = {tensor.name for tensor in graph.initializer if math.prod(tensor.dims) > 1}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in _ELEMENTWISE and not constants.isdisjoint(node.input)
+    ]

@@ -150,7 +150,8 @@ class OptimizationSettings:
         Largest norm of the gradient.
     ema : float
         Momentum of the moving average of the weights, which is what is validated and kept;
-        0 for none.
+        0 for none. In short runs it is less, so that the average reaches back over a tenth of
+        the run at most.
     precision : {"float32", "mixed_bfloat16", "mixed_float16"}
         bfloat16 pays on processors with AVX512-BF16 or AMX, either 16-bit type on GPUs.
     plateau_epochs : int
