@@ -217,6 +217,11 @@ def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path
     assert (card.stride, card.local) == (8, True)
     assert card.margin_px % 8 == 0
     assert card.recipe["optimization"]["seed"] == 3
+    checkpoint = RunFolder(uninterrupted).load_checkpoint()
+    assert checkpoint is not None
+    # The optimizer holds three numbers for each weight; the model has none.
+    size = (uninterrupted / "model.keras").stat().st_size
+    assert size < 0.4 * checkpoint.model.stat().st_size
     segmenter = load_model(uninterrupted)
     probability = segmenter.predict(np.zeros((1, 64, 64, 3), np.uint8))
     assert probability.shape == (1, 64, 64)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +18,9 @@ __all__ = ["Backend", "choose_backend", "import_keras"]
 #: Backends of Keras that roadgis runs on.
 Backend = Literal["tensorflow", "jax"]
 
+# Of tensorflow's C++ code: errors come as exceptions as well, and what it calls one here, such as
+# that there is no GPU, is none.
+_LOG_LEVEL = "3"
 # JAX comes with a CPU backend; its GPU support is a plugin package of its own.
 _JAX_GPU_PLUGINS = (
     "jax_cuda12_plugin",
@@ -70,10 +76,36 @@ def _jax_has_gpu() -> bool:
 def _tensorflow_sees_gpu() -> bool:
     if not _is_installed("tensorflow"):
         return False
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LOG_LEVEL)
+    with _native_stderr_held():
+        import tensorflow
 
     return bool(tensorflow.config.list_physical_devices("GPU"))
+
+
+@contextlib.contextmanager
+def _native_stderr_held() -> Iterator[None]:
+    """Keep back what tensorflow's C++ code prints on its import; shown if the import fails.
+
+    Four lines on processor and CUDA appear before its log level acts. What goes wrong is raised.
+    """
+    if "keras" in sys.modules and "tensorflow" in sys.modules:
+        yield  # loaded already: nothing is printed
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            said.seek(0)
+            os.write(2, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _is_installed(package: str) -> bool:
@@ -90,7 +122,7 @@ def import_keras() -> Any:
     MissingExtraError
         If Keras or its backend is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LOG_LEVEL)
     backend = choose_backend()
     os.environ["KERAS_BACKEND"] = backend
     if not _is_installed(backend):
@@ -103,7 +135,8 @@ def import_keras() -> Any:
             )
         )
     try:
-        import keras
+        with _native_stderr_held():
+            import keras
     except ImportError as error:
         raise MissingExtraError(
             f"Training and Keras models need Keras on {backend}, which does not import ({error}). "

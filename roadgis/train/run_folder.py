@@ -14,6 +14,7 @@ from typing import Any
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard, write_card_file
+from roadgis.train.framework import import_keras
 
 __all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
 
@@ -193,7 +194,8 @@ class RunFolder:
         # The name must end in .keras for Keras to choose the format.
         partial = self.path / ".partial-model.keras"
         try:
-            model.save(partial)
+            # Another model of the same layers: without the optimizer, three times as large as they.
+            import_keras().Model(model.input, model.output, name=model.name).save(partial)
             partial.replace(self.model)
             write_card_file(card, self.model)
         except OSError as error:
