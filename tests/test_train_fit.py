@@ -327,6 +327,15 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
     fit(settings_of(own), run, overwrite=True)
     with pytest.raises(OutputError, match="holds a finished run of 6 steps"):
         fit(settings_of(own), run)
+    # What is replaced goes only when the new run can begin.
+    with pytest.raises(DataError, match="no folder of images"):
+        fit(settings_of(tmp_path / "nothing"), run, overwrite=True)
+    assert (run / "model.keras").is_file()
+    checkpoint = next(run.glob("checkpoint-*"))
+    checkpoint.rename(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match="without a checkpoint to go on from"):
+        fit(settings_of(own), run)
+    (tmp_path / "elsewhere").rename(checkpoint)
     fit(settings_of(own, steps=8), run)
     assert [record["epoch"] for record in log_of(run)] == ["1", "2", "3", "4"]
 

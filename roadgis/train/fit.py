@@ -94,9 +94,7 @@ def fit(
     folder = RunFolder(output)
     if output.is_file():
         raise OutputError(f"{output}: is a file; expected the name of a folder for the run.")
-    if overwrite:
-        folder.remove()
-    checkpoint = folder.load_checkpoint()
+    checkpoint = None if overwrite else folder.load_checkpoint()
     if checkpoint is not None:
         _check_settings(checkpoint.state, settings, folder)
         done = checkpoint.state.epoch * settings.optimization.epoch_steps
@@ -105,14 +103,17 @@ def fit(
                 f"{output}: holds a finished run of {settings.optimization.steps} steps. Make it "
                 "longer with --steps, choose another folder, or start anew with --overwrite."
             )
+    if checkpoint is None and folder.model.exists() and not overwrite:
+        raise OutputError(
+            f"{folder.model} exists, without a checkpoint to go on from. Choose another folder, "
+            "replace it with --overwrite, or start from it in another folder with --init."
+        )
     data = open_training_data(settings.data, settings.optimization.seed)
     if checkpoint is not None and checkpoint.state.data != data.fingerprint:
         raise InputError(
             f"{output}: belongs to a run on other training data, or its files have changed since. "
             "Choose another folder, or start anew with --overwrite."
         )
-    folder.prepare()
-    write_settings(settings, folder.settings)
     return _Run(settings, folder, data, progress).train(checkpoint)
 
 
@@ -149,6 +150,11 @@ class _Run:
         )
         self._check_crops(float32)
         card = self._card(float32, start)
+        # Only now, as all that can be wrong with settings and data has been found out.
+        if checkpoint is None:
+            self.folder.remove()
+        self.folder.prepare()
+        write_settings(self.settings, self.folder.settings)
         state = RunState(
             settings=settings_to_dict(self.settings, paths=False), data=self.data.fingerprint
         )

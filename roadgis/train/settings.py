@@ -153,7 +153,7 @@ class OptimizationSettings:
         0 for none. In short runs it is less, so that the average reaches back over a tenth of
         the run at most.
     precision : {"float32", "mixed_bfloat16", "mixed_float16"}
-        bfloat16 pays on processors with AVX512-BF16 or AMX, either 16-bit type on GPUs.
+        bfloat16 pays on processors with AVX512-BF16.
     plateau_epochs : int
         Epochs without a better validation score after which the rate is cut to `plateau_factor`
         of it (ReduceLROnPlateau); 0 for never. With schedule "constant" only.
