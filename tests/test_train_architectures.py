@@ -30,6 +30,7 @@ from roadgis.train.architectures import (
     model_stride,
     receptive_margin,
     thaw_encoder,
+    with_precision,
 )
 from roadgis.train.architectures.options import BACKBONES
 from roadgis.train.architectures.states import encoder_layers
@@ -216,6 +217,17 @@ def test_half_precision_trains_and_its_float32_copy_has_the_same_weights(
     model.save(tmp_path / "half.keras")
     loaded = as_float32(keras.models.load_model(tmp_path / "half.keras", compile=False))
     np.testing.assert_array_equal(predict(loaded, images), predict(copy, images))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_copy_in_half_precision_has_the_same_weights_and_answers_alike(name: str) -> None:
+    model = build_model(small(name))
+    half = with_precision(model, "mixed_bfloat16")
+    assert half.layers[-1].compute_dtype == "float32"
+    for one, other in zip(half.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    images, _ = batch(model)
+    assert np.abs(predict(half, images) - predict(model, images)).mean() < 0.03
 
 
 # Layers with weights of the depth-4 U-Net that trained models have: their shapes, or the number

@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 import click
 
 __all__ = [
+    "buffer_option",
+    "combined",
     "description_options",
+    "device_options",
+    "drawing_options",
     "extract_options",
     "imagery_options",
     "model_description",
@@ -18,6 +22,7 @@ __all__ = [
     "overwrite_option",
     "progress_options",
     "run_options",
+    "runtime_options",
     "sources_argument",
     "threshold_option",
     "vector_options",
@@ -26,7 +31,9 @@ __all__ = [
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def _all(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
+def combined(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    """Return several options as one decorator, in the order in which help lists them."""
+
     def decorate(function: _F) -> _F:
         for decorator in reversed(decorators):
             function = decorator(function)
@@ -55,7 +62,7 @@ def output_option(help_text: str) -> Callable[[_F], _F]:
     )
 
 
-progress_options = _all(
+progress_options = combined(
     click.option(
         "--progress",
         type=click.Choice(["auto", "bar", "jsonl", "none"]),
@@ -67,7 +74,7 @@ progress_options = _all(
     click.option("-q", "--quiet", is_flag=True, help="Show errors only."),
 )
 
-description_options = _all(
+description_options = combined(
     click.option(
         "--model-gsd",
         type=float,
@@ -140,15 +147,7 @@ description_options = _all(
     ),
 )
 
-model_options = _all(
-    click.option(
-        "-m",
-        "--model",
-        default=None,
-        metavar="FILE",
-        help="An .onnx or .keras model, or the folder of a training run.  "
-        "[default: the one that comes with roadgis]",
-    ),
+device_options = combined(
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),
@@ -162,6 +161,23 @@ model_options = _all(
         default=None,
         help="Of the model.  [default: all cores]",
     ),
+)
+
+#: Which model, and where it runs.
+runtime_options = combined(
+    click.option(
+        "-m",
+        "--model",
+        default=None,
+        metavar="FILE",
+        help="An .onnx or .keras model, or the folder of a training run.  "
+        "[default: the one that comes with roadgis]",
+    ),
+    device_options,
+)
+
+model_options = combined(
+    runtime_options,
     click.option(
         "--flips",
         is_flag=True,
@@ -171,7 +187,45 @@ model_options = _all(
     description_options,
 )
 
-imagery_options = _all(
+#: How classes are drawn over frames.
+drawing_options = combined(
+    click.option(
+        "--alpha",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Weight of the class colours over the picture.",
+    ),
+    click.option(
+        "--every",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Segment every N-th frame; those between keep the classes of the one before.",
+    ),
+    click.option(
+        "--height",
+        type=click.IntRange(1),
+        default=None,
+        metavar="PX",
+        help="Height that the model sees.  [default: of its training crops, else 512]",
+    ),
+    click.option(
+        "--allow-truncated",
+        is_flag=True,
+        help="Take videos that are cut short as far as they can be decoded.",
+    ),
+)
+
+buffer_option = click.option(
+    "--buffer-px",
+    type=click.IntRange(0),
+    default=None,
+    help="How far apart pixels may be to match in relaxed scores.  [default: 3]",
+)
+
+imagery_options = combined(
     click.option("--assume-crs", metavar="CRS", default=None, help="CRS of scenes that have none."),
     click.option(
         "--bands",
@@ -199,7 +253,7 @@ imagery_options = _all(
     ),
 )
 
-run_options = _all(
+run_options = combined(
     click.option(
         "--tile-px",
         type=int,
@@ -230,7 +284,7 @@ run_options = _all(
     click.option("--keep-work", is_flag=True, help="Leave the work folder in place."),
 )
 
-vector_options = _all(
+vector_options = combined(
     click.option(
         "--max-road-width",
         type=float,

@@ -13,24 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("serve")
-@click.option(
-    "-m",
-    "--model",
-    default=None,
-    metavar="FILE",
-    help="An .onnx or .keras model, or the folder of a training run.  "
-    "[default: the one that comes with roadgis]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), default=None, help="Of the model.  [default: all cores]"
-)
+@options.runtime_options
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -52,33 +35,7 @@ __all__ = ["command"]
     metavar="MB",
     help="Largest file that is taken, megabytes.",
 )
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Weight of the class colours over the picture.",
-)
-@click.option(
-    "--every",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Segment every N-th frame; those between keep the classes of the one before.",
-)
-@click.option(
-    "--height",
-    type=click.IntRange(1),
-    default=None,
-    metavar="PX",
-    help="Height that the model sees.  [default: of its training crops, else 512]",
-)
-@click.option(
-    "--allow-truncated",
-    is_flag=True,
-    help="Take videos that are cut short as far as they can be decoded.",
-)
+@options.drawing_options
 @options.description_options
 @options.progress_options
 def command(

@@ -30,28 +30,14 @@ __all__ = ["command"]
     help="Write all scores as one JSON object.",
 )
 @options.threshold_option
-@click.option(
-    "--buffer-px",
-    type=click.IntRange(0),
-    default=None,
-    help="How far apart pixels may be to match in relaxed scores.  [default: 3]",
-)
+@options.buffer_option
 @click.option(
     "--examples",
     type=click.IntRange(0),
     default=None,
     help="How many of the best and of the worst scenes the page shows.  [default: 3]",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), default=None, help="Of the model.  [default: all cores]"
-)
+@options.device_options
 @options.overwrite_option
 @options.progress_options
 def command(

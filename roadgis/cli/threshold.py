@@ -28,12 +28,7 @@ __all__ = ["command"]
     show_default=True,
     help="What the best threshold has the most of.",
 )
-@click.option(
-    "--buffer-px",
-    type=click.IntRange(0),
-    default=None,
-    help="How far apart pixels may be to match in relaxed scores.  [default: 3]",
-)
+@options.buffer_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -14,7 +13,6 @@ from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _KEPT = "The last checkpoint is kept; the same command goes on from there."
 _FOLDER = click.Path(path_type=Path)
 # Which section of the settings an option belongs to, and its name there.
@@ -73,16 +71,7 @@ _SETTINGS = {
 }
 
 
-def _group(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
-    def decorate(function: _F) -> _F:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-_data_options = _group(
+_data_options = options.combined(
     click.option(
         "--data",
         type=_FOLDER,
@@ -142,7 +131,7 @@ _data_options = _group(
     ),
 )
 
-_network_options = _group(
+_network_options = options.combined(
     click.option(
         "--architecture",
         type=click.Choice(["unet", "linknet", "fpn", "pspnet", "plain-unet", "canet"]),
@@ -184,7 +173,7 @@ _network_options = _group(
     ),
 )
 
-_optimization_options = _group(
+_optimization_options = options.combined(
     click.option(
         "--loss", default=None, help="[default: bce_jaccard; several classes cce_jaccard]"
     ),
@@ -233,7 +222,7 @@ _optimization_options = _group(
     ),
 )
 
-_card_options = _group(
+_card_options = options.combined(
     click.option("--name", default=None, help="For the model card."),
     click.option("--model-version", default=None, help="For the model card."),
     click.option("--training-data", default=None, help="For the model card: what and from where."),

@@ -15,53 +15,10 @@ __all__ = ["command"]
 
 @click.command("video")
 @click.argument("source", type=click.Path(path_type=Path), metavar="VIDEO")
-@click.option(
-    "-m",
-    "--model",
-    default=None,
-    metavar="FILE",
-    help="An .onnx or .keras model, or the folder of a training run.  "
-    "[default: the one that comes with roadgis]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the model runs.",
-)
-@click.option(
-    "--threads", type=click.IntRange(1), default=None, help="Of the model.  [default: all cores]"
-)
+@options.runtime_options
 @options.output_option("The overlay: .webm or .mp4; for a picture .png or .jpg.")
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Weight of the class colours over the picture.",
-)
-@click.option(
-    "--every",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Segment every N-th frame; those between keep the classes of the one before.",
-)
-@click.option(
-    "--height",
-    type=click.IntRange(1),
-    default=None,
-    metavar="PX",
-    help="Height that the model sees.  [default: of its training crops, else 512]",
-)
+@options.drawing_options
 @click.option("--no-legend", is_flag=True, help="Draw no legend.")
-@click.option(
-    "--allow-truncated",
-    is_flag=True,
-    help="Take a video that is cut short as far as it can be decoded.",
-)
 @options.overwrite_option
 @options.description_options
 @options.progress_options

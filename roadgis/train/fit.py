@@ -18,6 +18,7 @@ from roadgis.train.architectures import (
     model_stride,
     receptive_margin,
     thaw_encoder,
+    with_precision,
 )
 from roadgis.train.augment import load_augmentation
 from roadgis.train.callbacks import (
@@ -31,7 +32,6 @@ from roadgis.train.initial import initial_model
 from roadgis.train.losses import build_loss
 from roadgis.train.metrics import MeanIoU, ValidIoU
 from roadgis.train.optimizer import build_optimizer, reschedule
-from roadgis.train.precision import with_precision
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
 from roadgis.train.sampling import CropSampler, crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings

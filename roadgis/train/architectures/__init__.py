@@ -17,7 +17,12 @@ from roadgis.train.architectures.options import (
     ArchitectureOptions,
     available_backbones,
 )
-from roadgis.train.architectures.states import as_float32, freeze_encoder, thaw_encoder
+from roadgis.train.architectures.states import (
+    as_float32,
+    freeze_encoder,
+    thaw_encoder,
+    with_precision,
+)
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,4 +36,5 @@ __all__ = [
     "model_stride",
     "receptive_margin",
     "thaw_encoder",
+    "with_precision",
 ]

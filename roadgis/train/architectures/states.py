@@ -6,7 +6,7 @@ from typing import Any
 
 from roadgis.train.framework import import_keras
 
-__all__ = ["as_float32", "encoder_layers", "freeze_encoder", "thaw_encoder"]
+__all__ = ["as_float32", "encoder_layers", "freeze_encoder", "thaw_encoder", "with_precision"]
 
 # How the names of all layers begin that are not the encoder's. By name, as a loaded model has
 # nothing else to tell them by.
@@ -57,14 +57,25 @@ def thaw_encoder(model: Any) -> None:
 
 
 def as_float32(model: Any) -> Any:
-    """Return a copy of a network that computes in float32, with the same weights and names.
+    """Return a copy of a network that computes in float32: what is saved, exported and shipped.
 
-    Weights are float32 under a mixed precision policy too, so nothing is lost or rounded.
+    Weights are float32 under a mixed precision policy too, so nothing is lost or rounded. See
+    :func:`with_precision`.
+    """
+    return with_precision(model, "float32")
+
+
+def with_precision(model: Any, policy: str) -> Any:
+    """Return a copy of a network under another precision policy, with the same weights and names.
 
     Parameters
     ----------
     model : keras.Model
-        A functional network trained under any policy. It is left as it is.
+        A functional network of any policy, whose last layer is the activation. It is left as it
+        is.
+    policy : str
+        ``"float32"``, ``"mixed_bfloat16"`` or ``"mixed_float16"``. Weights are float32 under all
+        of them, and so is the activation, as 16 bits cannot tell high probabilities apart.
 
     Returns
     -------
@@ -72,15 +83,16 @@ def as_float32(model: Any) -> Any:
         Not compiled.
     """
     keras = import_keras()
+    last = model.layers[-1].name
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
         if isinstance(layer, keras.Layer):  # else an operation, such as a slice
-            config["dtype"] = "float32"
+            config["dtype"] = "float32" if layer.name == last else policy
         return type(layer).from_config(config)
 
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")  # for operations, which have no policy of their own
+    keras.config.set_dtype_policy(policy)  # for operations, which have no policy of their own
     try:
         result = keras.models.clone_model(model, clone_function=copy)
     finally:
