@@ -321,8 +321,17 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
         fit(settings_of(own), run, progress=stop_after(1))
     with pytest.raises(InputError, match=r"other settings \(optimization.seed 3 before, 4 now\)"):
         fit(settings_of(own, seed=4), run)
+    flips = tmp_path / "augmentation.yaml"
+    flips.write_text("- HorizontalFlip: {p: 0.5}\n")
+    listed = settings_of(own)
+    listed = dataclasses.replace(listed, data=dataclasses.replace(listed.data, augmentation=flips))
+    with pytest.raises(Cancelled):
+        fit(listed, tmp_path / "listed", progress=stop_after(1))
+    flips.write_text("- HorizontalFlip: {p: 0.6}\n")
+    with pytest.raises(InputError, match="another augmentation list"):
+        fit(listed, tmp_path / "listed")
     write_road_pair(own, "scene1", side=96, seed=5)
-    with pytest.raises(InputError, match="on other training data"):
+    with pytest.raises(InputError, match="on other training data or with another"):
         fit(settings_of(own), run)
     fit(settings_of(own), run, overwrite=True)
     with pytest.raises(OutputError, match="holds a finished run of 6 steps"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from roadgis.train.architectures import (
     thaw_encoder,
     with_precision,
 )
-from roadgis.train.augment import load_augmentation
+from roadgis.train.augment import Augmentation, load_augmentation
 from roadgis.train.callbacks import (
     AveragedWeights,
     Validate,
@@ -108,13 +109,24 @@ def fit(
             f"{folder.model} exists, without a checkpoint to go on from. Choose another folder, "
             "replace it with --overwrite, or start from it in another folder with --init."
         )
+    # Before the data is gone through: a mistake in the list is found at once.
+    augmentation = load_augmentation(settings.data.augmentation)
     data = open_training_data(settings.data, settings.optimization.seed)
-    if checkpoint is not None and checkpoint.state.data != data.fingerprint:
+    fingerprint = _fingerprint(data, augmentation)
+    if checkpoint is not None and checkpoint.state.data != fingerprint:
         raise InputError(
-            f"{output}: belongs to a run on other training data, or its files have changed since. "
+            f"{output}: belongs to a run on other training data or with another augmentation list, "
+            "or these files have changed since. "
             "Choose another folder, or start anew with --overwrite."
         )
-    return _Run(settings, folder, data, progress).train(checkpoint)
+    run = _Run(settings, folder, data, augmentation, fingerprint, progress)
+    return run.train(checkpoint)
+
+
+def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
+    """Return what decides the crops besides the settings."""
+    listed = json.dumps(augmentation.settings, sort_keys=True)
+    return hashlib.sha256(f"{data.fingerprint}\n{listed}".encode()).hexdigest()
 
 
 def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
@@ -138,6 +150,8 @@ class _Run:
     settings: TrainSettings
     folder: RunFolder
     data: TrainingData
+    augmentation: Augmentation
+    fingerprint: str
     progress: Progress
 
     def train(self, checkpoint: Checkpoint | None) -> ModelCard:
@@ -156,7 +170,7 @@ class _Run:
         self.folder.prepare()
         write_settings(self.settings, self.folder.settings)
         state = RunState(
-            settings=settings_to_dict(self.settings, paths=False), data=self.data.fingerprint
+            settings=settings_to_dict(self.settings, paths=False), data=self.fingerprint
         )
         if checkpoint is not None:
             state = checkpoint.state
@@ -251,7 +265,7 @@ class _Run:
             seed=settings.optimization.seed,
             road_share=settings.data.road_share,
             road_class=card.road_class if several else 1,
-            augment=load_augmentation(settings.data.augmentation),
+            augment=self.augmentation,
             survey=self.data.survey,
         )
         batches = crop_dataset(

@@ -45,7 +45,7 @@ class RunState:
     settings : dict
         Of the run, as :func:`roadgis.train.settings.settings_to_dict` gives them.
     data : str
-        Fingerprint of the training data.
+        Fingerprint of the training data and the augmentation list.
     history : list of dict
         One for each epoch.
     callbacks : dict
