@@ -51,7 +51,7 @@ class ModelError(InputError):
 
 
 class DataError(InputError):
-    """Training data cannot be used."""
+    """Training data, labels or a layer of lines cannot be used."""
 
 
 class ReadError(RoadgisError, OSError):

@@ -25,6 +25,7 @@ from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import open_probability
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.options import SceneOptions
+from roadgis.scene.sheets import SheetIndex
 from roadgis.scene.source import Scene, open_scene
 from roadgis.vectorization import VectorizeOptions, vectorize
 
@@ -145,6 +146,8 @@ def extract_roads(
             workers=options.predict.workers or min(4, os.cpu_count() or 1),
             progress=scaled(progress, _PREDICT_SHARE, 0.99),
         )
+        source, source_date = SheetIndex.from_scene(scene).of(network.edges)
+        network = dataclasses.replace(network, source=source, source_date=source_date)
         network = network.to_crs(scene.native_crs)
         made_by = _provenance(scene, segmenter, options, threshold)
         network = network.with_provenance(**made_by)

@@ -16,6 +16,7 @@ from roadgis.errors import InputError
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
+from roadgis.network.options import DangleOptions
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
@@ -113,9 +114,59 @@ def test_components_without_enough_strong_pixels_are_dropped() -> None:
     array[:100, :40][array[:100, :40] > 0] = 254
     lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
     assert len(lines) == 2
-    assert len(clean_network(lines, CleanOptions(min_strong_m=0))) == 2
-    assert len(clean_network(lines, CleanOptions(min_strong_m=35))) == 1
-    assert len(clean_network(lines, CleanOptions(min_strong_m=45))) == 0
+    for strong, roads in ((0, 2), (35, 1), (45, 0)):
+        options = CleanOptions(min_strong_m=strong, min_component_m=0)
+        assert len(clean_network(lines, options)) == roads
+
+
+def test_a_short_sure_component_outlives_a_long_unsure_one() -> None:
+    array = road(SIZE, (20, 50, 180, 50, 8), (20, 150, 100, 150, 8))
+    array[:100][array[:100] > 0] = 130
+    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
+    network = clean_network(lines, CleanOptions(min_component_m=70))
+    # 160 m at the threshold count for a third of their length, 80 certain ones for all of it.
+    assert len(network) == 1
+    assert pixel_xy(network)[:, 1] == pytest.approx([150, 150], abs=0.6)
+    assert len(clean_network(lines, CleanOptions(min_component_m=50))) == 2
+
+
+def test_a_dead_end_is_cut_back_to_where_it_was_last_sure() -> None:
+    array = road(SIZE, (0, 100, 150, 100, 8))
+    array[:, 100:][array[:, 100:] > 0] = 100
+    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
+    ends = {}
+    for tail in (0.0, 20.0, 80.0):
+        options = CleanOptions(dangles=DangleOptions(min_weak_tail_m=tail))
+        ends[tail] = pixel_xy(clean_network(lines, options))[:, 0].max()
+    assert ends[20.0] == pytest.approx(100, abs=1)
+    assert ends[0.0] == ends[80.0] == pytest.approx(150, abs=1)
+
+
+def test_a_weak_tail_that_leaves_the_raster_stays() -> None:
+    array = road(SIZE, (0, 100, 200, 100, 8))
+    array[:, 100:][array[:, 100:] > 0] = 100
+    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
+    assert pixel_xy(clean_network(lines))[:, 0].max() == pytest.approx(200, abs=1)
+
+
+@pytest.mark.parametrize(("probability", "kept"), [(254, True), (140, False)])
+def test_a_narrow_side_road_stays_when_it_is_sure(probability: int, kept: bool) -> None:
+    array = road(SIZE, (0, 50, 200, 50, 20))
+    array[60:94, 98:103] = probability  # 34 m beside a road of 20 m: 1.7 to 2.2 widths
+    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
+    assert len(clean_network(lines)) == (3 if kept else 1)
+    plain = CleanOptions(dangles=DangleOptions(by_evidence=False))
+    assert len(clean_network(lines, plain)) == 1
+
+
+def test_an_unsure_dead_end_goes_where_a_sure_one_of_that_length_stays() -> None:
+    counts = []
+    for probability in (254, 140):
+        array = road(SIZE, (0, 50, 200, 50, 8))
+        array[54:78, 96:104] = probability
+        lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
+        counts.append(len(clean_network(lines)))
+    assert counts == [3, 1]
 
 
 def test_two_edges_that_form_a_ring_merge_into_one() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -25,7 +26,7 @@ from pyproj import CRS, Transformer
 from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.network.network import RoadNetwork
 from roadgis.output import SUFFIXES, check_output, read_provenance, write_network
-from roadgis.output.write import _shapefile_bytes
+from roadgis.output.write import SHAPEFILE_NAMES, _shapefile_bytes
 
 ALL = list(SUFFIXES)
 ONE_LAYER = [s for s in ALL if s != ".gpkg"]
@@ -38,7 +39,11 @@ PROVENANCE = {
 }
 FEET = CRS.from_epsg(2263)
 NO_CODE = CRS.from_proj4("+proj=laea +lat_0=47 +lon_0=8 +x_0=1000 +y_0=2000 +ellps=GRS80 +units=m")
-EDGE_COLUMNS = ["id", "start_node", "end_node", "length_m", "width_m", "confidence"]
+EDGE_COLUMNS = [
+    "id", "start_node", "end_node", "component", "length_m", "sinuosity", "width_m",
+    "width_p10_m", "width_p90_m", "confidence", "confidence_min", "bridged", "source",
+    "source_date",
+]  # fmt: skip
 
 
 def make_network(
@@ -90,7 +95,7 @@ def read_edges(path: Path) -> gpd.GeoDataFrame:
     if path.suffix in (".parquet", ".geoparquet"):
         return gpd.read_parquet(path)
     table = gpd.read_file(path, layer="edges") if path.suffix == ".gpkg" else gpd.read_file(path)
-    table = table.rename(columns={"conf_min": "confidence_min"})
+    table = table.rename(columns={short: name for name, short in SHAPEFILE_NAMES.items()})
     return table.sort_values("id", ignore_index=True)
 
 
@@ -102,9 +107,7 @@ def test_edges_come_back_with_geometry_ids_and_attributes(tmp_path: Path, suffix
     path = tmp_path / f"roads{suffix}"
     write_network(tee(), path)
     table = read_edges(path)
-    assert [*EDGE_COLUMNS, "confidence_min"] == [
-        c for c in table.columns if c not in ("geometry", "bbox")
-    ]
+    assert [c for c in table.columns if c not in ("geometry", "bbox")] == EDGE_COLUMNS
     assert table["id"].tolist() == [0, 1, 2]
     assert table["start_node"].tolist() == [0, 1, 1]
     assert table["end_node"].tolist() == [1, 2, 3]
@@ -115,6 +118,56 @@ def test_edges_come_back_with_geometry_ids_and_attributes(tmp_path: Path, suffix
     assert table.crs.to_epsg() == (4326 if suffix == ".geojson" else 2056)
     if suffix != ".geojson":
         assert table.geometry.to_wkt().tolist() == shapely.to_wkt(tee().edges).tolist()
+
+
+@pytest.mark.parametrize("suffix", ALL)
+def test_flags_texts_and_what_is_unknown_come_back(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"roads{suffix}"
+    network = tee()
+    network = dataclasses.replace(
+        network,
+        bridged=np.array([True, False, False]),
+        width_p10_m=np.array([6.5, np.nan, 11.0]),
+        source=np.array(["Blätter/a.tif", None, "bad\udcff.tif"], object),
+        source_date=np.array([None, "2021-06-01", None], object),
+    )
+    write_network(network, path)
+    table = read_edges(path)
+    assert table["bridged"].tolist() == [True, False, False]
+    assert table["component"].tolist() == [0, 0, 0]
+    assert table["sinuosity"].round(2).tolist() == [1.0, 1.0, 1.39]
+    assert table["width_p10_m"].fillna(-1).tolist() == [6.5, -1, 11.0]
+    assert table["source"].astype(object).where(table["source"].notna(), None).tolist() == [
+        "Blätter/a.tif", None, "bad?.tif",
+    ]  # fmt: skip
+    dates = table["source_date"]
+    assert dates.isna().tolist() == [True, False, True]
+    assert str(dates[1])[:10] == "2021-06-01"
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".shp", ".parquet"])
+def test_columns_have_the_same_types_whatever_is_known(tmp_path: Path, suffix: str) -> None:
+    types = []
+    for name, network in (
+        ("known", dataclasses.replace(tee(), source=np.array(["a", "b", "c"], object))),
+        ("unknown", tee()),
+        ("none", RoadNetwork.empty(CRS.from_epsg(2056))),
+    ):
+        path = tmp_path / f"{name}{suffix}"
+        write_network(network, path)
+        if suffix == ".parquet":
+            schema = pytest.importorskip("pyarrow.parquet").read_schema(path)
+            types.append([str(t) for t in schema.types])
+        else:
+            info = pyogrio.read_info(path, layer="edges" if suffix == ".gpkg" else 0)
+            types.append(list(info["ogr_types"]))
+    assert types[0] == types[1] == types[2]
+
+
+def test_names_in_a_shapefile_are_short_and_unique() -> None:
+    names = [SHAPEFILE_NAMES.get(name, name) for name in EDGE_COLUMNS]
+    assert all(len(name) <= 10 for name in names)
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("suffix", ALL)

@@ -1,4 +1,4 @@
-"""Losses, metrics and the direction of roads: by hand, and against segmentation-models."""
+"""Losses and metrics: by hand, and against segmentation-models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import keras
 import tensorflow as tf
 
 from roadgis.errors import InputError
-from roadgis.train.direction import direction_loss, road_angle, road_direction
 from roadgis.train.framework import import_segmentation_models
 from roadgis.train.losses import (
     LOSSES,
@@ -363,63 +362,3 @@ def test_metrics_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InputError, match="class 3, expected 0 to 2"):
         ClassIoU(3, 3)
     assert [m.name for m in build_metrics(["road"])] == ["iou", "precision", "recall"]
-
-
-def drawn(angle: float, width: float = 7.0, side: int = 96) -> npt.NDArray[np.uint8]:
-    """A straight road through the middle, at degrees against the clock from the right."""
-    rows, columns = np.indices((side, side)) - (side - 1) / 2
-    radians = np.radians(angle)
-    return (np.abs(rows * np.cos(radians) + columns * np.sin(radians)) <= width / 2).astype(
-        np.uint8
-    )
-
-
-def off_by(found: Any, angle: float) -> Any:
-    return np.abs((found - angle + 90) % 180 - 90)
-
-
-@pytest.mark.parametrize("angle", [*range(0, 180, 15), 7, 93, 178.5])
-@pytest.mark.parametrize("width", [3.0, 7.0, 13.0])
-def test_angle_of_a_straight_road(angle: float, width: float) -> None:
-    labels = drawn(angle, width)
-    found = road_angle(labels)
-    assert np.array_equal(np.isnan(found), labels == 0)
-    assert ((found[labels == 1] >= 0) & (found[labels == 1] < 180)).all()
-    assert off_by(found[labels == 1], angle).max() < 5
-
-
-def test_angle_does_not_mind_what_is_unknown() -> None:
-    labels = drawn(30)
-    labels[:, 48:] = 255
-    assert off_by(road_angle(labels)[labels == 1], 30).max() < 5
-
-
-def test_direction_is_the_nearest_bin_and_goes_round() -> None:
-    for angle, expected in ((0, 0), (44, 2), (90, 4), (135, 6), (178, 0)):
-        labels = drawn(angle)
-        direction = road_direction(labels, 8)[24:72, 24:72]
-        road = labels[24:72, 24:72] == 1
-        assert set(np.unique(direction[~road])) == {255}
-        assert (direction[road] == expected).all()
-    with pytest.raises(InputError, match="1 bins"):
-        road_direction(labels, 1)
-
-
-def test_direction_loss_counts_roads_only() -> None:
-    target = np.full((1, 2, 2), 255, np.uint8)
-    target[0, 0] = [1, 3]
-    probability = np.full((1, 2, 2, 4), 0.1, np.float32)
-    probability[0, 0, 0, 1], probability[0, 0, 1, 3] = 0.7, 0.5
-    expected = -(np.log(0.7) + np.log(0.5)) / 2
-    assert float(direction_loss(target, probability)) == pytest.approx(expected, rel=1e-5)
-    assert float(direction_loss(target[..., None], probability)) == pytest.approx(expected)
-    assert float(direction_loss(np.full_like(target, 255), probability)) == 0
-
-
-def test_direction_loss_at_a_coarser_scale() -> None:
-    target = road_direction(drawn(0, 20, 32), 4)[None]
-    right = np.full((1, 16, 16, 4), 1e-3, np.float32)
-    right[..., 0] = 1
-    assert float(direction_loss(target, right)) == pytest.approx(0, abs=1e-6)
-    with pytest.raises(InputError, match="32 x 32 px for predictions of 15 x 16"):
-        direction_loss(target, right[:, :15])

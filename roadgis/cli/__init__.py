@@ -12,6 +12,10 @@ from roadgis.cli.shell import run
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
+    "clean": "Make a clean, noded road network of anybody's lines.",
+    "compare": "Compare a road network with a base network.",
+    "describe": "Describe all commands and their options, for other programs.",
+    "evaluate": "Score a road network against the truth.",
     "export": "Write a trained model as ONNX with its card.",
     "extract": "Extract the road network from imagery.",
     "info": "Describe imagery, and say whether it can be used.",

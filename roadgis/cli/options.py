@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 
 import click
 
+from roadgis.cli.cleaning_options import clean_options, cleaning_options
+
 __all__ = [
     "buffer_option",
+    "clean_options",
     "combined",
     "description_options",
     "device_options",
@@ -292,20 +295,7 @@ vector_options = combined(
         metavar="M",
         help="Wider areas are no roads, metres.  [default: 60]",
     ),
-    click.option(
-        "--min-component",
-        type=float,
-        default=None,
-        metavar="M",
-        help="Shortest connected piece that is kept, metres of line in all.",
-    ),
-    click.option(
-        "--simplify",
-        type=float,
-        default=None,
-        metavar="M",
-        help="Largest deviation when lines are simplified, metres.",
-    ),
+    *cleaning_options,
 )
 
 
@@ -365,7 +355,6 @@ def extract_options(values: dict[str, Any]) -> Any:
 
     Options that are not given keep the library's defaults, which stand in one place there.
     """
-    from roadgis.network.clean import CleanOptions
     from roadgis.pipeline import ExtractOptions
     from roadgis.prediction import PredictOptions
     from roadgis.scene.options import SceneOptions
@@ -393,7 +382,7 @@ def extract_options(values: dict[str, Any]) -> Any:
             **given(tile_px="tile_px", block_px="block_px", workers="workers"),
         ),
         vectorize=VectorizeOptions(**given(max_road_width_m="max_road_width")),
-        clean=CleanOptions(**given(min_component_m="min_component", tolerance_m="simplify")),
+        clean=clean_options(values),
         work_dir=values.get("work_dir"),
         restart=bool(values.get("restart")),
         keep_work=bool(values.get("keep_work")),

@@ -2,6 +2,8 @@
 
 Exit status: 0 done, 1 an error (its text on stderr, or an ``error`` line with
 ``--progress jsonl``), 2 wrong use of the command line, 130 stopped by Ctrl-C, 143 by SIGTERM.
+
+The JSON lines are documented in ``docs/protocol.md``.
 """
 
 from __future__ import annotations
@@ -12,20 +14,32 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from roadgis import __version__
-from roadgis.errors import Cancelled, RoadgisError
+from roadgis.cli.stdin_watch import StdinWatch
+from roadgis.errors import (
+    Cancelled,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+    ReadError,
+    ResumeError,
+    RoadgisError,
+    SceneError,
+)
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["KEPT_BLOCKS", "Shell", "run", "shell"]
+__all__ = ["KEPT_BLOCKS", "PROTOCOL", "Shell", "run", "shell"]
 
+#: Of the JSON lines and of ``roadgis describe``; raised when a reader of the old one would fail.
 PROTOCOL = 1
 #: What a stop leaves of a prediction.
 KEPT_BLOCKS = "What is predicted is kept; the same command goes on from there."
@@ -43,18 +57,38 @@ class Shell:
     def __init__(self, mode: str) -> None:
         self.mode = mode
         self.progress: Progress = no_progress
-        self._lines: TextIO | None = None
+        self._lines: int | None = None
+        # A signal may raise inside `send`, and what handles it sends again.
+        self._lock = threading.RLock()
         self._started = time.monotonic()
+        self._watch = StdinWatch(active=False)
 
-    def send(self, kind: str, **values: Any) -> None:
-        """Write one JSON line, in ``jsonl`` mode only."""
-        if self._lines is not None:
-            self._lines.write(json.dumps({"type": kind, **values}, ensure_ascii=False) + "\n")
-            self._lines.flush()
+    def send(self, line: str, /, **values: Any) -> None:
+        """Write one JSON line, in ``jsonl`` mode only.
+
+        A reader that is gone ends the run: nobody waits for it any more.
+        """
+        text = json.dumps({"type": line, **values}, ensure_ascii=False) + "\n"
+        with self._lock:
+            if self._lines is None:
+                return
+            data = text.encode("utf-8", "surrogateescape")
+            try:
+                while data:
+                    data = data[os.write(self._lines, data) :]
+            except BrokenPipeError:
+                self._lines = None
+                raise _Terminated("stdout was closed") from None
+
+    @property
+    def heard(self) -> bool:
+        """Whether somebody reads JSON lines."""
+        return self._lines is not None
 
     def result(self, text: str, **values: Any) -> None:
         """Tell the outcome: a line for people on stderr, or a ``result`` line."""
         seconds = time.monotonic() - self._started
+        self._watch.end()
         self.send("result", **values, seconds=round(seconds, 1))
         if self._lines is None:
             click.echo(f"{text} ({seconds:.1f} s)", err=True)
@@ -93,7 +127,14 @@ def shell(
             this._lines = stack.enter_context(_own_stdout())
             handler = _JsonHandler(this)
             level = min(level, logging.INFO)
-            this.send("hello", protocol=PROTOCOL, version=__version__)
+            this._watch = stack.enter_context(StdinWatch.asked_for())
+            this.send(
+                "hello",
+                protocol=PROTOCOL,
+                version=__version__,
+                pid=os.getpid(),
+                watches_stdin=this._watch.active,
+            )
             this.progress = _jsonl_progress(this)
         elif mode == "bar":
             this.progress, handler = stack.enter_context(_bar())
@@ -103,23 +144,63 @@ def shell(
         try:
             yield this
         except BaseException as error:
+            this._watch.end()
             error.roadgis_kept = kept  # type: ignore[attr-defined]
-            known = _explain(error)
-            if mode == "jsonl" and known is not None:
-                this.send("error", text=known[1])
-                error.roadgis_reported = True  # type: ignore[attr-defined]
+            if mode == "jsonl":
+                with contextlib.suppress(_Terminated):
+                    _send_error(this, error)
             raise
 
 
+def _send_error(this: Shell, error: BaseException) -> None:
+    known = _explain(error)
+    if known is not None:
+        status, text = known
+    elif isinstance(error, click.ClickException):
+        status, text = error.exit_code, error.format_message()
+    elif isinstance(error, (click.exceptions.Exit, SystemExit)):
+        return
+    else:
+        # A fault of ours: the traceback goes to stderr as well.
+        status, text = 1, f"{type(error).__name__}: {error}"
+    this.send("error", text=text, hint=_hint(error), kind=_kind(error), status=status)
+    # What a reader was told need not be told on stderr; a reader that is gone was told nothing.
+    error.roadgis_reported = this.heard  # type: ignore[attr-defined]
+
+
+def _kind(error: BaseException) -> str:
+    return "Terminated" if isinstance(error, _Terminated) else type(error).__name__
+
+
+#: What to do next, by kind of error; the first that fits. The error's text says what is wrong.
+_HINTS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (SceneError, "'roadgis info' tells what was found in the imagery."),
+    (ModelError, "'roadgis model info' tells what a model file holds."),
+    (MissingExtraError, "Install the extra that the message names into roadgis's environment."),
+    (ResumeError, "Run it again with --restart to begin anew."),
+    (ReadError, "Check the file or the connection, then run it again."),
+    (OutputError, "Check the output's folder, its free space and whether the file is open."),
+    (RoadgisError, "Correct what the message names, then run it again."),
+    (MemoryError, "Close other programs, or give a smaller --block-px and --tile-px."),
+    (click.ClickException, "'roadgis COMMAND --help' lists a command's options."),
+    (Exception, "This is a fault in roadgis: report it with the lines above."),
+)
+
+
+def _hint(error: BaseException) -> str:
+    if isinstance(error, Cancelled):
+        return ""
+    return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
+
+
 @contextlib.contextmanager
-def _own_stdout() -> Iterator[TextIO]:
+def _own_stdout() -> Iterator[int]:
     """Keep stdout for JSON lines: whatever native libraries print goes to stderr instead."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with os.fdopen(kept, "w", encoding="utf-8", closefd=False) as lines:
-            yield lines
+        yield kept
     finally:
         sys.stdout.flush()
 
@@ -201,7 +282,7 @@ class _Terminated(BaseException):
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    raise _Terminated(StdinWatch.reason)
 
 
 def _explain(error: BaseException) -> tuple[int, str] | None:
@@ -211,7 +292,8 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, (click.Abort, KeyboardInterrupt, Cancelled)):
         return 130, f"stopped. {kept}".strip()
     if isinstance(error, _Terminated):
-        return 143, f"terminated. {kept}".strip()
+        reason = f" ({error})" if str(error) else ""
+        return 143, f"terminated{reason}. {kept}".strip()
     if isinstance(error, RoadgisError):
         return 1, str(error)
     if isinstance(error, MemoryError):

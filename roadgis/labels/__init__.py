@@ -2,7 +2,6 @@
 
 ::
 
-    layer_file    one layer of a vector file
     widths        how wide its lines are
     surfaces      what the roads cover, in another CRS
     vector        a layer of roads, and burning it into any pixel grid

@@ -11,6 +11,7 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.lines.parts import flat_parts
 from roadgis.scene.georef import (
     LONLAT,
     ground_scale,
@@ -20,12 +21,11 @@ from roadgis.scene.georef import (
     wrapped,
 )
 
-__all__ = ["flat_parts", "road_surfaces"]
+__all__ = ["road_surfaces"]
 
 _LOG = logging.getLogger(__name__)
 
 _POLYGON = 3
-_COLLECTIONS = (4, 5, 6, 7)
 # A straight edge in one CRS is a curve in another. Over a kilometre the two part by centimetres.
 _STRAIGHT_M = 1000.0
 _SCALE_TOLERANCE = 0.01
@@ -37,29 +37,6 @@ Bounds = tuple[float, float, float, float]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Shapes = npt.NDArray[np.object_]
-
-
-def flat_parts(shapes: Shapes) -> tuple[Shapes, Ints]:
-    """Return the single geometries in an array, in two dimensions.
-
-    Parameters
-    ----------
-    shapes : ndarray of geometry, shape (N,)
-        Of any kind, nested collections too; missing and empty ones give no parts.
-
-    Returns
-    -------
-    parts : ndarray of geometry, shape (P,)
-        Points, lines and polygons.
-    owners : ndarray of int, shape (P,)
-        Index of the geometry that each is part of.
-    """
-    parts, owners = shapely.get_parts(shapely.force_2d(shapes), return_index=True)
-    while np.isin(shapely.get_type_id(parts), _COLLECTIONS).any():
-        parts, inner = shapely.get_parts(parts, return_index=True)
-        owners = owners[inner]
-    filled = ~shapely.is_empty(parts)
-    return parts[filled], owners[filled]
 
 
 def road_surfaces(

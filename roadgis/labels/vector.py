@@ -15,9 +15,10 @@ from pyproj import CRS
 from rasterio.features import rasterize
 
 from roadgis.errors import DataError
-from roadgis.labels.layer_file import LayerFile
-from roadgis.labels.surfaces import flat_parts, road_surfaces
+from roadgis.labels.surfaces import road_surfaces
 from roadgis.labels.widths import line_widths, parse_width_fields
+from roadgis.lines.layer_file import LayerFile
+from roadgis.lines.parts import flat_parts
 from roadgis.scene.plane import mapped
 from roadgis.scene.quiet import quiet
 

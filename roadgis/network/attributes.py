@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from roadgis.network.centerlines import Centerlines
 
-__all__ = ["EdgeAttributes", "edge_attributes"]
+__all__ = ["EdgeAttributes", "clear_of_junctions", "edge_attributes", "grouped_quantiles"]
 
 _FULL = 254.0
 
 
 class EdgeAttributes(NamedTuple):
-    """Attributes of E edges, all float64, shape (E,).
+    """Attributes of E edges, all float64, shape (E,); NaN where unknown.
 
     Attributes
     ----------
-    width_m : ndarray
-        Median width of the road, metres.
+    width_m, width_p10_m, width_p90_m : ndarray
+        Median, 10th and 90th percentile of the road's width, metres.
     confidence, confidence_min : ndarray
         Mean and lowest probability along the centreline, 0..1.
     """
 
     width_m: npt.NDArray[np.float64]
+    width_p10_m: npt.NDArray[np.float64]
+    width_p90_m: npt.NDArray[np.float64]
     confidence: npt.NDArray[np.float64]
     confidence_min: npt.NDArray[np.float64]
 
@@ -37,29 +39,66 @@ def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     the junction, so the width is taken elsewhere where there is an elsewhere.
     """
     if not len(lines):
-        none = np.empty(0)
-        return EdgeAttributes(none, none, none)
+        return EdgeAttributes(*(np.empty(0) for _ in EdgeAttributes._fields))
     size = np.diff(lines.offsets)
     probability = lines.probability.astype(np.int64)
     mean = np.add.reduceat(probability, lines.offsets[:-1]) / size / _FULL
     lowest = np.minimum.reduceat(probability, lines.offsets[:-1]) / _FULL
+    use = clear_of_junctions(lines)
+    median, low, high = grouped_quantiles(
+        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.1, 0.9)
+    )
+    gsd = lines.grid.gsd_m
+    return EdgeAttributes(median * gsd, low * gsd, high * gsd, mean, lowest)
+
+
+def clear_of_junctions(lines: Centerlines) -> npt.NDArray[np.bool_]:
+    """Return the vertices whose width is that of their road, (V,) bool.
+
+    Those within half a road's width of a junction are left out, unless the edge has no others.
+    """
     edge = lines.edge_of_vertex
     from_start, from_end = lines.arcs
     radius = np.where(lines.degree > 2, lines.node_width_px / 2, np.float32(0))
+    radius = np.nan_to_num(radius)
     clear = (from_start > radius[lines.start][edge]) & (from_end > radius[lines.end][edge])
     some = np.bincount(edge[clear], minlength=len(lines)) > 0
-    use = clear | ~some[edge]
-    width = _medians(edge[use], lines.width_px[use].astype(np.float64), len(lines))
-    return EdgeAttributes(width * lines.grid.gsd_m, mean, lowest)
+    return np.asarray((clear | ~some[edge]) & np.isfinite(lines.width_px), bool)
 
 
-def _medians(
-    group: npt.NDArray[np.int64], value: npt.NDArray[np.float64], count: int
-) -> npt.NDArray[np.float64]:
-    """Return the median of each group; every group has a value."""
+def grouped_quantiles(
+    group: npt.NDArray[np.int64],
+    value: npt.NDArray[np.floating[Any]],
+    count: int,
+    shares: tuple[float, ...],
+) -> list[npt.NDArray[np.float64]]:
+    """Return quantiles of the values of each group, interpolated linearly.
+
+    Parameters
+    ----------
+    group : ndarray of int64, shape (K,)
+        0..count - 1.
+    value : ndarray of float, shape (K,)
+        Finite.
+    count : int
+        How many groups.
+    shares : tuple of float
+        Which quantiles, 0..1.
+
+    Returns
+    -------
+    list of ndarray of float64, shape (count,)
+        One for each share; NaN for groups without values.
+    """
     rank = np.lexsort([value, group])
-    value = value[rank]
+    ordered = np.append(value[rank].astype(np.float64), np.nan)
     size = np.bincount(group, minlength=count)
     begin = np.cumsum(size) - size
-    middle = (value[begin + (size - 1) // 2] + value[begin + size // 2]) / 2
-    return np.asarray(middle, np.float64)
+    out = []
+    for share in shares:
+        place = share * np.maximum(size - 1, 0)
+        low = np.floor(place).astype(np.int64)
+        below = ordered[begin + low]
+        above = ordered[begin + np.minimum(low + 1, np.maximum(size - 1, 0))]
+        out.append(np.where(size > 0, below + (place - low) * (above - below), np.nan))
+    return out

@@ -29,6 +29,8 @@ class Centerlines:
         Nodes. Rings without a junction have a node of their own, at which they start and end.
     key : ndarray of int64, shape (E,)
         Lowest pixel id (row * width + col) of the edge's pixels that belong to no junction.
+    bridged : ndarray of bool, shape (E,)
+        Whether the edge was inferred across a gap (:mod:`roadgis.network.bridge`).
     offsets : ndarray of int64, shape (E + 1,)
         Edge e has the vertices ``offsets[e]:offsets[e + 1]``, from node to node.
     row, col : ndarray of float64, shape (V,)
@@ -58,6 +60,7 @@ class Centerlines:
     start: npt.NDArray[np.int64]
     end: npt.NDArray[np.int64]
     key: npt.NDArray[np.int64]
+    bridged: npt.NDArray[np.bool_]
     offsets: npt.NDArray[np.int64]
     row: npt.NDArray[np.float64]
     col: npt.NDArray[np.float64]
@@ -130,7 +133,12 @@ class Centerlines:
         """Return some of the edges by number, in that order, with all nodes."""
         size = np.diff(self.offsets)[edges]
         return self._with_vertices(
-            self.vertices_of(edges), size, self.start[edges], self.end[edges], self.key[edges]
+            self.vertices_of(edges),
+            size,
+            self.start[edges],
+            self.end[edges],
+            self.key[edges],
+            self.bridged[edges],
         )
 
     def vertices_of(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -144,12 +152,14 @@ class Centerlines:
         start: npt.NDArray[np.int64],
         end: npt.NDArray[np.int64],
         key: npt.NDArray[np.int64],
+        bridged: npt.NDArray[np.bool_],
     ) -> Centerlines:
         return dataclasses.replace(
             self,
             start=start,
             end=end,
             key=key,
+            bridged=bridged,
             offsets=np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
             **{
                 name: getattr(self, name)[vertices]
@@ -170,6 +180,7 @@ class Centerlines:
             np.where(flip, self.end, self.start),
             np.where(flip, self.start, self.end),
             self.key,
+            self.bridged,
         )
 
 
@@ -185,9 +196,13 @@ def concatenated_ranges(
 def merge_interstitial(lines: Centerlines) -> Centerlines:
     """Join edges that meet at a node where nothing else does.
 
-    A node that only one ring touches stays.
+    A node that only one ring touches stays, and one between what was seen and what was
+    inferred.
     """
     interstitial = lines.degree == 2
+    ends = np.concatenate([lines.start[lines.bridged], lines.end[lines.bridged]])
+    inferred = np.bincount(ends, minlength=len(interstitial))
+    interstitial &= inferred != 1
     loop = lines.start == lines.end
     interstitial[lines.start[loop]] = False
     if not interstitial.any():
@@ -214,6 +229,7 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
         lines.start[paths.order[paths.offsets[:-1]]],
         lines.end[paths.order[paths.offsets[1:] - 1]],
         np.minimum.reduceat(lines.key[paths.order], paths.offsets[:-1]),
+        lines.bridged[paths.order[paths.offsets[:-1]]],
     )
 
 

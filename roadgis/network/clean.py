@@ -2,77 +2,51 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from roadgis.errors import InputError
 from roadgis.network.attributes import edge_attributes
+from roadgis.network.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
+from roadgis.network.options import CleanOptions
+from roadgis.network.parallels import merge_parallels
 from roadgis.network.prune import (
+    cut_weak_tails,
     drop_dangles,
     drop_small_components,
     drop_small_loops,
     drop_weak_components,
 )
+from roadgis.network.rules import apply_rules, drop_narrow_links
 from roadgis.network.shape import edge_shapes
+from roadgis.scene.grid import ProbabilitySource
 
-__all__ = ["CleanOptions", "clean_network"]
-
-
-@dataclass(frozen=True)
-class CleanOptions:
-    """How raw centrelines become a network.
-
-    Attributes
-    ----------
-    dangle_factor : float
-        Dead ends and loops shorter than this many road widths are dropped; 0 keeps all.
-    junction_factor : float
-        Junctions nearer to each other than this many road widths become one; 0 keeps all.
-    min_component_m : float
-        Connected roads shorter than this in total are dropped.
-    min_strong_m : float
-        Connected roads with less than this above the threshold are dropped.
-    smooth_m : float
-        Standard deviation of the smoothing along the line.
-    tolerance_m : float
-        Largest distance between a line and its simplified shape.
-    """
-
-    dangle_factor: float = 2.5
-    junction_factor: float = 1.0
-    min_component_m: float = 60.0
-    min_strong_m: float = 20.0
-    smooth_m: float = 3.0
-    tolerance_m: float = 0.5
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(
-                    f"{field.name} is {value}; a number of 0 or more is expected. Correct it."
-                )
+__all__ = ["CleanOptions", "clean_network", "cleaned_lines"]
 
 
-def clean_network(lines: Centerlines, options: CleanOptions | None = None) -> RoadNetwork:
+def clean_network(
+    lines: Centerlines,
+    options: CleanOptions | None = None,
+    *,
+    source: ProbabilitySource | None = None,
+) -> RoadNetwork:
     """Turn raw centrelines into a road network.
 
-    In this order: weak components, dangles and small loops, crossings made of two
-    junctions, small components; then shape and attributes. Gaps are bridged between the
-    dangles and the crossings by whoever adds it: there dead ends are real ones, and ends
-    still lie on pixels.
+    The decisions of :func:`cleaned_lines`, then shape and attributes.
 
     Parameters
     ----------
     lines : Centerlines
         As traced.
     options : CleanOptions, optional
-        What to drop and how much to smooth.
+        What to drop, bridge and merge, and how much to smooth.
+    source : ProbabilitySource, optional
+        The probability that the lines come from, on their grid; bridges are looked for
+        along it. Without it they are decided by geometry alone.
 
     Returns
     -------
@@ -82,40 +56,104 @@ def clean_network(lines: Centerlines, options: CleanOptions | None = None) -> Ro
     """
     options = options or CleanOptions()
     gsd = lines.grid.gsd_m
-    lines = merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
-    lines = _pruned(lines, options.dangle_factor)
-    lines = _pruned(contract_junctions(lines, options.junction_factor), options.dangle_factor)
-    lines = _ordered(drop_small_components(lines, options.min_component_m / gsd))
+    lines = cleaned_lines(lines, options, source=source)
     if not len(lines):
         return RoadNetwork.empty(lines.grid.crs)
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
-        lines, attributes.width_m / gsd, options.smooth_m / gsd, options.tolerance_m
+        lines,
+        np.nan_to_num(attributes.width_m / gsd),
+        options.smooth_m / gsd,
+        options.tolerance_m,
     )
-    used, index = np.unique(np.concatenate([lines.start, lines.end]), return_inverse=True)
     return RoadNetwork(
         crs=lines.grid.crs,
         edges=shapes,
-        start=index[: len(lines)].astype(np.int64),
-        end=index[len(lines) :].astype(np.int64),
-        width_m=attributes.width_m,
-        confidence=attributes.confidence,
-        confidence_min=attributes.confidence_min,
-        nodes=nodes[used],
+        start=lines.start,
+        end=lines.end,
+        nodes=nodes,
+        bridged=lines.bridged,
+        **attributes._asdict(),
     )
 
 
-def _pruned(lines: Centerlines, factor: float) -> Centerlines:
+def cleaned_lines(
+    lines: Centerlines, options: CleanOptions, *, source: ProbabilitySource | None = None
+) -> Centerlines:
+    """Make all decisions of cleaning, on lines that still lie on pixels.
+
+    In this order:
+
+    1. components without enough above the threshold go (hysteresis);
+    2. dangles and small loops go, then crossings made of two junctions become one node,
+       and what that leaves dangling goes;
+    3. narrow links between roads that nearly touch go, then tracks of one road become one
+       line, and carriageways where asked for;
+    4. gaps are bridged: now dead ends are real ones, and weak tails, which often lead
+       across a gap, are still there;
+    5. weak tails that led nowhere are cut back;
+    6. the rules against false roads apply;
+    7. components that are small for how sure they are go: last, so that a bridge can save
+       the piece behind it.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        As traced.
+    options : CleanOptions
+        What to drop, bridge and merge.
+    source : ProbabilitySource, optional
+        The probability that the lines come from.
+
+    Returns
+    -------
+    Centerlines
+        Nodes in use only, in the order of their keys; edges in the order of their nodes.
+    """
+    gsd = lines.grid.gsd_m
+    lines = merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
+    lines = _pruned(lines, options)
+    lines = _pruned(contract_junctions(lines, options.junction_factor), options)
+    if options.rules.narrow_links:
+        lines = merge_interstitial(drop_narrow_links(lines))
+    lines = merge_parallels(lines, options.parallels)
+    lines = bridge_gaps(lines, options.bridge, source)
+    lines = cut_weak_tails(lines, options.dangles.min_weak_tail_m / gsd)
+    lines = _pruned(apply_rules(lines, options.rules), options)
+    return _ordered(drop_small_components(lines, options.min_component_m / gsd))
+
+
+def _pruned(lines: Centerlines, options: CleanOptions) -> Centerlines:
     """Drop dangles and small loops until there are none; what they leave is merged each time."""
+    factor, by_evidence = options.dangle_factor, options.dangles.by_evidence
     while True:
         count = len(lines)
-        lines = merge_interstitial(drop_small_loops(drop_dangles(lines, factor), factor))
+        lines = drop_dangles(lines, factor, by_evidence=by_evidence)
+        lines = merge_interstitial(drop_small_loops(lines, factor))
         if len(lines) == count:
             return lines
 
 
 def _ordered(lines: Centerlines) -> Centerlines:
-    """Return the edges in the order of their nodes; nodes are in the order of their pixels."""
+    """Return the edges in the order of their nodes, and the nodes in use in that of their pixels.
+
+    Steps that split edges append nodes, so numbers alone do not give the order.
+    """
+    used = np.unique(np.concatenate([lines.start, lines.end]))
+    rank = np.lexsort([lines.node_col[used], lines.node_row[used], lines.node_key[used]])
+    lines = _with_nodes(lines, used[rank])
     lines = lines.reversed_where(lines.start > lines.end)
-    rank = np.lexsort([lines.key, lines.end, lines.start])
-    return lines.take(rank)
+    return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
+
+
+def _with_nodes(lines: Centerlines, nodes: npt.NDArray[np.int64]) -> Centerlines:
+    """Return the lines with some of the nodes, all that are in use, in a given order."""
+    number = np.full(len(lines.node_key), -1)
+    number[nodes] = np.arange(len(nodes))
+    fields = {name: value for name, value in vars(lines).items() if name.startswith("node_")}
+    return replace(
+        lines,
+        start=number[lines.start],
+        end=number[lines.end],
+        **{name: value[nodes] for name, value in fields.items()},
+    )

@@ -1,169 +1,211 @@
-"""Where edges end: at crisp junctions, and where the road ends."""
+"""Where edges end: at junctions to which their roads lead, and where the road ends."""
 
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.network.arms import Arms, arms_of
 from roadgis.network.centerlines import Centerlines
+from roadgis.network.through import Passages, passages
 
-__all__ = ["with_crisp_ends"]
+__all__ = ["Ends", "placed_ends"]
 
-#: Within this many widths of a junction the skeleton leans towards the road that joins.
-_LEAN = 0.75
-#: Within this many widths of a dead end the skeleton turns into a corner of the road.
-_TURN = 1.0
-#: How far the direction of a line is taken, road widths.
-_AHEAD = 1.5
 #: Weight of a junction's place on the skeleton against each line that leads to it.
-_HOLD = 0.1
+_HOLD = 0.02
+#: How far a junction may be moved, road widths: where its lines meet in one point, and else.
+_FAR, _NEAR = 3.5, 0.5
+#: Lines meet in one point when they miss it by less than this many widths, and pixels.
+_MISS, _MISS_PX = 0.12, 0.6
+#: Rounds in which a junction is placed on the curves that go through it.
+_ROUNDS = 3
 
 
-def with_crisp_ends(
-    lines: Centerlines, edge_width_px: npt.NDArray[np.float64]
-) -> tuple[Centerlines, npt.NDArray[np.bool_]]:
-    """Place nodes where lines lead, and say which vertices remain between the nodes.
+@dataclass(frozen=True)
+class Ends:
+    """Nodes where roads lead, and how edges get there.
 
-    - A junction goes where the lines that meet there would, did they go on straight from
-      before they lean towards each other; it moves by half a road's width at most, and not
-      at all where a line is too short or too curved to say where it leads.
-    - A dead end is prolonged by what thinning took, straight ahead; not beyond the raster,
-      nor into no data. The skeleton's last width, which may turn into a corner of the road, goes.
+    Attributes
+    ----------
+    lines : Centerlines
+        With nodes moved, and vertices near them led there.
+    undisturbed : ndarray of bool, shape (V,)
+        Vertices that stayed where they were.
+    """
+
+    lines: Centerlines
+    undisturbed: npt.NDArray[np.bool_]
+
+
+def placed_ends(
+    lines: Centerlines,
+    edge_width_px: npt.NDArray[np.float64],
+    held: npt.NDArray[np.bool_] | None = None,
+) -> Ends:
+    """Place nodes where roads lead, and lead the edges there.
+
+    - A junction goes where the lines and curves through its arms meet. Arms begin where the
+      skeleton no longer leans towards another road: at acute junctions several widths away.
+    - Arms that continue each other in a curve, as on a roundabout, are joined by that curve.
+    - A dead end is prolonged by what thinning took, straight ahead or on its curve; not
+      beyond the raster, nor into no data.
 
     Parameters
     ----------
     lines : Centerlines
-        Smoothed.
+        Vertices in the middle of the road.
     edge_width_px : ndarray of float64, shape (E,)
         Width of each road.
-
-    Returns
-    -------
-    Centerlines
-        With nodes moved; vertices as they were.
-    ndarray of bool, shape (V,)
-        Vertices that remain.
+    held : ndarray of bool, shape (N,), optional
+        Nodes that stay where they are.
     """
-    keep = np.ones(len(lines.row), bool)
     if not len(lines):
-        return lines, keep
-    degree = lines.degree
-    from_start, from_end = lines.arcs
-    length = from_start[lines.offsets[1:] - 1]
-    width = lines.node_width_px.astype(np.float64)
-    # At the very end of a road the distance to its border says little about its width.
-    for node in (lines.start, lines.end):
-        tip = degree[node] == 1
-        width[node[tip]] = edge_width_px[tip]
-    cut = np.where(degree > 2, _LEAN * width, np.where(degree == 1, _TURN * width, 0.0))
-    room = length - cut[lines.start] - cut[lines.end]
-    arms = []
-    for node, arc, at_end in ((lines.start, from_start, False), (lines.end, from_end, True)):
-        # However short an edge, its middle remains.
-        back = np.minimum(cut[node], 0.4 * length)
-        far = np.minimum(back + _AHEAD * width[node] + 1, 0.9 * length)
-        keep &= arc >= back[lines.edge_of_vertex]
-        near = lines.first_beyond(arc, back, at_end)
-        ahead, half = (lines.first_beyond(arc, d, at_end) for d in (far, (back + far) / 2))
-        vague = (room < width[node] / 2) | (
-            _off_chord(lines, near, half, ahead) > np.maximum(0.4, 0.05 * width[node])
+        return Ends(lines, np.ones(0, bool))
+    degree = _degree_without_rings(lines)
+    arms = arms_of(lines, edge_width_px)
+    through = passages(arms, degree)
+    placed = _junctions_placed(lines, arms, through, degree)
+    # A junction that came to lie behind where an arm begins: that arm begins farther away.
+    behind = _ahead(arms, placed) < np.minimum(0.25 * arms.width, arms.cut)
+    behind &= (degree[arms.node] > 2) & arms.known & ~arms.vague
+    if behind.any():
+        more = np.where(behind, 0.5 * arms.width - _ahead(arms, placed), 0.0)
+        arms = arms_of(lines, edge_width_px, more)
+        through = passages(arms, degree)
+        placed = _junctions_placed(lines, arms, through, degree)
+    placed = _tips_prolonged(placed, arms)
+    if held is not None and held.any():
+        placed = dataclasses.replace(
+            placed,
+            node_row=np.where(held, lines.node_row, placed.node_row),
+            node_col=np.where(held, lines.node_col, placed.node_col),
         )
-        arms.append((node, near, ahead, arc[near], vague))
-    node, near, far, arc_near, vague = (np.concatenate(parts) for parts in zip(*arms, strict=True))
-    on_vague = node[vague]
-    d_row, d_col = lines.row[near] - lines.row[far], lines.col[near] - lines.col[far]
-    norm = np.hypot(d_row, d_col)
-    ok = (norm > 0) & (degree[node] != 2)
-    node, near, arc_near = node[ok], near[ok], arc_near[ok]
-    d_row, d_col = d_row[ok] / norm[ok], d_col[ok] / norm[ok]
-    lines = _with_ring_nodes(lines)
-    is_tip = degree[node] == 1
-    arm = (node, lines.row[near], lines.col[near], d_row, d_col)
-    fixed = lines.node_exit | (np.bincount(on_vague, minlength=len(degree)) > 0)
-    lines = _junctions_placed(lines, fixed, *(part[~is_tip] for part in arm))
-    return _tips_prolonged(lines, *(part[is_tip] for part in (*arm, arc_near))), keep
+    return _led(placed, arms, through)
 
 
-def _off_chord(
-    lines: Centerlines,
-    near: npt.NDArray[np.int64],
-    half: npt.NDArray[np.int64],
-    far: npt.NDArray[np.int64],
-) -> npt.NDArray[np.float64]:
-    """Return how far vertices lie from the straight line between two others, pixels."""
-    row, col = lines.row[far] - lines.row[near], lines.col[far] - lines.col[near]
-    across = row * (lines.col[half] - lines.col[near]) - col * (lines.row[half] - lines.row[near])
-    norm = np.hypot(row, col)
-    return np.abs(across) / np.where(norm > 0, norm, 1.0)
+def _degree_without_rings(lines: Centerlines) -> npt.NDArray[np.int64]:
+    """Return the degree of each node, 0 at those of rings without a junction."""
+    degree = lines.degree.copy()
+    ring = (lines.start == lines.end) & (degree[lines.start] == 2)
+    degree[lines.start[ring]] = 0
+    return degree
 
 
-def _with_ring_nodes(lines: Centerlines) -> Centerlines:
-    """Put the nodes of rings without a junction on their smoothed ring."""
-    free = (lines.start == lines.end) & (lines.degree[lines.start] == 2)
-    node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
-    node_row[lines.start[free]] = lines.row[lines.offsets[:-1][free]]
-    node_col[lines.start[free]] = lines.col[lines.offsets[:-1][free]]
-    return dataclasses.replace(lines, node_row=node_row, node_col=node_col)
+def _ahead(arms: Arms, lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return how far ahead of each arm's foot its node is, (A,) pixels."""
+    row, col = lines.node_row[arms.node] - arms.row, lines.node_col[arms.node] - arms.col
+    return np.asarray(row * arms.d_row + col * arms.d_col, np.float64)
 
 
 def _junctions_placed(
-    lines: Centerlines,
-    fixed: npt.NDArray[np.bool_],
-    node: npt.NDArray[np.int64],
-    row: npt.NDArray[np.float64],
-    col: npt.NDArray[np.float64],
-    d_row: npt.NDArray[np.float64],
-    d_col: npt.NDArray[np.float64],
+    lines: Centerlines, arms: Arms, through: Passages, degree: npt.NDArray[np.int64]
 ) -> Centerlines:
     """Move junctions to the point that is nearest to the lines through their arms.
 
-    Least squares over the arms' distances, one system of two equations a node.
+    Least squares over the arms' distances, one system of two equations a node. On a
+    passage, the line is the curve's tangent where it is nearest to the point.
     """
-    count = len(lines.node_key)
+    use = np.flatnonzero((degree[arms.node] > 1) & arms.known)
+    point = np.stack([arms.row, arms.col], axis=1)
+    unit = np.stack([arms.d_row, arms.d_col], axis=1)
+    begin = np.stack([lines.node_row, lines.node_col], axis=1)
+    at = begin
+    joined = np.concatenate([through.first, through.second])
+    for number in range(_ROUNDS if len(joined) else 1):
+        if len(joined):
+            foot, tangent = _nearest_on(through, at[arms.node[through.first]], number == 0)
+            point[joined], unit[joined] = np.tile(foot, (2, 1)), np.tile(tangent, (2, 1))
+        at, miss = _meeting_point(begin, arms.node[use], point[use], unit[use])
+    move = at - begin
+    distance = np.hypot(move[:, 0], move[:, 1])
+    width = np.zeros(len(degree))
+    np.maximum.at(width, arms.node, arms.width)
+    curved = np.zeros(len(degree), bool)
+    curved[arms.node[joined]] = True
+    vague = np.zeros(len(degree), bool)
+    vague[arms.node[arms.vague & ~np.isin(np.arange(len(arms)), joined)]] = True
+    agreed = (miss < _MISS * width + _MISS_PX) & ~vague
+    limit = np.where(agreed, _FAR, _NEAR) * width
+    scale = np.where(distance > limit, limit / np.where(distance > 0, distance, 1.0), 1.0)
+    scale = np.where(lines.node_exit | (vague & ~curved), 0.0, scale)
+    at = begin + scale[:, None] * move
+    return dataclasses.replace(lines, node_row=at[:, 0], node_col=at[:, 1])
+
+
+def _nearest_on(
+    through: Passages, at: npt.NDArray[np.float64], first: bool
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the nearest point of each passage to a point, and its direction there, (M, 2).
+
+    At first the middle, where the curve is surest.
+    """
+    curve = through.curve
+    steps = curve.shape[1]
+    index = np.full(len(curve), steps // 2)
+    if not first:
+        index = ((curve - at[:, None]) ** 2).sum(axis=2).argmin(axis=1)
+    pick = np.arange(len(curve))
+    low, high = np.maximum(index - 1, 0), np.minimum(index + 1, steps - 1)
+    direction = curve[pick, high] - curve[pick, low]
+    norm = np.hypot(direction[:, 0], direction[:, 1])
+    return curve[pick, index], direction / np.where(norm > 0, norm, 1.0)[:, None]
+
+
+def _meeting_point(
+    begin: npt.NDArray[np.float64],
+    node: npt.NDArray[np.int64],
+    point: npt.NDArray[np.float64],
+    unit: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return where lines meet, (N, 2), and by how much the worst of them misses it, (N,)."""
+    count = len(begin)
 
     def total(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.bincount(node, weights=weights, minlength=count).astype(np.float64, copy=False)
 
     # Relative to the node, so that no digits are lost to large coordinates.
-    row, col = row - lines.node_row[node], col - lines.node_col[node]
+    (row, col), (d_row, d_col) = (point - begin[node]).T, unit.T
     across = d_col * row - d_row * col
     a, b, c = total(d_col * d_col) + _HOLD, total(-d_row * d_col), total(d_row * d_row) + _HOLD
     f, g = total(d_col * across), total(-d_row * across)
     determinant = a * c - b * b
-    move_row, move_col = (f * c - b * g) / determinant, (a * g - b * f) / determinant
-    distance = np.hypot(move_row, move_col)
-    limit = lines.node_width_px.astype(np.float64) / 2
-    scale = np.where(distance > limit, limit / np.where(distance > 0, distance, 1.0), 1.0)
-    scale = np.where((lines.degree > 2) & ~fixed, scale, 0.0)
-    return dataclasses.replace(
-        lines,
-        node_row=lines.node_row + scale * move_row,
-        node_col=lines.node_col + scale * move_col,
-    )
+    move = np.stack([(f * c - b * g) / determinant, (a * g - b * f) / determinant], axis=1)
+    miss = np.zeros(count)
+    off = np.abs(across - d_col * move[node, 0] + d_row * move[node, 1])
+    np.maximum.at(miss, node, off)
+    return begin + move, miss
 
 
-def _tips_prolonged(
-    lines: Centerlines,
-    node: npt.NDArray[np.int64],
-    row: npt.NDArray[np.float64],
-    col: npt.NDArray[np.float64],
-    d_row: npt.NDArray[np.float64],
-    d_col: npt.NDArray[np.float64],
-    arc: npt.NDArray[np.float64],
-) -> Centerlines:
-    """Put dead ends as far ahead of (row, col) as they were along the skeleton, and the reach."""
-    ahead = arc + lines.node_reach_px[node]
+def _tips_prolonged(lines: Centerlines, arms: Arms) -> Centerlines:
+    """Put dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
+    tip = np.flatnonzero((lines.degree[arms.node] == 1) & arms.known)
+    node = arms.node[tip]
+    d_row, d_col, bend = arms.d_row[tip], arms.d_col[tip], arms.bend[tip]
+    straight = np.maximum(_ahead(arms, lines)[tip], 0.0)
+    row, col = lines.node_row[node] - arms.row[tip], lines.node_col[node] - arms.col[tip]
+    side = col * d_row - row * d_col
+    # On an arc the way is longer than straight ahead.
+    curve = np.where(bend == 0, 1.0, bend)
+    arc = np.arctan2(curve * straight, 1 - curve * side) / curve
+    arc = np.where(bend == 0, straight, arc)
+    ahead = np.maximum(arc + lines.node_reach_px[node], 0.0)
     # No data begins half a pixel before the middle of its first pixel.
-    to_blank = arc + np.maximum(lines.node_blank_px[node] - 0.5, 0)
-    border = np.minimum(_to_border(lines, row, col, d_row, d_col), to_blank)
+    to_blank = straight + np.maximum(lines.node_blank_px[node] - 0.5, 0)
+    border = np.minimum(_to_border(lines, arms.row[tip], arms.col[tip], d_row, d_col), to_blank)
     # A road that goes on beyond the raster, or into no data, is led up to the edge.
     exits = lines.node_exit[node] & (border < ahead + 3)
     ahead = np.where(exits, border, np.minimum(ahead, border))
+    # No arc goes on for more than a third of its circle beyond what is seen of it.
+    bend = np.where(exits, 0.0, bend)
+    angle = np.clip(bend * ahead, -2.0, 2.0)
+    forth = np.where(angle == 0, ahead, ahead * np.sinc(angle / np.pi))
+    side = ahead * np.sinc(angle / 2 / np.pi) * np.sin(angle / 2)
     node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
-    node_row[node] = row + ahead * d_row
-    node_col[node] = col + ahead * d_col
+    node_row[node] = arms.row[tip] + forth * d_row - side * d_col
+    node_col[node] = arms.col[tip] + forth * d_col + side * d_row
     return dataclasses.replace(lines, node_row=node_row, node_col=node_col)
 
 
@@ -181,3 +223,88 @@ def _to_border(
         moving = step != 0
         out[moving] = np.minimum(out[moving], (border[moving] - value[moving]) / step[moving])
     return np.asarray(np.maximum(out, 0), np.float64)
+
+
+def _led(lines: Centerlines, arms: Arms, through: Passages) -> Ends:
+    """Lead the vertices before each arm's foot from there to the node."""
+    row, col = lines.row.copy(), lines.col.copy()
+    stays = np.ones(len(row), bool)
+    share_at_node, offset = _joining(lines, arms, through)
+    curve_of = np.full(len(arms), -1)
+    curve_of[through.first], curve_of[through.second] = (np.arange(len(through.first)),) * 2
+    count = len(lines)
+    for arc, first in zip(lines.arcs, (0, count), strict=True):
+        arm = lines.edge_of_vertex + first
+        near = np.flatnonzero((arc < arms.cut[arm]) & arms.known[arm])
+        arm = arm[near]
+        stays[near] = False
+        share = 1 - arc[near] / arms.cut[arm]
+        place = _free_way(lines, arms, arm, share)
+        on = np.flatnonzero(curve_of[arm] >= 0)
+        if len(on):
+            some = arm[on]
+            place[on] = _on_curve(
+                through.curve,
+                curve_of[some],
+                share_at_node[some] * share[on],
+                through.second[curve_of[some]] == some,
+            )
+            ease = share[on] ** 2 * (3 - 2 * share[on])
+            place[on] += ease[:, None] * offset[some]
+        row[near], col[near] = place.T
+    for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
+        row[vertex], col[vertex] = lines.node_row[node], lines.node_col[node]
+    return Ends(dataclasses.replace(lines, row=row, col=col), stays)
+
+
+def _free_way(
+    lines: Centerlines,
+    arms: Arms,
+    arm: npt.NDArray[np.int64],
+    share: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return points (K, 2) some share of the way from arms' feet to their nodes.
+
+    Straight; for curved arms on the parabola that leaves the foot in the arm's direction.
+    """
+    foot = np.stack([arms.row, arms.col], axis=1)[arm]
+    node = np.stack([lines.node_row, lines.node_col], axis=1)[arms.node[arm]]
+    unit = np.stack([arms.d_row, arms.d_col], axis=1)[arm]
+    half = np.hypot(*(node - foot).T) / 2
+    control = np.where(
+        (arms.bend[arm] != 0)[:, None], foot + unit * half[:, None], (foot + node) / 2
+    )
+    t = share[:, None]
+    return np.asarray((1 - t) ** 2 * foot + 2 * t * (1 - t) * control + t**2 * node, np.float64)
+
+
+def _joining(
+    lines: Centerlines, arms: Arms, through: Passages
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return where on its passage each arm meets its node, and how far that is off the node.
+
+    Shares (A,) of the passage from the arm's own foot, and offsets (A, 2).
+    """
+    share, offset = np.zeros(len(arms)), np.zeros((len(arms), 2))
+    if len(through.first):
+        at = np.stack([lines.node_row, lines.node_col], axis=1)[arms.node[through.first]]
+        index = ((through.curve - at[:, None]) ** 2).sum(axis=2).argmin(axis=1)
+        steps = through.curve.shape[1] - 1
+        share[through.first], share[through.second] = index / steps, 1 - index / steps
+        gap = at - through.curve[np.arange(len(index)), index]
+        offset[through.first], offset[through.second] = gap, gap
+    return share, offset
+
+
+def _on_curve(
+    curve: npt.NDArray[np.float64],
+    number: npt.NDArray[np.int64],
+    share: npt.NDArray[np.float64],
+    from_end: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Return points (K, 2) on curves, some share of the way from one of their ends."""
+    steps = curve.shape[1] - 1
+    position = np.where(from_end, 1 - share, share) * steps
+    low = np.clip(position.astype(np.int64), 0, steps - 1)
+    part = (position - low)[:, None]
+    return np.asarray((1 - part) * curve[number, low] + part * curve[number, low + 1], np.float64)

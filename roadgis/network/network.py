@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,40 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS, Geod, Transformer
 
+from roadgis.network.paths import components
+
 if TYPE_CHECKING:
     import geopandas
 
 __all__ = ["RoadNetwork"]
+
+#: Fields that may be left out when a network is made, and what stands for "not known" there.
+_UNKNOWN: dict[str, Any] = {
+    "width_p10_m": np.nan,
+    "width_p90_m": np.nan,
+    "bridged": False,
+    "source": None,
+    "source_date": None,
+}
+
+
+#: What is known about each edge, beside its nodes and shape.
+_ATTRIBUTES = ("width_m", "confidence", "confidence_min", *_UNKNOWN)
+
+
+def _not_given() -> Any:
+    return None
+
+
+def _text(values: npt.NDArray[np.object_]) -> Any:
+    """Return text as a column whose missing values stay None, whatever the pandas.
+
+    File names that are no valid Unicode are made so: no format could store them.
+    """
+    import pandas  # type: ignore[import-untyped]
+
+    valid = [None if v is None else str(v).encode("utf-8", "replace").decode() for v in values]
+    return pandas.Series(valid, dtype=object)
 
 
 @dataclass(frozen=True)
@@ -29,14 +60,21 @@ class RoadNetwork:
         From the start node to the end node; a ring starts and ends at the same node.
     start, end : ndarray of int64, shape (E,)
         Node index.
-    width_m : ndarray of float64, shape (E,)
-        Median road width, metres; NaN where unknown.
+    width_m, width_p10_m, width_p90_m : ndarray of float64, shape (E,)
+        Median, 10th and 90th percentile of the road's width along the edge, metres; NaN
+        where unknown.
     confidence, confidence_min : ndarray of float64, shape (E,)
         Mean and lowest probability along the centreline, 0..1; NaN where unknown.
     nodes : ndarray of float64, shape (N, 2)
         Coordinates.
     provenance : dict
         What made it: version, model, settings, inputs. Plain JSON values.
+    bridged : ndarray of bool, shape (E,)
+        Whether the edge was inferred across a gap; all False when not given.
+    source : ndarray of object, shape (E,)
+        Name (str) of the sheet that shows the edge, None where unknown.
+    source_date : ndarray of object, shape (E,)
+        When that sheet was taken, ISO 8601 (str), None where unknown.
     """
 
     crs: CRS
@@ -48,6 +86,17 @@ class RoadNetwork:
     confidence_min: npt.NDArray[np.float64]
     nodes: npt.NDArray[np.float64]
     provenance: dict[str, Any] = field(default_factory=dict)
+    width_p10_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
+    width_p90_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
+    bridged: npt.NDArray[np.bool_] = field(default_factory=_not_given)
+    source: npt.NDArray[np.object_] = field(default_factory=_not_given)
+    source_date: npt.NDArray[np.object_] = field(default_factory=_not_given)
+
+    def __post_init__(self) -> None:
+        for name, unknown in _UNKNOWN.items():
+            if getattr(self, name) is None:
+                kind = object if unknown is None else type(unknown)
+                object.__setattr__(self, name, np.full(len(self.edges), unknown, kind))
 
     @classmethod
     def empty(cls, crs: CRS) -> RoadNetwork:
@@ -72,22 +121,50 @@ class RoadNetwork:
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.nodes)).astype(np.int64)
 
-    @property
+    @cached_property
+    def component(self) -> npt.NDArray[np.int64]:
+        """Connected component of each edge, (E,) int64; counted in the order of the nodes."""
+        if not len(self.edges):
+            return np.empty(0, np.int64)
+        label = components(len(self.nodes), np.stack([self.start, self.end], axis=1))
+        used = np.unique(np.concatenate([self.start, self.end]))
+        _, first, index = np.unique(label[used], return_index=True, return_inverse=True)
+        place = np.empty(len(first), np.int64)
+        place[np.argsort(first)] = np.arange(len(first))
+        number = np.empty(len(self.nodes), np.int64)
+        number[used] = place[index]
+        return np.asarray(number[self.start], np.int64)
+
+    @cached_property
     def length_m(self) -> npt.NDArray[np.float64]:
         """Geodesic length of each edge on the CRS's ellipsoid, (E,) metres."""
+        return self._geodesic[0]
+
+    @cached_property
+    def sinuosity(self) -> npt.NDArray[np.float64]:
+        """Length of each edge over the distance between its ends, (E,); NaN for rings."""
+        length, chord = self._geodesic
+        open_ = (self.start != self.end) & (chord > 0)
+        # Never below 1: both are rounded in their last digits.
+        ratio = np.maximum(length / np.where(open_, chord, 1.0), 1.0)
+        return np.where(open_, ratio, np.nan)
+
+    @cached_property
+    def _geodesic(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Length of each edge, and the distance between its ends, metres."""
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
+        count = len(self.edges)
         lonlat = self._transformed(self.crs.geodetic_crs or CRS.from_epsg(4326))
         coordinates, index = shapely.get_coordinates(lonlat, return_index=True)
         if len(coordinates) < 2:
-            return np.zeros(len(self.edges))
-        _, _, step = geod.inv(
-            coordinates[:-1, 0], coordinates[:-1, 1], coordinates[1:, 0], coordinates[1:, 1]
-        )
+            return np.zeros(count), np.zeros(count)
+        _, _, step = geod.inv(*coordinates[:-1].T, *coordinates[1:].T)
         inside = index[:-1] == index[1:]
-        total = np.bincount(
-            index[:-1][inside], weights=np.asarray(step)[inside], minlength=len(self.edges)
-        )
-        return total.astype(np.float64, copy=False)
+        total = np.bincount(index[:-1][inside], np.asarray(step)[inside], minlength=count)
+        first = np.searchsorted(index, np.arange(count))
+        last = np.searchsorted(index, np.arange(count), side="right") - 1
+        _, _, chord = geod.inv(*coordinates[first].T, *coordinates[last].T)
+        return total.astype(np.float64, copy=False), np.asarray(chord, np.float64)
 
     def _transformed(self, crs: CRS) -> npt.NDArray[np.object_]:
         transformer = Transformer.from_crs(self.crs, crs, always_xy=True)
@@ -110,8 +187,36 @@ class RoadNetwork:
         """Return the network with more provenance."""
         return dataclasses.replace(self, provenance={**self.provenance, **values})
 
+    def select(self, keep: npt.NDArray[np.bool_]) -> RoadNetwork:
+        """Return some of the edges with the nodes that they use.
+
+        Edges stay as they are, each with its shape, and are not joined where a junction has
+        become a passage; nodes and edges are numbered anew, in the same order.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (E,)
+            Which edges.
+        """
+        start, end = self.start[keep], self.end[keep]
+        used, index = np.unique(np.concatenate([start, end]), return_inverse=True)
+        return dataclasses.replace(
+            self,
+            start=index[: len(start)].astype(np.int64),
+            end=index[len(start) :].astype(np.int64),
+            nodes=self.nodes[used],
+            **{name: getattr(self, name)[keep] for name in ("edges", *_ATTRIBUTES)},
+        )
+
+    def without_bridges(self) -> RoadNetwork:
+        """Return what was seen only: the network without edges inferred across gaps.
+
+        Nodes at which a bridge met a line stay, also where only two edges are left there.
+        """
+        return self.select(~self.bridged)
+
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table: id, start_node, end_node, length_m, then the attributes."""
+        """Return the edges as a table, with the attributes that every output format has."""
         import geopandas
 
         return geopandas.GeoDataFrame(
@@ -119,10 +224,17 @@ class RoadNetwork:
                 "id": np.arange(len(self.edges), dtype=np.int64),
                 "start_node": self.start,
                 "end_node": self.end,
+                "component": self.component,
                 "length_m": np.round(self.length_m, 2),
+                "sinuosity": np.round(self.sinuosity, 4),
                 "width_m": np.round(self.width_m, 2),
+                "width_p10_m": np.round(self.width_p10_m, 2),
+                "width_p90_m": np.round(self.width_p90_m, 2),
                 "confidence": np.round(self.confidence, 4),
                 "confidence_min": np.round(self.confidence_min, 4),
+                "bridged": self.bridged,
+                "source": _text(self.source),
+                "source_date": _text(self.source_date),
             },
             geometry=self.edges,
             crs=self.crs,
@@ -162,3 +274,42 @@ class RoadNetwork:
         for row in table.to_dict("records"):
             graph.add_edge(row.pop("start_node"), row.pop("end_node"), key=row["id"], **row)
         return graph
+
+    def to_routing_tables(self) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+        """Return nodes and edges as OSMnx and pandana expect them.
+
+        Returns
+        -------
+        nodes : geopandas.GeoDataFrame
+            Indexed by ``osmid`` (node id), with the columns x, y and street_count.
+        edges : geopandas.GeoDataFrame
+            Indexed by (u, v, key), one row for each direction (imagery does not tell that of
+            traffic), rings once; with the columns osmid (edge id), length (metres),
+            reversed, and the attributes. Each geometry runs from u to v.
+
+        Notes
+        -----
+        ``osmnx.graph_from_gdfs(nodes, edges)`` makes an OSMnx graph (``convert`` in some
+        versions). For pandana, ``edges.reset_index()`` has ``u`` and ``v``::
+
+            flat = edges.reset_index()
+            pandana.Network(nodes.x, nodes.y, flat.u, flat.v, flat[["length"]], twoway=False)
+        """
+        import pandas  # type: ignore[import-untyped]
+
+        nodes = self.nodes_to_geodataframe().rename(
+            columns={"id": "osmid", "degree": "street_count"}
+        )
+        nodes.insert(1, "x", self.nodes[:, 0])
+        nodes.insert(2, "y", self.nodes[:, 1])
+        there = self.to_geodataframe().rename(
+            columns={"id": "osmid", "start_node": "u", "end_node": "v", "length_m": "length"}
+        )
+        there["reversed"] = False
+        back = there[there["u"] != there["v"]].rename(columns={"u": "v", "v": "u"})
+        back = back.set_geometry(shapely.reverse(np.asarray(back.geometry, object)), crs=self.crs)
+        back["reversed"] = True
+        edges = pandas.concat([there, back[there.columns]], ignore_index=True)
+        edges = edges.sort_values(["u", "v", "osmid"], ignore_index=True)
+        edges["key"] = edges.groupby(["u", "v"]).cumcount()
+        return nodes.set_index("osmid"), edges.set_index(["u", "v", "key"])

@@ -1,14 +1,38 @@
-"""Which centrelines stay: weak components, dangles, small loops, small components."""
+"""Which centrelines stay: weak components and tails, dangles, loops, small components."""
 
 from __future__ import annotations
+
+import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.centerlines import Centerlines
+from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.paths import components
 
-__all__ = ["drop_dangles", "drop_small_components", "drop_small_loops", "drop_weak_components"]
+__all__ = [
+    "FULL",
+    "cut_weak_tails",
+    "drop_dangles",
+    "drop_small_components",
+    "drop_small_loops",
+    "drop_weak_components",
+    "mean_probability",
+    "width_evenness",
+]
+
+#: Stored probability of what is certain.
+FULL = 254.0
+#: A dead end is sure from this mean probability,
+_SURE = 0.9 * FULL
+#: of even width when its 10th percentile is this share of its median,
+_EVEN = 0.8
+#: and clearly longer than wide when it leaves its road's border by this many of its widths.
+_CLEAR = 2.0
+#: An unsure dead end is dropped up to this many times the length of others.
+_WEAK = 1.5
 
 
 def _component(lines: Centerlines) -> npt.NDArray[np.int64]:
@@ -26,22 +50,127 @@ def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
     if not len(lines):
         return lines
     strong = lines.probability >= lines.strong_level
-    # A vertex stands for half of each step beside it; steps between edges count for neither.
-    step = np.hypot(np.diff(lines.row), np.diff(lines.col))
-    step[lines.offsets[1:-1] - 1] = 0
-    share = np.zeros(len(strong))
-    share[:-1] += step / 2
-    share[1:] += step / 2
     component = _component(lines)
-    total = np.bincount(component[lines.edge_of_vertex], weights=np.where(strong, share, 0.0))
+    weights = np.where(strong, _shares(lines), 0.0)
+    total = np.bincount(component[lines.edge_of_vertex], weights=weights)
     return lines.select(total[component] >= strong_px)
 
 
-def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
+def _shares(lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return the length that each vertex stands for, half of each step beside it, (V,) pixels."""
+    step = np.hypot(np.diff(lines.row), np.diff(lines.col))
+    # Steps between edges count for neither.
+    step[lines.offsets[1:-1] - 1] = 0
+    share = np.zeros(len(lines.row))
+    share[:-1] += step / 2
+    share[1:] += step / 2
+    return share
+
+
+def mean_probability(lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return the mean stored probability of each edge's vertices, (E,), 0..254."""
+    total = np.add.reduceat(lines.probability.astype(np.int64), lines.offsets[:-1])
+    return np.asarray(total / np.diff(lines.offsets), np.float64)
+
+
+def width_evenness(
+    lines: Centerlines,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return each edge's median width, pixels, and its 10th percentile over that, (E,) twice.
+
+    NaN where the width is not known.
+    """
+    use = clear_of_junctions(lines)
+    median, low = grouped_quantiles(
+        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.1)
+    )
+    return median, low / np.maximum(median, 1e-9)
+
+
+def cut_weak_tails(lines: Centerlines, min_px: float) -> Centerlines:
+    """Cut dead ends back to their last vertex above the threshold.
+
+    The hysteresis at the ends: a road goes on in the shade to where it is seen again; where
+    it is not, there is nothing to say that it goes on. Dead ends at the raster's edge or at
+    no data stay, and so do those without any vertex above the threshold, which other steps
+    judge.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded.
+    min_px : float
+        Tails shorter than this stay; 0 leaves all.
+    """
+    if not len(lines) or min_px == 0:
+        return lines
+    strong = lines.probability >= lines.strong_level
+    at = np.arange(len(strong))
+    low = np.minimum.reduceat(np.where(strong, at, len(at)), lines.offsets[:-1])
+    high = np.maximum.reduceat(np.where(strong, at, -1), lines.offsets[:-1])
+    from_start, from_end = lines.arcs
+    free = (lines.degree == 1) & ~lines.node_exit
+    some = (high > low) & ~lines.bridged
+    cut_start = some & free[lines.start] & (from_start[low % len(at)] >= min_px)
+    cut_end = some & free[lines.end] & (from_end[high] >= min_px)
+    if not (cut_start.any() or cut_end.any()):
+        return lines
+    begin = np.where(cut_start, low, lines.offsets[:-1])
+    stop = np.where(cut_end, high + 1, lines.offsets[1:])
+    lines = _with_tips(lines, lines.start[cut_start], low[cut_start])
+    lines = _with_tips(lines, lines.end[cut_end], high[cut_end])
+    vertices = concatenated_ranges(begin, stop)
+    return dataclasses.replace(
+        lines,
+        offsets=np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64),
+        **{name: getattr(lines, name)[vertices] for name in _VERTEX_FIELDS},
+    )
+
+
+def _with_tips(
+    lines: Centerlines, node: npt.NDArray[np.int64], vertex: npt.NDArray[np.int64]
+) -> Centerlines:
+    """Move the nodes of dead ends to vertices of their edges."""
+    changed = {name: getattr(lines, name).copy() for name in _NODE_FIELDS}
+    changed["node_row"][node] = lines.row[vertex]
+    changed["node_col"][node] = lines.col[vertex]
+    pixel = np.rint(lines.row[vertex]) * lines.grid.width + np.rint(lines.col[vertex])
+    changed["node_key"][node] = pixel.astype(np.int64)
+    changed["node_width_px"][node] = lines.width_px[vertex]
+    # The line was not thinned away here: it ends where it is cut.
+    changed["node_reach_px"][node] = 0
+    return dataclasses.replace(lines, **changed)
+
+
+_VERTEX_FIELDS = ("row", "col", "d_row", "d_col", "width_px", "probability")
+_NODE_FIELDS = ("node_row", "node_col", "node_key", "node_width_px", "node_reach_px")
+
+
+def _weight(lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return how much a metre counts at each vertex, (V,), 0..1.
+
+    One when certain, a third at the threshold, nothing at a probability of 0.
+    """
+    threshold = lines.strong_level
+    weight = np.interp(lines.probability, [0, threshold, FULL], [0.0, 1 / 3, 1.0])
+    return np.asarray(weight, np.float64)
+
+
+def drop_dangles(lines: Centerlines, factor: float, *, by_evidence: bool = False) -> Centerlines:
     """Drop dead ends that are shorter than a multiple of the road's width where they branch off.
 
     Where a road forks at its end into short ones only, the longest stays: the road keeps
     its length, and nothing that was not a dead end becomes one.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded, without interstitial nodes.
+    factor : float
+        Multiple of the road's width.
+    by_evidence : bool
+        Whether sure dead ends of even width stay when they are clearly longer than wide,
+        and unsure ones go up to one and a half times that length.
     """
     if not len(lines):
         return lines
@@ -49,12 +178,13 @@ def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
     flip = degree[lines.start] == 1
     tip, root = np.where(flip, lines.start, lines.end), np.where(flip, lines.end, lines.start)
     length = lines.length_px + lines.node_reach_px[tip]
-    short = (
-        (degree[tip] == 1)
-        & (degree[root] > 1)
-        & ~lines.node_exit[tip]
-        & (length < factor * lines.node_width_px[root])
-    )
+    short = (degree[tip] == 1) & (degree[root] > 1) & ~lines.node_exit[tip] & ~lines.bridged
+    width = lines.node_width_px[root]
+    if by_evidence:
+        clear, weak = _judged(lines, length - width / 2)
+        short &= ~clear & (length < np.where(weak, _WEAK, 1.0) * factor * width)
+    else:
+        short &= length < factor * width
     candidates = np.flatnonzero(short)
     if not len(candidates):
         return lines
@@ -72,6 +202,16 @@ def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
     return lines.select(keep)
 
 
+def _judged(
+    lines: Centerlines, beyond_px: npt.NDArray[np.floating[Any]]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which edges are clearly roads for their length, and which are unsure, (E,) bool."""
+    mean = mean_probability(lines)
+    width, even = width_evenness(lines)
+    clear = (mean >= _SURE) & (even >= _EVEN) & (beyond_px >= _CLEAR * width)
+    return clear, mean < (lines.strong_level + FULL) / 2
+
+
 def drop_small_loops(lines: Centerlines, factor: float) -> Centerlines:
     """Drop edges that return to their junction within a multiple of the road's width.
 
@@ -83,11 +223,18 @@ def drop_small_loops(lines: Centerlines, factor: float) -> Centerlines:
 
 
 def drop_small_components(lines: Centerlines, min_px: float) -> Centerlines:
-    """Keep components with a total length of at least `min_px`."""
+    """Keep components with a total length of at least `min_px`, each metre by how sure it is.
+
+    The score of a component is its length, in which a certain metre counts fully, one at
+    the threshold a third, and others in proportion: so a short sure one may stay where a
+    longer unsure one goes. What was inferred across gaps counts by its evidence, too.
+    """
     if not len(lines):
         return lines
     component = _component(lines)
-    degree = lines.degree
-    reach = np.where(degree == 1, lines.node_reach_px, np.float32(0))
-    length = lines.length_px + reach[lines.start] + reach[lines.end]
-    return lines.select(np.bincount(component, weights=length)[component] >= min_px)
+    reach = np.where(lines.degree == 1, lines.node_reach_px, np.float32(0))
+    share = _shares(lines)
+    np.add.at(share, lines.offsets[:-1], reach[lines.start])
+    np.add.at(share, lines.offsets[1:] - 1, reach[lines.end])
+    score = np.bincount(component[lines.edge_of_vertex], weights=share * _weight(lines))
+    return lines.select(score[component] >= min_px)

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.ends import with_crisp_ends
-from roadgis.network.smooth import smoothed
+from roadgis.network.corners import with_corners
+from roadgis.network.ends import placed_ends
+from roadgis.network.smooth import smoothed, with_middles, with_ring_nodes
 
 __all__ = ["edge_shapes"]
 
@@ -42,18 +43,15 @@ def edge_shapes(
     ndarray of float64, shape (N, 2)
         Nodes; the ends of the lines.
     """
-    row, col = smoothed(lines, smooth_px)
-    smooth = dataclasses.replace(lines, row=row, col=col)
-    crisp, keep = with_crisp_ends(smooth, width_px)
+    middle = with_middles(lines)
     held = np.zeros(len(lines.node_key), bool)
     while True:
-        placed = dataclasses.replace(
-            smooth,
-            node_row=np.where(held, lines.node_row, crisp.node_row),
-            node_col=np.where(held, lines.node_col, crisp.node_col),
-        )
+        ends = placed_ends(middle, width_px, held)
+        bent, corners = with_corners(ends.lines, width_px, ends.undisturbed)
+        placed = with_ring_nodes(smoothed(bent, smooth_px, corners))
         raw = dataclasses.replace(placed, row=lines.row, col=lines.col)
-        shapes, crossing = _without_crossings(_levels(placed, raw, keep, tolerance_m), len(lines))
+        levels = _levels(placed, raw, ends.undisturbed, tolerance_m)
+        shapes, crossing = _without_crossings(levels, len(lines))
         # What still crosses does so because nodes were moved: there they stay on the skeleton.
         at_fault = np.zeros_like(held)
         at_fault[lines.start[crossing]], at_fault[lines.end[crossing]] = True, True
@@ -70,8 +68,8 @@ def _levels(
     smooth: Centerlines, raw: Centerlines, keep: npt.NDArray[np.bool_], tolerance_m: float
 ) -> list[_Level]:
     """Return the shapes to choose from, the best one first, that of the pixels last."""
-    shapes = _linestrings(smooth, keep)
     every = np.ones_like(keep)
+    shapes = _linestrings(smooth, every)
     return [
         lambda some: _simplified(shapes[some], tolerance_m),
         lambda some: shapes[some],

@@ -1,6 +1,8 @@
-"""Smoothing of edges along themselves."""
+"""Lines in the middle of the road, smoothed along themselves."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import numpy.typing as npt
@@ -8,55 +10,86 @@ from scipy import ndimage
 
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
-__all__ = ["smoothed"]
+__all__ = ["smoothed", "with_middles", "with_ring_nodes"]
 
 
-def smoothed(
-    lines: Centerlines, sigma_px: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def smoothed(lines: Centerlines, sigma_px: float, corners: npt.NDArray[np.int64]) -> Centerlines:
     """Smooth all edges along themselves; ends stay, rings without a junction have none.
 
-    Beyond its ends a line is continued by its reflection in the end point, which keeps
-    the end where it is, and straight lines straight.
+    What a Gaussian takes from curves is put back, by smoothing what it took: a circle
+    shrinks by the fourth power of sigma over radius, not by the second. Beyond its ends a
+    line is continued by its reflection in the end point, which keeps the end where it is,
+    and straight lines straight.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Edges whose first and last vertices are where they shall stay.
+    sigma_px : float
+        Standard deviation, pixels.
+    corners : ndarray of int64
+        Vertices that stay too; lines are smoothed up to them from both sides.
     """
-    reach = int(np.ceil(2.5 * sigma_px))
-    middle_row, middle_col = _middles(lines)
-    if reach < 1 or not len(lines):
-        return middle_row, middle_col
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    reach = int(np.ceil(5 * sigma_px))
+    if sigma_px <= 0 or not len(lines):
+        return lines
+    once = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    once /= once.sum()
+    taps = 2 * once - np.convolve(once, once)[reach:-reach]
     taps /= taps.sum()
-    first, last = lines.offsets[:-1], lines.offsets[1:] - 1
+    first = np.sort(np.concatenate([lines.offsets[:-1], corners]))
+    last = np.sort(np.concatenate([lines.offsets[1:] - 1, corners]))
     size = last - first + 1
     padded = size + 2 * reach
     at = np.repeat(first - reach, padded) + (concatenated_ranges(np.zeros_like(padded), padded))
     low, high = np.repeat(first, padded), np.repeat(last, padded)
-    free = (lines.start == lines.end) & (lines.degree[lines.start] == 2)
-    ring = np.repeat(free, padded)
+    ring = np.repeat(_is_ring_piece(lines, first, last), padded)
     before, after = ~ring & (at < low), ~ring & (at > high)
     source = np.where(before, np.minimum(2 * low - at, high), at)
     source = np.where(after, np.maximum(2 * high - at, low), source)
     source = np.where(ring, low + (at - low) % np.maximum(high - low, 1), source)
     middle = concatenated_ranges(np.cumsum(padded) - padded + reach, np.cumsum(padded) - reach)
+    vertex = concatenated_ranges(first, last + 1)
     out = []
-    for value in (middle_row, middle_col):
+    for value in (lines.row, lines.col):
         line = value[source]
         line[before] = 2 * value[low[before]] - line[before]
         line[after] = 2 * value[high[after]] - line[after]
-        out.append(ndimage.convolve1d(line, taps, mode="nearest")[middle])
+        result = value.copy()
+        result[vertex] = ndimage.convolve1d(line, taps, mode="nearest")[middle]
+        result[corners] = value[corners]
+        out.append(result)
     row, col = out
-    return row, col
+    return dataclasses.replace(lines, row=row, col=col)
 
 
-def _middles(
-    lines: Centerlines,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the middle of the road at each vertex, (V,) twice.
+def _is_ring_piece(
+    lines: Centerlines, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Return which stretches first..last are whole rings without a junction or a corner."""
+    edge = lines.edge_of_vertex[np.minimum(first, last)]
+    free = (lines.start == lines.end) & (lines.degree[lines.start] == 2)
+    whole = (first == lines.offsets[:-1][edge]) & (last == lines.offsets[1:][edge] - 1)
+    return np.asarray(free[edge] & whole, bool)
+
+
+def with_ring_nodes(lines: Centerlines) -> Centerlines:
+    """Put the nodes of rings without a junction on their ring."""
+    free = (lines.start == lines.end) & (lines.degree[lines.start] == 2)
+    node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
+    node_row[lines.start[free]] = lines.row[lines.offsets[:-1][free]]
+    node_col[lines.start[free]] = lines.col[lines.offsets[:-1][free]]
+    return dataclasses.replace(lines, node_row=node_row, node_col=node_col)
+
+
+def with_middles(lines: Centerlines) -> Centerlines:
+    """Move each vertex to the middle of the road.
 
     Where it is not known, it is as far from the pixel as at the next vertices that know it.
     """
     known = np.isfinite(lines.d_row)
     if not known.any():
-        return lines.row, lines.col
+        return lines
     at = np.arange(len(known))
     edge = lines.edge_of_vertex
     before = np.maximum.accumulate(np.where(known, at, -1))
@@ -79,4 +112,4 @@ def _middles(
         low, high = (np.nan_to_num(shift[index]).astype(np.float64) for index in (before, after))
         out.append(np.where(free, centre + low + share * (high - low), centre))
     row, col = out
-    return row, col
+    return dataclasses.replace(lines, row=row, col=col)

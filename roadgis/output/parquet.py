@@ -38,7 +38,12 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
 
     geometries = np.asarray(table.geometry)
     columns: dict[str, Any] = {
-        name: pa.array(np.asarray(table[name]), from_pandas=True)
+        # Text that is nowhere known would become a column of the type null.
+        name: pa.array(
+            np.asarray(table[name]),
+            pa.string() if table[name].dtype == object else None,
+            from_pandas=True,
+        )
         for name in table.columns
         if name != table.geometry.name
     }

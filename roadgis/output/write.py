@@ -30,7 +30,12 @@ __all__ = ["SHAPEFILE_NAMES", "write_network"]
 _LOG = logging.getLogger(__name__)
 
 #: Attributes whose names are longer than a Shapefile can hold (10 bytes), and what they become.
-SHAPEFILE_NAMES = {"confidence_min": "conf_min"}
+SHAPEFILE_NAMES = {
+    "width_p10_m": "width_p10",
+    "width_p90_m": "width_p90",
+    "confidence_min": "conf_min",
+    "source_date": "src_date",
+}
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1
 # A projected coordinate is kept to 0.001 of its unit, a geographic one to 1e-9 degrees: 0.1 mm.
 # Less than a rounding of the last bit can show, so that the same network gives the same bytes.

@@ -23,6 +23,7 @@ __all__ = [
     "ground_scale",
     "ground_size",
     "in_degrees",
+    "in_metres",
     "lonlat_distance_m",
     "transformer",
     "utm_crs",
@@ -127,7 +128,8 @@ def utm_crs(lon: float, lat: float) -> CRS:
     return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
 
 
-def _metric(crs: CRS) -> bool:
+def in_metres(crs: CRS) -> bool:
+    """Return whether coordinates are projected, in metres."""
     return crs.is_projected and all(
         abs(axis.unit_conversion_factor - 1.0) < 1e-9 for axis in crs.axis_info[:2]
     )
@@ -144,7 +146,7 @@ def choose_crs(rasters: Sequence[Raster], centre: tuple[float, float]) -> CRS:
         If the rasters lie too far apart for any metric CRS.
     """
     first = rasters[0].crs
-    fits = _metric(first) and abs(ground_scale(first, *centre) - 1.0) <= _SCALE_TOLERANCE
+    fits = in_metres(first) and abs(ground_scale(first, *centre) - 1.0) <= _SCALE_TOLERANCE
     crs = first if fits else utm_crs(*centre)
     for raster in rasters:
         place = centre_lonlat([raster])

@@ -154,6 +154,11 @@ class Scene:
             for (dtype, channels), s in self._scalings.items()
         }
 
+    @property
+    def sheets(self) -> tuple[Raster, ...]:
+        """The inputs in the order in which they lie on each other, the first on top."""
+        return tuple(sheet for layer in self._plan.layers for sheet in layer.group.sheets)
+
     def read(self, window: Window) -> tuple[Bytes, Bools]:
         """Read pixels; the same ones through any window, in any order, from any thread.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard
-from roadgis.progress import Progress, no_progress
+from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import (
     as_float32,
     fixed_tile,
@@ -111,7 +111,12 @@ def fit(
         )
     # Before the data is gone through: a mistake in the list is found at once.
     augmentation = load_augmentation(settings.data.augmentation)
-    data = open_training_data(settings.data, settings.optimization.seed)
+    data = open_training_data(
+        # No part of the share done: of that, training tells.
+        settings.data,
+        settings.optimization.seed,
+        scaled(progress, 0.0, 0.0),
+    )
     fingerprint = _fingerprint(data, augmentation)
     if checkpoint is not None and checkpoint.state.data != fingerprint:
         raise InputError(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
+from roadgis.progress import Progress, no_progress
 from roadgis.train.scenes import (
     LabelledScene,
     MaskLayer,
@@ -69,7 +70,9 @@ def class_names(settings: DataSettings) -> tuple[tuple[str, ...], int]:
     return settings.classes, settings.classes.index(settings.road)
 
 
-def open_training_data(settings: DataSettings, seed: int) -> TrainingData:
+def open_training_data(
+    settings: DataSettings, seed: int, progress: Progress = no_progress
+) -> TrainingData:
     """Open all data of a run and look through it once.
 
     Parameters
@@ -78,6 +81,8 @@ def open_training_data(settings: DataSettings, seed: int) -> TrainingData:
         What to open.
     seed : int
         Of the choice of blocks that are held out.
+    progress : Progress
+        Told how many scenes were looked through, which takes minutes for thousands.
 
     Raises
     ------
@@ -102,7 +107,9 @@ def open_training_data(settings: DataSettings, seed: int) -> TrainingData:
         block_px = _HOLD_OUT_CROPS * settings.crop_px
         training, blocks = hold_out(training, share=settings.hold_out, block_px=block_px, seed=seed)
         validation += _with_labels(blocks, names)
-    found = survey(training, names, crop_px=settings.crop_px, road_class=road_class)
+    found = survey(
+        training, names, crop_px=settings.crop_px, road_class=road_class, progress=progress
+    )
     logger.info("training data: %s", found)
     if beside:
         scenes = open_pairs(beside, classes=names)

@@ -130,6 +130,11 @@ class Radii:
         return math.ceil(math.sqrt(2) * self.wide) + 2
 
     @property
+    def walk(self) -> int:
+        """How far back along a skeleton the direction of a road's end is taken."""
+        return math.ceil(0.85 * self.wide) + 1
+
+    @property
     def rim_step(self) -> int:
         """Pixels along a centreline over which its direction to no data is taken."""
         return max(2, self.rim // 2)
@@ -144,4 +149,4 @@ class Radii:
         """Pixels that a block must see around its core: the sum of the reaches."""
         mask = 2 * self.closing + self.beyond + 2 + 2 * self.wide + self.wide_margin
         # One pixel more for the links to the next block, one for which of them are needed.
-        return mask + max(2 * self.iterations, self.wide + 4, self.rim_reach) + 3
+        return mask + max(2 * self.iterations + self.walk + 6, self.rim_reach) + 3

@@ -18,6 +18,7 @@ from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
 from roadgis.vectorization.skeleton import measure_widths, nearest, thin
+from roadgis.vectorization.tips import dead_end_reach
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
 __all__ = ["trace_centerlines", "vectorize"]
@@ -65,7 +66,7 @@ def vectorize(
         source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
     )
     progress(0.9, "Cleaning the network")
-    network = clean_network(lines, clean or CleanOptions())
+    network = clean_network(lines, clean or CleanOptions(), source=source)
     progress(1.0, f"{len(network)} edges")
     return network
 
@@ -158,6 +159,7 @@ def _no_pixels() -> PixelGraph:
         width_px=real,
         d_row=real,
         d_col=real,
+        reach_px=real,
         probability=np.empty(0, np.uint8),
         blank_px=real,
         exit=np.empty(0, bool),
@@ -187,13 +189,15 @@ def _block_graph(
     if not len(rows):
         return None
     ids = (rows + mask.window.row) * source.grid.width + cols + mask.window.col
-    widths = measure_widths(unpack(mask.road), rows, cols, radii.wide)
+    road = unpack(mask.road)
+    widths = measure_widths(road, rows, cols, radii.wide)
     probability = mask.probability[rows, cols]
     return PixelGraph(
         id=ids,
         width_px=widths.width,
         d_row=widths.d_row,
         d_col=widths.d_col,
+        reach_px=dead_end_reach(road, unpack(skeleton), rows, cols, radii.wide, radii.walk),
         # Closing fills pixels of any probability, but none without data.
         probability=np.minimum(probability, np.uint8(NO_DATA - 1)),
         blank_px=_blank_distance(mask, rows, cols, radii),

@@ -24,6 +24,8 @@ class PixelGraph(NamedTuple):
         row * grid width + col; ascending.
     width_px, d_row, d_col : ndarray of float32, shape (K,)
         Width of the road, and where its middle is from the pixel's centre (NaN: not known).
+    reach_px : ndarray of float32, shape (K,)
+        At dead ends, by how much the road goes on beyond the pixel; NaN where not known.
     probability : ndarray of uint8, shape (K,)
         Stored probability, 0..254.
     blank_px : ndarray of float32, shape (K,)
@@ -38,6 +40,7 @@ class PixelGraph(NamedTuple):
     width_px: npt.NDArray[np.float32]
     d_row: npt.NDArray[np.float32]
     d_col: npt.NDArray[np.float32]
+    reach_px: npt.NDArray[np.float32]
     probability: npt.NDArray[np.uint8]
     blank_px: npt.NDArray[np.float32]
     exit: npt.NDArray[np.bool_]
@@ -110,7 +113,8 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     # Numbers of pixels take half the room of their ids.
     links = np.searchsorted(graph.id, graph.links).astype(np.int32)
     graph = graph._replace(links=graph.links[:0])
-    reach = np.where(_degree(graph, links) < 2, graph.width_px / 2, np.float32(0))
+    reach = np.where(np.isfinite(graph.reach_px), graph.reach_px, graph.width_px / 2)
+    reach = np.where(_degree(graph, links) < 2, reach, np.float32(0))
     lines, pixels = _lines(graph, links, grid, strong_level, reach)
     if np.isfinite(graph.blank_px).any():
         keep = np.ones(len(graph.id), bool)
@@ -210,6 +214,7 @@ def _lines(
         start=positions[: len(start)],
         end=positions[len(start) :],
         key=key,
+        bridged=np.zeros(len(key), bool),
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         row=node_row[pixels],
         col=node_col[pixels],

@@ -1,0 +1,161 @@
+"""What each step of cleaning does: APLS, relaxed precision and recall, length.
+
+Predicts each scene of folders with images and masks, with the bundled model (kept under --cache),
+traces it once, and cleans it with the steps switched on one after the other. The truth is the
+label mask, vectorized with the default settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from rasterio.errors import NotGeoreferencedWarning
+
+from roadgis.evaluation.apls import apls_score
+from roadgis.network.bridge import BridgeOptions
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.network import RoadNetwork
+from roadgis.network.options import DangleOptions, ParallelOptions, RuleOptions
+from roadgis.pipeline import ExtractOptions, predict_to_file
+from roadgis.probability import open_probability
+from roadgis.scene.options import SceneOptions
+from roadgis.train.pairs import find_pairs
+from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+
+RAW = CleanOptions(
+    dangle_factor=0.0,
+    junction_factor=0.0,
+    min_component_m=0.0,
+    min_strong_m=0.0,
+    bridge=BridgeOptions(max_gap_m=0.0),
+    dangles=DangleOptions(by_evidence=False, min_weak_tail_m=0.0),
+    parallels=ParallelOptions(track_factor=0.0),
+    rules=RuleOptions.none(),
+)
+FULL = CleanOptions()
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A scene as traced, where it came from, and its truth."""
+
+    name: str
+    probability: Path
+    lines: Centerlines
+    truth: RoadNetwork
+
+
+@dataclass(frozen=True)
+class Score:
+    """Sums over scenes: lengths in metres, and APLS."""
+
+    truth_m: float
+    found_m: float
+    right_m: float
+    kept_m: float
+    apls: float
+
+
+def steps() -> Iterator[tuple[str, CleanOptions]]:
+    """Yield the steps, each with those before it, in the order of cleaning."""
+    options = RAW
+    yield "raw tracing", options
+    changes: list[tuple[str, dict[str, object]]] = [
+        ("weak components", {"min_strong_m": FULL.min_strong_m}),
+        ("dangles by width", {"dangle_factor": FULL.dangle_factor}),
+        (
+            "dangles by evidence",
+            {"dangles": dataclasses.replace(FULL.dangles, min_weak_tail_m=0.0)},
+        ),
+        ("junctions", {"junction_factor": FULL.junction_factor}),
+        ("tracks of one road", {"parallels": FULL.parallels}),
+        ("bridges", {"bridge": FULL.bridge}),
+        ("weak tails", {"dangles": FULL.dangles}),
+    ]
+    rules = RuleOptions.none()
+    for entry in dataclasses.fields(RuleOptions):
+        rules = dataclasses.replace(rules, **{entry.name: getattr(FULL.rules, entry.name)})
+        changes.append((f"rule: {entry.name}", {"rules": rules}))
+    changes.append(("small components", {"min_component_m": FULL.min_component_m}))
+    for name, change in changes:
+        options = dataclasses.replace(options, **change)  # type: ignore[arg-type]
+        yield name, options
+    assert options == FULL, "a step is missing above"
+    carriageways = dataclasses.replace(FULL.parallels, merge_carriageways=True)
+    yield "(carriageways merged)", dataclasses.replace(FULL, parallels=carriageways)
+
+
+def traced_scenes(folder: Path, cache: Path, assume_crs: str) -> Iterator[Traced]:
+    """Predict, unless that was done before, and trace each scene of a folder."""
+    for pair in find_pairs(folder):
+        target = cache / f"{pair.image.stem}.tif"
+        if not target.exists():
+            scene = SceneOptions(assume_crs=assume_crs)
+            predict_to_file(pair.image, target, options=ExtractOptions(scene=scene))
+        with open_probability(target) as source:
+            lines = trace_centerlines(source, VectorizeOptions(threshold=source.threshold))
+        with open_probability(pair.mask, assume_crs=assume_crs) as source:
+            truth = vectorize(source, VectorizeOptions(threshold=0.5))
+        yield Traced(pair.image.stem, target, lines, truth)
+
+
+def score(scene: Traced, options: CleanOptions, buffer_m: float) -> Score:
+    """Clean a scene and compare it with its truth."""
+    with open_probability(scene.probability) as source:
+        network = clean_network(scene.lines, options, source=source)
+    truth, found = shapely.union_all(scene.truth.edges), shapely.union_all(network.edges)
+    return Score(
+        truth_m=truth.length,
+        found_m=found.length,
+        right_m=found.intersection(truth.buffer(buffer_m)).length,
+        kept_m=truth.intersection(found.buffer(buffer_m)).length,
+        apls=apls_score(scene.truth.edges, network.edges).apls,
+    )
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+", help="with images and masks")
+    parser.add_argument("--cache", type=Path, default=None, help="where probabilities are kept")
+    parser.add_argument("--assume-crs", default="EPSG:26986", help="of scenes without one")
+    parser.add_argument("--buffer-m", type=float, default=3.0)
+    parser.add_argument("--scenes", action="store_true", help="print APLS of each scene, too")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with tempfile.TemporaryDirectory() as name:
+        cache = arguments.cache or Path(name)
+        cache.mkdir(parents=True, exist_ok=True)
+        scenes = [
+            scene
+            for folder in arguments.folders
+            for scene in traced_scenes(folder, cache, arguments.assume_crs)
+        ]
+        print(f"{len(scenes)} scenes, buffer {arguments.buffer_m:g} m; each step with those above")
+        print("| step | APLS | relaxed P | relaxed R | length (km) | time (s) |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        for step, options in steps():
+            begin = time.perf_counter()
+            scores = [score(scene, options, arguments.buffer_m) for scene in scenes]
+            took = time.perf_counter() - begin
+            truth, found, right, kept, apls = np.array([dataclasses.astuple(s) for s in scores]).T
+            print(
+                f"| {step} | {apls.mean():.4f} | {right.sum() / found.sum():.4f} "
+                f"| {kept.sum() / truth.sum():.4f} | {found.sum() / 1000:.2f} | {took:.1f} |"
+                + ("  " + " ".join(f"{value:.3f}" for value in apls) if arguments.scenes else ""),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

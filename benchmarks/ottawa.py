@@ -1,0 +1,161 @@
+"""Masks of road surface to centrelines, against hand-drawn ones, beside sknw and skan.
+
+Four scenes of Ottawa at 0.21 m, each a mask and the centrelines that somebody drew. All
+get the same mask: roadgis through `vectorize`; sknw and skan, each where it is installed,
+through scikit-image's skeleton, followed by shapely's simplify with the same tolerance. The
+drawn lines are thinned to one pixel and traced with sknw. Prints relaxed F1 at 2 m, TOPO,
+APLS, and the root mean square distance, for each scene and over all.
+
+    uv run --group bench python benchmarks/ottawa.py FOLDER [--scenes 2,7,13,19]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from PIL import Image
+from pyproj import CRS
+from skimage.morphology import skeletonize
+
+from roadgis.evaluation.apls import apls_score
+from roadgis.evaluation.buffer import buffer_scores
+from roadgis.evaluation.topo import topo_scores
+from roadgis.network.clean import CleanOptions
+from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.vectorization import vectorize
+
+GSD_M = 0.209895
+TOLERANCE_M = 0.5
+Lines = npt.NDArray[np.object_]
+Mask = npt.NDArray[np.bool_]
+
+
+class MaskSource:
+    """A mask in memory as a probability source."""
+
+    def __init__(self, mask: Mask) -> None:
+        self.array = mask.astype(np.uint8) * np.uint8(254)
+        self.grid = Grid(CRS.from_epsg(32618), 4e5, 5e6, GSD_M, mask.shape[1], mask.shape[0])
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return a window; no data beyond the mask."""
+        out = np.full((window.height, window.width), NO_DATA, np.uint8)
+        height, width = self.array.shape
+        top, left = max(0, window.row), max(0, window.col)
+        stop, right = min(height, window.row + window.height), min(width, window.col + window.width)
+        if top < stop and left < right:
+            out[top - window.row : stop - window.row, left - window.col : right - window.col] = (
+                self.array[top:stop, left:right]
+            )
+        return out
+
+
+def dark(path: Path) -> Mask:
+    """Return where an image is black."""
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L")) < 128
+
+
+def line_of(row_col: npt.NDArray[Any]) -> shapely.LineString:
+    """Return pixels as a line in metres."""
+    row, col = row_col.T.astype(np.float64) + 0.5
+    return shapely.LineString(np.stack([4e5 + col * GSD_M, 5e6 - row * GSD_M], axis=1))
+
+
+def lines_of_sknw(skeleton: Mask) -> Lines:
+    """Trace a skeleton with sknw; edges run from node to node."""
+    import sknw
+
+    graph = sknw.build_sknw(skeleton.astype(np.uint16), multi=True)
+    out = []
+    for start, end, edge in graph.edges(data=True):
+        first, last = graph.nodes[start]["o"], graph.nodes[end]["o"]
+        points = edge["pts"].astype(np.float64)
+        if np.hypot(*(points[0] - first)) > np.hypot(*(points[-1] - first)) and start != end:
+            points = points[::-1]
+        out.append(line_of(np.vstack([first[None], points, last[None]])))
+    lines = np.array(out, object)
+    return lines[shapely.length(lines) > 0]
+
+
+def lines_of_skan(skeleton: Mask) -> Lines:
+    """Trace a skeleton with skan."""
+    from skan import Skeleton
+
+    paths = Skeleton(skeleton)
+    lines = [line_of(paths.path_coordinates(number)) for number in range(paths.n_paths)]
+    return np.array([line for line in lines if line.length > 0], object)
+
+
+def roadgis_lines(mask: Mask) -> Lines:
+    """Vectorize a mask as a user would who gets one."""
+    return vectorize(MaskSource(mask), clean=CleanOptions(tolerance_m=TOLERANCE_M)).edges
+
+
+def methods() -> dict[str, Callable[[Mask], Lines]]:
+    """Return what is compared: all that is installed."""
+    out: dict[str, Callable[[Mask], Lines]] = {"roadgis": roadgis_lines}
+    for name, trace in (("sknw", lines_of_sknw), ("skan", lines_of_skan)):
+        if importlib.util.find_spec(name):
+
+            def traced(mask: Mask, trace: Callable[[Mask], Lines] = trace) -> Lines:
+                return np.asarray(shapely.simplify(trace(skeletonize(mask)), TOLERANCE_M), object)
+
+            out[name] = traced
+    return out
+
+
+def scores(truth: Lines, found: Lines) -> dict[str, float | None]:
+    """Score lines against the drawn ones."""
+    near = buffer_scores(truth, found, buffer_m=2.0)
+    topo = topo_scores(truth, found)
+    return {
+        "relaxed_f1": near.relaxed_f1,
+        "completeness": near.completeness,
+        "correctness": near.correctness,
+        "rmse_m": near.rmse_m,
+        "topo_p": topo.precision,
+        "topo_r": topo.recall,
+        "topo_f1": topo.f1,
+        "apls": apls_score(truth, found).apls,
+        "km": float(shapely.length(found).sum()) / 1000,
+    }
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="holds a folder for each scene")
+    parser.add_argument("--scenes", default="2,7,13,19")
+    options = parser.parse_args()
+    total: dict[str, list[dict[str, float | None]]] = {}
+    for scene in options.scenes.split(","):
+        mask = dark(options.folder / scene / "segmentation.png")
+        truth = lines_of_sknw(skeletonize(dark(options.folder / scene / "centerline.png")))
+        for name, method in methods().items():
+            row = scores(truth, method(mask))
+            if not total:
+                print("scene method   " + " ".join(f"{key:>12}" for key in row))
+            total.setdefault(name, []).append(row)
+            show(scene, name, row)
+    for name, rows in total.items():
+        mean = {key: float(np.mean([row[key] or 0.0 for row in rows])) for key in rows[0]}
+        show("mean", name, mean)
+
+
+def show(scene: str, name: str, row: dict[str, float | None]) -> None:
+    """Print one row."""
+    cells = " ".join(f"{'-':>12}" if v is None else f"{v:12.4f}" for v in row.values())
+    print(f"{scene:5} {name:8} {cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

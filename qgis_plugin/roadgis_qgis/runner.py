@@ -1,0 +1,405 @@
+"""Running the roadgis engine as a child process.
+
+Standard library only and no QGIS import, so that it can be tested on any Python. The engine is
+``PYTHON -I -u -X utf8 -m roadgis COMMAND ... --progress jsonl``; it answers in JSON lines on
+stdout, which docs/protocol.md of roadgis describes.
+"""
+
+import collections
+import json
+import os
+import queue
+import signal
+import subprocess  # nosec B404 - an argument list, never a shell
+import sys
+import threading
+import time
+
+__all__ = [
+    "PROTOCOL",
+    "EngineCanceled",
+    "EngineError",
+    "check_protocol",
+    "clean_environment",
+    "describe",
+    "lines",
+    "run",
+    "stop",
+    "without_window",
+]
+
+#: Version of the JSON lines that this plugin understands.
+PROTOCOL = 1
+#: Lines of the engine's free text that an error message shows.
+TAIL_LINES = 40
+#: Seconds between two looks at whether the user wants to stop.
+POLL_S = 0.1
+#: Seconds that the engine is given to end by itself, and then after a request to terminate.
+GRACE_S = 0.7
+KILL_AFTER_S = 5.0
+#: Variables by which QGIS's Python, GDAL, PROJ and Qt would get into the engine's.
+FOREIGN = ("PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+_HINTS = (
+    (("MemoryError", "out of memory", "bad_alloc"), "The computer ran out of memory: close other "
+     "programs, or choose a smaller block size among the advanced parameters."),
+    (("No module named roadgis", "No module named 'roadgis'"), "roadgis is not installed in this "
+     "Python: run 'Set up roadgis', or choose another interpreter in Settings > Options > "
+     "Processing > Providers > roadgis."),
+    (("No space left on device", "disk full"), "The disk is full: free some space; a run that "
+     "stopped goes on from where it was."),
+)  # fmt: skip
+
+
+class EngineError(RuntimeError):
+    """The engine could not do what was asked.
+
+    Attributes
+    ----------
+    text : str
+        What happened.
+    hint : str
+        What to do, or nothing.
+    log : list of str
+        The last lines that the engine printed.
+    """
+
+    def __init__(self, text, hint="", log=()):
+        self.text = text
+        self.hint = hint
+        self.log = list(log)
+        super().__init__(self.message())
+
+    def message(self):
+        """Return text, hint and log as one text."""
+        parts = [self.text]
+        if self.hint:
+            parts.append(self.hint)
+        if self.log:
+            parts.append("Last lines of the engine:\n" + "\n".join(self.log))
+        return "\n".join(parts)
+
+
+class EngineCanceled(EngineError):
+    """The user stopped the run."""
+
+
+def clean_environment(environment=None):
+    """Return the variables for the engine: those of QGIS's own Python are left out."""
+    source = os.environ if environment is None else environment
+    kept = {name: value for name, value in source.items() if not name.upper().startswith(FOREIGN)}
+    kept["PYTHONUTF8"] = "1"
+    return kept
+
+
+def run(python, arguments, *, on_progress=None, on_log=None, is_canceled=None, started=None):
+    """Run one command of the engine to its end.
+
+    Parameters
+    ----------
+    python : str
+        Interpreter of the environment that holds roadgis, absolute path.
+    arguments : list of str
+        The command and its arguments, without ``--progress``.
+    on_progress : callable(percent, text), optional
+        Called in this thread.
+    on_log : callable(level, text), optional
+        Called in this thread; level is "debug", "info", "warning" or "error".
+    is_canceled : callable() -> bool, optional
+        Asked every 0.1 s.
+    started : callable(pid), optional
+        Told the engine's process number.
+
+    Returns
+    -------
+    dict
+        The engine's ``result`` line.
+
+    Raises
+    ------
+    EngineCanceled
+        If `is_canceled` said so; the engine and its children are gone by then.
+    EngineError
+        If the engine cannot be started, fails, dies, or speaks another protocol.
+    """
+    process = _start(python, [*arguments, "--progress", "jsonl"])
+    if started is not None:
+        started(process.pid)
+    events = queue.Queue()
+    readers = [
+        threading.Thread(target=_read, args=(process.stdout, "out", events), daemon=True),
+        threading.Thread(target=_read, args=(process.stderr, "err", events), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    conversation = _Conversation(on_progress or _nothing, on_log or _nothing)
+    try:
+        _listen(process, events, conversation, is_canceled or _never)
+    except BaseException:
+        stop(process)
+        raise
+    finally:
+        for stream in (process.stdin, process.stdout, process.stderr):
+            try:
+                stream.close()
+            except OSError:
+                pass
+    return conversation.outcome(process.returncode)
+
+
+def describe(python, timeout_s=60):
+    """Return the engine's description of itself, a dict (``roadgis describe --json``).
+
+    Raises
+    ------
+    EngineError
+        If the interpreter cannot be started, holds no roadgis, or an older one.
+    """
+    command = [*_command(python), "describe", "--json"]
+    try:
+        done = subprocess.run(  # nosec B603 - an argument list, never a shell
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            env=clean_environment(),
+            check=False,
+            **without_window(),
+        )
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"{python} did not answer within {timeout_s} s.") from None
+    except OSError as error:
+        raise _not_started(python, error) from error
+    errors = done.stderr.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+    try:
+        return json.loads(done.stdout.decode("utf-8"))
+    except ValueError:
+        text = f"{python} holds no roadgis that this plugin can use (exit status {done.returncode})."
+        raise EngineError(text, _hint("\n".join(errors)), errors) from None
+
+
+def lines(process, is_canceled):
+    """Yield the lines of a process's stdout until it ends; stdin and stderr are not looked at.
+
+    Raises
+    ------
+    EngineCanceled
+        If `is_canceled` said so; the process goes on.
+    """
+    events = queue.Queue()
+    threading.Thread(target=_read, args=(process.stdout, "out", events), daemon=True).start()
+    while True:
+        if is_canceled():
+            raise EngineCanceled("Stopped.")
+        try:
+            _, line = events.get(timeout=POLL_S)
+        except queue.Empty:
+            continue
+        if line is None:
+            break
+        yield line
+    process.wait()
+
+
+def _command(python):
+    return [python, "-I", "-u", "-X", "utf8", "-m", "roadgis"]
+
+
+def without_window():
+    """Return how a child is started apart from this process: as a group, and without a console."""
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        return {"creationflags": flags}
+    return {"start_new_session": True}
+
+
+def _start(python, arguments):
+    try:
+        return subprocess.Popen(  # nosec B603 - an argument list, never a shell
+            [*_command(python), *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            **without_window(),
+        )
+    except OSError as error:
+        raise _not_started(python, error) from error
+
+
+def _not_started(python, error):
+    return EngineError(
+        f"The interpreter {python} cannot be started ({error.strerror or error}).",
+        "Run 'Set up roadgis', or choose another interpreter in Settings > Options > "
+        "Processing > Providers > roadgis.",
+    )
+
+
+def _read(stream, name, events):
+    """Hand the lines of a stream on; the end of it as None."""
+    try:
+        for line in iter(stream.readline, b""):
+            events.put((name, line.decode("utf-8", "replace").rstrip("\r\n")))
+    except (OSError, ValueError):
+        pass  # closed under us: the run is over
+    events.put((name, None))
+
+
+def _listen(process, events, conversation, is_canceled):
+    """Take the engine's lines until both streams have ended and it is gone."""
+    open_streams = 2
+    exit_seen = None
+    while open_streams:
+        if is_canceled():
+            stop(process)
+            raise EngineCanceled("Stopped. What is predicted is kept: the same run goes on there.")
+        try:
+            name, line = events.get(timeout=POLL_S)
+        except queue.Empty:
+            # A grandchild may hold the pipes open after the engine is gone.
+            if process.poll() is not None:
+                exit_seen = exit_seen or time.monotonic()
+                if time.monotonic() - exit_seen > 2:
+                    break
+            continue
+        if line is None:
+            open_streams -= 1
+        elif name == "out":
+            conversation.line(line)
+        else:
+            conversation.free_text(line)
+    while process.poll() is None:
+        if is_canceled():
+            stop(process)
+            raise EngineCanceled("Stopped.")
+        time.sleep(0.02)
+
+
+def stop(process):
+    """End the engine and its children: by closing its stdin, then a request, then by force."""
+    try:
+        process.stdin.close()
+    except OSError:
+        pass
+    if not _gone_within(process, GRACE_S):
+        _signal(process, force=False)
+        if not _gone_within(process, KILL_AFTER_S):
+            _signal(process, force=True)
+            process.wait()
+    # Whoever of the group is left has lost its parent.
+    _signal(process, force=True)
+
+
+def _gone_within(process, seconds):
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _signal(process, force):
+    try:
+        if sys.platform == "win32":
+            if process.poll() is None:
+                process.kill() if force else process.terminate()
+        else:
+            os.killpg(process.pid, signal.SIGKILL if force else signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):
+        pass  # gone already
+
+
+class _Conversation:
+    """What the engine has said so far."""
+
+    def __init__(self, on_progress, on_log):
+        self._on_progress = on_progress
+        self._on_log = on_log
+        self._tail = collections.deque(maxlen=TAIL_LINES)
+        self._result = None
+        self._error = None
+
+    def line(self, line):
+        """Take a line of stdout; what is no JSON line is free text."""
+        try:
+            event = json.loads(line)
+            kind = event["type"]
+        except (ValueError, TypeError, KeyError):
+            self.free_text(line)
+            return
+        if kind == "hello":
+            check_protocol(event.get("protocol"), event.get("version", "?"))
+        elif kind == "progress":
+            self._on_progress(float(event.get("percent", 0.0)), str(event.get("text", "")))
+        elif kind == "log":
+            self._tail.append(str(event.get("text", "")))
+            self._on_log(str(event.get("level", "info")), str(event.get("text", "")))
+        elif kind == "result":
+            self._result = event
+        elif kind == "error":
+            self._error = event
+
+    def free_text(self, line):
+        """Take a line that native libraries or the interpreter have printed."""
+        if line.strip():
+            self._tail.append(line)
+            self._on_log("info", line)
+
+    def outcome(self, status):
+        """Return the result, or raise what went wrong."""
+        log = list(self._tail)
+        if self._error is not None:
+            text = str(self._error.get("text", "The engine failed."))
+            raise EngineError(text, str(self._error.get("hint", "") or _hint(text)), log)
+        if status == 0 and self._result is not None:
+            return self._result
+        if status == 0:
+            raise EngineError("The engine ended without a result.", _hint("\n".join(log)), log)
+        raise EngineError(_end(status), _hint("\n".join(log)) or _end_hint(status), log)
+
+
+def check_protocol(protocol, version):
+    """Raise EngineError unless an engine speaks the protocol of this plugin."""
+    if protocol != PROTOCOL:
+        newer = isinstance(protocol, int) and protocol > PROTOCOL
+        raise EngineError(
+            f"roadgis {version} speaks version {protocol} of the protocol, this plugin version "
+            f"{PROTOCOL}.",
+            "Update the plugin in the plugin manager." if newer else "Run 'Set up roadgis' again.",
+        )
+
+
+def _end(status):
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = str(-status)
+        return f"The engine was ended by the signal {name}."
+    return f"The engine ended with exit status {status}."
+
+
+def _end_hint(status):
+    if status in (-9, 137):
+        return (
+            "The system ends programs in this way when memory runs out: close other programs, or "
+            "choose a smaller block size among the advanced parameters."
+        )
+    if status in (-11, -6, -4, -7, 139, 134, 3221225477):
+        return "It crashed: run 'Check installation', and set roadgis up anew if that fails too."
+    return ""
+
+
+def _hint(text):
+    for words, hint in _HINTS:
+        if any(word in text for word in words):
+            return hint
+    return ""
+
+
+def _nothing(*_arguments):
+    pass
+
+
+def _never():
+    return False

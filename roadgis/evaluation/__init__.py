@@ -1,0 +1,47 @@
+"""How good a road network is, measured against another in metres.
+
+From the ground up: `options` (settings), `area` (clipping), `axis` (lines laid end to end),
+`cover` (what lies within a distance), `graph` and `places` (lines as a graph). On these stand the
+scores: `pixel`, `buffer`, `junctions`, `apls`, `topo`, and `errors` (pieces by class). `inputs`
+brings two layers onto one metric CRS, `run` computes all.
+"""
+
+from __future__ import annotations
+
+from roadgis.evaluation.apls import AplsScores, apls_score
+from roadgis.evaluation.buffer import (
+    BufferCurve,
+    BufferScores,
+    break_even,
+    buffer_curve,
+    buffer_scores,
+)
+from roadgis.evaluation.errors import ErrorPieces, Pieces, classify_errors
+from roadgis.evaluation.junctions import JunctionScores, junction_scores, junctions
+from roadgis.evaluation.options import EvaluateOptions
+from roadgis.evaluation.pixel import PixelScores, pixel_scores
+from roadgis.evaluation.run import Evaluation, evaluate
+from roadgis.evaluation.topo import TopoScores, topo_scores
+
+__all__ = [
+    "AplsScores",
+    "BufferCurve",
+    "BufferScores",
+    "ErrorPieces",
+    "EvaluateOptions",
+    "Evaluation",
+    "JunctionScores",
+    "Pieces",
+    "PixelScores",
+    "TopoScores",
+    "apls_score",
+    "break_even",
+    "buffer_curve",
+    "buffer_scores",
+    "classify_errors",
+    "evaluate",
+    "junction_scores",
+    "junctions",
+    "pixel_scores",
+    "topo_scores",
+]

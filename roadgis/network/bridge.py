@@ -1,0 +1,312 @@
+"""Bridging: gaps in roads are closed where shape and evidence say that the road goes on.
+
+What is bridged is an edge of its own, marked as such, whose probability is the evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from roadgis.errors import InputError
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.detours import have_detour
+from roadgis.network.evidence import Evidence, measure_evidence, support
+from roadgis.network.gaps import Gaps, Tips, find_gaps, find_tips, mean_width
+from roadgis.network.least_cost import GapPaths, least_cost_paths
+from roadgis.network.meetings import Arrivals, arrivals, path_lines
+from roadgis.network.splice import NewEdges, spliced
+from roadgis.scene.grid import NO_DATA, ProbabilitySource
+
+__all__ = ["BridgeOptions", "bridge_gaps"]
+
+logger = logging.getLogger(__name__)
+
+#: In the first round dead ends are bridged to each other only, so that others may join these
+#: bridges; one that lost its best gap to another one may get its next best in a later round.
+_ROUNDS = 4
+#: A bridge that arrives nearer to a node than this part of the road's width ends at the
+#: node; two that arrive nearer to each other end at one node. At least so many pixels.
+_SNAP_WIDTHS, _SNAP_PX = 0.75, 2.0
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """Which gaps are bridged.
+
+    Attributes
+    ----------
+    max_gap_m : float
+        Largest gap between the ends of the roads; 0 bridges none.
+    max_turn_deg : float
+        Largest turn from a road to the straight line across the gap, at each end.
+    min_evidence : float
+        Probability that must be exceeded along all but a fifth of the gap. Ends that point
+        at each other straight need half of it, bent and long gaps up to half more.
+    min_support : float
+        Without evidence (no raster, or no data in the gap) a gap is bridged when the shape
+        alone supports it by this much, 0..1.
+    detour_factor : float
+        No bridge where the network already leads from one end to the other by a way
+        shorter than this many times the gap.
+    """
+
+    max_gap_m: float = 30.0
+    max_turn_deg: float = 45.0
+    min_evidence: float = 0.04
+    min_support: float = 0.6
+    detour_factor: float = 3.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(
+                    f"{field.name} is {value}; a number of 0 or more is expected. Correct it."
+                )
+        for name, most in (("max_turn_deg", 80.0), ("min_evidence", 1.0), ("min_support", 1.0)):
+            if getattr(self, name) > most:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; at most {most:g} is expected. Lower it."
+                )
+
+
+def bridge_gaps(
+    lines: Centerlines, options: BridgeOptions, source: ProbabilitySource | None
+) -> Centerlines:
+    """Close gaps between dead ends that point to each other, or from one to an edge.
+
+    For each gap the path of least cost through the probability is found. It is bridged when
+    the probability along it exceeds what the shape of the gap demands, when it crosses no
+    road, and when no other way is near. A dead end is bridged once at most: two dead ends
+    when each is the other's best choice. At an edge a T junction is made.
+
+    No junction or overpass is invented: where a road lies between two dead ends, each of
+    them may join it, on its own evidence; they are never bridged across it.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded, without weak components and dangles that are none; keys of edges and nodes
+        are unique and not negative.
+    options : BridgeOptions
+        Limits.
+    source : ProbabilitySource, optional
+        Probability on the lines' grid. Without one the shape alone decides, and only dead
+        ends that point to each other are bridged.
+
+    Returns
+    -------
+    Centerlines
+        With the bridges as edges of their own (`bridged`); edges at which one arrives are
+        split. Vertices of a bridge carry the probability there; 0 where there is no data.
+    """
+    if options.max_gap_m == 0:
+        return lines
+    before = int(lines.bridged.sum())
+    for number in range(_ROUNDS):
+        tips = find_tips(lines)
+        chosen = _chosen(lines, tips, options, source, pairs_only=number == 0)
+        if chosen is None:
+            if number == 0:
+                continue
+            break
+        lines = _without_crossings(lines, tips, chosen)
+    logger.info("Bridged %d gaps", int(lines.bridged.sum()) - before)
+    return lines
+
+
+def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerlines:
+    """Add bridges, but none that crosses anything once its end lies at its node."""
+    while True:
+        out = spliced(lines, tips, new, _snap(lines))
+        drawn: npt.NDArray[np.object_] = np.asarray(shapely.linestrings(
+            np.stack([out.col, out.row], axis=1), indices=out.edge_of_vertex), object
+        )
+        first = len(out) - len(new)
+        a, b = shapely.STRtree(drawn).query(drawn[first:], predicate="crosses")
+        bad = ~shapely.is_simple(drawn[first:])
+        # Of two bridges that cross, the one with the higher key goes.
+        bad[a[b < first + a]] = True
+        if not bad.any():
+            return out
+        new = new.take(~bad)
+
+
+def _snap(lines: Centerlines) -> npt.NDArray[np.float64]:
+    return np.maximum(_SNAP_WIDTHS * mean_width(lines), _SNAP_PX)
+
+
+def _chosen(
+    lines: Centerlines,
+    tips: Tips,
+    options: BridgeOptions,
+    source: ProbabilitySource | None,
+    *,
+    pairs_only: bool,
+) -> NewEdges | None:
+    """Return the bridges of one round; None when there are none."""
+    if not len(tips.node):
+        return None
+    max_gap_px = options.max_gap_m / lines.grid.gsd_m
+    gaps = find_gaps(lines, tips, max_gap_px, options.max_turn_deg)
+    if source is None:
+        gaps = gaps.take(gaps.other >= 0)
+    paths = least_cost_paths(gaps, source)
+    shape = support(gaps, max_gap_px, options.max_turn_deg)
+    evidence = measure_evidence(gaps, paths)
+    ok = _is_evident(gaps, tips, shape, evidence, options)
+    gaps, paths, shape = gaps.take(ok), paths.take(ok), shape[ok]
+    if not len(gaps):
+        return None
+    # Rounded, so that what is equal but for rounding errors is decided by keys.
+    score = np.round((np.nan_to_num(evidence.low[ok]) + 0.1) * (0.25 + shape), 9)
+    drawn = path_lines(paths)
+    arrive = arrivals(lines, tips, gaps, drawn)
+    node = _nodes_met(lines, gaps, tips, arrive)
+    ok = ~arrive.blocked & (node != tips.node[gaps.tip])
+    ok &= ~_with_detour(lines, tips, gaps, arrive, options.detour_factor)
+    best = _mutually_best(lines, tips, gaps, arrive, node, score, np.flatnonzero(ok))
+    if pairs_only:
+        best = best[gaps.other[best] >= 0]
+    best = _not_crossing(drawn, best)
+    if not len(best):
+        return None
+    return _new_edges(gaps, paths, arrive, tips, node, best)
+
+
+def _is_evident(
+    gaps: Gaps,
+    tips: Tips,
+    shape: npt.NDArray[np.float64],
+    evidence: Evidence,
+    options: BridgeOptions,
+) -> npt.NDArray[np.bool_]:
+    """Return which gaps are bridged on what is known of them, (G,)."""
+    pair = gaps.other >= 0
+    leaves = tips.leaves[gaps.tip]
+    leaves[pair] |= tips.leaves[gaps.other[pair]]
+    by_shape = pair & (shape >= options.min_support)
+    # A road that leaves the data is led on through what is not known alone.
+    unknown = ~(evidence.known > 0)
+    seen = ~unknown & (evidence.low >= options.min_evidence * (1.5 - shape))
+    with_blank = evidence.known < 1
+    return np.where(unknown, by_shape, seen & np.where(with_blank, by_shape, ~leaves)).astype(bool)
+
+
+def _nodes_met(
+    lines: Centerlines, gaps: Gaps, tips: Tips, arrive: Arrivals
+) -> npt.NDArray[np.int64]:
+    """Return the node at which each path ends; -1 where an edge is to be split."""
+    node = np.full(len(gaps), -1)
+    pair = gaps.other >= 0
+    node[pair] = tips.node[gaps.other[pair]]
+    edge, arc = arrive.edge[~pair], arrive.arc[~pair]
+    snap = np.minimum(_snap(lines)[edge], lines.length_px[edge] / 2)
+    rest = lines.length_px[edge] - arc
+    at = np.where(arc <= snap, lines.start[edge], np.where(rest <= snap, lines.end[edge], -1))
+    node[~pair] = at
+    return node
+
+
+def _with_detour(
+    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, factor: float
+) -> npt.NDArray[np.bool_]:
+    """Return which gaps the network leads around by a short way, (G,)."""
+    length = lines.length_px
+
+    def at_tip(tip: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.where(tips.at_end[tip], length[tips.edge[tip]], 0.0)
+
+    edge, arc = arrive.edge.copy(), arrive.arc.copy()
+    pair = gaps.other >= 0
+    edge[pair], arc[pair] = tips.edge[gaps.other[pair]], at_tip(gaps.other[pair])
+    a = tips.edge[gaps.tip], at_tip(gaps.tip)
+    return have_detour(lines, a, (edge, arc), factor * arrive.along)
+
+
+def _mutually_best(
+    lines: Centerlines,
+    tips: Tips,
+    gaps: Gaps,
+    arrive: Arrivals,
+    node: npt.NDArray[np.int64],
+    score: npt.NDArray[np.float64],
+    some: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return the gaps that no better one competes with at a dead end, best first."""
+    target = np.where(node >= 0, lines.node_key[node], lines.key[arrive.edge])
+    rank = np.lexsort(
+        [
+            arrive.arc[some],
+            target[some],
+            node[some] >= 0,
+            tips.key[gaps.tip[some]],
+            -score[some],
+        ]
+    )
+    some = some[rank]
+    place = np.arange(len(some))
+    best = np.full(len(lines.node_key), len(some))
+    np.minimum.at(best, tips.node[gaps.tip[some]], place)
+    at_node = node[some] >= 0
+    np.minimum.at(best, node[some[at_node]], place[at_node])
+    dead = np.zeros(len(lines.node_key), bool)
+    dead[lines.degree == 1] = True
+    first = best[tips.node[gaps.tip[some]]] == place
+    other = node[some]
+    first &= (other < 0) | ~dead[other] | (best[other] == place)
+    return np.asarray(some[first], np.int64)
+
+
+def _not_crossing(
+    drawn: npt.NDArray[np.object_], best: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Leave out bridges that cross a better one, or themselves; `best` is best first."""
+    best = best[shapely.is_simple(drawn[best])]
+    tree = shapely.STRtree(drawn[best])
+    pairs = [tree.query(drawn[best], predicate=how) for how in ("crosses", "overlaps")]
+    a, b = np.concatenate(pairs, axis=1)
+    keep = np.ones(len(best), bool)
+    keep[b[a < b]] = False
+    return best[keep]
+
+
+def _new_edges(
+    gaps: Gaps,
+    paths: GapPaths,
+    arrive: Arrivals,
+    tips: Tips,
+    node: npt.NDArray[np.int64],
+    best: npt.NDArray[np.int64],
+) -> NewEdges:
+    """Return the bridges as edges: their paths, cut where they arrive."""
+    best = best[np.argsort(tips.key[gaps.tip[best]], kind="stable")]
+    gaps, paths, node = gaps.take(best), paths.take(best), node[best]
+    along = paths.along
+    total = arrive.along[best]
+    # The path's samples short of the arrival, then the arrival itself.
+    beyond = (along >= total[:, None] - 1e-6) | (np.arange(along.shape[1]) >= paths.last[:, None])
+    size = np.maximum(beyond.argmax(axis=1), 1) + 1
+    bridge = np.repeat(np.arange(len(size)), size)
+    sample = concatenated_ranges(np.zeros_like(size), size)
+    share = np.minimum(along[bridge, sample] / np.maximum(total[bridge], 1e-9), 1.0)
+    width = gaps.width[bridge, 0] * (1 - share) + gaps.width[bridge, 1] * share
+    level = paths.level[bridge, sample]
+    return NewEdges(
+        tip=gaps.tip,
+        node=node,
+        other=gaps.other,
+        edge=arrive.edge[best],
+        arc=arrive.arc[best],
+        size=size,
+        row=paths.row[bridge, sample],
+        col=paths.col[bridge, sample],
+        width_px=width,
+        probability=np.where(level == NO_DATA, np.uint8(0), level).astype(np.uint8),
+    )

@@ -1,0 +1,174 @@
+"""Corners: where two straight stretches of one road meet at an angle, thinning cuts across."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.arms import fitted
+from roadgis.network.centerlines import Centerlines
+
+__all__ = ["with_corners"]
+
+#: The direction of a road changes by more than this within a corner, radians (30 degrees),
+_TURN = 0.52
+#: and by less than this, or it is no corner but an end (130 degrees).
+_BACK = 2.27
+#: Within this many widths of a corner the skeleton is bent.
+_LEAN = 0.8
+#: The stretches beside it, widths and pixels.
+_SPAN, _SPAN_PX = 0.8, 5.0
+#: Radius of the arc by which the skeleton cuts a corner, widths and pixels: a wider one is
+#: that of the road.
+_CUT, _CUT_PX = 1.0, 1.0
+
+
+def with_corners(
+    lines: Centerlines,
+    edge_width_px: npt.NDArray[np.float64],
+    undisturbed: npt.NDArray[np.bool_],
+) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    """Give roads that turn between two straight stretches the corner in which these meet.
+
+    A road that turns in an arc wider than its own width has no such stretches, and stays.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Vertices in the middle of the road.
+    edge_width_px : ndarray of float64, shape (E,)
+        Width of each road.
+    undisturbed : ndarray of bool, shape (V,)
+        Vertices that do not belong to a junction or an end.
+
+    Returns
+    -------
+    Centerlines
+        With vertices moved.
+    ndarray of int64, shape (C,)
+        The vertices that are corners, ascending.
+    """
+    none = np.empty(0, np.int64)
+    if not len(lines):
+        return lines, none
+    along = _along(lines)
+    low, high = _undisturbed_ranges(lines, undisturbed)
+    at = _sharpest(lines, along, edge_width_px, low, high)
+    if not len(at):
+        return lines, none
+    edge = lines.edge_of_vertex[at]
+    width = edge_width_px[edge]
+    lean, far = _LEAN * width, (_LEAN + _SPAN) * width + _SPAN_PX
+    # Windows after and before each corner, within its edge.
+    after = _clipped(along, along[at] + lean, low[edge], high[edge])
+    after_stop = _clipped(along, along[at] + far, low[edge], high[edge]) + 1
+    before = _clipped(along, along[at] - far, low[edge], high[edge])
+    before_stop = _clipped(along, along[at] - lean, low[edge], high[edge]) + 1
+    enough = (along[after_stop - 1] - along[after] > 0.5 * _SPAN * width + _SPAN_PX / 2) & (
+        along[before_stop - 1] - along[before] > 0.5 * _SPAN * width + _SPAN_PX / 2
+    )
+    begin, stop = np.concatenate([after, before]), np.concatenate([after_stop, before_stop])
+    arms = fitted(lines, begin, np.maximum(stop, begin + 1), np.zeros(len(begin), bool))
+    count = len(at)
+    unit = np.stack([arms.d_row, arms.d_col], axis=1)
+    foot = np.stack([arms.row, arms.col], axis=1)
+    cross = unit[:count, 0] * unit[count:, 1] - unit[:count, 1] * unit[count:, 0]
+    turn = np.pi - np.abs(np.arctan2(cross, (unit[:count] * unit[count:]).sum(axis=1)))
+    gap = foot[count:] - foot[:count]
+    safe = np.where(np.abs(cross) > 0.1, cross, 1.0)
+    reach = (gap[:, 0] * unit[count:, 1] - gap[:, 1] * unit[count:, 0]) / safe
+    corner = foot[:count] + reach[:, None] * unit[:count]
+    away = np.hypot(corner[:, 0] - lines.row[at], corner[:, 1] - lines.col[at])
+    radius = away / np.maximum(1 / np.cos(np.minimum(turn, _BACK) / 2) - 1, 1e-6)
+    back = ((corner - foot[count:]) * unit[count:]).sum(axis=1)
+    good = enough & (arms.bend[:count] == 0) & (arms.bend[count:] == 0) & arms.known[:count]
+    good &= arms.known[count:] & (turn > _TURN) & (turn < _BACK) & (np.abs(cross) > 0.1)
+    good &= (reach > 0) & (back > 0) & (radius < _CUT * width + _CUT_PX)
+    at, corner = at[good], corner[good]
+    legs = ((before_stop - 1)[good], foot[count:][good]), (after[good], foot[:count][good])
+    return _moved(lines, at, corner, legs), at
+
+
+def _along(lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return the way to each vertex through all lines, one edge after another, (V,)."""
+    step = np.hypot(np.diff(lines.row), np.diff(lines.col))
+    return np.concatenate([[0.0], np.cumsum(step)])
+
+
+def _undisturbed_ranges(
+    lines: Centerlines, undisturbed: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first and the last undisturbed vertex of each edge; its middle if none."""
+    at = np.flatnonzero(undisturbed)
+    middle = (lines.offsets[:-1] + lines.offsets[1:]) // 2
+    low, high = np.full(len(lines), len(undisturbed)), np.full(len(lines), -1)
+    np.minimum.at(low, lines.edge_of_vertex[at], at)
+    np.maximum.at(high, lines.edge_of_vertex[at], at)
+    none = high < 0
+    return np.where(none, middle, low), np.where(none, middle, high)
+
+
+def _clipped(
+    along: npt.NDArray[np.float64],
+    value: npt.NDArray[np.float64],
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    return np.clip(np.searchsorted(along, value), low, high)
+
+
+def _sharpest(
+    lines: Centerlines,
+    along: npt.NDArray[np.float64],
+    width: npt.NDArray[np.float64],
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Return the vertex of the sharpest turn in each run of vertices at which lines turn."""
+    edge = lines.edge_of_vertex
+    at = np.arange(len(edge))
+    reach = 1.1 * width[edge] + 2
+    ahead = _clipped(along, along + reach, low[edge], high[edge])
+    back = _clipped(along, along - reach, low[edge], high[edge])
+    use = np.flatnonzero((back < at) & (at < ahead))
+    a, b, c = back[use], use, ahead[use]
+    row_in, col_in = lines.row[b] - lines.row[a], lines.col[b] - lines.col[a]
+    row_out, col_out = lines.row[c] - lines.row[b], lines.col[c] - lines.col[b]
+    turn = np.abs(
+        np.arctan2(row_in * col_out - col_in * row_out, row_in * row_out + col_in * col_out)
+    )
+    sharp = np.flatnonzero(turn > _TURN)
+    if not len(sharp):
+        return np.empty(0, np.int64)
+    vertex, turn = use[sharp], turn[sharp]
+    new = np.concatenate([[True], (np.diff(vertex) > 1) | (np.diff(edge[vertex]) != 0)])
+    run = np.cumsum(new) - 1
+    # The sharpest of each run, the middle one of equally sharp ones.
+    best = np.maximum.reduceat(turn, np.flatnonzero(new))
+    top = np.flatnonzero(turn >= best[run] - 1e-9)
+    first = np.full(run[-1] + 1, len(turn))
+    last = np.zeros(run[-1] + 1, np.int64)
+    np.minimum.at(first, run[top], top)
+    np.maximum.at(last, run[top], top)
+    return np.asarray(vertex[(first + last) // 2], np.int64)
+
+
+def _moved(
+    lines: Centerlines,
+    at: npt.NDArray[np.int64],
+    corner: npt.NDArray[np.float64],
+    legs: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]], ...],
+) -> Centerlines:
+    """Put the vertices between each leg's foot and the corner evenly on the leg."""
+    row, col = lines.row.copy(), lines.col.copy()
+    for vertex, foot in legs:
+        first, last = np.minimum(vertex, at), np.maximum(vertex, at)
+        size = last - first + 1
+        of = np.repeat(np.arange(len(at)), size)
+        index = np.arange(len(of)) - np.repeat(np.cumsum(size) - size, size) + first[of]
+        share = np.abs(index - vertex[of]) / np.maximum(np.abs(at - vertex), 1)[of]
+        row[index] = foot[of, 0] + share * (corner[of, 0] - foot[of, 0])
+        col[index] = foot[of, 1] + share * (corner[of, 1] - foot[of, 1])
+    return dataclasses.replace(lines, row=row, col=col)

@@ -1,0 +1,217 @@
+"""The path of least cost across each gap, through the probability in a strip along it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.gaps import Gaps
+from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
+
+__all__ = ["GapPaths", "least_cost_paths"]
+
+#: Side of the squares whose gaps share one read, pixels.
+_SQUARE = 512
+#: Step across the strip, pixels; along it the step is at most a pixel, so a path leaves the
+#: direction of its strip by 27 degrees at most.
+_ACROSS = 0.5
+#: Half the strip's breadth, as a part of the distance.
+_BREADTH = 0.25
+#: Cost of a pixel is 1 / (p + this): a path goes far to follow a faint trace of road.
+_FLOOR = 0.05
+#: Probability at which unknown pixels are counted.
+_UNKNOWN = 0.1
+#: Costs are whole numbers, so that equal paths tie exactly.
+_UNIT = 64
+#: Table entries that the dynamic programming holds at once.
+_ROOM = 4_000_000
+
+
+class GapPaths(NamedTuple):
+    """Paths across G gaps, S samples each at most; what is beyond a path's end is not used.
+
+    Attributes
+    ----------
+    last : ndarray of int64, shape (G,)
+        Number of the last sample of each path; the first is 0.
+    row, col : ndarray of float64, shape (G, S)
+        Samples, at most about a pixel apart.
+    level : ndarray of uint8, shape (G, S)
+        Stored probability, 255 where not known.
+    """
+
+    last: npt.NDArray[np.int64]
+    row: npt.NDArray[np.float64]
+    col: npt.NDArray[np.float64]
+    level: npt.NDArray[np.uint8]
+
+    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> GapPaths:
+        """Return some of the paths."""
+        return GapPaths(self.last[index], self.row[index], self.col[index], self.level[index])
+
+    @property
+    def along(self) -> npt.NDArray[np.float64]:
+        """How far along its path each sample is, (G, S) pixels."""
+        step = np.hypot(np.diff(self.row, axis=1), np.diff(self.col, axis=1))
+        step[np.arange(step.shape[1]) >= self.last[:, None]] = 0.0
+        return np.concatenate([np.zeros((len(self.last), 1)), np.cumsum(step, axis=1)], axis=1)
+
+
+def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
+    """Find the path of least cost across each gap.
+
+    A path leaves and arrives as the roads do: it follows the cubic (Hermite) curve between
+    the two ends, within a quarter of their distance to both sides, never going back along
+    it. Among the paths that do, dynamic programming finds the cheapest.
+
+    Parameters
+    ----------
+    gaps : Gaps
+        At least none.
+    source : ProbabilitySource, optional
+        Without one, the paths are the curves, and their levels are not known.
+    """
+    last = np.maximum(2, np.ceil(gaps.distance)).astype(np.int64)
+    samples = int(last.max()) + 1 if len(gaps) else 1
+    row, col = np.zeros((len(gaps), samples)), np.zeros((len(gaps), samples))
+    level = np.full((len(gaps), samples), NO_DATA, np.uint8)
+    for square in _squares(gaps, last):
+        some, count = gaps.take(square), int(last[square].max()) + 1
+        base = _curves(some, last[square], count)
+        if source is None:
+            path = base.row, base.col, level[square, :count]
+        else:
+            path = _cheapest(some, base, last[square], source)
+        row[square, :count], col[square, :count], level[square, :count] = path
+    return GapPaths(last, row, col, level)
+
+
+def _squares(gaps: Gaps, last: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Return groups of gaps that lie near each other and are about equally long."""
+    if not len(gaps):
+        return []
+    place = np.stack(
+        [
+            np.floor(gaps.row[:, 0] / _SQUARE),
+            np.floor(gaps.col[:, 0] / _SQUARE),
+            np.ceil(np.log2(last)),
+        ]
+    ).astype(np.int64)
+    rank = np.lexsort(place)
+    new = (np.diff(place[:, rank], axis=1) != 0).any(axis=0)
+    out: list[npt.NDArray[np.int64]] = []
+    for group in np.split(rank, np.flatnonzero(new) + 1):
+        longest = int(last[group].max()) + 1
+        each = longest * (2 * math.ceil(_BREADTH * longest / _ACROSS) + 1)
+        out += np.array_split(group, -(-len(group) * each // _ROOM))
+    return out
+
+
+class _Curves(NamedTuple):
+    """The middle of each strip, (G, S), and the unit vector across it."""
+
+    row: npt.NDArray[np.float64]
+    col: npt.NDArray[np.float64]
+    across_row: npt.NDArray[np.float64]
+    across_col: npt.NDArray[np.float64]
+
+
+def _curves(gaps: Gaps, last: npt.NDArray[np.int64], samples: int) -> _Curves:
+    """Return the cubic curves between the ends; at an edge the end is free (a parabola)."""
+    t = np.minimum(np.arange(samples) / last[:, None], 1.0)
+    free = gaps.other < 0
+    values, slopes = [], []
+    for place, direction in ((gaps.row, gaps.d_row), (gaps.col, gaps.d_col)):
+        begin, stop = place[:, :1], place[:, 1:]
+        chord = stop - begin
+        leave = direction[:, :1] * gaps.distance[:, None]
+        arrive = np.where(
+            free[:, None], 2 * chord - leave, direction[:, 1:] * gaps.distance[:, None]
+        )
+        square, cube = t * t, t * t * t
+        values.append(
+            begin
+            + (3 * square - 2 * cube) * chord
+            + (cube - 2 * square + t) * leave
+            + (cube - square) * arrive
+        )
+        slopes.append(
+            6 * (t - square) * chord
+            + (3 * square - 4 * t + 1) * leave
+            + (3 * square - 2 * t) * arrive
+        )
+    norm = np.hypot(*slopes)
+    norm = np.where(norm > 0, norm, 1.0)
+    return _Curves(values[0], values[1], -slopes[1] / norm, slopes[0] / norm)
+
+
+def _cheapest(
+    gaps: Gaps, base: _Curves, last: npt.NDArray[np.int64], source: ProbabilitySource
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    """Return rows, columns and levels of the cheapest paths, (G, S) each."""
+    side = math.ceil(_BREADTH * int(last.max()) / _ACROSS)
+    offset = np.arange(-side, side + 1) * _ACROSS
+    row = base.row[..., None] + base.across_row[..., None] * offset
+    col = base.col[..., None] + base.across_col[..., None] * offset
+    level = _levels(source, row, col)
+    cost = _costs()[level]
+    far = np.abs(offset) > np.maximum(_BREADTH * gaps.distance, 1.0)[:, None]
+    lane = _lanes(cost, far, last)
+    gap, sample = np.arange(len(last))[:, None], np.arange(cost.shape[1])
+    return row[gap, sample, lane], col[gap, sample, lane], level[gap, sample, lane]
+
+
+def _levels(
+    source: ProbabilitySource, row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
+) -> npt.NDArray[np.uint8]:
+    """Return the stored probability of the pixels at some places."""
+    rows, cols = np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)
+    top, left = int(rows.min()), int(cols.min())
+    window = Window(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
+    out: npt.NDArray[np.uint8] = source.read(window)[rows - top, cols - left]
+    return out
+
+
+def _costs() -> npt.NDArray[np.int64]:
+    """Return the cost of a step at each stored probability, (256,)."""
+    probability = np.arange(256) / (NO_DATA - 1)
+    probability[NO_DATA] = _UNKNOWN
+    return np.rint(_UNIT / (probability + _FLOOR)).astype(np.int64)
+
+
+def _lanes(
+    cost: npt.NDArray[np.int64], far: npt.NDArray[np.bool_], last: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the lane of the cheapest path at each sample, (G, S).
+
+    From the middle lane to the middle lane, by one lane a step at most.
+    """
+    gaps, samples, lanes = cost.shape
+    middle = lanes // 2
+    never = np.iinfo(np.int64).max // 4
+    total = np.full((gaps, lanes), never)
+    total[:, middle] = cost[:, 0, middle]
+    came = np.zeros((samples, gaps, lanes), np.int8)
+    # Straight on is preferred; a step to the side is that much longer.
+    longer = math.hypot(1.0, _ACROSS)
+    for sample in range(1, samples):
+        best, step = total + cost[:, sample], came[sample]
+        aslant = np.rint(longer * cost[:, sample]).astype(np.int64)
+        for move in (-1, 1):
+            here, there = slice(1, None), slice(None, -1)
+            if move < 0:
+                here, there = there, here
+            candidate = total[:, there] + aslant[:, here]
+            better = candidate < best[:, here]
+            best[:, here] = np.where(better, candidate, best[:, here])
+            step[:, here] = np.where(better, np.int8(move), step[:, here])
+        total = np.where(far, never, np.minimum(best, never))
+    lane = np.full((gaps, samples), middle)
+    each = np.arange(gaps)
+    for sample in range(samples - 1, 0, -1):
+        now = lane[:, sample]
+        lane[:, sample - 1] = np.where(sample <= last, now - came[sample, each, now], now)
+    return lane

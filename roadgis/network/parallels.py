@@ -1,0 +1,377 @@
+"""Lines beside each other that are one road: tracks of a wide road, carriageways on request."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from scipy.spatial import cKDTree
+
+from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
+from roadgis.network.centerlines import Centerlines, concatenated_ranges, merge_interstitial
+from roadgis.network.junctions import with_ends_at_nodes
+from roadgis.network.options import ParallelOptions
+
+__all__ = ["merge_parallels"]
+
+#: Pairs that share no node are merged in one round; a ladder takes a few.
+_ROUNDS = 12
+#: Places along the shorter line at which its distance to the other one is taken.
+_PLACES = (0.15, 0.3, 0.5, 0.7, 0.85)
+#: At so many of them it must be beside the other line.
+_BESIDE = 4
+#: Beside each other are lines that are longer than this many times their distance: the halves
+#: of a roundabout are not.
+_LONG = 3.0
+#: Cosine of the largest angle (20 degrees) between them.
+_ALIGNED = 0.94
+#: Largest ratio of their lengths.
+_STRETCH = 1.3
+#: Two tracks and the hole between them are at most this much wider than the road before.
+_AS_WIDE = 1.1
+_VERTEX_FIELDS = ("row", "col", "d_row", "d_col", "width_px", "probability")
+
+
+class _Pair(NamedTuple):
+    """Two edges beside each other, and between which vertices they are so."""
+
+    a: int
+    b: int
+    #: Numbers of vertices, (first, last) along a, and those next to them on b.
+    on_a: tuple[int, int]
+    on_b: tuple[int, int]
+
+
+def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines:
+    """Make one line, in the middle, of lines that run beside each other nearer than a limit.
+
+    Where only a part of a line is beside another one, that part is merged. What was joined
+    to either line is joined to the one in the middle; links between the two vanish.
+    The pairs are found with a spatial index, and merged nearest first, in rounds in which
+    no two share a node.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded, without interstitial nodes.
+    options : ParallelOptions
+        How near tracks are, and whether carriageways are merged.
+
+    Returns
+    -------
+    Centerlines
+        Noded, without interstitial nodes.
+    """
+    for _ in range(_ROUNDS):
+        pairs = _disjoint(lines, *_candidates(lines, options))
+        if not pairs:
+            break
+        lines = merge_interstitial(_merged(lines, pairs))
+        lines = dataclasses.replace(
+            lines,
+            key=_unique(lines, lines.key, lines.row[lines.offsets[:-1]]),
+            node_key=_unique(lines, lines.node_key, lines.node_row),
+        )
+    return lines
+
+
+def _unique(
+    lines: Centerlines, key: npt.NDArray[np.int64], row: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int64]:
+    """Return keys of which no two are equal: those that occur again get one beyond the grid.
+
+    Lines in the middle leave the lattice of pixels, so two may be named after one pixel.
+    """
+    rank = np.lexsort([row, key])
+    ordered = key[rank]
+    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(key)]
+    at = np.arange(len(key))
+    again = at - np.maximum.accumulate(np.where(first, at, 0))
+    out = key.copy()
+    out[rank] = ordered + again * (lines.grid.width * lines.grid.height)
+    return out
+
+
+def _widths(lines: Centerlines) -> npt.NDArray[np.float64]:
+    use = clear_of_junctions(lines)
+    (median,) = grouped_quantiles(
+        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5,)
+    )
+    return np.nan_to_num(median)
+
+
+def _shapes(lines: Centerlines) -> npt.NDArray[np.object_]:
+    xy = np.stack([lines.col, lines.row], axis=1)
+    return np.asarray(shapely.linestrings(xy, indices=lines.edge_of_vertex), object)
+
+
+def _candidates(
+    lines: Centerlines, options: ParallelOptions
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return pairs (K, 2) of a line and one it is beside, their distances, and the limits."""
+    none = np.empty((0, 2), np.int64), np.empty(0), np.empty(0)
+    carriageways = options.max_separation_m / lines.grid.gsd_m * options.merge_carriageways
+    if not len(lines) or (options.track_factor == 0 and carriageways == 0):
+        return none
+    shapes = shapely.simplify(_shapes(lines), 0.75)
+    width = _widths(lines)
+    # The wider one of a pair finds the other.
+    reach = np.maximum(options.track_factor * width, carriageways)
+    found = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=reach)
+    found = found[:, found[0] != found[1]]
+    both = np.unique(np.sort(found, axis=0), axis=1)
+    a, b = np.concatenate([both, both[::-1]], axis=1)
+    limit = np.maximum(options.track_factor * (width[a] + width[b]) / 2, carriageways)
+    open_ = lines.start != lines.end
+    if options.track_factor:
+        lens, gap = _around_holes(lines, width)
+        a, b, limit = np.append(a, lens[:, 0]), np.append(b, lens[:, 1]), np.append(limit, gap)
+    use = open_[a] & open_[b] & ~lines.bridged[a] & ~lines.bridged[b]
+    a, b, limit = a[use], b[use], limit[use]
+    distance, aligned = _beside(shapes, a, b, limit)
+    use = aligned & (lines.length_px[a] > _LONG * distance)
+    return np.stack([a[use], b[use]], axis=1), distance[use], limit[use]
+
+
+def _around_holes(
+    lines: Centerlines, width: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return pairs of edges around what may be a hole in a wide road, and how far it may part them.
+
+    They lead from one node to the same other one, and at both the road that goes on is as
+    wide as the two with the hole.
+    """
+    low, high = np.minimum(lines.start, lines.end), np.maximum(lines.start, lines.end)
+    rank = np.lexsort([lines.key, high, low])
+    same = (low[rank][1:] == low[rank][:-1]) & (high[rank][1:] == high[rank][:-1])
+    a, b = rank[:-1][same], rank[1:][same]
+    total = np.bincount(lines.start, width, len(lines.node_key))
+    total += np.bincount(lines.end, width, len(lines.node_key))
+    around = [
+        np.where(lines.degree[n] == 3, total[n] - width[a] - width[b], 0) for n in (low[a], high[a])
+    ]
+    limit = _AS_WIDE * np.minimum(*around) - (width[a] + width[b]) / 2
+    fits = limit > 0
+    pairs = np.concatenate([np.stack([a, b], axis=1)[fits], np.stack([b, a], axis=1)[fits]])
+    return pairs, np.tile(limit[fits], 2)
+
+
+def _beside(
+    shapes: npt.NDArray[np.object_],
+    a: npt.NDArray[np.int64],
+    b: npt.NDArray[np.int64],
+    limit: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return how far lines are from others where beside, (K,), and whether they go beside."""
+    if not len(a):
+        return np.empty(0), np.empty(0, bool)
+    points = shapely.line_interpolate_point(shapes[a][:, None], [_PLACES], normalized=True)
+    distance = shapely.distance(points, shapes[b][:, None])
+    near = (distance <= limit[:, None]).sum(axis=1) >= _BESIDE
+    along = shapely.line_locate_point(shapes[b][:, None], points[:, [0, -1]])
+    there = shapely.line_interpolate_point(shapes[b][:, None], along)
+    ends = shapely.get_coordinates(points[:, [0, -1]]).reshape(-1, 2, 2)
+    others = shapely.get_coordinates(there).reshape(-1, 2, 2)
+    step, other = ends[:, 1] - ends[:, 0], others[:, 1] - others[:, 0]
+    size, other_size = np.hypot(*step.T), np.hypot(*other.T)
+    cosine = np.abs((step * other).sum(axis=1)) / np.maximum(size * other_size, 1e-9)
+    aligned = near & (cosine > _ALIGNED) & (other_size > 0.6 * size)
+    return np.where(distance <= limit[:, None], distance, 0.0).max(axis=1), aligned
+
+
+def _disjoint(
+    lines: Centerlines,
+    pairs: npt.NDArray[np.int64],
+    distance: npt.NDArray[np.float64],
+    limit: npt.NDArray[np.float64],
+) -> list[_Pair]:
+    """Choose pairs, the nearest first, of which no two touch a common node."""
+    rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
+    taken: set[int] = set()
+    chosen = []
+    for number in rank.tolist():
+        a, b = pairs[number].tolist()
+        nodes = {int(node) for node in (*_ends(lines, a), *_ends(lines, b))}
+        if nodes & taken:
+            continue
+        pair = _anchored(lines, a, b, float(limit[number]))
+        if pair is not None:
+            chosen.append(pair)
+            taken |= nodes
+    return chosen
+
+
+def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
+    return int(lines.start[edge]), int(lines.end[edge])
+
+
+def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
+    """Return from where to where a line is beside another, None when that comes to nothing."""
+    (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
+    points = np.stack([lines.col, lines.row], axis=1)
+    distance, nearest = (np.asarray(x) for x in cKDTree(points[b0:b1]).query(points[a0:a1]))
+    beside = np.flatnonzero(distance <= limit)
+    from_start, from_end = lines.arcs
+
+    def snapped(vertex: int, low: int, high: int) -> int:
+        """Return the end of the line when it is near, else the vertex."""
+        if min(from_start[vertex], from_end[vertex]) >= limit:
+            return vertex
+        return low if from_start[vertex] < from_end[vertex] else high - 1
+
+    on_a = tuple(snapped(a0 + int(at), a0, a1) for at in (beside[0], beside[-1]))
+    on_b = tuple(snapped(b0 + int(nearest[at - a0]), b0, b1) for at in on_a)
+    along_a, along_b = (abs(from_start[at[1]] - from_start[at[0]]) for at in (on_a, on_b))
+    # A long way round that comes back beside the line is not a track of it.
+    if min(along_a, along_b) < limit or max(along_a, along_b) > _STRETCH * min(along_a, along_b):
+        return None
+    # An end of both lines must not be beside the other end of both.
+    node = {a0: lines.start[a], a1 - 1: lines.end[a], b0: lines.start[b], b1 - 1: lines.end[b]}
+    first, last = (
+        {node.get(vertex, -1 - vertex) for vertex in at} for at in zip(on_a, on_b, strict=True)
+    )
+    if first & last:
+        return None
+    return _Pair(a, b, on_a, on_b)  # type: ignore[arg-type]
+
+
+def _merged(lines: Centerlines, pairs: list[_Pair]) -> Centerlines:
+    """Merge pairs of which no two touch a common node."""
+    cuts = np.array([v for pair in pairs for v in (*pair.on_a, *pair.on_b)], np.int64)
+    begin_a = np.array([min(pair.on_a) for pair in pairs], np.int64)
+    begin_b = np.array([min(pair.on_b) for pair in pairs], np.int64)
+    against = np.array([pair.on_b[0] > pair.on_b[1] for pair in pairs], bool)
+    lines, begins = _split(lines, cuts)
+    a, b = np.searchsorted(begins, begin_a), np.searchsorted(begins, begin_b)
+    flip = np.zeros(len(lines), bool)
+    flip[b[against]] = True
+    lines = lines.reversed_where(flip)
+    for number in range(len(a)):
+        lines = _in_the_middle(lines, int(a[number]), int(b[number]), in_place=number > 0)
+    keep = np.ones(len(lines), bool)
+    keep[b] = False
+    first = np.concatenate([lines.start[a], lines.end[a]])
+    second = np.concatenate([lines.start[b], lines.end[b]])
+    apart = first != second
+    return _with_nodes_merged(lines.select(keep), first[apart], second[apart])
+
+
+def _split(
+    lines: Centerlines, cuts: npt.NDArray[np.int64]
+) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    """Split edges at vertices, at which they get nodes; cuts at the ends of edges are none.
+
+    Returns
+    -------
+    Centerlines
+        Pieces in the order of the edges.
+    ndarray of int64, shape (E + cuts,)
+        The vertex, of the lines given, at which each piece begins.
+    """
+    cuts = np.setdiff1d(cuts, np.concatenate([lines.offsets[:-1], lines.offsets[1:] - 1]))
+    begins = np.sort(np.concatenate([lines.offsets[:-1], cuts]))
+    stops = np.append(begins[1:], len(lines.row))
+    is_cut = np.isin(begins, cuts)
+    edge = np.searchsorted(lines.offsets, begins, side="right") - 1
+    # A piece before a cut has the cut's vertex, too.
+    before_cut = np.append(is_cut[1:], False)
+    stops = stops + before_cut
+    count = len(lines.node_key)
+    node = count + np.cumsum(is_cut) - 1
+    start = np.where(is_cut, node, lines.start[edge])
+    end = np.where(before_cut, node + 1, lines.end[edge])
+    pixel = np.rint(lines.row) * lines.grid.width + np.rint(lines.col)
+    vertices = concatenated_ranges(begins, stops)
+    # Within pieces the ends belong to nodes.
+    inner = np.minimum.reduceat(
+        np.append(pixel, np.inf), np.stack([np.minimum(begins + 1, stops - 1), stops - 1]).T.ravel()
+    )[::2]
+    key = np.where(is_cut | before_cut, inner, lines.key[edge]).astype(np.int64)
+
+    def appended(name: str, values: npt.ArrayLike) -> Any:
+        old = getattr(lines, name)
+        return np.concatenate([old, np.broadcast_to(values, cuts.shape).astype(old.dtype)])
+
+    return (
+        dataclasses.replace(
+            lines,
+            start=start.astype(np.int64),
+            end=end.astype(np.int64),
+            key=key,
+            bridged=lines.bridged[edge],
+            offsets=np.concatenate([[0], np.cumsum(stops - begins)]).astype(np.int64),
+            **{name: getattr(lines, name)[vertices] for name in _VERTEX_FIELDS},
+            node_key=appended("node_key", pixel[cuts]),
+            node_row=appended("node_row", lines.row[cuts]),
+            node_col=appended("node_col", lines.col[cuts]),
+            node_width_px=appended("node_width_px", lines.width_px[cuts]),
+            node_reach_px=appended("node_reach_px", 0.0),
+            node_exit=appended("node_exit", False),
+            node_blank_px=appended("node_blank_px", np.inf),
+        ),
+        begins,
+    )
+
+
+def _in_the_middle(lines: Centerlines, a: int, b: int, *, in_place: bool) -> Centerlines:
+    """Move an edge into the middle between it and another one of the same direction."""
+    if not in_place:
+        lines = dataclasses.replace(
+            lines, **{name: getattr(lines, name).copy() for name in _VERTEX_FIELDS}
+        )
+    on_a, on_b = (slice(*lines.offsets[edge : edge + 2].tolist()) for edge in (a, b))
+    points = np.stack([lines.col[on_a], lines.row[on_a]], axis=1)
+    others = np.stack([lines.col[on_b], lines.row[on_b]], axis=1)
+    distance, nearest = cKDTree(others).query(points)
+    # Nearer to the one that is wider and surer.
+    own, its = (
+        lines.width_px[on].astype(np.float64) * lines.probability[on] + 1e-6 for on in (on_a, on_b)
+    )
+    share = (its[nearest] / (own + its[nearest]))[:, None]
+    lines.col[on_a], lines.row[on_a] = ((1 - share) * points + share * others[nearest]).T
+    width = (lines.width_px[on_a] + lines.width_px[on_b][nearest]) / 2 + distance
+    lines.width_px[on_a] = width
+    # Between the two the road's middle is where the line now is.
+    lines.d_row[on_a], lines.d_col[on_a] = 0, 0
+    lines.probability[on_a] = np.maximum(lines.probability[on_a], lines.probability[on_b][nearest])
+    return lines
+
+
+def _with_nodes_merged(
+    lines: Centerlines, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
+) -> Centerlines:
+    """Make one node, in the middle, of each pair of nodes; links between the two go."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    distance = np.hypot(
+        lines.node_row[low] - lines.node_row[high], lines.node_col[low] - lines.node_col[high]
+    )
+    target = np.arange(len(lines.node_key))
+    target[high] = low
+    start, end = target[lines.start], target[lines.end]
+    reach = np.zeros(len(target))
+    reach[low] = _LONG * distance
+    link = (lines.start != lines.end) & (start == end) & (lines.length_px < reach[start])
+    changed = {
+        name: getattr(lines, name).copy()
+        for name in (
+            "node_row", "node_col", "node_key", "node_width_px", "node_reach_px", "node_exit",
+            "node_blank_px",
+        )
+    }  # fmt: skip
+    for name, merge in (
+        ("node_row", lambda x, y: (x + y) / 2),
+        ("node_col", lambda x, y: (x + y) / 2),
+        ("node_key", np.minimum),
+        ("node_width_px", lambda x, y: (x + y) / 2 + distance.astype(np.float32)),
+        ("node_reach_px", np.maximum),
+        ("node_exit", np.logical_or),
+        ("node_blank_px", np.minimum),
+    ):
+        changed[name][low] = merge(changed[name][low], changed[name][high])
+    # The node that is no longer used keeps the other key, so that keys stay unique.
+    changed["node_key"][high] = np.maximum(lines.node_key[low], lines.node_key[high])
+    lines = dataclasses.replace(lines, start=start, end=end, **changed)
+    return with_ends_at_nodes(lines.select(~link))

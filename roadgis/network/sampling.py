@@ -1,0 +1,47 @@
+"""Probability at any places of a raster."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
+
+__all__ = ["sampled_levels"]
+
+_BLOCK_PX = 1024
+
+
+def sampled_levels(
+    source: ProbabilitySource, row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
+) -> npt.NDArray[np.uint8]:
+    """Return the stored probability of the pixels at some places, each block read once.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        Where it is read.
+    row, col : ndarray of float64, shape (V,)
+        On its grid; integers are pixel centres. May lie beyond it.
+
+    Returns
+    -------
+    ndarray of uint8, shape (V,)
+        0..254 = p * 254, 255 where there is no data.
+    """
+    out: npt.NDArray[np.uint8] = np.full(len(row), NO_DATA, np.uint8)
+    grid = source.grid
+    r, c = np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)
+    inside = np.flatnonzero((r >= 0) & (r < grid.height) & (c >= 0) & (c < grid.width))
+    if not len(inside):
+        return out
+    across = -(-grid.width // _BLOCK_PX)
+    block = r[inside] // _BLOCK_PX * across + c[inside] // _BLOCK_PX
+    rank = np.argsort(block, kind="stable")
+    numbers, begin = np.unique(block[rank], return_index=True)
+    parts = np.split(inside[rank], begin[1:])
+    for number, members in zip(numbers.tolist(), parts, strict=True):
+        top, left = (number // across) * _BLOCK_PX, (number % across) * _BLOCK_PX
+        values = source.read(Window(top, left, _BLOCK_PX, _BLOCK_PX))
+        out[members] = values[r[members] - top, c[members] - left]
+    return out

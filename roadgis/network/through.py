@@ -1,0 +1,164 @@
+"""Roads that go on through a junction in a curve, and the curve they take."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.arms import Arms
+
+__all__ = ["Passages", "passages"]
+
+#: Steps in which a passage is looked at.
+_STEPS = 32
+#: Most that a passage may turn, radians (80 degrees).
+_TURN = 1.4
+#: How unlike an arc it may be: difference of the angles at its two feet, radians,
+_SKEW = 0.4
+#: and difference between its turn and the one that its arms' curvature leads to.
+_SURPRISE = 0.35
+#: Arms this straight ahead of each other need no curve, radians.
+_STRAIGHT = 0.05
+#: By how much less than any other pair two arms must turn when their curvature is not known.
+_CLEARLY = 0.35
+
+
+class Passages(NamedTuple):
+    """Pairs of arms that are one road, M of them.
+
+    Attributes
+    ----------
+    first, second : ndarray of int64, shape (M,)
+        The arms.
+    curve : ndarray of float64, shape (M, S, 2)
+        (row, column) from the first arm's foot to the second's.
+    """
+
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    curve: npt.NDArray[np.float64]
+
+
+def passages(arms: Arms, degree: npt.NDArray[np.int64]) -> Passages:
+    """Find the arms that continue each other in a curve.
+
+    Straight arms need none: where lines meet tells where they cross. A pair is one road when
+    the two directions fit an arc between its feet, and its arms are curved as that arc is;
+    where the arms are too short to be seen to curve, when no other pair at a junction of
+    three comes near.
+
+    Parameters
+    ----------
+    arms : Arms
+        Of all edges.
+    degree : ndarray of int64, shape (N,)
+        Of all nodes.
+    """
+    one, two = _pairs(arms, degree)
+    chord_row, chord_col = arms.row[two] - arms.row[one], arms.col[two] - arms.col[one]
+    chord = np.hypot(chord_row, chord_col)
+    # From the first direction to the chord, and from the chord to the second one, outwards.
+    enter = _angle(arms.d_row[one], arms.d_col[one], chord_row, chord_col)
+    leave = _angle(chord_row, chord_col, -arms.d_row[two], -arms.d_col[two])
+    turn, skew = enter + leave, np.abs(enter - leave)
+    expected = (arms.bend[one] - arms.bend[two]) / 2 * chord
+    unseen = arms.vague[one] | arms.vague[two]
+    clear = _clearly_best(arms.node[one], np.abs(turn) + skew) & (degree[arms.node[one]] == 3)
+    fits = np.where(unseen, clear, np.abs(turn - expected) < _SURPRISE)
+    possible = fits & (np.abs(turn) < _TURN) & (skew < _SKEW) & (chord > 0.5)
+    straight = (np.abs(turn) < _STRAIGHT) & (skew < 2 * _STRAIGHT)
+    cost = np.where(possible, np.abs(turn - expected) + skew, np.inf)
+    chosen = np.flatnonzero(_mutual(one, two, cost, len(arms)) & ~straight)
+    one, two = one[chosen], two[chosen]
+    return Passages(one, two, _curves(arms, one, two, chord[chosen], turn[chosen]))
+
+
+def _pairs(
+    arms: Arms, degree: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return all pairs of arms at the same junction; the first is the lower arm."""
+    at = np.flatnonzero((degree[arms.node] > 2) & arms.known)
+    at = at[np.argsort(arms.node[at], kind="stable")]
+    node = arms.node[at]
+    one, two = [], []
+    apart = 1
+    while apart < len(at):
+        same = np.flatnonzero(node[apart:] == node[:-apart])
+        if not len(same):
+            break
+        one.append(at[same])
+        two.append(at[same + apart])
+        apart += 1
+    none = np.empty(0, np.int64)
+    first, second = np.concatenate([none, *one]), np.concatenate([none, *two])
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def _angle(
+    a_row: npt.NDArray[np.float64],
+    a_col: npt.NDArray[np.float64],
+    b_row: npt.NDArray[np.float64],
+    b_col: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return the angle from one vector to another, positive towards (-a_col, a_row)."""
+    return np.asarray(
+        np.arctan2(-b_row * a_col + b_col * a_row, a_row * b_row + a_col * b_col), np.float64
+    )
+
+
+def _clearly_best(
+    node: npt.NDArray[np.int64], cost: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs cost less than all others of their node by a margin."""
+    rank = np.lexsort([cost, node])
+    sorted_node = node[rank]
+    first = np.concatenate([[True], sorted_node[1:] != sorted_node[:-1]])[: len(node)]
+    gap = np.full(len(node), np.inf)
+    gap[:-1] = np.where(sorted_node[1:] == sorted_node[:-1], np.diff(cost[rank]), np.inf)
+    out = np.zeros(len(node), bool)
+    out[rank] = first & (gap > _CLEARLY)
+    return out
+
+
+def _mutual(
+    one: npt.NDArray[np.int64],
+    two: npt.NDArray[np.int64],
+    cost: npt.NDArray[np.float64],
+    count: int,
+) -> npt.NDArray[np.bool_]:
+    """Return which pairs are the cheapest for both of their arms."""
+    best = np.full(count, np.inf)
+    np.minimum.at(best, one, cost)
+    np.minimum.at(best, two, cost)
+    out = np.isfinite(cost) & (cost == best[one]) & (cost == best[two])
+    # Equal costs: no arm in two pairs.
+    often = np.bincount(np.concatenate([one[out], two[out]]), minlength=count)
+    return np.asarray(out & (often[one] < 2) & (often[two] < 2), bool)
+
+
+def _curves(
+    arms: Arms,
+    one: npt.NDArray[np.int64],
+    two: npt.NDArray[np.int64],
+    chord: npt.NDArray[np.float64],
+    turn: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return Hermite curves between feet, as near to arcs as they come."""
+    t = np.linspace(0, 1, _STEPS + 1)
+    speed = chord / np.cos(turn / 4) ** 2
+    weights = (
+        (1 + 2 * t) * (1 - t) ** 2,
+        t * (1 - t) ** 2,
+        t**2 * (3 - 2 * t),
+        -(t**2) * (t - 1),
+    )
+    out = [
+        place[one][:, None] * weights[0]
+        + (speed * step[one])[:, None] * weights[1]
+        + place[two][:, None] * weights[2]
+        + (speed * step[two])[:, None] * weights[3]
+        for place, step in ((arms.row, arms.d_row), (arms.col, arms.d_col))
+    ]
+    return np.stack(out, axis=-1)

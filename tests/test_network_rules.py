@@ -1,0 +1,111 @@
+"""Rules against false roads: each drops what it is for, and nothing sure or connected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.options import RuleOptions
+from roadgis.network.rules import (
+    apply_rules,
+    drop_narrow_links,
+    drop_patchy,
+    drop_uneven,
+    drop_winding,
+)
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from tests.drawings import ArraySource, road
+
+SIZE = (200, 300)
+WEAK = 110  # a probability of 0.43, at a threshold of 0.5
+
+
+def traced(array: npt.NDArray[np.uint8], closing_m: float = 1.0) -> Centerlines:
+    options = VectorizeOptions(threshold=0.5, closing_m=closing_m)
+    return trace_centerlines(ArraySource(array), options)
+
+
+def wave(amplitude: float, probability: int = 150) -> npt.NDArray[np.uint8]:
+    """Draw a lone line that winds, 7 px wide."""
+    rows, cols = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    middle = 100 + amplitude * np.sin(cols / 6)
+    slope = np.hypot(1, amplitude / 6 * np.cos(cols / 6))
+    inside = (np.abs(rows - middle) < 3.5 * slope) & (cols > 40) & (cols < 260)
+    return np.where(inside, probability, 0).astype(np.uint8)
+
+
+def test_a_pinch_between_two_roads_is_no_link() -> None:
+    array = road(SIZE, (0, 90, 300, 90, 9), (0, 104, 300, 104, 9))
+    array[90:104, 150:152] = 254
+    lines = traced(array, closing_m=0)
+    assert sorted(lines.degree.tolist()) == [1, 1, 1, 1, 3, 3]
+    kept = drop_narrow_links(lines)
+    assert len(kept) == len(lines) - 1
+    assert len(apply_rules(lines, RuleOptions())) == len(lines)
+
+
+def test_a_link_as_wide_as_the_roads_stays_and_so_does_a_lane_between_streets() -> None:
+    array = road(SIZE, (0, 90, 300, 90, 9), (0, 104, 300, 104, 9), (150, 85, 150, 109, 8))
+    lines = traced(array)
+    assert len(drop_narrow_links(lines)) == len(lines)
+    array = road(SIZE, (0, 60, 300, 60, 9), (0, 140, 300, 140, 9), (150, 60, 150, 140, 3))
+    lines = traced(array)
+    assert len(drop_narrow_links(lines)) == len(lines) == 5
+
+
+def test_a_line_that_keeps_falling_below_the_threshold_is_dropped() -> None:
+    array = road(SIZE, (40, 100, 260, 100, 7))
+    array[:, ::2] = np.minimum(array[:, ::2], WEAK)
+    array[array > WEAK] = 150
+    lines = traced(array)
+    assert len(lines) == 1
+    assert len(drop_patchy(lines)) == 0
+    assert len(apply_rules(lines, RuleOptions.none())) == 1
+    # One that leaves the raster, or is inferred, is not judged.
+    assert len(drop_patchy(replace(lines, node_exit=np.ones(2, bool)))) == 1
+    assert len(drop_patchy(replace(lines, bridged=np.ones(1, bool)))) == 1
+
+
+def test_a_line_whose_width_changes_all_along_is_dropped_when_unsure() -> None:
+    rows, cols = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    inside = (np.abs(rows - 100) < 1 + 6 * np.sin(cols / 30) ** 2) & (cols > 40) & (cols < 260)
+    array = np.where(inside, 254, 0).astype(np.uint8)
+    sure = traced(array)
+    array[array > 0] = 150
+    unsure = traced(array)
+    assert len(drop_uneven(sure)) == len(sure)
+    assert len(sure) == len(unsure) == 1
+    assert len(drop_uneven(unsure)) == 0
+
+
+@pytest.mark.parametrize(("amplitude", "probability", "kept"), [
+    (10.0, 150, False), (10.0, 254, True), (2.0, 150, True), (0.0, 150, True),
+])  # fmt: skip
+def test_a_line_that_winds_is_dropped_when_unsure(
+    amplitude: float, probability: int, kept: bool
+) -> None:
+    lines = traced(wave(amplitude, probability))
+    longest = lines.length_px.max()
+    left = drop_winding(lines).length_px.tolist()
+    assert (longest in left) == kept
+
+
+def test_rules_keep_what_connects() -> None:
+    array = road(SIZE, (60, 0, 60, 200, 9), (240, 0, 240, 200, 9))
+    array = np.maximum(array, np.where(wave(10.0) > 0, 150, 0).astype(np.uint8))
+    lines = traced(array)
+    connecting = (lines.degree[lines.start] > 1) & (lines.degree[lines.end] > 1)
+    assert connecting.any()
+    for rule in (drop_patchy, drop_uneven, drop_winding):
+        kept = rule(lines)
+        assert np.isin(lines.key[connecting], kept.key).all()
+
+
+def test_an_empty_network_passes_all_rules() -> None:
+    lines = traced(np.zeros(SIZE, np.uint8))
+    assert len(apply_rules(lines, RuleOptions())) == 0
+    assert len(drop_narrow_links(lines)) == 0
