@@ -43,14 +43,20 @@ RAW = CleanOptions(
     rules=RuleOptions.none(),
 )
 FULL = CleanOptions()
+#: The mask at the threshold, thinned and traced, and nothing more.
+RAW_STEP = "raw tracing"
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A scene as traced, where it came from, and its truth."""
+    """A scene as traced, where it came from, and its truth.
+
+    Traced twice: what is above the threshold alone, and with the weak pixels that continue it.
+    """
 
     name: str
     probability: Path
+    strong: Centerlines
     lines: Centerlines
     truth: RoadNetwork
 
@@ -69,7 +75,8 @@ class Score:
 def steps() -> Iterator[tuple[str, CleanOptions]]:
     """Yield the steps, each with those before it, in the order of cleaning."""
     options = RAW
-    yield "raw tracing", options
+    yield RAW_STEP, options
+    yield "weak pixels", options
     changes: list[tuple[str, dict[str, object]]] = [
         ("weak components", {"min_strong_m": FULL.min_strong_m}),
         ("dangles by width", {"dangle_factor": FULL.dangle_factor}),
@@ -78,12 +85,13 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
             {"dangles": dataclasses.replace(FULL.dangles, min_weak_tail_m=0.0)},
         ),
         ("junctions", {"junction_factor": FULL.junction_factor}),
+        ("narrow links", {"rules": dataclasses.replace(RuleOptions.none(), narrow_links=True)}),
         ("tracks of one road", {"parallels": FULL.parallels}),
         ("bridges", {"bridge": FULL.bridge}),
         ("weak tails", {"dangles": FULL.dangles}),
     ]
-    rules = RuleOptions.none()
-    for entry in dataclasses.fields(RuleOptions):
+    rules = dataclasses.replace(RuleOptions.none(), narrow_links=True)
+    for entry in dataclasses.fields(RuleOptions)[1:]:
         rules = dataclasses.replace(rules, **{entry.name: getattr(FULL.rules, entry.name)})
         changes.append((f"rule: {entry.name}", {"rules": rules}))
     changes.append(("small components", {"min_component_m": FULL.min_component_m}))
@@ -103,16 +111,20 @@ def traced_scenes(folder: Path, cache: Path, assume_crs: str) -> Iterator[Traced
             scene = SceneOptions(assume_crs=assume_crs)
             predict_to_file(pair.image, target, options=ExtractOptions(scene=scene))
         with open_probability(target) as source:
-            lines = trace_centerlines(source, VectorizeOptions(threshold=source.threshold))
+            both = VectorizeOptions(threshold=source.threshold)
+            lines = trace_centerlines(source, both)
+            alone = dataclasses.replace(both, weak_threshold=source.threshold)
+            strong = trace_centerlines(source, alone)
         with open_probability(pair.mask, assume_crs=assume_crs) as source:
             truth = vectorize(source, VectorizeOptions(threshold=0.5))
-        yield Traced(pair.image.stem, target, lines, truth)
+        yield Traced(pair.image.stem, target, strong, lines, truth)
 
 
-def score(scene: Traced, options: CleanOptions, buffer_m: float) -> Score:
+def score(scene: Traced, step: str, options: CleanOptions, buffer_m: float) -> Score:
     """Clean a scene and compare it with its truth."""
+    lines = scene.strong if step == RAW_STEP else scene.lines
     with open_probability(scene.probability) as source:
-        network = clean_network(scene.lines, options, source=source)
+        network = clean_network(lines, options, source=source)
     truth, found = shapely.union_all(scene.truth.edges), shapely.union_all(network.edges)
     return Score(
         truth_m=truth.length,
@@ -146,7 +158,7 @@ def main() -> None:
         print("| --- | --- | --- | --- | --- | --- |")
         for step, options in steps():
             begin = time.perf_counter()
-            scores = [score(scene, options, arguments.buffer_m) for scene in scenes]
+            scores = [score(scene, step, options, arguments.buffer_m) for scene in scenes]
             took = time.perf_counter() - begin
             truth, found, right, kept, apls = np.array([dataclasses.astuple(s) for s in scores]).T
             print(

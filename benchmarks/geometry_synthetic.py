@@ -16,13 +16,23 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
+from roadgis.network.options import DangleOptions, ParallelOptions
 from roadgis.vectorization import vectorize
 from tests.drawings import ArraySource
 from tests.drawn_networks import KINDS, DrawnNetwork, drawn_network
 
 #: Nodes nearer than this to a true one are that one, pixels.
 _NEAR = 5.0
+
+
+#: What is drawn is certain: two tracks are two, and what is longer than wide is a road.
+CERTAIN = CleanOptions(
+    dangle_factor=1.5,
+    dangles=DangleOptions(by_evidence=False),
+    parallels=ParallelOptions(track_factor=0.0),
+)
 
 
 class Nearness(NamedTuple):
@@ -113,7 +123,7 @@ def nearness(truth: npt.NDArray[np.object_], found: npt.NDArray[np.object_]) -> 
 
 def found_lines(drawn: DrawnNetwork) -> npt.NDArray[np.object_]:
     """Vectorize a mask; lines in pixels from the upper left corner."""
-    return in_pixels(vectorize(ArraySource(drawn.mask)))
+    return in_pixels(vectorize(ArraySource(drawn.mask), clean=CERTAIN))
 
 
 def in_pixels(network: RoadNetwork) -> npt.NDArray[np.object_]:

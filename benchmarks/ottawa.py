@@ -28,8 +28,9 @@ from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
 from roadgis.network.clean import CleanOptions
+from roadgis.network.options import ParallelOptions
 from roadgis.scene.grid import NO_DATA, Grid, Window
-from roadgis.vectorization import vectorize
+from roadgis.vectorization import VectorizeOptions, vectorize
 
 GSD_M = 0.209895
 TOLERANCE_M = 0.5
@@ -95,9 +96,21 @@ def lines_of_skan(skeleton: Mask) -> Lines:
     return np.array([line for line in lines if line.length > 0], object)
 
 
+#: The masks are certain: what is drawn is road, however short, and two tracks are two.
+CERTAIN = CleanOptions(
+    dangle_factor=1.0,
+    junction_factor=0.5,
+    min_component_m=0.0,
+    min_strong_m=0.0,
+    tolerance_m=TOLERANCE_M,
+    parallels=ParallelOptions(track_factor=0.0),
+)
+
+
 def roadgis_lines(mask: Mask) -> Lines:
-    """Vectorize a mask as a user would who gets one."""
-    return vectorize(MaskSource(mask), clean=CleanOptions(tolerance_m=TOLERANCE_M)).edges
+    """Vectorize a mask."""
+    # Medians narrower than two metres are drawn, too: nothing is to be closed.
+    return vectorize(MaskSource(mask), VectorizeOptions(closing_m=0.0), clean=CERTAIN).edges
 
 
 def methods() -> dict[str, Callable[[Mask], Lines]]:

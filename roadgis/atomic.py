@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from roadgis.errors import OutputError, RoadgisError
+from roadgis.errors import InputError, OutputError, RoadgisError
 
-__all__ = ["atomic_path", "describe_failure"]
+__all__ = ["atomic_path", "check_not_input", "check_writable", "describe_failure"]
 
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_CLEAR = {errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
 # Less than this left on the disk, and a driver's vague message is explained by a full disk.
 _FULL_BELOW_BYTES = 64 * 1024
 
@@ -42,7 +43,9 @@ def describe_failure(path: Path, error: BaseException) -> str:
         free: int | None = shutil.disk_usage(path.parent).free
     except OSError:
         free = None
-    if number in _FULL or (free is not None and free < _FULL_BELOW_BYTES):
+    # Systems of files that are no disk, such as /proc, have no free space at any time.
+    vague = number not in _CLEAR and free is not None and free < _FULL_BELOW_BYTES
+    if number in _FULL or vague:
         left = "" if free is None else f" ({free:,} bytes are free)"
         return (
             f"{path}: the disk is full{left}: {error}. "
@@ -63,6 +66,50 @@ def describe_failure(path: Path, error: BaseException) -> str:
     if number in {errno.ENOENT, errno.ENOTDIR}:
         return f"{path}: the folder does not exist (any more): {error}. Create it and run again."
     return f"{path}: writing failed: {error}. Check the disk and its free space, and run again."
+
+
+def check_not_input(output: Path | str, inputs: Iterable[Path | str]) -> None:
+    """Raise where an output would replace what it is made from, even with leave to overwrite.
+
+    Parameters
+    ----------
+    output : Path or str
+        The file to write.
+    inputs : iterable of Path or str
+        Files, folders and URLs that are read.
+
+    Raises
+    ------
+    InputError
+        If one of them is the same file.
+    """
+    target = os.path.realpath(output)
+    for source in inputs:
+        if os.path.isfile(source) and os.path.realpath(source) == target:
+            raise InputError(
+                f"{output}: is an input as well, and would be lost with all its layers and fields. "
+                "Choose another name for the output."
+            )
+
+
+def check_writable(path: Path | str) -> None:
+    """Find out before the work whether a file can be written in its folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing, or the operating system refuses.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        # Permissions alone do not tell: a read-only mount, a quota or a full disk refuse as well.
+        with tempfile.NamedTemporaryFile(
+            prefix=f".{target.name}.", suffix=".partial", dir=target.parent
+        ) as trial:
+            trial.write(b"roadgis")
+            trial.flush()
+    except OSError as error:
+        raise OutputError(describe_failure(target, error)) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis import __version__
+from roadgis.atomic import check_not_input
 from roadgis.errors import DataError, InputError
 from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.longitude import continuous
@@ -174,6 +175,8 @@ def clean_lines(
     options = options or CleanLinesOptions()
     if output is not None:
         check_output(output, overwrite=overwrite)
+        given = (source, probability)
+        check_not_input(output, [name for name in given if isinstance(name, (str, Path))])
     progress(0.0, "Reading lines")
     layer = source if isinstance(source, LineLayer) else read_lines(
         source, layer=options.layer, assume_crs=options.assume_crs

@@ -6,7 +6,8 @@
      ├── InputError        (ValueError)   what the user gave cannot be used as it is
      │    ├── SceneError                  imagery: unreadable, no CRS, wrong bands, too coarse
      │    ├── ModelError                  model files and cards
-     │    └── DataError                   training data
+     │    ├── DataError                   training data, layers of lines
+     │    └── EmptyTruthError             nothing to evaluate against
      ├── ReadError         (OSError)      a file or URL failed while it was read
      ├── OutputError       (OSError)      an output cannot be written
      ├── TileError         (RuntimeError) a tile failed in the network; names the tile
@@ -22,6 +23,7 @@ from __future__ import annotations
 __all__ = [
     "Cancelled",
     "DataError",
+    "EmptyTruthError",
     "InputError",
     "MissingExtraError",
     "ModelError",
@@ -52,6 +54,10 @@ class ModelError(InputError):
 
 class DataError(InputError):
     """Training data, labels or a layer of lines cannot be used."""
+
+
+class EmptyTruthError(InputError):
+    """The truth holds no line where a network is to be evaluated: no score applies."""
 
 
 class ReadError(RoadgisError, OSError):

@@ -61,9 +61,10 @@ def ring(
 
 def same(a: RoadNetwork, b: RoadNetwork) -> bool:
     """Return whether two networks are equal to the last bit, order and numbers included."""
+    numbers = ("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min")
     return [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges] and all(
-        np.array_equal(getattr(a, name), getattr(b, name))
-        for name in ("start", "end", "width_m", "confidence", "confidence_min", "nodes")
+        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name in numbers)
+        for name in ("start", "end", "nodes", "bridged", *numbers)
     )
 
 

@@ -181,6 +181,7 @@ def test_extract_is_described_as_a_dialog_needs_it(facts: dict[str, Any]) -> Non
     assert extract["work_dir"]["advanced"]
     assert extract["block_px"]["unit"] == "px"
     assert parameters(facts, "vectorize")["probability"]["type"] == "path_in"
+    assert parameters(facts, "clean")["probability"]["type"] == "path_in"
 
 
 def test_a_path_without_a_direction_is_refused_so_that_none_is_forgotten() -> None:

@@ -48,7 +48,8 @@ def test_straight_roads_in_any_direction_stay_within_half_a_pixel(degrees: float
     inside = np.hypot(xy[:, 0] - 100, -xy[:, 1] - 100) < 60
     assert np.abs(across).max() < 1.0
     assert np.abs(across[inside]).max(initial=0) < 0.5
-    assert network.edges[0].length == pytest.approx(140, abs=3)
+    # A cut across pixels may look like a half circle, whose line ends half a width earlier.
+    assert network.edges[0].length == pytest.approx(140, abs=3.6)
     # Half a pixel of drawing, half of measuring.
     assert network.width_m[0] == pytest.approx(7, abs=1.0)
 

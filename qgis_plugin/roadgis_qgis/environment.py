@@ -12,12 +12,21 @@ import sys
 import time
 from pathlib import Path
 
-from . import runner
+from . import description, runner
 
-__all__ = ["PINNED", "find_python", "install", "managed_python", "managed_root", "remove"]
+__all__ = [
+    "PINNED",
+    "base_interpreter",
+    "find_python",
+    "install",
+    "managed_python",
+    "managed_root",
+    "probe",
+    "remove",
+]
 
 #: What is installed when the user names nothing else.
-PINNED = "roadgis==0.1.0"
+PINNED = f"roadgis=={description.VERSION}"
 #: Marks a folder as ours, and says how far an installation has come.
 STATE = "roadgis-engine.json"
 #: About how many packages pip fetches: for the progress only.
@@ -162,7 +171,7 @@ def install(requirement="", *, base="", root=None, on_progress=None, on_log=None
     _run(command, report)
     report.progress(95, "Checking")
     found = runner.describe(str(python))
-    runner.check_protocol(found.get("protocol"), found.get("version", "?"))
+    runner.check_fit(found["protocol"], found["version"], description.VERSION)
     state.update(complete=True, requirement=wanted, version=found.get("version"))
     _write_state(root, state)
     shutil.rmtree(root / "downloads", ignore_errors=True)
@@ -193,6 +202,48 @@ def remove(root=None):
             "Close other QGIS windows that run roadgis, and try again.",
         ) from error
     return True
+
+
+def probe(python, timeout_s=60):
+    """Return versions of what the engine stands on, a dict of texts, and ``cuda``, a bool.
+
+    Raises
+    ------
+    runner.EngineError
+        If the interpreter cannot be run.
+    """
+    try:
+        done = subprocess.run(  # nosec B603 - an argument list, never a shell
+            [python, "-I", "-X", "utf8", "-c", _PROBE],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            env=runner.clean_environment(),
+            check=False,
+            **runner.without_window(),
+        )
+        return json.loads(done.stdout.decode("utf-8").splitlines()[-1])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        raise runner.EngineError(
+            f"{python} did not tell its versions.", "Run 'Set up roadgis' with the action 'Update'."
+        ) from error
+
+
+_PROBE = """
+import importlib.metadata, json, platform
+facts = {"python": platform.python_version(), "cuda": False}
+for name in ("onnxruntime", "onnxruntime-gpu", "numpy", "rasterio", "pyogrio"):
+    try:
+        facts[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+try:
+    import onnxruntime
+    facts["cuda"] = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+except ImportError as error:
+    facts["onnxruntime"] = f"cannot be loaded: {error}"
+print(json.dumps(facts))
+"""
 
 
 def _requirement(requirement):

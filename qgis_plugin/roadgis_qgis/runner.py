@@ -9,6 +9,7 @@ import collections
 import json
 import os
 import queue
+import re
 import signal
 import subprocess  # nosec B404 - an argument list, never a shell
 import sys
@@ -19,7 +20,7 @@ __all__ = [
     "PROTOCOL",
     "EngineCanceled",
     "EngineError",
-    "check_protocol",
+    "check_fit",
     "clean_environment",
     "describe",
     "lines",
@@ -34,9 +35,12 @@ PROTOCOL = 1
 TAIL_LINES = 40
 #: Seconds between two looks at whether the user wants to stop.
 POLL_S = 0.1
-#: Seconds that the engine is given to end by itself, and then after a request to terminate.
+#: Seconds that a caller waits for the engine to end after it was told to, and those after which
+#: it is ended by force. In between, the caller has gone on and a thread waits.
 GRACE_S = 0.7
 KILL_AFTER_S = 5.0
+#: Asks the engine to stop when its stdin ends, as it does when QGIS is killed.
+WATCH_STDIN = "ROADGIS_WATCH_STDIN"
 #: Variables by which QGIS's Python, GDAL, PROJ and Qt would get into the engine's.
 FOREIGN = ("PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
@@ -92,7 +96,16 @@ def clean_environment(environment=None):
     return kept
 
 
-def run(python, arguments, *, on_progress=None, on_log=None, is_canceled=None, started=None):
+def run(
+    python,
+    arguments,
+    *,
+    wanted="",
+    on_progress=None,
+    on_log=None,
+    is_canceled=None,
+    started=None,
+):
     """Run one command of the engine to its end.
 
     Parameters
@@ -101,6 +114,8 @@ def run(python, arguments, *, on_progress=None, on_log=None, is_canceled=None, s
         Interpreter of the environment that holds roadgis, absolute path.
     arguments : list of str
         The command and its arguments, without ``--progress``.
+    wanted : str
+        Version of the engine that the caller was made for; see :func:`check_fit`.
     on_progress : callable(percent, text), optional
         Called in this thread.
     on_log : callable(level, text), optional
@@ -118,7 +133,8 @@ def run(python, arguments, *, on_progress=None, on_log=None, is_canceled=None, s
     Raises
     ------
     EngineCanceled
-        If `is_canceled` said so; the engine and its children are gone by then.
+        If `is_canceled` said so. The engine was told to stop; it is gone by then, or within
+        `KILL_AFTER_S`.
     EngineError
         If the engine cannot be started, fails, dies, or speaks another protocol.
     """
@@ -132,18 +148,17 @@ def run(python, arguments, *, on_progress=None, on_log=None, is_canceled=None, s
     ]
     for reader in readers:
         reader.start()
-    conversation = _Conversation(on_progress or _nothing, on_log or _nothing)
+    conversation = _Conversation(on_progress or _nothing, on_log or _nothing, wanted)
     try:
         _listen(process, events, conversation, is_canceled or _never)
     except BaseException:
         stop(process)
         raise
     finally:
-        for stream in (process.stdin, process.stdout, process.stderr):
-            try:
-                stream.close()
-            except OSError:
-                pass
+        # stdout and stderr are closed by their readers, which may still be at them.
+        _close(process.stdin)
+    if process.returncode:
+        _signal(process, force=True)
     return conversation.outcome(process.returncode)
 
 
@@ -172,8 +187,10 @@ def describe(python, timeout_s=60):
         raise _not_started(python, error) from error
     errors = done.stderr.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
     try:
-        return json.loads(done.stdout.decode("utf-8"))
-    except ValueError:
+        facts = json.loads(done.stdout.decode("utf-8"))
+        facts["protocol"], facts["version"]
+        return facts
+    except (ValueError, TypeError, KeyError):
         text = f"{python} holds no roadgis that this plugin can use (exit status {done.returncode})."
         raise EngineError(text, _hint("\n".join(errors)), errors) from None
 
@@ -220,7 +237,7 @@ def _start(python, arguments):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=clean_environment(),
+            env={**clean_environment(), WATCH_STDIN: "1"},
             **without_window(),
         )
     except OSError as error:
@@ -242,6 +259,7 @@ def _read(stream, name, events):
             events.put((name, line.decode("utf-8", "replace").rstrip("\r\n")))
     except (OSError, ValueError):
         pass  # closed under us: the run is over
+    _close(stream)
     events.put((name, None))
 
 
@@ -276,18 +294,34 @@ def _listen(process, events, conversation, is_canceled):
 
 
 def stop(process):
-    """End the engine and its children: by closing its stdin, then a request, then by force."""
+    """Tell the engine to stop, and see to it that it and its children end.
+
+    Returns when they are gone, or after `GRACE_S`: the user waits no longer. A thread then ends
+    them by force if need be.
+    """
+    if sys.platform == "win32":
+        _close(process.stdin)
+    else:
+        # Not its stdin as well: a second stop would break into the tidying after the first.
+        _signal(process, force=False)
+    if _gone_within(process, GRACE_S):
+        _signal(process, force=True)  # whoever of the group is left has lost its parent
+        return
+    threading.Thread(target=_end, args=(process,), name="roadgis end").start()
+
+
+def _end(process):
+    if not _gone_within(process, KILL_AFTER_S - GRACE_S):
+        _signal(process, force=True)
+        process.wait()
+    _signal(process, force=True)
+
+
+def _close(stream):
     try:
-        process.stdin.close()
+        stream.close()
     except OSError:
         pass
-    if not _gone_within(process, GRACE_S):
-        _signal(process, force=False)
-        if not _gone_within(process, KILL_AFTER_S):
-            _signal(process, force=True)
-            process.wait()
-    # Whoever of the group is left has lost its parent.
-    _signal(process, force=True)
 
 
 def _gone_within(process, seconds):
@@ -312,9 +346,10 @@ def _signal(process, force):
 class _Conversation:
     """What the engine has said so far."""
 
-    def __init__(self, on_progress, on_log):
+    def __init__(self, on_progress, on_log, wanted=""):
         self._on_progress = on_progress
         self._on_log = on_log
+        self._wanted = wanted
         self._tail = collections.deque(maxlen=TAIL_LINES)
         self._result = None
         self._error = None
@@ -328,7 +363,7 @@ class _Conversation:
             self.free_text(line)
             return
         if kind == "hello":
-            check_protocol(event.get("protocol"), event.get("version", "?"))
+            check_fit(event.get("protocol"), event.get("version", "?"), self._wanted)
         elif kind == "progress":
             self._on_progress(float(event.get("percent", 0.0)), str(event.get("text", "")))
         elif kind == "log":
@@ -355,21 +390,45 @@ class _Conversation:
             return self._result
         if status == 0:
             raise EngineError("The engine ended without a result.", _hint("\n".join(log)), log)
-        raise EngineError(_end(status), _hint("\n".join(log)) or _end_hint(status), log)
+        raise EngineError(_how_it_ended(status), _hint("\n".join(log)) or _end_hint(status), log)
 
 
-def check_protocol(protocol, version):
-    """Raise EngineError unless an engine speaks the protocol of this plugin."""
+def check_fit(protocol, version, wanted=""):
+    """Raise EngineError unless an engine fits this plugin.
+
+    Parameters
+    ----------
+    protocol : int
+        That the engine speaks; must be `PROTOCOL`.
+    version : str
+        Of the engine.
+    wanted : str
+        The version that the plugin's parameters are of. The engine's must begin with the same two
+        numbers, as others may have other options; the third number does not count.
+    """
+    newer = isinstance(protocol, int) and protocol > PROTOCOL
     if protocol != PROTOCOL:
-        newer = isinstance(protocol, int) and protocol > PROTOCOL
-        raise EngineError(
-            f"roadgis {version} speaks version {protocol} of the protocol, this plugin version "
-            f"{PROTOCOL}.",
-            "Update the plugin in the plugin manager." if newer else "Run 'Set up roadgis' again.",
-        )
+        text = f"roadgis {version} speaks protocol {protocol}, this plugin protocol {PROTOCOL}."
+    elif wanted and _series(version) != _series(wanted):
+        newer = _series(version) > _series(wanted)
+        shown = ".".join(str(number) for number in _series(wanted))
+        text = f"roadgis {version} was found, but this plugin is made for roadgis {shown}."
+    else:
+        return
+    raise EngineError(
+        text,
+        "Update the plugin in the plugin manager."
+        if newer
+        else "Run 'Set up roadgis' with the action 'Update'.",
+    )
 
 
-def _end(status):
+def _series(version):
+    found = re.match(r"(\d+)\.(\d+)", str(version))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _how_it_ended(status):
     if status < 0:
         try:
             name = signal.Signals(-status).name

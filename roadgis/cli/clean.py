@@ -9,6 +9,7 @@ import click
 
 from roadgis.cli import options
 from roadgis.cli.cleaning_options import cleaning_options
+from roadgis.cli.metres import metres_option
 from roadgis.cli.shell import shell
 
 __all__ = ["command"]
@@ -19,12 +20,8 @@ __all__ = ["command"]
 @options.output_option("Vector file: .geojson, .gpkg, .fgb, .parquet or .shp.")
 @click.option("--layer", default=None, metavar="NAME", help="Layer of LINES.")
 @click.option("--assume-crs", metavar="CRS", default=None, help="CRS of lines that have none.")
-@click.option(
-    "--snap",
-    type=float,
-    default=None,
-    metavar="M",
-    help="How far ends are moved to meet another line, metres.  [default: 1]",
+@metres_option(
+    "--snap", "How far ends are moved to meet another line, metres.  [default: 1]", least=0.0
 )
 @click.option(
     "--node-crossings",
@@ -32,13 +29,7 @@ __all__ = ["command"]
     help="Make junctions where lines cross without a shared vertex; otherwise one passes over "
     "the other.",
 )
-@click.option(
-    "--width",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Width of roads of which none is known, metres.  [default: 6]",
-)
+@metres_option("--width", "Width of roads of which none is known, metres.  [default: 6]")
 @click.option(
     "--width-field",
     default=None,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.metres import metres_option
 from roadgis.cli.shell import shell
 
 __all__ = ["command"]
@@ -38,33 +39,16 @@ __all__ = ["command"]
 @click.option(
     "--no-offset", is_flag=True, help="Compare the two as they lie; look for no displacement."
 )
-@click.option(
-    "--max-offset",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Largest displacement that is looked for, metres.  [default: 20]",
-)
-@click.option(
+@metres_option("--max-offset", "Largest displacement that is looked for, metres.  [default: 20]")
+@metres_option(
     "--max-distance",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Largest distance of two lines that can be the same road, metres.  [default: 15]",
+    "Largest distance of two lines that can be the same road, metres.  [default: 15]",
 )
-@click.option(
-    "--moved",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Distance from which a road counts as moved, metres.  [default: 5]",
-)
-@click.option(
+@metres_option("--moved", "Distance from which a road counts as moved, metres.  [default: 5]")
+@metres_option(
     "--min-length",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Shorter parts of a line go with the rest of it, metres.  [default: 12]",
+    "Shorter parts of a line go with the rest of it, metres.  [default: 12]",
+    least=0.0,
 )
 @click.option(
     "--frame",
@@ -94,7 +78,9 @@ def command(
     if output is None and not as_json:
         raise click.UsageError("Give a file to write with -o, or ask for a summary with --json.")
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.atomic import check_not_input
         from roadgis.comparison import CompareOptions, compare
+        from roadgis.comparison.write import check_review
         from roadgis.lines import read_lines
 
         names = {
@@ -107,9 +93,18 @@ def command(
         given = {field: values[name] for field, name in names.items() if values[name] is not None}
         settings = CompareOptions(estimate_offset=not values["no_offset"], **given)
         assumed = values["assume_crs"]
+        if output is not None:
+            check_review(output, overwrite=overwrite)
+            aoi = values["aoi"]
+            check_not_input(output, [roads, base, *([] if aoi is None else [aoi])])
         result = compare(
             read_lines(roads, layer=values["layer"], assume_crs=assumed),
-            read_lines(base, layer=values["base_layer"], assume_crs=assumed),
+            read_lines(
+                base,
+                layer=values["base_layer"],
+                assume_crs=assumed,
+                layer_option="--base-layer",
+            ),
             output,
             options=settings,
             aoi=values["aoi"],

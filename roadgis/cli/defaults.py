@@ -19,10 +19,16 @@ _EXTRACT = (
     "roadgis.prediction:PredictOptions",
     "roadgis.vectorization.options:VectorizeOptions",
     "roadgis.network.options:CleanOptions",
+    "roadgis.network.options:ParallelOptions",
+    "roadgis.network.bridge:BridgeOptions",
 )
 #: The settings that each command uses; the first that has a field of the name counts.
 _SETTINGS: dict[str, tuple[str, ...]] = {
-    "clean": ("roadgis.cleaning:CleanLinesOptions",),
+    "clean": (
+        "roadgis.cleaning:CleanLinesOptions",
+        "roadgis.network.from_lines:DrawnOptions",
+        *_EXTRACT[3:],
+    ),
     "compare": ("roadgis.comparison.options:CompareOptions",),
     "evaluate": ("roadgis.evaluation.options:EvaluateOptions",),
     "extract": _EXTRACT,

@@ -69,4 +69,4 @@ def _value(parameter: dict[str, Any]) -> str:
     if parameter["required"]:
         return text + ", required"
     default = parameter["default_text"] if parameter["default"] is None else parameter["default"]
-    return text if default in ("", False) else f"{text}, default {default}"
+    return text if default is False or default in ("", None) else f"{text}, default {default}"

@@ -42,6 +42,7 @@ _PATHS: dict[str, tuple[str, str]] = {
     "area": ("in", "vector"),
     "augmentation": ("in", "yaml"),
     "base": ("in", "vector"),
+    "clean.probability": ("in", "raster"),
     "csv": ("out", "csv"),
     "curve": ("out", "table"),
     "data": ("in", "folder"),

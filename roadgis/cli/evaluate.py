@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.metres import metres_option
 from roadgis.cli.shell import Shell, shell
 
 if TYPE_CHECKING:
@@ -39,37 +40,28 @@ SETTINGS = {
 _SHARE = 0.9
 
 
-def _metres(name: str, help_text: str) -> Any:
-    return click.option(
-        name,
-        type=click.FloatRange(0, min_open=True),
-        default=None,
-        metavar="M",
-        help=help_text,
-    )
-
-
 _score_options = options.combined(
-    _metres(
+    metres_option(
         "--buffer",
         "How far a road may lie from the other network and still match, metres.  [default: 3]",
     ),
-    _metres("--width", "Width of the roads that IoU is measured on, metres.  [default: 7]"),
-    _metres("--gsd", "Size of the pixels that IoU is measured on, metres.  [default: 1]"),
-    _metres(
+    metres_option("--width", "Width of the roads that IoU is measured on, metres.  [default: 7]"),
+    metres_option(
+        "--gsd", "Size of the pixels that IoU is measured on, metres.  [default: 1]", least=0.05
+    ),
+    metres_option(
         "--junction-radius",
         "How far a junction may lie from its partner, metres.  [default: 10]",
     ),
-    click.option(
+    metres_option(
         "--gap",
-        type=click.FloatRange(0),
-        default=None,
-        metavar="M",
-        help="Longest missed stretch between found parts that is called a gap, metres.  "
-        "[default: 100]",
+        "Longest missed stretch between found parts that is called a gap, metres.  [default: 100]",
+        least=0.0,
     ),
-    _metres("--spacing", "APLS: distance of the control points, metres.  [default: 50]"),
-    _metres(
+    metres_option(
+        "--spacing", "APLS: distance of the control points, metres.  [default: 50]", least=1.0
+    ),
+    metres_option(
         "--snap",
         "APLS: how far a control point may lie from the other network, metres.  [default: 4]",
     ),
@@ -87,12 +79,14 @@ _score_options = options.combined(
         metavar="FIELD",
         help="APLS by travel time too: field of both layers with the speed in km/h.",
     ),
-    _metres("--topo-radius", "TOPO: how far to walk from each seed, metres.  [default: 300]"),
-    _metres(
+    metres_option("--topo-radius", "TOPO: how far to walk from each seed, metres.  [default: 300]"),
+    metres_option(
         "--topo-hole",
         "TOPO: how far a marble may lie from the hole it falls into, metres.  [default: 5]",
     ),
-    _metres("--topo-interval", "TOPO: distance of holes and marbles, metres.  [default: 5]"),
+    metres_option(
+        "--topo-interval", "TOPO: distance of holes and marbles, metres.  [default: 5]", least=0.5
+    ),
     click.option(
         "--topo-seeds",
         type=click.IntRange(1),
@@ -138,10 +132,10 @@ _output_options = options.combined(
 
 
 @click.command("evaluate")
-@click.argument("proposal", type=click.Path(path_type=Path))
-@click.argument("truth", type=click.Path(path_type=Path))
-@click.option("--layer", default=None, help="Layer of PROPOSAL.  [default: the first with lines]")
-@click.option("--truth-layer", default=None, help="Layer of TRUTH.")
+@click.argument("proposal")
+@click.argument("truth")
+@click.option("--layer", default=None, help="Layer of PROPOSAL.  [default: the only one]")
+@click.option("--truth-layer", default=None, help="Layer of TRUTH.  [default: the only one]")
 @click.option(
     "--assume-crs", metavar="CRS", default=None, help="CRS of files and images that have none."
 )
@@ -156,8 +150,8 @@ _output_options = options.combined(
 @options.overwrite_option
 @options.progress_options
 def command(
-    proposal: Path,
-    truth: Path,
+    proposal: str,
+    truth: str,
     layer: str | None,
     truth_layer: str | None,
     assume_crs: str | None,
@@ -191,10 +185,12 @@ def command(
             **{field: values[name] for name, field in SETTINGS.items() if values[name] is not None}
         )
         wanted = Outputs(csv, report, errors, image, assume_crs, overwrite)
-        check_outputs(wanted)
+        pairs = find_pairs(proposal, truth)
+        read = [path for pair in pairs for path in (pair.proposal, pair.truth)]
+        check_outputs(wanted, [*read, *(path for path in (aoi, image) if path is not None)])
         share = _SHARE if report is not None else 1.0
         done = _evaluated(
-            find_pairs(proposal, truth),
+            pairs,
             (layer, truth_layer, assume_crs),
             aoi,
             settings,
@@ -213,7 +209,7 @@ def _evaluated(
 ) -> list[tuple[str, Evaluation]]:
     import logging
 
-    from roadgis.errors import InputError
+    from roadgis.errors import EmptyTruthError
     from roadgis.evaluation import evaluate
     from roadgis.lines import read_lines
     from roadgis.progress import scaled
@@ -221,20 +217,27 @@ def _evaluated(
     layer, truth_layer, assume_crs = reading
     done = []
     for at, pair in enumerate(pairs):
-        truth = read_lines(pair.truth, layer=truth_layer, assume_crs=assume_crs)
-        if len(pairs) > 1 and not len(truth.lines):
-            # Of many sheets some hold no road; one alone is an error, which evaluate tells.
-            logging.getLogger(__name__).warning("%s: left out, as its truth is empty", pair.name)
-            continue
+        truth = read_lines(
+            pair.truth, layer=truth_layer, assume_crs=assume_crs, layer_option="--truth-layer"
+        )
         proposal = read_lines(pair.proposal, layer=layer, assume_crs=assume_crs)
         part = scaled(progress, at / len(pairs), (at + 1) / len(pairs))
-        done.append(
-            (pair.name, evaluate(proposal, truth, aoi=aoi, options=settings, progress=part))
-        )
+        try:
+            result = evaluate(proposal, truth, aoi=aoi, options=settings, progress=part)
+        except EmptyTruthError:
+            # Of many sheets some hold no road; one alone is an error.
+            if len(pairs) == 1:
+                raise
+            where = "is empty" if not len(truth.lines) else "has no line inside the area"
+            logging.getLogger(__name__).warning("%s: left out, as its truth %s", pair.name, where)
+            continue
+        done.append((pair.name, result))
     if not done:
-        raise InputError(
-            f"None of the {len(pairs)} truth files holds a line, so there is nothing to compare "
-            "with. Expected the centrelines of the true roads."
+        raise EmptyTruthError(
+            f"None of the {len(pairs)} truth files holds a line"
+            f"{'' if aoi is None else f' inside {aoi}'}, so there is nothing to compare with. "
+            "Expected the centrelines of the true roads; check the files, and the area of "
+            "interest where one is given."
         )
     return done
 

@@ -181,7 +181,7 @@ _HINTS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
     (ReadError, "Check the file or the connection, then run it again."),
     (OutputError, "Check the output's folder, its free space and whether the file is open."),
     (RoadgisError, "Correct what the message names, then run it again."),
-    (MemoryError, "Close other programs, or give a smaller --block-px and --tile-px."),
+    (MemoryError, "Close other programs, or work on a smaller area."),
     (click.ClickException, "'roadgis COMMAND --help' lists a command's options."),
     (Exception, "This is a fault in roadgis: report it with the lines above."),
 )
@@ -297,7 +297,10 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, RoadgisError):
         return 1, str(error)
     if isinstance(error, MemoryError):
-        return 1, "out of memory. Try a smaller --block-px and --tile-px."
+        return 1, (
+            "out of memory. Close other programs, or work on a smaller area; where imagery is "
+            "read, a smaller --block-px and --tile-px help."
+        )
     return None
 
 

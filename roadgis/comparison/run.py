@@ -17,6 +17,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis import __version__
+from roadgis.atomic import check_not_input
 from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
 from roadgis.comparison.field import OffsetField
 from roadgis.comparison.matching import match_lines
@@ -178,6 +179,8 @@ def compare(
     options = options or CompareOptions()
     if output is not None:
         check_review(output, overwrite=overwrite)
+        given = (proposal, base, aoi)
+        check_not_input(output, [name for name in given if isinstance(name, (str, Path))])
     progress(0.0, "Reading the networks")
     layers = (_layer(proposal, "The extraction"), _layer(base, "The base"))
     crs = metric_crs(*layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,13 +15,15 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
-from roadgis.errors import InputError
+from roadgis.errors import EmptyTruthError, InputError
 from roadgis.evaluation.area import clipped
 from roadgis.lines import LineLayer, line_layer, metric_crs, read_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.scene.area import load_area
 
 __all__ = ["LinesLike", "Measured", "Side", "as_layer", "measured"]
+
+_LOG = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.object_]
@@ -107,15 +110,22 @@ def as_layer(lines: LinesLike, name: str) -> LineLayer:
     if isinstance(lines, LineLayer):
         return lines
     if isinstance(lines, RoadNetwork):
-        return line_layer(lines.to_geodataframe(), name=name, crs=lines.crs)
+        return _told(line_layer(lines.to_geodataframe(), name=name, crs=lines.crs))
     if isinstance(lines, geopandas.GeoDataFrame):
-        return line_layer(lines, name=name)
+        return _told(line_layer(lines, name=name))
     if isinstance(lines, (str, Path)):
         return read_lines(lines)
     raise InputError(
         f"{name} is a {type(lines).__name__}; expected a vector file, a LineLayer, a GeoDataFrame "
         "or a RoadNetwork."
     )
+
+
+def _told(layer: LineLayer) -> LineLayer:
+    # Of a file, reading tells what was left out.
+    for issue in layer.issues:
+        _LOG.warning("%s: %s", layer.name, issue)
+    return layer
 
 
 def measured(proposal: LineLayer, truth: LineLayer, aoi: Any = None) -> Measured:
@@ -130,11 +140,13 @@ def measured(proposal: LineLayer, truth: LineLayer, aoi: Any = None) -> Measured
 
     Raises
     ------
+    EmptyTruthError
+        If the truth has no lines, or none inside.
     InputError
-        If the truth has no lines inside, or the layers lie more than 10 km apart.
+        If the layers lie more than 10 km apart.
     """
     if not len(truth.lines):
-        raise InputError(
+        raise EmptyTruthError(
             f"{truth.name}: holds no lines, so there is nothing to compare with. Expected the "
             "centrelines of the true roads; check the file and its layer."
         )
@@ -145,12 +157,15 @@ def measured(proposal: LineLayer, truth: LineLayer, aoi: Any = None) -> Measured
     issues = [f"{layer.name}: {issue}" for layer in (truth, proposal) for issue in layer.issues]
     _check_distance(ours, theirs)
     if not len(ours.inside):
-        raise InputError(
+        raise EmptyTruthError(
             f"{truth.name}: none of its {len(ours.lines):,} lines lies inside the area of "
             "interest, so there is nothing to compare with. Expected an area that holds true "
             "roads; check that the area and the truth are of the same place, and their CRSs."
         )
-    issues.extend(_coverage(ours, theirs, area is not None))
+    told = _coverage(ours, theirs, area is not None)
+    for issue in told:
+        _LOG.warning("%s", issue)
+    issues.extend(told)
     return Measured(ours, theirs, crs, area, tuple(issues))
 
 

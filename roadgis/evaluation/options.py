@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from roadgis.errors import InputError
 
-__all__ = ["EvaluateOptions"]
+__all__ = ["LEAST", "EvaluateOptions"]
 
 _POSITIVE = (
     "buffer_m",
@@ -20,6 +20,8 @@ _POSITIVE = (
     "topo_hole_m",
     "topo_interval_m",
 )
+#: Metres. Finer ones measure nothing but take hours, or more memory than there is.
+LEAST = {"gsd_m": 0.05, "apls_spacing_m": 1.0, "topo_interval_m": 0.5}
 _COUNTS = ("apls_max_controls", "topo_seeds")
 
 
@@ -76,21 +78,19 @@ class EvaluateOptions:
         for name in _POSITIVE:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                raise InputError(
-                    f"{name} is {value}; expected is a length above 0 in metres. Raise it."
-                )
+                raise InputError(f"{name} is {value}; expected a length above 0, in metres.")
+            if value < LEAST.get(name, 0.0):
+                raise InputError(f"{name} is {value}; expected {LEAST[name]} m or more. Raise it.")
         for name in _COUNTS:
             if getattr(self, name) < 1:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; expected is 1 or more. Raise it."
-                )
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more. Raise it.")
         if not (math.isfinite(self.gap_m) and self.gap_m >= 0):
-            raise InputError(f"gap_m is {self.gap_m}; expected are metres, 0 or more. Raise it.")
+            raise InputError(f"gap_m is {self.gap_m}; expected 0 or more, in metres.")
         if self.seed < 0:
-            raise InputError(f"The seed is {self.seed}; expected is 0 or more. Raise it.")
+            raise InputError(f"The seed is {self.seed}; expected 0 or more. Raise it.")
         if not self.displacement_m >= self.buffer_m:
             raise InputError(
-                f"displaced_m is {self.displaced_m}; expected is at least buffer_m, "
+                f"displaced_m is {self.displaced_m}; expected at least buffer_m, "
                 f"{self.buffer_m}. Raise it, or leave it out."
             )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from roadgis.errors import InputError
+from roadgis.scene.inputs import display_name
 
 __all__ = ["FilePair", "find_pairs"]
 
@@ -31,21 +33,22 @@ class FilePair:
     ----------
     name : str
         The common stem, or the name of the proposal when only two files were given.
-    proposal, truth : Path
+    proposal, truth : Path or str
+        Files; as given, where two were given, which may be URLs.
     """
 
     name: str
-    proposal: Path
-    truth: Path
+    proposal: Path | str
+    truth: Path | str
 
 
-def find_pairs(proposal: Path, truth: Path) -> list[FilePair]:
+def find_pairs(proposal: Path | str, truth: Path | str) -> list[FilePair]:
     """Find what is to be evaluated against what.
 
     Parameters
     ----------
-    proposal, truth : Path
-        Two files, or two folders.
+    proposal, truth : Path or str
+        Two files or URLs, or two folders.
 
     Returns
     -------
@@ -58,8 +61,10 @@ def find_pairs(proposal: Path, truth: Path) -> list[FilePair]:
         If one is a folder and the other is not, a folder holds two files of one stem, or a
         truth has no proposal. A proposal without truth is one of those as well.
     """
-    if not proposal.is_dir() and not truth.is_dir():
-        return [FilePair(proposal.name, proposal, truth)]
+    # A Path of a URL has lost a slash.
+    if not os.path.isdir(proposal) and not os.path.isdir(truth):
+        return [FilePair(os.path.basename(display_name(str(proposal))), proposal, truth)]
+    proposal, truth = Path(proposal), Path(truth)
     if not (proposal.is_dir() and truth.is_dir()):
         folder, other = (proposal, truth) if proposal.is_dir() else (truth, proposal)
         raise InputError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadgis.atomic import check_not_input, check_writable
 from roadgis.errors import InputError, OutputError
 from roadgis.evaluation.layers import check_layers, write_layers
 from roadgis.evaluation.report import ReportPair, write_report
@@ -45,27 +47,40 @@ class Outputs:
         return [path for path in (self.csv, self.errors, self.report) if path is not None]
 
 
-def check_outputs(outputs: Outputs) -> None:
+def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     """Raise before the work what would fail after it.
+
+    Parameters
+    ----------
+    outputs : Outputs
+        What is to be written.
+    inputs : sequence of Path or str, optional
+        What is read.
 
     Raises
     ------
     InputError
-        If two outputs have one name, or one has the wrong suffix.
+        If two outputs have one name, one is an input, or one has the wrong suffix.
     OutputError
-        If one exists and may not be replaced, or its folder does not exist.
+        If one exists and may not be replaced, or its folder is missing or cannot be written to.
     """
-    if len(set(outputs.paths)) < len(outputs.paths):
+    real = [os.path.realpath(path) for path in outputs.paths]
+    if len(set(real)) < len(real):
         raise InputError("Found one name for two outputs. Give each a name of its own.")
+    for path in outputs.paths:
+        check_not_input(path, inputs)
     if outputs.image is not None and outputs.report is None:
         raise InputError("--image is for the maps of a report; give --report FILE.html as well.")
     for path in outputs.paths:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
         if path.exists() and not outputs.overwrite:
             raise OutputError(
                 f"{path} exists. Choose another name, or replace it with --overwrite."
             )
         if not path.parent.is_dir():
             raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
+        check_writable(path)
     if outputs.errors is not None:
         check_layers(outputs.errors, overwrite=outputs.overwrite)
 

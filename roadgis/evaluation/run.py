@@ -165,15 +165,15 @@ def evaluate(
 
     Raises
     ------
+    EmptyTruthError
+        If the truth has no lines, or none inside the area.
     InputError
-        If a layer cannot be read as lines, the truth has none inside the area, the layers lie
-        more than 10 km apart, or a layer lacks the speed field asked for.
+        If a layer cannot be read as lines, the layers lie more than 10 km apart, or a layer lacks
+        the speed field asked for.
     """
     options = options or EvaluateOptions()
     progress(0.0, "Reading the layers")
     both = measured(as_layer(proposal, "The proposal"), as_layer(truth, "The truth"), aoi)
-    for issue in both.issues:
-        _LOG.warning("%s", issue)
     return _evaluation(both, options, progress)
 
 

@@ -3,6 +3,7 @@
 ::
 
     layer_file   one layer of a vector file
+    parquet      GeoParquet files
     parts        geometries taken apart into single ones
     longitude    lines that cross the antimeridian
     layer        LineLayer

@@ -11,20 +11,28 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pyogrio
-from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FieldError, GeometryError
+from pyogrio.errors import (
+    CRSError,
+    DataLayerError,
+    DataSourceError,
+    FeatureError,
+    FieldError,
+    GeometryError,
+)
 from pyproj import CRS
 from pyproj.exceptions import CRSError as UnknownCrs
 
 from roadgis.errors import DataError, InputError
-from roadgis.scene.inputs import display_name
+from roadgis.lines.parquet import is_parquet, read_parquet
+from roadgis.scene.inputs import display_name, driver_says
 
 __all__ = ["LayerFile"]
 
-_FAILURES = (DataSourceError, DataLayerError, FieldError, GeometryError, CRSError)
+_FAILURES = (DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError, CRSError)
 
 
 class LayerFile:
-    """A layer in any format of OGR.
+    """A layer in any format of OGR, or of a GeoParquet file.
 
     Parameters
     ----------
@@ -34,6 +42,10 @@ class LayerFile:
         Which layer; None where there is only one with geometries.
     assume_crs : str, optional
         CRS of a layer that has none: a code or WKT.
+    layer_option : str
+        What names a layer where this one is read, for messages.
+    crs_option : str, optional
+        What gives `assume_crs`, for messages; None where it cannot be given.
 
     Attributes
     ----------
@@ -50,11 +62,24 @@ class LayerFile:
         If it cannot be read, the layer is not there or not clear, or it has no CRS.
     """
 
-    def __init__(self, path: Path | str, layer: str | None, assume_crs: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        layer: str | None,
+        assume_crs: str | None = None,
+        *,
+        layer_option: str = "--layer",
+        crs_option: str | None = None,
+    ) -> None:
         self._path = os.fspath(path)
         self._shown = display_name(self._path)
+        self._options = (layer_option, crs_option)
         if "://" not in self._path and not self._path.startswith("/vsi"):
-            self._check_exists()
+            self._check_file()
+        self._table: geopandas.GeoDataFrame | None = None
+        if is_parquet(self._path):
+            self._open_parquet(layer, assume_crs)
+            return
         self._layer = self._choose(layer)
         self.name = self._shown if layer is None else f"{self._shown} (layer {layer})"
         try:
@@ -85,6 +110,9 @@ class LayerFile:
             If reading fails, or the layer is a table without geometries.
         """
         columns = None if fields is None else list(dict.fromkeys(fields))
+        if self._table is not None:
+            kept = list(self._table.columns.drop("geometry")) if columns is None else columns
+            return self._table[[*kept, "geometry"]]
         try:
             with _tolerant():
                 table = geopandas.read_file(
@@ -102,14 +130,54 @@ class LayerFile:
             )
         return table
 
-    def _check_exists(self) -> None:
+    def _check_file(self) -> None:
         if not os.path.exists(self._path):
             raise DataError(f"{self._shown}: found no such file. Check the path.")
+        if not os.path.isfile(self._path):
+            return
+        size = os.path.getsize(self._path)
+        if not size:
+            raise DataError(
+                f"{self._shown}: the file is empty (0 bytes), expected a vector layer. Make or "
+                "copy it again."
+            )
+        if self._path.lower().endswith(".shp"):
+            self._check_whole(size)
+
+    def _check_whole(self, size: int) -> None:
+        """Compare a Shapefile's size with its header's: drivers read cut-off lines as missing."""
+        with open(self._path, "rb") as file:
+            header = file.read(28)
+        stated = 2 * int.from_bytes(header[24:28], "big")
+        if size < stated:
+            raise DataError(
+                f"{self._shown}: is cut off: found {size:,} bytes, expected {stated:,} by its "
+                "header. Copy it again, with the files beside it."
+            )
+
+    def _open_parquet(self, layer: str | None, assume_crs: str | None) -> None:
+        if layer is not None and layer != Path(self._path).stem:
+            raise DataError(
+                f"{self._shown}: has no layer {layer!r}: a GeoParquet file holds one, without a "
+                f"name. Leave {self._options[0]} out."
+            )
+        self.name = self._shown
+        self._table = read_parquet(self._path, self._shown)
+        self.fields = [str(field) for field in self._table.columns.drop("geometry")]
+        stated = self._table.crs
+        self.crs = self._horizontal(None if stated is None else stated.to_wkt(), assume_crs)
 
     def _unreadable(self, error: Exception) -> DataError:
+        says = driver_says(error)
+        if os.path.isdir(self._path):
+            return DataError(
+                f"{self._shown}: is a folder and cannot be read as a vector layer ({says}). "
+                "Name one file in it."
+            )
         return DataError(
-            f"{self._shown}: cannot be read as a vector layer ({error}). Expected lines or "
-            "polygons in a format of OGR, such as GeoPackage, GeoJSON or Shapefile."
+            f"{self._shown}: cannot be read as a vector layer ({says}). Expected lines or "
+            "polygons in a format of OGR, such as GeoPackage, GeoJSON or Shapefile; the file is "
+            "of another kind or damaged. Make or copy it again, or convert it with ogr2ogr."
         )
 
     def _choose(self, layer: str | None) -> str:
@@ -123,7 +191,7 @@ class LayerFile:
             if layer not in [name for name, _ in layers]:
                 raise DataError(
                     f"{self._shown}: has no layer {layer!r}; it has {shown}. Name one of these "
-                    "with --layer."
+                    f"with {self._options[0]}."
                 )
             return layer
         spatial = [name for name, kind in layers if kind is not None]
@@ -132,10 +200,14 @@ class LayerFile:
                 f"{self._shown}: has no layer with geometries (layers: {shown}). Expected a vector "
                 "layer of road lines or polygons."
             )
+        # A road network of ours holds edges and nodes: points are never meant.
+        drawn = [name for name, kind in layers if kind is not None and "Point" not in kind]
+        if len(spatial) > 1 and len(drawn) == 1:
+            return drawn[0]
         if len(spatial) > 1:
             raise DataError(
                 f"{self._shown}: has {len(spatial)} layers: {', '.join(map(repr, spatial))}. Name "
-                "the one with the roads with --layer."
+                f"the one with the roads with {self._options[0]}."
             )
         return spatial[0]
 
@@ -150,10 +222,12 @@ class LayerFile:
                 f"{self.name}: its CRS ({crs.name}) has no place on the Earth. Assign a projected "
                 "or geographic one, e.g. with 'ogr2ogr -a_srs'."
             )
+        option = self._options[1]
+        told = "" if option is None else f", or give it here with {option}"
         raise DataError(
             f"{self.name}: has no coordinate reference system. Assign one in a GIS (a "
             "shapefile needs its .prj), or with 'ogr2ogr -a_srs EPSG:25832 new.gpkg old.shp' "
-            "if you know its code."
+            f"if you know its code{told}."
         )
 
 

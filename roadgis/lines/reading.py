@@ -30,7 +30,11 @@ Lines = npt.NDArray[np.object_]
 
 
 def read_lines(
-    path: Path | str, *, layer: str | None = None, assume_crs: str | None = None
+    path: Path | str,
+    *,
+    layer: str | None = None,
+    assume_crs: str | None = None,
+    layer_option: str = "--layer",
 ) -> LineLayer:
     """Read a layer of lines in any format of OGR.
 
@@ -47,6 +51,8 @@ def read_lines(
         Which layer; needed where the file has several with geometries.
     assume_crs : str, optional
         CRS of a layer that has none; one that the file states goes before it.
+    layer_option : str
+        What `layer` is called where the user names it, for messages.
 
     Returns
     -------
@@ -61,7 +67,9 @@ def read_lines(
     InputError
         If `assume_crs` is not known.
     """
-    source = LayerFile(path, layer, assume_crs)
+    source = LayerFile(
+        path, layer, assume_crs, layer_option=layer_option, crs_option="--assume-crs"
+    )
     out = line_layer(source.read(), name=source.name, crs=source.crs)
     for issue in out.issues:
         _LOG.warning("%s: %s", out.name, issue)

@@ -125,8 +125,9 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
     """Add bridges, but none that crosses anything once its end lies at its node."""
     while True:
         out = spliced(lines, tips, new, _snap(lines))
-        drawn: npt.NDArray[np.object_] = np.asarray(shapely.linestrings(
-            np.stack([out.col, out.row], axis=1), indices=out.edge_of_vertex), object
+        drawn: npt.NDArray[np.object_] = np.asarray(
+            shapely.linestrings(np.stack([out.col, out.row], axis=1), indices=out.edge_of_vertex),
+            object,
         )
         first = len(out) - len(new)
         a, b = shapely.STRtree(drawn).query(drawn[first:], predicate="crosses")

@@ -28,7 +28,8 @@ class Centerlines:
     start, end : ndarray of int64, shape (E,)
         Nodes. Rings without a junction have a node of their own, at which they start and end.
     key : ndarray of int64, shape (E,)
-        Lowest pixel id (row * width + col) of the edge's pixels that belong to no junction.
+        Unique, and orders the edges: the lowest pixel id (row * width + col) of the edge's
+        pixels that belong to no junction; negative where bridging made or split the edge.
     bridged : ndarray of bool, shape (E,)
         Whether the edge was inferred across a gap (:mod:`roadgis.network.bridge`).
     offsets : ndarray of int64, shape (E + 1,)

@@ -59,13 +59,29 @@ def with_corners(
     if not len(at):
         return lines, none
     edge = lines.edge_of_vertex[at]
-    width = edge_width_px[edge]
+    good, corner, legs = _meetings(lines, along, at, edge_width_px[edge], low[edge], high[edge])
+    legs = tuple((vertex[good], foot[good]) for vertex, foot in legs)
+    return _moved(lines, at[good], corner[good], legs), at[good]
+
+
+_Legs = tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]], ...]
+
+
+def _meetings(
+    lines: Centerlines,
+    along: npt.NDArray[np.float64],
+    at: npt.NDArray[np.int64],
+    width: npt.NDArray[np.float64],
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], _Legs]:
+    """Return which turns are corners, where these are, and the feet of the legs to them."""
     lean, far = _LEAN * width, (_LEAN + _SPAN) * width + _SPAN_PX
     # Windows after and before each corner, within its edge.
-    after = _clipped(along, along[at] + lean, low[edge], high[edge])
-    after_stop = _clipped(along, along[at] + far, low[edge], high[edge]) + 1
-    before = _clipped(along, along[at] - far, low[edge], high[edge])
-    before_stop = _clipped(along, along[at] - lean, low[edge], high[edge]) + 1
+    after = _clipped(along, along[at] + lean, low, high)
+    after_stop = _clipped(along, along[at] + far, low, high) + 1
+    before = _clipped(along, along[at] - far, low, high)
+    before_stop = _clipped(along, along[at] - lean, low, high) + 1
     enough = (along[after_stop - 1] - along[after] > 0.5 * _SPAN * width + _SPAN_PX / 2) & (
         along[before_stop - 1] - along[before] > 0.5 * _SPAN * width + _SPAN_PX / 2
     )
@@ -86,9 +102,8 @@ def with_corners(
     good = enough & (arms.bend[:count] == 0) & (arms.bend[count:] == 0) & arms.known[:count]
     good &= arms.known[count:] & (turn > _TURN) & (turn < _BACK) & (np.abs(cross) > 0.1)
     good &= (reach > 0) & (back > 0) & (radius < _CUT * width + _CUT_PX)
-    at, corner = at[good], corner[good]
-    legs = ((before_stop - 1)[good], foot[count:][good]), (after[good], foot[:count][good])
-    return _moved(lines, at, corner, legs), at
+    legs = ((before_stop - 1, foot[count:]), (after, foot[:count]))
+    return np.asarray(good, bool), corner, legs
 
 
 def _along(lines: Centerlines) -> npt.NDArray[np.float64]:
@@ -159,7 +174,7 @@ def _moved(
     lines: Centerlines,
     at: npt.NDArray[np.int64],
     corner: npt.NDArray[np.float64],
-    legs: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]], ...],
+    legs: _Legs,
 ) -> Centerlines:
     """Put the vertices between each leg's foot and the corner evenly on the leg."""
     row, col = lines.row.copy(), lines.col.copy()

@@ -88,7 +88,7 @@ def placed_ends(
 
 def _degree_without_rings(lines: Centerlines) -> npt.NDArray[np.int64]:
     """Return the degree of each node, 0 at those of rings without a junction."""
-    degree = lines.degree.copy()
+    degree: npt.NDArray[np.int64] = lines.degree.copy()
     ring = (lines.start == lines.end) & (degree[lines.start] == 2)
     degree[lines.start[ring]] = 0
     return degree

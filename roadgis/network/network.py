@@ -42,7 +42,7 @@ def _text(values: npt.NDArray[np.object_]) -> Any:
 
     File names that are no valid Unicode are made so: no format could store them.
     """
-    import pandas  # type: ignore[import-untyped]
+    import pandas
 
     valid = [None if v is None else str(v).encode("utf-8", "replace").decode() for v in values]
     return pandas.Series(valid, dtype=object)
@@ -295,7 +295,7 @@ class RoadNetwork:
             flat = edges.reset_index()
             pandana.Network(nodes.x, nodes.y, flat.u, flat.v, flat[["length"]], twoway=False)
         """
-        import pandas  # type: ignore[import-untyped]
+        import pandas
 
         nodes = self.nodes_to_geodataframe().rename(
             columns={"id": "osmid", "degree": "street_count"}

@@ -11,6 +11,7 @@ import shapely
 from scipy.spatial import cKDTree
 
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
+from roadgis.network.beside import beside
 from roadgis.network.centerlines import Centerlines, concatenated_ranges, merge_interstitial
 from roadgis.network.junctions import with_ends_at_nodes
 from roadgis.network.options import ParallelOptions
@@ -19,15 +20,9 @@ __all__ = ["merge_parallels"]
 
 #: Pairs that share no node are merged in one round; a ladder takes a few.
 _ROUNDS = 12
-#: Places along the shorter line at which its distance to the other one is taken.
-_PLACES = (0.15, 0.3, 0.5, 0.7, 0.85)
-#: At so many of them it must be beside the other line.
-_BESIDE = 4
 #: Beside each other are lines that are longer than this many times their distance: the halves
 #: of a roundabout are not.
 _LONG = 3.0
-#: Cosine of the largest angle (20 degrees) between them.
-_ALIGNED = 0.94
 #: Largest ratio of their lengths.
 _STRETCH = 1.3
 #: Two tracks and the hole between them are at most this much wider than the road before.
@@ -90,7 +85,7 @@ def _unique(
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(key)]
     at = np.arange(len(key))
     again = at - np.maximum.accumulate(np.where(first, at, 0))
-    out = key.copy()
+    out = np.empty(len(key), np.int64)
     out[rank] = ordered + again * (lines.grid.width * lines.grid.height)
     return out
 
@@ -131,7 +126,7 @@ def _candidates(
         a, b, limit = np.append(a, lens[:, 0]), np.append(b, lens[:, 1]), np.append(limit, gap)
     use = open_[a] & open_[b] & ~lines.bridged[a] & ~lines.bridged[b]
     a, b, limit = a[use], b[use], limit[use]
-    distance, aligned = _beside(shapes, a, b, limit)
+    distance, aligned = beside(shapes, a, b, limit)
     use = aligned & (lines.length_px[a] > _LONG * distance)
     return np.stack([a[use], b[use]], axis=1), distance[use], limit[use]
 
@@ -157,29 +152,6 @@ def _around_holes(
     fits = limit > 0
     pairs = np.concatenate([np.stack([a, b], axis=1)[fits], np.stack([b, a], axis=1)[fits]])
     return pairs, np.tile(limit[fits], 2)
-
-
-def _beside(
-    shapes: npt.NDArray[np.object_],
-    a: npt.NDArray[np.int64],
-    b: npt.NDArray[np.int64],
-    limit: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return how far lines are from others where beside, (K,), and whether they go beside."""
-    if not len(a):
-        return np.empty(0), np.empty(0, bool)
-    points = shapely.line_interpolate_point(shapes[a][:, None], [_PLACES], normalized=True)
-    distance = shapely.distance(points, shapes[b][:, None])
-    near = (distance <= limit[:, None]).sum(axis=1) >= _BESIDE
-    along = shapely.line_locate_point(shapes[b][:, None], points[:, [0, -1]])
-    there = shapely.line_interpolate_point(shapes[b][:, None], along)
-    ends = shapely.get_coordinates(points[:, [0, -1]]).reshape(-1, 2, 2)
-    others = shapely.get_coordinates(there).reshape(-1, 2, 2)
-    step, other = ends[:, 1] - ends[:, 0], others[:, 1] - others[:, 0]
-    size, other_size = np.hypot(*step.T), np.hypot(*other.T)
-    cosine = np.abs((step * other).sum(axis=1)) / np.maximum(size * other_size, 1e-9)
-    aligned = near & (cosine > _ALIGNED) & (other_size > 0.6 * size)
-    return np.where(distance <= limit[:, None], distance, 0.0).max(axis=1), aligned
 
 
 def _disjoint(
@@ -323,20 +295,31 @@ def _in_the_middle(lines: Centerlines, a: int, b: int, *, in_place: bool) -> Cen
             lines, **{name: getattr(lines, name).copy() for name in _VERTEX_FIELDS}
         )
     on_a, on_b = (slice(*lines.offsets[edge : edge + 2].tolist()) for edge in (a, b))
-    points = np.stack([lines.col[on_a], lines.row[on_a]], axis=1)
-    others = np.stack([lines.col[on_b], lines.row[on_b]], axis=1)
-    distance, nearest = cKDTree(others).query(points)
+    # Points as far along the one as along the other, in proportion: nearest points would jump
+    # where a line bends.
+    arc, _ = lines.arcs
+    place = arc[on_a] / arc[on_a][-1] * arc[on_b][-1]
+
+    def opposite(name: str) -> npt.NDArray[np.float64]:
+        value = np.nan_to_num(getattr(lines, name)[on_b].astype(np.float64))
+        return np.asarray(np.interp(place, arc[on_b], value), np.float64)
+
+    row, col, width = opposite("row"), opposite("col"), opposite("width_px")
+    distance = np.hypot(row - lines.row[on_a], col - lines.col[on_a])
     # Nearer to the one that is wider and surer.
-    own, its = (
-        lines.width_px[on].astype(np.float64) * lines.probability[on] + 1e-6 for on in (on_a, on_b)
+    own, other = (
+        float(np.nanmean(lines.width_px[on].astype(np.float64) * lines.probability[on])) + 1e-6
+        for on in (on_a, on_b)
     )
-    share = (its[nearest] / (own + its[nearest]))[:, None]
-    lines.col[on_a], lines.row[on_a] = ((1 - share) * points + share * others[nearest]).T
-    width = (lines.width_px[on_a] + lines.width_px[on_b][nearest]) / 2 + distance
-    lines.width_px[on_a] = width
+    share = other / (own + other)
+    lines.row[on_a] += share * (row - lines.row[on_a])
+    lines.col[on_a] += share * (col - lines.col[on_a])
+    lines.width_px[on_a] = (lines.width_px[on_a] + width) / 2 + distance
     # Between the two the road's middle is where the line now is.
     lines.d_row[on_a], lines.d_col[on_a] = 0, 0
-    lines.probability[on_a] = np.maximum(lines.probability[on_a], lines.probability[on_b][nearest])
+    lines.probability[on_a] = np.maximum(lines.probability[on_a], opposite("probability")).astype(
+        np.uint8
+    )
     return lines
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from roadgis.atomic import describe_failure
+from roadgis.atomic import check_writable
 from roadgis.errors import InputError, MissingExtraError, OutputError
 
 __all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
@@ -158,12 +157,4 @@ def _check_target(path: Path | str, parts: tuple[str, ...], *, overwrite: bool) 
             f"{present[0]}: exists already. Choose another name, or ask for it to be replaced "
             "(--overwrite)."
         )
-    try:
-        # Permissions alone do not tell: a read-only mount, a quota or a full disk refuse as well.
-        with tempfile.NamedTemporaryFile(
-            prefix=f".{target.name}.", suffix=".partial", dir=target.parent
-        ) as trial:
-            trial.write(b"roadgis")
-            trial.flush()
-    except OSError as error:
-        raise OutputError(describe_failure(target, error)) from error
+    check_writable(target)

@@ -18,14 +18,22 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.errors import SceneError
-from roadgis.scene.georef import transformer
+from roadgis.scene.georef import in_degrees, transformer
 from roadgis.scene.grid import Window
+from roadgis.scene.inputs import driver_says
 from roadgis.scene.plane import mapped
 from roadgis.scene.quiet import quiet
 
 __all__ = ["Area", "load_area"]
 
 _BLOCK_PX = 512
+_FAILURES = (
+    pyogrio.errors.DataSourceError,
+    pyogrio.errors.DataLayerError,
+    pyogrio.errors.FeatureError,
+    pyogrio.errors.GeometryError,
+    pyogrio.errors.CRSError,
+)
 
 
 def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
@@ -34,7 +42,8 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
     Parameters
     ----------
     aoi : path, geometry, GeoSeries or GeoDataFrame
-        Polygons; a bare geometry is in `native_crs`.
+        Polygons; a bare geometry is in `native_crs`. In degrees one across the antimeridian may
+        be cut there, go on beyond 180, or go back from 180 to -180.
     native_crs, crs : pyproj.CRS
         Of the inputs; of the result.
 
@@ -74,15 +83,23 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
 
 def _read(name: str) -> geopandas.GeoDataFrame:
     try:
-        return geopandas.read_file(name, engine="pyogrio")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        table = geopandas.read_file(name, engine="pyogrio", on_invalid="ignore")
+    except _FAILURES as error:
         raise SceneError(
-            f"{name}: cannot be read as the area of interest ({error}). Expected a vector file "
-            "with polygons, e.g. GeoJSON or GeoPackage."
+            f"{name}: cannot be read as the area of interest ({driver_says(error)}). Expected a "
+            "vector file with polygons, e.g. GeoJSON or GeoPackage."
         ) from error
+    if not isinstance(table, geopandas.GeoDataFrame):
+        raise SceneError(
+            f"{name}: is a table without geometries, expected polygons that outline the area. "
+            "Draw the area in a GIS, and save it as GeoJSON or GeoPackage."
+        )
+    return table
 
 
 def _transformed(area: BaseGeometry, source: CRS, target: CRS, name: str) -> BaseGeometry:
+    if in_degrees(source):
+        area = _across_antimeridian(area)
     if source == target:
         return area
     west, south, east, north = area.bounds
@@ -98,6 +115,24 @@ def _transformed(area: BaseGeometry, source: CRS, target: CRS, name: str) -> Bas
             "it lies near the imagery."
         )
     return shapely.make_valid(area)
+
+
+def _across_antimeridian(area: BaseGeometry) -> BaseGeometry:
+    """Let longitudes go on beyond 180 where a polygon goes back from there to -180.
+
+    Such a polygon seems to reach around the Earth, with no vertex on the near side of it.
+    """
+    parts = shapely.get_parts(area)
+    west, _, east, _ = shapely.bounds(parts).T
+    across = (east - west > 180.0) & (east - west < 360.0)
+    for at in np.flatnonzero(across):
+        if np.abs(shapely.get_coordinates(parts[at])[:, 0]).min() > 90.0:
+            parts[at] = shapely.make_valid(shapely.transform(parts[at], _eastward))
+    return shapely.union_all(parts) if across.any() else area
+
+
+def _eastward(lonlat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.stack([lonlat[:, 0] % 360.0, lonlat[:, 1]], axis=-1)
 
 
 class Area:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from roadgis.errors import SceneError
 
-__all__ = ["display_name", "expand_sources", "gdal_path", "is_remote", "stamp"]
+__all__ = ["display_name", "driver_says", "expand_sources", "gdal_path", "is_remote", "stamp"]
 
 # What is taken from a folder; sidecars such as .ovr, .msk and .aux.xml are none of these.
 _SUFFIXES = (
@@ -40,6 +40,11 @@ def display_name(name: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return prefix + curl + urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def driver_says(error: Exception) -> str:
+    """Return a driver's message without its advice, which is for programmers."""
+    return str(error).partition("; It might help to specify")[0].rstrip(".")
 
 
 def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:

@@ -16,7 +16,7 @@ __all__ = ["dead_end_reach"]
 _AROUND = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c)
 _BOX = ((0, 0), *_AROUND)
 #: How much of the road's width is not looked at, pixels.
-_RIM_PX = 1.2
+_RIM_PX = 1.6
 #: How far from its end, road widths, the end's shape is looked at.
 _NEAR_END = 0.4
 #: Nearer to the end than this many half widths the skeleton may come from a corner: along the
@@ -294,5 +294,5 @@ def _end(
     normal = terms @ terms.transpose(0, 2, 1) + np.diag([1e-6, 1e-2, 1e-2])
     level, _, bulge = np.linalg.solve(normal, terms @ lane[..., None])[..., 0].T
     # Half way in doubt; what is nearly one of the two is that one.
-    share = np.clip((bulge - 0.25) / 0.5, 0, 1)
+    share = np.clip((bulge - 0.4) / 0.4, 0, 1)
     return np.asarray(width * (level - share * mean), np.float64)

@@ -1,0 +1,122 @@
+"""``roadgis:evaluatenetwork``."""
+
+import os
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFileDestination,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorDestination,
+)
+
+from .. import style
+from ..text import tr
+from .lines import LinesAlgorithm
+
+__all__ = ["EvaluateNetwork"]
+
+#: Scores of the engine that are outputs, in the order in which they are told.
+SCORES = (
+    "relaxed_f1", "relaxed_precision", "relaxed_recall", "apls", "topo_f1", "topo_precision",
+    "topo_recall", "junction_f1", "iou",
+)  # fmt: skip
+
+
+class EvaluateNetwork(LinesAlgorithm):
+    """How good a network is."""
+
+    COMMAND = "evaluate"
+    ID = "evaluatenetwork"
+    TITLE = "Evaluate road network"
+    ICON = "evaluate"
+    TAGS = "road,evaluate,accuracy,precision,recall,F1,APLS,TOPO,IoU,quality"
+    SUMMARY = (
+        "Measures how good a road network is, against the true roads.\n"
+        "All scores go from 0 to 1. The report is a web page with the scores and maps of what is "
+        "missed and false; the layer of hits, misses and false roads can be loaded."
+    )
+
+    def initAlgorithm(self, configuration=None):  # noqa: N802
+        """Add the parameters."""
+        self.add_lines("INPUT", tr("Roads"), tr("The network to measure, in any CRS."))
+        self.add_lines("TRUTH", tr("True roads"), tr("Centrelines of the true roads, in any CRS."))
+        self.add_area(tr("Polygons in any CRS; only what lies inside counts."))
+        self.add(
+            QgsProcessingParameterRasterLayer("IMAGE", tr("Image"), optional=True),
+            tr("Imagery behind the maps of the report."),
+        )
+        self.add_options(leave_out=("image",))
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "REPORT", tr("Report"), tr("Web page (*.html)"), optional=True
+            ),
+            tr("A web page in one file, with the scores and maps."),
+        )
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                "ERRORS",
+                tr("Hits, misses and false roads"),
+                QgsProcessing.SourceType.TypeVectorLine,
+                optional=True,
+                createByDefault=False,
+            ),
+            tr("A GeoPackage with a layer of each."),
+        )
+        self.add(
+            QgsProcessingParameterFileDestination(
+                "CSV", tr("Scores as a table"), "CSV (*.csv)", optional=True, createByDefault=False
+            ),
+            tr("A row with all scores."),
+        )
+        for name in SCORES:
+            self.addOutput(QgsProcessingOutputNumber(name.upper(), name.replace("_", " ")))
+
+    def values(self, parameters, context):
+        """Return the options; the image is a layer here, which `gather` sees to."""
+        found = super().values(parameters, context)
+        found.pop("image", None)
+        return found
+
+    def gather(self, parameters, context, feedback):
+        """Return networks, area, image and outputs."""
+        proposal, layer = self.lines(parameters, "INPUT", context, feedback)
+        truth, truth_layer = self.lines(parameters, "TRUTH", context, feedback, "--truth-layer")
+        made = [proposal, truth, *layer, *truth_layer]
+        for name in ("REPORT", "CSV"):
+            path = self.parameterAsFileOutput(parameters, name, context)
+            if path:
+                self.results[name] = path
+                made.append(f"--{name.lower()}={os.path.abspath(path)}")
+        errors = self.output(parameters, "ERRORS", context, [".gpkg"])
+        if errors:
+            made.append(f"--errors={os.path.abspath(errors)}")
+            load_layers(context, errors, ("hits", "misses", "false"), "ERRORS")
+        if parameters.get("IMAGE") not in (None, ""):
+            made += self.scene(parameters, context, feedback, "--image", "IMAGE")
+        return made + self.area(parameters, context, feedback)
+
+    def finish(self, told, context, feedback):
+        """Tell the scores and return them."""
+        found = {}
+        for name in SCORES:
+            value = told.get("scores", {}).get(name)
+            if value is not None:
+                found[name.upper()] = value
+                feedback.pushInfo(f"{name.replace('_', ' ')}: {value:.4f}")
+        return found
+
+
+def load_layers(context, path, layers, output):
+    """Have all layers of a file loaded, if QGIS is to load it; the first one is the file's own."""
+    if not context.willLoadLayerOnCompletion(path):
+        return
+    project = context.layerToLoadOnCompletionDetails(path).project
+    style.attach(context, path, style.Finish(name=layers[0]))
+    for name in layers[1:]:
+        source = f"{path}|layername={name}"
+        context.addLayerToLoadOnCompletion(
+            source, QgsProcessingContext.LayerDetails(name, project, f"{output}_{name}")
+        )
+        style.attach(context, source, style.Finish(name=name))

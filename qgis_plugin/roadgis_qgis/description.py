@@ -1,0 +1,222 @@
+"""The engine's own description of its commands, as data for parameters and arguments.
+
+Standard library only and no QGIS import. ``engine.json`` is what ``roadgis describe --json``
+prints, reduced by :func:`reduced`; ``qgis_plugin/describe.py`` writes it.
+"""
+
+import json
+import re
+from pathlib import Path
+
+__all__ = ["COMMANDS", "VERSION", "Option", "arguments", "options", "reduced", "worded"]
+
+#: Commands of the engine that the plugin offers.
+COMMANDS = ("extract", "predict", "vectorize", "clean", "evaluate", "compare")
+#: What the plugin sees to by itself, so that it is no parameter.
+_OWN = {
+    "sources", "output", "assume_crs", "overwrite", "work_dir", "aoi", "as_json", "layer",
+    "truth_layer", "base_layer", "lines", "proposal", "truth", "roads", "base",
+}  # fmt: skip
+
+#: Short names for the dialogs; others are made from the option's name.
+LABELS = {
+    "apls": "APLS",
+    "bands": "Band numbers",
+    "blank": "Take pure white or black for no data",
+    "block_px": "Side of the blocks",
+    "buffer": "How far a road may lie off and still match",
+    "confidence_field": "Field with the confidence",
+    "device": "Where the model runs",
+    "flips": "Average over mirrored tiles",
+    "force_gsd": "Run although the pixels are too coarse",
+    "frame": "Draw the results in the place of",
+    "gap": "Longest missed stretch that is a gap",
+    "gsd": "Pixel size for IoU",
+    "junction_radius": "How far a junction may lie from its partner",
+    "keep_fields": "Fields to keep",
+    "keep_work": "Keep the work folder",
+    "max_controls": "APLS: most starting points",
+    "max_distance": "Largest distance of two lines that can be the same road",
+    "max_gap": "Longest gap that is bridged",
+    "max_offset": "Largest displacement that is looked for",
+    "max_road_width": "Largest road width",
+    "max_separation": "Largest distance of two carriageways",
+    "merge_carriageways": "Make one line of two carriageways",
+    "min_component": "Shortest connected piece that is kept",
+    "min_dangle": "Shortest dead end that is kept, in road widths",
+    "min_length": "Shortest part of a line on its own",
+    "model": "Model",
+    "csv": "Scores as a table",
+    "errors": "Hits, misses and false roads",
+    "image": "Imagery behind the maps of the report",
+    "model_activation": "Model: activation to apply",
+    "model_classes": "Model: names of the classes",
+    "model_gsd": "Model: pixel size it was trained at",
+    "model_layout": "Model: order of its input",
+    "model_margin": "Model: border that is not used",
+    "model_mean": "Model: mean of the bands",
+    "model_range": "Model: range of the values",
+    "model_road": "Model: class that is road",
+    "model_std": "Model: what the bands are divided by",
+    "model_threshold": "Model: threshold",
+    "model_tile_px": "Model: side of its tiles",
+    "moved": "Distance from which a road counts as moved",
+    "no_bridge": "Bridge no gaps",
+    "no_offset": "Look for no displacement",
+    "no_rule": "Rules of cleaning to turn off",
+    "node_crossings": "Make junctions where lines cross",
+    "nodata": "Value that means no data",
+    "probability": "Road probability",
+    "report": "Report",
+    "restart": "Throw away what a stopped run has left",
+    "seed": "Random seed",
+    "simplify": "Largest deviation when lines are simplified",
+    "smooth": "Smoothing along the line",
+    "snap": "How far ends are moved to meet another line",
+    "spacing": "APLS: distance of the control points",
+    "speed_field": "Field with the speed",
+    "threads": "Threads of the model",
+    "threshold": "Threshold",
+    "tile_px": "Largest side of a tile",
+    "topo_hole": "TOPO: how far a marble may lie from its hole",
+    "topo_interval": "TOPO: distance of holes and marbles",
+    "topo_radius": "TOPO: how far to walk from each seed",
+    "topo_seeds": "TOPO: most places that are walked from",
+    "width": "Road width where none is known",
+    "width_field": "Field with the width",
+    "workers": "Threads for reading and vectorizing",
+}
+#: Where the same option has another meaning.
+_LABELS_OF = {
+    ("evaluate", "snap"): "APLS: how far a control point may lie off",
+    ("evaluate", "width"): "Road width for IoU",
+    ("clean", "probability"): "Road probability, as evidence",
+}
+_UNITS = {"m": "metres", "px": "pixels", "deg": "degrees", "MB": "MB"}
+
+
+class Option:
+    """One option of an engine's command.
+
+    Attributes
+    ----------
+    name, parameter : str
+        In the engine and in QGIS.
+    flag : str
+        As on the command line.
+    kind : str
+        "flag", "choice", "number", "text", "path_in", "path_out" or "count".
+    label, help : str
+        For dialogs.
+    default
+        Of the engine, None when it has none or finds it out.
+    """
+
+    def __init__(self, command, facts):
+        self.name = facts["name"]
+        self.parameter = self.name.upper()
+        self.flag = max(facts["flags"], key=len, default="")
+        self.kind = facts["type"]
+        self.choices = facts.get("choices", [])
+        self.integer = facts.get("integer", False)
+        self.min = facts.get("min")
+        self.max = facts.get("max")
+        if self.min is not None and facts.get("min_open"):
+            # QGIS knows closed ranges only.
+            self.min += 1 if self.integer else 0.001
+        if self.max is not None and facts.get("max_open"):
+            self.max -= 1 if self.integer else 0.001
+        self.unit = facts.get("unit", "")
+        self.content = facts.get("content", "")
+        self.multiple = facts["multiple"]
+        self.advanced = facts["advanced"]
+        self.default = facts["default"]
+        self.default_text = facts["default_text"]
+        self.help = facts["help"]
+        label = _LABELS_OF.get((command, self.name)) or LABELS.get(self.name)
+        self.label = label or self.name.replace("_", " ").capitalize()
+        if self.unit:
+            self.label += f" [{_UNITS.get(self.unit, self.unit)}]"
+
+    def arguments(self, value):
+        """Return the command line's arguments for a value; none for what the engine does anyway.
+
+        Parameters
+        ----------
+        value
+            None or an empty text for nothing; a list for a multiple choice.
+        """
+        if value is None or value == "" or value == []:
+            return []
+        if self.kind == "flag":
+            return [self.flag] if value else []
+        if self.multiple:
+            return [part for one in value for part in (self.flag, str(one))]
+        if value == self.default:
+            return []
+        # One argument, so that a value that begins with a dash is no option.
+        return [f"{self.flag}={_text(value)}"]
+
+
+def _text(value):
+    return repr(value) if isinstance(value, float) and not value.is_integer() else _plain(value)
+
+
+def _plain(value):
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def arguments(command, values):
+    """Return the arguments for values by option name, in the engine's order."""
+    made = []
+    for option in options(command):
+        made += option.arguments(values.get(option.name))
+    return made
+
+
+def options(command, leave_out=()):
+    """Return the options of a command that are parameters, a list of :class:`Option`."""
+    return [
+        Option(command, facts)
+        for facts in _command(command)["parameters"]
+        if facts["group"] != "shell" and facts["name"] not in _OWN and facts["name"] not in leave_out
+    ]
+
+
+def worded(command, text):
+    """Return a text of the engine with the dialog's names in place of the command line's."""
+    labels = {option.flag: option.label for option in options(command)}
+    labels["--assume-crs"] = "a CRS in the layer's properties"
+
+    def name(found):
+        label = labels.get(found[0])
+        return f"'{label}'" if label else found[0]
+
+    return re.sub(r"--[a-z][a-z-]*[a-z]", name, text)
+
+
+def _command(name):
+    return next(facts for facts in ENGINE["commands"] if facts["name"] == name)
+
+
+def reduced(facts):
+    """Return what of ``roadgis describe --json`` the plugin keeps."""
+    kept = [command for command in facts["commands"] if command["name"] in COMMANDS]
+    return {
+        "protocol": facts["protocol"],
+        "version": facts["version"],
+        # Which of them can be written hangs on the environment.
+        "suffixes": [known["suffix"] for known in facts["formats"] if not known["needs"]],
+        "commands": sorted(kept, key=lambda command: COMMANDS.index(command["name"])),
+    }
+
+
+def _read():
+    path = Path(__file__).with_name("engine.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+#: The bundled description.
+ENGINE = _read()
+#: Version of roadgis that the plugin's parameters are of.
+VERSION = ENGINE["version"]

@@ -1,0 +1,61 @@
+"""GeoParquet files, which the GDAL of most installations cannot read."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import geopandas
+import shapely
+
+from roadgis.errors import DataError, MissingExtraError
+
+__all__ = ["is_parquet", "read_parquet"]
+
+
+def is_parquet(path: str) -> bool:
+    """Return whether a file on a disk has the suffix of GeoParquet."""
+    return path.lower().endswith((".parquet", ".geoparquet")) and os.path.isfile(path)
+
+
+def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
+    """Read a GeoParquet file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    GeoDataFrame
+        All fields, and the main geometry as ``geometry``; other geometries are left out.
+
+    Raises
+    ------
+    DataError
+        If it is no whole GeoParquet file.
+    MissingExtraError
+        If pyarrow is not installed.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise MissingExtraError(
+            f"{name}: GeoParquet needs pyarrow, which is not installed. Install it with: "
+            "pip install 'roadgis[parquet]', or convert the file to GeoPackage."
+        )
+    try:
+        table = geopandas.read_parquet(path)
+    # pyarrow's errors are of these kinds; so is geopandas' about a table without geometries.
+    except (ValueError, KeyError, TypeError, OSError, shapely.errors.ShapelyError) as error:
+        raise DataError(
+            f"{name}: cannot be read as GeoParquet ({error}). Expected a whole file with "
+            "geometries. Make or copy it again, or convert it to GeoPackage."
+        ) from error
+    main = table.geometry.name
+    others = [field for field in table.columns[table.dtypes == "geometry"] if field != main]
+    table = table.drop(columns=others)
+    if "geometry" in table and main != "geometry":
+        table = table.rename(columns={"geometry": "geometry_in"})
+    return table.rename_geometry("geometry") if main != "geometry" else table

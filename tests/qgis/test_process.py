@@ -1,0 +1,124 @@
+"""qgis_process, the model designer and batches."""
+
+import json
+import os
+import subprocess
+
+import processing
+import pytest
+from conftest import ROOT, features
+from qgis.core import (
+    QgsApplication,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingModelParameter,
+    QgsProcessingParameterRasterLayer,
+    QgsVectorLayer,
+)
+from test_faults import QGIS_PROCESS
+
+
+def qgis_process(*arguments, **more):
+    environment = {**os.environ, "QGIS_PLUGINPATH": str(ROOT / "qgis_plugin"), **more}
+    return subprocess.run(
+        [QGIS_PROCESS, *map(str, arguments)],
+        env=environment, capture_output=True, check=False, encoding="utf-8",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def enabled():
+    assert qgis_process("plugins", "enable", "roadgis_qgis").returncode == 0
+
+
+def test_list_and_help():
+    listed = qgis_process("list").stdout
+    for name in ("extractroads", "predictprobability", "vectorizeprobability", "cleannetwork",
+                 "evaluatenetwork", "comparenetworks", "checkinstallation", "setup"):  # fmt: skip
+        assert f"roadgis:{name}" in listed
+    told = qgis_process("help", "roadgis:extractroads")
+    assert "MAX_GAP" in told.stdout
+    # The plain and the JSON form are made by different code of QGIS.
+    told = json.loads(qgis_process("--json", "help", "roadgis:extractroads").stdout)
+    assert told["parameters"]["MAX_GAP"]["default_value"] == 30
+
+
+def test_run_with_and_without_json(by_command_line, tmp_path):
+    plain = qgis_process(
+        "run", "roadgis:vectorizeprobability",
+        f"--INPUT={by_command_line[1]}", f"--OUTPUT={tmp_path / 'ä b.geojson'}",
+    )  # fmt: skip
+    assert plain.returncode == 0, plain.stderr
+    assert "OUTPUT:" in plain.stdout
+    done = qgis_process(
+        "--json", "run", "roadgis:vectorizeprobability",
+        f"--INPUT={by_command_line[1]}", f"--OUTPUT={tmp_path / 'json.geojson'}",
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    assert told["results"]["COUNT"] == len(features(tmp_path / "json.geojson"))
+    assert features(tmp_path / "json.geojson") == features(tmp_path / "ä b.geojson")
+
+
+def test_a_failure_has_a_status_and_its_text_on_stderr(by_command_line, tmp_path):
+    done = qgis_process(
+        "--json", "run", "roadgis:vectorizeprobability",
+        f"--INPUT={by_command_line[1]}", f"--OUTPUT={tmp_path / 'x.gpkg'}",
+        ROADGIS_PYTHON="/nowhere/python",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "/nowhere/python" in done.stderr
+    assert not (tmp_path / "x.gpkg").exists()
+
+
+def test_a_model_chains_algorithms(scene, tmp_path):
+    model = QgsProcessingModelAlgorithm("roads", "tests")
+    model.addModelParameter(
+        QgsProcessingParameterRasterLayer("image"), QgsProcessingModelParameter("image")
+    )
+    source = QgsProcessingModelChildParameterSource
+    predict = QgsProcessingModelChildAlgorithm("roadgis:predictprobability")
+    predict.setChildId("predict")
+    predict.addParameterSources("INPUT", [source.fromModelParameter("image")])
+    model.addChildAlgorithm(predict)
+    vectorize = QgsProcessingModelChildAlgorithm("roadgis:vectorizeprobability")
+    vectorize.setChildId("vectorize")
+    vectorize.addParameterSources("INPUT", [source.fromChildOutput("predict", "OUTPUT")])
+    model.addChildAlgorithm(vectorize)
+    clean = QgsProcessingModelChildAlgorithm("roadgis:cleannetwork")
+    clean.setChildId("clean")
+    clean.addParameterSources("INPUT", [source.fromChildOutput("vectorize", "OUTPUT")])
+    final = QgsProcessingModelOutput("roads")
+    final.setChildId("clean")
+    final.setChildOutputName("OUTPUT")
+    clean.setModelOutputs({"roads": final})
+    model.addChildAlgorithm(clean)
+    assert model.validate() == (True, [])
+
+    feedback = QgsProcessingFeedback(False)
+    context = QgsProcessingContext()
+    context.setFeedback(feedback)
+    output = tmp_path / "roads.gpkg"
+    values = {"image": str(scene), "clean:roads": str(output)}
+    _made, ok = model.run(values, context, feedback)
+    assert ok, feedback.textLog()
+    assert QgsVectorLayer(str(output)).featureCount() > 20
+
+
+def test_a_batch_runs_row_by_row(by_command_line, tmp_path):
+    algorithm = QgsApplication.processingRegistry().algorithmById("roadgis:vectorizeprobability")
+    counts = []
+    for number, gap in enumerate((0, 30)):
+        row = {
+            "INPUT": str(by_command_line[1]),
+            "MAX_GAP": gap,
+            "OUTPUT": str(tmp_path / f"row {number}.gpkg"),
+        }
+        assert algorithm.checkParameterValues(row, QgsProcessingContext())[0]
+        # As the batch dialog does: the same algorithm, created anew for each row.
+        made = processing.run(algorithm.create(), row)
+        counts.append(QgsVectorLayer(made["OUTPUT"]).featureCount())
+    assert counts[0] != counts[1]
