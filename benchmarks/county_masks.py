@@ -50,8 +50,9 @@ def read_sheets(folder: Path) -> list[Sheet]:
     for path in sorted(folder.glob("*.tif")):
         with rasterio.open(path) as dataset:
             first = first or dataset.transform
-            col, row = ~first * (dataset.transform.c, dataset.transform.f)
-            assert abs(col - round(col)) < 0.01 and abs(row - round(row)) < 0.01, path
+            place = dataset.transform
+            col, row = (place.c - first.c) / first.a, (place.f - first.f) / first.e
+            assert max(abs(col - round(col)), abs(row - round(row))) < 0.01, path
             sheets.append(Sheet(path, round(row), round(col), dataset.height, dataset.width))
     return sheets
 

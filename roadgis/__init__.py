@@ -10,6 +10,9 @@ the package is quick and loads no runtime.
 `predict`               scene and model to probability mosaic
 `vectorize`             probability to road network
 `RoadNetwork`           edges, nodes, attributes
+`clean_lines`           anybody's lines to a clean road network
+`evaluate`              a road network against the truth
+`compare`               a road network against a base network
 `write_network`         road network to a vector file
 ======================  =======================================================
 """
@@ -22,9 +25,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from roadgis.cleaning import clean_lines
+    from roadgis.comparison import compare
+    from roadgis.comparison.options import CompareOptions
     from roadgis.errors import RoadgisError
+    from roadgis.evaluation import evaluate
+    from roadgis.evaluation.options import EvaluateOptions
+    from roadgis.lines import read_lines
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import load_model
+    from roadgis.network.bridge import BridgeOptions
     from roadgis.network.clean import CleanOptions
     from roadgis.network.network import RoadNetwork
     from roadgis.output import write_network
@@ -36,7 +46,10 @@ if TYPE_CHECKING:
     from roadgis.vectorization import VectorizeOptions, vectorize
 
 _HOMES = {
+    "BridgeOptions": "roadgis.network.bridge",
     "CleanOptions": "roadgis.network.clean",
+    "CompareOptions": "roadgis.comparison.options",
+    "EvaluateOptions": "roadgis.evaluation.options",
     "ExtractOptions": "roadgis.pipeline",
     "ModelCard": "roadgis.model.card",
     "PredictOptions": "roadgis.prediction",
@@ -45,17 +58,24 @@ _HOMES = {
     "Scene": "roadgis.scene.source",
     "SceneOptions": "roadgis.scene.options",
     "VectorizeOptions": "roadgis.vectorization",
+    "clean_lines": "roadgis.cleaning",
+    "compare": "roadgis.comparison",
+    "evaluate": "roadgis.evaluation",
     "extract_roads": "roadgis.pipeline",
     "load_model": "roadgis.model.runtime",
     "open_probability": "roadgis.probability",
     "open_scene": "roadgis.scene.source",
     "predict": "roadgis.prediction",
+    "read_lines": "roadgis.lines",
     "vectorize": "roadgis.vectorization",
     "write_network": "roadgis.output",
 }
 
 __all__ = [
+    "BridgeOptions",
     "CleanOptions",
+    "CompareOptions",
+    "EvaluateOptions",
     "ExtractOptions",
     "ModelCard",
     "PredictOptions",
@@ -65,11 +85,15 @@ __all__ = [
     "SceneOptions",
     "VectorizeOptions",
     "__version__",
+    "clean_lines",
+    "compare",
+    "evaluate",
     "extract_roads",
     "load_model",
     "open_probability",
     "open_scene",
     "predict",
+    "read_lines",
     "vectorize",
     "write_network",
 ]

@@ -10,6 +10,7 @@ import pytest
 import shapely
 
 from roadgis.errors import Cancelled, InputError
+from roadgis.network.bridge import BridgeOptions
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.scene.grid import NO_DATA, Grid, Window
@@ -19,8 +20,13 @@ from tests.drawings import UTM, ArraySource, pixel_xy, ring, road
 SIZE = (200, 200)
 
 
-def network_of(array: npt.NDArray[np.uint8], gsd_m: float = 1.0) -> RoadNetwork:
-    return vectorize(ArraySource(array, gsd_m), block_px=64)
+NO_BRIDGES = CleanOptions(bridge=BridgeOptions(max_gap_m=0))
+
+
+def network_of(
+    array: npt.NDArray[np.uint8], gsd_m: float = 1.0, clean: CleanOptions | None = None
+) -> RoadNetwork:
+    return vectorize(ArraySource(array, gsd_m), clean=clean, block_px=64)
 
 
 def lengths(network: RoadNetwork) -> list[float]:
@@ -198,8 +204,18 @@ def test_a_road_along_the_raster_edge_stays() -> None:
 def test_a_road_across_no_data_is_kept_up_to_its_rim_on_both_sides() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8))
     array[:, 140:150] = NO_DATA
-    network = network_of(array)
+    network = network_of(array, clean=NO_BRIDGES)
     assert lengths(network) == pytest.approx([140, 150], abs=1)
+
+
+def test_a_sliver_of_no_data_across_a_road_is_bridged_by_an_edge_of_its_own() -> None:
+    array = road((300, 300), (0, 150, 300, 150, 8))
+    array[:, 140:150] = NO_DATA
+    network = network_of(array)
+    assert sorted(network.degree.tolist()) == [1, 1, 2, 2]
+    assert shapely.length(network.edges[network.bridged]).tolist() == pytest.approx([10], abs=1.5)
+    assert shapely.length(network.edges).sum() == pytest.approx(300, abs=0.1)
+    assert shapely.get_coordinates(network.edges)[:, 1] == pytest.approx(5e6 - 150, abs=0.1)
 
 
 def test_a_false_road_along_no_data_goes_and_the_one_that_ends_there_stays() -> None:
@@ -214,7 +230,7 @@ def test_a_false_road_along_no_data_goes_and_the_one_that_ends_there_stays() -> 
 def test_no_road_is_drawn_over_no_data() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8), (0, 0, 300, 280, 8))
     array[100:200, 100:102] = NO_DATA
-    network = network_of(array)
+    network = network_of(array, clean=NO_BRIDGES)
     assert len(network) >= 3
     # The first and last points lie on the rim of a pixel, the raster's or the data's.
     points = [

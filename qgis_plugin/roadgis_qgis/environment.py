@@ -7,7 +7,7 @@ the plugin's folder, because QGIS replaces that one with each update.
 import json
 import os
 import shutil
-import subprocess  # nosec B404 - argument lists, never a shell
+import subprocess  # nosec B404
 import sys
 import time
 from pathlib import Path
@@ -40,6 +40,10 @@ _OFFLINE = (
     "nodename nor servname",
     "ProxyError",
     "ConnectTimeoutError",
+    "NewConnectionError",
+    "Max retries exceeded",
+    "Connection refused",
+    "CERTIFICATE_VERIFY_FAILED",
 )
 
 
@@ -162,13 +166,10 @@ def install(requirement="", *, base="", root=None, on_progress=None, on_log=None
     report.progress(5, f"Installing {wanted}")
     command = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-input", "--progress-bar", "off", "--cache-dir", str(root / "downloads")]
+    _run([*command, wanted], report)
     if requirement:
-        # A wheel that was built anew has the same version.
-        command += ["--upgrade", "--force-reinstall", "--no-deps", wanted]
-        _run([*command[:-4], wanted], report)
-    else:
-        command += [wanted]
-    _run(command, report)
+        # A wheel that was built anew has the same version, at which pip sees nothing to do.
+        _run([*command, "--force-reinstall", "--no-deps", wanted], report)
     report.progress(95, "Checking")
     found = runner.describe(str(python))
     runner.check_fit(found["protocol"], found["version"], description.VERSION)
@@ -213,7 +214,7 @@ def probe(python, timeout_s=60):
         If the interpreter cannot be run.
     """
     try:
-        done = subprocess.run(  # nosec B603 - an argument list, never a shell
+        done = subprocess.run(  # nosec B603
             [python, "-I", "-X", "utf8", "-c", _PROBE],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -249,10 +250,14 @@ print(json.dumps(facts))
 def _requirement(requirement):
     if not requirement:
         return PINNED
+    if requirement.startswith("-"):
+        raise runner.EngineError(
+            f"{requirement} begins with a dash.", "Name a wheel (.whl) or a folder."
+        )
     path = Path(requirement).expanduser()
     if path.exists():
         return os.path.abspath(path)
-    if os.sep in requirement or requirement.endswith(".whl"):
+    if "/" in requirement or os.sep in requirement or requirement.endswith(".whl"):
         raise runner.EngineError(
             f"{requirement} does not exist.", "Name a wheel (.whl) or a folder that holds roadgis."
         )
@@ -291,7 +296,7 @@ def _run(command, report):
     tail = []
     packages = 0
     try:
-        process = subprocess.Popen(  # nosec B603 - an argument list, never a shell
+        process = subprocess.Popen(  # nosec B603
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

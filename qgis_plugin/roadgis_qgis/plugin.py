@@ -19,7 +19,7 @@ class RoadgisPlugin:
         None in qgis_process, which has no windows.
     """
 
-    def __init__(self, iface=None):
+    def __init__(self, iface=None):  # noqa: QGS105
         self.iface = iface
         self.provider = None
         self.translator = None

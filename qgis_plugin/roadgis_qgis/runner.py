@@ -11,7 +11,7 @@ import os
 import queue
 import re
 import signal
-import subprocess  # nosec B404 - an argument list, never a shell
+import subprocess  # nosec B404
 import sys
 import threading
 import time
@@ -37,13 +37,14 @@ TAIL_LINES = 40
 POLL_S = 0.1
 #: Seconds that a caller waits for the engine to end after it was told to, and those after which
 #: it is ended by force. In between, the caller has gone on and a thread waits.
-GRACE_S = 0.7
+GRACE_S = 0.5
 KILL_AFTER_S = 5.0
 #: Asks the engine to stop when its stdin ends, as it does when QGIS is killed.
 WATCH_STDIN = "ROADGIS_WATCH_STDIN"
 #: Variables by which QGIS's Python, GDAL, PROJ and Qt would get into the engine's.
 FOREIGN = ("PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 
+_STOPPED = "Stopped. What is predicted is kept: the same run goes on from there."
 _HINTS = (
     (("MemoryError", "out of memory", "bad_alloc"), "The computer ran out of memory: close other "
      "programs, or choose a smaller block size among the advanced parameters."),
@@ -172,7 +173,7 @@ def describe(python, timeout_s=60):
     """
     command = [*_command(python), "describe", "--json"]
     try:
-        done = subprocess.run(  # nosec B603 - an argument list, never a shell
+        done = subprocess.run(  # nosec B603
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -232,7 +233,7 @@ def without_window():
 
 def _start(python, arguments):
     try:
-        return subprocess.Popen(  # nosec B603 - an argument list, never a shell
+        return subprocess.Popen(  # nosec B603
             [*_command(python), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -269,8 +270,7 @@ def _listen(process, events, conversation, is_canceled):
     exit_seen = None
     while open_streams:
         if is_canceled():
-            stop(process)
-            raise EngineCanceled("Stopped. What is predicted is kept: the same run goes on there.")
+            raise EngineCanceled(_STOPPED)
         try:
             name, line = events.get(timeout=POLL_S)
         except queue.Empty:
@@ -288,8 +288,7 @@ def _listen(process, events, conversation, is_canceled):
             conversation.free_text(line)
     while process.poll() is None:
         if is_canceled():
-            stop(process)
-            raise EngineCanceled("Stopped.")
+            raise EngineCanceled(_STOPPED)
         time.sleep(0.02)
 
 

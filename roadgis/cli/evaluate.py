@@ -98,7 +98,8 @@ _score_options = options.combined(
         "--seed",
         type=click.IntRange(0),
         default=None,
-        help="Of what is drawn at random; the same seed gives the same scores.  [default: 0]",
+        metavar="N",
+        help="Seed of what is drawn at random; the same one gives the same scores.  [default: 0]",
     ),
 )
 
@@ -108,7 +109,7 @@ _output_options = options.combined(
         "--csv",
         type=click.Path(path_type=Path),
         default=None,
-        help="Write the scores, a row for each pair and of several a row for all.",
+        help="Write the scores as CSV: a row for each pair, and a last one for all of several.",
     ),
     click.option(
         "--report",
@@ -120,7 +121,7 @@ _output_options = options.combined(
         "--errors",
         type=click.Path(path_type=Path),
         default=None,
-        help="Write the layers hits, misses and false, .gpkg.",
+        help="Write a GeoPackage (.gpkg) with the layers hits, misses and false.",
     ),
     click.option(
         "--image",
@@ -134,8 +135,12 @@ _output_options = options.combined(
 @click.command("evaluate")
 @click.argument("proposal")
 @click.argument("truth")
-@click.option("--layer", default=None, help="Layer of PROPOSAL.  [default: the only one]")
-@click.option("--truth-layer", default=None, help="Layer of TRUTH.  [default: the only one]")
+@click.option(
+    "--layer", default=None, metavar="NAME", help="Layer of PROPOSAL.  [default: the only one]"
+)
+@click.option(
+    "--truth-layer", default=None, metavar="NAME", help="Layer of TRUTH.  [default: the only one]"
+)
 @click.option(
     "--assume-crs", metavar="CRS", default=None, help="CRS of files and images that have none."
 )
@@ -175,7 +180,8 @@ def command(
     roadgis evaluate roads.gpkg truth.geojson --aoi area.geojson --report report.html
     roadgis evaluate found/ truth/ --csv scores.csv
     """  # noqa: D301 - click reads the backspace
-    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+    kept = "No file is left half-written."
+    with shell(progress, verbose=verbose, quiet=quiet, kept=kept) as sh:
         from roadgis.evaluation import EvaluateOptions
         from roadgis.evaluation.pairs import find_pairs
         from roadgis.evaluation.results import Outputs, check_outputs, write_outputs

@@ -181,7 +181,11 @@ _HINTS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
     (ReadError, "Check the file or the connection, then run it again."),
     (OutputError, "Check the output's folder, its free space and whether the file is open."),
     (RoadgisError, "Correct what the message names, then run it again."),
-    (MemoryError, "Close other programs, or work on a smaller area."),
+    (
+        MemoryError,
+        "Close other programs, or work on a smaller area; where imagery is read, give a smaller "
+        "--block-px and --tile-px.",
+    ),
     (click.ClickException, "'roadgis COMMAND --help' lists a command's options."),
     (Exception, "This is a fault in roadgis: report it with the lines above."),
 )

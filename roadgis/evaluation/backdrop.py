@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,12 @@ import pyproj
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
-from roadgis.errors import ReadError, SceneError
+from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.scene.inputs import display_name, expand_sources, gdal_path
 
 __all__ = ["Backdrop", "north_up", "picture_uri"]
@@ -30,6 +31,8 @@ _EMPTY = 225
 #: Percentiles that become black and white where the image is not 8-bit.
 _STRETCH = (0.5, 99.5)
 _QUALITY = 80
+
+_LOG = logging.getLogger(__name__)
 
 _Bounds = tuple[float, float, float, float]
 
@@ -67,22 +70,39 @@ class Backdrop:
         self._assumed = assume_crs
         self._sources: list[tuple[str, _Bounds]] = []
         self._range: tuple[float, float] | None = None
+        self._asked = False
         for name in expand_sources(sources):
             with _opened(name) as image:
                 own = self._own_crs(image, name)
-                bounds = transform_bounds(own, self._crs, *image.bounds, densify_pts=21)
+                bounds = self._placed(own, image.bounds, name)
                 self._sources.append((name, bounds))
 
     def _own_crs(self, image: Any, name: str) -> Any:
-        own = image.crs or (
-            rasterio.crs.CRS.from_user_input(self._assumed) if self._assumed else None
-        )
+        own = image.crs
+        if own is None and self._assumed:
+            try:
+                own = rasterio.crs.CRS.from_user_input(self._assumed)
+            except CRSError as error:
+                raise InputError(
+                    f"--assume-crs {self._assumed}: is not a known coordinate reference system. "
+                    "Expected a code such as EPSG:25832, or WKT."
+                ) from error
         if own is None:
             raise SceneError(
                 f"{display_name(name)}: found an image without a CRS, which cannot be laid behind "
                 "the maps. Give its CRS with --assume-crs, or leave --image out."
             )
         return own
+
+    def _placed(self, own: Any, bounds: _Bounds, name: str) -> _Bounds:
+        try:
+            placed = transform_bounds(own, self._crs, *bounds, densify_pts=21)
+        except (CRSError, RasterioError) as error:
+            raise SceneError(
+                f"{display_name(name)}: has no place on the maps ({error}). Check the image's CRS, "
+                "or leave --image out."
+            ) from error
+        return placed[0], placed[1], placed[2], placed[3]
 
     def picture(self, bounds: _Bounds, width: int, height: int) -> npt.NDArray[np.uint8] | None:
         """Return what lies behind a map.
@@ -111,6 +131,12 @@ class Backdrop:
         for name, (left, bottom, right, top) in self._sources:
             if left < east and right > west and bottom < north and top > south:
                 seen |= self._draw(name, transform, picture)
+        if not (seen or self._asked):
+            _LOG.warning(
+                "The image behind the maps does not show the roads of the first map: its place or "
+                "CRS is another one, or it is blank there. Check --image."
+            )
+        self._asked = True
         return picture if seen else None
 
     def _draw(self, name: str, transform: Affine, picture: npt.NDArray[np.uint8]) -> bool:

@@ -14,6 +14,7 @@ from roadgis.evaluation.report import ReportPair, write_report
 from roadgis.evaluation.run import Evaluation
 from roadgis.evaluation.table import write_csv
 from roadgis.progress import Progress, no_progress
+from roadgis.scene.inputs import expand_sources
 
 __all__ = ["Outputs", "check_outputs", "write_outputs"]
 
@@ -61,6 +62,8 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     ------
     InputError
         If two outputs have one name, one is an input, or one has the wrong suffix.
+    SceneError
+        If there is no such image.
     OutputError
         If one exists and may not be replaced, or its folder is missing or cannot be written to.
     """
@@ -71,6 +74,8 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
         check_not_input(path, inputs)
     if outputs.image is not None and outputs.report is None:
         raise InputError("--image is for the maps of a report; give --report FILE.html as well.")
+    if outputs.image is not None:
+        expand_sources(outputs.image)
     for path in outputs.paths:
         if path.is_dir():
             raise OutputError(f"{path}: is a folder, expected the name of a file to write.")

@@ -212,11 +212,13 @@ class LayerFile:
         return spatial[0]
 
     def _horizontal(self, found: str | None, assumed: str | None) -> CRS:
+        # A typing error is told, even where the layer states its CRS.
+        given = None if assumed is None else _assumed(assumed)
         crs = None if found is None else _without_heights(CRS.from_user_input(found))
         if crs is not None and (crs.is_projected or crs.is_geographic):
             return crs
-        if assumed is not None:
-            return _assumed(assumed)
+        if given is not None:
+            return given
         if crs is not None:
             raise DataError(
                 f"{self.name}: its CRS ({crs.name}) has no place on the Earth. Assign a projected "

@@ -59,7 +59,7 @@ class ParallelOptions:
         Distance between the middles of two carriageways up to which they are a pair.
     """
 
-    track_factor: float = 1.25
+    track_factor: float = 1.0
     merge_carriageways: bool = False
     max_separation_m: float = 30.0
 

@@ -116,9 +116,10 @@ def _candidates(
     # The wider one of a pair finds the other.
     reach = np.maximum(options.track_factor * width, carriageways)
     found = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=reach)
-    found = found[:, found[0] != found[1]]
-    both = np.unique(np.sort(found, axis=0), axis=1)
-    a, b = np.concatenate([both, both[::-1]], axis=1)
+    low, high = found.min(axis=0), found.max(axis=0)
+    both = np.unique((low * len(lines) + high)[low != high])
+    low, high = np.divmod(both, len(lines))
+    a, b = np.concatenate([low, high]), np.concatenate([high, low])
     limit = np.maximum(options.track_factor * (width[a] + width[b]) / 2, carriageways)
     open_ = lines.start != lines.end
     if options.track_factor:
@@ -183,8 +184,11 @@ def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
 def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     """Return from where to where a line is beside another, None when that comes to nothing."""
     (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
-    points = np.stack([lines.col, lines.row], axis=1)
-    distance, nearest = (np.asarray(x) for x in cKDTree(points[b0:b1]).query(points[a0:a1]))
+    on, other = (
+        np.stack([lines.col[low:high], lines.row[low:high]], axis=1)
+        for low, high in ((a0, a1), (b0, b1))
+    )
+    distance, nearest = (np.asarray(x) for x in cKDTree(other).query(on))
     beside = np.flatnonzero(distance <= limit)
     from_start, from_end = lines.arcs
 

@@ -27,10 +27,14 @@ __all__ = [
 FULL = 254.0
 #: A dead end is sure from this mean probability,
 _SURE = 0.9 * FULL
-#: of even width when its 10th percentile is this share of its median,
+#: of even width when its lower quartile is this share of its median (at its tip it tapers),
 _EVEN = 0.8
-#: and clearly longer than wide when it leaves its road's border by this many of its widths.
+#: and clearly longer than wide when it leaves its road's border by this many of its widths,
 _CLEAR = 2.0
+#: or by this many where it is of this share of its road's width;
+_AS_LONG, _AS_WIDE = 0.9, 0.75
+#: never by less than this share of that: what tapers into a corner is no road.
+_BEYOND = 0.5
 #: An unsure dead end is dropped up to this many times the length of others.
 _WEAK = 1.5
 
@@ -181,7 +185,7 @@ def drop_dangles(lines: Centerlines, factor: float, *, by_evidence: bool = False
     short = (degree[tip] == 1) & (degree[root] > 1) & ~lines.node_exit[tip] & ~lines.bridged
     width = lines.node_width_px[root]
     if by_evidence:
-        clear, weak = _judged(lines, length - width / 2)
+        clear, weak = _judged(lines, length - width / 2, width)
         short &= ~clear & (length < np.where(weak, _WEAK, 1.0) * factor * width)
     else:
         short &= length < factor * width
@@ -203,12 +207,19 @@ def drop_dangles(lines: Centerlines, factor: float, *, by_evidence: bool = False
 
 
 def _judged(
-    lines: Centerlines, beyond_px: npt.NDArray[np.floating[Any]]
+    lines: Centerlines,
+    beyond_px: npt.NDArray[np.floating[Any]],
+    root_width_px: npt.NDArray[np.floating[Any]],
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which edges are clearly roads for their length, and which are unsure, (E,) bool."""
     mean = mean_probability(lines)
-    width, even = width_evenness(lines)
-    clear = (mean >= _SURE) & (even >= _EVEN) & (beyond_px >= _CLEAR * width)
+    use = clear_of_junctions(lines)
+    width, low = grouped_quantiles(
+        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.25)
+    )
+    least = np.where(width >= _AS_WIDE * root_width_px, _AS_LONG, _CLEAR) * width
+    clear = (mean >= _SURE) & (low >= _EVEN * width)
+    clear &= beyond_px >= np.maximum(least, _BEYOND * root_width_px)
     return clear, mean < (lines.strong_level + FULL) / 2
 
 

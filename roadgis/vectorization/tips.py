@@ -128,19 +128,20 @@ def _reach(
     walk: int,
 ) -> npt.NDArray[np.float32]:
     path = _walked(half_width, rows, cols, walk)
+    tip = np.stack([rows, cols], axis=1)
     begin, half = _clear_of_the_end(half_width, path)
     places, widths, steps = [], [], []
     for share in np.linspace(0, _BACK, 9).tolist():
         step = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
         at = path[np.arange(len(rows)), step]
         measured = measure_widths(mask, at[:, 0], at[:, 1], radius)
-        places.append(at + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=1)))
+        # From the tip: what is rounded must not depend on where in its block an end lies.
+        places.append(at - tip + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=1)))
         widths.append(measured.width.astype(np.float64))
         steps.append(step.astype(np.float64))
     width = np.median(widths, axis=0)
     axis = _axis(np.stack(places))
-    tip = np.stack([rows, cols], axis=1)
-    reach = _end(mask, axis, width, tip, radius) - axis.along(tip)
+    reach = _end(mask, axis, width, tip, radius) - axis.along_of_tip()
     # No end is farther than its pixel's distance to the rim but in a corner; spurs have none.
     known = (np.ptp(np.stack(steps), axis=0) >= 3) & (
         np.abs(reach) < 1.5 * half_width[rows, cols] + 1.5
@@ -149,16 +150,16 @@ def _reach(
 
 
 class _Axis(NamedTuple):
-    """Arcs of circles towards the ends of K roads."""
+    """Arcs of circles towards the ends of K roads; places are relative to the roads' last pixels."""
 
     origin: npt.NDArray[np.float64]
     unit: npt.NDArray[np.float64]
     #: Curvature, 1/pixels, positive towards (-unit column, unit row).
     bend: npt.NDArray[np.float64]
 
-    def along(self, point: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return how far along the arcs points (K, 2) are."""
-        row, col = (point - self.origin).T
+    def along_of_tip(self) -> npt.NDArray[np.float64]:
+        """Return how far along the arcs the last pixels are, (K,)."""
+        row, col = -self.origin[:, 0], -self.origin[:, 1]
         forth = row * self.unit[:, 0] + col * self.unit[:, 1]
         side = col * self.unit[:, 0] - row * self.unit[:, 1]
         bend = np.where(self.bend == 0, 1.0, self.bend)
@@ -194,8 +195,7 @@ def _axis(places: npt.NDArray[np.float64]) -> _Axis:
     out = np.zeros((len(x), 3))
     for count in (2, 3):
         some = terms[:, :count]
-        normal = some @ some.transpose(0, 2, 1) + 1e-6 * np.eye(count)
-        fit = np.linalg.solve(normal, some @ y[..., None])[..., 0]
+        fit = _least_squares(some, y, np.full(count, 1e-6))
         use = np.abs(fit[:, 2]) > _SAGITTA if count == 3 else np.ones(len(x), bool)
         out[use, :count] = fit[use]
     off, tilt = out.sum(axis=1), (out[:, 1] + 2 * out[:, 2]) / (chord / 2)
@@ -206,6 +206,19 @@ def _axis(places: npt.NDArray[np.float64]) -> _Axis:
         origin=foot + off[:, None] * normal,
         unit=(unit + tilt[:, None] * normal) / norm[:, None],
         bend=2 * out[:, 2] / (chord / 2) ** 2 / norm**3,
+    )
+
+
+def _least_squares(
+    terms: npt.NDArray[np.float64], y: npt.NDArray[np.float64], ridge: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Fit terms (K, T, S) to values (K, S); returns the coefficients, (K, T).
+
+    The sums are numpy's, not BLAS's: the same whatever the number of fits.
+    """
+    normal = (terms[:, :, None] * terms[:, None]).sum(axis=3) + np.diag(ridge)
+    return np.asarray(
+        np.linalg.solve(normal, (terms * y[:, None]).sum(axis=2)[..., None])[..., 0], np.float64
     )
 
 
@@ -281,7 +294,8 @@ def _end(
         for at in axis.points(along * width[:, None], across * width[:, None])
     )
     # Blocks know the mask only so far; no road that is well placed reaches farther.
-    seen = np.hypot(row - tip[:, 0, None, None], col - tip[:, 1, None, None]) <= 2.5 * radius
+    seen = np.hypot(row, col) <= 2.5 * radius
+    row, col = row + tip[:, 0, None, None], col + tip[:, 1, None, None]
     inside = seen & (mask[np.where(seen, row, 0), np.where(seen, col, 0)] > 0)
     # The road ends where most lanes are off it; each lane ends near there.
     on = np.logical_and.accumulate(inside.mean(axis=2) > 0.5, axis=1).sum(axis=1) / _ALONG
@@ -291,8 +305,7 @@ def _end(
     # The end is the sum of a straight cut, of a slant, and of some part of a half circle.
     mean = arch.mean(axis=1)
     terms = np.stack([np.ones_like(across), across, arch - mean[:, None]], axis=1)
-    normal = terms @ terms.transpose(0, 2, 1) + np.diag([1e-6, 1e-2, 1e-2])
-    level, _, bulge = np.linalg.solve(normal, terms @ lane[..., None])[..., 0].T
+    level, _, bulge = _least_squares(terms, lane, np.array([1e-6, 1e-2, 1e-2])).T
     # Half way in doubt; what is nearly one of the two is that one.
     share = np.clip((bulge - 0.4) / 0.4, 0, 1)
     return np.asarray(width * (level - share * mean), np.float64)

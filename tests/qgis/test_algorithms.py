@@ -215,5 +215,5 @@ def test_an_error_of_the_engine_names_parameters_as_the_dialog_does(scene, tmp_p
 def test_parameters_survive_the_history(scene):
     values = {"INPUT": str(scene), "MAX_GAP": 12, "OUTPUT": "TEMPORARY_OUTPUT"}
     command = algorithm("extractroads").asPythonCommand(values, QgsProcessingContext())
-    assert command.startswith("processing.run(\"roadgis:extractroads\"")
+    assert command.startswith('processing.run("roadgis:extractroads"')
     assert "'MAX_GAP':12" in command

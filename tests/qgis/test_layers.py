@@ -174,9 +174,7 @@ def test_a_named_layer_of_a_file_is_taken(by_command_line, truth, tmp_path):
 
 
 def test_lines_whose_crs_is_set_in_the_project_only_are_read(truth, project, tmp_path):
-    gdal.VectorTranslate(
-        str(tmp_path / "bare.shp"), str(truth), dstSRS="EPSG:32619"
-    ).FlushCache()
+    gdal.VectorTranslate(str(tmp_path / "bare.shp"), str(truth), dstSRS="EPSG:32619").FlushCache()
     os.remove(tmp_path / "bare.prj")
     layer = QgsVectorLayer(str(tmp_path / "bare.shp"))
     layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32619"))

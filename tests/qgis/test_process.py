@@ -19,7 +19,7 @@ from qgis.core import (
     QgsProcessingParameterRasterLayer,
     QgsVectorLayer,
 )
-from test_faults import QGIS_PROCESS
+from test_faults import QGIS_PROCESS, enable_plugin
 
 
 def qgis_process(*arguments, **more):
@@ -32,7 +32,7 @@ def qgis_process(*arguments, **more):
 
 @pytest.fixture(scope="module", autouse=True)
 def enabled():
-    assert qgis_process("plugins", "enable", "roadgis_qgis").returncode == 0
+    enable_plugin()
 
 
 def test_list_and_help():

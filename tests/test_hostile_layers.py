@@ -1,0 +1,295 @@
+"""Files and options that no command of lines may stumble over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import click
+import geopandas
+import numpy as np
+import pandas
+import pytest
+import rasterio
+import shapely
+from click.testing import CliRunner, Result
+from pyproj import CRS
+
+from roadgis.cli.clean import command as clean
+from roadgis.cli.compare import command as compare
+from roadgis.cli.evaluate import command as evaluate
+from roadgis.errors import DataError, EmptyTruthError, InputError, OutputError
+from roadgis.evaluation import EvaluateOptions
+from roadgis.lines import read_lines
+from roadgis.scene.area import load_area
+
+ORIGIN = np.array([500_000.0, 5_000_000.0])
+MAIN = (
+    *("iou", "relaxed_precision", "relaxed_recall", "relaxed_f1", "apls"),
+    *("apls_truth_onto_proposal", "apls_proposal_onto_truth"),
+    *("topo_precision", "topo_recall", "topo_f1", "junction_f1"),
+)
+
+
+def streets(
+    count: int = 3, crs: str | None = "EPSG:32632", shift: float = 0.0
+) -> geopandas.GeoDataFrame:
+    """Return a lattice of streets, noded at its crossings."""
+    at = np.arange(count) * 100.0
+    rows = [shapely.LineString(np.stack([at, np.full(count, y)], 1) + ORIGIN) for y in at]
+    columns = [shapely.LineString(np.stack([np.full(count, x), at], 1) + ORIGIN) for x in at]
+    shapes = [
+        shapely.transform(line, lambda xy: xy + np.array([shift, 0.0])) for line in rows + columns
+    ]
+    return geopandas.GeoDataFrame({"name": [f"Weg {i}" for i in range(2 * count)]},
+                                  geometry=shapes, crs=crs)  # fmt: skip
+
+
+@pytest.fixture
+def roads(tmp_path: Path) -> Path:
+    path = tmp_path / "roads.gpkg"
+    streets().to_file(path, layer="roads")
+    return path
+
+
+def called(command: click.Command, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [*map(str, arguments), "--progress", "none"])
+
+
+class TestGeoParquet:
+    def test_is_read_with_its_fields_and_crs(self, tmp_path: Path) -> None:
+        table = streets()
+        table["list"] = [[1, 2]] * len(table)
+        table.to_parquet(tmp_path / "roads.parquet")
+        layer = read_lines(tmp_path / "roads.parquet")
+        assert len(layer.lines) == 6
+        assert layer.crs.to_epsg() == 32632
+        assert layer.table["name"].tolist() == [f"Weg {i}" for i in range(6)]
+
+    def test_another_name_of_the_geometry_and_a_second_one_do_no_harm(self, tmp_path: Path) -> None:
+        table = streets()
+        table["centre"] = table.centroid
+        table.rename_geometry("shape").to_parquet(tmp_path / "roads.parquet")
+        layer = read_lines(tmp_path / "roads.parquet")
+        assert (len(layer.lines), list(layer.table.columns)) == (6, ["name", "geometry"])
+
+    def test_without_a_crs_one_can_be_given(self, tmp_path: Path) -> None:
+        streets(crs=None).to_parquet(tmp_path / "roads.parquet")
+        with pytest.raises(DataError, match="--assume-crs"):
+            read_lines(tmp_path / "roads.parquet")
+        layer = read_lines(tmp_path / "roads.parquet", assume_crs="EPSG:32632")
+        assert layer.crs.to_epsg() == 32632
+
+    def test_what_is_none_is_refused(self, tmp_path: Path) -> None:
+        whole = tmp_path / "roads.parquet"
+        streets().to_parquet(whole)
+        (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:900])
+        pandas.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
+        for name in ("cut", "table"):
+            with pytest.raises(DataError, match="cannot be read as GeoParquet"):
+                read_lines(tmp_path / f"{name}.parquet")
+        with pytest.raises(DataError, match="Leave --layer out"):
+            read_lines(whole, layer="edges")
+
+
+class TestFiles:
+    def test_a_cut_off_shapefile_is_no_layer_with_missing_lines(self, tmp_path: Path) -> None:
+        path = tmp_path / "roads.shp"
+        streets().to_file(path)
+        path.write_bytes(path.read_bytes()[:400])
+        with pytest.raises(DataError, match=r"is cut off: found 400 bytes, expected \d+"):
+            read_lines(path)
+
+    def test_an_empty_file_and_a_folder_are_named_as_what_they_are(self, tmp_path: Path) -> None:
+        (tmp_path / "zero.gpkg").touch()
+        (tmp_path / "folder").mkdir()
+        with pytest.raises(DataError, match=r"empty \(0 bytes\)"):
+            read_lines(tmp_path / "zero.gpkg")
+        with pytest.raises(DataError, match="is a folder"):
+            read_lines(tmp_path / "folder")
+
+    def test_a_driver_s_advice_to_programmers_is_kept_back(self, tmp_path: Path) -> None:
+        (tmp_path / "text.gpkg").write_text("hello")
+        with pytest.raises(DataError) as caught:
+            read_lines(tmp_path / "text.gpkg")
+        assert "<DRIVER>" not in str(caught.value)
+
+    def test_addresses_keep_both_slashes_and_no_secret(self, roads: Path) -> None:
+        wrong = called(evaluate, roads, "https://127.0.0.1:9/t.geojson?key=SECRET")
+        assert isinstance(wrong.exception, DataError)
+        assert "https://127.0.0.1:9/t.geojson" in str(wrong.exception)
+        assert "SECRET" not in str(wrong.exception)
+
+    def test_lines_in_an_archive_are_read(self, roads: Path) -> None:
+        archive = shutil.make_archive(str(roads.with_name("all")), "zip", roads.parent, roads.name)
+        result = called(evaluate, roads, f"/vsizip/{archive}", "--json")
+        assert json.loads(result.stdout)["apls"] == 1
+
+
+class TestOutputs:
+    @pytest.mark.parametrize("option", ["--csv", "--report", "--errors"])
+    def test_evaluate_never_replaces_what_it_reads(self, roads: Path, option: str) -> None:
+        before = roads.read_bytes()
+        result = called(evaluate, roads, roads, option, roads, "--overwrite")
+        assert isinstance(result.exception, InputError)
+        assert "is an input as well" in str(result.exception)
+        assert roads.read_bytes() == before
+
+    def test_clean_and_compare_never_replace_what_they_read(self, roads: Path) -> None:
+        before = roads.read_bytes()
+        link = roads.with_name("link.gpkg")
+        link.symlink_to(roads)
+        for command, arguments in ((clean, [roads]), (compare, [roads, roads])):
+            for output in (roads, link):
+                result = called(command, *arguments, "-o", output, "--overwrite")
+                assert "is an input as well" in str(result.exception)
+        assert roads.read_bytes() == before
+
+    def test_outputs_that_cannot_be_written_are_told_before_the_work(self, roads: Path) -> None:
+        folder = roads.with_name("folder")
+        folder.mkdir()
+        for path, said in ((folder, "is a folder"), (folder / "no" / "x.csv", "does not exist")):
+            result = called(evaluate, roads, roads, "--csv", path, "--overwrite")
+            assert isinstance(result.exception, OutputError)
+            assert said in str(result.exception)
+        same = called(evaluate, roads, roads, "--csv", folder / "x", "--report", f"{folder}/./x")
+        assert "one name for two outputs" in str(same.exception)
+
+    @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc here")
+    def test_a_system_s_own_folder_is_no_full_disk(self, roads: Path) -> None:
+        result = called(clean, roads, "-o", "/proc/roads.gpkg")
+        assert isinstance(result.exception, OutputError)
+        assert "disk is full" not in str(result.exception)
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet", "shp"])
+def test_a_cleaned_network_is_identical_to_itself_in_every_format(roads: Path, suffix: str) -> None:
+    network, empty = roads.with_name(f"net.{suffix}"), roads.with_name("empty.geojson")
+    empty.write_text('{"type": "FeatureCollection", "features": []}')
+    area = roads.with_name("area.gpkg")
+    box = shapely.box(*(ORIGIN - 5), *(ORIGIN + 130))
+    geopandas.GeoDataFrame(geometry=[box], crs=32632).to_file(area)
+    assert called(clean, roads, "-o", network).exit_code == 0
+    for more in ([], ["--aoi", area]):
+        same = json.loads(called(evaluate, network, network, "--json", *more).stdout)
+        assert {name: same[name] for name in MAIN} == dict.fromkeys(MAIN, 1)
+        none = json.loads(called(evaluate, empty, network, "--json", *more).stdout)
+        assert {name: none[name] for name in MAIN} == dict.fromkeys(MAIN, 0)
+
+
+def test_a_sheet_without_truth_inside_the_area_does_not_end_a_folder(tmp_path: Path) -> None:
+    for side in ("found", "true"):
+        (tmp_path / side).mkdir()
+        for number in range(2):
+            table = streets(shift=3000.0 * number)
+            table.to_file(tmp_path / side / f"s{number}.gpkg")
+    area = tmp_path / "area.gpkg"
+    box = shapely.box(*(ORIGIN - 5), *(ORIGIN + 205))
+    geopandas.GeoDataFrame(geometry=[box], crs=32632).to_file(area)
+    result = called(evaluate, tmp_path / "found", tmp_path / "true", "--aoi", area, "--json")
+    assert json.loads(result.stdout)["apls"] == 1
+    alone = [tmp_path / side / "s1.gpkg" for side in ("found", "true")]
+    assert isinstance(called(evaluate, *alone, "--aoi", area).exception, EmptyTruthError)
+
+
+class TestOptions:
+    @pytest.mark.parametrize(
+        ("command", "option"),
+        [
+            *((evaluate, name) for name in ("--buffer", "--gap", "--gsd", "--topo-radius")),
+            *((compare, name) for name in ("--max-offset", "--moved", "--min-length")),
+            *((clean, name) for name in ("--snap", "--width")),
+        ],
+    )
+    def test_what_is_no_length_is_wrong_use(
+        self, roads: Path, command: click.Command, option: str
+    ) -> None:
+        files = [roads] if command is clean else [roads, roads]
+        for value in ("nan", "inf", "-1"):
+            result = called(command, *files, "-o" if command is not evaluate else "--csv",
+                            roads.with_name("out.gpkg"), option, value)  # fmt: skip
+            assert result.exit_code == 2, value
+            assert f"Invalid value for '{option}'" in result.stderr
+
+    @pytest.mark.parametrize("name", ["gsd_m", "apls_spacing_m", "topo_interval_m"])
+    def test_steps_that_would_take_hours_are_refused(self, name: str) -> None:
+        with pytest.raises(InputError, match=f"{name} is 1e-06; expected"):
+            EvaluateOptions(**{name: 1e-6})  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("command", "option"), [(evaluate, "--truth-layer"), (compare, "--base-layer")]
+    )
+    def test_the_option_of_the_second_file_is_named(
+        self, roads: Path, tmp_path: Path, command: click.Command, option: str
+    ) -> None:
+        two = tmp_path / "two.gpkg"
+        for layer in ("a", "b"):
+            streets().to_file(two, layer=layer)
+        more = ["--json"] if command is compare else []
+        for given in ([], [option, "c"]):
+            result = called(command, roads, two, *more, *given)
+            assert str(result.exception).endswith(f"with {option}.")
+        assert called(command, roads, two, *more, option, "a").exit_code == 0
+
+
+class TestImage:
+    @pytest.fixture
+    def image(self, tmp_path: Path) -> Path:
+        path = tmp_path / "image.tif"
+        frame = rasterio.Affine(1, 0, 100, 0, -1, 200)
+        with rasterio.open(path, "w", driver="GTiff", width=9, height=9, count=1, dtype="uint8",
+                           transform=frame) as file:  # fmt: skip
+            file.write(np.full((1, 9, 9), 7, np.uint8))
+        return path
+
+    def test_an_image_that_is_not_there_is_told_before_the_work(self, roads: Path) -> None:
+        result = called(evaluate, roads, roads, "--image", "no.tif", "--report",
+                        roads.with_name("r.html"), "--csv", roads.with_name("s.csv"))  # fmt: skip
+        assert "found no such file" in str(result.exception)
+        assert not roads.with_name("s.csv").exists()
+
+    def test_a_crs_that_nobody_knows_is_no_fault_of_ours(self, roads: Path, image: Path) -> None:
+        result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:99999",
+                        "--report", roads.with_name("r.html"))  # fmt: skip
+        assert isinstance(result.exception, InputError)
+        assert "not a known coordinate reference system" in str(result.exception)
+
+    def test_an_image_of_another_place_is_told(
+        self, roads: Path, image: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:32632",
+                        "--report", roads.with_name("r.html"))  # fmt: skip
+        assert result.exit_code == 0
+        assert "does not show the roads" in caplog.text
+
+
+class TestArea:
+    def test_a_table_is_no_area(self, roads: Path, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+        result = called(evaluate, roads, roads, "--aoi", tmp_path / "table.csv")
+        assert isinstance(result.exception, InputError)
+        assert "a table without geometries" in str(result.exception)
+
+    @pytest.mark.parametrize(
+        "area",
+        [
+            shapely.box(179.9, -17.1, 180.1, -16.9),
+            shapely.union_all(
+                [shapely.box(179.9, -17.1, 180, -16.9), shapely.box(-180, -17.1, -179.9, -16.9)]
+            ),
+            shapely.Polygon([(179.9, -17.1), (-179.9, -17.1), (-179.9, -16.9), (179.9, -16.9)]),
+        ],
+        ids=["beyond 180", "cut", "back to -180"],
+    )
+    def test_an_area_across_the_antimeridian_is_one_of_its_size(
+        self, area: shapely.Geometry
+    ) -> None:
+        metric = load_area(area, CRS.from_epsg(4326), _around_180())
+        assert metric.area == pytest.approx(21_300 * 22_130, rel=0.01)
+        assert metric.contains(shapely.Point(0, 0))
+
+
+def _around_180() -> CRS:
+    return CRS.from_dict({"proj": "aeqd", "lon_0": 180, "lat_0": -17, "datum": "WGS84"})
