@@ -14,6 +14,7 @@ networks is compared.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import subprocess
 import sys
@@ -26,10 +27,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 import rasterio
 
-__all__ = ["Sheet", "densest", "differences", "read_sheets", "write_mosaic"]
+__all__ = ["Sheet", "densest", "differences", "read_sheets", "western", "write_mosaic"]
 
 #: In the VRT, what lies between the sheets.
 _NO_DATA = 255
+_SHARES = {"quarter": 0.25, "half": 0.5, "all": 1.0}
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,10 @@ def write_mosaic(sheets: list[Sheet], path: Path) -> float:
     return height * width / 1e6
 
 
-def quarter(sheets: list[Sheet]) -> list[Sheet]:
-    """Return the westernmost quarter of the sheets."""
+def western(sheets: list[Sheet], share: float) -> list[Sheet]:
+    """Return a share of the sheets, the westernmost ones."""
     ordered = sorted(sheets, key=lambda s: (s.col, s.row))
-    return ordered[: -(-len(ordered) // 4)]
+    return ordered[: math.ceil(len(ordered) * share)]
 
 
 def densest(sheets: list[Sheet], size: int) -> list[Sheet]:
@@ -152,7 +154,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/scratch"))
     parser.add_argument("--check", action="store_true", help="compare two block sizes")
     parser.add_argument("--size", type=int, default=4, help="of the part checked, sheets")
-    parser.add_argument("--parts", nargs="*", default=["quarter", "all"])
+    parser.add_argument("--parts", nargs="*", choices=_SHARES, default=["quarter", "all"])
     arguments, extra = parser.parse_known_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     sheets = read_sheets(arguments.sheets)
@@ -168,7 +170,7 @@ def main() -> None:
         )
     peaks = []
     for name in arguments.parts:
-        part = quarter(sheets) if name == "quarter" else sheets
+        part = western(sheets, _SHARES[name])
         mosaic = arguments.folder / f"county_{name}.vrt"
         mpx = write_mosaic(part, mosaic)
         data = sum(s.height * s.width for s in part) / 1e6

@@ -249,6 +249,9 @@ def test_predict_then_vectorize_is_extract(tmp_path: Path, model: Path) -> None:
     call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
     call("vectorize", tmp_path / "p.tif", "-o", tmp_path / "b.geojson")
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.geojson", "b.geojson"))
+    # What lies between does not tell on which sheet a road was seen.
+    assert {f["properties"].pop("source") for f in a["features"]} == {"net.tif"}
+    assert {f["properties"].pop("source") for f in b["features"]} == {None}
     assert a["features"] == b["features"]
 
 

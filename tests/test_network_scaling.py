@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import rasterio
 import shapely
 
 import roadgis.network.beside as beside_module
-from benchmarks.county_masks import densest, differences, quarter, read_sheets, write_mosaic
+from benchmarks.county_masks import densest, differences, read_sheets, western, write_mosaic
 from benchmarks.network_scaling import ArraySource, streets
 from roadgis.network.beside import beside
 from roadgis.network.centerlines import Centerlines
@@ -36,10 +37,13 @@ def _on(grid: Grid, lines: Centerlines, down_px: int) -> Centerlines:
 
 def _both(one: Centerlines, two: Centerlines) -> Centerlines:
     """Return two networks as one."""
-    joined = {
-        field.name: np.concatenate([getattr(one, field.name), getattr(two, field.name)])
+    names = [
+        field.name
         for field in dataclasses.fields(Centerlines)
         if field.name not in ("grid", "strong_level", "offsets", "start", "end")
+    ]
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name), getattr(two, name)]) for name in names
     }
     nodes = len(one.node_key)
     return dataclasses.replace(
@@ -130,13 +134,13 @@ def test_sheets_with_blanks_between_them_are_one_mosaic(tmp_path: Path) -> None:
             part = whole[row * 100 : row * 100 + 100, col * 100 : col * 100 + 100]
             write_raster(
                 tmp_path / f"{row}{col}.tif",
-                part[..., None],
+                part[None],
                 x0=500_000.5 + 100 * col,
                 y0=5_000_000.25 - 100 * row,
             )
     sheets = read_sheets(tmp_path)
     assert [(s.row, s.col) for s in sheets[:3]] == [(0, 0), (0, 100), (100, -100)]
-    assert len(quarter(sheets)) == 2
+    assert len(western(sheets, 0.25)) == 2
     assert {s.path.stem for s in densest(sheets, 2)} == {"01", "02", "11", "12"}
     mosaic = tmp_path / "mosaic.vrt"
     assert write_mosaic(sheets, mosaic) == 0.09

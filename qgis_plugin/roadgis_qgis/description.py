@@ -176,10 +176,11 @@ def arguments(command, values):
 
 def options(command, leave_out=()):
     """Return the options of a command that are parameters, a list of :class:`Option`."""
+    skipped = _OWN.union(leave_out)
     return [
         Option(command, facts)
         for facts in _command(command)["parameters"]
-        if facts["group"] != "shell" and facts["name"] not in _OWN and facts["name"] not in leave_out
+        if facts["group"] != "shell" and facts["name"] not in skipped
     ]
 
 

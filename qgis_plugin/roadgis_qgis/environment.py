@@ -352,7 +352,8 @@ def _state(root):
 
 def _write_state(root, state):
     partial = root / (STATE + ".partial")
-    partial.write_text(json.dumps({**state, "changed": time.strftime("%Y-%m-%d")}), encoding="utf-8")
+    text = json.dumps({**state, "changed": time.strftime("%Y-%m-%d")})
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, root / STATE)
 
 

@@ -42,7 +42,9 @@ KILL_AFTER_S = 5.0
 #: Asks the engine to stop when its stdin ends, as it does when QGIS is killed.
 WATCH_STDIN = "ROADGIS_WATCH_STDIN"
 #: Variables by which QGIS's Python, GDAL, PROJ and Qt would get into the engine's.
-FOREIGN = ("PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+FOREIGN = (
+    "PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__",
+)  # fmt: skip
 
 _STOPPED = "Stopped. What is predicted is kept: the same run goes on from there."
 _HINTS = (
@@ -192,7 +194,7 @@ def describe(python, timeout_s=60):
         facts["protocol"], facts["version"]
         return facts
     except (ValueError, TypeError, KeyError):
-        text = f"{python} holds no roadgis that this plugin can use (exit status {done.returncode})."
+        text = f"{python} holds no roadgis that can be used (exit status {done.returncode})."
         raise EngineError(text, _hint("\n".join(errors)), errors) from None
 
 

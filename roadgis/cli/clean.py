@@ -11,6 +11,7 @@ from roadgis.cli import options
 from roadgis.cli.cleaning_options import cleaning_options
 from roadgis.cli.metres import metres_option
 from roadgis.cli.shell import shell
+from roadgis.cli.summary import tell_network
 
 __all__ = ["command"]
 
@@ -83,16 +84,7 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        length_m, bridged = network.length_m, network.bridged
-        sh.result(
-            f"{output}: {len(network)} roads, {length_m.sum() / 1000:.2f} km, "
-            f"{len(network.nodes)} nodes, {int(bridged.sum())} gaps bridged",
-            outputs=[str(output)],
-            edges=len(network),
-            nodes=len(network.nodes),
-            length_m=round(float(length_m.sum()), 1),
-            bridged=int(bridged.sum()),
-        )
+        tell_network(sh, network, [output])
 
 
 def _settings(values: dict[str, Any], *, evidence: bool) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from roadgis.cli.metres import metres_option
+
 __all__ = ["clean_options", "cleaning_options"]
 
 #: What ``--no-rule`` can turn off: the group of options it stands in, and how it is off there.
@@ -22,7 +24,7 @@ _RULES: dict[str, tuple[str, str, Any]] = {
 
 
 def _metres(name: str, help_text: str) -> Callable[[Any], Any]:
-    return click.option(name, type=float, default=None, metavar="M", help=help_text)
+    return metres_option(name, help_text, least=0.0)
 
 
 #: In the order in which help lists them.
@@ -39,7 +41,7 @@ cleaning_options = (
     ),
     click.option(
         "--min-dangle",
-        type=float,
+        type=click.FloatRange(0),
         default=None,
         metavar="WIDTHS",
         help="Shortest dead end that is kept, in widths of the road it leaves.  [default: 2.5]",

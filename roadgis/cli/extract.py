@@ -9,6 +9,7 @@ import click
 
 from roadgis.cli import options
 from roadgis.cli.shell import KEPT_BLOCKS, shell
+from roadgis.cli.summary import tell_network
 
 __all__ = ["command"]
 
@@ -69,12 +70,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        outputs = [str(output)] + ([str(probability)] if probability else [])
-        sh.result(
-            f"{output}: {len(network)} roads, {network.length_m.sum() / 1000:.2f} km, "
-            f"{len(network.nodes)} nodes",
-            outputs=outputs,
-            edges=len(network),
-            nodes=len(network.nodes),
-            length_m=round(float(network.length_m.sum()), 1),
-        )
+        tell_network(sh, network, [output, *([probability] if probability else [])])

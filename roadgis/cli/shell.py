@@ -138,6 +138,7 @@ def shell(
             this.progress = _jsonl_progress(this)
         elif mode == "bar":
             this.progress, handler = stack.enter_context(_bar())
+        stack.callback(package.setLevel, package.level)
         package.setLevel(level)
         package.addHandler(handler)
         stack.callback(package.removeHandler, handler)

@@ -9,6 +9,7 @@ import click
 
 from roadgis.cli import options
 from roadgis.cli.shell import shell
+from roadgis.cli.summary import tell_network
 
 __all__ = ["command"]
 
@@ -47,11 +48,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        sh.result(
-            f"{output}: {len(network)} roads, {network.length_m.sum() / 1000:.2f} km, "
-            f"{len(network.nodes)} nodes",
-            outputs=[str(output)],
-            edges=len(network),
-            nodes=len(network.nodes),
-            length_m=round(float(network.length_m.sum()), 1),
-        )
+        tell_network(sh, network, [output])

@@ -47,6 +47,7 @@ class SheetIndex:
 
     def __init__(self, rasters: Sequence[Raster], crs: CRS) -> None:
         self._rasters = tuple(rasters)
+        self._names = _short_names([raster.name for raster in self._rasters])
         self._outlines = _outlines(self._rasters, crs)
         self._dates: dict[int, str | None] = {}
 
@@ -69,7 +70,8 @@ class SheetIndex:
         Returns
         -------
         names : ndarray of str or None, shape (L,)
-            The sheet's name as in `Scene.inputs`; None beside all sheets.
+            The sheet's file name, with its folders where two sheets are called alike; None
+            beside all sheets.
         dates : ndarray of str or None, shape (L,)
             Day on which it was taken, ISO 8601; None where the raster does not tell.
 
@@ -82,7 +84,7 @@ class SheetIndex:
         names, dates = np.full(len(lines), None, object), np.full(len(lines), None, object)
         for number in np.unique(sheet[sheet >= 0]).tolist():
             here = sheet == number
-            names[here] = self._rasters[number].name
+            names[here] = self._names[number]
             dates[here] = self._date(number)
         return names, dates
 
@@ -110,6 +112,12 @@ class SheetIndex:
         if number not in self._dates:
             self._dates[number] = _raster_date(self._rasters[number])
         return self._dates[number]
+
+
+def _short_names(names: Sequence[str]) -> list[str]:
+    """Return names without folders, unless some are then the same."""
+    short = [re.split(r"[/\\\\]", name.split("?")[0].rstrip("/"))[-1] for name in names]
+    return short if len(set(short)) == len(set(names)) else list(names)
 
 
 def _outlines(rasters: Sequence[Raster], crs: CRS) -> Lines:

@@ -23,13 +23,19 @@ _NEAR_END = 0.4
 #: bisector of a right angle it is 1.41.
 _CLEAR = 1.6
 #: Over how many half widths the direction is taken.
-_BACK = 2.5
+_BACK = 4.0
+#: at so many places.
+_PLACES = 17
 #: An end of which the axis leaves its chord by more than this, pixels, is curved.
 _SAGITTA = 0.7
+#: and when the arc leaves less than this share of the squares that the chord leaves.
+_BENT = 0.35
 #: Dead ends that are looked at together: bounds the memory for samples of the mask.
 _CHUNK = 512
 #: Samples across the road, and along it for each road width.
 _ACROSS, _ALONG = 21, 40
+#: Samples from the middle of a road to beyond its rim.
+_BESIDE = 32
 
 
 def dead_end_reach(
@@ -131,7 +137,7 @@ def _reach(
     tip = np.stack([rows, cols], axis=1)
     begin, half = _clear_of_the_end(half_width, path)
     places, widths, steps = [], [], []
-    for share in np.linspace(0, _BACK, 9).tolist():
+    for share in np.linspace(0, _BACK, _PLACES).tolist():
         step = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
         at = path[np.arange(len(rows)), step]
         measured = measure_widths(mask, at[:, 0], at[:, 1], radius)
@@ -140,7 +146,7 @@ def _reach(
         widths.append(measured.width.astype(np.float64))
         steps.append(step.astype(np.float64))
     width = np.median(widths, axis=0)
-    axis = _axis(np.stack(places))
+    axis = _centred(mask, np.stack(places), width, tip, radius)
     reach = _end(mask, axis, width, tip, radius) - axis.along_of_tip()
     # No end is farther than its pixel's distance to the rim but in a corner; spurs have none.
     known = (np.ptp(np.stack(steps), axis=0) >= 3) & (
@@ -192,12 +198,15 @@ def _axis(places: npt.NDArray[np.float64]) -> _Axis:
     y = (away[..., 1] * unit[:, 0] - away[..., 0] * unit[:, 1]).T
     terms = np.stack([np.ones_like(x), x, x * x], axis=1)
     # Straight unless what is seen bends clearly.
-    out = np.zeros((len(x), 3))
+    out, left = np.zeros((len(x), 3)), np.full(len(x), np.inf)
     for count in (2, 3):
         some = terms[:, :count]
         fit = _least_squares(some, y, np.full(count, 1e-6))
-        use = np.abs(fit[:, 2]) > _SAGITTA if count == 3 else np.ones(len(x), bool)
-        out[use, :count] = fit[use]
+        squares = ((y - (fit[:, :, None] * some).sum(axis=1)) ** 2).sum(axis=1)
+        use = squares < _BENT * left
+        if count == 3:
+            use &= np.abs(fit[:, 2]) > _SAGITTA
+        out[use, :count], left = fit[use], squares
     off, tilt = out.sum(axis=1), (out[:, 1] + 2 * out[:, 2]) / (chord / 2)
     norm = np.sqrt(1 + tilt * tilt)
     normal = np.stack([-unit[:, 1], unit[:, 0]], axis=1)
@@ -207,6 +216,47 @@ def _axis(places: npt.NDArray[np.float64]) -> _Axis:
         unit=(unit + tilt[:, None] * normal) / norm[:, None],
         bend=2 * out[:, 2] / (chord / 2) ** 2 / norm**3,
     )
+
+
+def _inside(
+    mask: npt.NDArray[np.uint8],
+    axis: _Axis,
+    tip: npt.NDArray[np.int64],
+    radius: int,
+    along: npt.NDArray[np.float64],
+    across: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Return which places (K, S, C) along (K, S) and beside (K, C) axes are road."""
+    row, col = (np.rint(at).astype(np.int64) for at in axis.points(along, across))
+    # Blocks know the mask only so far; no road that is well placed reaches farther.
+    seen = np.hypot(row, col) <= 2.5 * radius
+    row, col = row + tip[:, 0, None, None], col + tip[:, 1, None, None]
+    return np.asarray(seen & (mask[np.where(seen, row, 0), np.where(seen, col, 0)] > 0), bool)
+
+
+def _centred(
+    mask: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.float64],
+    width: npt.NDArray[np.float64],
+    tip: npt.NDArray[np.int64],
+    radius: int,
+) -> _Axis:
+    """Fit arcs to places (S, K, 2), and again to the middles between the rims beside them."""
+    axis = _axis(places)
+    span = np.hypot(*(places[0] - places[-1]).T)
+    along = -span[:, None] * np.linspace(0, 1, 2 * len(places))
+    lanes = (np.arange(_BESIDE) + 0.5) * 0.8 / _BESIDE
+    right, left = (
+        np.logical_and.accumulate(
+            _inside(mask, axis, tip, radius, along, side * lanes * width[:, None]), axis=2
+        ).sum(axis=2)
+        for side in (1, -1)
+    )
+    bounded = (right > 0) & (left > 0) & (right < _BESIDE) & (left < _BESIDE)
+    shift = np.where(bounded, (right - left) * (0.4 / _BESIDE) * width[:, None], 0.0)
+    row, col = axis.points(along, shift[..., None].reshape(len(tip), -1))
+    pick = np.arange(along.shape[1])
+    return _axis(np.stack([row[:, pick, pick], col[:, pick, pick]], axis=2).transpose(1, 0, 2))
 
 
 def _least_squares(
@@ -289,14 +339,7 @@ def _end(
     along = (np.arange(2 * _ALONG) + 0.5) / _ALONG
     lanes = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5
     across = lanes * np.clip(1 - _RIM_PX / width, 0.4, 0.9)[:, None]
-    row, col = (
-        np.rint(at).astype(np.int64)
-        for at in axis.points(along * width[:, None], across * width[:, None])
-    )
-    # Blocks know the mask only so far; no road that is well placed reaches farther.
-    seen = np.hypot(row, col) <= 2.5 * radius
-    row, col = row + tip[:, 0, None, None], col + tip[:, 1, None, None]
-    inside = seen & (mask[np.where(seen, row, 0), np.where(seen, col, 0)] > 0)
+    inside = _inside(mask, axis, tip, radius, along * width[:, None], across * width[:, None])
     # The road ends where most lanes are off it; each lane ends near there.
     on = np.logical_and.accumulate(inside.mean(axis=2) > 0.5, axis=1).sum(axis=1) / _ALONG
     near = np.abs(along[None, :] - on[:, None]) <= _NEAR_END

@@ -74,23 +74,31 @@ def test_a_failure_has_a_status_and_its_text_on_stderr(by_command_line, tmp_path
     assert not (tmp_path / "x.gpkg").exists()
 
 
+def child(name, algorithm, source, model):
+    """Make a step of a model, with all values as the designer fills them in."""
+    made = QgsProcessingModelChildAlgorithm(f"roadgis:{algorithm}")
+    made.setChildId(name)
+    for definition in made.algorithm().parameterDefinitions():
+        if definition.defaultValue() is not None and not definition.isDestination():
+            value = QgsProcessingModelChildParameterSource.fromStaticValue(
+                definition.defaultValue()
+            )
+            made.addParameterSources(definition.name(), [value])
+    made.addParameterSources("INPUT", [source])
+    if model is not None:
+        model.addChildAlgorithm(made)
+    return made
+
+
 def test_a_model_chains_algorithms(scene, tmp_path):
     model = QgsProcessingModelAlgorithm("roads", "tests")
     model.addModelParameter(
         QgsProcessingParameterRasterLayer("image"), QgsProcessingModelParameter("image")
     )
     source = QgsProcessingModelChildParameterSource
-    predict = QgsProcessingModelChildAlgorithm("roadgis:predictprobability")
-    predict.setChildId("predict")
-    predict.addParameterSources("INPUT", [source.fromModelParameter("image")])
-    model.addChildAlgorithm(predict)
-    vectorize = QgsProcessingModelChildAlgorithm("roadgis:vectorizeprobability")
-    vectorize.setChildId("vectorize")
-    vectorize.addParameterSources("INPUT", [source.fromChildOutput("predict", "OUTPUT")])
-    model.addChildAlgorithm(vectorize)
-    clean = QgsProcessingModelChildAlgorithm("roadgis:cleannetwork")
-    clean.setChildId("clean")
-    clean.addParameterSources("INPUT", [source.fromChildOutput("vectorize", "OUTPUT")])
+    child("predict", "predictprobability", source.fromModelParameter("image"), model)
+    child("vectorize", "vectorizeprobability", source.fromChildOutput("predict", "OUTPUT"), model)
+    clean = child("clean", "cleannetwork", source.fromChildOutput("vectorize", "OUTPUT"), None)
     final = QgsProcessingModelOutput("roads")
     final.setChildId("clean")
     final.setChildOutputName("OUTPUT")

@@ -99,7 +99,8 @@ class RoadgisAlgorithm(QgsProcessingAlgorithm):
 
     @staticmethod
     def _help_line(parameter):
-        return f"<p><b>{html.escape(parameter.description())}</b><br>{html.escape(parameter.help())}</p>"
+        label, text = html.escape(parameter.description()), html.escape(parameter.help())
+        return f"<p><b>{label}</b><br>{text}</p>"
 
     def add(self, parameter, text="", advanced=False):
         """Add a parameter with its help."""
@@ -277,7 +278,7 @@ def _parameter(option):
             if option.integer
             else QgsProcessingParameterNumber.Type.Double,
             option.default,
-            optional=True,
+            optional=option.default is None,
             minValue=-1e9 if option.min is None else option.min,
             maxValue=1e9 if option.max is None else option.max,
         )

@@ -1,0 +1,46 @@
+"""What commands tell of the network that they have written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from roadgis.cli.shell import Shell
+
+__all__ = ["tell_network"]
+
+
+def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
+    """Tell a network's size as the result of a command.
+
+    Parameters
+    ----------
+    sh : Shell
+        The command's.
+    network : RoadNetwork
+        As written.
+    outputs : sequence of Path
+        All files; the first one holds the network.
+    """
+    length_m = float(network.length_m.sum())
+    bridges = int(network.bridged.sum())
+    parts = [
+        _count(len(network), "road"),
+        f"{length_m / 1000:.2f} km",
+        _count(len(network.nodes), "node"),
+    ]
+    if bridges:
+        parts.append(_count(bridges, "bridged gap"))
+    sh.result(
+        f"{outputs[0]}: {', '.join(parts)}",
+        outputs=[str(path) for path in outputs],
+        edges=len(network),
+        nodes=len(network.nodes),
+        length_m=round(length_m, 1),
+        bridged=bridges,
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
