@@ -1,12 +1,13 @@
 """Masks of road surface to centrelines, against hand-drawn ones, beside sknw and skan.
 
 Four scenes of Ottawa at 0.21 m, each a mask and the centrelines that somebody drew. All
-get the same mask: roadgis through `vectorize`; sknw and skan, each where it is installed,
-through scikit-image's skeleton, followed by shapely's simplify with the same tolerance. The
-drawn lines are thinned to one pixel and traced with sknw. Prints relaxed F1 at 2 m, TOPO,
-APLS, and the root mean square distance, for each scene and over all.
+get the same mask: roadgis through `vectorize` with its default settings; sknw and skan,
+each where it is installed, through scikit-image's skeleton, followed by shapely's simplify
+with the same tolerance. The drawn lines are thinned to one pixel and traced with sknw.
+Prints relaxed F1 at 2 m, TOPO, APLS, and the root mean square distance, for each scene and
+over all.
 
-    uv run --group bench python benchmarks/ottawa.py FOLDER [--scenes 2,7,13,19]
+    uv run --group bench python -m benchmarks.ottawa FOLDER [--scenes 2,7,13,19]
 """
 
 from __future__ import annotations
@@ -27,10 +28,8 @@ from skimage.morphology import skeletonize
 from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
-from roadgis.network.clean import CleanOptions
-from roadgis.network.options import ParallelOptions
 from roadgis.scene.grid import NO_DATA, Grid, Window
-from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.vectorization import vectorize
 
 GSD_M = 0.209895
 TOLERANCE_M = 0.5
@@ -96,21 +95,9 @@ def lines_of_skan(skeleton: Mask) -> Lines:
     return np.array([line for line in lines if line.length > 0], object)
 
 
-#: The masks are certain: what is drawn is road, however short, and two tracks are two.
-CERTAIN = CleanOptions(
-    dangle_factor=1.0,
-    junction_factor=0.5,
-    min_component_m=0.0,
-    min_strong_m=0.0,
-    tolerance_m=TOLERANCE_M,
-    parallels=ParallelOptions(track_factor=0.0),
-)
-
-
 def roadgis_lines(mask: Mask) -> Lines:
-    """Vectorize a mask."""
-    # Medians narrower than two metres are drawn, too: nothing is to be closed.
-    return vectorize(MaskSource(mask), VectorizeOptions(closing_m=0.0), clean=CERTAIN).edges
+    """Vectorize a mask with the default settings."""
+    return vectorize(MaskSource(mask)).edges
 
 
 def methods() -> dict[str, Callable[[Mask], Lines]]:
@@ -120,7 +107,9 @@ def methods() -> dict[str, Callable[[Mask], Lines]]:
         if importlib.util.find_spec(name):
 
             def traced(mask: Mask, trace: Callable[[Mask], Lines] = trace) -> Lines:
-                return np.asarray(shapely.simplify(trace(skeletonize(mask)), TOLERANCE_M), object)
+                return np.asarray(
+                    shapely.simplify(trace(skeletonize(mask)), TOLERANCE_M), np.object_
+                )
 
             out[name] = traced
     return out
@@ -160,7 +149,9 @@ def main() -> None:
             total.setdefault(name, []).append(row)
             show(scene, name, row)
     for name, rows in total.items():
-        mean = {key: float(np.mean([row[key] or 0.0 for row in rows])) for key in rows[0]}
+        mean: dict[str, float | None] = {
+            key: float(np.mean([row[key] or 0.0 for row in rows])) for key in rows[0]
+        }
         show("mean", name, mean)
 
 

@@ -176,7 +176,9 @@ def test_two_edges_that_form_a_ring_merge_into_one() -> None:
     )
     lines = traced(array)
     assert sorted(lines.degree.tolist()) == [1, 1, 3, 3]
-    network = clean_network(lines, CleanOptions(dangle_factor=4))
+    network = clean_network(
+        lines, CleanOptions(dangle_factor=4, dangles=DangleOptions(by_evidence=False))
+    )
     assert network.degree.tolist() == [2]
     assert network.edges[0].is_ring
     assert network.edges[0].length == pytest.approx(2 * np.pi * 40, rel=0.02)

@@ -42,7 +42,7 @@ def _raster(seed: int, kind: str, height: int, width: int) -> npt.NDArray[np.uin
         out[rng.random(shape) < 0.01] ^= 254
     if kind == "holes":
         out[ndimage.gaussian_filter(rng.random(shape), 8) > 0.52] = NO_DATA
-    return out
+    return np.asarray(out, np.uint8)
 
 
 @settings(deadline=None, max_examples=40)

@@ -160,7 +160,7 @@ def _chosen(
         gaps = gaps.take(gaps.other >= 0)
     paths = least_cost_paths(gaps, source)
     shape = support(gaps, max_gap_px, options.max_turn_deg)
-    evidence = measure_evidence(gaps, paths)
+    evidence = measure_evidence(gaps, paths, lines.strong_level)
     ok = _is_evident(gaps, tips, shape, evidence, options)
     gaps, paths, shape = gaps.take(ok), paths.take(ok), shape[ok]
     if not len(gaps):

@@ -50,13 +50,29 @@ def support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> npt.NDArray[n
     return np.asarray(straight.clip(0, 1).prod(axis=1) * near * side, np.float64)
 
 
-def measure_evidence(gaps: Gaps, paths: GapPaths) -> Evidence:
-    """Measure the probability along the paths, between the roads' borders."""
+def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence:
+    """Measure the probability along the paths, between the roads' borders.
+
+    A path may come to a road at a flat angle, or run along inside it: what is road without
+    doubt at its ends says nothing about the gap.
+
+    Parameters
+    ----------
+    gaps : Gaps
+        What is bridged.
+    paths : GapPaths
+        Across the gaps.
+    strong_level : int
+        Stored probability from which a pixel is road without doubt.
+    """
     along = paths.along
     sample = np.arange(along.shape[1])
     on_path = sample <= paths.last[:, None]
     total = along[np.arange(len(gaps)), paths.last][:, None]
     inside = on_path & (along >= gaps.reach[:, :1]) & (along <= total - gaps.reach[:, 1:])
+    doubtful = on_path & ((paths.level < strong_level) | (paths.level == NO_DATA))
+    inside &= np.logical_or.accumulate(doubtful, axis=1)
+    inside &= np.logical_or.accumulate(doubtful[:, ::-1], axis=1)[:, ::-1]
     # Of a gap without a length, its middle.
     none = ~np.any(inside, axis=1, keepdims=True)
     inside |= none & (sample == paths.last[:, None] // 2)

@@ -15,7 +15,7 @@ __all__ = ["contract_junctions"]
 #: Each round at most pairs nodes up, so this bounds how far a node can be moved.
 _ROUNDS = 4
 #: An edge across which two roads go straight on may be this much longer.
-_CROSSING = 3.0
+_CROSSING = 4.5
 #: Cosine of the largest angle (25 degrees) by which a road that goes straight on turns,
 _STRAIGHT = 0.9
 #: and by how many widths it may go on beside itself: more is a staggered crossing.

@@ -27,14 +27,13 @@ __all__ = [
 FULL = 254.0
 #: A dead end is sure from this mean probability,
 _SURE = 0.9 * FULL
-#: of even width when its lower quartile is this share of its median (at its tip it tapers),
-_EVEN = 0.8
+#: of even width when these quantiles differ by no more than this (at its tip it tapers),
+_MOST, _EVEN = (0.75, 0.4), 0.8
 #: and clearly longer than wide when it leaves its road's border by this many of its widths,
+#: and by that road's width, for what tapers into a corner is narrow but no road;
 _CLEAR = 2.0
-#: or by this many where it is of this share of its road's width;
-_AS_LONG, _AS_WIDE = 0.9, 0.75
-#: never by less than this share of that: what tapers into a corner is no road.
-_BEYOND = 0.5
+#: or by this many of its widths where it is nearly as wide as its road.
+_AS_LONG, _AS_WIDE = 0.75, 0.75
 #: An unsure dead end is dropped up to this many times the length of others.
 _WEAK = 1.5
 
@@ -215,11 +214,14 @@ def _judged(
     mean = mean_probability(lines)
     use = clear_of_junctions(lines)
     width, low = grouped_quantiles(
-        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.25)
+        lines.edge_of_vertex[use], lines.width_px[use], len(lines), _MOST
     )
-    least = np.where(width >= _AS_WIDE * root_width_px, _AS_LONG, _CLEAR) * width
-    clear = (mean >= _SURE) & (low >= _EVEN * width)
-    clear &= beyond_px >= np.maximum(least, _BEYOND * root_width_px)
+    least = np.where(
+        width >= _AS_WIDE * root_width_px,
+        _AS_LONG * width,
+        np.maximum(_CLEAR * width, root_width_px),
+    )
+    clear = (mean >= _SURE) & (low >= _EVEN * width) & (beyond_px >= least)
     return clear, mean < (lines.strong_level + FULL) / 2
 
 

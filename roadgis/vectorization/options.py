@@ -31,7 +31,8 @@ class VectorizeOptions:
         Wider than this is no road: car parks, roofs, quarries. Also bounds how far any
         raster operation looks.
     closing_m : float
-        Gaps and holes narrower than twice this are filled; at least one pixel unless 0.
+        Gaps and holes narrower than twice this are filled; at least one pixel unless 0. Medians
+        of dual carriageways are narrow, too: on fine pixels a large value closes them.
     rim_m : float
         Centrelines that run along no data nearer than this are dropped.
     """
@@ -41,7 +42,7 @@ class VectorizeOptions:
     threshold: float = 0.5
     weak_threshold: float | None = None
     max_road_width_m: float = 60.0
-    closing_m: float = 1.0
+    closing_m: float = 0.25
     rim_m: float = 8.0
 
     def __post_init__(self) -> None:

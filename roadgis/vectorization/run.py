@@ -113,11 +113,7 @@ def trace_centerlines(
         )
     grid = source.grid
     radii = options.radii(grid.gsd_m)
-    cores = [
-        Window(row, col, min(block_px, grid.height - row), min(block_px, grid.width - col))
-        for row in range(0, grid.height, block_px)
-        for col in range(0, grid.width, block_px)
-    ]
+    cores = _cores(grid, block_px)
     parts = []
     for done, part in enumerate(
         _blocks(source, cores, options.weak_level, radii, workers), start=1
@@ -132,6 +128,15 @@ def trace_centerlines(
         options.strong_level,
         (radii.rim, radii.rim_step),
     )
+
+
+def _cores(grid: Grid, block_px: int) -> list[Window]:
+    """Return the blocks without their halos."""
+    return [
+        Window(row, col, min(block_px, grid.height - row), min(block_px, grid.width - col))
+        for row in range(0, grid.height, block_px)
+        for col in range(0, grid.width, block_px)
+    ]
 
 
 def _blocks(

@@ -156,7 +156,7 @@ def _reach(
 
 
 class _Axis(NamedTuple):
-    """Arcs of circles towards the ends of K roads; places are relative to the roads' last pixels."""
+    """Arcs of circles towards the ends of K roads; places are relative to their last pixels."""
 
     origin: npt.NDArray[np.float64]
     unit: npt.NDArray[np.float64]

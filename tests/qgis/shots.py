@@ -99,6 +99,10 @@ def wait():
         one for one in QgsProject.instance().mapLayers().values() if isinstance(one, QgsVectorLayer)
     ]
     if not roads:
+        KEPT["waits"] = KEPT.get("waits", 0) + 1
+        if KEPT["waits"] > 60:
+            grab(KEPT["dialog"], "failed")
+            raise RuntimeError("no roads were loaded; see qgis-failed.png")
         after(500, wait)
         return
     KEPT["dialog"].close()

@@ -173,6 +173,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
         except QgsProcessingException as error:
             # Raised here, QGIS would put a text of its own in its place.
             self.problem = error
+        self.to_load = context.layersToLoadOnCompletion()
         return True
 
     def gather(self, parameters, context, feedback):
@@ -184,6 +185,10 @@ class EngineAlgorithm(RoadgisAlgorithm):
         try:
             if self.problem is not None:
                 raise self.problem
+            # In a thread this is another context, and what it is to load replaces the first one's.
+            context.setLayersToLoadOnCompletion(
+                {**context.layersToLoadOnCompletion(), **self.to_load}
+            )
             told = engine.call(self.COMMAND, self.arguments, feedback)
         finally:
             self._clear()
