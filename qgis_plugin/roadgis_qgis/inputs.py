@@ -72,7 +72,7 @@ def raster_file(layer, folder, feedback):
             tr("{} has no coordinate reference system. Set it in the layer's properties > Source.")
             .format(layer.name())
         )
-    if plain and not path.startswith("/vsimem"):
+    if plain and not source.startswith("/vsimem"):
         if not own:
             feedback.pushInfo(tr("The file has no CRS: the layer's is assumed."))
             return path, _crs_text(layer.crs())
@@ -84,7 +84,8 @@ def raster_file(layer, folder, feedback):
 
 def _copied(layer, source, path, folder):
     """Write what is no plain file as one: by reference, or whole if it is in memory."""
-    memory = path.startswith("/vsimem")
+    # Newer QGIS takes the prefix off the path.
+    memory = source.startswith("/vsimem")
     target = os.path.join(folder, "raster.tif" if memory else "raster.vrt")
     srs = layer.crs().toWkt(QgsCoordinateReferenceSystem.WktVariant.WKT_PREFERRED)
     made = gdal.Translate(target, source, format="GTiff" if memory else "VRT", outputSRS=srs)

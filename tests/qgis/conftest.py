@@ -18,6 +18,18 @@ if importlib.util.find_spec("qgis") is None:
 sys.path[:0] = [str(ROOT / "qgis_plugin"), "/usr/share/qgis/python/plugins"]
 
 
+def pytest_sessionfinish(session, exitstatus):
+    session.config.roadgis_status = int(exitstatus)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config):
+    """End at once: QGIS 3.40 crashes while Python takes it apart, when all is told already."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(getattr(config, "roadgis_status", 1))
+
+
 def engine(*arguments):
     """Run the engine's command line and return its stdout."""
     command = [os.environ["ROADGIS_PYTHON"], "-I", "-X", "utf8", "-m", "roadgis", *arguments]

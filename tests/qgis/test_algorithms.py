@@ -1,6 +1,7 @@
 """Every algorithm on a real GeoTIFF: what is written, loaded, styled and told."""
 
 import json
+import time
 from pathlib import Path
 
 import processing
@@ -97,6 +98,31 @@ def test_extract_is_loaded_with_crs_attributes_and_style(scene, project, feedbac
     assert "bridged" in drawn.expressionString()
     for feature in layer.getFeatures():
         assert any(r.lowerValue() <= feature["confidence"] <= r.upperValue() for r in every)
+
+
+def test_as_a_task_of_the_desktop_the_result_is_loaded_too(by_command_line, tmp_path):
+    # A task runs in a thread, where QGIS gives the algorithm a second context.
+    from processing.tools.dataobjects import createContext
+    from qgis.core import QgsProcessingAlgRunnerTask, QgsProcessingFeedback
+    from qgis.PyQt.QtCore import QCoreApplication
+
+    context, told = createContext(), QgsProcessingFeedback(False)
+    output = str(tmp_path / "roads.gpkg")
+    details = QgsProcessingContext.LayerDetails("Roads", context.project(), "OUTPUT")
+    context.addLayerToLoadOnCompletion(output, details)
+    one = algorithm("vectorizeprobability").create()
+    parameters = {"INPUT": str(by_command_line[1]), "OUTPUT": output}
+    task = QgsProcessingAlgRunnerTask(one, parameters, context, told)
+    ended = []
+    task.executed.connect(lambda successful, results: ended.append((successful, results)))
+    QgsApplication.taskManager().addTask(task)
+    until = time.monotonic() + 60
+    while not ended and time.monotonic() < until:
+        QCoreApplication.processEvents()
+        time.sleep(0.02)
+    assert ended and ended[0][0], told.textLog()
+    assert output in context.layersToLoadOnCompletion()
+    assert Path(output).is_file()
 
 
 @pytest.mark.parametrize(("style", "attribute"), [(0, "confidence"), (1, "width_m"), (2, None)])

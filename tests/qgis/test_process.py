@@ -119,10 +119,10 @@ def test_a_model_chains_algorithms(scene, tmp_path):
 def test_a_batch_runs_row_by_row(by_command_line, tmp_path):
     algorithm = QgsApplication.processingRegistry().algorithmById("roadgis:vectorizeprobability")
     counts = []
-    for number, gap in enumerate((0, 30)):
+    for number, shortest in enumerate((0, 100_000)):
         row = {
             "INPUT": str(by_command_line[1]),
-            "MAX_GAP": gap,
+            "MIN_COMPONENT": shortest,
             "OUTPUT": str(tmp_path / f"row {number}.gpkg"),
         }
         assert algorithm.checkParameterValues(row, QgsProcessingContext())[0]
