@@ -120,7 +120,8 @@ def test_as_a_task_of_the_desktop_the_result_is_loaded_too(by_command_line, tmp_
     while not ended and time.monotonic() < until:
         QCoreApplication.processEvents()
         time.sleep(0.02)
-    assert ended and ended[0][0], told.textLog()
+    assert ended, "the task did not end within 60 s"
+    assert ended[0][0], told.textLog()
     assert output in context.layersToLoadOnCompletion()
     assert Path(output).is_file()
 
