@@ -310,6 +310,25 @@ def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_pat
 
 
 @pytest.mark.slow
+def test_the_settings_of_the_loss_reach_it(data: Path, tmp_path: Path) -> None:
+    def first_loss(name: str, **loss: Any) -> float:
+        fit(settings_of(data, steps=2, **loss), tmp_path / name)
+        return float(log_of(tmp_path / name)[0]["loss"])
+
+    found = {
+        "plain": first_loss("plain"),
+        "even": first_loss("even", class_weights=(3.0, 3.0)),
+        "road": first_loss("road", class_weights=(1.0, 3.0)),
+        "soft": first_loss("soft", edge_smoothing=0.3),
+    }
+    assert found["even"] == pytest.approx(found["plain"], rel=1e-5), found
+    assert found["road"] != pytest.approx(found["plain"], rel=1e-4), found
+    assert found["soft"] != pytest.approx(found["plain"], rel=1e-4), found
+    with pytest.raises(InputError, match="Found 3 class weights, expected 2"):
+        first_loss("wrong", class_weights=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.slow
 def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
     data: Path, tmp_path: Path
 ) -> None:

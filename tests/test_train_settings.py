@@ -32,7 +32,13 @@ def full(tmp_path: Path) -> TrainSettings:
             gsd_m=0.5,
         ),
         network=NetworkSettings(depth=3, decoder_filters=(32, 16, 8), batch_norm=False),
-        optimization=OptimizationSettings(steps=40, epoch_steps=20, precision="mixed_bfloat16"),
+        optimization=OptimizationSettings(
+            steps=40,
+            epoch_steps=20,
+            precision="mixed_bfloat16",
+            class_weights=(1.0, 2.0),
+            edge_smoothing=0.1,
+        ),
         card=CardSettings(name="mine", licence="CC0"),
     )
 

@@ -47,6 +47,9 @@ _SETTINGS = {
     },
     "optimization": {
         "loss": "loss",
+        "class_weights": "class_weights",
+        "edge_smoothing": "edge_smoothing",
+        "cldice_weight": "cldice_weight",
         "steps": "steps",
         "epoch_steps": "epoch_steps",
         "schedule": "schedule",
@@ -176,6 +179,24 @@ _network_options = options.combined(
 _optimization_options = options.combined(
     click.option(
         "--loss", default=None, help="[default: bce_jaccard; several classes cce_jaccard]"
+    ),
+    click.option(
+        "--class-weights",
+        default=None,
+        metavar="W,W,...",
+        help="Weight of each class in the loss (other,road), scaled to a mean of one.",
+    ),
+    click.option(
+        "--edge-smoothing",
+        type=click.FloatRange(0, 0.5, max_open=True),
+        default=None,
+        help="Expect so much less than certainty of pixels beside another class.  [default: 0]",
+    ),
+    click.option(
+        "--cldice-weight",
+        type=click.FloatRange(0),
+        default=None,
+        help="Of the term of losses that end in _cldice.  [default: 0.5]",
     ),
     click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run."),
     click.option(
@@ -315,14 +336,15 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
 def _value(option: str, value: Any) -> Any:
     if option == "classes":
         return tuple(name.strip() for name in value.split(","))
-    if option == "decoder_filters":
+    if option in ("decoder_filters", "class_weights"):
         from roadgis.errors import InputError
 
+        kind, example = (int, "128,64,32,16") if option == "decoder_filters" else (float, "0.3,0.7")
         try:
-            return tuple(int(part) for part in value.split(","))
+            return tuple(kind(part) for part in value.split(","))
         except ValueError as error:
+            flag = "--" + option.replace("_", "-")
             raise InputError(
-                f"--decoder-filters is {value!r}, expected numbers with commas, such as "
-                "128,64,32,16."
+                f"{flag} is {value!r}, expected numbers with commas, such as {example}."
             ) from error
     return value

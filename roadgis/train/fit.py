@@ -136,12 +136,19 @@ def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
 
 def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
     """Refuse to go on with a run of other settings."""
-    now = json.loads(json.dumps(settings_to_dict(settings, paths=False)))
+    now, default = (
+        json.loads(json.dumps(settings_to_dict(one, paths=False)))
+        for one in (settings, TrainSettings())
+    )
+    # A run that began before there was a setting had what is its default now.
+    before = {
+        section: {**default[section], **state.settings.get(section, {})} for section in default
+    }
     differ = [
-        f"{section}.{key} {state.settings.get(section, {}).get(key)!r} before, {value!r} now"
+        f"{section}.{key} {before[section].get(key)!r} before, {value!r} now"
         for section in ("data", "network", "optimization")
         for key, value in now[section].items()
-        if (section, key) not in _MAY_CHANGE and state.settings.get(section, {}).get(key) != value
+        if (section, key) not in _MAY_CHANGE and before[section].get(key) != value
     ]
     if differ:
         raise InputError(
@@ -248,6 +255,9 @@ class _Run:
             loss=build_loss(
                 settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
                 classes=len(self.settings.data.classes),
+                class_weights=settings.class_weights,
+                edge_smoothing=settings.edge_smoothing,
+                cldice_weight=settings.cldice_weight,
             ),
             metrics=[
                 MeanIoU(len(self.settings.data.classes), name="iou") if several else ValidIoU()

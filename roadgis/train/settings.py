@@ -138,6 +138,14 @@ class OptimizationSettings:
     loss : str
         See :data:`roadgis.train.losses.LOSSES`; None takes bce_jaccard, for several classes
         cce_jaccard.
+    class_weights : tuple of float, optional
+        One for each class (of a binary network: other, road); see
+        :func:`roadgis.train.losses.build_loss`.
+    edge_smoothing : float
+        How much less than certain the loss expects pixels beside another class to be, 0 to
+        below 0.5.
+    cldice_weight : float
+        Of the clDice term, in losses that have one.
     steps : int
         Length of the run, a multiple of `epoch_steps`.
     epoch_steps : int
@@ -171,6 +179,9 @@ class OptimizationSettings:
     """
 
     loss: str | None = None
+    class_weights: tuple[float, ...] | None = None
+    edge_smoothing: float = 0.0
+    cldice_weight: float = 0.5
     steps: int = 6000
     epoch_steps: int = 200
     schedule: Schedule = "trapezoid"
