@@ -262,7 +262,9 @@ def test_without_the_bridged_edges_the_network_is_as_before(seed: int) -> None:
     before = traced(array)
     after = bridge_gaps(before, OPTIONS, ArraySource(array))
     assert len(np.unique(after.key)) == len(after)
-    assert len(np.unique(after.node_key)) == len(after.node_key)
+    # Two bridges may meet a road within one pixel: what tells such nodes apart is their place.
+    places = np.stack([after.node_key, after.node_row, after.node_col], axis=1)
+    assert len(np.unique(places, axis=0)) == len(after.node_key)
     removed = merge_interstitial(after.select(~after.bridged))
     assert len(removed) == len(before)
     # Apart from ends that were led straight ahead, which a bridge begins at.

@@ -51,10 +51,14 @@ def noded(lines: Lines, snap_m: float, *, node_crossings: bool = False) -> tuple
     line : ndarray of int64, shape (P,)
         The line that each is part of.
     """
-    chains = Chains.of(lines).with_length()
+    # Of lines that are drawn twice one would be attached to and the other one not.
+    _, once = np.unique(shapely.to_wkb(shapely.normalize(lines)), return_index=True)
+    once = np.sort(once)
+    chains = Chains.of(lines[once]).with_length()
     if node_crossings:
         chains = inserted(chains, *_crossings(chains)).with_length()
-    return split_at_nodes(_with_ends_attached(chains, max(snap_m, _TOUCHING)).with_length())
+    pieces, line = split_at_nodes(_with_ends_attached(chains, max(snap_m, _TOUCHING)).with_length())
+    return pieces, once[line]
 
 
 class _Segments(NamedTuple):
@@ -173,8 +177,11 @@ def _attach(
     gap = _distance(at, chains.xy[loose[end]])
     # Where an end could go to an end that itself goes elsewhere, it stays.
     use = np.flatnonzero(~open_end & (gap <= snap_m * _ROUNDING))
-    # Of all that the ends of a cluster nearly touch, the nearest.
-    rank = use[np.lexsort([at[use, 1], at[use, 0], gap[use], cluster[end[use]]])]
+    # Of all that the ends of a cluster nearly touch, the nearest; of lines on top of each other
+    # the one whose coordinates come first.
+    begin = parts.first[segment[use]]
+    low, high = _ordered(chains.xy[begin], chains.xy[begin + 1])
+    rank = use[np.lexsort([*high.T, *low.T, at[use, 1], at[use, 0], gap[use], cluster[end[use]]])]
     group = cluster[end[rank]]
     best = rank[np.concatenate([[True], group[1:] != group[:-1]])] if len(rank) else rank
     goal = np.full((len(loose), 2), np.nan)
