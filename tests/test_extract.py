@@ -143,7 +143,7 @@ def test_roads_end_at_the_area_of_interest(tmp_path: Path, model: Path, scene: P
     network = extract_roads(scene, model=model, options=options)
     assert shapely.difference(shapely.union_all(network.edges), box.buffer(0.8)).is_empty
     # The cross road at y = 120 runs from rim to rim; short stubs that the rim cuts off stay.
-    assert len(network) == 8
+    assert len(network) == 9
     bounds = shapely.total_bounds(network.edges)
     assert bounds[0] == pytest.approx(X0 + 150, abs=1)
     assert bounds[2] == pytest.approx(X0 + 450, abs=1)
