@@ -57,6 +57,15 @@ def test_parameters_have_the_engines_defaults_ranges_and_units():
     assert not gap.flags() & QgsProcessingParameterDefinition.Flag.FlagAdvanced
 
 
+def test_set_up_takes_folders_and_programs_without_a_dot(tmp_path):
+    values = {"ACTION": 0, "SOURCE": str(tmp_path / "checkout"), "PYTHON": "/usr/bin/python3"}
+    fits, reason = algorithm("setup").checkParameterValues(values, QgsProcessingContext())
+    assert fits, reason
+    model = {"INPUT": "x.tif", "MODEL": str(tmp_path / "run"), "OUTPUT": str(tmp_path / "r.gpkg")}
+    _, reason = algorithm("extractroads").checkParameterValues(model, QgsProcessingContext())
+    assert "MODEL" not in reason
+
+
 def test_extract_gives_the_command_lines_features_byte_for_byte(
     scene, by_command_line, tmp_path, feedback
 ):

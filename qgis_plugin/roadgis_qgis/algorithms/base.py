@@ -288,9 +288,10 @@ def _parameter(option):
             maxValue=1e9 if option.max is None else option.max,
         )
     if option.kind == "path_in":
-        filters = {"model": tr("Models (*.onnx *.keras);;All files (*.*)")}
+        # Not *.*, QGIS's own default: that is held against names without a dot, such as folders.
+        filters = {"model": tr("Models (*.onnx *.keras);;All files (*)")}
         return QgsProcessingParameterFile(
-            name, label, optional=True, fileFilter=filters.get(option.content, "")
+            name, label, optional=True, fileFilter=filters.get(option.content, tr("All files (*)"))
         )
     return QgsProcessingParameterString(name, label, option.default, optional=True)
 

@@ -15,6 +15,10 @@ __all__ = ["Setup"]
 INSTALL, UPDATE, REMOVE = range(3)
 
 
+# QGIS's own default, *.*, is held against names without a dot: folders, /usr/bin/python3.
+_ANY = "All files (*)"
+
+
 class Setup(RoadgisAlgorithm):
     """Make, update or remove the engine's environment."""
 
@@ -50,7 +54,7 @@ class Setup(RoadgisAlgorithm):
                 "SOURCE",
                 tr("roadgis from another place"),
                 optional=True,
-                fileFilter=tr("Wheels (*.whl);;All files (*.*)"),
+                fileFilter=_ANY,
             ),
             tr(
                 "A wheel (.whl) or a folder that holds roadgis. Nothing: the version that fits "
@@ -59,7 +63,9 @@ class Setup(RoadgisAlgorithm):
             advanced=True,
         )
         self.add(
-            QgsProcessingParameterFile("PYTHON", tr("Python to make it with"), optional=True),
+            QgsProcessingParameterFile(
+                "PYTHON", tr("Python to make it with"), optional=True, fileFilter=_ANY
+            ),
             tr("A Python program, 3.10 to 3.13. Nothing: the one that QGIS brings."),
             advanced=True,
         )
