@@ -28,7 +28,7 @@ _CHUNK_SEGMENTS = 20_000
 #: A distance of exactly the reach counts, whatever the last bits of the coordinates say.
 _ROUNDING_M = 1e-6
 #: Two points of Gauss each: exact where the distance is to one side or one end of a segment.
-_CELL_M = 2.0
+_CELL_M = 0.5
 _GAUSS = (0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12))
 
 
@@ -199,7 +199,7 @@ def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | No
     """Return the root mean square distance to other lines, over what is within reach of them.
 
     Integrated over the length; None where nothing is within reach. Exact where one neighbour is
-    the nearest over 2 m, and else to a share of a per cent. Rounded to micrometres.
+    the nearest over half a metre, and else to a share of a per cent. Rounded to micrometres.
     """
     squares = weights = 0.0
     for pairs in neighbours(axis, others, reach_m):
