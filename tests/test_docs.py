@@ -9,33 +9,20 @@ from pathlib import Path
 import click
 import pytest
 
-from roadgis.cli import cli
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def commands() -> dict[str, click.Command]:
-    """Return every command by its full name."""
-    context = click.Context(cli)
-    found: dict[str, click.Command] = {}
-    for name in cli.list_commands(context):
-        command = cli.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            found |= {f"{name} {sub}": inner for sub, inner in command.commands.items()}
-        else:
-            found[name] = command
-    return found
+PAGE = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))
 
 
 def test_the_page_of_the_command_line_is_that_of_the_commands() -> None:
-    written = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))["page"]()
+    written = PAGE["page"]()
     found = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert found == written, "docs/cli.md is not up to date: run python docs/make_cli.py"
 
 
 def test_every_option_has_help() -> None:
-    for name, command in commands().items():
+    for name, command in PAGE["commands"]().items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"{name} {parameter.opts} has no help"

@@ -58,12 +58,13 @@ def test_parameters_have_the_engines_defaults_ranges_and_units():
 
 
 def test_set_up_takes_folders_and_programs_without_a_dot(tmp_path):
-    values = {"ACTION": 0, "SOURCE": str(tmp_path / "checkout"), "PYTHON": "/usr/bin/python3"}
-    fits, reason = algorithm("setup").checkParameterValues(values, QgsProcessingContext())
-    assert fits, reason
-    model = {"INPUT": "x.tif", "MODEL": str(tmp_path / "run"), "OUTPUT": str(tmp_path / "r.gpkg")}
-    _, reason = algorithm("extractroads").checkParameterValues(model, QgsProcessingContext())
-    assert "MODEL" not in reason
+    for name, parameter, path in (
+        ("setup", "SOURCE", tmp_path / "checkout"),
+        ("setup", "PYTHON", "/usr/bin/python3"),
+        ("extractroads", "MODEL", tmp_path / "run"),
+    ):
+        definition = algorithm(name).parameterDefinition(parameter)
+        assert definition.checkValueIsAcceptable(str(path)), (name, parameter)
 
 
 def test_extract_gives_the_command_lines_features_byte_for_byte(
