@@ -338,7 +338,7 @@ def _run(command, report):
                 "the parameter 'Python to make it with', or name a wheel."
             )
         elif "No space left" in text:
-            hint = "The disk is full: about 1.5 GB are needed."
+            hint = "The disk is full: about 1 GB is needed."
         name = "pip" if "pip" in command else Path(command[0]).name
         raise runner.EngineError(f"{name} ended with exit status {process.returncode}.", hint, tail)
 

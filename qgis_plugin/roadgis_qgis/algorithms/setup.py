@@ -31,8 +31,8 @@ class Setup(RoadgisAlgorithm):
     SUMMARY = (
         "Installs the roadgis program. Run it once, before anything else.\n"
         "It makes a Python environment of its own, outside of QGIS, so that QGIS's Python stays as "
-        "it is. It fetches about 200 MB from the internet (PyPI). A set-up that was stopped goes "
-        "on when it is started again."
+        "it is. It fetches from the internet (PyPI) what takes about 700 MB. A set-up that was "
+        "stopped goes on when it is started again."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
