@@ -2,13 +2,15 @@
 
 Predicts each scene of folders with images and masks, with the bundled model (kept under --cache),
 traces it once, and cleans it with the steps switched on one after the other. The truth is the
-label mask, vectorized with the default settings.
+label mask, vectorized with the default settings. Where scikit-image and sknw are installed,
+what they make of the same mask comes first.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import tempfile
 import time
 import warnings
@@ -17,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from rasterio.errors import NotGeoreferencedWarning
 
+from benchmarks.pixel_graphs import lines_of_sknw
 from roadgis.evaluation.apls import apls_score
 from roadgis.network.bridge import BridgeOptions
 from roadgis.network.centerlines import Centerlines
@@ -27,7 +31,8 @@ from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import DangleOptions, ParallelOptions, RuleOptions
 from roadgis.pipeline import ExtractOptions, predict_to_file
-from roadgis.probability import open_probability
+from roadgis.probability import MosaicProbability, RasterProbability, open_probability
+from roadgis.scene.grid import NO_DATA, Window
 from roadgis.scene.options import SceneOptions
 from roadgis.train.pairs import find_pairs
 from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
@@ -43,8 +48,10 @@ RAW = CleanOptions(
     rules=RuleOptions.none(),
 )
 FULL = CleanOptions()
-#: The mask at the threshold, thinned and traced, and nothing more.
+#: The mask at the threshold, thinned and traced, and nothing more but our shape of lines.
 RAW_STEP = "raw tracing"
+#: The mask at the threshold through scikit-image's skeleton and sknw, and with shapely's simplify.
+PIXEL_STEPS = {"skeletonize and sknw": 0.0, "the same, simplified by 1 m": 1.0}
 
 
 @dataclass(frozen=True)
@@ -120,18 +127,36 @@ def traced_scenes(folder: Path, cache: Path, assume_crs: str) -> Iterator[Traced
         yield Traced(pair.image.stem, target, strong, lines, truth)
 
 
+def pixel_lines(
+    source: RasterProbability | MosaicProbability, tolerance_m: float
+) -> npt.NDArray[np.object_]:
+    """Threshold a raster, thin and trace it with other programs, and simplify the lines."""
+    from skimage.morphology import skeletonize
+
+    grid = source.grid
+    stored = source.read(Window(0, 0, grid.height, grid.width))
+    mask = (stored >= VectorizeOptions(threshold=source.threshold).strong_level) & (
+        stored != NO_DATA
+    )
+    lines = lines_of_sknw(skeletonize(mask), grid)
+    return np.asarray(shapely.simplify(lines, tolerance_m), np.object_)
+
+
 def score(scene: Traced, step: str, options: CleanOptions, buffer_m: float) -> Score:
     """Clean a scene and compare it with its truth."""
-    lines = scene.strong if step == RAW_STEP else scene.lines
     with open_probability(scene.probability) as source:
-        network = clean_network(lines, options, source=source)
-    truth, found = shapely.union_all(scene.truth.edges), shapely.union_all(network.edges)
+        if step in PIXEL_STEPS:
+            edges = pixel_lines(source, PIXEL_STEPS[step])
+        else:
+            lines = scene.strong if step == RAW_STEP else scene.lines
+            edges = clean_network(lines, options, source=source).edges
+    truth, found = shapely.union_all(scene.truth.edges), shapely.union_all(edges)
     return Score(
         truth_m=truth.length,
         found_m=found.length,
         right_m=found.intersection(truth.buffer(buffer_m)).length,
         kept_m=truth.intersection(found.buffer(buffer_m)).length,
-        apls=apls_score(scene.truth.edges, network.edges).apls,
+        apls=apls_score(scene.truth.edges, edges).apls,
     )
 
 
@@ -156,7 +181,9 @@ def main() -> None:
         print(f"{len(scenes)} scenes, buffer {arguments.buffer_m:g} m; each step with those above")
         print("| step | APLS | relaxed P | relaxed R | length (km) | time (s) |")
         print("| --- | --- | --- | --- | --- | --- |")
-        for step, options in steps():
+        others = all(importlib.util.find_spec(name) for name in ("sknw", "skimage"))
+        before = [(name, RAW) for name in PIXEL_STEPS] if others else []
+        for step, options in [*before, *steps()]:
             begin = time.perf_counter()
             scores = [score(scene, step, options, arguments.buffer_m) for scene in scenes]
             took = time.perf_counter() - begin

@@ -16,20 +16,20 @@ import argparse
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 from PIL import Image
-from pyproj import CRS
 from skimage.morphology import skeletonize
 
+from benchmarks.pixel_graphs import lines_of_skan, lines_of_sknw
 from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.scene.grid import Grid
 from roadgis.vectorization import vectorize
+from tests.drawings import ArraySource
 
 GSD_M = 0.209895
 TOLERANCE_M = 0.5
@@ -37,24 +37,9 @@ Lines = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
 
-class MaskSource:
-    """A mask in memory as a probability source."""
-
-    def __init__(self, mask: Mask) -> None:
-        self.array = mask.astype(np.uint8) * np.uint8(254)
-        self.grid = Grid(CRS.from_epsg(32618), 4e5, 5e6, GSD_M, mask.shape[1], mask.shape[0])
-
-    def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window; no data beyond the mask."""
-        out = np.full((window.height, window.width), NO_DATA, np.uint8)
-        height, width = self.array.shape
-        top, left = max(0, window.row), max(0, window.col)
-        stop, right = min(height, window.row + window.height), min(width, window.col + window.width)
-        if top < stop and left < right:
-            out[top - window.row : stop - window.row, left - window.col : right - window.col] = (
-                self.array[top:stop, left:right]
-            )
-        return out
+def source_of(mask: Mask) -> ArraySource:
+    """Return a mask as a certain probability."""
+    return ArraySource(mask.astype(np.uint8) * np.uint8(254), GSD_M)
 
 
 def dark(path: Path) -> Mask:
@@ -64,40 +49,9 @@ def dark(path: Path) -> Mask:
         return np.asarray(image.convert("L")) < 128
 
 
-def line_of(row_col: npt.NDArray[Any]) -> shapely.LineString:
-    """Return pixels as a line in metres."""
-    row, col = row_col.T.astype(np.float64) + 0.5
-    return shapely.LineString(np.stack([4e5 + col * GSD_M, 5e6 - row * GSD_M], axis=1))
-
-
-def lines_of_sknw(skeleton: Mask) -> Lines:
-    """Trace a skeleton with sknw; edges run from node to node."""
-    import sknw
-
-    graph = sknw.build_sknw(skeleton.astype(np.uint16), multi=True)
-    out = []
-    for start, end, edge in graph.edges(data=True):
-        first, last = graph.nodes[start]["o"], graph.nodes[end]["o"]
-        points = edge["pts"].astype(np.float64)
-        if np.hypot(*(points[0] - first)) > np.hypot(*(points[-1] - first)) and start != end:
-            points = points[::-1]
-        out.append(line_of(np.vstack([first[None], points, last[None]])))
-    lines = np.array(out, object)
-    return lines[shapely.length(lines) > 0]
-
-
-def lines_of_skan(skeleton: Mask) -> Lines:
-    """Trace a skeleton with skan."""
-    from skan import Skeleton
-
-    paths = Skeleton(skeleton)
-    lines = [line_of(paths.path_coordinates(number)) for number in range(paths.n_paths)]
-    return np.array([line for line in lines if line.length > 0], object)
-
-
 def roadgis_lines(mask: Mask) -> Lines:
     """Vectorize a mask with the default settings."""
-    return vectorize(MaskSource(mask)).edges
+    return vectorize(source_of(mask)).edges
 
 
 def methods() -> dict[str, Callable[[Mask], Lines]]:
@@ -106,10 +60,9 @@ def methods() -> dict[str, Callable[[Mask], Lines]]:
     for name, trace in (("sknw", lines_of_sknw), ("skan", lines_of_skan)):
         if importlib.util.find_spec(name):
 
-            def traced(mask: Mask, trace: Callable[[Mask], Lines] = trace) -> Lines:
-                return np.asarray(
-                    shapely.simplify(trace(skeletonize(mask)), TOLERANCE_M), np.object_
-                )
+            def traced(mask: Mask, trace: Callable[[Mask, Grid], Lines] = trace) -> Lines:
+                lines = trace(skeletonize(mask), source_of(mask).grid)
+                return np.asarray(shapely.simplify(lines, TOLERANCE_M), np.object_)
 
             out[name] = traced
     return out
@@ -141,7 +94,8 @@ def main() -> None:
     total: dict[str, list[dict[str, float | None]]] = {}
     for scene in options.scenes.split(","):
         mask = dark(options.folder / scene / "segmentation.png")
-        truth = lines_of_sknw(skeletonize(dark(options.folder / scene / "centerline.png")))
+        drawn = dark(options.folder / scene / "centerline.png")
+        truth = lines_of_sknw(skeletonize(drawn), source_of(drawn).grid)
         for name, method in methods().items():
             row = scores(truth, method(mask))
             if not total:

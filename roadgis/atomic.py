@@ -13,7 +13,14 @@ from pathlib import Path
 
 from roadgis.errors import InputError, OutputError, RoadgisError
 
-__all__ = ["atomic_path", "check_not_input", "check_writable", "describe_failure"]
+__all__ = [
+    "atomic_path",
+    "check_not_input",
+    "check_target",
+    "check_writable",
+    "describe_failure",
+    "make_folder",
+]
 
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
@@ -90,6 +97,49 @@ def check_not_input(output: Path | str, inputs: Iterable[Path | str]) -> None:
                 f"{output}: is an input as well, and would be lost with all its layers and fields. "
                 "Choose another name for the output."
             )
+
+
+def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()) -> None:
+    """Find out before the work whether a name is free for a file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file to write.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    parts : iterable of str
+        Suffixes of the files that belong to it (the ``.dbf`` of a ``.shp``).
+
+    Raises
+    ------
+    OutputError
+        If it is a folder, a device or a pipe, or exists and may not be replaced.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path}: is a device or a pipe, expected the name of a file to write.")
+    present = [p for p in (target, *map(target.with_suffix, parts)) if p.exists()]
+    if present and not overwrite:
+        raise OutputError(f"{present[0]}: exists already. {_ASK_OVERWRITE}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises
+    ------
+    OutputError
+        If the operating system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: the folder cannot be made: {error}. Choose another name or place."
+        ) from error
 
 
 def check_writable(path: Path | str) -> None:

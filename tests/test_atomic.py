@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from roadgis.atomic import atomic_path
+from roadgis.atomic import atomic_path, check_target, make_folder
 from roadgis.errors import Cancelled, OutputError
 
 
@@ -115,3 +115,26 @@ def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert target.read_bytes() == b"old"
     left = [name for name in os.listdir(tmp_path) if name != "a.tif"]
     assert all(name.startswith(".a.tif.") and name.endswith(".partial") for name in left)
+
+
+def test_a_name_is_free_unless_something_has_it(tmp_path: Path) -> None:
+    target = tmp_path / "a.shp"
+    check_target(target, overwrite=False, parts=(".dbf",))
+    target.with_suffix(".dbf").touch()
+    check_target(target, overwrite=False)
+    with pytest.raises(OutputError, match=r"a\.dbf: exists already"):
+        check_target(target, overwrite=False, parts=(".dbf",))
+    check_target(target, overwrite=True, parts=(".dbf",))
+    with pytest.raises(OutputError, match="is a folder"):
+        check_target(tmp_path, overwrite=True)
+    with pytest.raises(OutputError, match="is a device or a pipe"):
+        check_target(os.devnull, overwrite=True)
+
+
+def test_folders_are_made_where_they_can_be(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file: the folder cannot be made"):
+        make_folder(tmp_path / "file")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadgis.atomic import check_not_input, check_writable
+from roadgis.atomic import check_not_input, check_target, check_writable
 from roadgis.errors import InputError, OutputError
 from roadgis.evaluation.layers import check_layers, write_layers
 from roadgis.evaluation.report import ReportPair, write_report
@@ -77,12 +77,7 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     if outputs.image is not None:
         expand_sources(outputs.image)
     for path in outputs.paths:
-        if path.is_dir():
-            raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
-        if path.exists() and not outputs.overwrite:
-            raise OutputError(
-                f"{path} exists. Choose another name, or replace it with --overwrite."
-            )
+        check_target(path, overwrite=outputs.overwrite)
         if not path.parent.is_dir():
             raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
         check_writable(path)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.errors import RasterioError
 
-from roadgis.atomic import atomic_path
+from roadgis.atomic import atomic_path, make_folder
 from roadgis.errors import DataError, OutputError
 from roadgis.labels.classes import (
     CLASSES_FILE,
@@ -135,7 +135,7 @@ def polygons_to_masks(
         def draw(pair: tuple[Path, Path]) -> npt.NDArray[np.int64]:
             return _write_mask(*pair, chosen, overwrite)
 
-        _make_folder(Path(output))
+        make_folder(Path(output))
         chosen.write(Path(output) / CLASSES_FILE)
         drawn = scaled(progress, _CHECK_SHARE, 1.0)
         for counted in _each(
@@ -259,16 +259,7 @@ def _write_mask(
 ) -> npt.NDArray[np.int64]:
     """Draw and write one mask; return how often each value is in it, (256,)."""
     mask = draw_polygons(PolygonDocument.read(file), classes)
-    _make_folder(target.parent)
+    make_folder(target.parent)
     with atomic_path(target, overwrite=overwrite) as partial:
         write_index_png(mask, partial)
     return np.bincount(mask.ravel(), minlength=256)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: the folder cannot be made: {error}. Choose another name or place."
-        ) from error

@@ -16,7 +16,7 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
-from roadgis.atomic import atomic_path, describe_failure
+from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
 from roadgis.errors import InputError, OutputError, SceneError
 from roadgis.labels.vector import BurnLayer, RoadLayer
 from roadgis.progress import Progress, no_progress, scaled
@@ -160,7 +160,7 @@ def burn_like_each(
         _check_output(target, overwrite)
         targets[target] = str(scene)
     grids = [_SceneGrid.inspect(scene) for scene in scenes]
-    _make_folder(folder)
+    make_folder(folder)
     burnt: dict[str, BurnLayer] = {}
     masks = []
     for i, (grid, target) in enumerate(zip(grids, targets, strict=True)):
@@ -308,19 +308,4 @@ def _check_output(path: Path, overwrite: bool) -> None:
             f"{path}: found the suffix {path.suffix!r}, expected .tif, as a mask is a GeoTIFF. "
             "Name it so."
         )
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"{path}: exists already. Choose another name, or ask for it to be replaced "
-            "(--overwrite)."
-        )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: the folder cannot be made: {error}. Choose another name or place."
-        ) from error
+    check_target(path, overwrite=overwrite)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from roadgis.atomic import check_writable
+from roadgis.atomic import check_target, check_writable
 from roadgis.errors import InputError, MissingExtraError, OutputError
 
 __all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
@@ -147,14 +147,5 @@ def _check_target(path: Path | str, parts: tuple[str, ...], *, overwrite: bool) 
         raise OutputError(
             f"{path}: the folder {target.parent} does not exist. Create it, or choose another."
         )
-    if target.is_dir():
-        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"{path}: is a device or a pipe, expected the name of a file to write.")
-    present = [p for p in (target, *map(target.with_suffix, parts)) if p.exists()]
-    if present and not overwrite:
-        raise OutputError(
-            f"{present[0]}: exists already. Choose another name, or ask for it to be replaced "
-            "(--overwrite)."
-        )
+    check_target(path, overwrite=overwrite, parts=parts)
     check_writable(target)

@@ -12,7 +12,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from roadgis.atomic import atomic_path, describe_failure
+from roadgis.atomic import atomic_path, check_target, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.output import check_output, write_network
 from roadgis.progress import Progress, no_progress
@@ -114,13 +114,7 @@ def _check_image(path: Path, overwrite: bool) -> None:
             f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a "
             "GeoTIFF. Name it so."
         )
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
-    if path.exists() and not overwrite:
-        raise OutputError(
-            f"{path}: exists already. Choose another name, or ask for it to be replaced "
-            "(--overwrite)."
-        )
+    check_target(path, overwrite=overwrite)
 
 
 def _write_image(town: Town, path: Path, progress: Progress) -> None:
