@@ -18,6 +18,8 @@ _LEAN = 0.75
 _MERGE = 3.5
 #: A road is wider than elsewhere by more than this factor, and pixels,
 _WIDER, _WIDER_PX = 1.08, 0.5
+#: on average over so many vertices to both sides,
+_BESIDE = 1
 #: the skeleton leans for this many widths more,
 _MARGIN = 0.3
 #: and a stretch of this many widths that is not wider ends it.
@@ -28,6 +30,9 @@ _TURN = 0.9
 _SPAN, _SPAN_PX = 2.0, 6.0
 #: An arm that leaves its chord by more than this, pixels, is curved.
 _SAGITTA = 0.35
+#: Over how many times that length where the road is straight, which it is when vertices leave the
+#: line by a root mean square of less than this, pixels.
+_LONG, _STRAIGHT = 3.0, 0.45
 #: Root mean square by which vertices leave the fit where it does not do, pixels.
 _ROUGH = 0.6
 
@@ -50,10 +55,12 @@ class Arms:
         Curvature, 1/pixels, on the way to the node; positive towards (-d_col, d_row).
     width : ndarray of float64, shape (A,)
         Of the road.
+    span : ndarray of float64, shape (A,)
+        Length over which the direction was taken, pixels.
     vague : ndarray of bool, shape (A,)
         Whether the edge is hardly longer than what is disturbed.
-    rough : ndarray of bool, shape (A,)
-        Whether neither a line nor a parabola fits.
+    rms : ndarray of float64, shape (A,)
+        Root mean square by which vertices leave the line or parabola, pixels.
     """
 
     node: npt.NDArray[np.int64]
@@ -64,8 +71,9 @@ class Arms:
     d_col: npt.NDArray[np.float64]
     bend: npt.NDArray[np.float64]
     width: npt.NDArray[np.float64]
+    span: npt.NDArray[np.float64]
     vague: npt.NDArray[np.bool_]
-    rough: npt.NDArray[np.bool_]
+    rms: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.node)
@@ -80,6 +88,7 @@ def arms_of(
     lines: Centerlines,
     edge_width_px: npt.NDArray[np.float64],
     more: npt.NDArray[np.float64] | None = None,
+    seen: npt.NDArray[np.bool_] | None = None,
 ) -> Arms:
     """Fit a line, or a parabola where the road is curved, to each end of each edge.
 
@@ -91,6 +100,8 @@ def arms_of(
         Width of each road.
     more : ndarray of float64, shape (A,), optional
         By how much to begin farther from the nodes than usual, pixels.
+    seen : ndarray of bool, shape (N,), optional
+        Dead ends up to which the vertices are in the middle of the road.
     """
     width = np.concatenate([edge_width_px, edge_width_px])
     node = np.concatenate([lines.start, lines.end])
@@ -101,12 +112,16 @@ def arms_of(
     lean = _LEAN * junction_width
     merge = np.concatenate(
         [
-            _merging(lines, edge_width_px, arc, part)
-            for arc, part in zip((from_start, from_end), np.split(lean, 2), strict=True)
+            _merging(lines, edge_width_px, arc, part, at_end=at_end)
+            for arc, part, at_end in zip(
+                (from_start, from_end), np.split(lean, 2), (False, True), strict=True
+            )
         ]
     )
     twice = np.concatenate([length, length])
     tip = np.where(degree == 1, _TURN * width, 0.0)
+    if seen is not None:
+        tip = np.where(seen[node], 0.0, tip)
     least = np.where(degree > 2, lean, tip)
     want = np.where(degree > 2, np.maximum(lean, merge), tip)
     if more is not None:
@@ -122,16 +137,41 @@ def arms_of(
     # There is no undisturbed part: the direction of its middle half is the best guess.
     cut = np.where(vague, np.minimum(want, 0.35 * twice), cut)
     far = np.where(vague, np.maximum(0.65 * twice, cut), np.maximum(far, cut))
-    begin, stop = _windows(lines, from_start, from_end, cut, far)
-    arms = fitted(lines, begin, stop, vague)
-    # Where a parabola does not do, the road turns farther away: the nearer half says more.
-    rough = arms.rough & ~vague
-    if rough.any():
-        begin, stop = _windows(
-            lines, from_start, from_end, cut, np.where(rough, (cut + far) / 2, far)
-        )
-        arms = fitted(lines, begin, stop, vague)
+    limit = twice - np.minimum(other, 0.45 * twice)
+    arms = _fitted_between(lines, cut, far, limit, width, vague)
     return dataclasses.replace(arms, node=node, cut=cut, width=width, vague=vague)
+
+
+def _fitted_between(
+    lines: Centerlines,
+    cut: npt.NDArray[np.float64],
+    far: npt.NDArray[np.float64],
+    limit: npt.NDArray[np.float64],
+    width: npt.NDArray[np.float64],
+    vague: npt.NDArray[np.bool_],
+) -> Arms:
+    """Fit what lies between two distances from each arm's node; straight roads up to a limit."""
+
+    def fit(to: npt.NDArray[np.float64], straight: npt.NDArray[np.bool_]) -> Arms:
+        begin, stop = _windows(lines, *lines.arcs, cut, to)
+        return fitted(lines, begin, stop, straight)
+
+    arms = fit(far, vague)
+    # Where a parabola does not do, the road turns farther away: the nearer half says more.
+    rough = (arms.rms > _ROUGH) & ~vague
+    if rough.any():
+        arms = fit(np.where(rough, (cut + far) / 2, far), vague)
+    # Roads that stay straight for long have their direction from all of that.
+    long = np.maximum(far, np.minimum(cut + _LONG * (far - cut), limit))
+    whole = fit(long, np.ones_like(vague))
+    straight = (whole.rms < _STRAIGHT) & (whole.span >= _SPAN * width + _SPAN_PX) & ~vague
+    return _either(straight, whole, arms)
+
+
+def _either(use: npt.NDArray[np.bool_], one: Arms, two: Arms) -> Arms:
+    """Return the arms of the first fit where it is to be used, else of the second."""
+    fields = ((f.name, getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(one))
+    return Arms(**{name: np.where(use, a, b) for name, a, b in fields})
 
 
 def _other(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -144,6 +184,8 @@ def _merging(
     width: npt.NDArray[np.float64],
     arc: npt.NDArray[np.float64],
     lean: npt.NDArray[np.float64],
+    *,
+    at_end: bool,
 ) -> npt.NDArray[np.float64]:
     """Return how far from one end of each edge its road is one with another, (E,) pixels.
 
@@ -152,20 +194,33 @@ def _merging(
     """
     edge = lines.edge_of_vertex
     limit = np.minimum(_MERGE * width, 0.45 * lines.length_px)
-    at = np.flatnonzero((lines.width_px > _WIDER * width[edge] + _WIDER_PX) & (arc <= limit[edge]))
+    wide = _mean_width(lines) > _WIDER * width[edge] + _WIDER_PX
+    at = np.flatnonzero(wide & (arc <= limit[edge]))
     out = np.zeros(len(lines))
     if not len(at):
         return out
     at = at[np.lexsort([arc[at], edge[at]])]
     of, away = edge[at], np.maximum(arc[at], lean[edge[at]])
     new = np.concatenate([[True], of[1:] != of[:-1]])
-    before = np.where(new, lean[of], np.concatenate([[0.0], away[:-1]]))
+    # Nothing is known up to the next vertex, which is far where junctions were made one.
+    node = lines.offsets[1:] - 1 if at_end else lines.offsets[:-1]
+    step = -1 if at_end else 1
+    following = np.where(new, node[of], np.concatenate([[0], at[:-1]])) + step
+    before = np.maximum(lean[of], arc[following])
     gaps = np.cumsum(away - before > np.maximum(_PAUSE * width[of], 3.0))
     first = np.maximum.accumulate(np.where(new, np.arange(len(at)), 0))
     # A gap before an edge's first wide vertex counts, one of the edge before does not.
     unbroken: npt.NDArray[np.bool_] = gaps - np.where(first > 0, gaps[first - 1], 0) == 0
     np.maximum.at(out, of[unbroken], away[unbroken] + _MARGIN * width[of[unbroken]])
     return out
+
+
+def _mean_width(lines: Centerlines) -> npt.NDArray[np.float64]:
+    """Return the road's width at each vertex and its neighbours: on pixels each alone is coarse."""
+    at, edge = np.arange(len(lines.row)), lines.edge_of_vertex
+    low, high = lines.offsets[:-1][edge], lines.offsets[1:][edge] - 1
+    near = [lines.width_px[np.clip(at + step, low, high)] for step in range(-_BESIDE, _BESIDE + 1)]
+    return np.asarray(np.mean(near, axis=0, dtype=np.float64), np.float64)
 
 
 def _windows(
@@ -229,22 +284,24 @@ def fitted(
     level, slope = np.where(curved, level, straight[0]), np.where(curved, slope, straight[1])
     arch = np.where(curved, arch, 0.0)
     residual = across - level[of] - along * slope[of] - along**2 * arch[of]
-    rough = _sum(of, residual**2, arms) > _ROUGH**2 * (stop - begin)
-    # At along = 1, the near end of the window.
-    off, tilt = level + slope + arch, (slope + 2 * arch) / half
-    norm = np.sqrt(1 + tilt * tilt)
-    none = np.zeros(arms)
+    rms = np.sqrt(_sum(of, residual**2, arms) / (stop - begin))
+    # At along = 1, the near end of the window. A parabola bends less there than in its middle;
+    # the arc that is as high over the same chord does not.
+    rise = 2 * np.arctan(arch / half)
+    off, turned = level + slope + arch, np.arctan(slope / half) + rise
+    d_side, d_forth, none = np.sin(turned), np.cos(turned), np.zeros(arms)
     return Arms(
         node=none.astype(np.int64),
         cut=none,
         row=lines.row[near] - off * d_col,
         col=lines.col[near] + off * d_row,
-        d_row=(d_row - tilt * d_col) / norm,
-        d_col=(d_col + tilt * d_row) / norm,
-        bend=2 * arch / half**2 / norm**3,
+        d_row=d_forth * d_row - d_side * d_col,
+        d_col=d_forth * d_col + d_side * d_row,
+        bend=np.sin(rise) / half,
         width=none,
+        span=np.where(known, chord, 0.0),
         vague=vague,
-        rough=rough,
+        rms=rms,
     )
 
 

@@ -20,6 +20,7 @@ from roadgis.network.evidence import Evidence, measure_evidence, support
 from roadgis.network.gaps import Gaps, Tips, find_gaps, find_tips, mean_width
 from roadgis.network.least_cost import GapPaths, least_cost_paths
 from roadgis.network.meetings import Arrivals, arrivals, path_lines
+from roadgis.network.nearby import edges_near
 from roadgis.network.splice import NewEdges, spliced
 from roadgis.scene.grid import NO_DATA, ProbabilitySource
 
@@ -125,11 +126,8 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
     """Add bridges, but none that crosses anything once its end lies at its node."""
     while True:
         out = spliced(lines, tips, new, _snap(lines))
-        drawn: npt.NDArray[np.object_] = np.asarray(
-            shapely.linestrings(np.stack([out.col, out.row], axis=1), indices=out.edge_of_vertex),
-            object,
-        )
-        first = len(out) - len(new)
+        drawn = _drawn_beside(out, len(new))
+        first = len(drawn) - len(new)
         a, b = shapely.STRtree(drawn).query(drawn[first:], predicate="crosses")
         bad = ~shapely.is_simple(drawn[first:])
         # Of two bridges that cross, the one with the higher key goes.
@@ -137,6 +135,20 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
         if not bad.any():
             return out
         new = new.take(~bad)
+
+
+def _drawn_beside(lines: Centerlines, new: int) -> npt.NDArray[np.object_]:
+    """Return the last edges, the new ones, as LineStrings, after all that come near them."""
+    begin = lines.offsets[-1 - new :]
+    at = np.stack([lines.row[begin[0] :], lines.col[begin[0] :]], axis=1)
+    first = begin[:-1] - begin[0]
+    near = edges_near(lines, np.minimum.reduceat(at, first), np.maximum.reduceat(at, first))
+    near[len(lines) - new :] = True
+    some = lines.take(np.flatnonzero(near))
+    shapes = shapely.linestrings(
+        np.stack([some.col, some.row], axis=1), indices=some.edge_of_vertex
+    )
+    return np.asarray(shapes, object)
 
 
 def _snap(lines: Centerlines) -> npt.NDArray[np.float64]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,45 @@ import numpy.typing as npt
 from roadgis.network.paths import order_paths
 from roadgis.scene.grid import Grid
 
-__all__ = ["Centerlines", "concatenated_ranges", "merge_interstitial"]
+__all__ = [
+    "Centerlines",
+    "RoadEnds",
+    "concatenated_ranges",
+    "lengths_along",
+    "merge_interstitial",
+]
+
+
+class RoadEnds(NamedTuple):
+    """Where the roads of a mask end, measured on the mask; T ends.
+
+    Attributes
+    ----------
+    id : ndarray of int64, shape (T,)
+        The last pixel of the skeleton (row * width + col); ascending.
+    reach_px : ndarray of float32, shape (T,)
+        By how much the road goes on beyond it; negative where the skeleton goes too far.
+    row, col : ndarray of float64, shape (T,)
+        From the pixel's centre to the end of the road's middle line.
+    d_row, d_col : ndarray of float64, shape (T,)
+        Unit vector in which the road ends, away from it.
+    bend : ndarray of float64, shape (T,)
+        Curvature there, 1/pixels, positive towards (-d_col, d_row).
+    """
+
+    id: npt.NDArray[np.int64]
+    reach_px: npt.NDArray[np.float32]
+    row: npt.NDArray[np.float64]
+    col: npt.NDArray[np.float64]
+    d_row: npt.NDArray[np.float64]
+    d_col: npt.NDArray[np.float64]
+    bend: npt.NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> RoadEnds:
+        """Return none at all."""
+        no = np.empty(0)
+        return cls(np.empty(0, np.int64), np.empty(0, np.float32), no, no, no, no, no)
 
 
 @dataclass(frozen=True)
@@ -54,6 +93,8 @@ class Centerlines:
         Whether the road goes on beyond the raster's edge, or into no data.
     node_blank_px : ndarray of float32, shape (N,)
         Distance to the nearest pixel without data; inf where it is far.
+    road_ends : RoadEnds
+        Where roads end, by the pixel of their last node; also of lines that are gone since.
     """
 
     grid: Grid
@@ -76,6 +117,7 @@ class Centerlines:
     node_reach_px: npt.NDArray[np.float32]
     node_exit: npt.NDArray[np.bool_]
     node_blank_px: npt.NDArray[np.float32]
+    road_ends: RoadEnds = field(default_factory=RoadEnds.none)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -94,7 +136,7 @@ class Centerlines:
     @cached_property
     def arcs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """How far along its edge each vertex is from the start, and from the end, (V,) pixels."""
-        total = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(self.row), np.diff(self.col)))])
+        total = lengths_along(self.row, self.col)
         edge = self.edge_of_vertex
         return total - total[self.offsets[edge]], total[self.offsets[edge + 1] - 1] - total
 
@@ -121,8 +163,7 @@ class Centerlines:
         """Length of each edge along its vertices, (E,) pixels."""
         if not len(self):
             return np.empty(0)
-        step = np.hypot(np.diff(self.row), np.diff(self.col))
-        total = np.concatenate([[0.0], np.cumsum(np.concatenate([step, [0.0]]))])
+        total = lengths_along(self.row, self.col)
         length: npt.NDArray[np.float64] = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
         return length
 
@@ -183,6 +224,18 @@ class Centerlines:
             self.key,
             self.bridged,
         )
+
+
+def lengths_along(
+    row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return how far it is to each of V points along all of them, (V,) pixels.
+
+    Steps count in parts of 2**-20 pixels: sums of those are exact, so that differences within
+    an edge are the same wherever it stands among the others.
+    """
+    step = np.rint(np.hypot(np.diff(row), np.diff(col)) * 2.0**20) / 2.0**20
+    return np.concatenate([[0.0], np.cumsum(step)])
 
 
 def concatenated_ranges(

@@ -111,6 +111,8 @@ def cleaned_lines(
         Nodes in use only, in the order of their keys; edges in the order of their nodes.
     """
     gsd = lines.grid.gsd_m
+    # A copy, so that what is derived on the way is not kept with the caller's lines.
+    lines = replace(lines)
     lines = merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
     lines = _pruned(lines, options)
     lines = _pruned(contract_junctions(lines, options.junction_factor), options)

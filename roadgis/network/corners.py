@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.network.arms import fitted
-from roadgis.network.centerlines import Centerlines
+from roadgis.network.centerlines import Centerlines, lengths_along
 
 __all__ = ["with_corners"]
 
@@ -18,8 +18,10 @@ _TURN = 0.52
 _BACK = 2.27
 #: Within this many widths of a corner the skeleton is bent.
 _LEAN = 0.8
-#: The stretches beside it, widths and pixels.
+#: The stretches beside it, widths and pixels,
 _SPAN, _SPAN_PX = 0.8, 5.0
+#: that are straight: vertices leave the line by a root mean square of less than this, pixels.
+_STRAIGHT = 0.36
 #: Radius of the arc by which the skeleton cuts a corner, widths and pixels: a wider one is
 #: that of the road.
 _CUT, _CUT_PX = 1.0, 1.0
@@ -50,14 +52,43 @@ def with_corners(
     ndarray of int64, shape (C,)
         The vertices that are corners, ascending.
     """
-    none = np.empty(0, np.int64)
     if not len(lines):
-        return lines, none
-    along = _along(lines)
+        return lines, np.empty(0, np.int64)
+    found, corners = _cornered(lines, edge_width_px, undisturbed)
+    rings = np.flatnonzero((lines.start == lines.end) & (lines.degree[lines.start] == 2))
+    if not len(rings):
+        return found, corners
+    # Rings begin at their topmost pixel, often a corner: they are looked at from another start.
+    vertices = lines.vertices_of(rings)
+    sub = found.take(rings)
+    order, back = _other_start(sub)
+    turned = dataclasses.replace(sub, row=sub.row[order], col=sub.col[order])
+    turned, more = _cornered(turned, edge_width_px[rings], undisturbed[vertices][order])
+    row, col = found.row.copy(), found.col.copy()
+    row[vertices], col[vertices] = turned.row[back], turned.col[back]
+    corners = np.unique(np.concatenate([corners, vertices[order[more]]]))
+    return dataclasses.replace(found, row=row, col=col), corners
+
+
+def _other_start(rings: Centerlines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the vertices of rings from three eighths of the way on, and the way back."""
+    first, edge = rings.offsets[:-1][rings.edge_of_vertex], rings.edge_of_vertex
+    steps = np.maximum(np.diff(rings.offsets) - 1, 1)[edge]
+    at, shift = np.arange(len(edge)) - first, 3 * steps // 8
+    return first + (at + shift) % steps, first + (at - shift) % steps
+
+
+def _cornered(
+    lines: Centerlines,
+    edge_width_px: npt.NDArray[np.float64],
+    undisturbed: npt.NDArray[np.bool_],
+) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    """Return the lines with corners, and these."""
+    along = lengths_along(lines.row, lines.col)
     low, high = _undisturbed_ranges(lines, undisturbed)
     at = _sharpest(lines, along, edge_width_px, low, high)
     if not len(at):
-        return lines, none
+        return lines, at
     edge = lines.edge_of_vertex[at]
     good, corner, legs = _meetings(lines, along, at, edge_width_px[edge], low[edge], high[edge])
     legs = tuple((vertex[good], foot[good]) for vertex, foot in legs)
@@ -86,7 +117,7 @@ def _meetings(
         along[before_stop - 1] - along[before] > 0.5 * _SPAN * width + _SPAN_PX / 2
     )
     begin, stop = np.concatenate([after, before]), np.concatenate([after_stop, before_stop])
-    arms = fitted(lines, begin, np.maximum(stop, begin + 1), np.zeros(len(begin), bool))
+    arms = fitted(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
     count = len(at)
     unit = np.stack([arms.d_row, arms.d_col], axis=1)
     foot = np.stack([arms.row, arms.col], axis=1)
@@ -99,17 +130,12 @@ def _meetings(
     away = np.hypot(corner[:, 0] - lines.row[at], corner[:, 1] - lines.col[at])
     radius = away / np.maximum(1 / np.cos(np.minimum(turn, _BACK) / 2) - 1, 1e-6)
     back = ((corner - foot[count:]) * unit[count:]).sum(axis=1)
-    good = enough & (arms.bend[:count] == 0) & (arms.bend[count:] == 0) & arms.known[:count]
+    straight = arms.rms < _STRAIGHT
+    good = enough & straight[:count] & straight[count:] & arms.known[:count]
     good &= arms.known[count:] & (turn > _TURN) & (turn < _BACK) & (np.abs(cross) > 0.1)
     good &= (reach > 0) & (back > 0) & (radius < _CUT * width + _CUT_PX)
     legs = ((before_stop - 1, foot[count:]), (after, foot[:count]))
     return np.asarray(good, bool), corner, legs
-
-
-def _along(lines: Centerlines) -> npt.NDArray[np.float64]:
-    """Return the way to each vertex through all lines, one edge after another, (V,)."""
-    step = np.hypot(np.diff(lines.row), np.diff(lines.col))
-    return np.concatenate([[0.0], np.cumsum(step)])
 
 
 def _undisturbed_ranges(

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from roadgis.network.arms import Arms, arms_of
 from roadgis.network.centerlines import Centerlines
+from roadgis.network.seen_ends import with_seen_ends
 from roadgis.network.through import Passages, passages
 
 __all__ = ["Ends", "placed_ends"]
 
 #: Weight of a junction's place on the skeleton against each line that leads to it.
-_HOLD = 0.02
+_HOLD = 0.002
 #: How far a junction may be moved, road widths: where its lines meet in one point, and else.
 _FAR, _NEAR = 3.5, 0.5
 #: Lines meet in one point when they miss it by less than this many widths, and pixels.
@@ -50,7 +51,8 @@ def placed_ends(
     - A junction goes where the lines and curves through its arms meet. Arms begin where the
       skeleton no longer leans towards another road: at acute junctions several widths away.
     - Arms that continue each other in a curve, as on a roundabout, are joined by that curve.
-    - A dead end is prolonged by what thinning took, straight ahead or on its curve; not
+    - A dead end goes where the mask shows that the road's middle line ends. Where that is not
+      known, it is prolonged by what thinning took, straight ahead or on its curve; not
       beyond the raster, nor into no data.
 
     Parameters
@@ -65,7 +67,9 @@ def placed_ends(
     if not len(lines):
         return Ends(lines, np.ones(0, bool))
     degree = _degree_without_rings(lines)
-    arms = arms_of(lines, edge_width_px)
+    skeleton = lines
+    lines, seen, moved = with_seen_ends(lines, edge_width_px, held)
+    arms = arms_of(lines, edge_width_px, seen=seen)
     through = passages(arms, degree)
     placed = _junctions_placed(lines, arms, through, degree)
     # A junction that came to lie behind where an arm begins: that arm begins farther away.
@@ -73,17 +77,18 @@ def placed_ends(
     behind &= (degree[arms.node] > 2) & arms.known & ~arms.vague
     if behind.any():
         more = np.where(behind, 0.5 * arms.width - _ahead(arms, placed), 0.0)
-        arms = arms_of(lines, edge_width_px, more)
+        arms = arms_of(lines, edge_width_px, more, seen)
         through = passages(arms, degree)
         placed = _junctions_placed(lines, arms, through, degree)
-    placed = _tips_prolonged(placed, arms)
+    placed = _tips_prolonged(placed, arms, (lines.degree == 1) & ~seen)
     if held is not None and held.any():
         placed = dataclasses.replace(
             placed,
-            node_row=np.where(held, lines.node_row, placed.node_row),
-            node_col=np.where(held, lines.node_col, placed.node_col),
+            node_row=np.where(held, skeleton.node_row, placed.node_row),
+            node_col=np.where(held, skeleton.node_col, placed.node_col),
         )
-    return _led(placed, arms, through)
+    led = _led(placed, arms, through)
+    return Ends(led.lines, led.undisturbed & ~moved)
 
 
 def _degree_without_rings(lines: Centerlines) -> npt.NDArray[np.int64]:
@@ -179,9 +184,9 @@ def _meeting_point(
     return begin + move, miss
 
 
-def _tips_prolonged(lines: Centerlines, arms: Arms) -> Centerlines:
-    """Put dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
-    tip = np.flatnonzero((lines.degree[arms.node] == 1) & arms.known)
+def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: npt.NDArray[np.bool_]) -> Centerlines:
+    """Put some dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
+    tip = np.flatnonzero(unseen[arms.node] & arms.known)
     node = arms.node[tip]
     d_row, d_col, bend = arms.d_row[tip], arms.d_col[tip], arms.bend[tip]
     straight = np.maximum(_ahead(arms, lines)[tip], 0.0)

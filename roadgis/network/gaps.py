@@ -13,6 +13,7 @@ import shapely
 from scipy.spatial import cKDTree
 
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.nearby import edges_near
 
 __all__ = ["Gaps", "Tips", "edge_pieces", "find_gaps", "find_tips", "mean_width"]
 
@@ -143,20 +144,22 @@ def find_tips(lines: Centerlines) -> Tips:
         edges = np.flatnonzero(lines.degree[node] == 1)
         if not len(edges):
             continue
-        row, col = _middle_at(lines, arc, back, at_end)
+        row, col = _middle_at(lines, arc, back, at_end, edges)
         d_row, d_col = (
-            a - b for a, b in zip((row, col), _middle_at(lines, arc, far, at_end), strict=True)
+            a - b
+            for a, b in zip((row, col), _middle_at(lines, arc, far, at_end, edges), strict=True)
         )
         base = np.hypot(d_row, d_col)
-        edge = edges[base[edges] >= np.maximum(_SHORT * width[edges], 2.0)]
-        d_row, d_col = d_row[edge] / base[edge], d_col[edge] / base[edge]
+        some = base >= np.maximum(_SHORT * width[edges], 2.0)
+        edge, row, col = edges[some], row[some], col[some]
+        d_row, d_col = d_row[some] / base[some], d_col[some] / base[some]
         parts.append(
             Tips(
                 node=node[edge],
                 edge=edge,
                 at_end=np.full(len(edge), at_end),
-                row=row[edge] + back[edge] * d_row,
-                col=col[edge] + back[edge] * d_col,
+                row=row + back[edge] * d_row,
+                col=col + back[edge] * d_col,
                 d_row=d_row,
                 d_col=d_col,
                 bend=back[edge],
@@ -187,19 +190,35 @@ def _middle_at(
     arc: npt.NDArray[np.float64],
     distance: npt.NDArray[np.float64],
     at_end: bool,
+    edges: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the middle of each road at a distance from one of its ends, (E,) rows, columns."""
-    beyond = lines.first_beyond(arc, np.minimum(distance, 0.999 * lines.length_px), at_end)
-    before = beyond + 1 if at_end else beyond - 1
-    before = np.clip(before, lines.offsets[:-1], lines.offsets[1:] - 1)
+    """Return the middle of some roads at a distance from one of their ends, rows, columns."""
+    first, last = lines.offsets[edges], lines.offsets[edges + 1] - 1
+    distance = distance[edges]
+    want = np.minimum(distance, 0.999 * lines.length_px[edges])
+    size = last - first + 1
+    nearer = arc[lines.vertices_of(edges)] < np.repeat(want, size)
+    count = np.add.reduceat(nearer.astype(np.int64), np.cumsum(size) - size)
+    beyond = last - count if at_end else first + count
+    before = np.clip(beyond + 1 if at_end else beyond - 1, first, last)
     step = arc[beyond] - arc[before]
     share = (distance - arc[before]) / np.where(step > 0, step, 1.0)
-    row, col = lines.row + np.nan_to_num(lines.d_row), lines.col + np.nan_to_num(lines.d_col)
     share = np.where(step > 0, share, 0.0)
-    return (
-        row[before] + share * (row[beyond] - row[before]),
-        col[before] + share * (col[beyond] - col[before]),
+    return _between(lines.row, lines.d_row, before, beyond, share), _between(
+        lines.col, lines.d_col, before, beyond, share
     )
+
+
+def _between(
+    centre: npt.NDArray[np.float64],
+    shift: npt.NDArray[np.float32],
+    before: npt.NDArray[np.int64],
+    beyond: npt.NDArray[np.int64],
+    share: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return rows or columns some share of the way from vertices to others, in the middle."""
+    low, high = (centre[at] + np.nan_to_num(shift[at]) for at in (before, beyond))
+    return np.asarray(low + share * (high - low), np.float64)
 
 
 def find_gaps(lines: Centerlines, tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
@@ -319,17 +338,18 @@ def _first_met(
     start = np.stack([tips.col, tips.row], axis=1)[ray_tip]
     stop = start + np.stack([d_col, d_row], axis=1) * length[:, None]
     rays = np.asarray(shapely.linestrings(np.stack([start, stop], axis=1)), object)
-    pieces, piece_edge, piece_arc = edge_pieces(lines)
+    ends = np.stack([start, stop])[..., ::-1]
+    near = np.flatnonzero(edges_near(lines, ends.min(axis=0), ends.max(axis=0)))
+    pieces, piece_edge, piece_arc = edge_pieces(lines, near)
     ray, piece = shapely.STRtree(pieces).query(rays, predicate="intersects")
+    edge, arc = piece_edge[piece], piece_arc[piece]
+    own = tips.edge[ray_tip[ray]] == edge
+    behind = np.where(tips.at_end[ray_tip[ray]], lines.length_px[edge] - arc, arc)
+    ok = ~own | (behind > _OWN_WIDTHS * tips.width[ray_tip[ray]] + _PIECE)
+    ray, piece, edge = ray[ok], piece[ok], edge[ok]
     away = shapely.distance(
         shapely.points(start[ray]), shapely.intersection(rays[ray], pieces[piece])
     )
-    edge = piece_edge[piece]
-    own = tips.edge[ray_tip[ray]] == edge
-    arc = piece_arc[piece]
-    behind = np.where(tips.at_end[ray_tip[ray]], lines.length_px[edge] - arc, arc)
-    ok = ~own | (behind > _OWN_WIDTHS * tips.width[ray_tip[ray]] + _PIECE)
-    ray, edge, away = ray[ok], edge[ok], away[ok]
     rank = np.lexsort([lines.key[edge], away, ray])
     ray, edge, away = ray[rank], edge[rank], away[rank]
     first = np.flatnonzero(np.concatenate([[True], ray[1:] != ray[:-1]])[: len(ray)])
@@ -339,9 +359,16 @@ def _first_met(
 
 
 def edge_pieces(
-    lines: Centerlines,
+    lines: Centerlines, edges: npt.NDArray[np.int64] | None = None
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Cut the edges into pieces of few vertices.
+    """Cut edges into pieces of few vertices.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        The network.
+    edges : ndarray of int64, optional
+        Which edges; all when not given.
 
     Returns
     -------
@@ -352,9 +379,10 @@ def edge_pieces(
     ndarray of float64, shape (P,)
         How far along its edge each begins, pixels.
     """
-    steps = np.diff(lines.offsets) - 1
-    count = -(-steps // _PIECE)
-    edge = np.repeat(np.arange(len(lines)), count)
+    if edges is None:
+        edges = np.arange(len(lines))
+    count = -(-(np.diff(lines.offsets)[edges] - 1) // _PIECE)
+    edge = np.repeat(edges, count)
     number = concatenated_ranges(np.zeros_like(count), count)
     begin = lines.offsets[edge] + number * _PIECE
     stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])

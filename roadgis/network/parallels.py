@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from scipy.spatial import cKDTree
 
-from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
-from roadgis.network.beside import beside
-from roadgis.network.centerlines import Centerlines, concatenated_ranges, merge_interstitial
+from roadgis.network.beside import Neighbours, neighbours, pairs_beside
+from roadgis.network.centerlines import (
+    Centerlines,
+    concatenated_ranges,
+    lengths_along,
+    merge_interstitial,
+)
 from roadgis.network.junctions import with_ends_at_nodes
 from roadgis.network.options import ParallelOptions
 
@@ -60,10 +63,16 @@ def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines
     Centerlines
         Noded, without interstitial nodes.
     """
+    lines = dataclasses.replace(lines)
+    found = None
     for _ in range(_ROUNDS):
-        pairs = _disjoint(lines, *_candidates(lines, options))
+        found = neighbours(lines, options, found)
+        pairs = _disjoint(*_candidates(found, options))
         if not pairs:
             break
+        # The next round needs these lines again, but not what was derived from them.
+        lines = dataclasses.replace(lines)
+        found = found._replace(lines=lines)
         lines = merge_interstitial(_merged(lines, pairs))
         lines = dataclasses.replace(
             lines,
@@ -90,46 +99,19 @@ def _unique(
     return out
 
 
-def _widths(lines: Centerlines) -> npt.NDArray[np.float64]:
-    use = clear_of_junctions(lines)
-    (median,) = grouped_quantiles(
-        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5,)
-    )
-    return np.nan_to_num(median)
-
-
-def _shapes(lines: Centerlines) -> npt.NDArray[np.object_]:
-    xy = np.stack([lines.col, lines.row], axis=1)
-    return np.asarray(shapely.linestrings(xy, indices=lines.edge_of_vertex), object)
-
-
 def _candidates(
-    lines: Centerlines, options: ParallelOptions
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return pairs (K, 2) of a line and one it is beside, their distances, and the limits."""
-    none = np.empty((0, 2), np.int64), np.empty(0), np.empty(0)
-    carriageways = options.max_separation_m / lines.grid.gsd_m * options.merge_carriageways
-    if not len(lines) or (options.track_factor == 0 and carriageways == 0):
-        return none
-    shapes = shapely.simplify(_shapes(lines), 0.75)
-    width = _widths(lines)
-    # The wider one of a pair finds the other.
-    reach = np.maximum(options.track_factor * width, carriageways)
-    found = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=reach)
-    low, high = found.min(axis=0), found.max(axis=0)
-    both = np.unique((low * len(lines) + high)[low != high])
-    low, high = np.divmod(both, len(lines))
-    a, b = np.concatenate([low, high]), np.concatenate([high, low])
-    limit = np.maximum(options.track_factor * (width[a] + width[b]) / 2, carriageways)
-    open_ = lines.start != lines.end
-    if options.track_factor:
-        lens, gap = _around_holes(lines, width)
-        a, b, limit = np.append(a, lens[:, 0]), np.append(b, lens[:, 1]), np.append(limit, gap)
-    use = open_[a] & open_[b] & ~lines.bridged[a] & ~lines.bridged[b]
-    a, b, limit = a[use], b[use], limit[use]
-    distance, aligned = beside(shapes, a, b, limit)
-    use = aligned & (lines.length_px[a] > _LONG * distance)
-    return np.stack([a[use], b[use]], axis=1), distance[use], limit[use]
+    found: Neighbours, options: ParallelOptions
+) -> tuple[Centerlines, npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the lines, pairs (K, 2) that could be merged, their distances, and the limits."""
+    lines, pairs, distance, limit = found.lines, found.pairs, found.distance, found.limit
+    if options.track_factor and len(lines):
+        lens, gap = _around_holes(lines, found.width)
+        around = pairs_beside(lines, found.shapes, lens[:, 0], lens[:, 1], gap)
+        pairs, distance, limit = (
+            np.concatenate(parts) for parts in zip((pairs, distance, limit), around, strict=True)
+        )
+    use = lines.length_px[pairs[:, 0]] > _LONG * distance
+    return lines, pairs[use], distance[use], limit[use]
 
 
 def _around_holes(
@@ -225,8 +207,10 @@ def _merged(lines: Centerlines, pairs: list[_Pair]) -> Centerlines:
     flip = np.zeros(len(lines), bool)
     flip[b[against]] = True
     lines = lines.reversed_where(flip)
-    for number in range(len(a)):
-        lines = _in_the_middle(lines, int(a[number]), int(b[number]), in_place=number > 0)
+    along = lengths_along(lines.row, lines.col)
+    # Splitting has made arrays of their own for these lines, so they can be changed in place.
+    for edge, other in zip(a.tolist(), b.tolist(), strict=True):
+        _lead_in_the_middle(lines, along, edge, other)
     keep = np.ones(len(lines), bool)
     keep[b] = False
     first = np.concatenate([lines.start[a], lines.end[a]])
@@ -247,10 +231,12 @@ def _split(
     ndarray of int64, shape (E + cuts,)
         The vertex, of the lines given, at which each piece begins.
     """
-    cuts = np.setdiff1d(cuts, np.concatenate([lines.offsets[:-1], lines.offsets[1:] - 1]))
+    at_end = np.zeros(len(lines.row), bool)
+    at_end[lines.offsets[:-1]], at_end[lines.offsets[1:] - 1] = True, True
+    cuts = np.unique(cuts[~at_end[cuts]])
     begins = np.sort(np.concatenate([lines.offsets[:-1], cuts]))
     stops = np.append(begins[1:], len(lines.row))
-    is_cut = np.isin(begins, cuts)
+    is_cut = ~at_end[begins]
     edge = np.searchsorted(lines.offsets, begins, side="right") - 1
     # A piece before a cut has the cut's vertex, too.
     before_cut = np.append(is_cut[1:], False)
@@ -292,23 +278,21 @@ def _split(
     )
 
 
-def _in_the_middle(lines: Centerlines, a: int, b: int, *, in_place: bool) -> Centerlines:
-    """Move an edge into the middle between it and another one of the same direction."""
-    if not in_place:
-        lines = dataclasses.replace(
-            lines, **{name: getattr(lines, name).copy() for name in _VERTEX_FIELDS}
-        )
+def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: int, b: int) -> None:
+    """Move an edge into the middle between it and another one of the same direction, in place.
+
+    `along` is how far along all lines, one after another, each vertex was at first.
+    """
     on_a, on_b = (slice(*lines.offsets[edge : edge + 2].tolist()) for edge in (a, b))
     # Points as far along the one as along the other, in proportion: nearest points would jump
     # where a line bends.
-    arc, _ = lines.arcs
-    place = arc[on_a] / arc[on_a][-1] * arc[on_b][-1]
-
-    def opposite(name: str) -> npt.NDArray[np.float64]:
-        value = np.nan_to_num(getattr(lines, name)[on_b].astype(np.float64))
-        return np.asarray(np.interp(place, arc[on_b], value), np.float64)
-
-    row, col, width = opposite("row"), opposite("col"), opposite("width_px")
+    arc_a, arc_b = along[on_a] - along[on_a][0], along[on_b] - along[on_b][0]
+    place = arc_a / arc_a[-1] * arc_b[-1]
+    width_b = np.nan_to_num(lines.width_px[on_b].astype(np.float64))
+    row, col, width, probability = (
+        np.interp(place, arc_b, value)
+        for value in (lines.row[on_b], lines.col[on_b], width_b, lines.probability[on_b])
+    )
     distance = np.hypot(row - lines.row[on_a], col - lines.col[on_a])
     # Nearer to the one that is wider and surer.
     own, other = (
@@ -321,10 +305,7 @@ def _in_the_middle(lines: Centerlines, a: int, b: int, *, in_place: bool) -> Cen
     lines.width_px[on_a] = (lines.width_px[on_a] + width) / 2 + distance
     # Between the two the road's middle is where the line now is.
     lines.d_row[on_a], lines.d_col[on_a] = 0, 0
-    lines.probability[on_a] = np.maximum(lines.probability[on_a], opposite("probability")).astype(
-        np.uint8
-    )
-    return lines
+    lines.probability[on_a] = np.maximum(lines.probability[on_a], probability).astype(np.uint8)
 
 
 def _with_nodes_merged(

@@ -183,12 +183,15 @@ def drop_dangles(lines: Centerlines, factor: float, *, by_evidence: bool = False
     length = lines.length_px + lines.node_reach_px[tip]
     short = (degree[tip] == 1) & (degree[root] > 1) & ~lines.node_exit[tip] & ~lines.bridged
     width = lines.node_width_px[root]
-    if by_evidence:
-        clear, weak = _judged(lines, length - width / 2, width)
-        short &= ~clear & (length < np.where(weak, _WEAK, 1.0) * factor * width)
-    else:
-        short &= length < factor * width
-    candidates = np.flatnonzero(short)
+    longest = _WEAK if by_evidence else 1.0
+    candidates = np.flatnonzero(short & (length < longest * factor * width))
+    if by_evidence and len(candidates):
+        length_there, width_there = length[candidates], width[candidates]
+        clear, weak = _judged(
+            _some_of(lines, candidates), length_there - width_there / 2, width_there
+        )
+        limit = np.where(weak, _WEAK, 1.0) * factor * width_there
+        candidates = candidates[~clear & (length_there < limit)]
     if not len(candidates):
         return lines
     # At each node, longest first: as many stay as the node lacks to remain a passage.
@@ -203,6 +206,13 @@ def drop_dangles(lines: Centerlines, factor: float, *, by_evidence: bool = False
     keep = np.ones(len(lines), bool)
     keep[candidates[position >= np.maximum(0, 2 - others[node])]] = False
     return lines.select(keep)
+
+
+def _some_of(lines: Centerlines, edges: npt.NDArray[np.int64]) -> Centerlines:
+    """Return some of the edges, whose nodes keep the degree that all edges give them."""
+    some = lines.take(edges)
+    vars(some)["degree"] = lines.degree
+    return some
 
 
 def _judged(

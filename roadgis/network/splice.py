@@ -218,10 +218,9 @@ def _with_vertices_at(
     def between(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return (1 - share) * value[a] + share * value[b]
 
-    shift = np.searchsorted(np.sort(at), np.arange(len(lines.row)), side="right")
     vertex = np.where(take_low, before, after)
     # An inserted vertex comes before the one that was there, and after those inserted earlier.
-    vertex += shift[vertex]
+    vertex += np.searchsorted(np.sort(at), vertex, side="right")
     vertex[insert] = at + np.arange(len(at))
     return dataclasses.replace(
         lines,

@@ -1,4 +1,4 @@
-"""Roads that go on through a junction in a curve, and the curve they take."""
+"""Roads that go on through a junction, and the curve they take."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ _TURN = 1.4
 _SKEW = 0.4
 #: and difference between its turn and the one that its arms' curvature leads to.
 _SURPRISE = 0.35
-#: Arms this straight ahead of each other need no curve, radians.
-_STRAIGHT = 0.05
+#: Where that curvature may be this much off: by so many pixels between the ends of an arm, and at
+#: most by this turn.
+_UNSEEN_PX, _DOUBT = 0.35, 0.35
 #: By how much less than any other pair two arms must turn when their curvature is not known.
 _CLEARLY = 0.35
 
@@ -42,12 +43,12 @@ class Passages(NamedTuple):
 
 
 def passages(arms: Arms, degree: npt.NDArray[np.int64]) -> Passages:
-    """Find the arms that continue each other in a curve.
+    """Find the arms that continue each other, straight or in a curve.
 
-    Straight arms need none: where lines meet tells where they cross. A pair is one road when
-    the two directions fit an arc between its feet, and its arms are curved as that arc is;
-    where the arms are too short to be seen to curve, when no other pair at a junction of
-    three comes near.
+    A pair is one road when the two directions fit an arc between its feet, and its arms are
+    curved as that arc is; where the arms are too short to be seen to curve, when no other pair
+    at a junction of three comes near. Between the feet of a road that goes through the junction
+    its place is better known than ahead of either arm.
 
     Parameters
     ----------
@@ -63,16 +64,29 @@ def passages(arms: Arms, degree: npt.NDArray[np.int64]) -> Passages:
     enter = _angle(arms.d_row[one], arms.d_col[one], chord_row, chord_col)
     leave = _angle(chord_row, chord_col, -arms.d_row[two], -arms.d_col[two])
     turn, skew = enter + leave, np.abs(enter - leave)
-    expected = (arms.bend[one] - arms.bend[two]) / 2 * chord
+    expected, doubt = _expected(arms, one, two, chord / np.sinc(turn / 2 / np.pi))
     unseen = arms.vague[one] | arms.vague[two]
     clear = _clearly_best(arms.node[one], np.abs(turn) + skew) & (degree[arms.node[one]] == 3)
-    fits = np.where(unseen, clear, np.abs(turn - expected) < _SURPRISE)
+    fits = np.where(unseen, clear, np.abs(turn - expected) < _SURPRISE + doubt)
     possible = fits & (np.abs(turn) < _TURN) & (skew < _SKEW) & (chord > 0.5)
-    straight = (np.abs(turn) < _STRAIGHT) & (skew < 2 * _STRAIGHT)
     cost = np.where(possible, np.abs(turn - expected) + skew, np.inf)
-    chosen = np.flatnonzero(_mutual(one, two, cost, len(arms)) & ~straight)
+    chosen = np.flatnonzero(_mutual(one, two, cost, len(arms)))
     one, two = one[chosen], two[chosen]
     return Passages(one, two, _curves(arms, one, two, chord[chosen], turn[chosen]))
+
+
+def _expected(
+    arms: Arms,
+    one: npt.NDArray[np.int64],
+    two: npt.NDArray[np.int64],
+    length: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the turn to which the curvature of two arms leads, and how little is known of it."""
+    # Curvature is known the better the longer the stretch that it was taken over.
+    first, second = arms.span[one] ** 4 + 1, arms.span[two] ** 4 + 1
+    bend = (first * arms.bend[one] - second * arms.bend[two]) / (first + second)
+    doubt = 8 * _UNSEEN_PX / np.sqrt(first + second) * length
+    return bend * length, np.minimum(doubt, _DOUBT)
 
 
 def _pairs(

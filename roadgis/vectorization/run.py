@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError
-from roadgis.network.centerlines import Centerlines
+from roadgis.network.centerlines import Centerlines, RoadEnds
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.progress import Progress, no_progress, scaled
@@ -18,7 +18,7 @@ from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
 from roadgis.vectorization.skeleton import measure_widths, nearest, thin
-from roadgis.vectorization.tips import dead_end_reach
+from roadgis.vectorization.tips import road_ends
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
 __all__ = ["trace_centerlines", "vectorize"]
@@ -164,11 +164,11 @@ def _no_pixels() -> PixelGraph:
         width_px=real,
         d_row=real,
         d_col=real,
-        reach_px=real,
         probability=np.empty(0, np.uint8),
         blank_px=real,
         exit=np.empty(0, bool),
         links=np.empty((0, 2), np.int64),
+        ends=RoadEnds.none(),
     )
 
 
@@ -202,12 +202,12 @@ def _block_graph(
         width_px=widths.width,
         d_row=widths.d_row,
         d_col=widths.d_col,
-        reach_px=dead_end_reach(road, unpack(skeleton), rows, cols, radii.wide, radii.walk),
         # Closing fills pixels of any probability, but none without data.
         probability=np.minimum(probability, np.uint8(NO_DATA - 1)),
         blank_px=_blank_distance(mask, rows, cols, radii),
         exit=_exits(mask, skeleton, source.grid, rows, cols),
         links=_links(skeleton, within, mask.window, source.grid, ids, rows, cols),
+        ends=road_ends(road, unpack(skeleton), rows, cols, ids, radii.wide, radii.walk),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_ranges
 from roadgis.network.paths import components, order_paths
 from roadgis.scene.grid import Grid
 from roadgis.vectorization.bits import Plane, east, west
@@ -24,8 +24,6 @@ class PixelGraph(NamedTuple):
         row * grid width + col; ascending.
     width_px, d_row, d_col : ndarray of float32, shape (K,)
         Width of the road, and where its middle is from the pixel's centre (NaN: not known).
-    reach_px : ndarray of float32, shape (K,)
-        At dead ends, by how much the road goes on beyond the pixel; NaN where not known.
     probability : ndarray of uint8, shape (K,)
         Stored probability, 0..254.
     blank_px : ndarray of float32, shape (K,)
@@ -34,17 +32,19 @@ class PixelGraph(NamedTuple):
         Whether the skeleton goes on beyond the raster's edge.
     links : ndarray of int64, shape (L, 2)
         Ids of neighbours, the lower first.
+    ends : RoadEnds
+        Where roads end, by pixel.
     """
 
     id: npt.NDArray[np.int64]
     width_px: npt.NDArray[np.float32]
     d_row: npt.NDArray[np.float32]
     d_col: npt.NDArray[np.float32]
-    reach_px: npt.NDArray[np.float32]
     probability: npt.NDArray[np.uint8]
     blank_px: npt.NDArray[np.float32]
     exit: npt.NDArray[np.bool_]
     links: npt.NDArray[np.int64]
+    ends: RoadEnds
 
 
 def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
@@ -79,16 +79,25 @@ def stitched(parts: list[PixelGraph]) -> PixelGraph:
 
     Empties the list, so that the pixels are not held twice.
     """
-    joined = PixelGraph._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    *fields, ends = zip(*parts, strict=True)
     parts.clear()  # what was joined is not needed a second time
+    joined = PixelGraph._make([*(np.concatenate(arrays) for arrays in fields), _joined(ends)])
+    del fields, ends
     rank = np.argsort(joined.id, kind="stable")
     link_rank = np.lexsort([joined.links[:, 1], joined.links[:, 0]])
     return _pixels_of(joined, rank)._replace(links=joined.links[link_rank])
 
 
+def _joined(parts: tuple[RoadEnds, ...]) -> RoadEnds:
+    ends = RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    rank = np.argsort(ends.id, kind="stable")
+    return RoadEnds._make(array[rank] for array in ends)
+
+
 def _pixels_of(graph: PixelGraph, index: npt.NDArray[np.int64]) -> PixelGraph:
     """Return some pixels of a graph without its links."""
-    return PixelGraph._make((*(array[index] for array in graph[:-1]), graph.links[:0]))
+    fields = (array[index] for array in graph[:-2])
+    return PixelGraph._make([*fields, graph.links[:0], graph.ends])
 
 
 def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]) -> Centerlines:
@@ -113,8 +122,9 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     # Numbers of pixels take half the room of their ids.
     links = np.searchsorted(graph.id, graph.links).astype(np.int32)
     graph = graph._replace(links=graph.links[:0])
-    reach = np.where(np.isfinite(graph.reach_px), graph.reach_px, graph.width_px / 2)
-    reach = np.where(_degree(graph, links) < 2, reach, np.float32(0))
+    reach = (graph.width_px / 2).astype(np.float32)
+    reach[np.searchsorted(graph.id, graph.ends.id)] = graph.ends.reach_px
+    reach[_degree(graph, links) >= 2] = 0
     lines, pixels = _lines(graph, links, grid, strong_level, reach)
     if np.isfinite(graph.blank_px).any():
         keep = np.ones(len(graph.id), bool)
@@ -229,6 +239,7 @@ def _lines(
         node_reach_px=reach[used],
         node_exit=exit_[used],
         node_blank_px=graph.blank_px[used],
+        road_ends=graph.ends,
     )
     return lines, pixels
 

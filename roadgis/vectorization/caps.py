@@ -1,0 +1,201 @@
+"""The last stretch of roads in a mask: its middle line, its width, and where it ends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.network.arcs import Arcs, arcs_through, least_squares
+
+__all__ = ["LastStretch", "last_stretches"]
+
+#: How often the middle line and the end are looked for anew from each other.
+_ROUNDS = 3
+#: How far back from the end the middle is taken, widths and pixels,
+_SPAN, _SPAN_PX = 2.0, 4.0
+#: at so many places,
+_PLACES = 24
+#: with so many samples of the mask to each side,
+_BESIDE = 24
+#: as far as so many widths.
+_RIM = 0.8
+#: Where the road is narrower than by this factor, or wider than by that and pixels more, its
+#: middle is not known,
+_NARROW, _WIDE, _WIDE_PX = 0.6, 1.15, 0.75
+#: nor when it is farther off than so many widths.
+_OFF = 0.3
+#: Places nearer to the end than so many widths do not tell the width.
+_CAP = 0.7
+#: The end is looked for over so many widths to both sides, with so many samples for each
+#: width, along and across.
+_AROUND, _ALONG, _ACROSS = 1.2, 24, 20
+#: Lanes nearer to the road's rim than this, pixels, do not tell where it ends.
+_RIM_PX = 0.8
+#: Where less than this share of the lanes is road, the road has ended.
+_OVER = 0.12
+#: How sharply flat ends are told from round ones; half way where both fit alike.
+_SHARP = 1.5
+
+
+class LastStretch(NamedTuple):
+    """The last stretch of each of K roads; places are relative to the roads' last pixels.
+
+    Attributes
+    ----------
+    axis : Arcs
+        Middle lines; they begin near the end and lead away from the road.
+    width : ndarray of float64, shape (K,)
+        Pixels.
+    end : ndarray of float64, shape (K,)
+        How far along the axis the road ends, pixels.
+    """
+
+    axis: Arcs
+    width: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+
+
+def last_stretches(
+    mask: npt.NDArray[np.uint8],
+    places: npt.NDArray[np.float64],
+    width: npt.NDArray[np.float64],
+    tip: npt.NDArray[np.int64],
+    radius: int,
+) -> LastStretch:
+    """Measure how roads end.
+
+    First the middle between the rims beside the places given, then, as far as that reaches
+    the end, beside the whole last stretch: an axis that is led on from farther back misses
+    the end of a curved road. The road ends with the line around which the mask is half a width
+    wide: at a straight cut, or at the middle of a half circle. Which of the two it is, those
+    pixels tell of which only one would be road.
+
+    Parameters
+    ----------
+    mask : ndarray of uint8, shape (H, W)
+        0 and 1.
+    places : ndarray of float64, shape (S, K, 2)
+        (row, column) from `tip`, along each road, the first one nearest to its end.
+    width : ndarray of float64, shape (K,)
+        Of the roads, about, pixels.
+    tip : ndarray of int64, shape (K, 2)
+        Last pixels.
+    radius : int
+        Largest half width, pixels.
+    """
+    sight = _Sight(mask, tip, radius)
+    axis = _centred(sight, places, width)
+    end = _rough_end(sight, axis, width)
+    for _ in range(_ROUNDS):
+        axis, width = _refined(sight, axis, width, end)
+        end, round_end = _cap(sight, axis, width)
+    return LastStretch(axis, width, end - round_end)
+
+
+class _Sight(NamedTuple):
+    mask: npt.NDArray[np.uint8]
+    tip: npt.NDArray[np.int64]
+    radius: int
+
+    def inside(
+        self, axis: Arcs, along: npt.NDArray[np.float64], across: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which places (K, S, C) along (K, S) and beside (K, C) axes are road."""
+        row, col = (np.rint(at).astype(np.int64) for at in axis.points(along, across))
+        # Blocks know the mask only so far; no road that is well placed reaches farther.
+        reach = int((2.5 * self.radius) ** 2)
+        seen = row * row + col * col <= reach
+        row, col = row + self.tip[:, 0, None, None], col + self.tip[:, 1, None, None]
+        flat = np.where(seen, row * self.mask.shape[1] + col, 0)
+        return np.asarray(seen & (self.mask.reshape(-1)[flat] > 0), bool)
+
+    def rims(
+        self, axis: Arcs, along: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return how many samples the road goes to both sides, (K, S), and where that is known."""
+        lanes = (np.arange(_BESIDE) + 0.5) * (_RIM / _BESIDE)
+        right, left = (
+            np.logical_and.accumulate(
+                self.inside(axis, along, side * lanes * width[:, None]), axis=2
+            ).sum(axis=2)
+            for side in (1, -1)
+        )
+        bounded = (right > 0) & (left > 0) & (right < _BESIDE) & (left < _BESIDE)
+        return right, left, bounded
+
+
+def _centred(
+    sight: _Sight, places: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
+) -> Arcs:
+    """Fit arcs to places (S, K, 2), and again to the middles between the rims beside them."""
+    axis = arcs_through(places)
+    span = np.hypot(*(places[0] - places[-1]).T)
+    along = -span[:, None] * np.linspace(0, 1, 2 * len(places))
+    right, left, bounded = sight.rims(axis, along, width)
+    shift = np.where(bounded, (right - left) * (_RIM / 2 / _BESIDE) * width[:, None], 0.0)
+    row, col = axis.points(along, shift[..., None].reshape(len(shift), -1))
+    pick = np.arange(along.shape[1])
+    return arcs_through(
+        np.stack([row[:, pick, pick], col[:, pick, pick]], axis=2).transpose(1, 0, 2)
+    )
+
+
+def _rough_end(
+    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return how far along its axis each road ends, at the latest two widths ahead."""
+    along = (np.arange(2 * _ALONG) + 0.5) / _ALONG
+    lanes = ((np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5) * 0.7
+    inside = sight.inside(axis, along * width[:, None], lanes * width[:, None])
+    on = np.logical_and.accumulate(inside.sum(axis=2) > _ACROSS // 2, axis=1).sum(axis=1)
+    return np.asarray(on * width / _ALONG, np.float64)
+
+
+def _refined(
+    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
+) -> tuple[Arcs, npt.NDArray[np.float64]]:
+    """Fit arcs to the middles of the road up to its end, where they begin; and its width."""
+    span = _SPAN * width + _SPAN_PX
+    back = (np.arange(_PLACES) + 0.5) / _PLACES
+    along = end[:, None] - span[:, None] * back
+    right, left, bounded = sight.rims(axis, along, width)
+    cell = _RIM / _BESIDE * width[:, None]
+    wide, shift = (right + left) * cell, (right - left) * (cell / 2)
+    good = bounded & (wide > _NARROW * width[:, None]) & (wide < _WIDE * width[:, None] + _WIDE_PX)
+    good &= np.abs(shift) < _OFF * width[:, None]
+    terms = np.broadcast_to(np.stack([np.ones_like(back), back, back**2]), (len(end), 3, _PLACES))
+    fit = least_squares(
+        terms, np.where(good, shift, 0.0), np.array([1e-6, 1e-6, 1e-2]), good.astype(np.float64)
+    )
+    fit = np.where((good.sum(axis=1) >= _PLACES // 3)[:, None], fit, 0.0)
+    axis = axis.moved(end, fit[:, 0], -fit[:, 1] / span, 2 * fit[:, 2] / span**2)
+    clear = good & (back * span[:, None] > _CAP * width[:, None])
+    count = clear.sum(axis=1)
+    mean = np.where(clear, right + left, 0).sum(axis=1) / np.maximum(count, 1) * cell[:, 0]
+    return axis, np.where(count >= _PLACES // 4, mean, width)
+
+
+def _cap(
+    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return where along its axis each road ends if cut straight, and how much less it is."""
+    along = (np.arange(2 * _AROUND * _ALONG) + 0.5) / _ALONG - _AROUND
+    across = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5
+    inside = sight.inside(axis, along * width[:, None], across * width[:, None])
+    inner = np.abs(across) <= np.maximum(0.5 - _RIM_PX / width, 0.2)[:, None]
+    lanes = inner.sum(axis=1)
+    road = (inside & inner[:, None]).sum(axis=2)
+    on = np.logical_and.accumulate(road > _OVER * lanes[:, None], axis=1)
+    flat = np.where(on, road, 0).sum(axis=1) / lanes / _ALONG - _AROUND
+    arch = np.sqrt(0.25 - across**2)
+    rise = np.where(inner, arch, 0.0).sum(axis=1) / lanes
+    # Both forms have the same end on average over the inner lanes.
+    straight = np.broadcast_to((along < flat[:, None])[..., None], inside.shape)
+    circle = along[:, None] < ((flat - rise)[:, None] + arch)[:, None, :]
+    only = straight != circle
+    count = np.maximum(only.sum(axis=(1, 2)), 1)
+    for_circle = (only & (inside == circle)).sum(axis=(1, 2)) / count
+    share = np.clip(0.5 + _SHARP * (2 * for_circle - 1), 0, 1)
+    return flat * width, share * rise * width
