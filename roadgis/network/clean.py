@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridge import bridge_gaps
+from roadgis.network.carriageways import part_carriageways
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
@@ -87,8 +88,9 @@ def cleaned_lines(
     1. components without enough above the threshold go (hysteresis);
     2. dangles and small loops go, then crossings made of two junctions become one node,
        and what that leaves dangling goes;
-    3. narrow links between roads that nearly touch go, then tracks of one road become one
-       line, and carriageways where asked for;
+    3. narrow links between roads that nearly touch go, carriageways that have grown together
+       become two lines again, then tracks of one road become one line, and carriageways where
+       asked for;
     4. gaps are bridged: now dead ends are real ones, and weak tails, which often lead
        across a gap, are still there;
     5. weak tails that led nowhere are cut back;
@@ -118,6 +120,7 @@ def cleaned_lines(
     lines = _pruned(contract_junctions(lines, options.junction_factor), options)
     if options.rules.narrow_links:
         lines = merge_interstitial(drop_narrow_links(lines))
+    lines = part_carriageways(lines, options.parallels)
     lines = merge_parallels(lines, options.parallels)
     lines = bridge_gaps(lines, options.bridge, source)
     lines = cut_weak_tails(lines, options.dangles.min_weak_tail_m / gsd)

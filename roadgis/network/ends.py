@@ -16,7 +16,7 @@ from roadgis.network.through import Passages, passages
 __all__ = ["Ends", "placed_ends"]
 
 #: Weight of a junction's place on the skeleton against each line that leads to it.
-_HOLD = 0.002
+_HOLD = 0.01
 #: How far a junction may be moved, road widths: where its lines meet in one point, and else.
 _FAR, _NEAR = 3.5, 0.5
 #: Lines meet in one point when they miss it by less than this many widths, and pixels.
