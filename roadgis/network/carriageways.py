@@ -51,8 +51,9 @@ def part_carriageways(lines: Centerlines, options: ParallelOptions) -> Centerlin
     """
     if not options.part_carriageways:
         return lines
+    found: list[Parting] | None = None
     for _ in range(_ROUNDS):
-        found = _disjoint(lines, find_partings(lines))
+        found = _disjoint(lines, find_partings(lines, found))
         if not found:
             break
         lines = merge_interstitial(_parted(lines, found))

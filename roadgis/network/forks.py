@@ -44,12 +44,28 @@ _Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Ends:
-    """The two ends of all edges, ordered by node; the ends at node n are begin[n]:begin[n + 1]."""
+    """The two ends of all edges, ordered by node; the ends at node n are begin[n]:begin[n + 1].
+
+    Attributes
+    ----------
+    node, edge : ndarray of int64, shape (2 E,)
+        Of each end.
+    at_end : ndarray of bool, shape (2 E,)
+        Whether the edge ends there; else it starts there.
+    begin : ndarray of int64, shape (N + 1,)
+        First end at each node.
+    number : ndarray of int64, shape (2, E)
+        The ends at which edges start and end.
+    heading : ndarray of float64, shape (2 E, 2)
+        Unit vector (row, column) in which the edge leads away from there.
+    """
 
     node: _Ints
     edge: _Ints
     at_end: npt.NDArray[np.bool_]
     begin: _Ints
+    number: _Ints
+    heading: _Floats
 
     @classmethod
     def of(cls, lines: Centerlines) -> Ends:
@@ -59,8 +75,17 @@ class Ends:
         edge = np.tile(np.arange(count), 2)
         at_end = np.repeat([False, True], count)
         rank = np.lexsort([at_end, lines.key[edge], node])
-        begin = np.searchsorted(node[rank], np.arange(len(lines.node_key) + 1))
-        return cls(node[rank], edge[rank], at_end[rank], begin.astype(np.int64))
+        begin = np.searchsorted(node[rank], np.arange(len(lines.node_key) + 1)).astype(np.int64)
+        number = np.empty(2 * count, np.int64)
+        number[rank] = np.arange(2 * count)
+        chord = np.minimum(_CHORD_M / lines.grid.gsd_m, lines.length_px)
+        away = np.concatenate(_ways(lines, chord))[rank]
+        heading = away / np.maximum(np.hypot(*away.T), 1e-9)[:, None]
+        return cls(node[rank], edge[rank], at_end[rank], begin, number.reshape(2, count), heading)
+
+    def opposite(self, number: int) -> int:
+        """Return the number of the other end of an end's edge."""
+        return int(self.number[0 if self.at_end[number] else 1, self.edge[number]])
 
     def at(self, node: int) -> range:
         """Return the numbers of the ends at a node."""
@@ -127,7 +152,9 @@ class Fork:
     steady: float
 
 
-def find_forks(lines: Centerlines, ends: Ends, reach_px: float) -> list[Fork]:
+def find_forks(
+    lines: Centerlines, ends: Ends, reach_px: float, near: cKDTree | None = None
+) -> list[Fork]:
     """Find pairs of carriageways that leave a node, and face such a pair within a distance.
 
     Parameters
@@ -138,6 +165,8 @@ def find_forks(lines: Centerlines, ends: Ends, reach_px: float) -> list[Fork]:
         Their ends.
     reach_px : float
         The distance.
+    near : cKDTree, optional
+        Only forks that what is at these places, (row, column), may concern.
     """
     first, second, direction = _pairs(lines, ends)
     node = ends.node[first]
@@ -145,9 +174,13 @@ def find_forks(lines: Centerlines, ends: Ends, reach_px: float) -> list[Fork]:
     if not len(place):
         return []
     facing = np.zeros(len(place), bool)
-    near = cKDTree(place).query_pairs(reach_px, output_type="ndarray")
-    opposite = (direction[near[:, 0]] * direction[near[:, 1]]).sum(axis=1) < -_COMMON
-    facing[near[opposite].ravel()] = True
+    pairs = cKDTree(place).query_pairs(reach_px, output_type="ndarray")
+    opposite = (direction[pairs[:, 0]] * direction[pairs[:, 1]]).sum(axis=1) < -_COMMON
+    facing[pairs[opposite].ravel()] = True
+    if near is not None:
+        # A fork's arms reach so far, and so does what lies between it and another one.
+        within = 2 * (reach_px + _REACH_M / lines.grid.gsd_m)
+        facing &= np.isfinite(near.query(place, distance_upper_bound=within)[0])
     found = (
         _fork(lines, ends, int(first[number]), int(second[number]), direction[number])
         for number in np.flatnonzero(facing).tolist()
@@ -162,23 +195,14 @@ def _pairs(lines: Centerlines, ends: Ends) -> tuple[_Ints, _Ints, _Floats]:
     use = clear_of_junctions(lines)
     (width,) = grouped_quantiles(lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5,))
     width = np.nan_to_num(width)
-    out = np.minimum(_OUT * width, lines.length_px)
-    away = []
-    for arc, node, at_end in (
-        (lines.arcs[0], lines.start, False),
-        (lines.arcs[1], lines.end, True),
-    ):
-        vertex = lines.first_beyond(arc, 0.999 * out, at_end)
-        away.append(
-            np.stack(
-                [
-                    lines.row[vertex] - lines.node_row[node],
-                    lines.col[vertex] - lines.node_col[node],
-                ],
-                axis=1,
-            )
+    steady = _STEADY_M / lines.grid.gsd_m
+    vector, farther = (
+        np.where(ends.at_end[:, None], back[ends.edge], forth[ends.edge])
+        for forth, back in (
+            _ways(lines, np.minimum(away, lines.length_px)) for away in (_OUT * width, steady)
         )
-    vector = np.where(ends.at_end[:, None], away[1][ends.edge], away[0][ends.edge])
+    )
+    long = (lines.length_px >= steady)[ends.edge]
     unit = vector / np.maximum(np.hypot(*vector.T), 1e-9)[:, None]
     wide = width[ends.edge]
     several = np.diff(ends.begin)[ends.node] > 2
@@ -188,7 +212,12 @@ def _pairs(lines: Centerlines, ends: Ends) -> tuple[_Ints, _Ints, _Floats]:
         b = a + step
         common = (unit[a] * unit[b]).sum(axis=1) > _COMMON
         equal = np.maximum(wide[a], wide[b]) <= _EQUAL * np.minimum(wide[a], wide[b])
-        apart = np.hypot(*(vector[a] - vector[b]).T) <= _FARTHEST * (wide[a] + wide[b]) / 2
+        most = _FARTHEST * (wide[a] + wide[b]) / 2
+        apart = np.hypot(*(vector[a] - vector[b]).T) <= most
+        # Where both reach farther, they keep their distance there, too.
+        apart &= (np.hypot(*(farther[a] - farther[b]).T) <= (1 + _DRIFT) * most) | ~(
+            long[a] & long[b]
+        )
         own = lines.bridged[ends.edge[a]] | lines.bridged[ends.edge[b]]
         own |= ends.edge[a] == ends.edge[b]
         chosen.append(np.stack([a, b])[:, common & equal & apart & ~own])
@@ -197,9 +226,27 @@ def _pairs(lines: Centerlines, ends: Ends) -> tuple[_Ints, _Ints, _Floats]:
     return a, b, mean / np.hypot(*mean.T)[:, None]
 
 
+def _ways(lines: Centerlines, away: _Floats) -> tuple[_Floats, _Floats]:
+    """Return the ways from the start and from the end of edges along them, (E, 2) each.
+
+    They go as far as the distances `away` (E,), pixels.
+    """
+    if not len(lines):
+        return np.empty((0, 2)), np.empty((0, 2))
+    parts = []
+    for arc, node, at_end in (
+        (lines.arcs[0], lines.start, False),
+        (lines.arcs[1], lines.end, True),
+    ):
+        vertex = lines.first_beyond(arc, 0.999 * away, at_end)
+        row, col = lines.row[vertex], lines.col[vertex]
+        parts.append(np.stack([row - lines.node_row[node], col - lines.node_col[node]], axis=1))
+    return parts[0], parts[1]
+
+
 def _trail(lines: Centerlines, ends: Ends, number: int) -> Trail:
     """Follow a road from one of its ends on, straight on where others join it."""
-    reach, chord = _REACH_M / lines.grid.gsd_m, _CHORD_M / lines.grid.gsd_m
+    reach = _REACH_M / lines.grid.gsd_m
     numbers: list[int] = []
     nodes: list[int] = []
     vertices: list[_Ints] = []
@@ -216,12 +263,12 @@ def _trail(lines: Centerlines, ends: Ends, number: int) -> Trail:
         total += float(lines.length_px[edge])
         if total >= reach:
             break
-        arriving = -_heading(lines, vertex[::-1], chord)
+        arriving = -ends.heading[ends.opposite(number)]
         best, following = _STRAIGHT, -1
         for other in ends.at(node):
             if int(ends.edge[other]) in seen or lines.bridged[ends.edge[other]]:
                 continue
-            along = float(arriving @ _heading(lines, ends.outward(lines, other), chord))
+            along = float(arriving @ ends.heading[other])
             if along > best:
                 best, following = along, other
         if following < 0:
@@ -229,14 +276,6 @@ def _trail(lines: Centerlines, ends: Ends, number: int) -> Trail:
         number = following
     size = [len(vertex) for vertex in vertices]
     return Trail(numbers, nodes, np.concatenate(vertices), np.repeat(np.arange(len(size)), size))
-
-
-def _heading(lines: Centerlines, vertex: _Ints, chord: float) -> _Floats:
-    """Return the direction in which a line begins, as a unit vector."""
-    place = _places(lines, vertex)
-    far = np.hypot(*(place - place[0]).T) >= chord
-    step = place[int(np.argmax(far)) if far.any() else -1] - place[0]
-    return np.asarray(step / max(float(np.hypot(*step)), 1e-9), np.float64)
 
 
 def _places(lines: Centerlines, vertex: _Ints) -> _Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -89,13 +90,15 @@ class Parting(NamedTuple):
     length: float
 
 
-def find_partings(lines: Centerlines) -> list[Parting]:
+def find_partings(lines: Centerlines, near: Sequence[Parting] | None = None) -> list[Parting]:
     """Find the grown-together stretches of a network.
 
     Parameters
     ----------
     lines : Centerlines
         Noded, without interstitial nodes.
+    near : sequence of Parting, optional
+        Look only around these, which have become two lines since all were looked for.
 
     Returns
     -------
@@ -104,14 +107,15 @@ def find_partings(lines: Centerlines) -> list[Parting]:
     """
     ends = Ends.of(lines)
     longest = _LONGEST_M / lines.grid.gsd_m
-    forks = find_forks(lines, ends, longest)
+    around = None if near is None else cKDTree(np.concatenate([p.course.centre for p in near]))
+    forks = find_forks(lines, ends, longest, around)
     forks.sort(key=lambda fork: (int(lines.node_key[fork.node]), *fork.direction.tolist()))
     if len(forks) < 2:
         return []
     place = np.stack([lines.node_row, lines.node_col], axis=1)[[fork.node for fork in forks]]
-    near = cKDTree(place).query_pairs(longest, output_type="ndarray")
+    pairs = cKDTree(place).query_pairs(longest, output_type="ndarray")
     found = []
-    for a, b in np.sort(near, axis=1)[np.lexsort(np.sort(near, axis=1).T)].tolist():
+    for a, b in np.sort(pairs, axis=1)[np.lexsort(np.sort(pairs, axis=1).T)].tolist():
         parting = _parting(lines, ends, forks[a], forks[b])
         if parting is not None:
             found.append(parting)

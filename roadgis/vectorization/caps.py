@@ -35,8 +35,9 @@ _AROUND, _ALONG, _ACROSS = 1.2, 24, 20
 _RIM_PX = 0.8
 #: Where less than this share of the lanes is road, the road has ended.
 _OVER = 0.12
-#: How sharply flat ends are told from round ones; half way where both fit alike.
-_SHARP = 1.5
+#: An end is round when this share of the pixels that tell say so, and flat when less than this
+#: do; in between it is partly so. Models draw flat ends a little round.
+_ROUND, _FLAT = 0.75, 0.45
 
 
 class LastStretch(NamedTuple):
@@ -197,5 +198,5 @@ def _cap(
     only = straight != circle
     count = np.maximum(only.sum(axis=(1, 2)), 1)
     for_circle = (only & (inside == circle)).sum(axis=(1, 2)) / count
-    share = np.clip(0.5 + _SHARP * (2 * for_circle - 1), 0, 1)
+    share = np.clip((for_circle - _FLAT) / (_ROUND - _FLAT), 0, 1)
     return flat * width, share * rise * width
