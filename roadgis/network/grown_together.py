@@ -32,8 +32,8 @@ _FULL, _OVERFULL = 0.75, 1.4
 _ACROSS = 2.5
 
 #: Stretches, with the parts of the arms that lean to it, at most so many separations long are
-#: gaps in the median.
-_CROSSOVER = 3.0
+#: gaps in the median: without, and with a road that joins them.
+_CROSSOVER, _AT_STREET = 3.0, 4.0
 #: Samples.
 _WINDOW = 7
 
@@ -305,7 +305,8 @@ def _with_crossover(
     one it is a place to turn.
     """
     last = len(course.centre) - 1
-    short = last <= _CROSSOVER * course.separation.mean()
+    most = _AT_STREET if streets else _CROSSOVER
+    short = last <= most * course.separation.mean()
     sides = {street.side for street in streets}
     if not short or len(sides) == 2:
         return streets
