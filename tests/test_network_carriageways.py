@@ -114,6 +114,19 @@ def test_a_short_gap_in_the_median_links_two_straight_lines(
     assert nodes[:, 0] == pytest.approx([0, 0], abs=2)
 
 
+@pytest.mark.parametrize(
+    ("half_gap_m", "street", "degrees"),
+    [(12, False, [1, 1, 1, 1]), (12, True, [1, 1, 1, 1, 1, 3, 4]), (30, True, [1, 1, 1, 1, 1, 3])],
+)
+def test_a_street_is_led_across_a_longer_gap_than_none_but_not_across_any(
+    half_gap_m: float, street: bool, degrees: list[int]
+) -> None:
+    drawing = Drawing(1.0, 0.0).carriageways([(-half_gap_m, half_gap_m)])
+    if street:
+        drawing.line((0, 0), (0, 150), width=7)
+    assert sorted(drawing.network().degree.tolist()) == degrees
+
+
 @pytest.mark.parametrize("gsd_m", [1.0, 0.5])
 @pytest.mark.parametrize("turn_deg", [0.0, 30.0])
 def test_in_a_curve_the_lines_follow_it(gsd_m: float, turn_deg: float) -> None:
