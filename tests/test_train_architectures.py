@@ -17,6 +17,8 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 
 from roadgis.errors import InputError, ModelError, ReadError
 from roadgis.model import keras_backend
+from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.model.layout import Scaling
 from roadgis.train import framework
 from roadgis.train.architectures import (
     ARCHITECTURES,
@@ -35,6 +37,7 @@ from roadgis.train.architectures import (
 from roadgis.train.architectures.options import BACKBONES
 from roadgis.train.architectures.states import encoder_layers
 from roadgis.train.framework import import_keras, import_segmentation_models
+from tests.pairs import write_raster
 
 # TensorFlow's variables under NumPy 2.
 pytestmark = pytest.mark.filterwarnings(
@@ -329,11 +332,97 @@ def test_options_go_through_json(name: str) -> None:
         ({"architecture": "plain-unet", "encoder_weights": "imagenet"}, "no ImageNet weights"),
         ({"bands": 4, "encoder_weights": "imagenet"}, "which are for 3"),
         ({"classes": 0}, "at least 1"),
+        ({"depth": 4, "encoder_units": (2, 2)}, r"expected 3 numbers above 0"),
+        ({"depth": 3, "encoder_units": (2, 0)}, r"expected 2 numbers above 0"),
+        ({"backbone": "vgg16", "encoder_units": (2, 2, 2, 2)}, "for resnet18 and resnet34 only"),
+        ({"architecture": "plain-unet", "encoder_units": (2,)}, "units .* for plain-unet"),
+        ({"encoder_units": (2,) * 4, "encoder_weights": "imagenet"}, "Choose one of the two"),
+        ({"architecture": "linknet", "subpixel": True}, "is for unet only"),
+        ({"subpixel": True, "decoder_filters": (8,) * 5}, "but the last"),
     ],
 )
 def test_networks_that_cannot_be_built_are_refused(options: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ArchitectureOptions(**options)
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_subpixel_output_lays_four_values_out_as_four_pixels(classes: int) -> None:
+    model = build_model(small("unet", subpixel=True, decoder_filters=(8, 8), classes=classes))
+    keras = import_keras()
+    values = keras.Model(model.input, model.get_layer("subpixel_conv").output)
+    logits = keras.Model(model.input, model.get_layer("final_conv").output)
+    images, labels = batch(model)
+    small_ones, found = predict(values, images), predict(logits, images)
+    count, height, width, _ = small_ones.shape
+    assert found.shape == labels.shape == (count, 2 * height, 2 * width, classes)
+    laid_out = small_ones.reshape(count, height, width, 2, 2, classes).swapaxes(2, 3)
+    np.testing.assert_allclose(found, laid_out.reshape(found.shape), rtol=1e-6)
+    assert np.isfinite(step(model))
+    assert model_stride(model) == 8
+    full = [layer.name for layer in model.layers if layer.output.shape[-1] == 8]
+    assert "decoder_stage1b_relu" in full
+    assert not any("decoder_stage2" in layer.name for layer in model.layers)
+
+
+def test_encoder_units_are_built_beside_those_of_the_same_names() -> None:
+    plain = build_model(small("unet"))
+    deep = build_model(small("unet", encoder_units=(3, 4)))
+    new = {layer.name for layer in deep.layers} - {layer.name for layer in plain.layers}
+    assert {name.rsplit("_", 1)[0] for name in new if name.startswith("stage")} == {
+        "stage1_unit3",
+        "stage2_unit3",
+        "stage2_unit4",
+    }
+    # Two convolutions at 1/4 reach 8 px further, four at 1/8 32 px.
+    margins = [receptive_margin(model, 8) for model in (plain, deep)]
+    assert margins[1] == margins[0] + 8 + 32
+    same = build_model(small("unet", encoder_units=(2, 2)))
+    shapes = [
+        {x.name: [w.shape for w in x.weights] for x in model.layers if x.weights}
+        for model in (same, plain)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.slow
+def test_a_grown_network_sees_what_the_trained_one_saw(tmp_path: Path) -> None:
+    trained = build_model(ArchitectureOptions(depth=4, decoder_filters=(8,) * 4))
+    step_data = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 160)).astype(np.uint8)
+    for number, image in enumerate(step_data):
+        for kind, bands in (("images", image), ("masks", image[:1] // 255)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            write_raster(tmp_path / kind / f"{number}.tif", bands)
+    # Not as sure as random weights are.
+    final = trained.get_layer("final_conv")
+    final.set_weights([0.1 * weight for weight in final.get_weights()])
+    trained.save(tmp_path / "trained.keras")
+    card = ModelCard(name="trained", version="1", std=(0.25,) * 3, stride=16)
+    write_card_file(card, tmp_path / "trained.keras")
+    script = Path(__file__).resolve().parents[1] / "examples" / "grow_network.py"
+    subprocess.run(
+        [
+            *(sys.executable, script, tmp_path / "trained.keras", tmp_path / "grown"),
+            *("--units", "2,3,4", "--data", tmp_path, "--every", "1"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    keras = import_keras()
+    grown = keras.models.load_model(tmp_path / "grown" / "model.keras", compile=False)
+    assert read_card_file(tmp_path / "grown" / "model.keras").margin_px == 160 + 16 + 64
+    image = Scaling(card)(np.ascontiguousarray(step_data[:1].transpose(0, 2, 3, 1)))
+    seen = [
+        predict(keras.Model(m.input, m.get_layer("decoder_stage2b_relu").output), image)
+        for m in (trained, grown)
+    ]
+    np.testing.assert_allclose(seen[1], seen[0], atol=1e-5)
+    # The output is fitted: nearer to the trained network's than the best constant is.
+    logits = [
+        predict(keras.Model(m.input, m.get_layer("final_conv").output), image)[:, 32:-32, 32:-32]
+        for m in (trained, grown)
+    ]
+    assert np.abs(logits[1] - logits[0]).mean() < np.abs(logits[0] - logits[0].mean()).mean()
 
 
 def test_other_numbers_of_bands_are_built() -> None:

@@ -376,6 +376,10 @@ SLOW = pytest.mark.slow
         pytest.param({"architecture": "unet", "classes": 4, "depth": 3}, marks=SLOW),
         {"architecture": "plain-unet", "decoder_filters": (4, 8), "classes": 3},
         pytest.param({"architecture": "unet", "batch_norm": False, "depth": 3}, marks=SLOW),
+        {"architecture": "unet", "depth": 3, "subpixel": True, "encoder_units": (1, 2)},
+        pytest.param(
+            {"architecture": "unet", "depth": 3, "subpixel": True, "classes": 3}, marks=SLOW
+        ),
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
@@ -385,7 +389,8 @@ def test_every_architecture_answers_in_onnx_as_in_keras(
     keras = import_keras()
     keras.utils.set_random_seed(1)
     if options["architecture"] == "unet" and "depth" in options:
-        options = {"decoder_filters": (16, 16, 8, 8)[: options["depth"]], **options}
+        blocks = options["depth"] - options.get("subpixel", False)
+        options = {"decoder_filters": (16, 16, 8, 8)[:blocks], **options}
     settings = ArchitectureOptions(**options)
     model = build_model(settings)
     unsettle(model)

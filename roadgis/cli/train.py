@@ -39,6 +39,8 @@ _SETTINGS = {
         "architecture": "architecture",
         "backbone": "backbone",
         "depth": "depth",
+        "encoder_units": "encoder_units",
+        "subpixel": "subpixel",
         "decoder_filters": "decoder_filters",
         "batch_norm": "batch_norm",
         "encoder_weights": "encoder_weights",
@@ -148,6 +150,17 @@ _network_options = options.combined(
     ),
     click.option(
         "--depth", type=click.IntRange(3, 5), default=None, help="Encoder stages kept (unet)."
+    ),
+    click.option(
+        "--encoder-units",
+        default=None,
+        metavar="N,...",
+        help="Residual units of each encoder stage, finest first (resnet18, resnet34).",
+    ),
+    click.option(
+        "--subpixel/--no-subpixel",
+        default=None,
+        help="Compute up to half resolution and give 2 by 2 pixels at once (unet).",
     ),
     click.option(
         "--decoder-filters",
@@ -336,10 +349,15 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
 def _value(option: str, value: Any) -> Any:
     if option == "classes":
         return tuple(name.strip() for name in value.split(","))
-    if option in ("decoder_filters", "class_weights"):
+    examples = {
+        "decoder_filters": (int, "128,64,32,16"),
+        "encoder_units": (int, "2,2,2"),
+        "class_weights": (float, "0.3,0.7"),
+    }
+    if option in examples:
         from roadgis.errors import InputError
 
-        kind, example = (int, "128,64,32,16") if option == "decoder_filters" else (float, "0.3,0.7")
+        kind, example = examples[option]
         try:
             return tuple(kind(part) for part in value.split(","))
         except ValueError as error:

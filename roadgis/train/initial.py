@@ -103,6 +103,8 @@ def initial_model(
             architecture=settings.architecture,
             backbone=settings.backbone,
             depth=_depth(settings),
+            encoder_units=settings.encoder_units,
+            subpixel=settings.subpixel,
             decoder_filters=settings.decoder_filters,
             batch_norm=settings.batch_norm,
             encoder_weights=settings.encoder_weights,

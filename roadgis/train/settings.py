@@ -107,8 +107,10 @@ class NetworkSettings:
 
     Attributes
     ----------
-    architecture, backbone, depth, decoder_filters, batch_norm, encoder_weights
+    architecture, backbone, depth, encoder_units, subpixel, decoder_filters, batch_norm
         Of the network. They are taken from the model where `init` names one.
+    encoder_weights
+        Those of the encoder at the start, where `init` names no model.
     init : str or None
         A trained model to start from: "default", a ``.keras`` file or a run's folder.
     frozen_epochs : int
@@ -118,6 +120,8 @@ class NetworkSettings:
     architecture: str = "unet"
     backbone: str = "resnet18"
     depth: int | None = None
+    encoder_units: tuple[int, ...] | None = None
+    subpixel: bool = False
     decoder_filters: tuple[int, ...] | None = None
     batch_norm: bool = True
     encoder_weights: str | None = None

@@ -47,7 +47,12 @@ def build_canet(options: ArchitectureOptions) -> Any:
     flow_width, decoder_width, low_width = options.filters
     norm = options.batch_norm
 
-    whole = build_encoder(options.backbone, (None, None, options.bands), options.encoder_weights)
+    whole = build_encoder(
+        options.backbone,
+        (None, None, options.bands),
+        options.encoder_weights,
+        options.encoder_units,
+    )
     encoder, _ = cut_encoder(whole, options.backbone, options.stages)
     low = encoder.get_layer(encoder_taps(options.backbone)[2]).output
 

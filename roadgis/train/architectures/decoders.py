@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from roadgis.train.architectures.encoders import build_encoder, cut_encoder, encoder_taps
 from roadgis.train.architectures.options import ArchitectureOptions
-from roadgis.train.framework import decoder_modules, import_segmentation_models
+from roadgis.train.framework import decoder_modules, import_keras, import_segmentation_models
 
 __all__ = ["build_segmentation_model"]
 
@@ -27,7 +29,12 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
     module.models, module.keras_utils = modules["models"], modules["utils"]
 
     side = options.crop_px if options.architecture == "pspnet" else None
-    whole = build_encoder(options.backbone, (side, side, options.bands), options.encoder_weights)
+    whole = build_encoder(
+        options.backbone,
+        (side, side, options.bands),
+        options.encoder_weights,
+        options.encoder_units,
+    )
     common = {
         "classes": options.classes,
         "activation": options.activation,
@@ -52,6 +59,16 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
             aggregation="concat",
             **common,
         )
+    if options.subpixel:
+        features = unet.build_unet(
+            backbone=encoder,
+            decoder_block=module.DecoderUpsamplingX2Block,
+            skip_connection_layers=skips,
+            decoder_filters=options.filters,
+            n_upsample_blocks=options.stages - 1,
+            **common,
+        )
+        return _with_subpixel_output(features, options)
     widths = options.filters
     if options.architecture == "linknet":
         # Blocks with a skip connection have the width of what they are added to.
@@ -64,3 +81,22 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
         n_upsample_blocks=options.stages,
         **common,
     )
+
+
+def _with_subpixel_output(model: Any, options: ArchitectureOptions) -> Any:
+    """Replace a network's last convolution by one that gives 2 by 2 pixels a position.
+
+    Both layers are linear, so that one transposed convolution could do; the first one, which is
+    1 by 1, brings the features down to what is then laid out, which is where the time goes.
+    """
+    keras = import_keras()
+    layers = keras.layers
+    classes = options.classes
+    x = model.get_layer("final_conv").input
+    x = layers.Conv2D(4 * classes, 1, name="subpixel_conv")(x)
+    lay_out = layers.Conv2DTranspose(classes, 2, strides=2, use_bias=False, name="final_conv")
+    x = lay_out(x)
+    x = layers.Activation(options.activation, dtype="float32", name=options.activation)(x)
+    kernel = np.eye(4 * classes, dtype=np.float32).reshape(2, 2, classes, 4 * classes)
+    lay_out.set_weights([kernel])
+    return keras.Model(model.input, x)

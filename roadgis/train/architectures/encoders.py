@@ -52,7 +52,12 @@ def encoder_taps(backbone: str) -> tuple[str, ...]:
     return tuple(import_segmentation_models().Backbones.get_feature_layers(backbone, 4))
 
 
-def build_encoder(backbone: str, input_shape: tuple[int | None, ...], weights: str | None) -> Any:
+def build_encoder(
+    backbone: str,
+    input_shape: tuple[int | None, ...],
+    weights: str | None,
+    units: tuple[int, ...] | None = None,
+) -> Any:
     """Build a whole encoder without its classification layers.
 
     Parameters
@@ -63,6 +68,9 @@ def build_encoder(backbone: str, input_shape: tuple[int | None, ...], weights: s
         (H, W, bands); H and W None where they may be any.
     weights : str or None
         ``"imagenet"``, a file, or None.
+    units : tuple of int, optional
+        Residual units of the first stages, of a ResNet of units of two convolutions; its own where
+        None.
 
     Returns
     -------
@@ -85,7 +93,8 @@ def build_encoder(backbone: str, input_shape: tuple[int | None, ...], weights: s
         warnings.filterwarnings("ignore", message=".*input_shape.*")
         warnings.filterwarnings("ignore", message=".*input channels.*")
         try:
-            encoder = sm.Backbones.get_backbone(
+            build = _residual_encoder(units) if units else sm.Backbones.get_backbone
+            encoder = build(
                 backbone,
                 input_shape=input_shape,
                 weights="imagenet" if imagenet else None,
@@ -102,6 +111,22 @@ def build_encoder(backbone: str, input_shape: tuple[int | None, ...], weights: s
     if weights is not None and not imagenet:
         _load_file(encoder, backbone, Path(weights))
     return encoder
+
+
+def _residual_encoder(units: tuple[int, ...]) -> Any:
+    """Return the builder of a ResNet with other numbers of units; one each in stages not named.
+
+    Of image-classifiers, which segmentation-models gets its encoders from.
+    """
+    from classification_models.models import resnet
+
+    def build(name: str, **options: Any) -> Any:
+        named = resnet.MODELS_PARAMS[name]
+        stages = len(named.repetitions)
+        repetitions = (*units, *(1,) * stages)[:stages]
+        return resnet.ResNet(named._replace(repetitions=repetitions), **options)
+
+    return build
 
 
 def cut_encoder(encoder: Any, backbone: str, depth: int) -> tuple[Any, tuple[str, ...]]:

@@ -31,6 +31,8 @@ _DEPTHS = {
     "pspnet": (3, 2, 4),
     "canet": (4, 5, 3),
 }
+# Encoders made of two-convolution residual units, in stages that can hold any number of them.
+_RESIDUAL = ("resnet18", "resnet34")
 _PLAIN_FILTERS = (64, 128, 256, 512, 1024)
 _MEANING = {
     "linknet": "the width of the last block (the others follow the encoder)",
@@ -75,11 +77,18 @@ class ArchitectureOptions:
         Encoder stages kept: the encoder's stride is ``2 ** depth``. The usual number where None:
         5 for unet, linknet and fpn, 4 for canet, 3 for pspnet; for ``plain-unet`` it follows
         from `decoder_filters`.
+    encoder_units : tuple of int, optional
+        Residual units of each encoder stage that is kept, finest first: ``depth - 1`` numbers, for
+        resnet18 and resnet34 only. The encoder's own numbers where None.
+    subpixel : bool
+        Only for unet. Compute nothing at full resolution: at half of it the last layer gives each
+        position four values, which a transposed convolution lays out as 2 by 2 pixels (sub-pixel
+        convolution, Shi et al. 2016), in place of the decoder's last block.
     decoder_filters : tuple of int, optional
-        Widths. unet: one for each stage, deepest first. linknet: the last block's. fpn: of the
-        pyramid and of its branches. pspnet: of the pyramid. plain-unet: one for each resolution,
-        finest first, the deepest included (usually 64 to 1024). canet: of the context flows,
-        the decoder and the low-level features.
+        Widths. unet: one for each stage, deepest first; without the last where `subpixel`.
+        linknet: the last block's. fpn: of the pyramid and of its branches. pspnet: of the pyramid.
+        plain-unet: one for each resolution, finest first, the deepest included (usually 64 to
+        1024). canet: of the context flows, the decoder and the low-level features.
     batch_norm : bool
         Batch normalization in the decoder; in all of ``plain-unet``. Encoders keep their own.
     encoder_weights : str, optional
@@ -102,6 +111,8 @@ class ArchitectureOptions:
     architecture: str = "unet"
     backbone: str = "resnet18"
     depth: int | None = None
+    encoder_units: tuple[int, ...] | None = None
+    subpixel: bool = False
     decoder_filters: tuple[int, ...] | None = None
     batch_norm: bool = True
     encoder_weights: str | None = None
@@ -111,8 +122,10 @@ class ArchitectureOptions:
 
     def __post_init__(self) -> None:
         _check_architecture(self.architecture)
-        if self.decoder_filters is not None:  # a list, where it comes from JSON or YAML
-            object.__setattr__(self, "decoder_filters", tuple(self.decoder_filters))
+        for name in ("encoder_units", "decoder_filters"):
+            value = getattr(self, name)
+            if value is not None:  # a list, where it comes from JSON or YAML
+                object.__setattr__(self, name, tuple(value))
         if self.architecture != "plain-unet" and self.backbone not in BACKBONES:
             raise InputError(
                 f"Found the backbone {self.backbone!r}, expected one of: {', '.join(BACKBONES)}."
@@ -132,6 +145,7 @@ class ArchitectureOptions:
                 ".keras file of another plain-unet, or an architecture with a backbone."
             )
         self._check_depth()
+        self._check_units()
         self._check_filters()
         self._check_crop()
 
@@ -143,14 +157,43 @@ class ArchitectureOptions:
                 f"{sorted(depths)}."
             )
 
+    def _check_units(self) -> None:
+        units = self.encoder_units
+        if units is None:
+            return
+        if self.architecture == "plain-unet" or self.backbone not in _RESIDUAL:
+            built = self.architecture if self.architecture == "plain-unet" else self.backbone
+            raise InputError(
+                f"Found encoder units {units} for {built}; they can be chosen for "
+                f"{' and '.join(_RESIDUAL)} only."
+            )
+        if self.encoder_weights == "imagenet":
+            raise InputError(
+                f"Found encoder units {units} with weights from ImageNet, which are for the "
+                "encoder as it is. Choose one of the two."
+            )
+        # A pyramid looks at the deepest stage whatever its depth.
+        wanted = 4 if self.architecture == "pspnet" else self.stages - 1
+        if len(units) != wanted or any(number < 1 for number in units):
+            raise InputError(
+                f"Found encoder units {units}, expected {wanted} numbers above 0: one for each "
+                "residual stage that is kept, finest first."
+            )
+
     def _check_filters(self) -> None:
         filters = self.filters
+        if self.subpixel and self.architecture != "unet":
+            raise InputError(
+                f"Found {self.architecture} with subpixel output, which is for unet only."
+            )
         if any(width < 1 for width in filters):
             raise InputError(f"Found decoder filters {filters}, expected whole numbers above 0.")
-        if self.architecture == "unet" and len(filters) != self.stages:
+        blocks = self.stages - self.subpixel
+        if self.architecture == "unet" and len(filters) != blocks:
+            less = " but the last, as its output is subpixel" if self.subpixel else ""
             raise InputError(
                 f"Found {len(filters)} decoder filters {filters}, expected one for each of the "
-                f"{self.stages} stages."
+                f"{self.stages} stages{less}."
             )
         if self.architecture == "plain-unet":
             if not 2 <= len(filters) <= 7:
@@ -195,7 +238,8 @@ class ArchitectureOptions:
         if self.architecture == "plain-unet":
             return _PLAIN_FILTERS
         if self.architecture == "unet":
-            return (256, 128, 64, 32, 16)[5 - self.stages :] if self.stages <= 5 else ()
+            last = 4 if self.subpixel else 5
+            return (256, 128, 64, 32, 16)[5 - self.stages : last] if self.stages <= 5 else ()
         return _DEFAULT_FILTERS[self.architecture]
 
     @property

@@ -11,7 +11,7 @@ __all__ = ["as_float32", "encoder_layers", "freeze_encoder", "thaw_encoder", "wi
 # How the names of all layers begin that are not the encoder's. By name, as a loaded model has
 # nothing else to tell them by.
 _NOT_ENCODER = (
-    *("decoder_", "center_block", "final_", "head_conv", "sigmoid", "softmax"),
+    *("decoder_", "center_block", "subpixel_", "final_", "head_conv", "sigmoid", "softmax"),
     *("fpn_", "segm_", "upsampling_stage", "pyramid_dropout"),
     *("psp_", "aggregation", "spatial_dropout"),
     "context_",
