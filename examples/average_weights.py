@@ -1,0 +1,91 @@
+"""One model from several of the same network: the mean of their weights.
+
+Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
+better than each of them. The files are models, or checkpoints of a run, of which the moving average
+of the weights is taken. The means and variances of batch normalization do not average: they are
+measured anew on the images of a folder of pairs::
+
+    python examples/average_weights.py one.keras two.keras --data massachusetts/crops/train -o mean
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rasterio.errors import NotGeoreferencedWarning
+
+import roadgis.train.fit  # noqa: F401  its losses and metrics, which checkpoints name
+from roadgis.model.card import read_card_file
+from roadgis.model.layout import Scaling
+from roadgis.train.architectures import as_float32, model_stride
+from roadgis.train.callbacks import AveragedWeights
+from roadgis.train.framework import import_keras
+from roadgis.train.sampling import CropSampler
+from roadgis.train.scenes import open_pairs
+
+
+def weights_of(path: Path) -> list[Any]:
+    """Return a model's weights; of a checkpoint, their moving averages."""
+    model = import_keras().models.load_model(path)
+    if getattr(model, "optimizer", None) is None:
+        return list(model.get_weights())
+    with AveragedWeights(model):
+        return list(model.get_weights())
+
+
+def measure_normalization(model: Any, sampler: CropSampler, scaling: Scaling, steps: int) -> None:
+    """Set the moving statistics of batch normalization to their mean over batches of crops."""
+    layers = import_keras().layers
+    norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    before = [layer.momentum for layer in norms]
+    sums: list[list[Any]] = [[0.0, 0.0] for _ in norms]
+    for layer in norms:
+        layer.momentum = 0.0  # what a batch has, is what remains
+    batch = 6
+    for step in range(steps):
+        crops = [sampler.crop(step * batch + index)[0] for index in range(batch)]
+        model(scaling(np.stack(crops)), training=True)
+        for layer, found in zip(norms, sums, strict=True):
+            found[0] = found[0] + np.asarray(layer.moving_mean)
+            found[1] = found[1] + np.asarray(layer.moving_variance)
+    for layer, momentum, found in zip(norms, before, sums, strict=True):
+        layer.momentum = momentum
+        layer.moving_mean.assign(found[0] / steps)
+        layer.moving_variance.assign(found[1] / steps)
+
+
+def main() -> None:
+    """Write the mean with the card of the first file that has one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path, nargs="+", help=".keras files of one network")
+    parser.add_argument("--card", type=Path, help="a .keras file whose card to take")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pairs")
+    parser.add_argument("--crop-px", type=int, default=384)
+    parser.add_argument("--steps", type=int, default=60, help="batches of six crops")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    card_of = arguments.card or arguments.models[0]
+    card = read_card_file(card_of)
+    model = as_float32(import_keras().models.load_model(arguments.models[0], compile=False))
+    model.set_weights(
+        [np.mean(same, axis=0) for same in zip(*map(weights_of, arguments.models), strict=True)]
+    )
+    scenes = open_pairs(arguments.data, classes=card.classes)
+    if arguments.crop_px % model_stride(model):
+        parser.error(f"--crop-px is no multiple of the network's stride {model_stride(model)}")
+    road = 1 if len(card.classes) == 1 else card.road_class
+    sampler = CropSampler(scenes, crop_px=arguments.crop_px, seed=0, road_class=road)
+    measure_normalization(model, sampler, Scaling(card), arguments.steps)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    model.save(arguments.output / "model.keras")
+    shutil.copy(f"{card_of}.json", arguments.output / "model.keras.json")
+
+
+if __name__ == "__main__":
+    main()
