@@ -19,7 +19,7 @@ from roadgis.network.smooth import smoothed, with_middles, with_ring_nodes
 __all__ = ["edge_shapes"]
 
 #: Edges that are placed together, with those around them: what is large is bounded by this.
-_TOGETHER = 1 << 17
+_TOGETHER = 1 << 14
 #: How far around an edge others have a say in where it is placed: its nodes lie where the arms
 #: of all edges there meet; an arm begins farther away when the other arm of its edge does, which
 #: follows from where the edges at that one's node meet; and their arms from the degree of the
