@@ -19,11 +19,13 @@ __all__ = [
     "drawing_options",
     "extract_options",
     "imagery_options",
+    "labelled_data",
     "model_description",
     "model_options",
     "output_option",
     "overwrite_option",
     "progress_options",
+    "road_layer_options",
     "run_options",
     "runtime_options",
     "sources_argument",
@@ -55,6 +57,35 @@ threshold_option = click.option(
     default=None,
     metavar="P",
     help="Probability from which a pixel is road, between 0 and 1.  [default: the model card's]",
+)
+
+
+road_layer_options = combined(
+    click.option(
+        "--images",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        help="Georeferenced imagery, a file or a folder, labelled by --labels; may be repeated.",
+    ),
+    click.option(
+        "--labels",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Roads as lines or polygons, in any CRS.",
+    ),
+    click.option("--labels-layer", default=None, help="Layer of --labels.  [default: the first]"),
+    click.option(
+        "--label-width", type=float, default=None, metavar="M", help="Width of lines, metres."
+    ),
+    click.option(
+        "--label-width-field", default=None, metavar="FIELD", help="Field with a line's width."
+    ),
+    click.option(
+        "--area",
+        type=click.Path(path_type=Path),
+        default=None,
+        help="Polygons within which --labels is complete; the rest is left out.",
+    ),
 )
 
 
@@ -386,4 +417,28 @@ def extract_options(values: dict[str, Any]) -> Any:
         work_dir=values.get("work_dir"),
         restart=bool(values.get("restart")),
         keep_work=bool(values.get("keep_work")),
+    )
+
+
+def labelled_data(
+    data: tuple[Path, ...],
+    *,
+    images: tuple[Path, ...],
+    labels: Path | None,
+    labels_layer: str | None,
+    label_width: float | None,
+    label_width_field: str | None,
+    area: Path | None,
+) -> Any:
+    """Return the ``DataSettings`` of ``--data`` and of :data:`road_layer_options`."""
+    from roadgis.train.settings import DataSettings
+
+    return DataSettings(
+        folders=data,
+        images=images,
+        roads=labels,
+        layer=labels_layer,
+        label_width_m=label_width,
+        label_width_field=label_width_field,
+        area=area,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +22,7 @@ __all__ = ["command"]
     help="Folders of image and mask pairs; may be repeated.  "
     "[default: a run's own validation scenes]",
 )
+@options.road_layer_options
 @click.option("--report", type=click.Path(path_type=Path), default=None, help="Write an HTML page.")
 @click.option(
     "--json",
@@ -54,6 +56,7 @@ def command(
     progress: str,
     verbose: int,
     quiet: bool,
+    **road_layer: Any,
 ) -> None:
     """Score a model on labelled scenes, and write a report.
 
@@ -72,7 +75,7 @@ def command(
         )
         result = score_model(
             model,
-            data,
+            options.labelled_data(data, **road_layer),
             settings,
             device=device,  # type: ignore[arg-type]
             threads=threads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,6 +22,7 @@ __all__ = ["command"]
     help="Folders of pairs that the model was not trained on; may be repeated.  "
     "[default: a run's own validation scenes]",
 )
+@options.road_layer_options
 @click.option(
     "--criterion",
     type=click.Choice(["iou", "f1", "relaxed-f1"]),
@@ -54,6 +56,7 @@ def command(
     progress: str,
     verbose: int,
     quiet: bool,
+    **road_layer: Any,
 ) -> None:
     """Choose a model's threshold on validation scenes and write it into its card.
 
@@ -70,7 +73,9 @@ def command(
                 )
         given = {} if buffer_px is None else {"buffer_px": buffer_px}
         settings = ThresholdOptions(criterion=criterion, plot=plot, table=curve, **given)  # type: ignore[arg-type]
-        card = set_threshold(model, data, settings, progress=sh.progress)
+        card = set_threshold(
+            model, options.labelled_data(data, **road_layer), settings, progress=sh.progress
+        )
         scores = card.scores
         sh.result(
             f"threshold {card.threshold:.4f}: IoU {scores['iou']:.4f} "

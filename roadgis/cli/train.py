@@ -83,28 +83,7 @@ _data_options = options.combined(
         multiple=True,
         help="A folder that holds 'images' and 'masks' (or 'sat' and 'map'); may be repeated.",
     ),
-    click.option(
-        "--images",
-        type=_FOLDER,
-        multiple=True,
-        help="Georeferenced imagery, a file or a folder, labelled by --labels; may be repeated.",
-    ),
-    click.option(
-        "--labels", type=_FOLDER, default=None, help="Roads as lines or polygons, in any CRS."
-    ),
-    click.option("--labels-layer", default=None, help="Layer of --labels.  [default: the first]"),
-    click.option(
-        "--label-width", type=float, default=None, metavar="M", help="Width of lines, metres."
-    ),
-    click.option(
-        "--label-width-field", default=None, metavar="FIELD", help="Field with a line's width."
-    ),
-    click.option(
-        "--area",
-        type=_FOLDER,
-        default=None,
-        help="Polygons within which --labels is complete; the rest is left out.",
-    ),
+    options.road_layer_options,
     click.option(
         "--validation",
         type=_FOLDER,

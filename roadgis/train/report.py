@@ -7,7 +7,6 @@ import html
 import json
 import logging
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,7 +32,7 @@ from roadgis.train.plots import (
 )
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scene_prediction import TILE_PX
-from roadgis.train.scored import scenes_to_score
+from roadgis.train.scored import ScoredOn, data_names, scenes_to_score
 
 __all__ = ["ReportOptions", "read_history", "score_model"]
 
@@ -104,7 +103,7 @@ class ReportOptions:
 
 def score_model(
     model: str | Path,
-    folders: Sequence[Path],
+    data: ScoredOn,
     options: ReportOptions | None = None,
     *,
     device: Device = "auto",
@@ -117,8 +116,9 @@ def score_model(
     ----------
     model : str or Path
         A model file, a run folder, or the name of a bundled model.
-    folders : sequence of Path
-        Folders of image and mask pairs at the model's pixel size.
+    data : ScoredOn
+        Folders of image and mask pairs at the model's pixel size, or settings that name
+        imagery with a road layer; nothing for the validation scenes of a run's folder.
     options : ReportOptions, optional
         Scores and outputs.
     device, threads
@@ -146,7 +146,7 @@ def score_model(
     settings.check_outputs()
     path = resolve_model(model)
     segmenter = load_model(path, device=device, threads=threads)
-    scenes = scenes_to_score(model, folders, segmenter.card)
+    scenes = scenes_to_score(model, data, segmenter.card)
     by_class = len(segmenter.card.classes) > 1
     pictures = OverlayGallery(settings.examples if settings.report else 0, by_class=by_class)
     evaluation = evaluate_scenes(
@@ -162,7 +162,7 @@ def score_model(
     subject = _Subject(
         segmenter,
         path,
-        tuple(str(folder) for folder in folders) or ("held out",),
+        data_names(data),
         datetime.now(timezone.utc).replace(microsecond=0),
         None if log is None else read_history(log),
     )
@@ -181,7 +181,7 @@ class _Subject:
 
     segmenter: Segmenter
     path: Path
-    folders: tuple[str, ...]
+    data: tuple[str, ...]
     made: datetime
     history: dict[str, list[float]] | None
 
@@ -196,7 +196,7 @@ class _Subject:
                 "device": self.segmenter.device,
                 "gsd_m": card.gsd_m,
             },
-            "data": list(self.folders),
+            "data": list(self.data),
             "date": self.made.isoformat(),
             "roadgis": __version__,
         }
@@ -254,7 +254,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
 
 def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -> str:
     card = subject.segmenter.card
-    title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.folders)}"
+    title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}"
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{html.escape(_summary(evaluation))}</p>",
@@ -286,7 +286,7 @@ def _facts(subject: _Subject, evaluation: Evaluation) -> str:
             "Trained on": card.training_data,
             "Fingerprint": subject.segmenter.fingerprint,
             "Ran on": subject.segmenter.device,
-            "Data": ", ".join(subject.folders),
+            "Data": ", ".join(subject.data),
             "Scenes": (
                 f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} pixels that count, "
                 f"{int(evaluation.counts.road.sum()):,} of them road"

@@ -28,7 +28,7 @@ from roadgis.train.plots import require_matplotlib, save_figure, threshold_figur
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
 from roadgis.train.scenes import LabelledScene
-from roadgis.train.scored import scenes_to_score
+from roadgis.train.scored import ScoredOn, data_names, scenes_to_score
 
 __all__ = [
     "CRITERIA",
@@ -215,7 +215,7 @@ def histograms(
 
 def set_threshold(
     model: Path,
-    folders: Sequence[Path],
+    data: ScoredOn,
     options: ThresholdOptions | None = None,
     *,
     progress: Progress = no_progress,
@@ -227,8 +227,10 @@ def set_threshold(
     model : Path
         An ``.onnx`` or ``.keras`` file with its card, or a run folder: then its ``model.keras``
         is scored, and a ``model.onnx`` beside it is given the same threshold.
-    folders : sequence of Path
-        Folders of pairs that the model was not trained on, at its pixel size.
+    data : ScoredOn
+        What the model was not trained on: folders of image and mask pairs at its pixel size, or
+        settings that name imagery with a road layer; nothing for the validation scenes of a
+        run's folder.
     options : ThresholdOptions, optional
         Criterion and outputs.
     progress : Progress
@@ -258,7 +260,7 @@ def set_threshold(
     if settings.plot is not None:
         require_matplotlib()  # before the work, not after it
     segmenter = load_model(path)
-    scenes = scenes_to_score(model, folders, segmenter.card)
+    scenes = scenes_to_score(model, data, segmenter.card)
     evaluation = evaluate_scenes(
         segmenter,
         scenes,
@@ -274,7 +276,7 @@ def set_threshold(
         reached=counts.reached,
         criterion=settings.criterion,
     )
-    names = ", ".join(folder.name for folder in folders) or "held out"
+    names = ", ".join(Path(name).name for name in data_names(data))
     scores = _card_scores(evaluation, choice, f"{names}: {len(scenes)} scenes")
     logger.info("threshold %.4f: IoU %.4f on %s", choice.threshold, choice.iou, names)
     card = _write_card(path, choice.threshold, scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from roadgis.train.scenes import (
 from roadgis.train.settings import DataSettings
 from roadgis.train.survey import Survey, survey
 
-__all__ = ["TrainingData", "class_names", "open_training_data"]
+__all__ = ["TrainingData", "class_names", "open_labelled_data", "open_training_data"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +93,9 @@ def open_training_data(
     names, road = class_names(settings)
     road_class = road if len(names) > 1 else 1
     folders, beside = _parts(settings)
-    training: list[LabelledScene] = []
-    if folders:
-        training += open_pairs(folders, classes=names)
-    if settings.images or settings.roads:
-        training += _georeferenced(settings)
+    training: Sequence[LabelledScene] = open_labelled_data(
+        dataclasses.replace(settings, folders=tuple(folders))
+    )
     if not training:
         raise DataError(
             "No training data: name folders of image and mask pairs with --data, or imagery with "
@@ -118,6 +117,32 @@ def open_training_data(
     if validation:
         logger.info("validation: %d scenes", len(validation))
     return TrainingData(training, validation, found, scenes_fingerprint(training))
+
+
+def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:
+    """Open the folders of pairs and the georeferenced imagery that settings name.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        What to open; folders are taken as they are, not divided into parts.
+
+    Returns
+    -------
+    list of LabelledScene
+        Pairs first; empty where nothing is named.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used, or imagery is named without roads or roads without imagery.
+    """
+    scenes: list[LabelledScene] = []
+    if settings.folders:
+        scenes += open_pairs(settings.folders, classes=settings.classes)
+    if settings.images or settings.roads:
+        scenes += _georeferenced(settings)
+    return scenes
 
 
 def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
