@@ -117,7 +117,8 @@ def line_widths(
         what = f"no value in {fields}" if fields else "no width of their own"
         raise DataError(
             f"{source}: {missing:,} of {int(lines.sum()):,} line features have {what}. Give the "
-            "width of roads in metres with --width, or a field that holds it with --width-field."
+            "width of roads in metres with --width, or a field that holds it with --width-field "
+            "(--label-width and --label-width-field in training and testing)."
         )
     if width_m is not None:
         widths[lines & np.isnan(widths)] = width_m
