@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# As roadgis sets it. Some tests import tensorflow first, and would compute a last digit otherwise
+# than the programs that they start.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 settings.register_profile(
     "roadgis",
     deadline=None,
