@@ -162,9 +162,9 @@ def main() -> None:
         part = densest(sheets, arguments.size)
         mosaic = arguments.folder / "county_part.vrt"
         mpx = write_mosaic(part, mosaic)
-        edges, different = differences(mosaic, (1792, 1111))
+        edges, different = differences(mosaic, (2304, 1111))
         print(
-            f"{len(part)} sheets, {mpx:.0f} Mpx, {edges} edges with blocks of 1792 and 1111 px: "
+            f"{len(part)} sheets, {mpx:.0f} Mpx, {edges} edges with blocks of 2304 and 1111 px: "
             f"{'different in ' + ', '.join(different) if different else 'the same'}",
             flush=True,
         )

@@ -66,7 +66,7 @@ def main() -> None:
         sheets = cut_into_sheets(town, Path(name), 387)
         cases = [
             (f"block {block}, tile {tile}", town, PredictOptions(block_px=block, tile_px=tile))
-            for block, tile in ((896, None), (896, 640), (1792, 768), (1792, 400))
+            for block, tile in ((768, None), (768, 640), (2304, 1024), (2304, 560))
         ]
         cases.append((f"{len(sheets)} sheets", sheets, PredictOptions()))
         for text, source, cut in cases:

@@ -24,6 +24,7 @@ from roadgis.model.card import read_card_file
 from roadgis.model.layout import Scaling
 from roadgis.train.architectures import as_float32, model_stride
 from roadgis.train.callbacks import AveragedWeights
+from roadgis.train.direction import without_direction
 from roadgis.train.framework import import_keras
 from roadgis.train.sampling import CropSampler
 from roadgis.train.scenes import open_pairs
@@ -35,7 +36,7 @@ def weights_of(path: Path) -> list[Any]:
     if getattr(model, "optimizer", None) is None:
         return list(model.get_weights())
     with AveragedWeights(model):
-        return list(model.get_weights())
+        return list(without_direction(model).get_weights())
 
 
 def measure_normalization(model: Any, sampler: CropSampler, scaling: Scaling, steps: int) -> None:
@@ -72,7 +73,8 @@ def main() -> None:
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
     card_of = arguments.card or arguments.models[0]
     card = read_card_file(card_of)
-    model = as_float32(import_keras().models.load_model(arguments.models[0], compile=False))
+    first = import_keras().models.load_model(arguments.models[0], compile=False)
+    model = as_float32(without_direction(first))
     model.set_weights(
         [np.mean(same, axis=0) for same in zip(*map(weights_of, arguments.models), strict=True)]
     )

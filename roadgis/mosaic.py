@@ -36,8 +36,8 @@ from roadgis.scene.plane import composed
 
 __all__ = ["CHUNK_PX", "Mosaic", "write_cog"]
 
-#: Side of a chunk, in pixels. Two of them with the default model's margin are what 2 GiB hold.
-CHUNK_PX = 896
+#: Side of a chunk, in pixels. Three of them with the default model's margin are what 2 GiB hold.
+CHUNK_PX = 768
 _FORMAT = 1
 #: The TIFF tag by which ``vectorize`` knows a raster of ours.
 PROBABILITY_TAG = "ROADGIS_PROBABILITY"

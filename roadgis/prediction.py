@@ -56,7 +56,7 @@ class PredictOptions:
         and both: four times the work. It decides the result too.
     """
 
-    block_px: int = 2 * CHUNK_PX
+    block_px: int = 3 * CHUNK_PX
     tile_px: int | None = None
     workers: int | None = None
     chunk_px: int = CHUNK_PX
@@ -105,19 +105,21 @@ class _Cutting:
 
     card: ModelCard
     side: int
+    extent: Window
     flips: bool
 
     def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
         card = self.card
-        shrink = card.local and card.tile_px is None
-        return tiles(core, self.side, card.margin_px, card.stride, shrink=shrink)
+        within = self.extent if card.local and card.tile_px is None else None
+        return tiles(core, self.side, card.margin_px, card.stride, within=within)
 
     def seen(self, core: Window) -> Window:
-        """Return what a block's tiles cover.
+        """Return what a block and its tiles cover.
 
-        It is more than the margin: they start and end on the stride, or are of a fixed size.
+        It is not always the margin around the core: tiles start and end on the stride, end where
+        the imagery does, or are of a fixed size.
         """
-        windows = [window for window, _ in self.tiles(core)]
+        windows = [core, *(window for window, _ in self.tiles(core))]
         row, col = min(w.row for w in windows), min(w.col for w in windows)
         bottom = max(w.row + w.height for w in windows)
         right = max(w.col + w.width for w in windows)
@@ -173,7 +175,8 @@ def predict(
         If the folder belongs to a run with other settings.
     """
     options = options or PredictOptions()
-    cutting = _Cutting(segmenter.card, options.tile_side(segmenter.card), options.flips)
+    card = segmenter.card
+    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
     mosaic = _mosaic(scene, segmenter, folder, options, cutting.side)
     todo, done_px = [], 0
     for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
@@ -211,6 +214,9 @@ def _mosaic(
     }
     if options.flips:
         settings["flips"] = True
+    if card.local and card.tile_px is None:
+        # Before this was so, tiles saw blank pixels there, and gave slightly different values.
+        settings["tiles_end"] = "with the imagery"
     if not card.local:
         settings["tile_px"] = side
         settings["block_px"] = options.block_px

@@ -68,7 +68,7 @@ def close(a: RoadNetwork, b: RoadNetwork) -> None:
 
 
 @pytest.mark.parametrize(
-    ("block_px", "tile_px", "workers"), [(896, None, 2), (896, 640, 1), (1792, 768, 3)]
+    ("block_px", "tile_px", "workers"), [(768, None, 2), (768, 640, 1), (1536, 768, 3)]
 )
 def test_tiles_and_blocks_change_its_network_by_less_than_a_thousandth(
     segmenter: Segmenter, roads: RoadNetwork, block_px: int, tile_px: int | None, workers: int

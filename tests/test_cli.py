@@ -44,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a scene of 6 x 4 blocks of 896 px."""
+    """Return a scene of 7 x 4 blocks of 768 px."""
     image = painted((3000, 5000), [(0, y, 5000, y + 300, 8) for y in range(200, 2600, 300)])
     return write_raster(tmp_path_factory.mktemp("big") / "big.tif", image, compress="deflate")
 
@@ -88,7 +88,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time(tmp_path: Path, model: Path, b
     main, side = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "roadgis", "extract", str(big), "-m", str(model),
-         "-o", str(tmp_path / "r.gpkg"), "--block-px", "896"],
+         "-o", str(tmp_path / "r.gpkg"), "--block-px", "768"],
         env={**ENV, "TERM": "xterm"}, stdout=subprocess.DEVNULL, stderr=side,
     )  # fmt: skip
     os.close(side)
@@ -119,7 +119,7 @@ def chunks(work: Path) -> dict[Path, int]:
 
 def interrupted(big: Path, model: Path, output: Path, number: int) -> tuple[int, str]:
     """Start an extract, send a signal once some blocks are written, return status and stderr."""
-    process = start("extract", big, "-m", model, "-o", output, "--block-px", 896, "--workers", 1)
+    process = start("extract", big, "-m", model, "-o", output, "--block-px", 768, "--workers", 1)
     work = output.with_name(output.name + ".roadgis-work")
     limit = time.monotonic() + 60
     while process.poll() is None and len(chunks(work)) < 3:
@@ -145,9 +145,9 @@ def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     work = tmp_path / "roads.geojson.roadgis-work"
     kept = chunks(work)
     assert len(kept) >= 3
-    call("extract", big, "-m", model, "-o", output, "--block-px", 896, "--keep-work")
+    call("extract", big, "-m", model, "-o", output, "--block-px", 768, "--keep-work")
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
-    call("extract", big, "-m", model, "-o", tmp_path / "whole.geojson", "--block-px", 1792)
+    call("extract", big, "-m", model, "-o", tmp_path / "whole.geojson", "--block-px", 1536)
     whole, resumed = (json.loads(p.read_text()) for p in (tmp_path / "whole.geojson", output))
     assert whole["features"] == resumed["features"]
 
@@ -196,7 +196,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "AOI elsewhere": ([good, *m, *out, "--aoi", away], "outside of the imagery"),
         "no AOI file": ([good, *m, *out, "--aoi", folder / "no.geojson"], "no.geojson"),
         "tile": ([good, *m, *out, "--tile-px", "13"], "--tile-px is 13"),
-        "block": ([good, *m, *out, "--block-px", "1000"], "multiple of 896"),
+        "block": ([good, *m, *out, "--block-px", "1000"], "multiple of 768"),
         "probability suffix": ([good, *m, *out, "--probability", folder / "p.png"], ".tif"),
         "CRS that is none": ([no_crs, *m, *out, "--assume-crs", "EPSG:0"], "EPSG:0"),
     }

@@ -198,7 +198,7 @@ def test_an_option_added_to_a_command_is_described_without_more_ado() -> None:
 
     described = describe_command("extract", command)
     block, fast = described["parameters"]
-    assert block["default"] == 1792
+    assert block["default"] == 2304
     assert block["min"] == 16
     assert block["integer"]
     assert fast["off_flags"] == ["--no-fast"]

@@ -26,7 +26,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 # The pages' runs take hours and download weights; the last of an option that is repeated counts.
 SMALL = {
     "train": "--encoder-weights none --steps 2 --epoch-steps 1 --crop-px 64 --batch 2",
-    "extract": "--block-px 896",
+    "extract": "--block-px 768",
 }
 
 

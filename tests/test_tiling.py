@@ -60,6 +60,67 @@ def test_tiles_partition_the_core_on_the_stride_with_their_margin_cropped(
     assert (seen == 1).all()
 
 
+@given(
+    row=st.integers(-100, 100),
+    col=st.integers(-100, 100),
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    around=st.tuples(*[st.integers(-60, 60)] * 2, *[st.integers(0, 90)] * 2),
+    stride=st.sampled_from([1, 2, 8, 32]),
+    tile=st.integers(1, 6),
+    margin=st.integers(0, 70),
+)
+def test_tiles_within_a_window_partition_it_and_see_what_it_has_around_them(
+    row: int,
+    col: int,
+    height: int,
+    width: int,
+    around: tuple[int, int, int, int],
+    stride: int,
+    tile: int,
+    margin: int,
+) -> None:
+    core = Window(row, col, height, width)
+    within = Window(row + around[0], col + around[1], height + around[2], width + around[3])
+    tile_px = tile * stride + 2 * -(-margin // stride) * stride
+    seen = np.zeros((height, width), int)
+    for window, (rows, cols) in tiles(core, tile_px, margin, stride, within=within):
+        top, left = window.row + rows.start, window.col + cols.start
+        seen[
+            top - row : top - row + rows.stop - rows.start,
+            left - col : left - col + cols.stop - cols.start,
+        ] += 1
+        for start, size, kept, first, length in (
+            (window.row, window.height, rows, within.row, within.height),
+            (window.col, window.width, cols, within.col, within.width),
+        ):
+            assert start % stride == 0 == size % stride
+            assert 0 <= kept.start < kept.stop <= size <= tile_px
+            # What is seen around the kept part is the margin, unless the window ends before.
+            assert start <= max(start + kept.start - margin, first)
+            assert start + size >= min(start + kept.stop + margin, first + length)
+            assert first - stride < start
+            assert start + size < first + length + stride
+    wanted = np.zeros_like(seen)
+    below, right = (max(0, around[0]), max(0, around[1]))
+    wanted[
+        below : max(0, within.row + within.height - row),
+        right : max(0, within.col + within.width - col),
+    ] = 1
+    np.testing.assert_array_equal(seen, wanted)
+
+
+def test_a_raster_in_one_tile_is_seen_without_a_margin() -> None:
+    raster = Window(0, 0, 1500, 1500)
+    assert list(tiles(raster, 2816, 256, 16, within=raster)) == [
+        (Window(0, 0, 1504, 1504), (slice(0, 1500), slice(0, 1500)))
+    ]
+
+
+def test_a_core_beyond_the_window_has_no_tile() -> None:
+    assert not list(tiles(Window(64, 0, 64, 64), 128, 32, 32, within=Window(0, 0, 64, 64)))
+
+
 def test_a_core_on_the_stride_needs_no_more_tiles_than_it_must() -> None:
     assert len(list(tiles(Window(64, 128, 256, 256), 256, 64, 32))) == 4
 

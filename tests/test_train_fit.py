@@ -169,6 +169,31 @@ def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
 
 
 @pytest.mark.slow
+def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
+    data: Path, tmp_path: Path, uninterrupted: Path
+) -> None:
+    settings = settings_of(data, direction_weight=0.5, keep="best")
+    settings = dataclasses.replace(
+        settings, data=dataclasses.replace(settings.data, validation=(data,))
+    )
+    fit(settings, tmp_path / "whole")
+    with pytest.raises(Cancelled):
+        fit(settings, tmp_path / "cut", progress=stop_after(1))
+    checkpoint = RunFolder(tmp_path / "cut").load_checkpoint()
+    assert checkpoint is not None
+    assert import_keras().models.load_model(checkpoint.model).output_shape[-1] == 3
+    fit(settings, tmp_path / "cut")
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+    # Learned from the same start and crops, but from something more.
+    found, without = (float(log_of(run)[0]["loss"]) for run in (tmp_path / "whole", uninterrupted))
+    assert found > without + 0.1
+    saved = import_keras().models.load_model(tmp_path / "whole" / "model.keras", compile=False)
+    assert saved.output_shape[-1] == 1
+    assert not [layer.name for layer in saved.layers if layer.name.startswith("direction")]
+    load_model(tmp_path / "whole" / "model.keras")
+
+
+@pytest.mark.slow
 def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> None:
     # At this rate the weights do not change, so that the score never gets better.
     stopping = settings_of(data, peak_rate=1e-30, stop_epochs=2, steps=20, keep="best")

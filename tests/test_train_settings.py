@@ -84,6 +84,11 @@ def test_the_card_does_not_tell_where_the_data_lay(tmp_path: Path) -> None:
         ("data:\n  batch: true\n", "data.batch is True, expected int"),
         ("optimization:\n  schedule: linear\n", "schedule is 'linear', expected one of"),
         ("optimization:\n  steps: 30\n  epoch_steps: 20\n", "multiple of epoch_steps"),
+        ("optimization:\n  direction_weight: -1\n", "direction_weight is -1.*expected 0 or more"),
+        (
+            "data: {classes: [a, b]}\noptimization: {direction_weight: 1}\n",
+            "with 2 classes.*Leave --direction-weight or --classes out",
+        ),
         ("network: {architecture\n", "is not valid YAML"),
     ],
 )

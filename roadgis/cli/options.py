@@ -298,8 +298,8 @@ run_options = combined(
         "--block-px",
         type=int,
         default=None,
-        help="Side of the blocks that are read and written at once, a multiple of 896; "
-        "smaller needs less memory.  [default: 1792]",
+        help="Side of the blocks that are read and written at once, a multiple of 768; "
+        "smaller needs less memory.  [default: 2304]",
     ),
     click.option(
         "--workers",

@@ -52,6 +52,7 @@ _SETTINGS = {
         "class_weights": "class_weights",
         "edge_smoothing": "edge_smoothing",
         "cldice_weight": "cldice_weight",
+        "direction_weight": "direction_weight",
         "steps": "steps",
         "epoch_steps": "epoch_steps",
         "schedule": "schedule",
@@ -189,6 +190,12 @@ _optimization_options = options.combined(
         type=click.FloatRange(0),
         default=None,
         help="Of the term of losses that end in _cldice.  [default: 0.5]",
+    ),
+    click.option(
+        "--direction-weight",
+        type=click.FloatRange(0),
+        default=None,
+        help="Also learn the direction of roads, with this weight in the loss.  [default: 0]",
     ),
     click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run."),
     click.option(

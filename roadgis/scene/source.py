@@ -155,6 +155,15 @@ class Scene:
         }
 
     @property
+    def extent(self) -> Window:
+        """All inputs together, relative to `grid`; it reaches beyond it around an area of interest.
+
+        There are no image pixels outside of it.
+        """
+        extent, plan = self._plan.extent, self._plan
+        return Window(extent.row - plan.row, extent.col - plan.col, extent.height, extent.width)
+
+    @property
     def sheets(self) -> tuple[Raster, ...]:
         """The inputs in the order in which they lie on each other, the first on top."""
         return tuple(sheet for layer in self._plan.layers for sheet in layer.group.sheets)

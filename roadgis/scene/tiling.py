@@ -42,12 +42,13 @@ def blocks(height: int, width: int, block_px: int) -> list[Window]:
 
 
 def tiles(
-    core: Window, tile_px: int, margin_px: int, stride: int, *, shrink: bool = False
+    core: Window, tile_px: int, margin_px: int, stride: int, *, within: Window | None = None
 ) -> Iterator[tuple[Window, Crop]]:
     """Cover a block's core with tiles of equal shape that start on the network's stride.
 
     A tile's outer margin depends on where it was cut, so it is dropped; the rest of all tiles
-    partitions the core. Tiles may reach beyond the core, and beyond the raster.
+    partitions the core, or what of it lies in the window. Tiles may reach beyond the core, and
+    beyond the raster.
 
     Parameters
     ----------
@@ -59,14 +60,16 @@ def tiles(
         Pixels along a tile's border that are not kept, at least.
     stride : int
         The network's total downsampling.
-    shrink : bool
-        Cut tiles down to what their kept part needs: less to compute at the core's right and
-        lower ends, and the same answer of a network that is local.
+    within : Window, optional
+        Keep what lies in this window only. Tiles are then cut down to what their kept part
+        needs, and to the window rounded outward to the stride: less to compute at the core's
+        right and lower ends and around the imagery. A network that is local gives the same
+        answer however it is cut, as the window's border is the tile's in every cutting.
 
     Yields
     ------
     tile : Window
-        What the network sees, ``tile_px`` square unless shrunk, with `row` and `col` multiples
+        What the network sees, ``tile_px`` square unless cut down, with `row` and `col` multiples
         of `stride`, and its size too.
     crop : tuple of slice
         The tile's rows and columns that are kept.
@@ -89,24 +92,35 @@ def tiles(
             f"tile_px is {tile_px}, expected more than twice the margin of {margin} px; "
             f"at least {2 * margin + stride}."
         )
-    for top, keep_rows in _spans(core.row, core.height, step, margin, stride):
-        for left, keep_cols in _spans(core.col, core.width, step, margin, stride):
-            height = width = tile_px
-            if shrink:
-                height, width = (
-                    -(-(keep.stop + margin) // stride) * stride for keep in (keep_rows, keep_cols)
-                )
+    for (top, height), keep_rows in _spans(core, within, 0, step, margin, stride):
+        for (left, width), keep_cols in _spans(core, within, 1, step, margin, stride):
             yield Window(top, left, height, width), (keep_rows, keep_cols)
 
 
+def _ends(window: Window, axis: int) -> tuple[int, int]:
+    start, length = ((window.row, window.height), (window.col, window.width))[axis]
+    return start, start + length
+
+
 def _spans(
-    start: int, length: int, step: int, margin: int, stride: int
-) -> Iterator[tuple[int, slice]]:
-    end = start + length
+    core: Window, within: Window | None, axis: int, step: int, margin: int, stride: int
+) -> Iterator[tuple[tuple[int, int], slice]]:
+    """Return start and length of tiles along one axis, and which part of them is kept."""
+    start, end = _ends(core, axis)
+    border: tuple[int, int] | None = None
+    if within is not None:
+        first, last = _ends(within, axis)
+        start, end = max(start, first), min(end, last)
+        if start >= end:
+            return
+        border = first // stride * stride, -(-last // stride) * stride
     # The first kept stretch starts on the stride at or before the core.
     kept = start // stride * stride
     while kept < end:
         first, last = max(kept, start), min(kept + step, end)
-        origin = kept - margin
-        yield origin, slice(first - origin, last - origin)
+        low, high = kept - margin, kept + step + margin
+        if border is not None:
+            low = max(low, border[0])
+            high = min(-(-(last + margin) // stride) * stride, border[1])
+        yield (low, high - low), slice(first - low, last - low)
         kept += step

@@ -28,6 +28,7 @@ from roadgis.train.callbacks import (
     run_callbacks,
     set_seed_states,
 )
+from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
 from roadgis.train.initial import initial_model
 from roadgis.train.losses import build_loss
@@ -191,6 +192,8 @@ class _Run:
             model = self._restored(checkpoint)
         else:
             model = with_precision(float32, self.settings.optimization.precision)
+            if self.settings.optimization.direction_weight:
+                model = with_direction(model)
         epochs = self.settings.optimization.steps // self.settings.optimization.epoch_steps
         frozen = min(self.settings.network.frozen_epochs, epochs)
         for end, is_frozen in ((frozen, True), (epochs, False)):
@@ -210,7 +213,7 @@ class _Run:
             model = self._restored(saved)
         if not self._keeps_best():
             with AveragedWeights(model):
-                self.folder.save_model(as_float32(model), card)
+                self.folder.save_model(as_float32(without_direction(model)), card)
         return card
 
     def _keeps_best(self) -> bool:
@@ -250,15 +253,18 @@ class _Run:
     def _compile(self, model: Any, first_epoch: int) -> None:
         settings = self.settings.optimization
         several = len(self.settings.data.classes) > 1
+        loss: Any = build_loss(
+            settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
+            classes=len(self.settings.data.classes),
+            class_weights=settings.class_weights,
+            edge_smoothing=settings.edge_smoothing,
+            cldice_weight=settings.cldice_weight,
+        )
+        if settings.direction_weight:
+            loss = DirectionLoss(loss, settings.direction_weight)
         model.compile(
             optimizer=build_optimizer(settings, first_epoch * settings.epoch_steps),
-            loss=build_loss(
-                settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
-                classes=len(self.settings.data.classes),
-                class_weights=settings.class_weights,
-                edge_smoothing=settings.edge_smoothing,
-                cldice_weight=settings.cldice_weight,
-            ),
+            loss=loss,
             metrics=[
                 MeanIoU(len(self.settings.data.classes), name="iou") if several else ValidIoU()
             ],
@@ -318,11 +324,11 @@ class _Run:
     def _validate(self, card: ModelCard) -> Validate | None:
         if not self.data.validation:
             return None
-        return lambda model: validation_scores(model, card, self.data.validation)
+        return lambda model: validation_scores(without_direction(model), card, self.data.validation)
 
     def _keep_best(self, card: ModelCard) -> Any:
         def keep(model: Any) -> None:
             if self._keeps_best():
-                self.folder.save_model(as_float32(model), card)
+                self.folder.save_model(as_float32(without_direction(model)), card)
 
         return keep

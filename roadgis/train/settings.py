@@ -150,6 +150,9 @@ class OptimizationSettings:
         below 0.5.
     cldice_weight : float
         Of the clDice term, in losses that have one.
+    direction_weight : float
+        Of the error in the direction of roads, which the network then also learns to tell;
+        0 for none. See :mod:`roadgis.train.direction`.
     steps : int
         Length of the run, a multiple of `epoch_steps`.
     epoch_steps : int
@@ -186,6 +189,7 @@ class OptimizationSettings:
     class_weights: tuple[float, ...] | None = None
     edge_smoothing: float = 0.0
     cldice_weight: float = 0.5
+    direction_weight: float = 0.0
     steps: int = 6000
     epoch_steps: int = 200
     schedule: Schedule = "trapezoid"
@@ -217,6 +221,8 @@ class OptimizationSettings:
             raise InputError(f"keep is {self.keep!r}, expected 'best' or 'last'.")
         if not 0 <= self.ema < 1:
             raise InputError(f"ema is {self.ema}, expected 0 (none) to below 1.")
+        if not self.direction_weight >= 0:
+            raise InputError(f"direction_weight is {self.direction_weight}, expected 0 or more.")
         if not self.peak_rate > 0:
             raise InputError(f"peak_rate is {self.peak_rate}, expected a positive number.")
         if not 0 < self.plateau_factor < 1:
@@ -262,6 +268,14 @@ class TrainSettings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     optimization: OptimizationSettings = field(default_factory=OptimizationSettings)
     card: CardSettings = field(default_factory=CardSettings)
+
+    def __post_init__(self) -> None:
+        if self.optimization.direction_weight and len(self.data.classes) > 1:
+            raise InputError(
+                f"direction_weight is {self.optimization.direction_weight} with "
+                f"{len(self.data.classes)} classes, but directions can be learned along with one "
+                "class only, road or not. Leave --direction-weight or --classes out."
+            )
 
 
 def settings_to_dict(settings: TrainSettings, *, paths: bool = True) -> dict[str, Any]:

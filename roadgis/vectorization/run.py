@@ -29,7 +29,7 @@ def vectorize(
     options: VectorizeOptions | None = None,
     *,
     clean: CleanOptions | None = None,
-    block_px: int = 1792,
+    block_px: int = 2304,
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
@@ -75,7 +75,7 @@ def trace_centerlines(
     source: ProbabilitySource,
     options: VectorizeOptions | None = None,
     *,
-    block_px: int = 1792,
+    block_px: int = 2304,
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> Centerlines:

@@ -68,7 +68,7 @@ def show_toolbox():
     """Take the toolbox, then the dialog."""
     window = iface.mainWindow()
     grab(window.findChild(QDockWidget, "ProcessingToolbox"), "toolbox")
-    dialog = processing.createAlgorithmDialog("roadgis:extractroads", {"BLOCK_PX": 896})
+    dialog = processing.createAlgorithmDialog("roadgis:extractroads", {"BLOCK_PX": 768})
     dialog.resize(900, 640)
     dialog.show()
     KEPT["dialog"] = dialog

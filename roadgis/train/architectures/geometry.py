@@ -10,7 +10,7 @@ from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import as_float32
 from roadgis.train.framework import import_keras
 
-__all__ = ["fixed_tile", "model_stride", "receptive_margin"]
+__all__ = ["fixed_tile", "model_stride", "receptive_margin", "tensor_scales"]
 
 
 def fixed_tile(model: Any) -> int | None:
@@ -40,6 +40,17 @@ def model_stride(model: Any) -> int:
     """
     if isinstance(model, ArchitectureOptions):
         return int(2**model.stages)
+    return round(max(tensor_scales(model).values()))
+
+
+def tensor_scales(model: Any) -> dict[int, float]:
+    """Return how many pixels of the input one of each tensor stands for, by the tensor's ``id``.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A network, built or loaded.
+    """
     scales = {id(tensor): 1.0 for tensor in model.inputs}
     for operation in model.operations:
         for node in operation._inbound_nodes:
@@ -47,7 +58,7 @@ def model_stride(model: Any) -> int:
             if inputs:
                 scale = max(inputs) * _step(operation)
                 scales.update({id(x): scale for x in node.output_tensors})
-    return round(max(scales.values()))
+    return scales
 
 
 def _step(operation: Any) -> float:

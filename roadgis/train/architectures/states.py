@@ -14,7 +14,7 @@ _NOT_ENCODER = (
     *("decoder_", "center_block", "subpixel_", "final_", "head_conv", "sigmoid", "softmax"),
     *("fpn_", "segm_", "upsampling_stage", "pyramid_dropout"),
     *("psp_", "aggregation", "spatial_dropout"),
-    "context_",
+    *("context_", "direction_"),
 )
 
 

@@ -1,0 +1,202 @@
+"""Road direction as a helper output while training (after Batra et al., CVPR 2019).
+
+A network that must also say where each road leads has to see the road as a line, through gaps in
+what is visible of it. The second output is there in training only: what is saved has the
+probability alone and takes no longer to run.
+
+Directions have no sense of travel, so they are held as the vector of the doubled angle: (1, 0) for
+roads that run along the rows, (-1, 0) along the columns, (0, 1) and (0, -1) for the diagonals down
+and up to the right. Batra et al. choose one of 37 bins and draw the truth from centrelines; here it
+comes from the mask, so that every kind of training data has it and augmentation turns it along.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roadgis.errors import InputError
+from roadgis.train.architectures.geometry import tensor_scales
+from roadgis.train.framework import import_keras, upsample_bilinear
+from roadgis.train.losses import SegmentationLoss
+
+__all__ = [
+    "DirectionLoss",
+    "direction_error",
+    "road_directions",
+    "with_direction",
+    "without_direction",
+]
+
+keras = import_keras()
+ops = keras.ops
+
+_JOIN = "direction_join"
+_WIDTH = 32
+# Pixels. Two passes reach 8 px to each side: both edges of a road up to 16 px wide.
+_WINDOW = 9
+_EPSILON = 1e-6
+
+
+def _mean_around(image: Any) -> Any:
+    """Mean over a window, falling off to its rim; (N, H, W, C)."""
+    for _ in range(2):
+        image = ops.average_pool(image, (_WINDOW, 1), strides=1, padding="same")
+        image = ops.average_pool(image, (1, _WINDOW), strides=1, padding="same")
+    return image
+
+
+def _gradient(road: Any, valid: Any) -> tuple[Any, Any]:
+    """Change of a mask along columns and rows (Sobel); 0 beside invalid pixels and the border."""
+    along = ops.convert_to_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    kernel = ops.stack([along, ops.transpose(along)], axis=-1)[:, :, None, :] / 8.0
+    change = ops.conv(road, kernel, strides=1, padding="valid")
+    known = -ops.max_pool(-valid, 3, strides=1, padding="valid")
+    change = ops.pad(change * known, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    return change[..., :1], change[..., 1:]
+
+
+def road_directions(road: Any, valid: Any) -> tuple[Any, Any]:
+    """Return where the roads of a mask lead.
+
+    Parameters
+    ----------
+    road, valid : tensor (N, H, W, 1)
+        Float32, 0 or 1.
+
+    Returns
+    -------
+    direction : tensor (N, H, W, 2)
+        Cosine and sine of twice the angle from the row to the road, clockwise as rows grow
+        downwards; of length 1 wherever `weight` is above 0.
+    weight : tensor (N, H, W, 1)
+        How sure that is, 0 to 1: near 1 on a straight road up to 16 px wide, less at
+        junctions, 0 beside roads and on invalid pixels.
+    """
+    dx, dy = _gradient(road, valid)
+    # Structure tensor: the doubled angle of the gradient is that of the road, turned half round.
+    moments = _mean_around(ops.concatenate([dx * dx, dy * dy, dx * dy], axis=-1))
+    xx, yy, xy = moments[..., :1], moments[..., 1:2], moments[..., 2:]
+    vector = ops.concatenate([yy - xx, -2 * xy], axis=-1)
+    length = ops.sqrt(ops.sum(ops.square(vector), axis=-1, keepdims=True))
+    weight = road * valid * length / (xx + yy + _EPSILON)
+    return vector / ops.maximum(length, _EPSILON), weight
+
+
+def direction_error(road: Any, predicted: Any, valid: Any) -> Any:
+    """Mean squared error of predicted directions on the roads of a mask.
+
+    Parameters
+    ----------
+    road, valid : tensor (N, H, W, 1)
+        Float32, 0 or 1.
+    predicted : tensor (N, H, W, 2)
+        As :func:`road_directions` gives them.
+
+    Returns
+    -------
+    tensor ()
+        0 where they are the same, 0.5 for a prediction of zeros, 2 for the opposite.
+    """
+    direction, weight = road_directions(road, valid)
+    off = ops.sum(ops.square(predicted - direction), axis=-1, keepdims=True)
+    return ops.sum(off * weight) / (2 * ops.sum(weight) + 1.0)
+
+
+@keras.saving.register_keras_serializable(package="roadgis")
+class DirectionLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
+    """Another loss, and the error of the directions that :func:`with_direction` adds.
+
+    Parameters
+    ----------
+    segmentation : SegmentationLoss
+        Of the probability.
+    weight : float
+        Of :func:`direction_error`.
+    """
+
+    def __init__(
+        self,
+        segmentation: SegmentationLoss,
+        weight: float,
+        name: str = "with_direction",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.segmentation = segmentation
+        self.weight = weight
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of labels (N, H, W, 2) and predictions (N, H, W, 3)."""
+        labels, found = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        error = direction_error(labels[..., :1], found[..., 1:], labels[..., 1:])
+        return self.segmentation.call(labels, found[..., :1]) + self.weight * error
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the loss is made from."""
+        segmentation = keras.saving.serialize_keras_object(self.segmentation)
+        return {**super().get_config(), "segmentation": segmentation, "weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DirectionLoss:
+        """Make the loss from :meth:`get_config`."""
+        segmentation = keras.saving.deserialize_keras_object(config["segmentation"])
+        return cls(**{**config, "segmentation": segmentation})
+
+
+def with_direction(model: Any) -> Any:
+    """Return a network with two more output channels: the direction of the road.
+
+    They are computed from the features that the probability is computed from.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A network of :func:`~roadgis.train.architectures.build_model`, built or loaded, with one
+        class. It shares its layers with the result.
+
+    Returns
+    -------
+    keras.Model
+        Output (N, H, W, 3): probability, then cosine and sine of twice the angle, of no
+        particular length.
+
+    Raises
+    ------
+    InputError
+        If the network has several classes.
+    """
+    if model.output_shape[-1] != 1:
+        raise InputError(
+            f"Found a network of {model.output_shape[-1]} classes; direction can be learned along "
+            "with one class only, road or not. Leave --direction-weight out."
+        )
+    layers = keras.layers
+    features = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][-1].input
+    scales = tensor_scales(model)
+    x = layers.Conv2D(
+        _WIDTH,
+        3,
+        padding="same",
+        activation="relu",
+        kernel_initializer="he_uniform",
+        name="direction_conv",
+    )(features)
+    x = layers.Conv2D(2, 1, name="direction_vector")(x)
+    scale = round(scales[id(features)] / scales[id(model.output)])
+    if scale > 1:
+        x = upsample_bilinear(x, scale, "direction_upsampling")
+    return keras.Model(
+        model.input, layers.Concatenate(dtype="float32", name=_JOIN)([model.output, x])
+    )
+
+
+def without_direction(model: Any) -> Any:
+    """Return the network without what :func:`with_direction` added; others as they are.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Shares its layers and weights with the result.
+    """
+    last = model.layers[-1]
+    return keras.Model(model.input, last.input[0]) if last.name == _JOIN else model
