@@ -414,7 +414,7 @@ def _check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> N
         raise ResumeError(
             f"{folder} holds the unfinished mosaic of a run with other settings ({lines}). "
             "Run with those to go on with it, or start anew with --restart, or choose another "
-            "--work-dir."
+            "--work-dir. If you changed nothing, another version of roadgis began it."
         )
 
 

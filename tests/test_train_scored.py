@@ -15,7 +15,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.cli.test import command as scoring_command
 from roadgis.cli.threshold import command as threshold_command
-from roadgis.errors import DataError
+from roadgis.errors import DataError, InputError
 from roadgis.model.catalog import read_card
 from roadgis.train.report import score_model
 from roadgis.train.settings import DataSettings
@@ -110,3 +110,23 @@ def test_imagery_and_roads_go_together(tmp_path: Path, image: Path) -> None:
         done = CliRunner().invoke(scoring_command, [str(model), *arguments])
         assert isinstance(done.exception, DataError)
         assert "--images and --labels go together" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--area", "area.gpkg"], "--area"),
+        (["--label-width", "7", "--labels-layer", "roads"], "--labels-layer and --label-width"),
+        (["--data", "pairs", "--label-width-field", "wide"], "--label-width-field"),
+    ],
+)
+def test_what_is_about_a_road_layer_needs_one(
+    tmp_path: Path, arguments: list[str], named: str
+) -> None:
+    model = tiny_model(tmp_path / "m.onnx")
+    before = model.read_bytes()
+    for command in (scoring_command, threshold_command):
+        done = CliRunner().invoke(command, [str(model), *arguments])
+        assert isinstance(done.exception, InputError)
+        assert str(done.exception).startswith(f"Found {named} without imagery;")
+    assert model.read_bytes() == before

@@ -99,6 +99,26 @@ class DataSettings:
             raise InputError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"classes are {self.classes}, expected names that differ.")
+        if not self.images and self.roads is None:
+            self._refuse_what_needs_roads()
+
+    def _refuse_what_needs_roads(self) -> None:
+        """Say so rather than leave out what only counts for imagery with a road layer."""
+        given = [
+            option
+            for option, value in (
+                ("--labels-layer", self.layer),
+                ("--label-width", self.label_width_m),
+                ("--label-width-field", self.label_width_field),
+                ("--area", self.area),
+            )
+            if value is not None
+        ]
+        if given:
+            raise InputError(
+                f"Found {' and '.join(given)} without imagery; expected with it what it is about: "
+                "georeferenced imagery with --images, and its roads with --labels."
+            )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""The scenes of a folder that a model does worst on, to be seen twice as often in training.
+
+Most of a training set is easy soon, and a network learns little from what it knows. This program
+takes the scores of `roadgis test` on a folder of pairs and writes a folder of links to its worse
+half, which `roadgis train` takes beside the whole::
+
+    roadgis test default --data massachusetts/train --json scores.json
+    python examples/hard_tiles.py massachusetts/train hard/train --scores scores.json
+    roadgis train --data massachusetts/train --data hard/train ...
+
+Scenes with next to no road are left out: their IoU says nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from roadgis.train.pairs import find_pairs
+
+
+def hard(scenes: list[dict[str, Any]], *, road_share: float) -> list[str]:
+    """Return the names of scenes whose IoU is below the median.
+
+    Parameters
+    ----------
+    scenes : list of dict
+        What `roadgis test --json` tells of each: name, iou, pixels, road_pixels.
+    road_share : float
+        The least share of road for a scene to count.
+    """
+    counted = {
+        scene["name"]: scene["iou"]
+        for scene in scenes
+        if scene["iou"] is not None and scene["road_pixels"] >= road_share * scene["pixels"]
+    }
+    if not counted:
+        return []
+    middle = median(counted.values())
+    return [name for name, iou in counted.items() if iou < middle]
+
+
+def main() -> None:
+    """Write the folder of links."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of pairs, as it was scored")
+    parser.add_argument("output", type=Path, help="gets links to images and masks")
+    parser.add_argument("--scores", type=Path, required=True, help="of roadgis test --json")
+    parser.add_argument("--road-share", type=float, default=0.005)
+    arguments = parser.parse_args()
+    scores = json.loads(arguments.scores.read_text(encoding="utf-8"))
+    pairs = {pair.name: pair for pair in find_pairs(arguments.folder)}
+    chosen = hard(scores["scenes"], road_share=arguments.road_share)
+    unknown = sorted(set(chosen) - set(pairs))
+    if unknown:
+        parser.error(f"{arguments.folder} has no {unknown[0]}; expected the scores of this folder")
+    for name in chosen:
+        for kind, path in (("images", pairs[name].image), ("masks", pairs[name].mask)):
+            link = arguments.output / kind / f"{name}{path.suffix}"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+    print(f"{len(chosen)} of {len(pairs)} scenes")
+
+
+if __name__ == "__main__":
+    main()
