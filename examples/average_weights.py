@@ -2,8 +2,13 @@
 
 Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
 better than each of them. The files are models, or checkpoints of a run, of which the moving average
-of the weights is taken. The means and variances of batch normalization do not average: they are
-measured anew on the images of a folder of pairs::
+of the weights is taken. So does the mean of a model and of what it became when it was trained on
+with another loss: such a mean keeps what the first had learnt for longer::
+
+    python examples/average_weights.py default.keras run/model.keras -o mean
+
+The means and variances of batch normalization are averaged too. Where models lie far apart they had
+better be measured anew, on the images of a folder of pairs::
 
     python examples/average_weights.py one.keras two.keras --data massachusetts/crops/train -o mean
 """
@@ -65,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="+", help=".keras files of one network")
     parser.add_argument("--card", type=Path, help="a .keras file whose card to take")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of pairs")
+    parser.add_argument("--data", type=Path, nargs="+", help="folders of pairs")
     parser.add_argument("--crop-px", type=int, default=384)
     parser.add_argument("--steps", type=int, default=60, help="batches of six crops")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
@@ -78,12 +83,13 @@ def main() -> None:
     model.set_weights(
         [np.mean(same, axis=0) for same in zip(*map(weights_of, arguments.models), strict=True)]
     )
-    scenes = open_pairs(arguments.data, classes=card.classes)
-    if arguments.crop_px % model_stride(model):
-        parser.error(f"--crop-px is no multiple of the network's stride {model_stride(model)}")
-    road = 1 if len(card.classes) == 1 else card.road_class
-    sampler = CropSampler(scenes, crop_px=arguments.crop_px, seed=0, road_class=road)
-    measure_normalization(model, sampler, Scaling(card), arguments.steps)
+    if arguments.data:
+        scenes = open_pairs(arguments.data, classes=card.classes)
+        if arguments.crop_px % model_stride(model):
+            parser.error(f"--crop-px is no multiple of the network's stride {model_stride(model)}")
+        road = 1 if len(card.classes) == 1 else card.road_class
+        sampler = CropSampler(scenes, crop_px=arguments.crop_px, seed=0, road_class=road)
+        measure_normalization(model, sampler, Scaling(card), arguments.steps)
     arguments.output.mkdir(parents=True, exist_ok=True)
     model.save(arguments.output / "model.keras")
     shutil.copy(f"{card_of}.json", arguments.output / "model.keras.json")

@@ -59,7 +59,7 @@ def main() -> None:
         parser.error(f"{arguments.folder} has no {unknown[0]}; expected the scores of this folder")
     for name in chosen:
         for kind, path in (("images", pairs[name].image), ("masks", pairs[name].mask)):
-            link = arguments.output / kind / f"{name}{path.suffix}"
+            link = arguments.output / kind / f"{name.replace('/', '_')}{path.suffix}"
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.resolve())
     print(f"{len(chosen)} of {len(pairs)} scenes")
