@@ -3,12 +3,12 @@
 Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
 better than each of them. The files are models, or checkpoints of a run, of which the moving average
 of the weights is taken. So does the mean of a model and of what it became when it was trained on
-with another loss: such a mean keeps what the first had learnt for longer::
+with another loss, which can be better than both::
 
     python examples/average_weights.py default.keras run/model.keras -o mean
 
-The means and variances of batch normalization are averaged too. Where models lie far apart they had
-better be measured anew, on the images of a folder of pairs::
+The means and variances of batch normalization are averaged too. With `--data` they
+are measured anew instead, on the images of a folder of pairs::
 
     python examples/average_weights.py one.keras two.keras --data massachusetts/crops/train -o mean
 """

@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--scores", type=Path, required=True, help="of roadgis test --json")
     parser.add_argument("--road-share", type=float, default=0.005)
     arguments = parser.parse_args()
+    if arguments.output.exists():
+        parser.error(f"{arguments.output} exists; choose another name, or remove it")
     scores = json.loads(arguments.scores.read_text(encoding="utf-8"))
     pairs = {pair.name: pair for pair in find_pairs(arguments.folder)}
     chosen = hard(scores["scenes"], road_share=arguments.road_share)

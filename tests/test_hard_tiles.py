@@ -56,8 +56,12 @@ def test_the_worse_half_is_linked(tmp_path: Path) -> None:
         assert pair.image.resolve() == tmp_path / "data" / "images" / f"{name}.tif"
         assert pair.mask.resolve() == tmp_path / "data" / "masks" / f"{name}.tif"
 
+    again = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "hard exists; choose another name" in again.stderr
+
     write_scene(tmp_path / "other", "a", slice(40, 48), slice(40, 48))
-    arguments[2] = tmp_path / "other"
+    arguments[2:4] = [tmp_path / "other", tmp_path / "hard2"]
     refused = subprocess.run(arguments, check=False, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "has no c; expected the scores of this folder" in refused.stderr
