@@ -2,8 +2,8 @@
 
 Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
 better than each of them. The files are models, or checkpoints of a run, of which the moving average
-of the weights is taken. So does the mean of a model and of what it became when it was trained on
-with another loss, which can be better than both::
+of the weights is taken. Another use is the mean of a model and of what it became when it was
+trained on with another loss, which can be better than both::
 
     python examples/average_weights.py default.keras run/model.keras -o mean
 
