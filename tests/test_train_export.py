@@ -6,12 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import geopandas
 import numpy as np
 import numpy.typing as npt
 import pytest
+import shapely
+from click.testing import CliRunner
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
+from roadgis.cli.export import command
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.model.catalog import read_card
@@ -27,7 +31,7 @@ from roadgis.train.architectures import (
 from roadgis.train.export import ExportOptions, Precision, export_onnx
 from roadgis.train.framework import import_keras
 from roadgis.train.settings import DataSettings, TrainSettings, write_settings
-from tests.factories import write_raster
+from tests.factories import METRIC, X0, Y0, write_raster
 from tests.models import tiny_model
 
 pytestmark = [
@@ -463,18 +467,71 @@ def test_auto_keeps_8_bits_only_where_they_cost_little(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
 
 
+def run_folder(folder: Path, keras_file: Path, settings: DataSettings) -> Path:
+    """Make a folder that holds what a finished run leaves."""
+    folder.mkdir()
+    for suffix in ("", ".json"):
+        source = keras_file.with_name(keras_file.name + suffix)
+        (folder / f"model.keras{suffix}").write_bytes(source.read_bytes())
+    write_settings(TrainSettings(data=settings), folder / "settings.yaml")
+    return folder
+
+
+def test_of_a_run_folder_auto_takes_the_scenes_that_it_held_out(
+    tmp_path: Path, keras_file: Path, data: Path
+) -> None:
+    held = DataSettings(folders=(data,), crop_px=32, hold_out=0.5)
+    run = run_folder(tmp_path / "run", keras_file, held)
+    options = ExportOptions(precision="auto", calibration_crops=2, crop_px=32)
+    card = export_onnx(run, tmp_path / "m.onnx", options)
+    assert str(card.scores["validation"]).startswith("held out: ")
+    assert {"iou_int8", "iou_float16-weights"} <= set(card.scores)
+    # Without being asked, a threshold that was chosen before is left as it is.
+    assert ExportOptions().chosen(run) == "float16-weights"
+    none = run_folder(tmp_path / "none", keras_file, DataSettings(folders=(data,), crop_px=32))
+    with pytest.raises(DataError, match=r"none: the run had no validation scenes.*--labels"):
+        export_onnx(none, tmp_path / "none.onnx", options)
+    assert not (tmp_path / "none.onnx").exists()
+
+
+def test_imagery_with_a_road_layer_chooses_precision_and_threshold(
+    tmp_path: Path, keras_file: Path, data: Path
+) -> None:
+    from roadgis.train.threshold import set_threshold
+
+    run = run_folder(tmp_path / "run", keras_file, DataSettings(folders=(data,), crop_px=64))
+    roads = tmp_path / "roads.gpkg"
+    line = shapely.LineString([(X0 - 9, Y0 - 37), (X0 + 99, Y0 - 37)])
+    geopandas.GeoDataFrame(geometry=[line], crs=METRIC).to_crs("EPSG:4326").to_file(roads)
+    named = DataSettings(images=(data / "images" / "scene0.tif",), roads=roads, label_width_m=14)
+    options = ExportOptions(validation=named, calibration_crops=2, crop_px=64)
+    assert options.chosen(run) == "auto"
+    card = export_onnx(run, tmp_path / "m.onnx", options)
+    assert card.scores["validation"] == "scene0.tif, roads.gpkg: 1 scenes"
+    kept = card.recipe["export"]["precision"]
+    assert card.scores["iou"] == card.scores[f"iou_{kept}"]
+    assert set_threshold(tmp_path / "m.onnx", named).threshold == card.threshold
+
+
+def test_a_keras_file_for_fine_tuning_takes_no_precision_or_data(
+    tmp_path: Path, keras_file: Path, data: Path
+) -> None:
+    output = tmp_path / "small.keras"
+    for given in (["--precision", "int8"], ["--data", str(data)], ["--validation", str(data)]):
+        done = CliRunner().invoke(command, [str(keras_file), "-o", str(output), *given])
+        assert done.exit_code == 1
+        assert "neither --precision nor data" in str(done.exception)
+        assert not output.exists()
+
+
 def test_a_run_folder_is_calibrated_on_what_it_was_trained_on(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
-    for suffix in ("", ".json"):
-        source = keras_file.with_name(keras_file.name + suffix)
-        (tmp_path / f"model.keras{suffix}").write_bytes(source.read_bytes())
-    settings = TrainSettings(data=DataSettings(folders=(data,), crop_px=64))
-    write_settings(settings, tmp_path / "settings.yaml")
+    run = run_folder(tmp_path / "run", keras_file, DataSettings(folders=(data,), crop_px=64))
     options = ExportOptions(precision="int8", calibration_crops=2, crop_px=61)
-    card = export_onnx(tmp_path, tmp_path / "m.onnx", options)
+    card = export_onnx(run, tmp_path / "m.onnx", options)
     assert card.recipe["export"] == {"precision": "int8", "crops": 2, "crop_px": 64, "seed": 0}
     gone = TrainSettings(data=DataSettings(folders=(tmp_path / "gone",)))
-    write_settings(gone, tmp_path / "settings.yaml")
+    write_settings(gone, run / "settings.yaml")
     with pytest.raises(DataError, match=r"gone, which is not there any more.*--data"):
-        export_onnx(tmp_path, tmp_path / "m.onnx", options)
+        export_onnx(run, tmp_path / "m.onnx", options)

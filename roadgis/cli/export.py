@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,8 +23,9 @@ _COMPARED = ("iou_float16-weights", "iou_int8")
     "--precision",
     type=click.Choice(["auto", "float32", "float16-weights", "int8"]),
     default=None,
-    help="int8 needs --data to calibrate on. auto also needs --validation, measures both, and "
-    "keeps int8 if its IoU is less than 0.5 points lower.  [default: auto with both, int8 with "
+    help="int8 needs --data to calibrate on. auto also needs --validation (or --images), or a "
+    "run's own validation scenes, measures both, and keeps int8 if its IoU is less than 0.5 "
+    "points lower.  [default: auto with --data or a run, and --validation or --images; int8 with "
     "--data only, else float16-weights]",
 )
 @click.option(
@@ -39,6 +41,7 @@ _COMPARED = ("iou_float16-weights", "iou_int8")
     multiple=True,
     help="Folders of pairs to choose the threshold on; it goes into the card with its IoU.",
 )
+@options.road_layer_options
 @options.overwrite_option
 @options.progress_options
 def command(
@@ -51,6 +54,7 @@ def command(
     progress: str,
     verbose: int,
     quiet: bool,
+    **road_layer: Any,
 ) -> None:
     """Write a trained model as ONNX with its card, or as a small .keras file to start from.
 
@@ -58,10 +62,11 @@ def command(
 
     \b
     roadgis export run/ -o model.onnx --validation valid/
+    roadgis export run/ -o model.onnx --precision auto
     roadgis export run/ -o small.keras
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.errors import OutputError
+        from roadgis.errors import InputError, OutputError
         from roadgis.train.export import ExportOptions, export_onnx
 
         if output.exists() and not overwrite:
@@ -69,6 +74,11 @@ def command(
                 f"{output} exists. Choose another name, or replace it with --overwrite."
             )
         if output.suffix.lower() == ".keras":
+            if precision or data or validation or any(road_layer.values()):
+                raise InputError(
+                    f"{output}: a .keras file for fine-tuning keeps weights and threshold as they "
+                    "are; expected neither --precision nor data."
+                )
             from roadgis.train.compact import write_compact
             from roadgis.train.initial import resolve_trained
 
@@ -81,7 +91,7 @@ def command(
         settings = ExportOptions(
             precision=precision,  # type: ignore[arg-type]
             calibration=data,
-            validation=validation,
+            validation=options.labelled_data(validation, **road_layer),
         )
         card = export_onnx(model, output, settings, progress=sh.progress)
         compared = {key[4:]: card.scores[key] for key in _COMPARED if key in card.scores}

@@ -26,6 +26,7 @@ from roadgis.train.convert import (
     quiet_converters,
 )
 from roadgis.train.quantize import QuantizationError, calibration_crops, quantize
+from roadgis.train.scored import ScoredOn, names_data
 from roadgis.train.threshold import set_threshold
 
 __all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx"]
@@ -53,13 +54,15 @@ class ExportOptions:
         older x86 CPUs the sums of 8-bit products can saturate, and GPUs gain nothing: use a
         float model there. "auto" makes both compressed files, scores each at its best threshold
         on `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto"
-        where there are data for calibration and validation, "int8" where there is `calibration`
+        where data for calibration and `validation` are named, "int8" where there is `calibration`
         only, else "float16-weights".
     calibration : tuple of Path
         Folders of training pairs; int8 takes the ranges of the activations from crops of them.
         Of a run folder that is exported, what it was trained on by default.
-    validation : tuple of Path
-        Folders of pairs to choose the threshold on, which goes into the card with its scores.
+    validation : sequence of Path, or DataSettings
+        Folders of pairs, or imagery with a road layer, to choose the threshold on, which goes
+        into the card with its scores. Where "auto" is asked for and nothing is named, of a run
+        folder its own validation scenes.
     calibration_crops, crop_px : int
         How many crops, and their side in pixels.
     seed : int
@@ -70,7 +73,7 @@ class ExportOptions:
 
     precision: Precision | None = None
     calibration: tuple[Path, ...] = ()
-    validation: tuple[Path, ...] = ()
+    validation: ScoredOn = ()
     calibration_crops: int = 24
     crop_px: int = 256
     seed: int = 0
@@ -91,17 +94,18 @@ class ExportOptions:
         precision = self.precision
         if precision is None:
             precision = "int8" if self.calibration else "float16-weights"
-            if self.validation and (self.calibration or run is not None):
+            if names_data(self.validation) and (self.calibration or run is not None):
                 precision = "auto"
         if precision in ("auto", "int8") and not self.calibration and run is None:
             raise DataError(
                 "int8 needs crops of training images to find the ranges of the activations: name "
                 "a folder with --data, or export with --precision float16-weights."
             )
-        if precision == "auto" and not self.validation:
+        if precision == "auto" and not names_data(self.validation) and run is None:
             raise DataError(
                 "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
-                "on: name them with --validation, or choose another --precision."
+                "on: name them with --validation, or imagery with --images and its roads with "
+                "--labels, or choose another --precision."
             )
         return precision
 
@@ -165,7 +169,7 @@ def export_onnx(
             made, card = maker.cheapest(progress)
         else:
             made, card = maker.make(precision)
-            if settings.validation:
+            if names_data(settings.validation):
                 card = set_threshold(made, settings.validation, progress=progress)
         with atomic_path(output) as partial:
             shutil.copyfile(made, partial)
@@ -220,7 +224,7 @@ class _Maker:
                 return made["float16-weights"], cards["float16-weights"]
             part = scaled(progress, number / len(compared), (number + 1) / len(compared))
             cards[precision] = set_threshold(
-                made[precision], self.settings.validation, progress=part
+                made[precision], self.settings.validation, run=self.run, progress=part
             )
         iou = {precision: float(card.scores["iou"]) for precision, card in cards.items()}
         drop = iou["float16-weights"] - iou["int8"]

@@ -13,7 +13,7 @@ from roadgis.train.scenes import LabelledScene
 from roadgis.train.settings import DataSettings, read_settings
 from roadgis.train.training_data import open_labelled_data, open_training_data
 
-__all__ = ["ScoredOn", "data_names", "scenes_to_score"]
+__all__ = ["ScoredOn", "data_names", "names_data", "scenes_to_score"]
 
 #: Folders of image and mask pairs; or settings, which can name georeferenced imagery with a road
 #: layer as well. Of settings, pixel size and classes are taken from the model.
@@ -63,6 +63,11 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
             "--data, or imagery with --images and its roads with --labels."
         )
     return scenes
+
+
+def names_data(data: ScoredOn) -> bool:
+    """Return whether anything is named, rather than left to a run's own validation scenes."""
+    return bool(_sources(_settings(data)))
 
 
 def data_names(data: ScoredOn) -> tuple[str, ...]:

@@ -218,6 +218,7 @@ def set_threshold(
     data: ScoredOn,
     options: ThresholdOptions | None = None,
     *,
+    run: Path | None = None,
     progress: Progress = no_progress,
 ) -> ModelCard:
     """Choose a model's threshold on validation scenes and write it into its card.
@@ -233,6 +234,9 @@ def set_threshold(
         run's folder.
     options : ThresholdOptions, optional
         Criterion and outputs.
+    run : Path, optional
+        The run folder whose validation scenes are taken where `data` names nothing; `model` by
+        default.
     progress : Progress
         Told after each block.
 
@@ -260,7 +264,7 @@ def set_threshold(
     if settings.plot is not None:
         require_matplotlib()  # before the work, not after it
     segmenter = load_model(path)
-    scenes = scenes_to_score(model, data, segmenter.card)
+    scenes = scenes_to_score(run or model, data, segmenter.card)
     evaluation = evaluate_scenes(
         segmenter,
         scenes,
