@@ -185,6 +185,24 @@ def test_tiles_on_the_stride_grid_agree_bit_by_bit_inside_the_margin(
         np.testing.assert_array_equal(tile[inside], wanted[inside])
 
 
+def test_weights_of_8_bits_are_small_enough_for_sums_in_16_bits(
+    exported: dict[Precision, Path],
+) -> None:
+    import onnx
+    from onnx import TensorProto, numpy_helper
+
+    graph = onnx.load(str(exported["int8"])).graph
+    weights = [
+        numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(weights) > DEPTH
+    largest = max(int(np.abs(each.astype(int)).max()) for each in weights)
+    # Of unsigned activations, two products of the largest fit: 2 * 255 * 64 < 2**15.
+    assert 60 <= largest <= 64
+
+
 def test_quantizing_again_gives_the_same_file(
     tmp_path: Path, keras_file: Path, data: Path, exported: dict[Precision, Path]
 ) -> None:

@@ -50,9 +50,8 @@ class ExportOptions:
     precision : {"auto", "float32", "float16-weights", "int8"} or None
         "float32" keeps the network as trained. "float16-weights" stores the weights in half
         the space and computes as before. "int8" quantizes weights (per channel) and
-        activations: a quarter of the space and about twice as fast on CPUs with VNNI. On
-        older x86 CPUs the sums of 8-bit products can saturate, and GPUs gain nothing: use a
-        float model there. "auto" makes both compressed files, scores each at its best threshold
+        activations: a quarter of the space and about twice as fast on CPUs with VNNI. GPUs
+        gain nothing: use a float model there. "auto" makes both compressed files, scores each at its best threshold
         on `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto"
         where data for calibration and `validation` are named, "int8" where there is `calibration`
         only, else "float16-weights".

@@ -94,6 +94,9 @@ def _training_scenes(run: Path) -> Sequence[LabelledScene]:
 def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
     """Quantize a network to 8 bits: weights per output channel, activations by their range.
 
+    Weights take 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16
+    bits, which two full weights can overflow: two of 255 times 64 cannot.
+
     Parameters
     ----------
     source : Path
@@ -137,6 +140,7 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
+        reduce_range=True,
         nodes_to_exclude=_scaled_per_channel(prepared),
     )
     try:
