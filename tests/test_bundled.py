@@ -95,9 +95,9 @@ def test_it_reaches_its_bar_on_the_validation_scenes(
     total = score_folder(
         real_data / "massachusetts/valid", segmenter, segmenter.card.threshold, "EPSG:26986"
     )
-    assert total.iou >= 0.625
+    assert total.iou >= 0.628
     assert total.relaxed_f1 is not None
-    assert total.relaxed_f1 >= 0.907
+    assert total.relaxed_f1 >= 0.909
 
 
 @MERGING
