@@ -48,13 +48,13 @@ class ExportOptions:
     Attributes
     ----------
     precision : {"auto", "float32", "float16-weights", "int8"} or None
-        "float32" keeps the network as trained. "float16-weights" stores the weights in half
-        the space and computes as before. "int8" quantizes weights (per channel) and
-        activations: a quarter of the space and about twice as fast on CPUs with VNNI. GPUs
-        gain nothing: use a float model there. "auto" makes both compressed files, scores each at its best threshold
-        on `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto"
-        where data for calibration and `validation` are named, "int8" where there is `calibration`
-        only, else "float16-weights".
+        "float32" keeps the network as trained. "float16-weights" stores the weights in half the
+        space and computes as before. "int8" quantizes weights (per channel) and activations: a
+        quarter of the space and about twice as fast on CPUs with VNNI. GPUs gain nothing: use a
+        float model there. "auto" makes both compressed files, scores each at its best threshold on
+        `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto" where
+        data for calibration and `validation` are named, "int8" where there is `calibration` only,
+        else "float16-weights".
     calibration : tuple of Path
         Folders of training pairs; int8 takes the ranges of the activations from crops of them.
         Of a run folder that is exported, what it was trained on by default.
