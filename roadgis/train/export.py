@@ -26,7 +26,7 @@ from roadgis.train.convert import (
     quiet_converters,
 )
 from roadgis.train.quantize import QuantizationError, calibration_crops, quantize
-from roadgis.train.scored import ScoredOn, names_data
+from roadgis.train.scored import ScoredOn, has_data
 from roadgis.train.threshold import set_threshold
 
 __all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx"]
@@ -93,14 +93,14 @@ class ExportOptions:
         precision = self.precision
         if precision is None:
             precision = "int8" if self.calibration else "float16-weights"
-            if names_data(self.validation) and (self.calibration or run is not None):
+            if has_data(self.validation) and (self.calibration or run is not None):
                 precision = "auto"
         if precision in ("auto", "int8") and not self.calibration and run is None:
             raise DataError(
                 "int8 needs crops of training images to find the ranges of the activations: name "
                 "a folder with --data, or export with --precision float16-weights."
             )
-        if precision == "auto" and not names_data(self.validation) and run is None:
+        if precision == "auto" and not has_data(self.validation) and run is None:
             raise DataError(
                 "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
                 "on: name them with --validation, or imagery with --images and its roads with "
@@ -168,7 +168,7 @@ def export_onnx(
             made, card = maker.cheapest(progress)
         else:
             made, card = maker.make(precision)
-            if names_data(settings.validation):
+            if has_data(settings.validation):
                 card = set_threshold(made, settings.validation, progress=progress)
         with atomic_path(output) as partial:
             shutil.copyfile(made, partial)

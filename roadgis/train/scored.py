@@ -13,7 +13,7 @@ from roadgis.train.scenes import LabelledScene
 from roadgis.train.settings import DataSettings, read_settings
 from roadgis.train.training_data import open_labelled_data, open_training_data
 
-__all__ = ["ScoredOn", "data_names", "names_data", "scenes_to_score"]
+__all__ = ["ScoredOn", "data_names", "has_data", "scenes_to_score"]
 
 #: Folders of image and mask pairs; or settings, which can name georeferenced imagery with a road
 #: layer as well. Of settings, pixel size and classes are taken from the model.
@@ -65,7 +65,7 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
     return scenes
 
 
-def names_data(data: ScoredOn) -> bool:
+def has_data(data: ScoredOn) -> bool:
     """Return whether anything is named, rather than left to a run's own validation scenes."""
     return bool(_sources(_settings(data)))
 
