@@ -22,7 +22,7 @@ from roadgis.network.least_cost import GapPaths, least_cost_paths
 from roadgis.network.meetings import Arrivals, arrivals, path_lines
 from roadgis.network.nearby import edges_near
 from roadgis.network.splice import NewEdges, spliced
-from roadgis.scene.grid import NO_DATA, ProbabilitySource
+from roadgis.scene.grid import NO_DATA, ProbabilitySource, holds_mask
 
 __all__ = ["BridgeOptions", "bridge_gaps"]
 
@@ -98,8 +98,8 @@ def bridge_gaps(
     options : BridgeOptions
         Limits.
     source : ProbabilitySource, optional
-        Probability on the lines' grid. Without one the shape alone decides, and only dead
-        ends that point to each other are bridged.
+        Probability on the lines' grid. Without one, and where it is a mask, the shape alone
+        decides, and only dead ends that point to each other are bridged.
 
     Returns
     -------
@@ -109,6 +109,8 @@ def bridge_gaps(
     """
     if options.max_gap_m == 0:
         return lines
+    if source is not None and holds_mask(source):
+        source = None
     before = int(lines.bridged.sum())
     for number in range(_ROUNDS):
         tips = find_tips(lines)

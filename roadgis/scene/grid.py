@@ -10,7 +10,7 @@ import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS
 
-__all__ = ["NO_DATA", "Grid", "ProbabilitySource", "Window"]
+__all__ = ["NO_DATA", "Grid", "ProbabilitySource", "Window", "holds_mask"]
 
 #: Probability is uint8: 0..254 is p * 254, and this value is no data.
 NO_DATA = 255
@@ -99,3 +99,11 @@ class ProbabilitySource(Protocol):
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return uint8 (height, width), 0..254 = p * 254, 255 where no data or beyond the grid."""
+
+
+def holds_mask(source: ProbabilitySource) -> bool:
+    """Return whether a source says, by an attribute `is_mask`, that it has two values only.
+
+    Between the roads of a mask nothing is known, so it is no evidence against a gap being road.
+    """
+    return bool(getattr(source, "is_mask", False))

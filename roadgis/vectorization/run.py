@@ -13,7 +13,7 @@ from roadgis.network.centerlines import Centerlines, RoadEnds
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
+from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window, holds_mask
 from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
@@ -126,7 +126,8 @@ def trace_centerlines(
         stitched(parts or [_no_pixels()]),
         grid,
         options.strong_level,
-        (radii.rim, radii.rim_step),
+        # Collars of imagery cut roads; where a mask has no data, its roads are whole.
+        (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )
 
 
