@@ -22,7 +22,7 @@ from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.prediction import PredictOptions, predict
-from roadgis.probability import open_probability
+from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 Sources = str | Path | Sequence[str | Path]
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.
 _PREDICT_SHARE = 0.9
+#: Share of vectorizing that looking at a raster's values takes.
+_LOOK_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -194,23 +196,27 @@ def predict_to_file(
 
 
 def vectorize_file(
-    probability: str | Path,
+    probability: Sources,
     output: str | Path | None = None,
     *,
     options: ExtractOptions | None = None,
+    raster: RasterOptions | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
-    """Make a road network from a probability raster or a road mask.
+    """Make a road network from probability rasters or road masks.
 
     Parameters
     ----------
-    probability : str or Path
-        Float 0..1, uint8 or a 0/1 mask, in any CRS; or the work folder of a run.
+    probability : str, Path or sequence of them
+        Rasters of probability, masks or pictures of masks, in any CRS: files, folders, globs or
+        URLs, together one mosaic; or the work directory of a run.
     output : str or Path, optional
         The vector file.
     options : ExtractOptions, optional
         Threshold (default 0.5, or what the raster's tags say), vectorizing and cleaning.
+    raster : RasterOptions, optional
+        What the raster's values mean; what is not given is detected.
     overwrite : bool
         Replace an existing output.
     progress : Progress
@@ -225,7 +231,12 @@ def vectorize_file(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, overwrite=overwrite)
-    with open_probability(probability, assume_crs=options.scene.assume_crs) as source:
+    with open_probability(
+        probability,
+        assume_crs=options.scene.assume_crs,
+        options=raster,
+        progress=scaled(progress, 0, _LOOK_SHARE),
+    ) as source:
         threshold = source.threshold if options.threshold is None else options.threshold
         network = vectorize(
             source,
@@ -233,7 +244,7 @@ def vectorize_file(
             clean=options.clean,
             block_px=options.predict.block_px,
             workers=options.predict.workers or min(4, os.cpu_count() or 1),
-            progress=scaled(progress, 0, 0.99),
+            progress=scaled(progress, _LOOK_SHARE, 0.99),
         )
         network = network.to_crs(source.native_crs).with_provenance(
             roadgis=__version__,

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from roadgis.scene.handles import Handles, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path, is_remote, stamp
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import composed
+
+if TYPE_CHECKING:
+    from roadgis.scene.encoding import Decoder
 
 __all__ = ["Raster", "at_overview", "inspect_raster", "read_pixels"]
 
@@ -63,6 +66,8 @@ class Raster:
         The overview that is read in place of full resolution.
     stamp : tuple
         Changes when the file does.
+    decoder : Decoder or None
+        What turns values into probability, where they are not imagery.
     """
 
     path: str
@@ -83,6 +88,7 @@ class Raster:
     overviews: tuple[int, ...]
     level: int | None = None
     stamp: tuple[Any, ...] = ()
+    decoder: Decoder | None = None
 
     @property
     def channels(self) -> int:

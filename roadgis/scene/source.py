@@ -27,7 +27,7 @@ from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
 from roadgis.scene.stretch import Scaling, percentile_scaling
 
-__all__ = ["INVALID_FILL", "Scene", "open_scene"]
+__all__ = ["INVALID_FILL", "Scene", "compose_scene", "open_scene"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,6 +83,21 @@ def open_scene(
     options = options or SceneOptions()
     bound_block_cache()
     rasters = [inspect_raster(name, options, band_count) for name in expand_sources(sources)]
+    return compose_scene(
+        rasters, gsd_m=gsd_m, band_count=band_count, align_px=align_px, options=options
+    )
+
+
+def compose_scene(
+    rasters: Sequence[Raster],
+    *,
+    gsd_m: float | None = None,
+    band_count: int = 3,
+    align_px: int = 64,
+    options: SceneOptions | None = None,
+) -> Scene:
+    """Compose a scene of rasters that are already known; see :func:`open_scene`."""
+    options = options or SceneOptions()
     handles = Handles()
     try:
         return Scene(
