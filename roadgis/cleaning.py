@@ -21,12 +21,13 @@ from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.longitude import continuous
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import cleaned_lines
+from roadgis.network.clean import cleaned_lines, removed_by_cleaning
 from roadgis.network.drawn import drawn_shapes
 from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, RuleOptions
 from roadgis.network.origin import Origin, find_origin
+from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
 from roadgis.probability import open_probability
 from roadgis.progress import Progress, no_progress
@@ -192,8 +193,10 @@ def clean_lines(
         inputs=[layer.name, *([] if probability is None else [str(probability)])],
         settings=dataclasses.asdict(options),
     )
-    if not len(network):
-        _LOG.warning("%s: no road is left; the output holds no feature", layer.name)
+    if network.why_empty is not None:
+        _LOG.warning(
+            "%s: no road is left: the output holds none. %s", layer.name, network.why_empty.text
+        )
     if output is not None:
         progress(0.95, "Writing")
         write_network(network, output, overwrite=overwrite)
@@ -234,7 +237,14 @@ def _cleaned(
     progress(0.4, "Cleaning the network")
     cleaned = cleaned_lines(centerlines, options.clean, source=evidence)
     progress(0.8, "Finding where roads come from")
-    return _network(cleaned, layer, lines, options, (width_m, confidence), evidence)
+    network = _network(cleaned, layer, lines, options, (width_m, confidence), evidence)
+    if len(network):
+        return network
+    why = WhyEmpty(
+        float(centerlines.length_px.sum()) * centerlines.grid.gsd_m,
+        removed_by_cleaning(centerlines, options.clean, source=evidence),
+    )
+    return dataclasses.replace(network, why_empty=why)
 
 
 def _network(

@@ -153,10 +153,7 @@ def extract_roads(
         network = network.to_crs(scene.native_crs)
         made_by = _provenance(scene, segmenter, options, threshold)
         network = network.with_provenance(**made_by)
-        if not len(network):
-            logger.warning(
-                "no road was found at threshold %.2f; the output holds no feature", threshold
-            )
+        _warn_empty(network)
         if raster is not None:
             write_cog(mosaic, raster, tags=_tags(made_by))
         if target is not None:
@@ -252,14 +249,16 @@ def vectorize_file(
             threshold=threshold,
             settings=_vector_settings(options),
         )
-    if not len(network):
-        logger.warning(
-            "no road was found at threshold %.2f; the output holds no feature", threshold
-        )
+    _warn_empty(network)
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
     return network
+
+
+def _warn_empty(network: RoadNetwork) -> None:
+    if network.why_empty is not None:
+        logger.warning("No road was found: the output holds none. %s", network.why_empty.text)
 
 
 def _loaded(model: str | Path | Segmenter | None) -> Segmenter:

@@ -214,7 +214,15 @@ class _Sheet(NamedTuple):
 
 
 def _sheet(name: str, options: SceneOptions) -> _Sheet:
-    raster = inspect_raster(name, options, 1)
+    raster = inspect_raster(name, dataclasses.replace(options, bands=None), 1)
+    if options.bands is not None:
+        (band,) = options.bands
+        if band > raster.count:
+            raise SceneError(
+                f"{raster.name}: has {raster.count} band(s), but band {band} was asked for. "
+                "Correct --band."
+            )
+        raster = inspect_raster(name, options, 1)
     colours = raster.count - (raster.alpha is not None)
     if options.bands is None and colours > 1:
         if colours != 3 or np.dtype(raster.dtype).kind not in "ui":
@@ -225,11 +233,11 @@ def _sheet(name: str, options: SceneOptions) -> _Sheet:
             )
         raster = inspect_raster(name, options, 3)
     with gdal_environment(raster.path), open_dataset(raster.path, None) as dataset:
-        band = raster.bands[0] - 1
+        index = raster.bands[0] - 1
         return _Sheet(
             raster,
-            float(dataset.scales[band]),
-            float(dataset.offsets[band]),
+            float(dataset.scales[index]),
+            float(dataset.offsets[index]),
             raster.driver in _LOSSY_DRIVERS or dataset.compression in _LOSSY,
             dataset.tags(),
         )

@@ -265,12 +265,13 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
     background = _nodata(options, default=alone)
     share = statistics.counts[-1] / (statistics.valid + statistics.missing * background)
     if road != 0 and share > _MOST_ROAD:
-        other = "no data" if alone else "0"
+        other, remedy = "0", "If 0 is road, use --road-value 0"
+        if alone:
+            other, remedy = "no data", "If pixels without data are road, give them a value"
         raise SceneError(
             f"{found.name}: {share:.0%} of the pixels have the value {road:g}, the others "
-            f"{other}; that much is never road, so the mask is probably inverted. Name the value "
-            f"that is road: --road-value {'VALUE' if alone else '0'}, or --road-value {road:g} if "
-            "it is right."
+            f"{other}; that much is never road, so the mask is probably inverted. {remedy}; if it "
+            f"is right, --road-value {road:g}."
         )
     what = f"a mask, road is {road:g}" if road else "a mask without road: the only value is 0"
     if statistics.missing and background:
@@ -377,8 +378,8 @@ def _refuse_colours(found: Stored, statistics: ValueStatistics) -> None:
         return
     if statistics.coloured_share > 0.001:
         raise SceneError(
-            f"{found.name}: found 3 bands of different colours, expected one band of probability, "
-            "or a picture in black and white or in black and one colour. Choose a band with "
+            f"{found.name}: found 3 bands, expected one band of probability, or a picture in black "
+            "and white or in black and one colour; these show more colours. Choose a band with "
             "--band. To extract roads from imagery use 'roadgis extract'."
         )
 
@@ -401,9 +402,8 @@ def _unclear(found: Stored, statistics: ValueStatistics) -> SceneError:
         hint = "Name the value that is road with --road-value."
     else:
         whole = f" of {found.full:g}" if found.full else ""
-        hint = f"The largest value is {high:g}{whole}; "
-        if high <= 100:
-            hint += "is this percent? Use --scale 0.01. "
+        hint = f"The largest value is {high:g}{whole}"
+        hint += "; is this percent? Use --scale 0.01. " if high <= 100 else ". "
         likely = next((full for full in _LIKELY if high <= full), high)
         hint += (
             f"If {likely:g} stands for a probability of 1, use --scale {1 / likely:.6g}; if values "
