@@ -313,7 +313,7 @@ raster_options = combined(
     ),
     click.option(
         "--scale",
-        type=click.FloatRange(0, min_open=True),
+        type=float,
         default=None,
         metavar="FACTOR",
         help="Probability = value times FACTOR, e.g. 0.01 for percent.  [default: detected]",

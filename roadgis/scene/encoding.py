@@ -28,7 +28,7 @@ _FEW_CLASSES, _LAST_CLASS = 16, 50
 _LOWEST = 0.1
 #: A lossy picture of a mask: this share of its dark, of its bright pixels lies within this part of
 #: the range from black, from white.
-_DARK, _BRIGHT, _NEAR = 0.95, 0.8, 0.125
+_DARK, _BRIGHT, _NEAR = 0.95, 0.6, 0.125
 #: What often stands for a probability of 1.
 _LIKELY = (255.0, 1000.0, 10000.0, 65535.0)
 
