@@ -125,6 +125,11 @@ PICTURES: dict[str, tuple[npt.NDArray[Any], dict[str, Any]]] = {
         {"driver": "PNG"},
     ),
     "red on black": (np.concatenate([cross(255), cross(0), cross(0)]), {"driver": "PNG"}),
+    "red on white": (
+        np.concatenate([cross(255, 255), cross(0, 255), cross(0, 255)]),
+        {"driver": "PNG"},
+    ),
+    "dark red on black": (np.concatenate([cross(130), cross(0), cross(0)]), {"driver": "PNG"}),
     "roads are opaque": (np.concatenate([cross(255)] * 4), {"driver": "PNG"}),
     "all is opaque": (
         np.concatenate([*[cross(255)] * 3, cross(255, 255)]),
@@ -218,6 +223,12 @@ UNCLEAR: dict[str, tuple[npt.NDArray[Any], str]] = {
     "colours": (
         np.random.default_rng(0).integers(0, 255, (3, 400, 400), np.uint8),
         "found 3 bands, expected one.*roadgis extract",
+    ),
+    "red and blue roads": (
+        np.concatenate(
+            [cross(255), cross(0), 255 * (np.arange(400) < 9).astype(np.uint8) * cross(0, 1)]
+        ),
+        "found 3 bands, expected one",
     ),
     "four bands": (np.concatenate([cross(9)] * 4).astype(np.int16), "found 4 bands.*--band"),
     "two classes": (cross(2, 1), "the values 1 and 2.*--road-value 2"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from roadgis.errors import InputError, SceneError
 from roadgis.scene.grid import NO_DATA
-from roadgis.scene.value_statistics import ValueStatistics
+from roadgis.scene.value_statistics import ValueStatistics, counted_from_white
 
 __all__ = ["Decoder", "Encoding", "NodataIs", "RasterOptions", "Stored", "detect_encoding"]
 
@@ -29,6 +30,9 @@ _LOWEST = 0.1
 #: A lossy picture of a mask: this share of its dark, of its bright pixels lies within this part of
 #: the range from black, from white.
 _DARK, _BRIGHT, _NEAR = 0.95, 0.6, 0.125
+#: Pictures with a smaller share of coloured pixels are black and white; in those of one colour this
+#: share of the coloured pixels has about the same hue.
+_FEW_COLOURED, _ONE_HUE = 0.001, 0.999
 #: What often stands for a probability of 1.
 _LIKELY = (255.0, 1000.0, 10000.0, 65535.0)
 
@@ -126,6 +130,8 @@ class Encoding:
         Whether there are two values only: between roads nothing is known.
     background : bool
         Whether pixels without data are not road; else they are unknown.
+    from_white : bool
+        Whether values of a picture count from white: 0 is white.
     notice : bool
         Whether users should check how the values were understood.
     """
@@ -136,6 +142,7 @@ class Encoding:
     cut: float | None = None
     is_mask: bool = True
     background: bool = False
+    from_white: bool = False
     notice: bool = False
 
     def stored(self, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -165,7 +172,8 @@ class Decoder:
 
     def values(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return one value for each pixel: (C, H, W) to (H, W), in the band's unit."""
-        # Of a picture in black and white, or in black and one colour, the brightest channel.
+        if self.encoding.from_white:
+            return counted_from_white(pixels)
         value = np.asarray(pixels[0] if len(pixels) == 1 else pixels.max(axis=0))
         if (self.scale, self.offset) == (1.0, 0.0):
             return value
@@ -173,10 +181,9 @@ class Decoder:
 
     def stored(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
         """Return pixels (C, H, W) as 0..254 = p * 254, shape (1, H, W)."""
-        if pixels.dtype == np.uint8:
+        if pixels.dtype == np.uint8 and len(pixels) == 1:
             table = self.encoding.stored(self.values(np.arange(256, dtype=np.uint8)[None]))
-            value = pixels[0] if len(pixels) == 1 else pixels.max(axis=0)
-            return np.asarray(table[value][None], np.uint8)
+            return np.asarray(table[pixels], np.uint8)
         return self.encoding.stored(self.values(pixels))[None]
 
 
@@ -197,10 +204,10 @@ def detect_encoding(found: Stored, statistics: ValueStatistics, options: RasterO
         return _scaled_by_user(found, statistics, options)
     if options.road_values:
         return _road_by_user(found, statistics, options)
-    if found.picture:
-        _refuse_colours(found, statistics)
     if not statistics.valid:
         return Encoding("no data everywhere", scale=1.0, background=_nodata(options, default=False))
+    if statistics.coloured_share > _FEW_COLOURED:
+        return _coloured_mask(found, statistics, options)
     encoding = _as_mask(found, statistics, options)
     if encoding is None:
         _refuse_classes(found, statistics)
@@ -257,7 +264,7 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
     road = float(known[-1])
     usual = road in (0.0, 1.0, 255.0, found.full)
     alone = len(known) == 1
-    if not usual and not (alone and statistics.missing):
+    if not usual and not found.picture and not (alone and statistics.missing):
         probability = _as_probability(found, statistics, options)
         # Two values, but one of them says how sure the other program is.
         if probability is not None or alone:
@@ -373,15 +380,27 @@ def _low_missing(found: Stored, statistics: ValueStatistics, scale: float) -> bo
     return 0.0 in found.nodata or statistics.low * scale >= _LOWEST
 
 
-def _refuse_colours(found: Stored, statistics: ValueStatistics) -> None:
-    if len(statistics.colours) == 1 and len(statistics.values) == 2 and statistics.values[0] == 0:
-        return
-    if statistics.coloured_share > 0.001:
-        raise SceneError(
-            f"{found.name}: found 3 bands, expected one band of probability, or a picture in black "
-            "and white or in black and one colour; these show more colours. Choose a band with "
-            "--band. To extract roads from imagery use 'roadgis extract'."
-        )
+def _coloured_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions) -> Encoding:
+    """Read one colour on white or on black as road."""
+    white = statistics.from_white
+    assert white is not None
+    on_black, on_white = statistics.low == 0, white.low == 0
+    if statistics.hue_share >= _ONE_HUE and on_black != on_white:
+        ground = white if on_white else statistics
+        encoding = _as_mask(found, ground, options) or _as_lossy_mask(found, ground, options)
+        if encoding is not None:
+            return dataclasses.replace(
+                encoding,
+                what=f"a picture of a mask; what is coloured on {'white' if on_white else 'black'} "
+                "is road",
+                from_white=on_white,
+                notice=True,
+            )
+    raise SceneError(
+        f"{found.name}: found 3 bands, expected one band of probability, or a picture in black "
+        "and white, or of one colour on white or black; these show other colours. Choose a band "
+        "with --band. To extract roads from imagery use 'roadgis extract'."
+    )
 
 
 def _unclear(found: Stored, statistics: ValueStatistics) -> SceneError:

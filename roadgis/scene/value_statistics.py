@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from skimage.color import rgb2hsv
 
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.handles import Handles
 from roadgis.scene.raster import Raster, read_pixels
 
-__all__ = ["ValueStatistics", "value_statistics"]
+__all__ = ["ValueStatistics", "counted_from_white", "value_statistics"]
 
 #: Pixels of a strip, and the rows that its height is a multiple of, so that no tile is read twice.
 _STRIP_PX, _TILE_ROWS = 1 << 22, 512
@@ -21,7 +23,8 @@ _STRIP_PX, _TILE_ROWS = 1 << 22, 512
 _MOST_VALUES = 256
 #: Channels that differ by more than this are a colour; lossy compression tints grey by less.
 _TINT = 48
-_MOST_COLOURS = 8
+#: Hues are counted in parts of the circle; one colour takes up to three of them.
+_HUES = 36
 
 Pixels = npt.NDArray[Any]
 
@@ -44,8 +47,10 @@ class ValueStatistics:
         Pixels that have them.
     coloured_share : float
         Share of the valid pixels whose channels differ; 0 for a single band.
-    colours : tuple of tuple of int
-        These colours; at most a few.
+    hue_share : float
+        Share of these that have about the commonest hue.
+    from_white : ValueStatistics or None
+        Of pictures, values counted from white: 0 is white.
     """
 
     valid: int = 0
@@ -56,7 +61,8 @@ class ValueStatistics:
     values: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     coloured_share: float = 0.0
-    colours: tuple[tuple[int, ...], ...] = ()
+    hue_share: float = 1.0
+    from_white: ValueStatistics | None = None
 
 
 def value_statistics(
@@ -83,17 +89,31 @@ def value_statistics(
     ReadError
         If a file fails.
     """
-    tally = _Tally()
+    tally, white = _Tally(), _Tally()
+    picture = any(raster.channels > 1 for raster, _ in rasters)
     total = sum(raster.width * raster.height for raster, _ in rasters)
     seen = 0
     for raster, value_of in rasters:
         for box in _strips(raster):
             pixels, valid = read_pixels(handles, raster, box, nodata)
-            tally.add(pixels[:, valid], value_of)
+            pixels = pixels[:, valid]
+            tally.add(value_of(pixels))
             tally.missing += int(valid.size - np.count_nonzero(valid))
+            if picture:
+                tally.add_colours(pixels)
+                white.add(counted_from_white(pixels))
             seen += valid.size
             progress(seen / total, "Looking at the values")
-    return tally.result()
+    found = tally.result()
+    if not picture:
+        return found
+    white.missing = tally.missing
+    return dataclasses.replace(found, from_white=white.result())
+
+
+def counted_from_white(pixels: Pixels) -> Pixels:
+    """Return how far the darkest channel of each pixel is from white: (C, ...) to (...)."""
+    return np.asarray(np.iinfo(pixels.dtype).max - pixels.min(axis=0))
 
 
 def _strips(raster: Raster) -> Iterator[tuple[int, int, int, int]]:
@@ -109,15 +129,13 @@ class _Tally:
         self.valid = self.missing = self.coloured = 0
         self.low, self.high = np.inf, -np.inf
         self.counts: dict[float, int] | None = {}
-        self.colours: set[tuple[int, ...]] = set()
+        self.hues = np.zeros(_HUES, np.int64)
 
-    def add(self, pixels: Pixels, value_of: Callable[[Pixels], Pixels]) -> None:
-        """Add valid pixels, (C, n)."""
-        if not pixels.shape[1]:
+    def add(self, values: Pixels) -> None:
+        """Add the values of valid pixels, (n,)."""
+        if not len(values):
             return
-        self.valid += pixels.shape[1]
-        self._add_colours(pixels)
-        values = value_of(pixels)
+        self.valid += len(values)
         self.low = min(self.low, float(values.min()))
         self.high = max(self.high, float(values.max()))
         if self.counts is None:
@@ -138,15 +156,21 @@ class _Tally:
         if len(self.counts) > _MOST_VALUES:
             self.counts = None
 
-    def _add_colours(self, pixels: Pixels) -> None:
+    def add_colours(self, pixels: Pixels) -> None:
+        """Add the colours of valid pixels, (C, n); sheets with one band have none."""
         if len(pixels) == 1:
             return
-        spread = pixels.max(axis=0).astype(np.int64) - pixels.min(axis=0)
-        coloured = pixels[:, spread > _TINT]
+        tint = _TINT / 255 * np.iinfo(pixels.dtype).max
+        coloured = pixels[:, pixels.max(axis=0).astype(np.int64) - pixels.min(axis=0) > tint]
         self.coloured += coloured.shape[1]
-        if coloured.shape[1] and len(self.colours) < _MOST_COLOURS:
-            some = np.unique(coloured, axis=1)[:, :_MOST_COLOURS]
-            self.colours |= {tuple(colour) for colour in some.T.tolist()}
+        hue = rgb2hsv(coloured.T / np.iinfo(pixels.dtype).max)[:, 0]
+        self.hues += np.bincount((hue * _HUES).astype(np.int64) % _HUES, minlength=_HUES)
+
+    def _hue_share(self) -> float:
+        if not self.coloured:
+            return 1.0
+        near = self.hues + np.roll(self.hues, 1) + np.roll(self.hues, -1)
+        return float(near.max() / self.coloured)
 
     def result(self) -> ValueStatistics:
         if not self.valid:
@@ -161,5 +185,5 @@ class _Tally:
             values=np.array([value for value, _ in known], np.float64),
             counts=np.array([count for _, count in known], np.int64),
             coloured_share=self.coloured / self.valid,
-            colours=tuple(sorted(self.colours)[:_MOST_COLOURS]),
+            hue_share=self._hue_share(),
         )
