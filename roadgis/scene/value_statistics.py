@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from skimage.color import rgb2hsv
 
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.handles import Handles
@@ -160,6 +159,8 @@ class _Tally:
         """Add the colours of valid pixels, (C, n); sheets with one band have none."""
         if len(pixels) == 1:
             return
+        from skimage.color import rgb2hsv
+
         tint = _TINT / 255 * np.iinfo(pixels.dtype).max
         coloured = pixels[:, pixels.max(axis=0).astype(np.int64) - pixels.min(axis=0) > tint]
         self.coloured += coloured.shape[1]
