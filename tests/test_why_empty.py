@@ -110,7 +110,7 @@ def test_vectorize_prints_the_reason_unless_it_is_quiet(tmp_path: Path, quiet: b
     arguments = ["vectorize", str(path), "-o", str(tmp_path / "o.gpkg")]
     done = CliRunner().invoke(cli, [*arguments, *(["-q"] if quiet else [])])
     assert done.exit_code == 0, done.output
-    said = "Warning: No road was found: the output holds none. 0.0% of the raster is no data; no "
+    said = "Warning: no road was found; the output holds none. 0.0% of the raster is no data; no "
     assert (said in done.output) != quiet
 
 

@@ -264,7 +264,9 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
     road = float(known[-1])
     usual = road in (0.0, 1.0, 255.0, found.full)
     alone = len(known) == 1
-    if not usual and not found.picture and not (alone and statistics.missing):
+    # Which value is burned for roads is free, but it is a whole number.
+    burned = alone and statistics.missing and road == round(road)
+    if not usual and not found.picture and not burned:
         probability = _as_probability(found, statistics, options)
         # Two values, but one of them says how sure the other program is.
         if probability is not None or alone:
@@ -372,12 +374,13 @@ def _divisor(found: Stored, statistics: ValueStatistics) -> float | None:
 def _low_missing(found: Stored, statistics: ValueStatistics, scale: float) -> bool:
     """Return whether low probabilities are stored as no data.
 
-    Either 0 is declared as no data, or no valid pixel is low: then no data is not what nobody
-    knows, it is what is not road.
+    Either 0 is declared as no data, or valid pixels differ and none is low: then no data is not
+    what nobody knows, it is what is not road.
     """
     if not statistics.missing:
         return False
-    return 0.0 in found.nodata or statistics.low * scale >= _LOWEST
+    differ = statistics.high > statistics.low
+    return 0.0 in found.nodata or (differ and statistics.low * scale >= _LOWEST)
 
 
 def _coloured_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions) -> Encoding:
