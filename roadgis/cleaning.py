@@ -29,7 +29,7 @@ from roadgis.network.options import CleanOptions, RuleOptions
 from roadgis.network.origin import Origin, find_origin
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
-from roadgis.probability import open_probability
+from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.georef import in_degrees
 from roadgis.scene.grid import ProbabilitySource
@@ -138,6 +138,7 @@ def clean_lines(
     *,
     options: CleanLinesOptions | None = None,
     probability: str | Path | None = None,
+    raster: RasterOptions | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
@@ -158,6 +159,8 @@ def clean_lines(
     probability : str or Path, optional
         A probability raster or road mask: evidence for closing gaps, and where confidence is
         taken from.
+    raster : RasterOptions, optional
+        What its values mean; what is not given is detected.
     overwrite : bool
         Replace an existing output.
     progress : Progress
@@ -186,7 +189,7 @@ def clean_lines(
     )  # fmt: skip
     if options.keep_fields:
         _check_fields(layer, options.keep_fields, "--keep-fields")
-    with _opened(probability) as evidence:
+    with _opened(probability, raster) as evidence:
         network = _cleaned(layer, options, evidence, progress)
     network = _in_crs_of(network, layer).with_provenance(
         roadgis=__version__,
@@ -205,11 +208,13 @@ def clean_lines(
 
 
 @contextlib.contextmanager
-def _opened(probability: str | Path | None) -> Iterator[ProbabilitySource | None]:
+def _opened(
+    probability: str | Path | None, raster: RasterOptions | None
+) -> Iterator[ProbabilitySource | None]:
     if probability is None:
         yield None
     else:
-        with open_probability(probability) as source:
+        with open_probability(probability, options=raster) as source:
             yield source
 
 

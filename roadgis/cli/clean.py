@@ -49,6 +49,7 @@ __all__ = ["command"]
     metavar="RASTER",
     help="Probability raster or road mask: evidence for what is bridged and dropped.",
 )
+@options.raster_options
 @click.option(
     "--keep-fields",
     default=None,
@@ -81,6 +82,7 @@ def command(
             output,
             options=_settings(values, evidence=probability is not None),
             probability=probability,
+            raster=options.raster_settings(values),
             overwrite=overwrite,
             progress=sh.progress,
         )
