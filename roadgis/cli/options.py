@@ -25,8 +25,6 @@ __all__ = [
     "output_option",
     "overwrite_option",
     "progress_options",
-    "raster_options",
-    "raster_settings",
     "road_layer_options",
     "run_options",
     "runtime_options",
@@ -289,43 +287,6 @@ imagery_options = combined(
     ),
 )
 
-#: What the values of probability rasters and masks mean.
-raster_options = combined(
-    click.option(
-        "--band",
-        type=click.IntRange(1),
-        default=None,
-        help="Band to read, from 1.  [default: the only one, or the colours of a picture]",
-    ),
-    click.option(
-        "--nodata",
-        type=float,
-        default=None,
-        metavar="VALUE",
-        help="Value that means no data, besides what the files declare.",
-    ),
-    click.option(
-        "--nodata-is",
-        type=click.Choice(["background", "unknown"]),
-        default=None,
-        help="Whether pixels without data are not road, or unknown.  [default: background in a "
-        "mask whose other pixels all have one value, and where low probabilities are no data]",
-    ),
-    click.option(
-        "--scale",
-        type=float,
-        default=None,
-        metavar="FACTOR",
-        help="Probability = value times FACTOR, e.g. 0.01 for percent.  [default: detected]",
-    ),
-    click.option(
-        "--road-value",
-        default=None,
-        metavar="V,V,...",
-        help="Values that are road, e.g. class numbers; all others are not.  [default: detected]",
-    ),
-)
-
 run_options = combined(
     click.option(
         "--tile-px",
@@ -456,26 +417,6 @@ def extract_options(values: dict[str, Any]) -> Any:
         work_dir=values.get("work_dir"),
         restart=bool(values.get("restart")),
         keep_work=bool(values.get("keep_work")),
-    )
-
-
-def raster_settings(values: dict[str, Any]) -> Any:
-    """Make :class:`roadgis.probability.RasterOptions` from the values of `raster_options`."""
-    from roadgis.probability import RasterOptions
-
-    text = values["road_value"] or ""
-    try:
-        road = tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r} is not a list of numbers such as 1,2,5.", param_hint="--road-value"
-        ) from error
-    return RasterOptions(
-        band=values["band"],
-        nodata=values["nodata"],
-        nodata_is=values["nodata_is"],
-        scale=values["scale"],
-        road_values=road,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.raster_options import raster_options, raster_settings
 from roadgis.cli.shell import shell
 from roadgis.cli.summary import tell_network
 
@@ -19,7 +20,7 @@ __all__ = ["command"]
 @options.output_option("Vector file: .geojson, .gpkg, .fgb, .parquet or .shp.")
 @options.threshold_option
 @click.option("--assume-crs", metavar="CRS", default=None, help="CRS of rasters that have none.")
-@options.raster_options
+@options.combined(*raster_options)
 @options.vector_options
 @click.option("--block-px", type=int, default=None, help="Side of the blocks worked on at once.")
 @click.option("--workers", type=int, default=None, help="Threads.  [default: all cores, at most 4]")
@@ -47,7 +48,7 @@ def command(
             probability,
             output,
             options=options.extract_options({**values, "nodata": None}),
-            raster=options.raster_settings(values),
+            raster=raster_settings(values),
             overwrite=overwrite,
             progress=sh.progress,
         )
