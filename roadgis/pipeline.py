@@ -24,6 +24,7 @@ from roadgis.output import check_output, check_raster, write_network
 from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import open_probability
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
 from roadgis.scene.source import Scene, open_scene
@@ -139,7 +140,7 @@ def extract_roads(
         )
         segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
-            mosaic,
+            CroppedProbability(mosaic, scene.covered),
             dataclasses.replace(options.vectorize, threshold=threshold),
             clean=options.clean,
             block_px=options.predict.block_px,
@@ -156,7 +157,7 @@ def extract_roads(
                 "no road was found at threshold %.2f; the output holds no feature", threshold
             )
         if raster is not None:
-            write_cog(mosaic, raster, tags=_tags(made_by))
+            write_cog(mosaic, raster, window=scene.covered, tags=_tags(made_by))
         if target is not None:
             write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
@@ -175,7 +176,7 @@ def predict_to_file(
     """Predict road probability and write it as a Cloud Optimized GeoTIFF.
 
     Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
-    0..254 = p * 254, 255 = no data, on the analysis grid.
+    0..254 = p * 254, 255 = no data, on the pixels of the analysis grid that the imagery covers.
     """
     options = options or ExtractOptions()
     target = Path(output)
@@ -189,7 +190,8 @@ def predict_to_file(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, 0.97)
         )
         threshold = segmenter.card.threshold if options.threshold is None else options.threshold
-        write_cog(mosaic, target, tags=_tags(_provenance(scene, segmenter, options, threshold)))
+        tags = _tags(_provenance(scene, segmenter, options, threshold))
+        write_cog(mosaic, target, window=scene.covered, tags=tags)
     progress(1.0, "done")
 
 

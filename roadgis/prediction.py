@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections import deque
@@ -210,6 +211,7 @@ def _mosaic(
     settings: dict[str, Any] = {
         "inputs": list(scene.inputs),
         "scene": scene.fingerprint,
+        "covered": dataclasses.astuple(scene.covered),
         "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
     }
     if options.flips:

@@ -20,7 +20,7 @@ from rasterio.windows import Window as RasterWindow
 
 from roadgis.errors import ReadError, SceneError
 from roadgis.mosaic import PROBABILITY_TAG, Mosaic
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.scene.grid import NO_DATA, CroppedProbability, Grid, Window
 from roadgis.scene.inputs import gdal_path
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.source import Scene, open_scene
@@ -115,8 +115,11 @@ class MosaicProbability:
     """
 
     def __init__(self, mosaic: Mosaic) -> None:
-        self._mosaic = mosaic
-        self.grid = mosaic.grid
+        # Beside what the imagery covers there are pixels that only complete the tiles.
+        covered = mosaic.settings.get("covered")
+        window = mosaic.grid.window if covered is None else Window(*covered)
+        self._cropped = CroppedProbability(mosaic, window)
+        self.grid = self._cropped.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         self.provenance: dict[str, Any] = dict(mosaic.settings)
@@ -129,7 +132,7 @@ class MosaicProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :meth:`RasterProbability.read`."""
-        return self._mosaic.read(window)
+        return self._cropped.read(window)
 
 
 def open_probability(
@@ -172,7 +175,7 @@ def open_probability(
     logger.info("%s: values are %s", path, scale.what)
     options = dataclasses.replace(options, value_range=(0.0, scale.divisor))
     made_by = json.loads(tags.get("ROADGIS_PROVENANCE", "{}"))
-    return RasterProbability(open_scene(path, band_count=1, options=options), made_by)
+    return RasterProbability(open_scene(path, band_count=1, align_px=1, options=options), made_by)
 
 
 def _scale(dataset: Any, path: str) -> _Scale:

@@ -27,7 +27,7 @@ def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions)
     options : SceneOptions
         The user's choices.
     """
-    grid = plan.grid
+    grid = plan.grid.part(plan.relative(plan.covered))
     inputs = [_input(raster, grid.gsd_m) for raster in rasters]
     bounds = np.array([entry["bounds_lonlat"] for entry in inputs])
     return {

@@ -100,7 +100,8 @@ class Scene:
     Attributes
     ----------
     grid : Grid
-        The pixels that a run covers: all inputs, or the part around the area of interest.
+        The pixels that a run computes: those of `covered`, and some around them, so that tiles
+        start on the same lattice in all runs.
     native_crs : pyproj.CRS
         Of the first input.
     inputs : tuple of str
@@ -160,8 +161,12 @@ class Scene:
 
         There are no image pixels outside of it.
         """
-        extent, plan = self._plan.extent, self._plan
-        return Window(extent.row - plan.row, extent.col - plan.col, extent.height, extent.width)
+        return self._plan.relative(self._plan.extent)
+
+    @property
+    def covered(self) -> Window:
+        """The pixels of the inputs, or of their part around the area of interest; within `grid`."""
+        return self._plan.relative(self._plan.covered)
 
     @property
     def sheets(self) -> tuple[Raster, ...]:
@@ -222,10 +227,7 @@ class Scene:
             whole = self._absolute(self.grid.window)
             for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
                 window = _overlap(block, whole)
-                relative = Window(
-                    window.row - self._plan.row, window.col - self._plan.col,
-                    window.height, window.width,
-                )  # fmt: skip
+                relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
                 if inside.any() and not self.is_blank(relative):
