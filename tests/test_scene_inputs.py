@@ -252,15 +252,15 @@ def test_what_is_no_raster_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"tiled": True, "compress": "deflate"}])
-def test_a_truncated_tiff_fails_by_name_and_place(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_a_tiff_cut_short_while_it_is_used_fails_by_name_and_place(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
     path = write_raster(tmp_path / "a.tif", texture(300, 300), **settings)
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-    with (
-        pytest.raises((ReadError, SceneError), match=r"a\.tif.*(reading rows|opened)"),
-        open_scene(path, gsd_m=1.0) as scene,
-    ):
-        scene.read(scene.grid.window)
+    with open_scene(path, gsd_m=1.0) as scene:
+        path.write_bytes(data[: len(data) // 2])
+        with pytest.raises(ReadError, match=r"a\.tif: reading rows"):
+            scene.read(scene.grid.window)
 
 
 def test_a_vrt_whose_source_is_gone_fails_by_name(tmp_path: Path) -> None:
@@ -278,8 +278,9 @@ def test_a_failed_read_does_not_spoil_the_next(tmp_path: Path) -> None:
                         blockysize=16)  # fmt: skip
     data = good.read_bytes()
     bad = tmp_path / "bad.tif"
-    bad.write_bytes(data[: len(data) - 4000])
+    bad.write_bytes(data)
     with open_scene(bad, gsd_m=1.0) as scene:
+        bad.write_bytes(data[: len(data) - 4000])
         row, col = round(scene.grid.y0 - Y0), round(X0 - scene.grid.x0)
         with pytest.raises(ReadError, match=r"bad\.tif: reading rows 0\.\.63, columns 0\.\.63"):
             scene.read(Window(row, col, 64, 64))

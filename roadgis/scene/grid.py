@@ -128,8 +128,10 @@ class CroppedProbability:
         values = self._source.read(
             Window(window.row + own.row, window.col + own.col, window.height, window.width)
         )
-        if window.row < 0 or window.col < 0 or (
-            window.row + window.height > own.height or window.col + window.width > own.width
+        if (
+            window.row < 0
+            or window.col < 0
+            or (window.row + window.height > own.height or window.col + window.width > own.width)
         ):
             cropped = np.full_like(values, NO_DATA)
             rows = slice(max(-window.row, 0), max(own.height - window.row, 0))

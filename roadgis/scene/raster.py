@@ -23,6 +23,7 @@ from roadgis.scene.handles import Handles, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path, is_remote, stamp
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import composed
+from roadgis.scene.whole import check_whole
 
 __all__ = ["Raster", "at_overview", "inspect_raster", "read_pixels"]
 
@@ -112,7 +113,7 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
     SceneError
         If it is no raster, has no CRS, or too few bands.
     ReadError
-        If a URL cannot be opened.
+        If a URL cannot be opened, or a file is not whole.
     """
     path, shown = gdal_path(name), display_name(name)
     with gdal_environment(path):
@@ -129,6 +130,7 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
                 "whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
         with dataset:
+            check_whole(dataset, shown)
             return _facts(dataset, name, path, shown, options, channels)
 
 
