@@ -25,7 +25,15 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_CLEAR = {errno.EFBIG, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+_CLEAR = {
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+}
 # Less than this left on the disk, and a driver's vague message is explained by a full disk.
 _FULL_BELOW_BYTES = 64 * 1024
 

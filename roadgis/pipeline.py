@@ -27,6 +27,7 @@ from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
+from roadgis.scene.size import check_space, storage
 from roadgis.scene.source import Scene, open_scene
 from roadgis.vectorization import VectorizeOptions, vectorize
 
@@ -135,6 +136,7 @@ def extract_roads(
         _open(sources, segmenter, options) as scene,
         _work_folder(target or raster, options) as folder,
     ):
+        check_space(folder, scene.size)
         mosaic = predict(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, _PREDICT_SHARE)
         )
@@ -186,6 +188,7 @@ def predict_to_file(
         _open(sources, segmenter, options) as scene,
         _work_folder(target, options) as folder,
     ):
+        check_space(folder, scene.size)
         mosaic = predict(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, 0.97)
         )
@@ -227,7 +230,10 @@ def vectorize_file(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, overwrite=overwrite)
-    with open_probability(probability, assume_crs=options.scene.assume_crs) as source:
+    scene_options = options.scene
+    with open_probability(
+        probability, assume_crs=scene_options.assume_crs, max_mpx=scene_options.max_mpx
+    ) as source:
         threshold = source.threshold if options.threshold is None else options.threshold
         network = vectorize(
             source,
@@ -260,14 +266,12 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
     scene = open_scene(sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene)
-    grid = scene.grid
     logger.info(
-        "%d inputs, %d x %d px of %.3g m in %s; model %s %s on %s",
+        "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),
-        grid.width,
-        grid.height,
-        grid.gsd_m,
-        grid.crs.name,
+        scene.size,
+        storage(scene.size.disk_bytes),
+        scene.grid.crs.name,
         card.name,
         card.version,
         segmenter.device,

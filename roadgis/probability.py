@@ -136,7 +136,10 @@ class MosaicProbability:
 
 
 def open_probability(
-    path: str | Path, *, assume_crs: str | None = None
+    path: str | Path,
+    *,
+    assume_crs: str | None = None,
+    max_mpx: float = SceneOptions.max_mpx,
 ) -> RasterProbability | MosaicProbability:
     """Open a probability raster, a road mask or a mosaic folder.
 
@@ -148,6 +151,8 @@ def open_probability(
         range. Nodata, mask bands and NaN are honoured. A folder is taken for a mosaic.
     assume_crs : str, optional
         The CRS of a raster that has none.
+    max_mpx : float
+        Largest size of the raster, megapixels.
 
     Returns
     -------
@@ -161,7 +166,7 @@ def open_probability(
     """
     if Path(path).is_dir():
         return MosaicProbability(Mosaic.open(Path(path)))
-    options = SceneOptions(assume_crs=assume_crs, bands=(1,))
+    options = SceneOptions(assume_crs=assume_crs, bands=(1,), max_mpx=max_mpx)
     # Says what is wrong with files that cannot be opened, before their values are looked at.
     open_scene(path, band_count=1, options=options).close()
     with rasterio.open(gdal_path(str(path))) as dataset:

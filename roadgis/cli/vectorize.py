@@ -19,6 +19,7 @@ __all__ = ["command"]
 @options.output_option("Vector file: .geojson, .gpkg, .fgb, .parquet or .shp.")
 @options.threshold_option
 @click.option("--assume-crs", metavar="CRS", default=None, help="CRS of a raster that has none.")
+@options.max_mpx_option
 @options.vector_options
 @click.option("--block-px", type=int, default=None, help="Side of the blocks worked on at once.")
 @click.option("--workers", type=int, default=None, help="Threads.  [default: all cores, at most 4]")

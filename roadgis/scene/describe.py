@@ -43,6 +43,11 @@ def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions)
             "height": grid.height,
             "bounds": list(grid.bounds),
         },
+        "size": {
+            "mpx": round(plan.size.pixels / 1e6, 3),
+            "source_mpx": round(plan.size.source_pixels / 1e6, 3),
+            "disk_mb": -(-plan.size.disk_bytes // 10**6),
+        },
         "resampled": [layer.resampled for layer in plan.layers],
         "area_of_interest": plan.area is not None,
         "blank": options.blank,

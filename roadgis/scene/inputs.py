@@ -76,9 +76,7 @@ def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def _expand(source: str) -> Iterator[str]:
-    if is_remote(source) or source.startswith("/vsi"):
-        yield source
-    elif _is_raster_folder(Path(source)):
+    if is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
         yield source
     elif os.path.isdir(source):
         yield from _folder(Path(source))
@@ -109,7 +107,7 @@ def _folder(folder: Path) -> Iterator[str]:
         path
         for path in folder.iterdir()
         if not path.name.startswith(".")
-        and (path.is_file() and path.suffix.lower() in _SUFFIXES or _is_raster_folder(path))
+        and ((path.is_file() and path.suffix.lower() in _SUFFIXES) or _is_raster_folder(path))
     )
     # A VRT beside rasters is as a rule an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]

@@ -30,6 +30,7 @@ from roadgis.scene.layers import BlockCache, Layer, WarpedLayer, WholeFactorLaye
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import mapped
 from roadgis.scene.raster import Raster, at_overview
+from roadgis.scene.size import RunSize, check_size, run_size
 
 __all__ = ["TOO_COARSE_M", "TOO_COARSE_RATIO", "Plan", "pixel_size_m", "plan_scene"]
 
@@ -61,6 +62,8 @@ class Plan:
         Where output is wanted.
     centre : tuple of float
         Longitude and latitude of the inputs' centre.
+    size : RunSize
+        How much there is to do.
     """
 
     grid: Grid
@@ -71,6 +74,7 @@ class Plan:
     layers: tuple[Layer, ...]
     area: Area | None
     centre: tuple[float, float]
+    size: RunSize
 
     def relative(self, window: Window) -> Window:
         """Return a window of the lattice relative to the grid."""
@@ -114,7 +118,9 @@ def plan_scene(
     window = _aligned(covered, align_px)
     x0, y0 = mapped(lattice.affine, float(window.col), float(window.row))
     grid = Grid(crs, steady(x0), steady(y0), lattice.linear[0], window.width, window.height)
-    return Plan(grid, window.row, window.col, extent, covered, layers, area, centre)
+    size = run_size(layers, covered, grid.gsd_m)
+    check_size(size, options.max_mpx)
+    return Plan(grid, window.row, window.col, extent, covered, layers, area, centre, size)
 
 
 def _native_gsd(raster: Raster, crs: CRS) -> float:

@@ -23,7 +23,7 @@ from roadgis.scene.handles import Handles, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path, is_remote, stamp
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import composed, mapped
-from roadgis.scene.whole import check_whole
+from roadgis.scene.whole import missing_part
 
 __all__ = ["Raster", "at_overview", "inspect_raster", "read_pixels"]
 
@@ -65,6 +65,8 @@ class Raster:
         Decimation factors, at full resolution.
     level : int or None
         The overview that is read in place of full resolution.
+    damage : str or None
+        What is missing of the file, as far as that shows before it is read.
     stamp : tuple
         Changes when the file does.
     """
@@ -86,6 +88,7 @@ class Raster:
     nodata: tuple[float | None, ...]
     overviews: tuple[int, ...]
     level: int | None = None
+    damage: str | None = None
     stamp: tuple[Any, ...] = ()
 
     @property
@@ -116,7 +119,7 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
     SceneError
         If it is no raster, has no CRS, or too few bands.
     ReadError
-        If a URL cannot be opened, or a file is not whole.
+        If a URL cannot be opened.
     """
     path, shown = gdal_path(name), display_name(name)
     with gdal_environment(path):
@@ -133,7 +136,6 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
                 "whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
         with dataset:
-            check_whole(dataset, shown)
             return _facts(dataset, name, path, shown, options, channels)
 
 
@@ -173,6 +175,7 @@ def _facts(
         mask=_has_mask(flags),
         nodata=tuple(dataset.nodatavals[b - 1] for b in bands),
         overviews=tuple(dataset.overviews(bands[0])),
+        damage=missing_part(dataset),
         stamp=tuple(tuple(s) for s in stamp(name, dataset.files)),
     )
 
@@ -321,7 +324,7 @@ def _refuse_unrectified(dataset: Any, shown: str) -> None:
 def _fitted(dataset: Any, shown: str) -> Affine:
     """Return the affine transform of ground control points, if they have one."""
     points, crs = dataset.gcps
-    t = from_gcps(points)
+    t: Affine = from_gcps(points)
     if t.determinant != 0:
         place = np.array([(p.x, p.y, p.col, p.row) for p in points]).T
         col, row = mapped(~t, place[0], place[1])

@@ -25,7 +25,9 @@ from roadgis.scene.layers import BLOCK_PX, Layer
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
+from roadgis.scene.size import RunSize
 from roadgis.scene.stretch import Scaling, percentile_scaling
+from roadgis.scene.whole import check_whole
 
 __all__ = ["INVALID_FILL", "Scene", "open_scene"]
 
@@ -76,19 +78,19 @@ def open_scene(
     ------
     SceneError
         If an input is no raster, has no CRS or too few bands, is far too coarse, lies too far
-        from the others, or misses the area of interest.
+        from the others, or misses the area of interest, or all are too large.
     ReadError
-        If a file or URL fails.
+        If a file or URL fails, or a file is not whole.
     """
     options = options or SceneOptions()
     bound_block_cache()
     rasters = [inspect_raster(name, options, band_count) for name in expand_sources(sources)]
     handles = Handles()
     try:
-        return Scene(
-            rasters, plan_scene(rasters, handles, gsd_m, align_px, options), handles,
-            band_count, options,
-        )  # fmt: skip
+        plan = plan_scene(rasters, handles, gsd_m, align_px, options)
+        for raster in rasters:
+            check_whole(raster.name, raster.damage)
+        return Scene(rasters, plan, handles, band_count, options)
     except BaseException:
         handles.close()
         raise
@@ -167,6 +169,11 @@ class Scene:
     def covered(self) -> Window:
         """The pixels of the inputs, or of their part around the area of interest; within `grid`."""
         return self._plan.relative(self._plan.covered)
+
+    @property
+    def size(self) -> RunSize:
+        """How much a run over the scene has to do."""
+        return self._plan.size
 
     @property
     def sheets(self) -> tuple[Raster, ...]:

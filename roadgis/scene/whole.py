@@ -18,7 +18,7 @@ from rasterio.windows import Window
 from roadgis.errors import ReadError
 from roadgis.scene.quiet import quiet
 
-__all__ = ["check_whole", "damage_raises", "missing_end"]
+__all__ = ["check_whole", "damage_raises", "missing_end", "missing_part"]
 
 # GDAL's fast path for whole PNG images takes a cut file for a whole one. Of damaged JPEG data it
 # only warns. Environment variables are the only settings that hold in all threads.
@@ -71,32 +71,44 @@ def damage_raises() -> Iterator[None]:
         raise RasterioIOError(messages[0])
 
 
-def check_whole(dataset: Any, name: str) -> None:
-    """Find out before the work whether a raster on a disk is cut short, as far as that shows.
+def check_whole(name: str, damage: str | None) -> None:
+    """Refuse a raster that is cut short.
 
-    Reads no pixels: it looks at the end of a picture, at where a TIFF's blocks lie, and at all
-    files that a VRT is made of.
+    Parameters
+    ----------
+    name : str
+        What users are shown.
+    damage : str or None
+        What :func:`missing_part` found.
+
+    Raises
+    ------
+    ReadError
+        If it found something.
+    """
+    if damage is not None:
+        raise ReadError(
+            f"{name}: the file is not whole: {damage}. Copy, download or make it again."
+        )
+
+
+def missing_part(dataset: Any) -> str | None:
+    """Say what is missing of a raster on a disk, as far as that shows before it is read.
+
+    It looks at the end of a picture, at where a TIFF's blocks lie, at the last pixel of other
+    formats, and at all files that a VRT is made of.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         Open.
-    name : str
-        What users are shown.
 
-    Raises
-    ------
-    ReadError
-        If it is.
+    Returns
+    -------
+    str or None
+        A clause such as "it ends after 1,000 bytes, ..."; None where nothing is known to be
+        missing.
     """
-    reason = _missing_part(dataset)
-    if reason is not None:
-        raise ReadError(
-            f"{name}: the file is not whole: {reason}. Copy, download or make it again."
-        )
-
-
-def _missing_part(dataset: Any) -> str | None:
     path = dataset.name
     if dataset.driver == "VRT":
         return _missing_source(dataset)
@@ -107,6 +119,10 @@ def _missing_part(dataset: Any) -> str | None:
     if dataset.driver in ("PNG", "JPEG", "JP2OpenJPEG"):
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return missing_end(data)
+    try:
+        dataset.read(1, window=Window(dataset.width - 1, dataset.height - 1, 1, 1))
+    except RasterioError as error:
+        return f"its last pixel cannot be read: {error.__cause__ or error}"
     return None
 
 
@@ -118,7 +134,7 @@ def _missing_source(dataset: Any) -> str | None:
             return f"its source {file} does not exist"
         try:
             with quiet(), rasterio.open(file) as source:
-                reason = _missing_part(source)
+                reason = missing_part(source)
         except RasterioError as error:
             return f"its source {file} cannot be opened: {error}"
         if reason is not None:
