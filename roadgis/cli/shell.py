@@ -319,9 +319,8 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
 
 def _status(command: Callable[..., Any]) -> int:
     try:
-        command(standalone_mode=False, prog_name="roadgis")
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        # With these settings click returns the status of an Exit.
+        status = command(standalone_mode=False, prog_name="roadgis")
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -333,7 +332,7 @@ def _status(command: Callable[..., Any]) -> int:
         if not getattr(error, "roadgis_reported", False):
             click.echo(f"Error: {text}", err=True)
         return status
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def run(command: Callable[..., Any]) -> None:
