@@ -18,7 +18,7 @@ __all__ = ["RunSize", "check_size", "check_space", "duration", "run_size", "stor
 
 _LOG = logging.getLogger(__name__)
 
-# Compressed probability takes 0.15 to 0.45 bytes for each pixel.
+# Compressed probability takes 0.14 to 0.34 bytes for each pixel (decision 0027).
 _BYTES_PER_PX, _LEAST_BYTES_PER_PX = 0.4, 0.1
 #: Source pixels, and pixels between sheets, cost about a tenth of a pixel that is predicted.
 _CHEAP = 10
