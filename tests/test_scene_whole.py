@@ -42,6 +42,16 @@ def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def spoilt(whole: Path, folder: Path, data: bytes) -> Path:
+    """Write other bytes under the name of a raster, with its georeference beside it."""
+    sidecar = whole.with_name(f"{whole.name}.aux.xml")
+    if sidecar.exists():
+        (folder / sidecar.name).write_bytes(sidecar.read_bytes())
+    path = folder / whole.name
+    path.write_bytes(data)
+    return path
+
+
 def read_all(path: Path) -> np.ndarray[Any, Any]:
     with open_scene(path) as scene:
         return scene.read(scene.covered)[0]
@@ -58,11 +68,7 @@ def test_open_scene_refuses_files_that_are_cut_short(
     rasters: Path, tmp_path: Path, name: str, share: float
 ) -> None:
     data = (rasters / name).read_bytes()
-    cut = tmp_path / name
-    cut.write_bytes(data[: int(len(data) * share)])
-    sidecar = rasters / f"{name}.aux.xml"
-    if sidecar.exists():
-        (tmp_path / sidecar.name).write_bytes(sidecar.read_bytes())
+    cut = spoilt(rasters / name, tmp_path, data[: int(len(data) * share)])
     with pytest.raises(RoadgisError, match=f"{name}.*(whole|truncated)"):
         read_all(cut)
 
@@ -74,9 +80,9 @@ def test_open_scene_refuses_files_that_end_in_zeros(
     """As downloads that stopped leave them where the file's size was reserved."""
     data = (rasters / name).read_bytes()
     kept = int(len(data) * 0.99)
-    (tmp_path / name).write_bytes(data[:kept] + bytes(len(data) - kept))
+    path = spoilt(rasters / name, tmp_path, data[:kept] + bytes(len(data) - kept))
     with pytest.raises(ReadError, match="without the mark of its end"):
-        open_scene(tmp_path / name)
+        open_scene(path)
 
 
 @pytest.mark.parametrize("name", ["jpeg.jpg", "jpeg.tif"])
@@ -86,12 +92,9 @@ def test_read_refuses_jpeg_data_that_is_damaged_inside(
     data = bytearray((rasters / name).read_bytes())
     middle = len(data) // 2
     data[middle : middle + 200] = b"\xff" * 200
-    (tmp_path / name).write_bytes(data)
-    sidecar = rasters / f"{name}.aux.xml"
-    if sidecar.exists():
-        (tmp_path / sidecar.name).write_bytes(sidecar.read_bytes())
+    path = spoilt(rasters / name, tmp_path, data)
     with pytest.raises(ReadError, match=rf"{name}: reading rows .*[Cc]orrupt"):
-        read_all(tmp_path / name)
+        read_all(path)
 
 
 @pytest.mark.parametrize("source", ["cut.tif", "cut.png", "gone.tif"])
