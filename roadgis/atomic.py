@@ -25,7 +25,15 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_CLEAR = {errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR}
+_CLEAR = {
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+}
 # Less than this left on the disk, and a driver's vague message is explained by a full disk.
 _FULL_BELOW_BYTES = 64 * 1024
 
@@ -70,6 +78,11 @@ def describe_failure(path: Path, error: BaseException) -> str:
         )
     if number == errno.EROFS:
         return f"{path}: the file system is read-only: {error}. Choose another folder."
+    if number == errno.ENAMETOOLONG:
+        return (
+            f"{path}: the name is too long for this file system, which often takes 255 bytes, of "
+            "which roadgis needs 20 while it writes. Choose a shorter name."
+        )
     if number in {errno.ENOENT, errno.ENOTDIR}:
         return f"{path}: the folder does not exist (any more): {error}. Create it and run again."
     return f"{path}: writing failed: {error}. Check the disk and its free space, and run again."
@@ -117,6 +130,11 @@ def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()
         If it is a folder, a device or a pipe, or exists and may not be replaced.
     """
     target = Path(os.path.realpath(path))
+    try:
+        os.lstat(target)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(describe_failure(target, error)) from error
     if target.is_dir():
         raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
     if target.exists() and not target.is_file():

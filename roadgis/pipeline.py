@@ -24,8 +24,10 @@ from roadgis.output import check_output, check_raster, write_network
 from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
+from roadgis.scene.size import check_space, storage
 from roadgis.scene.source import Scene, open_scene
 from roadgis.vectorization import VectorizeOptions, vectorize
 
@@ -136,12 +138,13 @@ def extract_roads(
         _open(sources, segmenter, options) as scene,
         _work_folder(target or raster, options) as folder,
     ):
+        check_space(folder, scene.size)
         mosaic = predict(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, _PREDICT_SHARE)
         )
         segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
-            mosaic,
+            CroppedProbability(mosaic, scene.covered),
             dataclasses.replace(options.vectorize, threshold=threshold),
             clean=options.clean,
             block_px=options.predict.block_px,
@@ -155,7 +158,7 @@ def extract_roads(
         network = network.with_provenance(**made_by)
         _warn_empty(network)
         if raster is not None:
-            write_cog(mosaic, raster, tags=_tags(made_by))
+            write_cog(mosaic, raster, window=scene.covered, tags=_tags(made_by))
         if target is not None:
             write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
@@ -174,7 +177,7 @@ def predict_to_file(
     """Predict road probability and write it as a Cloud Optimized GeoTIFF.
 
     Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
-    0..254 = p * 254, 255 = no data, on the analysis grid.
+    0..254 = p * 254, 255 = no data, on the pixels of the analysis grid that the imagery covers.
     """
     options = options or ExtractOptions()
     target = Path(output)
@@ -184,11 +187,13 @@ def predict_to_file(
         _open(sources, segmenter, options) as scene,
         _work_folder(target, options) as folder,
     ):
+        check_space(folder, scene.size)
         mosaic = predict(
             scene, segmenter, folder, options.predict, progress=scaled(progress, 0, 0.97)
         )
         threshold = segmenter.card.threshold if options.threshold is None else options.threshold
-        write_cog(mosaic, target, tags=_tags(_provenance(scene, segmenter, options, threshold)))
+        tags = _tags(_provenance(scene, segmenter, options, threshold))
+        write_cog(mosaic, target, window=scene.covered, tags=tags)
     progress(1.0, "done")
 
 
@@ -231,6 +236,7 @@ def vectorize_file(
     with open_probability(
         probability,
         assume_crs=options.scene.assume_crs,
+        max_mpx=options.scene.max_mpx,
         options=raster,
         progress=scaled(progress, 0, _LOOK_SHARE),
     ) as source:
@@ -268,14 +274,12 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
     scene = open_scene(sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene)
-    grid = scene.grid
     logger.info(
-        "%d inputs, %d x %d px of %.3g m in %s; model %s %s on %s",
+        "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),
-        grid.width,
-        grid.height,
-        grid.gsd_m,
-        grid.crs.name,
+        scene.size,
+        storage(scene.size.disk_bytes),
+        scene.grid.crs.name,
         card.name,
         card.version,
         segmenter.device,

@@ -20,12 +20,12 @@ from roadgis.errors import SceneError
 from roadgis.mosaic import PROBABILITY_TAG, Mosaic
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.encoding import Decoder, Encoding, RasterOptions, Stored, detect_encoding
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.scene.grid import NO_DATA, CroppedProbability, Grid, Window
 from roadgis.scene.handles import Handles, bound_block_cache, gdal_environment, open_dataset
 from roadgis.scene.inputs import expand_sources
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.raster import Raster, inspect_raster
-from roadgis.scene.source import Scene, compose_scene
+from roadgis.scene.source import Scene, check_rasters, compose_scene
 from roadgis.scene.value_statistics import ValueStatistics, value_statistics
 
 __all__ = ["MosaicProbability", "RasterOptions", "RasterProbability", "open_probability"]
@@ -118,8 +118,11 @@ class MosaicProbability:
     """
 
     def __init__(self, mosaic: Mosaic) -> None:
-        self._mosaic = mosaic
-        self.grid = mosaic.grid
+        # Beside what the imagery covers there are pixels that only complete the tiles.
+        covered = mosaic.settings.get("covered")
+        window = mosaic.grid.window if covered is None else Window(*covered)
+        self._cropped = CroppedProbability(mosaic, window)
+        self.grid = self._cropped.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         self.provenance: dict[str, Any] = dict(mosaic.settings)
@@ -132,13 +135,14 @@ class MosaicProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :meth:`RasterProbability.read`."""
-        return self._mosaic.read(window)
+        return self._cropped.read(window)
 
 
 def open_probability(
     sources: str | Path | Sequence[str | Path],
     *,
     assume_crs: str | None = None,
+    max_mpx: float = SceneOptions.max_mpx,
     options: RasterOptions | None = None,
     progress: Progress = no_progress,
 ) -> RasterProbability | MosaicProbability:
@@ -152,6 +156,8 @@ def open_probability(
         directory of a run.
     assume_crs : str, optional
         The CRS of rasters that have none.
+    max_mpx : float
+        Largest size of the rasters together, megapixels.
     options : RasterOptions, optional
         What values mean. What is not given is detected from all values, and logged.
     progress : Progress
@@ -177,11 +183,14 @@ def open_probability(
         assume_crs=assume_crs,
         nodata=options.nodata,
         bands=None if options.band is None else (options.band,),
+        max_mpx=max_mpx,
     )
     bound_block_cache()
     sheets = [_sheet(name, scene_options) for name in expand_sources(given)]
     if options.scale is not None:
         sheets = [sheet._replace(scale=1.0, offset=0.0) for sheet in sheets]
+    # Before all values are read: sizes that cannot be, files that are not whole.
+    check_rasters([sheet.raster for sheet in sheets], scene_options)
     encoding = _encoding(sheets, options, progress)
     logger.log(
         logging.WARNING if encoding.notice else logging.INFO,

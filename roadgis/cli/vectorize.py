@@ -21,6 +21,7 @@ __all__ = ["command"]
 @options.threshold_option
 @click.option("--assume-crs", metavar="CRS", default=None, help="CRS of rasters that have none.")
 @options.combined(*raster_options)
+@options.max_mpx_option
 @options.vector_options
 @click.option("--block-px", type=int, default=None, help="Side of the blocks worked on at once.")
 @click.option("--workers", type=int, default=None, help="Threads.  [default: all cores, at most 4]")

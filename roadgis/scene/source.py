@@ -25,9 +25,11 @@ from roadgis.scene.layers import BLOCK_PX, Layer
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
+from roadgis.scene.size import RunSize
 from roadgis.scene.stretch import Scaling, percentile_scaling
+from roadgis.scene.whole import check_whole
 
-__all__ = ["INVALID_FILL", "Scene", "compose_scene", "open_scene"]
+__all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -76,9 +78,9 @@ def open_scene(
     ------
     SceneError
         If an input is no raster, has no CRS or too few bands, is far too coarse, lies too far
-        from the others, or misses the area of interest.
+        from the others, or misses the area of interest, or all are too large.
     ReadError
-        If a file or URL fails.
+        If a file or URL fails, or a file is not whole.
     """
     options = options or SceneOptions()
     bound_block_cache()
@@ -100,13 +102,30 @@ def compose_scene(
     options = options or SceneOptions()
     handles = Handles()
     try:
-        return Scene(
-            rasters, plan_scene(rasters, handles, gsd_m, align_px, options), handles,
-            band_count, options,
-        )  # fmt: skip
+        plan = plan_scene(rasters, handles, gsd_m, align_px, options)
+        for raster in rasters:
+            check_whole(raster.name, raster.damage)
+        return Scene(rasters, plan, handles, band_count, options)
     except BaseException:
         handles.close()
         raise
+
+
+def check_rasters(rasters: Sequence[Raster], options: SceneOptions) -> None:
+    """Check that rasters can be composed to a scene of their own pixel size.
+
+    Raises
+    ------
+    SceneError, ReadError
+        See :func:`open_scene`.
+    """
+    handles = Handles()
+    try:
+        plan_scene(rasters, handles, None, 1, options)
+        for raster in rasters:
+            check_whole(raster.name, raster.damage)
+    finally:
+        handles.close()
 
 
 class Scene:
@@ -115,7 +134,8 @@ class Scene:
     Attributes
     ----------
     grid : Grid
-        The pixels that a run covers: all inputs, or the part around the area of interest.
+        The pixels that a run computes: those of `covered`, and some around them, so that tiles
+        start on the same lattice in all runs.
     native_crs : pyproj.CRS
         Of the first input.
     inputs : tuple of str
@@ -175,8 +195,17 @@ class Scene:
 
         There are no image pixels outside of it.
         """
-        extent, plan = self._plan.extent, self._plan
-        return Window(extent.row - plan.row, extent.col - plan.col, extent.height, extent.width)
+        return self._plan.relative(self._plan.extent)
+
+    @property
+    def covered(self) -> Window:
+        """The pixels of the inputs, or of their part around the area of interest; within `grid`."""
+        return self._plan.relative(self._plan.covered)
+
+    @property
+    def size(self) -> RunSize:
+        """How much a run over the scene has to do."""
+        return self._plan.size
 
     @property
     def sheets(self) -> tuple[Raster, ...]:
@@ -237,10 +266,7 @@ class Scene:
             whole = self._absolute(self.grid.window)
             for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
                 window = _overlap(block, whole)
-                relative = Window(
-                    window.row - self._plan.row, window.col - self._plan.col,
-                    window.height, window.width,
-                )  # fmt: skip
+                relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
                 if inside.any() and not self.is_blank(relative):
