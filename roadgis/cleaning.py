@@ -13,6 +13,7 @@ from typing import Any
 import geopandas
 import numpy as np
 import numpy.typing as npt
+import pandas
 
 from roadgis import __version__
 from roadgis.atomic import check_not_input
@@ -29,10 +30,12 @@ from roadgis.network.options import CleanOptions, RuleOptions
 from roadgis.network.origin import Origin, find_origin
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
+from roadgis.output.names import distinct_names
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.georef import in_degrees
 from roadgis.scene.grid import ProbabilitySource
+from roadgis.scene.vector_file import GEOMETRY_FIELD
 
 __all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
 
@@ -107,7 +110,8 @@ class DrawnNetwork(RoadNetwork):
     Attributes
     ----------
     fields : dict of str to ndarray, shape (E,)
-        A column for each field, missing where a road comes from no feature.
+        A column for each field, missing where a road comes from no feature. Tables and files
+        have it under the name that `field_names` says.
     """
 
     fields: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -119,16 +123,19 @@ class DrawnNetwork(RoadNetwork):
         fields = {name: values[keep] for name, values in self.fields.items()}
         return dataclasses.replace(kept, fields=fields)
 
+    @property
+    def field_names(self) -> dict[str, str]:
+        """What each field is called in outputs, where attributes and formats have names too."""
+        attributes = RoadNetwork.to_geodataframe(self.select(np.zeros(len(self), np.bool_)))
+        return distinct_names(self.fields, attributes.columns)
+
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
         """Return the edges as a table, the fields taken over after the attributes."""
-        import pandas
-
         table = super().to_geodataframe()
         shape = table.pop("geometry")
+        written = self.field_names
         for name, values in self.fields.items():
-            # A field that is named as an attribute keeps its values, under another name.
-            name = f"{name}_in" if name in table or name == "geometry" else name
-            table[name] = pandas.Series(values, dtype=values.dtype)
+            table[written[name]] = pandas.Series(values, dtype=values.dtype)
         return geopandas.GeoDataFrame(table, geometry=shape, crs=self.crs)
 
 
@@ -179,6 +186,7 @@ def clean_lines(
         See :mod:`roadgis.errors`; nothing is left at the output's name.
     """
     options = options or CleanLinesOptions()
+    options = dataclasses.replace(options, keep_fields=tuple(dict.fromkeys(options.keep_fields)))
     if output is not None:
         check_output(output, overwrite=overwrite)
         given = (source, probability)
@@ -187,11 +195,11 @@ def clean_lines(
     layer = source if isinstance(source, LineLayer) else read_lines(
         source, layer=options.layer, assume_crs=options.assume_crs
     )  # fmt: skip
-    if options.keep_fields:
-        _check_fields(layer, options.keep_fields, "--keep-fields")
+    _check_fields(layer, options.keep_fields, "--keep-fields")
     with _opened(probability, raster) as evidence:
-        network = _cleaned(layer, options, evidence, progress)
-    network = _in_crs_of(network, layer).with_provenance(
+        drawn = _cleaned(layer, options, evidence, progress)
+    _tell_names(drawn)
+    network = _in_crs_of(drawn, layer).with_provenance(
         roadgis=__version__,
         inputs=[layer.name, *([] if probability is None else [str(probability)])],
         settings=dataclasses.asdict(options),
@@ -223,7 +231,7 @@ def _cleaned(
     options: CleanLinesOptions,
     evidence: ProbabilitySource | None,
     progress: Progress,
-) -> RoadNetwork:
+) -> DrawnNetwork:
     crs = metric_crs(layer) if evidence is None else evidence.grid.crs
     lines = layer.on(crs)
     width_m = _numbers(layer, options.width_field, "--width-field")
@@ -272,7 +280,10 @@ def _network(
         nodes=nodes,
         bridged=cleaned.bridged,
         **_measured(cleaned, origin, known, evidence),
-        fields={name: _column(layer, name, origin) for name in options.keep_fields},
+        fields={
+            name: _values(layer.table[_column_of(layer, name)], layer, origin)
+            for name in options.keep_fields
+        },
     )
 
 
@@ -302,7 +313,7 @@ def _measured(
 def _check_fields(layer: LineLayer, names: tuple[str, ...], option: str) -> None:
     present = [str(c) for c in layer.table.columns if c != layer.table.geometry.name]
     for name in names:
-        if name not in present:
+        if _column_of(layer, name) not in present:
             raise InputError(
                 f"{layer.name}: has no field {name!r}; it has "
                 f"{', '.join(map(repr, present)) or 'no fields at all'}. Name some of these with "
@@ -310,10 +321,24 @@ def _check_fields(layer: LineLayer, names: tuple[str, ...], option: str) -> None
             )
 
 
+def _column_of(layer: LineLayer, field: str) -> str:
+    """Return the column of a layer's table that holds a field of its file."""
+    is_taken = field == layer.table.geometry.name and GEOMETRY_FIELD in layer.table.columns
+    return GEOMETRY_FIELD if is_taken else field
+
+
+def _tell_names(network: DrawnNetwork) -> None:
+    changed = [f"{old} is {new}" for old, new in network.field_names.items() if old != new]
+    if changed:
+        _LOG.warning(
+            "Some fields have names that roads' attributes or file formats use, or that differ in "
+            "case only; in the output %s.",
+            ", ".join(changed),
+        )
+
+
 def _numbers(layer: LineLayer, text: str | None, option: str) -> Floats:
     """Return a field's numbers, one for each line; NaN where there is none."""
-    import pandas
-
     if text is None:
         return np.full(len(layer.lines), np.nan)
     name, star, by = text.rpartition("*")
@@ -321,6 +346,7 @@ def _numbers(layer: LineLayer, text: str | None, option: str) -> Floats:
         name, by = text, "1"
     name = name.strip()
     _check_fields(layer, (name,), option)
+    name = _column_of(layer, name)
     try:
         factor = float(by)
     except ValueError as error:
@@ -344,9 +370,8 @@ def _numbers(layer: LineLayer, text: str | None, option: str) -> Floats:
     return np.asarray(numbers[layer.feature] * factor, np.float64)
 
 
-def _column(layer: LineLayer, name: str, origin: Origin) -> npt.NDArray[Any]:
+def _values(column: pandas.Series, layer: LineLayer, origin: Origin) -> npt.NDArray[Any]:
     """Return a field's value for each edge: numbers, with NaN where missing, or text, with None."""
-    column = layer.table[name]
     none = origin.line < 0
     row = np.where(none, 0, layer.feature[origin.line] if len(layer.feature) else -1)
     if not len(column):

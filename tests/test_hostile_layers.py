@@ -270,7 +270,7 @@ class TestArea:
         (tmp_path / "table.csv").write_text("a,b\n1,2\n")
         result = called(evaluate, roads, roads, "--aoi", tmp_path / "table.csv")
         assert isinstance(result.exception, InputError)
-        assert "a table without geometries" in str(result.exception)
+        assert "has no layer with geometries (layers: 'table')" in str(result.exception)
 
     @pytest.mark.parametrize(
         "area",

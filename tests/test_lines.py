@@ -144,7 +144,9 @@ def test_coordinates_that_are_no_numbers_take_only_their_line(tmp_path: Path) ->
     for layer in (line_layer(table), read_lines(tmp_path / "a.gpkg")):
         assert shapely.to_wkt(layer.lines).tolist() == ["LINESTRING (0 0, 1 1)"]
         assert layer.feature.tolist() == [2]
-        assert layer.issues == ("2 lines with coordinates that are no numbers were left out",)
+        assert layer.issues == (
+            "2 lines with impossible coordinates (not a number, infinite or above 1e12) were left out",
+        )
 
 
 def test_repetitions_are_left_out_whichever_way_they_run(

@@ -26,7 +26,8 @@ from pyproj import CRS, Transformer
 from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.network.network import RoadNetwork
 from roadgis.output import SUFFIXES, check_output, read_provenance, write_network
-from roadgis.output.write import SHAPEFILE_NAMES, _shapefile_bytes
+from roadgis.output.names import SHAPEFILE_NAMES
+from roadgis.output.write import _shapefile_bytes
 
 ALL = list(SUFFIXES)
 ONE_LAYER = [s for s in ALL if s != ".gpkg"]

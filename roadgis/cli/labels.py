@@ -78,8 +78,10 @@ def command(
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.labels.polygon_json import is_polygon_json
+        from roadgis.scene.vector_file import is_dataset_folder
 
-        polygons = source.is_dir() or is_polygon_json(source)
+        folder = source.is_dir() and not is_dataset_folder(source)
+        polygons = folder or is_polygon_json(source)
         if polygons:
             _refuse(
                 f"{source} holds polygon JSON",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from roadgis.errors import InputError
 from roadgis.scene.inputs import display_name
+from roadgis.scene.vector_file import is_dataset_folder
 
 __all__ = ["FilePair", "find_pairs"]
 
@@ -22,6 +23,7 @@ _SUFFIXES = (
     ".shp",
     ".gml",
     ".kml",
+    ".gdb",
 )
 
 
@@ -62,11 +64,14 @@ def find_pairs(proposal: Path | str, truth: Path | str) -> list[FilePair]:
         truth has no proposal. A proposal without truth is one of those as well.
     """
     # A Path of a URL has lost a slash.
-    if not os.path.isdir(proposal) and not os.path.isdir(truth):
-        return [FilePair(os.path.basename(display_name(str(proposal))), proposal, truth)]
+    folders = [os.path.isdir(side) and not is_dataset_folder(side) for side in (proposal, truth)]
+    if not any(folders):
+        return [
+            FilePair(os.path.basename(display_name(str(proposal).rstrip("/"))), proposal, truth)
+        ]
     proposal, truth = Path(proposal), Path(truth)
-    if not (proposal.is_dir() and truth.is_dir()):
-        folder, other = (proposal, truth) if proposal.is_dir() else (truth, proposal)
+    if not all(folders):
+        folder, other = (proposal, truth) if folders[0] else (truth, proposal)
         raise InputError(
             f"{folder} is a folder and {other} is not. Expected two files, or two folders with "
             "files of equal stems."

@@ -17,10 +17,10 @@ from rasterio.features import rasterize
 from roadgis.errors import DataError
 from roadgis.labels.surfaces import road_surfaces
 from roadgis.labels.widths import line_widths, parse_width_fields
-from roadgis.lines.layer_file import LayerFile
-from roadgis.lines.parts import flat_parts
+from roadgis.lines.parts import flat_parts, is_placed
 from roadgis.scene.plane import mapped
 from roadgis.scene.quiet import quiet
+from roadgis.scene.vector_file import LayerFile
 
 __all__ = ["BurnLayer", "RoadLayer"]
 
@@ -111,6 +111,13 @@ class RoadLayer:
         if not used.any():
             raise DataError(f"{source.name}: holds no geometries. Expected road lines or polygons.")
         parts, features = flat_parts(shapes)
+        placed = is_placed(parts)
+        if not placed.all():
+            _LOG.warning(
+                "%s: %d parts with impossible coordinates (not a number, infinite or above 1e12) "
+                "are left out.", source.name, (~placed).sum(),
+            )  # fmt: skip
+            parts, features = parts[placed], features[placed]
         _refuse_points(parts, features, source.name)
         kinds = shapely.get_type_id(parts)
         is_line = np.isin(kinds, _LINES)

@@ -2,8 +2,6 @@
 
 ::
 
-    layer_file   one layer of a vector file
-    parquet      GeoParquet files
     parts        geometries taken apart into single ones
     longitude    lines that cross the antimeridian
     layer        LineLayer
@@ -14,8 +12,7 @@
 from __future__ import annotations
 
 from roadgis.lines.layer import LineLayer
-from roadgis.lines.layer_file import LayerFile
 from roadgis.lines.projection import metric_crs
 from roadgis.lines.reading import line_layer, read_lines
 
-__all__ = ["LayerFile", "LineLayer", "line_layer", "metric_crs", "read_lines"]
+__all__ = ["LineLayer", "line_layer", "metric_crs", "read_lines"]

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-__all__ = ["flat_parts"]
+__all__ = ["flat_parts", "is_placed"]
 
 _COLLECTIONS = (4, 5, 6, 7)
+
+#: No CRS has coordinates beyond this: the Earth measures 4e10 mm.
+_LARGEST = 1e12
 
 Ints = npt.NDArray[np.intp]
 Shapes = npt.NDArray[np.object_]
@@ -35,3 +38,15 @@ def flat_parts(shapes: Shapes) -> tuple[Shapes, Ints]:
         owners = owners[inner]
     filled = ~shapely.is_empty(parts)
     return parts[filled], owners[filled]
+
+
+def is_placed(shapes: Shapes) -> npt.NDArray[np.bool_]:
+    """Return whether each geometry, (N,), has only coordinates that a place on Earth can have.
+
+    NaN, infinity and numbers above 1e12 come from damaged files and failed transformations.
+    """
+    coordinates, owner = shapely.get_coordinates(shapes, return_index=True)
+    placed = np.ones(len(shapes), np.bool_)
+    # Comparisons with NaN are false.
+    placed[owner[~(np.abs(coordinates) <= _LARGEST).all(axis=1)]] = False
+    return placed

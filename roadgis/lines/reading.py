@@ -13,10 +13,10 @@ from pyproj import CRS
 
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
-from roadgis.lines.layer_file import LayerFile
 from roadgis.lines.longitude import continuous
-from roadgis.lines.parts import flat_parts
+from roadgis.lines.parts import flat_parts, is_placed
 from roadgis.scene.georef import in_degrees
+from roadgis.scene.vector_file import LayerFile
 
 __all__ = ["line_layer", "read_lines"]
 
@@ -24,6 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 _KINDS = ((0, "point", "points"), (3, "polygon", "polygons"))
 _LINES = (1, 2)
+_IMPOSSIBLE = "impossible coordinates (not a number, infinite or above 1e12)"
 
 Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
@@ -39,9 +40,9 @@ def read_lines(
     """Read a layer of lines in any format of OGR.
 
     Multipart geometries and collections are taken apart; heights and measures are dropped, as
-    are lines without a length or with coordinates that are no numbers; of lines that occur
-    several times, in either direction, one is kept. What was left out is logged, and listed in
-    the layer's `issues`.
+    are lines without a length or with impossible coordinates (NaN, infinite, above 1e12); of
+    lines that occur several times, in either direction, one is kept. What was left out is logged,
+    and listed in the layer's `issues`.
 
     Parameters
     ----------
@@ -138,15 +139,14 @@ def _tell(issues: list[str], count: int, one: str, many: str, what: str = "left 
 
 
 def _clean(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]:
-    """Drop lines with coordinates that are no numbers, repeated vertices, lines without length."""
+    """Drop lines with impossible coordinates, repeated vertices, lines without length."""
     coordinates, line = shapely.get_coordinates(lines, return_index=True)
-    broken = np.zeros(len(lines), bool)
-    broken[line[~np.isfinite(coordinates).all(axis=1)]] = True
+    broken = ~is_placed(lines)
     _tell(
         issues,
         int(broken.sum()),
-        "line with coordinates that are no numbers",
-        "lines with coordinates that are no numbers",
+        f"line with {_IMPOSSIBLE}",
+        f"lines with {_IMPOSSIBLE}",
     )
     new = np.ones(len(line), bool)
     new[1:] = (line[1:] != line[:-1]) | (coordinates[1:] != coordinates[:-1]).any(axis=1)

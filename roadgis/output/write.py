@@ -19,23 +19,17 @@ from roadgis.errors import InputError, OutputError
 from roadgis.network.network import RoadNetwork
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
+from roadgis.output.names import shapefile_names
 from roadgis.output.parquet import write_parquet
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json, provenance_sidecar
 
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["SHAPEFILE_NAMES", "write_network"]
+__all__ = ["write_network"]
 
 _LOG = logging.getLogger(__name__)
 
-#: Attributes whose names are longer than a Shapefile can hold (10 bytes), and what they become.
-SHAPEFILE_NAMES = {
-    "width_p10_m": "width_p10",
-    "width_p90_m": "width_p90",
-    "confidence_min": "conf_min",
-    "source_date": "src_date",
-}
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1
 # A projected coordinate is kept to 0.001 of its unit, a geographic one to 1e-9 degrees: 0.1 mm.
 # Less than a rounding of the last bit can show, so that the same network gives the same bytes.
@@ -176,17 +170,18 @@ def _write_shapefile(
             f"{path}: {len(table):,} edges need {size / 2**30:.1f} GiB, and a Shapefile holds "
             "2 GiB at most. Choose another suffix: .gpkg, .fgb or .parquet."
         )
+    names = shapefile_names(table.columns.drop(table.geometry.name))
     _LOG.warning(
         "%s: a Shapefile is limited: attribute names are cut to 10 letters (%s), programs may "
         "show unknown values as 0, its CRS may lose details, and what made the file is in %s. "
         ".gpkg has none of these limits.",
         path,
-        ", ".join(f"{old} is {new}" for old, new in SHAPEFILE_NAMES.items()),
+        ", ".join(f"{old} is {new}" for old, new in names.items() if old != new),
         provenance_sidecar(path).name,
     )
     # GDAL knows the lower-case suffix only.
     shp = partial.with_suffix(".shp")
-    renamed = table.rename(columns=SHAPEFILE_NAMES)
+    renamed = table.rename(columns=names)
     _write_layer(renamed, shp, path, "ESRI Shapefile", provenance, encoding="UTF-8")
     if shp != partial:
         shp.rename(partial)

@@ -10,30 +10,24 @@ from typing import Any
 import geopandas
 import numpy as np
 import numpy.typing as npt
-import pyogrio.errors
 import shapely
 from affine import Affine
 from pyproj import CRS
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from roadgis.errors import SceneError
+from roadgis.errors import DataError, SceneError
 from roadgis.scene.georef import in_degrees, transformer
 from roadgis.scene.grid import Window
-from roadgis.scene.inputs import driver_says
 from roadgis.scene.plane import mapped
 from roadgis.scene.quiet import quiet
+from roadgis.scene.vector_file import LayerFile
 
 __all__ = ["Area", "load_area"]
 
 _BLOCK_PX = 512
-_FAILURES = (
-    pyogrio.errors.DataSourceError,
-    pyogrio.errors.DataLayerError,
-    pyogrio.errors.FeatureError,
-    pyogrio.errors.GeometryError,
-    pyogrio.errors.CRSError,
-)
+# No CRS has coordinates beyond this: the Earth measures 4e10 mm.
+_LARGEST = 1e12
 
 
 def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
@@ -49,8 +43,10 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
 
     Raises
     ------
+    DataError
+        If a file cannot be read as a vector layer, or has no CRS.
     SceneError
-        If it cannot be read, has no CRS, or holds no polygons.
+        If there is no CRS, or no polygons, or their coordinates are not numbers.
     """
     if isinstance(aoi, (str, Path)):
         name = str(aoi)
@@ -77,24 +73,28 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
             f"{name}: has no coordinate reference system. Assign one in a GIS (a shapefile needs "
             "its .prj), or save it as GeoJSON."
         )
+    # Comparisons with NaN are false.
+    if not (np.abs(shapely.get_coordinates(polygons)) <= _LARGEST).all():
+        raise SceneError(
+            f"{name}: has impossible coordinates (not a number, infinite or above 1e12), expected "
+            "polygons that outline the area. Draw or export it again."
+        )
     area = shapely.union_all(shapely.make_valid(polygons))
     return _transformed(area, CRS.from_user_input(table.crs), crs, name)
 
 
 def _read(name: str) -> geopandas.GeoDataFrame:
     try:
-        table = geopandas.read_file(name, engine="pyogrio", on_invalid="ignore")
-    except _FAILURES as error:
-        raise SceneError(
-            f"{name}: cannot be read as the area of interest ({driver_says(error)}). Expected a "
-            "vector file with polygons, e.g. GeoJSON or GeoPackage."
-        ) from error
-    if not isinstance(table, geopandas.GeoDataFrame):
-        raise SceneError(
-            f"{name}: is a table without geometries, expected polygons that outline the area. "
-            "Draw the area in a GIS, and save it as GeoJSON or GeoPackage."
+        source = LayerFile(
+            name,
+            None,
+            layer_option=None,
+            expected="polygons that outline the area",
+            unwanted=("Point", "Line"),
         )
-    return table
+        return source.read([]).set_crs(source.crs, allow_override=True)
+    except DataError as error:
+        raise DataError(f"Area of interest: {error}") from error
 
 
 def _transformed(area: BaseGeometry, source: CRS, target: CRS, name: str) -> BaseGeometry:

@@ -47,8 +47,11 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
         )
     try:
         table = geopandas.read_parquet(path)
-    # pyarrow's errors are of these kinds; so is geopandas' about a table without geometries.
-    except (ValueError, KeyError, TypeError, OSError, shapely.errors.ShapelyError) as error:
+    # Damaged metadata and pages raise errors of any of these kinds in pyarrow and geopandas.
+    except (
+        *(ValueError, LookupError, TypeError, AttributeError, OSError, RuntimeError),
+        *(OverflowError, RecursionError, shapely.errors.ShapelyError),
+    ) as error:
         raise DataError(
             f"{name}: cannot be read as GeoParquet ({error}). Expected a whole file with "
             "geometries. Make or copy it again, or convert it to GeoPackage."
@@ -57,5 +60,5 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
     others = [field for field in table.columns[table.dtypes == "geometry"] if field != main]
     table = table.drop(columns=others)
     if "geometry" in table and main != "geometry":
-        table = table.rename(columns={"geometry": "geometry_in"})
+        table = table.rename(columns={"geometry": "geometry_field"})
     return table.rename_geometry("geometry") if main != "geometry" else table
