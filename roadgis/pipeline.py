@@ -23,6 +23,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import RasterOptions, open_probability
+from roadgis.probability_tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
@@ -365,4 +366,4 @@ def _scene_settings(scene: Scene) -> dict[str, Any]:
 
 
 def _tags(made_by: dict[str, Any]) -> dict[str, str]:
-    return {"ROADGIS_PROVENANCE": json.dumps(made_by, sort_keys=True)}
+    return {PROVENANCE_TAG: json.dumps(made_by, sort_keys=True)}

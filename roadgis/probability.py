@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +15,8 @@ from pyproj import CRS
 from rasterio.enums import Compression
 
 from roadgis.errors import SceneError
-from roadgis.mosaic import PROBABILITY_TAG, Mosaic
+from roadgis.mosaic import Mosaic
+from roadgis.probability_tags import PROVENANCE_TAG, stored_divisor, stored_provenance
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.encoding import Decoder, Encoding, RasterOptions, Stored, detect_encoding
 from roadgis.scene.grid import NO_DATA, CroppedProbability, Grid, Window
@@ -64,7 +63,7 @@ class RasterProbability:
         self.native_crs: CRS = scene.native_crs
         self.encoding = encoding
         self.is_mask = encoding.is_mask
-        self.threshold = _threshold(made_by)
+        self.threshold = float(made_by.get("threshold", 0.5))
         keys = ("model", "inputs", "grid")
         known: dict[str, Any] = {key: made_by[key] for key in keys if key in made_by}
         self.provenance: dict[str, Any] = known or {
@@ -258,7 +257,7 @@ def _joined_name(sheets: Sequence[_Sheet]) -> str:
 
 
 def _encoding(sheets: Sequence[_Sheet], options: RasterOptions, progress: Progress) -> Encoding:
-    full = {_full_of_tag(sheet) for sheet in sheets}
+    full = {stored_divisor(sheet.tags, sheet.raster.name) for sheet in sheets}
     if len(full) == 1 and None not in full and options.scale is None and not options.road_values:
         (divisor,) = full
         assert divisor is not None
@@ -301,29 +300,9 @@ def _declared(sheets: Iterable[_Sheet]) -> list[float]:
     return [value for sheet in sheets for value in sheet.raster.nodata if value is not None]
 
 
-def _full_of_tag(sheet: _Sheet) -> float | None:
-    """Return what our tag says stands for a probability of 1; None without a usable tag."""
-    text = sheet.tags.get(PROBABILITY_TAG)
-    if text is None:
-        return None
-    try:
-        full = float(text)
-    except ValueError:
-        full = math.nan
-    if math.isfinite(full) and full > 0:
-        return full
-    logger.warning(
-        "%s: the tag %s is damaged (%.40r); values are looked at instead.",
-        sheet.raster.name,
-        PROBABILITY_TAG,
-        text,
-    )
-    return None
-
-
 def _made_by(sheets: Sequence[_Sheet]) -> dict[str, Any]:
     """Return what the rasters say made them, if all say the same."""
-    texts = {sheet.tags.get("ROADGIS_PROVENANCE") for sheet in sheets}
+    texts = {sheet.tags.get(PROVENANCE_TAG) for sheet in sheets}
     if texts == {None}:
         return {}
     name = _joined_name(sheets)
@@ -332,17 +311,4 @@ def _made_by(sheets: Sequence[_Sheet]) -> dict[str, Any]:
             "%s: were not made by one run, so the threshold is 0.5 unless it is given.", name
         )
         return {}
-    try:
-        made_by = json.loads(str(texts.pop()))
-    except (ValueError, RecursionError):
-        made_by = None
-    if isinstance(made_by, dict):
-        return made_by
-    logger.warning("%s: the tag ROADGIS_PROVENANCE is damaged and is ignored.", name)
-    return {}
-
-
-def _threshold(made_by: dict[str, Any]) -> float:
-    value = made_by.get("threshold", 0.5)
-    usable = isinstance(value, (int, float)) and 0 < value < 1
-    return float(value) if usable else 0.5
+    return stored_provenance(sheets[0].tags, name)

@@ -15,9 +15,10 @@ PACKAGE = Path(roadgis.__file__).parent
 # From the ground up. A module imports from floors below, or from its own file or folder.
 FLOORS = [
     {"errors", "progress"},
-    {"atomic", "html"},
+    {"atomic", "html", "plain"},
     {"scene", "model"},
     {"lines", "mosaic"},
+    {"probability_tags"},
     {"labels"},
     {"train"},
     {"prediction", "probability", "network"},

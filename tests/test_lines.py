@@ -145,7 +145,7 @@ def test_coordinates_that_are_no_numbers_take_only_their_line(tmp_path: Path) ->
         assert shapely.to_wkt(layer.lines).tolist() == ["LINESTRING (0 0, 1 1)"]
         assert layer.feature.tolist() == [2]
         assert layer.issues == (
-            "2 lines with impossible coordinates (not a number, infinite or above 1e12) were left out",
+            "2 lines with impossible coordinates (NaN, infinite or above 1e12) were left out",
         )
 
 

@@ -114,7 +114,7 @@ class RoadLayer:
         placed = is_placed(parts)
         if not placed.all():
             _LOG.warning(
-                "%s: %d parts with impossible coordinates (not a number, infinite or above 1e12) "
+                "%s: %d parts with impossible coordinates (NaN, infinite or above 1e12) "
                 "are left out.", source.name, (~placed).sum(),
             )  # fmt: skip
             parts, features = parts[placed], features[placed]

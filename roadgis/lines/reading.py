@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 
 _KINDS = ((0, "point", "points"), (3, "polygon", "polygons"))
 _LINES = (1, 2)
-_IMPOSSIBLE = "impossible coordinates (not a number, infinite or above 1e12)"
+_IMPOSSIBLE = "impossible coordinates (NaN, infinite or above 1e12)"
 
 Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]

@@ -6,12 +6,14 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 from roadgis.errors import ModelError
+from roadgis.plain import converted, parse_json, shown
 
 __all__ = [
     "CARD_KEY",
+    "MOST_PX",
     "Activation",
     "Layout",
     "ModelCard",
@@ -28,6 +30,13 @@ Activation = Literal["none", "sigmoid", "softmax"]
 #: The key of the card among an ONNX file's metadata properties.
 CARD_KEY = "roadgis.card"
 _FORMAT = 1
+# What no card of a real network is beyond: a wrong one would ask for endless grids or tiles, or
+# for numbers that float32 does not have.
+_GSD_M = (0.01, 100.0)
+#: Largest stride and margin, and side of a tile, pixels.
+MOST_PX = 8192
+_STD = (1e-6, 1e6)
+_MOST_MEAN = 1e6
 
 
 @dataclass(frozen=True)
@@ -96,29 +105,36 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         def refuse(what: str) -> None:
-            raise ModelError(f"Model card of {self.name!r}: {what}")
+            raise ModelError(f"Model card of {shown(self.name)}: {what}")
 
         if not self.classes or not 0 <= self.road_class < len(self.classes):
-            refuse(f"road_class is {self.road_class}, expected an index into {self.classes}.")
+            refuse(
+                f"road_class is {self.road_class}, expected an index into {shown(self.classes)}."
+            )
         if not len(self.bands) == len(self.mean) == len(self.std) >= 1:
             refuse("bands, mean and std must have the same length, at least 1.")
-        if not all(s > 0 for s in self.std):
-            refuse(f"std is {self.std}, expected positive numbers.")
-        if not self.gsd_m > 0:
-            refuse(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
-        if self.stride < 1 or self.margin_px < 0 or self.margin_px % self.stride:
+        if not all(abs(m) <= _MOST_MEAN for m in self.mean):
+            refuse(f"mean is {shown(self.mean)}, expected numbers of at most {_MOST_MEAN:g}.")
+        if not all(_STD[0] <= s <= _STD[1] for s in self.std):
+            refuse(f"std is {shown(self.std)}, expected numbers from {_STD[0]:g} to {_STD[1]:g}.")
+        if not _GSD_M[0] <= self.gsd_m <= _GSD_M[1]:
+            refuse(f"gsd_m is {self.gsd_m}, expected {_GSD_M[0]:g} to {_GSD_M[1]:g} metres.")
+        if not 1 <= self.stride <= MOST_PX:
+            refuse(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")
+        if not 0 <= self.margin_px <= MOST_PX or self.margin_px % self.stride:
             refuse(
                 f"margin_px is {self.margin_px} with stride {self.stride}, "
-                "expected a multiple of the stride."
+                f"expected a multiple of the stride of at most {MOST_PX} px."
             )
         if not 0 < self.threshold < 1:
             refuse(f"threshold is {self.threshold}, expected a number between 0 and 1.")
         if self.tile_px is not None and (
-            self.tile_px % self.stride or self.tile_px < 2 * self.margin_px + self.stride
+            self.tile_px % self.stride
+            or not 2 * self.margin_px + self.stride <= self.tile_px <= MOST_PX
         ):
             refuse(
                 f"tile_px is {self.tile_px}, expected a multiple of the stride ({self.stride}) of "
-                f"more than twice the margin ({self.margin_px})."
+                f"more than twice the margin ({self.margin_px}) and at most {MOST_PX} px."
             )
         for name, known in (
             ("input_layout", get_args(Layout)),
@@ -133,23 +149,24 @@ class ModelCard:
         return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True, indent=1)
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> ModelCard:
+    def from_json(cls, text: str | bytes, where: str) -> ModelCard:
         """Read a card from JSON text.
 
         Parameters
         ----------
-        text : str
-            What :meth:`to_json` wrote.
+        text : str or bytes
+            What :meth:`to_json` wrote; bytes are UTF-8.
         where : str
             Named in error messages.
 
         Raises
         ------
         ModelError
-            If the text is no card, or its values contradict each other.
+            If the text is not a card, a value is of the wrong type or out of range, or values
+            contradict each other.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
         except ValueError as error:
             raise ModelError(
                 f"{where}: the model card is not valid JSON ({error}). Export the model again "
@@ -158,26 +175,32 @@ class ModelCard:
         if not isinstance(values, dict) or values.get("format") != _FORMAT:
             raise ModelError(
                 f"{where}: found a model card of format "
-                f"{values.get('format') if isinstance(values, dict) else type(values).__name__!r}, "
+                f"{shown(values.get('format') if isinstance(values, dict) else values)}, "
                 f"expected {_FORMAT}. Use the roadgis that wrote it, or export the model again."
             )
-        known = {f.name: f for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - set(known) - {"format"})
+        hints = get_type_hints(cls)
+        unknown = sorted(set(values) - set(hints) - {"format"})
         missing = sorted({"name", "version"} - set(values))
         if unknown or missing:
             raise ModelError(
-                f"{where}: the model card has unknown fields {unknown} and lacks {missing}. "
+                f"{where}: the model card has unknown fields {shown(unknown)} and lacks {missing}. "
                 "Export the model again with 'roadgis export'."
             )
-        arguments: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in values.items()
-            if key != "format"
-        }
+        arguments: dict[str, Any] = {}
+        for name, value in values.items():
+            if name == "format":
+                continue
+            try:
+                arguments[name] = converted(value, hints[name])
+            except ValueError as error:
+                raise ModelError(
+                    f"{where}: the model card is damaged: {name} {error}. Get the file again, or "
+                    "export the model again with 'roadgis export'."
+                ) from error
         try:
             return cls(**arguments)
-        except TypeError as error:
-            raise ModelError(f"{where}: the model card holds a wrong type: {error}.") from error
+        except ModelError as error:
+            raise ModelError(f"{where}: {error}") from error
 
 
 def card_path(model: Path) -> Path:
@@ -208,4 +231,8 @@ def read_card_file(model: Path) -> ModelCard:
             f"{model}: found no model card; expected it at {path}. "
             "Train with 'roadgis train', which writes one."
         )
-    return ModelCard.from_json(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: the model card cannot be read ({error}).") from error
+    return ModelCard.from_json(text, str(path))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roadgis.errors import InputError, ModelError
-from roadgis.model.card import Activation, Layout
+from roadgis.model.card import MOST_PX, Activation, Layout
+from roadgis.plain import converted, parse_json, shown
 
 __all__ = ["ModelDescription", "deepness_description"]
 
@@ -68,10 +68,10 @@ class ModelDescription:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        if self.tile_px is not None and self.tile_px < 1:
-            raise InputError(f"--model-tile-px is {self.tile_px}, expected 1 or more.")
-        if self.margin_px is not None and self.margin_px < 0:
-            raise InputError(f"--model-margin is {self.margin_px}, expected 0 or more.")
+        if self.tile_px is not None and not 1 <= self.tile_px <= MOST_PX:
+            raise InputError(f"--model-tile-px is {self.tile_px}, expected 1 to {MOST_PX}.")
+        if self.margin_px is not None and not 0 <= self.margin_px <= MOST_PX:
+            raise InputError(f"--model-margin is {self.margin_px}, expected 0 to {MOST_PX}.")
         if self.overlap_percent is not None and not 0 <= self.overlap_percent < 100:
             raise InputError(
                 f"The overlap of tiles is {self.overlap_percent}, expected percent below 100."
@@ -145,37 +145,41 @@ def deepness_description(metadata: Mapping[str, str], path: Path) -> ModelDescri
 def _value(metadata: Mapping[str, str], key: str, path: Path) -> Any:
     text = metadata[key]
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         pass
     # Ultralytics writes Python's own notation, and Deepness reads it too.
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         if key == _TYPE:
             return text.strip()
         raise ModelError(
-            f"{path}: the metadata {key!r} is {text!r}, expected JSON. Describe the model with "
-            "--model-... options, or correct its metadata."
+            f"{path}: the metadata {key!r} is {shown(text)}, expected JSON. Describe the model "
+            "with --model-... options, or correct its metadata."
         ) from None
 
 
 def _number(metadata: Mapping[str, str], key: str, path: Path) -> float:
-    value = _value(metadata, key, path)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ModelError(f"{path}: the metadata {key!r} is {value!r}, expected a number.")
-    return float(value)
+    return float(_checked(metadata, key, path, float, "a number"))
 
 
 def _numbers(metadata: Mapping[str, str], key: str, path: Path) -> tuple[float, ...] | None:
     if key not in metadata:
         return None
+    kind = tuple[float, ...]
+    return tuple(_checked(metadata, key, path, kind, "a list of numbers, one a band"))
+
+
+def _checked(metadata: Mapping[str, str], key: str, path: Path, kind: Any, expected: str) -> Any:
     value = _value(metadata, key, path)
-    if not isinstance(value, (list, tuple)) or not all(isinstance(v, (int, float)) for v in value):
+    try:
+        return converted(value, kind)
+    except ValueError:
         raise ModelError(
-            f"{path}: the metadata {key!r} is {value!r}, expected a list of numbers, one a band."
-        )
-    return tuple(float(item) for item in value)
+            f"{path}: the metadata {key!r} is {shown(value)}, expected {expected}. Describe the "
+            "model with --model-... options, or correct its metadata."
+        ) from None
 
 
 def _class_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...] | None:
@@ -188,6 +192,6 @@ def _class_names(metadata: Mapping[str, str], path: Path) -> tuple[str, ...] | N
         if sorted(numbered) == sorted(str(number) for number in range(len(numbered))):
             return tuple(numbered[str(number)] for number in range(len(numbered)))
     raise ModelError(
-        f"{path}: the metadata {key!r} is {value!r}, expected names by number from 0, such as "
+        f"{path}: the metadata {key!r} is {shown(value)}, expected names by number from 0, such as "
         '{"0": "background", "1": "road"}.'
     )

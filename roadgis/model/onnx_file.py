@@ -82,8 +82,20 @@ def open_session_for_reading(path: Path) -> Any:
 
 
 def session_metadata(session: Any) -> dict[str, str]:
-    """Return the metadata properties of an open session."""
-    return dict(session.get_modelmeta().custom_metadata_map)
+    """Return the metadata properties of an open session.
+
+    Raises
+    ------
+    ModelError
+        If they are not UTF-8.
+    """
+    try:
+        return dict(session.get_modelmeta().custom_metadata_map)
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"The ONNX file's metadata is damaged ({error}), expected text in UTF-8. Get the file "
+            "again, or make it anew with 'roadgis export'."
+        ) from error
 
 
 def session_card(session: Any, path: Path) -> ModelCard | None:

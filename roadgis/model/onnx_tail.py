@@ -53,7 +53,8 @@ def _last(data: mmap.mmap) -> str | None:
             elif part == _OUTPUT and name is None:
                 name = _text(data, begin, end, _NAME)
     while name in made_by:
-        kind, source = made_by[name]
+        # Taken out, so that a damaged graph that goes around in a circle ends.
+        kind, source = made_by.pop(name)
         if kind not in _PASSING:
             return kind
         name = source

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import ModelError
-from roadgis.model.card import Activation, Layout, ModelCard
+from roadgis.model.card import MOST_PX, Activation, Layout, ModelCard
 from roadgis.model.layout import Scaling, network_input
 from roadgis.model.onnx_file import onnxruntime_errors
 from roadgis.model.onnx_tail import last_operation
@@ -26,6 +26,8 @@ INPUT_TYPES: dict[str, Any] = {
 }
 # More channels than this are no bands: the dimension is a height or width.
 _MOST_BANDS = 16
+# Images with more bands than the spectrometers in use have are not what a network takes.
+_LIKELY_BANDS = 1000
 #: Strides that are tried where any size is taken. Networks of a smaller stride take these too.
 _STRIDES = (32, 48, 64, 96, 128)
 # Odd, so that a size is no multiple of twice the stride.
@@ -126,6 +128,11 @@ def read_signature(session: Any, path: Path, layout: Layout | None) -> Signature
             "Export the model again for square images."
         )
     tile_px = int(fixed.pop()) if layout is not None and fixed else None
+    if not 1 <= bands <= _LIKELY_BANDS or not 1 <= (tile_px or 1) <= MOST_PX:
+        raise ModelError(
+            f"{path}: found an input of shape {shape}; expected 1 to {_LIKELY_BANDS} bands, and "
+            f"sides of up to {MOST_PX} px. The file is damaged, or is not a segmentation model."
+        )
     return Signature(inputs[0].name, INPUT_TYPES[inputs[0].type], layout, bands, tile_px)
 
 

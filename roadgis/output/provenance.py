@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import pyogrio
 
 from roadgis.errors import InputError, MissingExtraError, ReadError
 from roadgis.output.formats import output_format
+from roadgis.plain import parse_json, shown
 
 __all__ = ["PROVENANCE_KEY", "provenance_json", "provenance_sidecar", "read_provenance"]
+
+_LOG = logging.getLogger(__name__)
 
 #: The name of the provenance in every format: a foreign member in GeoJSON, a metadata item in
 #: GeoPackage, FlatGeobuf and GeoParquet.
@@ -53,7 +57,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     Returns
     -------
     dict
-        The network's provenance; empty when the file says nothing about it.
+        The network's provenance; empty when the file says nothing about it, or, with a warning,
+        when what it says is damaged.
 
     Raises
     ------
@@ -68,24 +73,32 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     kind = output_format(path)
     try:
         if kind.name == "GeoJSON":
-            with path.open(encoding="utf-8") as file:
-                found: Any = json.load(file).get(PROVENANCE_KEY)
+            found: Any = parse_json(path.read_bytes()).get(PROVENANCE_KEY)
         elif kind.name == "Shapefile":
             sidecar = provenance_sidecar(path)
-            found = sidecar.read_text(encoding="utf-8") if sidecar.is_file() else None
+            found = sidecar.read_bytes() if sidecar.is_file() else None
         elif kind.name == "GeoParquet":
             found = _parquet_metadata(path).get(PROVENANCE_KEY.encode())
         else:
             layer = "edges" if kind.has_nodes else None
             metadata = pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}
             found = metadata.get(PROVENANCE_KEY)
-        values = json.loads(found) if isinstance(found, str | bytes) else found
     except (OSError, ValueError, AttributeError, RuntimeError) as error:
         # pyogrio's errors are RuntimeErrors, pyarrow's ValueErrors or OSErrors.
         raise ReadError(
             f"{path}: cannot be read as {kind.name}: {error}. Expected a file written by roadgis."
         ) from error
-    return values if isinstance(values, dict) else {}
+    try:
+        values = parse_json(found) if isinstance(found, str | bytes) else found
+        if values is not None and not isinstance(values, dict):
+            raise ValueError(f"it holds {shown(values)}")
+    except ValueError as error:
+        _LOG.warning(
+            "%s: what made the file cannot be told: %r is damaged (%s), expected a JSON object.",
+            path, PROVENANCE_KEY, error,
+        )  # fmt: skip
+        return {}
+    return values or {}
 
 
 def _parquet_metadata(path: Path) -> dict[bytes, bytes]:

@@ -76,7 +76,7 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
     # Comparisons with NaN are false.
     if not (np.abs(shapely.get_coordinates(polygons)) <= _LARGEST).all():
         raise SceneError(
-            f"{name}: has impossible coordinates (not a number, infinite or above 1e12), expected "
+            f"{name}: has impossible coordinates (NaN, infinite or above 1e12), expected "
             "polygons that outline the area. Draw or export it again."
         )
     area = shapely.union_all(shapely.make_valid(polygons))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError, MissingExtraError
+from roadgis.plain import converted, shown
 from roadgis.train.schedule import SCHEDULES, Schedule
 
 __all__ = [
@@ -25,6 +25,9 @@ __all__ = [
     "settings_to_dict",
     "write_settings",
 ]
+
+#: Of longer names no similar one is looked for.
+_LONGEST_NAME = 100
 
 #: How numbers are held while training; the saved model is float32 in any case.
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
@@ -376,7 +379,8 @@ def read_settings(path: Path) -> TrainSettings:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a settings file: {error}.") from error
-    except yaml.YAMLError as error:
+    # Values such as the date 2001-99-99 are errors of the kind ValueError.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid YAML: {error}") from error
     return settings_from_dict(values, str(path), path.resolve().parent)
 
@@ -433,39 +437,17 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
+            near = difflib.get_close_matches(str(name)[:_LONGEST_NAME], known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
-                f"{where}: found the unknown setting {name!r}{hint} Known are {', '.join(known)}."
+                f"{where}: found the unknown setting {shown(name)}{hint} Known are "
+                f"{', '.join(known)}."
             )
 
 
 def _converted(value: Any, hint: Any, where: str, base: Path | None) -> Any:
     """Return a plain value as what a field's type says."""
-    origin = get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        inner = next(kind for kind in get_args(hint) if kind is not type(None))
-        return _converted(value, inner, where, base)
-    if origin is tuple:
-        items = value if isinstance(value, list | tuple) else [value]
-        return tuple(_converted(item, get_args(hint)[0], where, base) for item in items)
-    if origin is Literal:
-        if value not in get_args(hint):
-            raise InputError(f"{where} is {value!r}, expected one of {get_args(hint)}.")
-        return value
-    if hint is Path:
-        if not isinstance(value, str | Path):
-            raise InputError(f"{where} is {value!r}, expected a path.")
-        return (base or Path()) / value
-    if hint is float and isinstance(value, str):
-        # YAML reads 1e-3 as text; it wants 1.0e-3.
-        try:
-            return float(value)
-        except ValueError as error:
-            raise InputError(f"{where} is {value!r}, expected a number.") from error
-    fits = isinstance(value, (int, float) if hint is float else hint)
-    if not fits or (isinstance(value, bool) and hint is not bool):
-        raise InputError(f"{where} is {value!r}, expected {hint.__name__}.")
-    return hint(value)
+    try:
+        return converted(value, hint, base=base, by_hand=True)
+    except ValueError as error:
+        raise InputError(f"{where} {error}.") from error
