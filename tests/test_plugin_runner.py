@@ -94,6 +94,82 @@ say(type="result", outputs=["a"], argv=sys.argv[1:])
 
 
 @posix
+def test_percent_values_that_are_not_numbers_keep_the_one_before(fake: Fake) -> None:
+    python = fake(
+        HELLO
+        + """
+say(type="progress", percent=10, text="a")
+for percent in ("soon", None, [1], {}, float("nan"), 10 ** 400, float("inf"), -5, 1e9, "55"):
+    say(type="progress", percent=percent, text="b")
+say(type="progress", text={"not": "text"})
+say(type="result")
+"""
+    )
+    told: list[tuple[float, str]] = []
+    runner.run(python, ["extract"], on_progress=lambda percent, text: told.append((percent, text)))
+    assert [percent for percent, _ in told] == [10, 10, 10, 10, 10, 10, 10, 100, 0, 100, 55, 55]
+    assert told[-1][1] == "{'not': 'text'}"
+
+
+@posix
+def test_lines_that_are_not_json_objects_are_free_text(fake: Fake) -> None:
+    python = fake(
+        HELLO
+        + r"""
+for line in (b'[1, 2]', b'"type"', b'3', b'{"type": ["log"]}', b'[' * 100000, b'gr\xfc\xdfe',
+             b'{"type": "log", "text": "half a pair \\ud800"}'):
+    sys.stdout.buffer.write(line + b"\n")
+sys.stdout.flush()
+say(type="result", outputs=[])
+"""
+    )
+    told: list[str] = []
+    runner.run(python, ["extract"], on_log=lambda level, text: told.append(text))
+    assert told[:3] == ["[1, 2]", '"type"', "3"]
+    assert told[3].startswith("[[[[") and len(told[3]) == 10_004
+    assert told[4:] == ["gr\ufffd\ufffde", "half a pair ?"]
+
+
+@posix
+def test_a_huge_line_is_cut_and_what_follows_is_read(fake: Fake) -> None:
+    python = fake(
+        HELLO
+        + """
+for _ in range(40):
+    sys.stdout.write("x" * (1 << 20))
+print()
+say(type="result", outputs=["a"])
+"""
+    )
+    told: list[str] = []
+    result = runner.run(python, ["extract"], on_log=lambda level, text: told.append(text))
+    assert result["outputs"] == ["a"]
+    assert [len(text) for text in told] == [10_004]
+
+
+@posix
+@pytest.mark.parametrize("end", ["", "\\n"], ids=["one line", "lines"])
+def test_endless_output_takes_no_memory_and_can_be_stopped(fake: Fake, end: str) -> None:
+    import resource
+
+    python = fake(HELLO + f'while True: os.write(1, b"x" * 5000 + b"{end}")')
+    until = time.monotonic() + 3
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(runner.EngineCanceled):
+        runner.run(python, ["extract"], on_log=lambda *_: time.sleep(0.001),
+                   is_canceled=lambda: time.monotonic() > until)  # fmt: skip
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 100_000
+
+
+@posix
+def test_a_describe_that_never_ends_is_given_up(fake: Fake) -> None:
+    python = fake('while True: print("x" * 1000)')
+    with pytest.raises(runner.EngineError, match="did not answer within 2 s"):
+        runner.describe(python, timeout_s=2)
+
+
+@posix
 def test_an_error_line_becomes_text_and_hint_with_the_log(fake: Fake) -> None:
     python = fake(
         HELLO

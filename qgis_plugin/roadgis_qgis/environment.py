@@ -345,9 +345,10 @@ def _run(command, report):
 
 def _state(root):
     try:
-        return json.loads((root / STATE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads((root / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _write_state(root, state):

@@ -8,7 +8,7 @@ import time
 
 __all__ = ["Pace", "duration"]
 
-_AMOUNT = re.compile(r"([\d.]+) of ([\d.]+) (\w+)\s*$")
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) of (\d+(?:\.\d+)?) (\w+)\s*$")
 #: Before so much time nothing can be said.
 _FIRST_S = 1.5
 

@@ -16,6 +16,8 @@ import sys
 import threading
 import time
 
+from .streams import LINE_BYTES, Events, percentage, shown
+
 __all__ = [
     "PROTOCOL",
     "EngineCanceled",
@@ -33,8 +35,6 @@ __all__ = [
 PROTOCOL = 1
 #: Lines of the engine's free text that an error message shows.
 TAIL_LINES = 40
-#: Seconds between two looks at whether the user wants to stop.
-POLL_S = 0.1
 #: Seconds that a caller waits for the engine to end after it was told to, and those after which
 #: it is ended by force. In between, the caller has gone on and a thread waits.
 GRACE_S = 0.5
@@ -144,13 +144,9 @@ def run(
     process = _start(python, [*arguments, "--progress", "jsonl"])
     if started is not None:
         started(process.pid)
-    events = queue.Queue()
-    readers = [
-        threading.Thread(target=_read, args=(process.stdout, "out", events), daemon=True),
-        threading.Thread(target=_read, args=(process.stderr, "err", events), daemon=True),
-    ]
-    for reader in readers:
-        reader.start()
+    events = Events()
+    events.read(process.stdout, "out")
+    events.read(process.stderr, "err")
     conversation = _Conversation(on_progress or _nothing, on_log or _nothing, wanted)
     try:
         _listen(process, events, conversation, is_canceled or _never)
@@ -158,6 +154,7 @@ def run(
         stop(process)
         raise
     finally:
+        events.close()
         # stdout and stderr are closed by their readers, which may still be at them.
         _close(process.stdin)
     if process.returncode:
@@ -173,28 +170,26 @@ def describe(python, timeout_s=60):
     EngineError
         If the interpreter cannot be started, holds no roadgis, or an older one.
     """
-    command = [*_command(python), "describe", "--json"]
+    process = _start(python, ["describe", "--json"])
+    answer, errors = [], collections.deque(maxlen=TAIL_LINES)
+    events = Events()
+    events.read(process.stdout, "out")
+    events.read(process.stderr, "err")
+    until = time.monotonic() + timeout_s
     try:
-        done = subprocess.run(  # nosec B603
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            env=clean_environment(),
-            check=False,
-            **without_window(),
-        )
-    except subprocess.TimeoutExpired:
+        _listen(process, events, _Texts(answer, errors), lambda: time.monotonic() > until)
+    except EngineCanceled:
+        stop(process)
         raise EngineError(f"{python} did not answer within {timeout_s} s.") from None
-    except OSError as error:
-        raise _not_started(python, error) from error
-    errors = done.stderr.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+    finally:
+        events.close()
+        _close(process.stdin)
     try:
-        facts = json.loads(done.stdout.decode("utf-8"))
+        facts = json.loads("\n".join(answer))
         facts["protocol"], facts["version"]
         return facts
-    except (ValueError, TypeError, KeyError):
-        text = f"{python} holds no roadgis that can be used (exit status {done.returncode})."
+    except (ValueError, TypeError, KeyError, RecursionError):
+        text = f"{python} holds no roadgis that can be used (exit status {process.returncode})."
         raise EngineError(text, _hint("\n".join(errors)), errors) from None
 
 
@@ -206,18 +201,21 @@ def lines(process, is_canceled):
     EngineCanceled
         If `is_canceled` said so; the process goes on.
     """
-    events = queue.Queue()
-    threading.Thread(target=_read, args=(process.stdout, "out", events), daemon=True).start()
-    while True:
-        if is_canceled():
-            raise EngineCanceled("Stopped.")
-        try:
-            _, line = events.get(timeout=POLL_S)
-        except queue.Empty:
-            continue
-        if line is None:
-            break
-        yield line
+    events = Events()
+    events.read(process.stdout, "out")
+    try:
+        while True:
+            if is_canceled():
+                raise EngineCanceled("Stopped.")
+            try:
+                _, line = events.get()
+            except queue.Empty:
+                continue
+            if line is None:
+                break
+            yield line
+    finally:
+        events.close()
     process.wait()
 
 
@@ -255,17 +253,6 @@ def _not_started(python, error):
     )
 
 
-def _read(stream, name, events):
-    """Hand the lines of a stream on; the end of it as None."""
-    try:
-        for line in iter(stream.readline, b""):
-            events.put((name, line.decode("utf-8", "replace").rstrip("\r\n")))
-    except (OSError, ValueError):
-        pass  # closed under us: the run is over
-    _close(stream)
-    events.put((name, None))
-
-
 def _listen(process, events, conversation, is_canceled):
     """Take the engine's lines until both streams have ended and it is gone."""
     open_streams = 2
@@ -274,7 +261,7 @@ def _listen(process, events, conversation, is_canceled):
         if is_canceled():
             raise EngineCanceled(_STOPPED)
         try:
-            name, line = events.get(timeout=POLL_S)
+            name, line = events.get()
         except queue.Empty:
             # A grandchild may hold the pipes open after the engine is gone.
             if process.poll() is not None:
@@ -352,6 +339,7 @@ class _Conversation:
         self._on_log = on_log
         self._wanted = wanted
         self._tail = collections.deque(maxlen=TAIL_LINES)
+        self._percent = 0.0
         self._result = None
         self._error = None
 
@@ -360,16 +348,18 @@ class _Conversation:
         try:
             event = json.loads(line)
             kind = event["type"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             self.free_text(line)
             return
+        text = shown(event.get("text", ""))
         if kind == "hello":
             check_fit(event.get("protocol"), event.get("version", "?"), self._wanted)
         elif kind == "progress":
-            self._on_progress(float(event.get("percent", 0.0)), str(event.get("text", "")))
+            self._percent = percentage(event.get("percent"), self._percent)
+            self._on_progress(self._percent, text)
         elif kind == "log":
-            self._tail.append(str(event.get("text", "")))
-            self._on_log(str(event.get("level", "info")), str(event.get("text", "")))
+            self._tail.append(text)
+            self._on_log(shown(event.get("level", "info")), text)
         elif kind == "result":
             self._result = event
         elif kind == "error":
@@ -378,20 +368,39 @@ class _Conversation:
     def free_text(self, line):
         """Take a line that native libraries or the interpreter have printed."""
         if line.strip():
-            self._tail.append(line)
-            self._on_log("info", line)
+            self._tail.append(shown(line))
+            self._on_log("info", self._tail[-1])
 
     def outcome(self, status):
         """Return the result, or raise what went wrong."""
         log = list(self._tail)
         if self._error is not None:
-            text = str(self._error.get("text", "The engine failed."))
-            raise EngineError(text, str(self._error.get("hint", "") or _hint(text)), log)
+            text = shown(self._error.get("text", "The engine failed."))
+            raise EngineError(text, shown(self._error.get("hint", "") or _hint(text)), log)
         if status == 0 and self._result is not None:
             return self._result
         if status == 0:
             raise EngineError("The engine ended without a result.", _hint("\n".join(log)), log)
         raise EngineError(_how_it_ended(status), _hint("\n".join(log)) or _end_hint(status), log)
+
+
+class _Texts:
+    """What an engine prints that answers with one text: its lines, and the last ones of stderr."""
+
+    def __init__(self, answer, errors):
+        self._answer = answer
+        self._errors = errors
+        self._bytes = 0
+
+    def line(self, line):
+        """Take a line of stdout, up to the size of the longest line in all."""
+        self._bytes += len(line)
+        if self._bytes <= LINE_BYTES:
+            self._answer.append(line)
+
+    def free_text(self, line):
+        """Take a line of stderr."""
+        self._errors.append(shown(line))
 
 
 def check_fit(protocol, version, wanted=""):
@@ -409,11 +418,12 @@ def check_fit(protocol, version, wanted=""):
     """
     newer = isinstance(protocol, int) and protocol > PROTOCOL
     if protocol != PROTOCOL:
+        version, protocol = shown(version), shown(protocol)
         text = f"roadgis {version} speaks protocol {protocol}, this plugin protocol {PROTOCOL}."
     elif wanted and _series(version) != _series(wanted):
         newer = _series(version) > _series(wanted)
-        shown = ".".join(str(number) for number in _series(wanted))
-        text = f"roadgis {version} was found, but this plugin is made for roadgis {shown}."
+        made_for = ".".join(str(number) for number in _series(wanted))
+        text = f"roadgis {shown(version)} was found, this plugin is made for roadgis {made_for}."
     else:
         return
     raise EngineError(
@@ -425,7 +435,7 @@ def check_fit(protocol, version, wanted=""):
 
 
 def _series(version):
-    found = re.match(r"(\d+)\.(\d+)", str(version))
+    found = re.match(r"(\d{1,9})\.(\d{1,9})", str(version))
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
