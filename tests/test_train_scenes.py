@@ -144,6 +144,27 @@ class TestFindPairs:
         assert (pair.image, pair.mask) == (image, mask)
         assert find_splits(tmp_path / "tiff") == {"train": tmp_path / "tiff" / "train"}
 
+    @pytest.mark.parametrize("ending", ["_sat", ""])
+    def test_deepglobe_pairs_images_and_masks_of_one_folder(
+        self, tmp_path: Path, ending: str
+    ) -> None:
+        for number in ("12", "3"):
+            write_image(tmp_path / "train" / f"{number}{ending}.png", noise())
+            write_image(tmp_path / "train" / f"{number}_mask.png", road(value=255))
+        (tmp_path / "train" / "._3_sat.png").write_bytes(b"AppleDouble")
+        found = find_pairs(tmp_path / "train")
+        assert [(p.name, p.image.name, p.mask.name) for p in found] == [
+            (number, f"{number}{ending}.png", f"{number}_mask.png") for number in ("12", "3")
+        ]
+        assert find_splits(tmp_path) == {"train": tmp_path / "train"}
+        assert survey(open_pairs([tmp_path / "train"])).class_px == (2 * 34 * 40, 2 * 6 * 40)
+
+    def test_a_deepglobe_image_without_its_mask_is_named(self, tmp_path: Path) -> None:
+        for name in ("1_sat", "1_mask", "2_sat"):
+            write_image(tmp_path / f"{name}.png", road())
+        with pytest.raises(DataError, match=r"1 images without a mask.*\['2'\].*1_mask\.png"):
+            find_pairs(tmp_path)
+
     @pytest.mark.parametrize("ending", ["", "_gtFine_polygons", "_gtFine_labelIds", "_mask"])
     def test_street_scenes_pair_by_folder_and_name(self, tmp_path: Path, ending: str) -> None:
         for city in ("0", "1"):  # in IDD the same names come back in other folders
@@ -501,6 +522,24 @@ class TestSurvey:
             survey([bare])
         survey([bare, array_scene()])
         assert "1 of 2 scenes have no pixel labelled road, first bare." in caplog.text
+
+    def test_inverted_masks_are_told_with_their_share(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        labels = np.ones((10, 10))
+        labels[:4, 0] = 0
+        survey([array_scene(), ArrayScene("turned", np.zeros((10, 10, 3)), labels)])
+        assert (
+            "In 1 of 2 scenes more than 60 % of the valid pixels are labelled road" in caplog.text
+        )
+        assert "first turned (96%)" in caplog.text
+        assert "probably inverted" in caplog.text
+
+    def test_masks_with_usual_shares_of_road_are_not_doubted(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        survey([array_scene()])
+        assert "inverted" not in caplog.text
 
     def test_classes_that_never_come_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
         survey([array_scene()], ("other", "road", "car"))

@@ -16,7 +16,9 @@ _MASK_FOLDERS = ("masks", "map", "mask", "labels")
 _STREET_FOLDER = "leftImg8bit"
 _SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2"})
 # What the names of images and masks of one scene end in, where they do not agree.
-_ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_\w+|_mask)$")
+_ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_\w+|_mask|_sat)$")
+#: What a mask's name ends in where images and masks lie in one folder (DeepGlobe).
+_MASK_ENDING = "_mask"
 _SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "val", "validation"),
@@ -52,6 +54,8 @@ def find_pairs(folder: Path) -> list[Pair]:
 
         - holds a folder ``images``, ``sat``, ``image`` or ``input`` and a folder ``masks``,
           ``map``, ``mask`` or ``labels``; file types may differ;
+        - holds images and masks together, named ``1_sat.jpg`` (or ``1.jpg``) and ``1_mask.png``,
+          as DeepGlobe has them;
         - holds images itself, beside a folder of the same name with ``_labels`` at its end;
         - holds ``leftImg8bit`` (Cityscapes, IDD) and ``masks`` with the same folders inside, or
           is one of the folders inside ``leftImg8bit``.
@@ -67,15 +71,21 @@ def find_pairs(folder: Path) -> list[Pair]:
         If a folder is missing or empty, or an image and its mask do not pair.
     """
     image_folder, mask_folder, deep = _folders(folder)
-    images, masks = _files(image_folder, deep), _files(mask_folder, deep)
+    together = image_folder == mask_folder
+    images = _files(image_folder, deep, masks=False if together else None)
+    masks = _files(mask_folder, deep, masks=True if together else None)
     alone = sorted(set(images) ^ set(masks))
     if alone:
         without = [name for name in alone if name in images]
         what = f"{len(without)} images without a mask, {len(alone) - len(without)} masks without"
+        needed = (
+            "Every image (1_sat.jpg) needs one mask (1_mask.png)"
+            if together
+            else f"Every image in {image_folder.name} needs one mask in {mask_folder.name}"
+        )
         raise DataError(
             f"{folder}: {len(alone)} files have no partner of the same name ({what} an image), "
-            f"first {alone[:5]}. Every image in {image_folder.name} needs one mask in "
-            f"{mask_folder.name}; remove or rename the others."
+            f"first {alone[:5]}. {needed}; remove or rename the others."
         )
     return [Pair(name, images[name], masks[name]) for name in sorted(images)]
 
@@ -117,6 +127,8 @@ def _folders(folder: Path) -> tuple[Path, Path, bool]:
     beside = folder.with_name(f"{folder.name}_labels")
     if images is None and masks is None and beside.is_dir():
         return folder, beside, False
+    if images is None and masks is None and any(map(_is_mask, _listed(folder, deep=False))):
+        return folder, folder, False
     for found, names, what in (
         (images, _IMAGE_FOLDERS, "images"),
         (masks, _MASK_FOLDERS, "masks"),
@@ -164,11 +176,27 @@ def _hint(folder: Path) -> str:
     return f", or one of its parts in its place: {', '.join(parts)}" if parts else ""
 
 
-def _files(folder: Path, deep: bool) -> dict[str, Path]:
-    """Return the image files of a folder by the name that pairs them."""
+def _is_mask(path: Path) -> bool:
+    return path.stem.endswith(_MASK_ENDING)
+
+
+def _listed(folder: Path, deep: bool) -> list[Path]:
+    """Return the image files of a folder; hidden ones are none of them."""
+    return sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in _SUFFIXES and path.name[0] != "." and path.is_file()
+    )
+
+
+def _files(folder: Path, deep: bool, masks: bool | None) -> dict[str, Path]:
+    """Return the image files of a folder by the name that pairs them.
+
+    Of a folder that holds both, `masks` says which ones.
+    """
     files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+    for path in _listed(folder, deep):
+        if masks is not None and _is_mask(path) != masks:
             continue
         stem = _ENDINGS.sub("", path.stem)
         name = (path.parent.relative_to(folder) / stem).as_posix()

@@ -20,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 _THREADS = 2
 # Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
 _CELL_PX = 32
+# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
+_MOST_ROAD = 0.6
 
 
 @dataclass(frozen=True)
@@ -251,9 +253,26 @@ def _check(found: Survey) -> None:
     absent = [n for n, px in zip(found.classes, found.class_px, strict=True) if px == 0]
     if absent:
         _LOG.warning("No pixel is labelled %s: nothing can be learnt of it.", ", ".join(absent))
+    if len(found.classes) == 2:
+        _warn_inverted(found)
     empty = [s.name for s in found.scenes if s.valid_px and sum(s.class_px[1:]) == 0]
     if empty:
         _LOG.warning(
             "%d of %d scenes have no pixel labelled %s, first %s.",
             len(empty), len(found.scenes), " or ".join(found.classes[1:]), ", ".join(empty[:3]),
+        )  # fmt: skip
+
+
+def _warn_inverted(found: Survey) -> None:
+    """Say which scenes have so much road that their masks are probably inverted."""
+    shares = {
+        scene.name: scene.class_px[1] / scene.valid_px for scene in found.scenes if scene.valid_px
+    }
+    full = [f"{name} ({share:.0%})" for name, share in shares.items() if share > _MOST_ROAD]
+    if full:
+        _LOG.warning(
+            "In %d of %d scenes more than %.0f %% of the valid pixels are labelled %s, first %s; "
+            "roads usually cover 2 to 20 %%. These masks are probably inverted (0 where road is): "
+            "stop, look at them, and exchange their values, e.g. with gdal_calc --calc=A==0.",
+            len(full), len(found.scenes), 100 * _MOST_ROAD, found.classes[1], ", ".join(full[:3]),
         )  # fmt: skip
