@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +23,7 @@ from roadgis.cli.compare import command as compare
 from roadgis.cli.evaluate import command as evaluate
 from roadgis.errors import DataError, EmptyTruthError, InputError, OutputError
 from roadgis.evaluation import EvaluateOptions
+from roadgis.labels.vector import RoadLayer
 from roadgis.lines import read_lines
 from roadgis.scene.area import load_area
 
@@ -128,6 +130,92 @@ class TestFiles:
         assert json.loads(result.stdout)["apls"] == 1
 
 
+class TestText:
+    @pytest.fixture(params=["geojson", "shp"])
+    def latin_1(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        """Return a layer in Latin-1 that states UTF-8, with an umlaut in a name and a value."""
+        path = tmp_path / f"roads.{request.param}"
+        table = streets().rename(columns={"name": "straße"})
+        table["straße"] = "Größe"
+        if request.param == "shp":
+            table.to_file(path, encoding="latin1")
+            path.with_suffix(".cpg").write_text("UTF-8")
+        else:
+            table.to_file(path)
+            path.write_bytes(path.read_text(encoding="utf-8").encode("latin1"))
+        return path
+
+    def test_that_is_not_utf_8_is_read_as_latin_1_and_told(
+        self, latin_1: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        layer = read_lines(latin_1)
+        assert layer.table["straße"].tolist() == ["Größe"] * 6
+        assert "holds text that is not UTF-8; it is read as Latin-1" in caplog.text
+
+    def test_that_is_not_utf_8_is_kept_by_clean(self, latin_1: Path, tmp_path: Path) -> None:
+        out = tmp_path / "out.gpkg"
+        assert called(clean, latin_1, "-o", out, "--keep-fields", "straße").exit_code == 0
+        assert set(geopandas.read_file(out, layer="edges")["straße"]) == {"Größe"}
+
+
+class TestCoordinates:
+    @pytest.mark.parametrize("value", [1e300, -1e13, math.nan, math.inf])
+    def test_that_no_place_has_take_only_their_line(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, value: float
+    ) -> None:
+        table = streets()
+        with np.errstate(invalid="ignore"):
+            table.loc[0, "geometry"] = shapely.LineString([ORIGIN, (value, value)])
+        table.to_file(tmp_path / "roads.gpkg")
+        layer = read_lines(tmp_path / "roads.gpkg")
+        assert layer.feature.tolist() == [1, 2, 3, 4, 5]
+        assert "1 line with impossible coordinates" in caplog.text
+        roads = RoadLayer.open(tmp_path / "roads.gpkg", width_m=6)
+        assert roads.bounds == (*ORIGIN, *(ORIGIN + 200))
+        assert "1 parts with impossible coordinates" in caplog.text
+
+    @pytest.mark.parametrize("value", [1e300, math.nan, math.inf])
+    def test_that_no_place_has_are_refused_in_an_area(self, roads: Path, value: float) -> None:
+        area = roads.with_name("area.gpkg")
+        corner = (ORIGIN[0] + 100, value)
+        with np.errstate(invalid="ignore"):
+            box = shapely.Polygon([tuple(ORIGIN), (ORIGIN[0] + 100, ORIGIN[1]), corner])
+        geopandas.GeoDataFrame(geometry=[box], crs=32632).to_file(area)
+        result = called(evaluate, roads, roads, "--aoi", area)
+        assert isinstance(result.exception, InputError)
+        assert "has impossible coordinates" in str(result.exception)
+
+
+class TestGeodatabase:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        path = tmp_path / "roads.gdb"
+        streets().to_file(path, driver="OpenFileGDB", layer="roads")
+        return path
+
+    def test_is_read_by_clean_compare_and_evaluate(self, folder: Path, roads: Path) -> None:
+        out = folder.with_name("out.gpkg")
+        assert called(clean, folder, "-o", out).exit_code == 0
+        assert len(geopandas.read_file(out, layer="edges")) == 8
+        assert called(compare, folder, roads, "-o", out, "--overwrite").exit_code == 0
+        for sides in ((folder, roads), (roads, folder), (folder, folder)):
+            assert json.loads(called(evaluate, *sides, "--json").stdout)["apls"] == 1
+
+    def test_is_one_layer_of_a_folder_of_sheets(self, folder: Path, tmp_path: Path) -> None:
+        for side in ("found", "true"):
+            shutil.copytree(folder, tmp_path / side / "s1.gdb")
+        result = called(evaluate, tmp_path / "found", tmp_path / "true", "--json")
+        assert json.loads(result.stdout)["apls"] == 1
+
+    def test_is_read_as_labels_and_as_area(self, folder: Path, tmp_path: Path) -> None:
+        assert RoadLayer.open(folder, width_m=6).count == 6
+        area = tmp_path / "area.gdb"
+        box = shapely.box(*ORIGIN, *(ORIGIN + 50))
+        geopandas.GeoDataFrame(geometry=[box], crs=32632).to_file(area, driver="OpenFileGDB")
+        metric = CRS.from_epsg(32632)
+        assert load_area(area, metric, metric).area == pytest.approx(2500)
+
+
 class TestOutputs:
     @pytest.mark.parametrize("option", ["--csv", "--report", "--errors"])
     def test_evaluate_never_replaces_what_it_reads(self, roads: Path, option: str) -> None:
@@ -177,6 +265,52 @@ def test_a_cleaned_network_is_identical_to_itself_in_every_format(roads: Path, s
         assert {name: same[name] for name in MAIN} == dict.fromkeys(MAIN, 1)
         none = json.loads(called(evaluate, empty, network, "--json", *more).stdout)
         assert {name: none[name] for name in MAIN} == dict.fromkeys(MAIN, 0)
+
+
+_OWN = {
+    "ID": 7, "geom": "a", "geometry": "b", "fid": 3, "FID": "c", "Name": "d", "name": "e",
+    "ogc_fid": 4, "length_m": 5, "a_long_name_1": "f", "a_long_name_2": "g",
+}  # fmt: skip
+_RENAMED = {
+    "ID_in": 7, "geom_in": "a", "geometry_in": "b", "fid_in": 3, "FID_in2": "c", "Name": "d",
+    "name_in": "e", "ogc_fid_in": 4, "length_m_in": 5, "a_long_name_1": "f", "a_long_name_2": "g",
+}  # fmt: skip
+_IN_SHAPEFILE = {"geometry_in": "geometry_i", "length_m_in": "length_m_i",
+                 "a_long_name_1": "a_long_nam", "a_long_name_2": "a_long_n_1"}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet", "shp"])
+def test_fields_whose_names_collide_are_kept_under_other_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
+) -> None:
+    feature = {
+        "type": "Feature", "properties": _OWN,
+        "geometry": {"type": "LineString", "coordinates": [[9, 48], [9.001, 48]]},
+    }  # fmt: skip
+    (tmp_path / "in.geojson").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [feature]})
+    )
+    out = tmp_path / f"out.{suffix}"
+    result = called(clean, tmp_path / "in.geojson", "-o", out, "--keep-fields", ",".join(_OWN))
+    assert result.exit_code == 0
+    assert "in the output ID is ID_in, geom is geom_in, geometry is geometry_in" in caplog.text
+    if suffix == "parquet":
+        row = geopandas.read_parquet(out).iloc[0]
+    else:
+        row = geopandas.read_file(out, **({"layer": "edges"} if suffix == "gpkg" else {})).iloc[0]
+    names = {name: _IN_SHAPEFILE.get(name, name) if suffix == "shp" else name for name in _RENAMED}
+    assert {name: row[names[name]] for name in names} == _RENAMED
+    assert row["length_m"] == pytest.approx(74.6, abs=0.5)
+
+
+def test_compare_keeps_fields_whose_names_collide(roads: Path) -> None:
+    table = streets().assign(NAME=[f"N{at}" for at in range(6)], geom="a", fid=3, ID=7)
+    base, out = roads.with_name("base.geojson"), roads.with_name("out.gpkg")
+    table.to_file(base)
+    assert called(compare, roads, base, "-o", out).exit_code == 0
+    row = geopandas.read_file(out, layer="matched").iloc[0]
+    assert row["base_NAME_2"] == row["base_name"].replace("Weg ", "N")
+    assert (row["base_geom"], row["base_fid"], row["base_ID"]) == ("a", 3, 7)
 
 
 def test_a_sheet_without_truth_inside_the_area_does_not_end_a_folder(tmp_path: Path) -> None:
@@ -266,6 +400,37 @@ class TestImage:
 
 
 class TestArea:
+    def test_a_damaged_flatgeobuf_is_refused(self, roads: Path) -> None:
+        area = roads.with_name("area.fgb")
+        geopandas.GeoDataFrame(geometry=[shapely.box(*ORIGIN, *(ORIGIN + 50))],
+                               crs=32632).to_file(area)  # fmt: skip
+        whole = area.read_bytes()
+        for damaged in (whole[:60] + bytes(60) + whole[120:], whole[:-40]):
+            area.write_bytes(damaged)
+            for command, more in ((evaluate, []), (compare, ["--json"])):
+                result = called(command, roads, roads, "--aoi", area, *more)
+                assert isinstance(result.exception, DataError)
+                assert str(result.exception).startswith(f"Area of interest: {area}: ")
+                assert "polygons that outline the area" in str(result.exception)
+
+    def test_geoparquet_is_read(self, tmp_path: Path) -> None:
+        area = tmp_path / "area.parquet"
+        box = shapely.box(*ORIGIN, *(ORIGIN + 50))
+        geopandas.GeoDataFrame(geometry=[box], crs=32632).to_parquet(area)
+        metric = CRS.from_epsg(32632)
+        assert load_area(area, metric, metric).area == pytest.approx(2500)
+
+    def test_the_layer_of_polygons_is_taken_and_of_two_none(self, tmp_path: Path) -> None:
+        area, metric = tmp_path / "project.gpkg", CRS.from_epsg(32632)
+        streets().to_file(area, layer="roads")
+        box = shapely.box(*ORIGIN, *(ORIGIN + 50))
+        table = geopandas.GeoDataFrame(geometry=[box], crs=32632)
+        table.to_file(area, layer="area")
+        assert load_area(area, metric, metric).area == pytest.approx(2500)
+        table.to_file(area, layer="old area")
+        with pytest.raises(DataError, match=r"has 3 layers: .*save it alone"):
+            load_area(area, metric, metric)
+
     def test_a_table_is_no_area(self, roads: Path, tmp_path: Path) -> None:
         (tmp_path / "table.csv").write_text("a,b\n1,2\n")
         result = called(evaluate, roads, roads, "--aoi", tmp_path / "table.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,69 @@ def test_cards_of_before_are_read_and_unknown_fields_are_refused() -> None:
 def test_cards_that_contradict_themselves_are_refused(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         tiny_card(**fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stride": 1.5}, "stride is 1.5, expected a whole number"),
+        ({"stride": 0}, "stride is 0, expected 1 to 8192 px"),
+        ({"stride": True}, "stride is True, expected a whole number"),
+        ({"gsd_m": 1e-3}, "gsd_m is 0.001, expected 0.01 to 100 metres"),
+        ({"gsd_m": math.inf}, "gsd_m is inf, expected a finite number"),
+        ({"gsd_m": math.nan}, "gsd_m is nan, expected a finite number"),
+        ({"gsd_m": 10**400}, r"gsd_m is 10000000\.\.\.00000000, expected a number"),
+        ({"gsd_m": [1.0]}, r"gsd_m is \[1.0\], expected a number"),
+        ({"mean": ["a", 0, 0]}, "mean is 'a', expected a number"),
+        ({"mean": 0.5}, "mean is 0.5, expected a list"),
+        ({"mean": [1e300, 0, 0]}, r"mean is \(1e\+300, 0.0, 0.0\), expected numbers of at most 1e"),
+        ({"std": [1e-300, 1, 1]}, r"std is \(1e-300, 1.0, 1.0\), expected numbers from 1e-06 to"),
+        ({"std": [0, 1, 1]}, r"std is \(0.0, 1.0, 1.0\), expected numbers from 1e-06"),
+        ({"bands": {"red": 1}}, r"bands is \{'red': 1\}, expected a list"),
+        ({"classes": [1]}, "classes is 1, expected text"),
+        ({"road_class": "road"}, "road_class is 'road', expected a whole number"),
+        ({"margin_px": 10**9}, "margin_px is 1000000000 with stride 4, expected a multiple"),
+        ({"tile_px": 2**40}, "tile_px is 1099511627776, expected .* at most 8192 px"),
+        ({"threshold": "0.5"}, "threshold is '0.5', expected a number"),
+        ({"local": 1}, "local is 1, expected true or false"),
+        ({"activation": ["none"]}, r"activation is \['none'\], expected one of"),
+        ({"scores": [1]}, r"scores is \[1\], expected names with values"),
+        ({"name": None}, "name is None, expected text"),
+    ],
+)
+def test_values_of_a_card_that_are_of_another_type_or_out_of_range_are_named(
+    changes: dict[str, Any], said: str
+) -> None:
+    text = json.dumps(json.loads(tiny_card().to_json()) | changes)
+    with pytest.raises(ModelError, match=f"here: .*{said}"):
+        ModelCard.from_json(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"[" * 100_000, r"not valid JSON \(it is nested too deeply\)"),
+        (b'{"name": "\xff"}', "not valid JSON .*can't decode byte 0xff"),
+        (b"[1]", r"format \[1\], expected 1"),
+        (b"", "not valid JSON"),
+        (b'{"format": ' + b"9" * 5000 + b"}", "not valid JSON .*4300 digits"),
+    ],
+)
+def test_the_text_of_a_card_is_refused_with_what_is_wrong(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "m.keras"
+    path.write_bytes(b"not looked at")
+    (tmp_path / "m.keras.json").write_bytes(content)
+    with pytest.raises(ModelError, match=said):
+        read_card(path)
+
+
+def test_metadata_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"made in code", b"\xff" * 12))
+    with pytest.raises(ModelError, match=r"metadata is damaged|card is not valid JSON"):
+        read_card(path)
 
 
 def test_a_card_that_is_no_json_is_refused(tmp_path: Path) -> None:

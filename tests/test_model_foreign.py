@@ -152,6 +152,13 @@ def test_deepness_models_of_other_types_are_refused(tmp_path: Path, kind: str) -
         ({"class_names": ["a", "b"]}, "expected names by number from 0"),
         ({"class_names": {"0": "a", "2": "b"}}, "expected names by number from 0"),
         ({"standardization_mean": 0.5}, "expected a list of numbers"),
+        ({"standardization_mean": [0.5, None, 0.5]}, "expected a list of numbers"),
+        ({"standardization_mean": [[[0.5]]]}, "expected a list of numbers"),
+        ({"standardization_std": [0, 1, 1]}, r"std is \(0.0, 1.0, 1.0\), expected numbers from"),
+        ({"resolution": float("nan")}, "'resolution' is nan, expected a number"),
+        ({"resolution": 10**400}, "'resolution' is 1000.*, expected a number"),
+        ({"resolution": 0.001}, "gsd_m is 1e-05, expected 0.01 to 100 metres"),
+        ({"tile_size": float("inf")}, "'tile_size' is inf, expected a number"),
         ({"standardization_mean": [0.5]}, "takes 3 bands; found 1 values of mean"),
         ({"class_names": {"0": "ground", "1": "house"}}, "no class whose name says road"),
         ({"class_names": {"0": "road", "1": "house"}}, "second of its two classes, 'house'"),
@@ -165,6 +172,22 @@ def test_wrong_metadata_is_named(tmp_path: Path, changes: dict[str, Any], said: 
     path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS | changes)
     with pytest.raises(ModelError, match=said):
         load_model(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "(" * 5000, "{[1]: 2}", "9" * 5000, "\\"])
+def test_metadata_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
+    path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS)
+    model = onnx.load(str(path))
+    next(entry for entry in model.metadata_props if entry.key == "resolution").value = text
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"'resolution' is '.*', expected JSON"):
+        load_model(path)
+
+
+def test_a_tile_that_no_memory_holds_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "m.onnx", batch=1, sides=(10**6, 10**6))
+    with pytest.raises(ModelError, match="expected 1 to 1000 bands, and sides of up to 8192 px"):
+        read_card(path, ModelDescription(gsd_m=1.0))
 
 
 def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import rasterio
 from rasterio.env import set_gdal_config
+from rasterio.errors import RasterioIOError
 
 from roadgis.scene.inputs import is_remote
 from roadgis.scene.quiet import quiet
 from roadgis.scene.whole import damage_raises
 
-__all__ = ["Handles", "bound_block_cache", "gdal_environment", "open_dataset"]
+__all__ = ["Handles", "bound_block_cache", "gdal_environment", "legible", "open_dataset"]
 
 _CACHE_BYTES = 128 * 2**20
 _HTTP: dict[str, str] = {
@@ -52,11 +53,20 @@ def gdal_environment(path: str) -> AbstractContextManager[Any]:
     return environment
 
 
+@contextmanager
+def legible() -> Iterator[None]:
+    """Raise rasterio's own error where a damaged file makes GDAL say what is not UTF-8."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise RasterioIOError("it is damaged: it holds text that is not UTF-8") from error
+
+
 def open_dataset(path: str, level: int | None) -> Any:
     """Open a raster for reading, at an overview level if one is given."""
     options = {} if level is None else {"overview_level": level}
     # A missing georeference is told once, in our own words, when the scene is opened.
-    with quiet():
+    with quiet(), legible():
         return rasterio.open(path, **options)
 
 
@@ -82,7 +92,7 @@ class Handles:
     def borrow(self, path: str, level: int | None = None) -> Iterator[Any]:
         """Lend an open dataset, within the GDAL settings for it; damaged data is an error."""
         key = (path, level)
-        with gdal_environment(path):
+        with gdal_environment(path), legible():
             dataset = self._take(key)
             if dataset is None:
                 dataset = open_dataset(path, level)

@@ -42,6 +42,7 @@ def main() -> int:
             refused[kind] += status in (1, 2)
             if what:
                 found.setdefault(what, []).append(f"{kind} {number}: {command}")
+                print(f"{kind} {number}: {what}", file=sys.stderr, flush=True)
             if options.case is not None:
                 print((root / f"{kind}-{number}.txt").read_text(errors="replace"))
                 print(command, "->", status, what)
