@@ -132,7 +132,7 @@ def test_cards_that_contradict_themselves_are_refused(fields: dict[str, Any], sa
         ({"gsd_m": 1e-3}, "gsd_m is 0.001, expected 0.01 to 100 metres"),
         ({"gsd_m": math.inf}, "gsd_m is inf, expected a finite number"),
         ({"gsd_m": math.nan}, "gsd_m is nan, expected a finite number"),
-        ({"gsd_m": 10**400}, r"gsd_m is 10000000\.\.\.00000000, expected a number"),
+        ({"gsd_m": 10**400}, r"gsd_m is 10000000\.\.\.000000000, expected a number"),
         ({"gsd_m": [1.0]}, r"gsd_m is \[1.0\], expected a number"),
         ({"mean": ["a", 0, 0]}, "mean is 'a', expected a number"),
         ({"mean": 0.5}, "mean is 0.5, expected a list"),
@@ -177,6 +177,16 @@ def test_the_text_of_a_card_is_refused_with_what_is_wrong(
     (tmp_path / "m.keras.json").write_bytes(content)
     with pytest.raises(ModelError, match=said):
         read_card(path)
+
+
+def test_an_operation_whose_name_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tiny_model(tmp_path / "m.onnx")
+    path.write_bytes(
+        path.read_bytes().replace(b"ReduceSum", b"\xff" * 9).replace(b"Conv", b"\xa7" * 4)
+    )
+    for use in (load_model, read_card):
+        with pytest.raises(ModelError, match="cannot be loaded as an ONNX model"):
+            use(path)
 
 
 def test_metadata_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:

@@ -660,3 +660,38 @@ def test_every_size_of_disk_gives_a_whole_file_or_an_error(small_disk: Path) -> 
             assert len(read_edges(path)) == count
             for name in os.listdir(small_disk):
                 (small_disk / name).unlink()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3", "[" * 100_000])
+@pytest.mark.parametrize("suffix", ["gpkg", "fgb", "geojson", "parquet", "shp"])
+def test_provenance_that_is_damaged_is_ignored_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, text: str
+) -> None:
+    path = tmp_path / f"roads.{suffix}"
+    write_network(tee(), path)
+    caplog.clear()
+    _damage_provenance(path, text)
+    if suffix == "geojson" and text in ("{", "[" * 100_000):
+        with pytest.raises(ReadError, match="cannot be read as GeoJSON"):
+            read_provenance(path)
+        return
+    assert read_provenance(path) == {}
+    assert "what made the file cannot be told" in caplog.text
+
+
+def _damage_provenance(path: Path, text: str) -> None:
+    if path.suffix == ".geojson":
+        path.write_text(f'{{"type": "FeatureCollection", "roadgis": {text}, "features": []}}')
+    elif path.suffix == ".shp":
+        path.with_name("roads.roadgis.json").write_text(text)
+    elif path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        meta = {**table.schema.metadata, b"roadgis": text.encode()}
+        pq.write_table(table.replace_schema_metadata(meta), path)
+    else:
+        layer = "edges" if path.suffix == ".gpkg" else None
+        table = gpd.read_file(path, layer=layer)
+        path.unlink()
+        pyogrio.write_dataframe(table, path, layer=layer, layer_metadata={"roadgis": text})

@@ -20,11 +20,15 @@ __all__ = [
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that ONNX Runtime raises; they share no base class of their own."""
+    """Return the exceptions that ONNX Runtime raises; they share no base class of their own.
+
+    A message that quotes a damaged file is not always UTF-8, which is an error of its own.
+    """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     found = (getattr(state, name) for name in dir(state))
-    return tuple(kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception))
+    kinds = [kind for kind in found if isinstance(kind, type) and issubclass(kind, Exception)]
+    return (*kinds, UnicodeDecodeError)
 
 
 def open_session(path: Path, options: Any = None, providers: list[str] | None = None) -> Any:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
+import pkgutil
 import shutil
 import sys
 import tempfile
@@ -13,8 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import onnxruntime  # noqa: F401 - loaded once, before the children are forked
-
+import roadgis
 from tests.fuzz.cases import FULL, KINDS, SHORT, prepared
 from tests.fuzz.judge import contents, verdict
 from tests.fuzz.run import Child, start
@@ -26,6 +28,7 @@ _SHOWN = 3
 def main() -> int:
     """Return 0 when no case did what none may do."""
     options = _options()
+    _load()
     counts = SHORT if options.short else FULL
     wanted = [(kind, number) for kind in KINDS if options.kind in (None, kind)
               for number in range(counts[kind]) if options.case in (None, number)]  # fmt: skip
@@ -52,6 +55,17 @@ def main() -> int:
     for what, commands in sorted(found.items()):
         print(f"{len(commands)} x {what}", *commands[:_SHOWN], sep="\n    ")
     return 1 if found else 0
+
+
+def _load() -> None:
+    """Load once, before the children are forked, what commands load when they need it."""
+    names = [module.name for module in pkgutil.walk_packages(roadgis.__path__, "roadgis.")]
+    used = ("onnxruntime", "pyarrow.parquet", "scipy.special", "matplotlib.pyplot")
+    for name in (*names, *used):
+        if not name.endswith("__main__"):
+            # Of training, what needs tensorflow is left out.
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 def _options() -> argparse.Namespace:

@@ -201,8 +201,9 @@ def _shape(rng: random.Random, is_area: bool) -> shapely.Geometry:
 
 
 def _spoilt(xy: Any, rng: random.Random) -> Any:
-    if len(xy) and rng.random() < 0.6:
-        xy[rng.randrange(len(xy)), rng.randrange(2)] = rng.choice(_COORDINATES)
+    # Not the last one: a ring has to end where it begins.
+    if len(xy) > 2 and rng.random() < 0.6:
+        xy[rng.randrange(1, len(xy) - 1), rng.randrange(2)] = rng.choice(_COORDINATES)
     return xy
 
 
@@ -232,7 +233,7 @@ def _model(rng: random.Random, seeds: Path, folder: Path) -> tuple[str, Work]:
     else:
         _damage_metadata(path, rng)
     out, scene = folder / "out", seeds / "scene.tif"
-    has_card = name in ("own.onnx", "run.keras")
+    has_card = name == "run.keras" or CARD_KEY.encode() in path.read_bytes()
     told = [] if has_card else ["--model-gsd", 1, "--model-classes", "road"]
     return rng.choice((
         lambda: _command("model", "info", path, *told),

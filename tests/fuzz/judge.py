@@ -13,6 +13,8 @@ __all__ = ["contents", "verdict"]
 
 #: A run that was stopped by an error may keep its work folder, to be resumed.
 _KEPT = ".roadgis-work"
+#: GDAL's notes on a GML file, which every GIS that opens one leaves beside it.
+_NOTES = ".gfs"
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -55,6 +57,7 @@ def verdict(status: int, printed: str, before: dict[str, str], folder: Path) -> 
     if changed:
         return f"input changed: {Path(changed[0]).name}"
     new = [name for name in after if name not in before and _KEPT not in name]
+    new = [name for name in new if not name.endswith(_NOTES)]
     left = [name for name in new if status or not re.fullmatch(r"out/out[\w.]*", name)]
     return f"left behind: {Path(left[0]).name}" if left else ""
 

@@ -20,7 +20,7 @@ __all__ = ["FAULT", "Child", "start"]
 #: Exit status of a child that raised something that is not meant for users.
 FAULT = 99
 _CPU_S = 60
-_WALL_S = 180
+_WALL_S = 600
 _FILE_BYTES = 1 << 30
 #: What a case may take beyond what the parent has mapped already.
 _MEMORY_BYTES = 3 << 30
