@@ -15,6 +15,7 @@ from pyproj import CRS
 from roadgis.comparison.field import OffsetField
 from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.pieces import Pieces
+from roadgis.scene.vector_file import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
 
@@ -50,7 +51,8 @@ def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) ->
     if "id" not in {str(name).lower() for name in plain.columns}:
         plain.insert(0, "id", np.arange(len(plain), dtype=np.int64))
     taken: dict[str, str] = {}
-    for name in plain.columns:
+    for column in plain.columns:
+        name = "geometry" if column == GEOMETRY_FIELD else column
         wanted, number = f"{prefix}{name}", 1
         # SQLite holds names that differ in case only for equal.
         while wanted.lower() in taken:

@@ -10,6 +10,7 @@ from typing import Any
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
+from roadgis.plain import converted, parse_json
 
 __all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes", "read_class_names"]
 
@@ -124,11 +125,11 @@ def read_class_names(folder: Path | str) -> tuple[str, ...] | None:
         return None
     content: Any = None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = tuple(content["classes"])
+        content = parse_json(path.read_bytes())
+        names: tuple[str, ...] = converted(content["classes"], tuple[str, ...])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(_no_classes(path)) from error
-    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+    if len(names) < 2:
         raise DataError(_no_classes(path))
     return names
 

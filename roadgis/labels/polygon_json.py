@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rasterio.features import rasterize
 
 from roadgis.errors import DataError
 from roadgis.labels.classes import LabelClasses
+from roadgis.plain import parse_json
 from roadgis.scene.quiet import quiet
 
 __all__ = ["LabelledPolygon", "PolygonDocument", "draw_polygons", "is_polygon_json"]
@@ -73,7 +73,7 @@ class PolygonDocument:
         """
         name = str(path)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+            content = parse_json(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error}). Check the path.") from error
         except ValueError as error:

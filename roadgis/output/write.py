@@ -172,9 +172,9 @@ def _write_shapefile(
         )
     names = shapefile_names(table.columns.drop(table.geometry.name))
     _LOG.warning(
-        "%s: a Shapefile is limited: attribute names are cut to 10 letters (%s), programs may "
-        "show unknown values as 0, its CRS may lose details, and what made the file is in %s. "
-        ".gpkg has none of these limits.",
+        "%s: a Shapefile is limited: attribute names are cut to 10 letters (%s) and texts to 254 "
+        "bytes, programs may show unknown values as 0, its CRS may lose details, and what made the "
+        "file is in %s. .gpkg has none of these limits.",
         path,
         ", ".join(f"{old} is {new}" for old, new in names.items() if old != new),
         provenance_sidecar(path).name,

@@ -14,6 +14,7 @@ from typing import Any
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard, write_card_file
+from roadgis.plain import parse_json
 from roadgis.train.framework import import_keras
 
 __all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
@@ -175,7 +176,7 @@ class RunFolder:
             return None
         path = found[-1] / "state.json"
         try:
-            state = RunState(**json.loads(path.read_text(encoding="utf-8")))
+            state = RunState(**parse_json(path.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{path}: the checkpoint cannot be read ({error}). Remove {found[-1]}, or start "
