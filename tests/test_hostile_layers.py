@@ -174,6 +174,17 @@ class TestCoordinates:
         assert roads.bounds == (*ORIGIN, *(ORIGIN + 200))
         assert "1 parts with impossible coordinates" in caplog.text
 
+    @pytest.mark.parametrize("crs", [4326, 32632])
+    def test_at_null_island_take_only_their_line(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, crs: int
+    ) -> None:
+        table = streets().to_crs(crs)
+        far = shapely.get_coordinates(table.geometry[0])
+        table.loc[0, "geometry"] = shapely.LineString([*far, (0, 0)])
+        table.to_file(tmp_path / "roads.gpkg")
+        assert read_lines(tmp_path / "roads.gpkg").feature.tolist() == [1, 2, 3, 4, 5]
+        assert "1 line with a vertex more than 1,000 km from the one before was" in caplog.text
+
     @pytest.mark.parametrize("value", [1e300, math.nan, math.inf])
     def test_that_no_place_has_are_refused_in_an_area(self, roads: Path, value: float) -> None:
         area = roads.with_name("area.gpkg")

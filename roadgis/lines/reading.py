@@ -24,6 +24,9 @@ _LOG = logging.getLogger(__name__)
 
 _KINDS = ((0, "point", "points"), (3, "polygon", "polygons"))
 _LINES = (1, 2)
+# A vertex at (0, 0) or with exchanged coordinates makes a line of thousands of kilometres.
+_LONGEST_STEP_M, _LONGEST_STEP_DEGREES = 1e6, 15.0
+_LONG_STEP = "a vertex more than 1,000 km from the one before"
 _IMPOSSIBLE = "impossible coordinates (NaN, infinite or above 1e12)"
 
 Ints = npt.NDArray[np.int64]
@@ -40,9 +43,9 @@ def read_lines(
     """Read a layer of lines in any format of OGR.
 
     Multipart geometries and collections are taken apart; heights and measures are dropped, as
-    are lines without a length or with impossible coordinates (NaN, infinite, above 1e12); of
-    lines that occur several times, in either direction, one is kept. What was left out is logged,
-    and listed in the layer's `issues`.
+    are lines without a length, with impossible coordinates (NaN, infinite, above 1e12) or
+    with a vertex more than 1,000 km from the one before; of lines that occur several times, in
+    either direction, one is kept. What was left out is logged, and listed in the layer's `issues`.
 
     Parameters
     ----------
@@ -111,7 +114,7 @@ def line_layer(
         raise _no_lines(name, others)
     for count, one, many in others:
         _tell(issues, count, one, many)
-    lines, feature = _clean(parts[is_line], owners[is_line].astype(np.int64), issues)
+    lines, feature = _clean(parts[is_line], owners[is_line].astype(np.int64), crs, issues)
     lines, feature = _once(lines, feature, issues)
     if in_degrees(crs):
         lines, crossing = continuous(lines)
@@ -138,7 +141,7 @@ def _tell(issues: list[str], count: int, one: str, many: str, what: str = "left 
         issues.append(f"{count:,} {one if count == 1 else many} {was} {what}")
 
 
-def _clean(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]:
+def _clean(lines: Lines, feature: Ints, crs: CRS, issues: list[str]) -> tuple[Lines, Ints]:
     """Drop lines with impossible coordinates, repeated vertices, lines without length."""
     coordinates, line = shapely.get_coordinates(lines, return_index=True)
     broken = ~is_placed(lines)
@@ -148,6 +151,9 @@ def _clean(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]
         f"line with {_IMPOSSIBLE}",
         f"lines with {_IMPOSSIBLE}",
     )
+    astray = ~broken & _has_long_step(coordinates, line, len(lines), crs)
+    _tell(issues, int(astray.sum()), f"line with {_LONG_STEP}", f"lines with {_LONG_STEP}")
+    broken |= astray
     new = np.ones(len(line), bool)
     new[1:] = (line[1:] != line[:-1]) | (coordinates[1:] != coordinates[:-1]).any(axis=1)
     flat = ~broken & (np.bincount(line[new], minlength=len(lines)) < 2)
@@ -157,6 +163,26 @@ def _clean(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]
     number = np.cumsum(good) - 1
     rebuilt = shapely.linestrings(coordinates[use], indices=number[line[use]])
     return np.asarray(rebuilt, object), feature[good]
+
+
+def _has_long_step(
+    coordinates: npt.NDArray[np.float64], line: npt.NDArray[np.intp], count: int, crs: CRS
+) -> npt.NDArray[np.bool_]:
+    """Return whether each line, (count,), goes so far in one step that no road does."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        step = np.abs(np.diff(coordinates, axis=0))
+    if in_degrees(crs):
+        # Across the antimeridian the shorter way around counts.
+        step[:, 0] = np.minimum(step[:, 0], np.abs(360.0 - step[:, 0]))
+        most = _LONGEST_STEP_DEGREES
+        # Metres that are stated to be degrees are an error of the whole layer, found later.
+        step[(np.abs(coordinates[1:]) > (540.0, 90.0001)).any(axis=1)] = 0.0
+    else:
+        most = _LONGEST_STEP_M / crs.axis_info[0].unit_conversion_factor
+    long = (step > most).any(axis=1) & (line[1:] == line[:-1])
+    out = np.zeros(count, np.bool_)
+    out[line[1:][long]] = True
+    return out
 
 
 def _once(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]:
