@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioIOError
 
@@ -55,11 +56,16 @@ def gdal_environment(path: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def legible() -> Iterator[None]:
-    """Raise rasterio's own error where a damaged file makes GDAL say what is not UTF-8."""
+    """Raise rasterio's own error where a damaged file makes it raise others.
+
+    They are those of GDAL, and those of a message of GDAL that is not UTF-8.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
         raise RasterioIOError("it is damaged: it holds text that is not UTF-8") from error
+    except CPLE_BaseError as error:
+        raise RasterioIOError(f"it is damaged: {error}") from error
 
 
 def open_dataset(path: str, level: int | None) -> Any:
