@@ -48,8 +48,8 @@ def verdict(status: int, printed: str, before: dict[str, str], folder: Path) -> 
         return f"traceback: {_innermost(printed)}"
     if status not in (0, 1, 2):
         return f"exit status {status}"
-    # `info` prints a verdict.
-    if status and "rror: " not in printed and "usable" not in printed:
+    # `info` prints a verdict in place of an error.
+    if status and "rror: " not in printed and "Usable: " not in printed:
         return "an error without a message"
     if "out of memory" in printed:
         return "out of memory"
