@@ -1,0 +1,1 @@
+"""Scenes of made-up places from all over the world, for training."""

@@ -1,0 +1,273 @@
+"""The rasters that a varied scene is painted on, and drawing boxes and bands on them.
+
+Coordinates are metres from the scene's top left corner: x to the east, y to the south. A canvas
+is finer than the picture and reaches beyond it. R rows, C columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio.features import rasterize
+from scipy import ndimage
+
+__all__ = ["Band", "Box", "Canvas", "Floats", "Local", "Mask", "Points", "segments"]
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.float64]
+
+#: Longest piece of a line that is drawn at once, metres: bounds the rasters of a diagonal one.
+_PIECE_M = 48.0
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in metres: middle, direction of its length in radians, length and width."""
+
+    x: float
+    y: float
+    angle: float
+    length: float
+    width: float
+
+    def moved(self, u: float, v: float) -> tuple[float, float]:
+        """Return the place at (u, v) along and across the box from its middle."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return self.x + u * cos - v * sin, self.y + u * sin + v * cos
+
+    def part(self, u: float, v: float, length: float, width: float) -> Box:
+        """Return a box of the same direction around (u, v)."""
+        return Box(*self.moved(u, v), self.angle, length, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The samples around a box: their place in the canvas and their coordinates in the box.
+
+    Attributes
+    ----------
+    at : tuple of slice
+        Rows and columns.
+    u, v : ndarray of float32
+        Metres along and across, from the middle.
+    inside : ndarray of bool
+        Whether a sample is in the box.
+    """
+
+    at: tuple[slice, slice]
+    u: Floats
+    v: Floats
+    inside: Mask
+
+
+class Canvas:
+    """Rasters of a scene while it is painted.
+
+    Parameters
+    ----------
+    size_px, gsd_m
+        Of the picture.
+    margin_px : int
+        How far the canvas reaches beyond the picture.
+    random : numpy.random.Generator
+        The scene's.
+
+    Attributes
+    ----------
+    colour : ndarray of float32, (R, C, 3)
+        Reflected light, 0..255.
+    height : ndarray of float32, (R, C)
+        Of what casts a shadow, metres.
+    ignore : ndarray of bool, (R, C)
+        What counts neither as road nor as anything else.
+    built : ndarray of bool, (R, C)
+        Where nothing else may stand.
+    """
+
+    FINE = 2
+
+    def __init__(
+        self, size_px: int, gsd_m: float, margin_px: int, random: np.random.Generator
+    ) -> None:
+        self.step = gsd_m / self.FINE
+        self.margin_px = margin_px
+        self.start = -margin_px * gsd_m
+        self.side = (size_px + 2 * margin_px) * self.FINE
+        self.random = random
+        shape = (self.side, self.side)
+        self.colour: Floats = np.zeros((*shape, 3), np.float32)
+        self.height: Floats = np.zeros(shape, np.float32)
+        self.ignore: Mask = np.zeros(shape, np.bool_)
+        self.built: Mask = np.zeros(shape, np.bool_)
+        centres = (np.arange(self.side) + 0.5) * self.step + self.start
+        self._axis: Floats = centres.astype(np.float32)
+        self._noise: dict[int, Floats] = {}
+
+    @property
+    def x(self) -> Floats:
+        """Columns' centres, (1, C)."""
+        return self._axis[None, :]
+
+    @property
+    def y(self) -> Floats:
+        """Rows' centres, (R, 1)."""
+        return self._axis[:, None]
+
+    @property
+    def stop(self) -> float:
+        """The canvas' far edge, metres; its near one is `start`."""
+        return self.start + self.side * self.step
+
+    @cached_property
+    def frame(self) -> shapely.Polygon:
+        """The canvas as a polygon."""
+        return shapely.box(self.start, self.start, self.stop, self.stop)
+
+    def index(self, metres: float) -> int:
+        """Return the row or column of a coordinate; it may lie outside."""
+        return math.floor((metres - self.start) / self.step)
+
+    def window(
+        self, left: float, top: float, right: float, down: float
+    ) -> tuple[slice, slice] | None:
+        """Return the rows and columns that touch a rectangle, None if it lies outside."""
+        r0, r1 = max(self.index(top), 0), min(self.index(down) + 1, self.side)
+        c0, c1 = max(self.index(left), 0), min(self.index(right) + 1, self.side)
+        return (slice(r0, r1), slice(c0, c1)) if r0 < r1 and c0 < c1 else None
+
+    def local(self, box: Box, grow: float = 0.0) -> Local | None:
+        """Return the samples in and around a box, None if it lies outside."""
+        cos, sin = math.cos(box.angle), math.sin(box.angle)
+        half_u, half_v = box.length / 2, box.width / 2
+        dx = abs(half_u * cos) + abs(half_v * sin) + grow
+        dy = abs(half_u * sin) + abs(half_v * cos) + grow
+        at = self.window(box.x - dx, box.y - dy, box.x + dx, box.y + dy)
+        if at is None:
+            return None
+        x = self._axis[at[1]][None, :] - np.float32(box.x)
+        y = self._axis[at[0]][:, None] - np.float32(box.y)
+        u, v = x * np.float32(cos) + y * np.float32(sin), y * np.float32(cos) - x * np.float32(sin)
+        return Local(at, u, v, (np.abs(u) <= half_u) & (np.abs(v) <= half_v))
+
+    def burn(self, shapes: list[shapely.Geometry]) -> npt.NDArray[np.int32]:
+        """Return (R, C): 1 + the index of the last shape over each sample, 0 for none."""
+        size = (self.side, self.side)
+        near = [(s, k + 1) for k, s in enumerate(shapes) if shapely.intersects(self.frame, s)]
+        if not near:
+            return np.zeros(size, np.int32)
+        transform = Affine(self.step, 0, self.start, 0, self.step, self.start)
+        return np.asarray(rasterize(near, size, transform=transform, dtype="int32"), np.int32)
+
+    def fill(self, local: Local, colour: npt.ArrayLike, share: Floats | Mask | float) -> None:
+        """Blend a colour into the samples of a window by the share given for each."""
+        part = self.colour[local.at]
+        part += (np.asarray(colour, np.float32) - part) * np.asarray(
+            local.inside * share, np.float32
+        )[..., None]
+
+    def noise(self, scale_m: float) -> Floats:
+        """Return noise with features of about `scale_m`, deviation about 1; another each call.
+
+        Fields of one scale are the same one, moved and mirrored: that is quick, and nobody sees it.
+        """
+        scale = 1 << max(0, round(math.log2(scale_m / self.step)))
+        scale = min(scale, 256)
+        if scale not in self._noise:
+            self._noise[scale] = _noise(self.random, self.side, scale)
+        field = self._noise[scale]
+        shift = tuple(int(k) for k in self.random.integers(0, self.side, 2))
+        flip = 1 if self.random.random() < 0.5 else -1
+        turned = field.T if self.random.random() < 0.5 else field
+        return np.roll(turned[:, ::flip], shift, (0, 1))
+
+
+def _noise(random: np.random.Generator, side: int, scale: int) -> Floats:
+    if scale == 1:
+        return random.standard_normal((side, side), np.float32)
+    cells = -(-side // scale) + 4
+    coarse = random.standard_normal((cells, cells), np.float32)
+    field = np.repeat(np.repeat(coarse, scale, 0), scale, 1)
+    for _ in range(2):
+        for axis in (0, 1):
+            field = ndimage.uniform_filter1d(field, scale, axis=axis, mode="nearest")
+    field = field[scale : scale + side, scale : scale + side]
+    return np.ascontiguousarray((field - field.mean()) / max(float(field.std()), 1e-6))
+
+
+def segments(points: Points) -> Iterator[tuple[float, float, float, float, float]]:
+    """Yield the pieces of a line: (x, y, x, y, distance of the start along the line)."""
+    along = 0.0
+    for (ax, ay), (bx, by) in zip(points[:-1], points[1:], strict=True):
+        length = math.hypot(bx - ax, by - ay)
+        count = max(1, math.ceil(length / _PIECE_M))
+        for k in range(count):
+            a, b = k / count, (k + 1) / count
+            yield (
+                ax + a * (bx - ax),
+                ay + a * (by - ay),
+                ax + b * (bx - ax),
+                ay + b * (by - ay),
+                along + a * length,
+            )
+        along += length
+
+
+class Band:
+    """What lies along lines: for each sample the line that it belongs to, and where along it.
+
+    Lines that are added first win where two of them overlap.
+
+    Attributes
+    ----------
+    line : ndarray of int16, (R, C)
+        Number of the line, -1 for none.
+    excess : ndarray of float32, (R, C)
+        Distance from the line's edge, metres; negative inside.
+    along, across : ndarray of float32, (R, C)
+        Metres from the line's start, and to its right.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        shape = (canvas.side, canvas.side)
+        self._canvas = canvas
+        self.line: npt.NDArray[np.int16] = np.full(shape, -1, np.int16)
+        self.excess: Floats = np.full(shape, 1e6, np.float32)
+        self.along: Floats = np.zeros(shape, np.float32)
+        self.across: Floats = np.zeros(shape, np.float32)
+
+    def add(self, number: int, points: Points, half: float, reach: float) -> None:
+        """Lay a line of a half width; it claims samples up to `reach` from its middle."""
+        canvas = self._canvas
+        for ax, ay, bx, by, start in segments(points):
+            length = math.hypot(bx - ax, by - ay)
+            if length < 1e-6:
+                continue
+            at = canvas.window(
+                min(ax, bx) - reach, min(ay, by) - reach, max(ax, bx) + reach, max(ay, by) + reach
+            )
+            if at is None:
+                continue
+            ex, ey = (bx - ax) / length, (by - ay) / length
+            x = canvas.x[:, at[1]] - np.float32(ax)
+            y = canvas.y[at[0]] - np.float32(ay)
+            u = x * np.float32(ex) + y * np.float32(ey)
+            v = y * np.float32(ex) - x * np.float32(ey)
+            beyond = u - np.clip(u, 0, np.float32(length))
+            excess = np.sqrt(beyond * beyond + v * v) - np.float32(half)
+            old = self.excess[at]
+            same = self.line[at] == number
+            better = (excess <= reach - half) & (
+                excess < np.where(same, old, np.maximum(old, np.float32(0)))
+            )
+            self.line[at][better] = number
+            old[better] = excess[better]
+            self.along[at][better] = u[better] + np.float32(start)
+            self.across[at][better] = v[better]
