@@ -56,7 +56,8 @@ def _tones(random: np.random.Generator, image: Floats) -> Floats:
     """Set exposure, contrast, gamma, colour cast and haze."""
     image = np.clip(image, 0, 300) / 255
     image = image ** np.float32(math.exp(random.normal(0, 0.22)))
-    image = image * np.exp(random.normal(0, 0.1, 3)).astype(np.float32)
+    cast = random.choice([0.03, 0.08, 0.18], p=[0.5, 0.35, 0.15])
+    image = image * np.exp(random.normal(0, cast, 3)).astype(np.float32)
     image = image * np.float32(math.exp(random.normal(0, 0.2)))
     if random.random() < 0.4:
         haze = random.uniform(0.05, 0.55)

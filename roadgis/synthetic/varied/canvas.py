@@ -16,7 +16,6 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
-from scipy import ndimage
 
 __all__ = ["Band", "Box", "Canvas", "Floats", "Local", "Mask", "Points", "segments"]
 
@@ -190,16 +189,22 @@ class Canvas:
 
 
 def _noise(random: np.random.Generator, side: int, scale: int) -> Floats:
-    if scale == 1:
-        return random.standard_normal((side, side), np.float32)
-    cells = -(-side // scale) + 4
-    coarse = random.standard_normal((cells, cells), np.float32)
-    field = np.repeat(np.repeat(coarse, scale, 0), scale, 1)
-    for _ in range(2):
-        for axis in (0, 1):
-            field = ndimage.uniform_filter1d(field, scale, axis=axis, mode="nearest")
-    field = field[scale : scale + side, scale : scale + side]
+    """Return a quadratic B-spline over random values `scale` samples apart, by subdivision."""
+    cells = -(-side // scale) + 3
+    field = random.standard_normal((cells, cells), np.float32)
+    while scale > 1:
+        field = np.ascontiguousarray(_doubled(_doubled(field).T).T)
+        scale //= 2
+    field = field[:side, :side]
     return np.ascontiguousarray((field - field.mean()) / max(float(field.std()), 1e-6))
+
+
+def _doubled(field: Floats) -> Floats:
+    near, far = field[:-1] * np.float32(0.75), field[:-1] * np.float32(0.25)
+    out = np.empty((2 * len(field) - 2, field.shape[1]), np.float32)
+    out[0::2] = near + field[1:] * np.float32(0.25)
+    out[1::2] = far + field[1:] * np.float32(0.75)
+    return out
 
 
 def segments(points: Points) -> Iterator[tuple[float, float, float, float, float]]:

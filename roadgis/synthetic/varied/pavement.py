@@ -181,7 +181,7 @@ def paint_roads(canvas: Canvas, roads: Roads) -> None:
     light *= _patches(canvas, s, t, looks.lane[k])
     joints = looks.joints[k]
     gap = (joints > 0) & (np.mod(s, np.maximum(joints, 1)) < max(0.15, canvas.step))
-    light -= 0.15 * gap * min(1.0, 0.15 / canvas.step)
+    light -= 0.12 * gap * min(1.0, 0.15 / canvas.step)
     mix(on, looks.colour[k] * light[:, None], 1.0)
     free = on & ~_inside_crossings(canvas, roads.crossings).ravel()[sel]
     _lines(canvas, looks, k, s, t, free, mix)

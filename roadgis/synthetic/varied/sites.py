@@ -57,6 +57,8 @@ def _along(shape: shapely.Geometry, inset: float, every: float, random: np.rando
 def _inside(shape: shapely.Geometry, angle: float, du: float, dv: float,
             random: np.random.Generator) -> Iterator[tuple[float, float]]:  # fmt: skip
     """Yield the places of a jittered grid inside of a shape."""
+    if shape.is_empty:
+        return
     left, top, right, down = shape.bounds
     middle = np.array([(left + right) / 2, (top + down) / 2])
     reach = math.hypot(right - left, down - top) / 2
@@ -77,7 +79,12 @@ def _yards(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
     fences = random.random() < 0.5
     drives = random.uniform(0, 1)
     drive_colour = random.uniform(100, 210) * np.array([1, 0.98, 0.94])
-    for x, y, angle in _along(plot.shape, setback + 3, every, random):
+    places = list(_along(plot.shape, setback + 3, every, random))
+    if random.random() < 0.6:  # behind the first row
+        angle = _direction(plot.shape)
+        inner = plot.shape.buffer(-2 * setback - 3)
+        places += [(x, y, angle) for x, y in _inside(inner, angle, every, 2 * setback, random)]
+    for x, y, angle in places:
         turn = angle + (math.pi / 2 if random.random() < 0.3 else 0) + random.normal(0, 0.03)
         box = Box(x, y, turn, size * random.uniform(0.8, 1.5), size * random.uniform(0.55, 0.95))
         if not is_free(canvas, box, 1.0):
@@ -177,7 +184,7 @@ def _estate(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
     random = canvas.random
     angle = _direction(plot.shape)
-    for _ in range(int(random.integers(2, 9))):
+    for _ in range(_count(plot, random.uniform(1500, 9000))):
         middle = _somewhere(plot.shape, random)
         size = math.exp(random.uniform(math.log(18), math.log(120)))
         for shrink in (1.0, 0.7, 0.45):
@@ -186,11 +193,16 @@ def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
             if is_free(canvas, box, 4.0):
                 draw_hall(canvas, world, box, random.uniform(5, 16))
                 break
-    _car_parks(canvas, plot, angle, int(random.integers(1, 6)))
-    for _ in range(int(random.poisson(6))):  # containers and lorries
+    _car_parks(canvas, plot, angle, _count(plot, random.uniform(3000, 12000)))
+    for _ in range(_count(plot, 4000)):  # containers and lorries
         box = Box(*_somewhere(plot.shape, random), angle, 12.0, 2.6)
         if is_free(canvas, box, 0.5):
             draw_hall(canvas, world, box, 2.8)
+
+
+def _count(plot: Plot, every_m2: float) -> int:
+    """Return how many attempts a plot is worth."""
+    return min(60, 1 + int(plot.shape.area / every_m2))
 
 
 def _somewhere(shape: shapely.Geometry, random: np.random.Generator) -> tuple[float, float]:
