@@ -11,7 +11,7 @@ from shapely import LineString
 
 from roadgis.synthetic.varied.canvas import Band, Canvas, Floats, Mask, Points
 from roadgis.synthetic.varied.climate import World
-from roadgis.synthetic.varied.land import Land
+from roadgis.synthetic.varied.land import USES, Land
 
 __all__ = ["draw_linear"]
 
@@ -70,6 +70,10 @@ class _Brush:
             a.ravel()[self._at] for a in (band.along, band.across, band.excess)
         )
 
+    def keep(self, raster: Mask) -> None:
+        """Leave the samples out where a raster is not set."""
+        self.excess = np.where(raster.ravel()[self._at], self.excess, np.float32(1e3))
+
     def noise(self, scale_m: float) -> Floats:
         return self._canvas.noise(scale_m).ravel()[self._at]
 
@@ -81,6 +85,11 @@ class _Brush:
 
     def mark(self, raster: np.ndarray, where: Mask, value: float) -> None:
         raster.reshape(-1)[self._at[where]] = value
+
+
+def _open(land: Land) -> Mask:
+    """Return where paths and tracks may run: not between houses, not in water."""
+    return np.isin(land.use, [USES.index(n) for n in ("wild", "field", "forest", "park", "bare")])
 
 
 def _railway(canvas: Canvas, world: World, land: Land) -> None:
@@ -151,6 +160,7 @@ def _path(canvas: Canvas, world: World, land: Land) -> None:
     random = canvas.random
     half = random.uniform(0.4, 1.2)
     brush = _Brush(canvas, _line(canvas, random.uniform(0, 25)), half, 1.0)
+    brush.keep(_open(land))
     tone = random.uniform(110, 220) * np.array([1, 0.96, 0.88])
     share = np.clip(0.75 + 0.35 * brush.noise(15), 0, 1)
     brush.paint(brush.excess < 0, tone, share)
@@ -161,6 +171,7 @@ def _track(canvas: Canvas, world: World, land: Land) -> None:
     """Draw two faint wheel tracks: perhaps a road, so it counts neither way."""
     random = canvas.random
     brush = _Brush(canvas, _line(canvas, random.uniform(0, 40)), 1.6, 1.0)
+    brush.keep(_open(land))
     wheel = np.abs(np.abs(brush.across) - 0.8) < random.uniform(0.25, 0.6)
     share = np.clip(random.uniform(0.3, 0.8) + 0.35 * brush.noise(25), 0, 1)
     brush.paint(wheel & (brush.excess < 0), world.ground[-1] * random.uniform(1.1, 1.5), share)
