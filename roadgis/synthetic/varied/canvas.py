@@ -1,4 +1,4 @@
-"""The rasters that a varied scene is painted on, and drawing boxes and bands on them.
+"""The rasters that a varied scene is painted on, and drawing boxes on them.
 
 Coordinates are metres from the scene's top left corner: x to the east, y to the south. A canvas
 is finer than the picture and reaches beyond it. R rows, C columns.
@@ -7,7 +7,6 @@ is finer than the picture and reaches beyond it. R rows, C columns.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,14 +16,11 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-__all__ = ["Band", "Box", "Canvas", "Floats", "Local", "Mask", "Points", "segments"]
+__all__ = ["Box", "Canvas", "Floats", "Local", "Mask", "Points"]
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
-
-#: Longest piece of a line that is drawn at once, metres: bounds the rasters of a diagonal one.
-_PIECE_M = 48.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,74 +201,3 @@ def _doubled(field: Floats) -> Floats:
     out[0::2] = near + field[1:] * np.float32(0.25)
     out[1::2] = far + field[1:] * np.float32(0.75)
     return out
-
-
-def segments(points: Points) -> Iterator[tuple[float, float, float, float, float]]:
-    """Yield the pieces of a line: (x, y, x, y, distance of the start along the line)."""
-    along = 0.0
-    for (ax, ay), (bx, by) in zip(points[:-1], points[1:], strict=True):
-        length = math.hypot(bx - ax, by - ay)
-        count = max(1, math.ceil(length / _PIECE_M))
-        for k in range(count):
-            a, b = k / count, (k + 1) / count
-            yield (
-                ax + a * (bx - ax),
-                ay + a * (by - ay),
-                ax + b * (bx - ax),
-                ay + b * (by - ay),
-                along + a * length,
-            )
-        along += length
-
-
-class Band:
-    """What lies along lines: for each sample the line that it belongs to, and where along it.
-
-    Lines that are added first win where two of them overlap.
-
-    Attributes
-    ----------
-    line : ndarray of int16, (R, C)
-        Number of the line, -1 for none.
-    excess : ndarray of float32, (R, C)
-        Distance from the line's edge, metres; negative inside.
-    along, across : ndarray of float32, (R, C)
-        Metres from the line's start, and to its right.
-    """
-
-    def __init__(self, canvas: Canvas) -> None:
-        shape = (canvas.side, canvas.side)
-        self._canvas = canvas
-        self.line: npt.NDArray[np.int16] = np.full(shape, -1, np.int16)
-        self.excess: Floats = np.full(shape, 1e6, np.float32)
-        self.along: Floats = np.zeros(shape, np.float32)
-        self.across: Floats = np.zeros(shape, np.float32)
-
-    def add(self, number: int, points: Points, half: float, reach: float) -> None:
-        """Lay a line of a half width; it claims samples up to `reach` from its middle."""
-        canvas = self._canvas
-        for ax, ay, bx, by, start in segments(points):
-            length = math.hypot(bx - ax, by - ay)
-            if length < 1e-6:
-                continue
-            at = canvas.window(
-                min(ax, bx) - reach, min(ay, by) - reach, max(ax, bx) + reach, max(ay, by) + reach
-            )
-            if at is None:
-                continue
-            ex, ey = (bx - ax) / length, (by - ay) / length
-            x = canvas.x[:, at[1]] - np.float32(ax)
-            y = canvas.y[at[0]] - np.float32(ay)
-            u = x * np.float32(ex) + y * np.float32(ey)
-            v = y * np.float32(ex) - x * np.float32(ey)
-            beyond = u - np.clip(u, 0, np.float32(length))
-            excess = np.sqrt(beyond * beyond + v * v) - np.float32(half)
-            old = self.excess[at]
-            same = self.line[at] == number
-            better = (excess <= reach - half) & (
-                excess < np.where(same, old, np.maximum(old, np.float32(0)))
-            )
-            self.line[at][better] = number
-            old[better] = excess[better]
-            self.along[at][better] = u[better] + np.float32(start)
-            self.across[at][better] = v[better]

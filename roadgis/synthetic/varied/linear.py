@@ -9,7 +9,8 @@ import numpy as np
 import shapely
 from shapely import LineString
 
-from roadgis.synthetic.varied.canvas import Band, Canvas, Floats, Mask, Points
+from roadgis.synthetic.varied.brush import Brush, brush_along
+from roadgis.synthetic.varied.canvas import Canvas, Mask, Points
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 
@@ -32,7 +33,7 @@ def draw_linear(canvas: Canvas, world: World, land: Land) -> None:
         often["river"] += 0.3
     for name, rate in often.items():
         for _ in range(int(random.poisson(rate))):
-            _MAKERS[name](canvas, world, land)
+            _MAKERS[name](canvas, world, land).done()
 
 
 def _line(canvas: Canvas, sway: float) -> Points:
@@ -52,52 +53,17 @@ def _line(canvas: Canvas, sway: float) -> Points:
     return shapely.get_coordinates(best.simplify(0.1))
 
 
-class _Brush:
-    """Blends colours into the samples along one line.
-
-    Attributes
-    ----------
-    along, across, excess : ndarray of float32, (N,)
-        Of the samples near the line; see :class:`Band`.
-    """
-
-    def __init__(self, canvas: Canvas, points: Points, half: float, reach: float) -> None:
-        band = Band(canvas)
-        band.add(0, points, half, half + reach)
-        self._canvas = canvas
-        self._at = np.flatnonzero((band.line == 0).ravel())
-        self.along, self.across, self.excess = (
-            a.ravel()[self._at] for a in (band.along, band.across, band.excess)
-        )
-
-    def keep(self, raster: Mask) -> None:
-        """Leave the samples out where a raster is not set."""
-        self.excess = np.where(raster.ravel()[self._at], self.excess, np.float32(1e3))
-
-    def noise(self, scale_m: float) -> Floats:
-        return self._canvas.noise(scale_m).ravel()[self._at]
-
-    def paint(self, where: Mask, colour: np.ndarray, share: float | Floats = 1.0) -> None:
-        pixels = self._canvas.colour.reshape(-1, 3)
-        amount = np.asarray(where * share, np.float32)[:, None]
-        part = pixels[self._at]
-        pixels[self._at] = part + (np.asarray(colour, np.float32) - part) * amount
-
-    def mark(self, raster: np.ndarray, where: Mask, value: float) -> None:
-        raster.reshape(-1)[self._at[where]] = value
-
-
 def _open(land: Land) -> Mask:
     """Return where paths and tracks may run: not between houses, not in water."""
     return np.isin(land.use, [USES.index(n) for n in ("wild", "field", "forest", "park", "bare")])
 
 
-def _railway(canvas: Canvas, world: World, land: Land) -> None:
+def _railway(canvas: Canvas, world: World, land: Land) -> Brush:
     random = canvas.random
     tracks = int(random.choice([1, 2, 2, 4, 8]))
     pitch = random.uniform(4, 5.5)
     half = tracks * pitch / 2 + random.uniform(0.5, 3)
-    brush = _Brush(canvas, _line(canvas, random.choice([0.0, 12.0])), half, 2.0)
+    brush = brush_along(canvas, _line(canvas, random.choice([0.0, 12.0])), half, 2.0)
     inside = brush.excess < 0
     ballast = np.array([(128, 112, 98), (150, 144, 138), (100, 84, 72)])[int(random.integers(3))]
     light = 1 + 0.06 * brush.noise(0.6) + 0.05 * brush.noise(6)
@@ -110,12 +76,13 @@ def _railway(canvas: Canvas, world: World, land: Land) -> None:
     rail = on & (np.abs(np.abs(v) - 0.75) < max(0.08, canvas.step / 2))
     brush.paint(rail, random.choice([70.0, 205.0]) * np.ones(3), min(1.0, 0.16 / canvas.step))
     brush.mark(canvas.built, brush.excess < 1, True)
+    return brush
 
 
-def _canal(canvas: Canvas, world: World, land: Land) -> None:
+def _canal(canvas: Canvas, world: World, land: Land) -> Brush:
     random = canvas.random
     half = math.exp(random.uniform(math.log(0.6), math.log(14)))
-    brush = _Brush(canvas, _line(canvas, random.choice([0.0, 0.0, 6.0])), half, 5.0)
+    brush = brush_along(canvas, _line(canvas, random.choice([0.0, 0.0, 6.0])), half, 5.0)
     bank = random.uniform(0.5, 4)
     if random.random() < 0.5:
         tone = random.uniform(140, 215) * np.array([1, 0.98, 0.94])
@@ -128,13 +95,14 @@ def _canal(canvas: Canvas, world: World, land: Land) -> None:
         water = tone * 0.9
     brush.paint(brush.excess < 0, water * (1 + 0.04 * brush.noise(8))[:, None], 0.97)
     brush.mark(canvas.built, brush.excess < 2, True)
+    return brush
 
 
-def _river(canvas: Canvas, world: World, land: Land) -> None:
+def _river(canvas: Canvas, world: World, land: Land) -> Brush:
     """Draw a river bed of varying width, dry or with some water."""
     random = canvas.random
     half = math.exp(random.uniform(math.log(3), math.log(22)))
-    brush = _Brush(canvas, _line(canvas, random.uniform(15, 60)), half, 0.8 * half)
+    brush = brush_along(canvas, _line(canvas, random.uniform(15, 60)), half, 0.8 * half)
     edge = brush.excess + 0.3 * half * brush.noise(random.uniform(12, 50))
     sand = random.uniform(130, 220) * np.array([1, 0.94, 0.82])
     brush.paint(edge < 0, sand * (1 + 0.08 * brush.noise(2))[:, None], 0.9)
@@ -142,47 +110,51 @@ def _river(canvas: Canvas, world: World, land: Land) -> None:
         wet = edge < -half * random.uniform(0.2, 0.7)
         brush.paint(wet, np.array([70, 84, 84]) * random.uniform(0.5, 1.3), 0.95)
     brush.mark(canvas.built, edge < 1, True)
+    return brush
 
 
-def _strip(canvas: Canvas, world: World, land: Land) -> None:
+def _strip(canvas: Canvas, world: World, land: Land) -> Brush:
     """Clear a strip for a power line."""
     random = canvas.random
     half = random.uniform(6, 20)
-    brush = _Brush(canvas, _line(canvas, 0.0), half, 1.0)
+    brush = brush_along(canvas, _line(canvas, 0.0), half, 1.0)
     brush.mark(land.trees, brush.excess < 0, 0.02)
     brush.paint(brush.excess < 0, world.ground[0] * random.uniform(0.9, 1.3), 0.6)
     wire = np.abs(np.abs(brush.across) - random.uniform(0, 4)) < canvas.step / 2
     brush.paint(wire, np.array([210, 210, 210]), random.uniform(0, 0.3))
+    return brush
 
 
-def _path(canvas: Canvas, world: World, land: Land) -> None:
+def _path(canvas: Canvas, world: World, land: Land) -> Brush:
     """Draw a footpath: too narrow for a road."""
     random = canvas.random
     half = random.uniform(0.4, 1.2)
-    brush = _Brush(canvas, _line(canvas, random.uniform(0, 25)), half, 1.0)
-    brush.keep(_open(land))
+    brush = brush_along(canvas, _line(canvas, random.uniform(0, 25)), half, 1.0)
+    free = brush.values(_open(land)) & (brush.excess < 0)
     tone = random.uniform(110, 220) * np.array([1, 0.96, 0.88])
     share = np.clip(0.75 + 0.35 * brush.noise(15), 0, 1)
-    brush.paint(brush.excess < 0, tone, share)
+    brush.paint(free, tone, share)
     brush.mark(land.trees, brush.excess < 1, 0.0)
+    return brush
 
 
-def _track(canvas: Canvas, world: World, land: Land) -> None:
+def _track(canvas: Canvas, world: World, land: Land) -> Brush:
     """Draw two faint wheel tracks: perhaps a road, so it counts neither way."""
     random = canvas.random
-    brush = _Brush(canvas, _line(canvas, random.uniform(0, 40)), 1.6, 1.0)
-    brush.keep(_open(land))
+    brush = brush_along(canvas, _line(canvas, random.uniform(0, 40)), 1.6, 1.0)
+    free = brush.values(_open(land)) & (brush.excess < 0)
     wheel = np.abs(np.abs(brush.across) - 0.8) < random.uniform(0.25, 0.6)
     share = np.clip(random.uniform(0.3, 0.8) + 0.35 * brush.noise(25), 0, 1)
-    brush.paint(wheel & (brush.excess < 0), world.ground[-1] * random.uniform(1.1, 1.5), share)
-    brush.mark(canvas.ignore, brush.excess < 0.5, True)
+    brush.paint(wheel & free, world.ground[-1] * random.uniform(1.1, 1.5), share)
+    brush.mark(canvas.ignore, free, True)
     brush.mark(land.trees, brush.excess < 1, 0.0)
+    return brush
 
 
-def _runway(canvas: Canvas, world: World, land: Land) -> None:
+def _runway(canvas: Canvas, world: World, land: Land) -> Brush:
     random = canvas.random
     half = random.uniform(9, 30)
-    brush = _Brush(canvas, _line(canvas, 0.0), half, 8.0)
+    brush = brush_along(canvas, _line(canvas, 0.0), half, 8.0)
     inside = brush.excess < 0
     grey = random.uniform(60, 190)
     brush.paint(brush.excess < 8, np.array([110, 124, 84]), 0.7)
@@ -193,21 +165,23 @@ def _runway(canvas: Canvas, world: World, land: Land) -> None:
     brush.paint(inside & (line | edge), np.array([228, 228, 224]), 0.8)
     brush.mark(canvas.built, brush.excess < 12, True)
     brush.mark(land.trees, brush.excess < 12, 0.0)
+    return brush
 
 
-def _wall(canvas: Canvas, world: World, land: Land) -> None:
+def _wall(canvas: Canvas, world: World, land: Land) -> Brush:
     """Draw a wall, a hedge or a dyke with its shadow."""
     random = canvas.random
     half = random.uniform(0.2, 1.0)
-    brush = _Brush(canvas, _line(canvas, random.choice([0.0, 8.0])), half, 1.0)
+    brush = brush_along(canvas, _line(canvas, random.choice([0.0, 8.0])), half, 1.0)
     on = brush.excess < max(0, canvas.step / 2 - half)
     green = random.random() < 0.4
     tone = world.crowns[0] if green else random.uniform(100, 225) * np.ones(3)
     brush.paint(on, tone, min(1.0, 2 * half / canvas.step))
     brush.mark(canvas.height, on, random.uniform(1, 3))
+    return brush
 
 
-_MAKERS: dict[str, Callable[[Canvas, World, Land], None]] = {
+_MAKERS: dict[str, Callable[[Canvas, World, Land], Brush]] = {
     "railway": _railway, "canal": _canal, "river": _river, "strip": _strip, "path": _path,
     "track": _track, "runway": _runway, "wall": _wall,
 }  # fmt: skip
