@@ -56,22 +56,22 @@ def _tones(random: np.random.Generator, image: Floats) -> Floats:
     """Set exposure, contrast, gamma, colour cast and haze."""
     image = np.clip(image, 0, 300) / 255
     image = image ** np.float32(math.exp(random.normal(0, 0.22)))
-    cast = random.choice([0.03, 0.08, 0.18], p=[0.5, 0.35, 0.15])
+    cast = random.choice([0.03, 0.07, 0.16], p=[0.55, 0.35, 0.1])
     image = image * np.exp(random.normal(0, cast, 3)).astype(np.float32)
     image = image * np.float32(math.exp(random.normal(0, 0.2)))
-    if random.random() < 0.4:
+    if random.random() < 0.3:
         haze = random.uniform(0.05, 0.55)
         air = random.uniform(0.35, 0.85) * np.exp(random.normal(0, 0.12, 3))
         if random.random() < 0.5:
             air[2] *= 1.12
         image = image * np.float32(1 - haze) + np.asarray(air * haze, np.float32)
-    if random.random() < 0.3:
+    if random.random() < 0.2:
         middle = np.float32(random.uniform(0.2, 0.6))
         image = middle + (image - image.mean()) * np.float32(random.uniform(0.3, 0.8))
     else:
         middle = image.mean()
-        image = middle + (image - middle) * np.float32(math.exp(random.normal(0.05, 0.2)))
-        image += np.float32(np.clip(random.normal(0.4, 0.09), 0.2, 0.62)) - middle
+        image = middle + (image - middle) * np.float32(math.exp(random.normal(0.22, 0.2)))
+        image += np.float32(np.clip(random.normal(0.38, 0.09), 0.18, 0.62)) - middle
     if random.random() < 0.15:
         image += random.normal(0, 0.06, 3).astype(np.float32)
     return np.asarray(image * 255, np.float32)

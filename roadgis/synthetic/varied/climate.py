@@ -85,6 +85,10 @@ class World:
         Shadow of something 1 m high: metres to the east and to the south.
     shade : float
         Share of light left in shadows.
+    lean : tuple of float
+        Where the top of something 1 m high is seen: metres to the east and to the south.
+    conifers : bool
+        Whether crowns are pointed.
     marked : float
         Chance that a road has lines.
     sidewalks : float
@@ -103,6 +107,8 @@ class World:
     asphalt: float
     sun: tuple[float, float]
     shade: float
+    lean: tuple[float, float]
+    conifers: bool
     marked: float
     sidewalks: float
     roof_styles: tuple[str, ...]
@@ -126,11 +132,13 @@ def draw_world(random: np.random.Generator) -> World:
     """Return the looks and habits of one scene."""
     climate, place = _pick(random, _CLIMATE_SHARES), _pick(random, PLACES)
     ground, fields, crowns = (_jittered(random, colours) for colours in CLIMATES[climate])
-    azimuth, elevation = random.uniform(0, 2 * np.pi), np.radians(random.uniform(28, 72))
+    azimuth, elevation = random.uniform(0, 2 * np.pi), np.radians(random.uniform(26, 72))
     reach = 1 / np.tan(elevation)
     dry = climate in ("arid", "steppe", "mediterranean")
-    styles = np.array(["tiled", "grey", "flat", "metal", "dark", "blue", "mixed"])
+    styles = np.array(["tiled", "grey", "flat", "metal", "dark", "mixed", "blue"])
+    shares = np.array([0.24, 0.19, 0.19, 0.14, 0.12, 0.08, 0.04])
     count = int(random.integers(1, 4))
+    turn, tilt = random.uniform(0, 2 * np.pi), max(0.0, random.normal(0.0, 0.22))
     return World(
         climate=climate,
         place=place,
@@ -139,10 +147,12 @@ def draw_world(random: np.random.Generator) -> World:
         crowns=crowns,
         leafless=climate in ("leafless", "snow") and random.random() < 0.85,
         trees=float(random.uniform(0.1, 0.9) if dry else random.uniform(0.3, 1.6)),
-        asphalt=float(np.clip(np.exp(random.normal(np.log(104), 0.36)), 34, 200)),
+        asphalt=float(np.clip(np.exp(random.normal(np.log(112), 0.36)), 34, 205)),
         sun=(-reach * float(np.sin(azimuth)), reach * float(np.cos(azimuth))),
         shade=float(random.uniform(0.18, 0.62)),
+        lean=(float(tilt * np.sin(turn)), float(tilt * np.cos(turn))),
+        conifers=bool(random.random() < 0.25),
         marked=float(random.choice([0.0, 0.35, 0.9])),
         sidewalks=float(random.choice([0.05, 0.5, 0.95])),
-        roof_styles=tuple(random.choice(styles, count, replace=False).tolist()),
+        roof_styles=tuple(random.choice(styles, count, replace=False, p=shares).tolist()),
     )

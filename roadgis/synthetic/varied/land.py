@@ -215,11 +215,25 @@ def paint_land(canvas: Canvas, world: World, plots: list[Plot]) -> Land:
         place = np.mod(phase * np.float32(random.uniform(1.0, 2.0)), np.float32(24.0))
         light += looks.tracks[look] * ((place < 0.6) | ((place > 1.6) & (place < 2.2)))
     canvas.colour[:] = colour * light[..., None]
+    _shrubs(canvas, world, use)
     trees = np.array([_TREES[name] for name in USES], np.float32)[use]
     trees = trees * np.clip(1 + 0.8 * canvas.noise(random.uniform(15, 60)), 0, 2)
     if field.any():
         _borders(canvas, world, field, edge, trees)
     return Land(plots, use, trees)
+
+
+def _shrubs(canvas: Canvas, world: World, use: np.ndarray) -> None:
+    """Dot open ground with shrubs, tufts and stones, which cast small shadows."""
+    random = canvas.random
+    if random.random() < 0.35:
+        return
+    wild = np.isin(use, [USES.index(name) for name in ("wild", "yard", "bare", "forest", "park")])
+    thick = random.uniform(1.2, 2.2) + 0.5 * canvas.noise(25)
+    on = wild & (canvas.noise(random.uniform(0.9, 2.5)) > thick)
+    colour = world.crowns[0] if random.random() < 0.8 else world.ground[1] * 1.3
+    canvas.colour[on] = 0.3 * canvas.colour[on] + 0.7 * np.asarray(colour, np.float32)
+    canvas.height[on] = random.uniform(0.2, 1.6)
 
 
 def _borders(canvas: Canvas, world: World, field: Mask, edge: Floats, trees: Floats) -> None:

@@ -298,13 +298,35 @@ def _lanes(site: _Site) -> list[Street]:
     return streets
 
 
+def _ramps(site: _Site, line: LineString, over: LineString) -> list[Street]:
+    """Connect two roads that cross by slip roads."""
+    meet = line.intersection(over)
+    if meet.is_empty:
+        return []
+    middle = shapely.get_coordinates(meet)[0]
+    ramps, width = [], _width(site, 4, 7)
+    for a in (-1, 1):
+        for b in (-1, 1):
+            reach = site.random.uniform(70, 160)
+            at, to = line.project(Point(middle)), over.project(Point(middle))
+            start = np.array(line.interpolate(at + a * reach).coords[0])
+            end = np.array(over.interpolate(to + b * reach * 0.6).coords[0])
+            t = np.linspace(0, 1, 24)[:, None]
+            bend = middle + 0.25 * ((start - middle) + (end - middle))
+            points = (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
+            if site.random.random() < 0.7:
+                ramps.append(Street(LineString(points), width, "carriageway"))
+    return ramps
+
+
 def _highway(site: _Site) -> list[Street]:
     random = site.random
     line = _across(site, random.choice([0.0, 25.0]))
     streets = _carriageways(site, line, _width(site, 1.0, 22), _width(site, 7.5, 18))
     draw = random.random()
     if draw < 0.5:
-        streets += [Street(_across(site, 10), _width(site, 5, 14), "main")]
+        over = Street(_across(site, 10), _width(site, 5, 14), "main")
+        streets += [over, *_ramps(site, line, over.line)]
     if random.random() < 0.5:
         side = shapely.offset_curve(line, random.choice([-1, 1]) * random.uniform(32, 60))
         if not side.is_empty:

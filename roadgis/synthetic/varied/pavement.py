@@ -93,7 +93,7 @@ def _tones(random: np.random.Generator, world: World, kind: np.ndarray) -> tuple
     """Return the colour of each street, and which are of concrete."""
     count = len(kind)
     dirt, big = kind == "dirt", np.isin(kind, ["main", "carriageway", "ring"])
-    concrete = (random.random(count) < 0.12) & ~dirt
+    concrete = (random.random(count) < 0.08) & ~dirt
     tone = world.asphalt * np.exp(random.normal(0, 0.1, count))
     # Main roads are often of another kind: brighter and worn, or fresh and dark.
     main = world.asphalt * math.exp(random.normal(0.15, 0.35))
@@ -193,7 +193,7 @@ def paint_roads(canvas: Canvas, roads: Roads) -> None:
     light *= _patches(canvas, s, t, looks.lane[k])
     joints = looks.joints[k]
     gap = (joints > 0) & (np.mod(s, np.maximum(joints, 1)) < max(0.15, canvas.step))
-    light -= 0.12 * gap * min(1.0, 0.15 / canvas.step)
+    light -= 0.08 * gap * min(1.0, 0.15 / canvas.step)
     brush.paint(on, looks.colour[k] * light[:, None])
     _paint_lines(canvas, roads, brush, on & ~brush.values(_inside_crossings(canvas, roads)))
     brush.done()

@@ -9,7 +9,7 @@ import numpy as np
 from roadgis.synthetic.varied.canvas import Box, Canvas, Floats, Local
 from roadgis.synthetic.varied.climate import World
 
-__all__ = ["draw_car", "draw_hall", "draw_house", "is_free"]
+__all__ = ["draw_car", "draw_hall", "draw_house", "draw_tank", "is_free"]
 
 _ROOFS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "tiled": ((178, 100, 74), (150, 84, 62), (196, 128, 96), (160, 72, 58), (206, 150, 118)),
@@ -66,7 +66,8 @@ def draw_house(canvas: Canvas, world: World, box: Box) -> None:
                 box.angle + math.pi / 2, box.width * 1.2, box.length * 0.45)
         )  # fmt: skip
     flat = style == "flat" or random.random() < 0.12
-    for part in parts:
+    for foot in parts:
+        part = _lift(canvas, world, foot, height)
         local = canvas.local(part)
         if local is None:
             continue
@@ -80,7 +81,26 @@ def draw_house(canvas: Canvas, world: World, box: Box) -> None:
         canvas.fill(local, np.clip(colour * light[..., None], 0, 252), 1.0)
         _raise(canvas, local, height)
     if random.random() < 0.12:
+        box = _lift(canvas, world, box, height)
         _panels(canvas, box.part(0, box.width / 4, box.length * 0.6, box.width * 0.35))
+
+
+def _lift(canvas: Canvas, world: World, box: Box, height: float) -> Box:
+    """Draw the walls that a slanting view shows; return where the roof is seen."""
+    east, south = world.lean[0] * height, world.lean[1] * height
+    count = int(math.hypot(east, south) / canvas.step)
+    if count < 1:
+        return box
+    tone = canvas.random.uniform(80, 200) * np.array([1, 0.98, 0.94])
+    for k in range(count):
+        share = k / count
+        at = Box(box.x + share * east, box.y + share * south, box.angle, box.length, box.width)
+        local = canvas.local(at)
+        if local is not None:
+            floor = 0.8 if (share * height) % 3.2 < 1.4 else 1.0
+            canvas.fill(local, tone * floor, 1.0)
+            _raise(canvas, local, share * height)
+    return Box(box.x + east, box.y + south, box.angle, box.length, box.width)
 
 
 def _slopes(world: World, local: Local, box: Box, *, hipped: bool) -> Floats:
@@ -120,11 +140,13 @@ def draw_hall(canvas: Canvas, world: World, box: Box, height: float) -> None:
 
     Many of its parts look like roads: that is what they are for.
     """
+    box = _lift(canvas, world, box, height)
     local = canvas.local(box)
     if local is None:
         return
     random = canvas.random
-    names = ["flat", "metal", "grey", "dark", "mixed", "blue", "flat", "tiled"]
+    names = ["flat", "metal", "grey", "dark", "mixed", "flat", "grey", "flat", "tiled", "metal",
+             "blue"]  # fmt: skip
     style = str(random.choice(names))
     colours = _ROOFS[style]
     colour = np.array(colours[int(random.integers(len(colours)))]) * math.exp(random.normal(0, 0.12))
@@ -143,7 +165,7 @@ def draw_hall(canvas: Canvas, world: World, box: Box, height: float) -> None:
     light *= 1 + 0.03 * _texture(canvas, local) + 0.05 * canvas.noise(8)[local.at]
     canvas.fill(local, np.clip(colour * light[..., None], 0, 252), 1.0)
     _raise(canvas, local, height)
-    for _ in range(int(random.poisson(1.0))):
+    for _ in range(int(random.poisson(1.5))):
         _band(canvas, box)
     if random.random() < 0.4:
         _skylights(canvas, box)
@@ -207,6 +229,19 @@ def _boxes(canvas: Canvas, box: Box, height: float) -> None:
         if local is not None:
             canvas.fill(local, random.uniform(70, 240) * np.ones(3), 1.0)
             _raise(canvas, local, height + random.uniform(1, 3))
+
+
+def draw_tank(canvas: Canvas, world: World, x: float, y: float, radius: float) -> None:
+    """Draw a round tank or silo."""
+    height = canvas.random.uniform(4, 15)
+    local = canvas.local(Box(x, y, 0.0, 2 * radius, 2 * radius))
+    if local is None:
+        return
+    local.inside[local.u**2 + local.v**2 > radius**2] = False
+    side = (local.u * world.sun[0] + local.v * world.sun[1]) / (radius * math.hypot(*world.sun))
+    grey = canvas.random.uniform(110, 235)
+    canvas.fill(local, grey * (1 - 0.15 * side)[..., None] * np.ones(3), 1.0)
+    _raise(canvas, local, height)
 
 
 def draw_car(canvas: Canvas, x: float, y: float, angle: float) -> None:

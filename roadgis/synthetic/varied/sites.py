@@ -12,7 +12,7 @@ from roadgis.synthetic.varied.canvas import Box, Canvas
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import Land, Plot
 from roadgis.synthetic.varied.pavement import Roads
-from roadgis.synthetic.varied.roofs import draw_car, draw_hall, draw_house, is_free
+from roadgis.synthetic.varied.roofs import draw_car, draw_hall, draw_house, draw_tank, is_free
 
 __all__ = ["build"]
 
@@ -31,7 +31,29 @@ def build(canvas: Canvas, world: World, land: Land, roads: Roads) -> None:
         area = plot.shape.intersection(canvas.frame)
         if plot.use in makers and area.area > 200:
             makers[plot.use](canvas, world, Plot(area, plot.use), roads)
+        if plot.use in ("yard", "dense", "commerce") and area.area > 200:
+            _clutter(canvas, Plot(area, plot.use))
     _traffic(canvas, roads)
+
+
+def _clutter(canvas: Canvas, plot: Plot) -> None:
+    """Strew sheds, beds, heaps and paved corners."""
+    random = canvas.random
+    count = min(500, int(plot.shape.area / random.uniform(60, 500)))
+    left, top, right, down = plot.shape.bounds
+    x, y = random.uniform(left, right, count), random.uniform(top, down, count)
+    inside = shapely.contains_xy(plot.shape, x, y)
+    angle = _direction(plot.shape)
+    for u, v in zip(x[inside], y[inside], strict=True):
+        box = Box(u, v, angle, *np.exp(random.uniform(0, 1.9, 2)))
+        local = canvas.local(box)
+        if local is None or (local.inside & canvas.built[local.at]).any():
+            continue
+        colour = random.uniform(50, 215) * np.exp(random.normal(0, 0.12, 3))
+        canvas.fill(local, colour, random.uniform(0.4, 1))
+        if random.random() < 0.4:
+            part = canvas.height[local.at]
+            np.maximum(part, local.inside * np.float32(random.uniform(0.5, 2.5)), out=part)
 
 
 def _direction(shape: shapely.Geometry) -> float:
@@ -178,26 +200,53 @@ def _estate(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
         box = Box(x, y, angle, length * random.uniform(0.7, 1.0), width)
         if is_free(canvas, box, 3.0):
             draw_hall(canvas, world, box, height)
-    _car_parks(canvas, plot, angle, 1)
+    _car_parks(canvas, plot, angle, 1, roads)
 
 
 def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
+    """Put up halls and shops, their yards and car parks."""
     random = canvas.random
     angle = _direction(plot.shape)
-    for _ in range(_count(plot, random.uniform(1500, 9000))):
+    largest, every = random.uniform(40, 160), random.uniform(700, 4000)
+    yards = random.random()
+    for _ in range(_count(plot, every)):
         middle = _somewhere(plot.shape, random)
-        size = math.exp(random.uniform(math.log(18), math.log(120)))
+        size = math.exp(random.uniform(math.log(16), math.log(largest)))
+        share = random.uniform(0.3, 1.0)
         for shrink in (1.0, 0.7, 0.45):
             box = Box(*middle, angle + random.choice([0, math.pi / 2]), size * shrink,
-                      size * shrink * random.uniform(0.3, 1.0))  # fmt: skip
-            if is_free(canvas, box, 4.0):
-                draw_hall(canvas, world, box, random.uniform(5, 16))
+                      size * shrink * share)  # fmt: skip
+            if is_free(canvas, box, 3.0):
+                if random.random() < yards:
+                    _yard(canvas, box)
+                draw_hall(canvas, world, box, random.uniform(4, 16))
                 break
-    _car_parks(canvas, plot, angle, _count(plot, random.uniform(3000, 12000)))
-    for _ in range(_count(plot, 4000)):  # containers and lorries
-        box = Box(*_somewhere(plot.shape, random), angle, 12.0, 2.6)
+    _car_parks(canvas, plot, angle, _count(plot, random.uniform(2000, 9000)), roads)
+    for _ in range(_count(plot, 2500)):  # containers and lorries
+        box = Box(*_somewhere(plot.shape, random), angle, random.uniform(6, 13), 2.6)
         if is_free(canvas, box, 0.5):
             draw_hall(canvas, world, box, 2.8)
+    for _ in range(int(random.poisson(0.3))):
+        x, y = _somewhere(plot.shape, random)
+        radius = random.uniform(3, 16)
+        for k in range(int(random.integers(1, 6))):
+            box = Box(x + 2.4 * radius * k, y, 0.0, 2 * radius, 2 * radius)
+            if is_free(canvas, box, 1.0):
+                draw_tank(canvas, world, box.x, box.y, radius)
+
+
+def _yard(canvas: Canvas, box: Box) -> None:
+    """Pave the ground around a hall; lorries drive there, so it counts neither way."""
+    random = canvas.random
+    wide = box.part(random.uniform(-6, 6), random.uniform(-10, 10),
+                    box.length + random.uniform(6, 24), box.width + random.uniform(6, 30))
+    local = canvas.local(wide)
+    if local is None:
+        return
+    local.inside[canvas.built[local.at]] = False
+    light = 1 + 0.03 * canvas.noise(6)[local.at] + 0.03 * canvas.noise(0.6)[local.at]
+    canvas.fill(local, random.uniform(70, 195) * light[..., None] * np.ones(3), 0.95)
+    canvas.ignore[local.at] |= local.inside
 
 
 def _count(plot: Plot, every_m2: float) -> int:
@@ -214,7 +263,7 @@ def _somewhere(shape: shapely.Geometry, random: np.random.Generator) -> tuple[fl
     return float(x), float(y)
 
 
-def _car_parks(canvas: Canvas, plot: Plot, angle: float, count: int) -> None:
+def _car_parks(canvas: Canvas, plot: Plot, angle: float, count: int, roads: Roads) -> None:
     random = canvas.random
     for _ in range(count):
         middle = _somewhere(plot.shape, random)
@@ -222,8 +271,26 @@ def _car_parks(canvas: Canvas, plot: Plot, angle: float, count: int) -> None:
         for shrink in (1.0, 0.6):
             box = Box(*middle, angle, length * shrink, rows * 16.0)
             if is_free(canvas, box, 1.0):
+                _access(canvas, box, roads)
                 _car_park(canvas, box, rows)
                 break
+
+
+def _access(canvas: Canvas, box: Box, roads: Roads) -> None:
+    """Pave a way from a car park to the nearest road; it counts neither way."""
+    lines = shapely.multilinestrings([street.line for street in roads.streets])
+    way = shapely.shortest_line(shapely.Point(box.x, box.y), lines)
+    if way is None or way.is_empty or way.length > 120:
+        return
+    (ax, ay), (bx, by) = way.coords
+    length = way.length
+    road = Box((ax + bx) / 2, (ay + by) / 2, math.atan2(by - ay, bx - ax), length, 6.0)
+    local = canvas.local(road)
+    if local is None:
+        return
+    local.inside[canvas.built[local.at]] = False
+    canvas.fill(local, canvas.random.uniform(80, 170) * np.ones(3), 0.9)
+    canvas.ignore[local.at] |= local.inside
 
 
 def _car_park(canvas: Canvas, box: Box, rows: int) -> None:
@@ -238,6 +305,7 @@ def _car_park(canvas: Canvas, box: Box, rows: int) -> None:
     canvas.built[local.at] |= local.inside
     place = np.mod(local.v + box.width / 2, 16.0)
     aisle = np.abs(place - 8.0) < 3.0
+    canvas.ignore[local.at] &= ~local.inside
     canvas.ignore[local.at] |= local.inside & aisle
     lines = ~aisle & (np.mod(local.u + 500, 2.6) < max(0.14, canvas.step))
     canvas.fill(local, (225, 225, 220), lines * 0.7 * min(1.0, 0.14 / canvas.step))

@@ -10,7 +10,7 @@ import shapely
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats
 from roadgis.synthetic.varied.climate import World
-from roadgis.synthetic.varied.land import Land
+from roadgis.synthetic.varied.land import USES, Land
 from roadgis.synthetic.varied.pavement import Roads
 
 __all__ = ["Crowns", "grow"]
@@ -41,11 +41,13 @@ def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> Crowns:
     places = [_scattered(canvas, land, world, size)]
     if random.random() < 0.5:
         places.append(_rows(canvas, roads, size))
+    if random.random() < 0.25:
+        places.append(_orchard(canvas, land, size))
     stems = np.concatenate(places)
     if len(stems) > _MOST:
         stems = stems[random.permutation(len(stems))[:_MOST]]
     crowns = Crowns(np.zeros_like(canvas.height), np.zeros_like(canvas.height))
-    sprites = [_sprite(canvas, size * share) for share in (0.45, 0.65, 0.85, 1.0, 1.25, 1.6)]
+    sprites = [_sprite(canvas, size * share, world.conifers) for share in (0.45, 0.65, 0.85, 1.0, 1.25, 1.6)]
     for (x, y), draw in zip(stems, random.random(len(stems)), strict=True):
         sprite = sprites[min(int(draw * 6), 5)]
         _stamp(canvas, crowns, sprite, x, y, 0.7 + 0.6 * ((draw * 37) % 1.0), (draw * 91) % 1.0)
@@ -62,6 +64,22 @@ def _scattered(canvas: Canvas, land: Land, world: World, size: float) -> np.ndar
     chance = land.trees[rows, cols] * np.where(wood, 1.6, world.trees)
     kept = (random.random(count) < chance) & ~canvas.built[rows, cols]
     return stems[kept]
+
+
+def _orchard(canvas: Canvas, land: Land, size: float) -> np.ndarray:
+    """Plant trees in rows on a part of the fields."""
+    random = canvas.random
+    angle = random.uniform(0, np.pi)
+    u = np.arange(0, random.uniform(40, 250), size * random.uniform(1.0, 2.4))
+    v = np.arange(0, random.uniform(40, 250), size * random.uniform(1.6, 3.2))
+    u, v = (a.ravel() for a in np.meshgrid(u, v))
+    cos, sin = np.cos(angle), np.sin(angle)
+    middle = random.uniform(canvas.start, canvas.stop, 2)
+    stems = middle + np.stack([u * cos - v * sin, u * sin + v * cos], 1)
+    stems = stems[((stems > canvas.start) & (stems < canvas.stop)).all(1)]
+    cols, rows = ((stems - canvas.start) / canvas.step).astype(int).clip(0, canvas.side - 1).T
+    grown = np.isin(land.use[rows, cols], [USES.index("field"), USES.index("wild")])
+    return stems[grown & ~canvas.built[rows, cols]]
 
 
 def _rows(canvas: Canvas, roads: Roads, size: float) -> np.ndarray:
@@ -86,7 +104,7 @@ def _rows(canvas: Canvas, roads: Roads, size: float) -> np.ndarray:
     return stems[~roads.on[rows, cols] & (canvas.height[rows, cols] < 2.5)]
 
 
-def _sprite(canvas: Canvas, radius: float) -> Floats:
+def _sprite(canvas: Canvas, radius: float, pointed: bool) -> Floats:
     """Return the heights of a crown, 0..1 of its top."""
     reach = max(1, math.ceil(radius / canvas.step))
     steps = (np.arange(-reach, reach + 1) * canvas.step / radius) ** 2
@@ -94,7 +112,9 @@ def _sprite(canvas: Canvas, radius: float) -> Floats:
     lumps = canvas.random.normal(0, 0.16, dome.shape)
     dome = np.where(dome > 0.25 * canvas.random.random(dome.shape), dome, 0)
     shape = np.sqrt(np.clip(dome, 0, 1)) * (1 + lumps)
-    return np.asarray(np.where(dome > 0, np.clip(0.35 + 0.65 * shape, 0.2, 1.2), 0), np.float32)
+    if pointed:
+        shape = 1.6 * (1 - np.sqrt(np.clip(1 - dome, 0, 1))) * (1 + lumps)
+    return np.asarray(np.where(dome > 0, np.clip(0.35 + 0.65 * shape, 0.2, 1.6), 0), np.float32)
 
 
 def _stamp(canvas: Canvas, crowns: Crowns, sprite: Floats, x: float, y: float, scale: float,
