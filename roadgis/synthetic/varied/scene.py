@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
+from roadgis.network.network import RoadNetwork
+from roadgis.scene.grid import Grid, Window
+from roadgis.synthetic.lattice import Road
 from roadgis.synthetic.noise import generator
+from roadgis.synthetic.options import check_ranges
+from roadgis.synthetic.town import metric_crs
+from roadgis.synthetic.truth import node_roads
 from roadgis.synthetic.varied.camera import photograph
 from roadgis.synthetic.varied.canvas import Canvas
 from roadgis.synthetic.varied.climate import World, draw_world
@@ -21,70 +29,160 @@ from roadgis.synthetic.varied.pavement import lay_bands, paint_roads, surface_of
 from roadgis.synthetic.varied.sites import build
 from roadgis.synthetic.varied.trees import grow
 
-__all__ = ["IGNORE", "VariedScene"]
+__all__ = ["IGNORE", "VariedOptions", "VariedScene"]
 
 #: What counts neither as road nor as anything else.
 IGNORE = 255
 _MARGIN_PX = 12
 
 
-class VariedScene:
-    """A scene drawn from a seed.
+@dataclass(frozen=True)
+class VariedOptions:
+    """Options of a :class:`VariedScene`.
 
-    Parameters
+    Attributes
     ----------
     size_px : int
         Side of the picture, pixels.
     gsd_m : float
         Pixel size, metres.
     seed, number : int
-        Both together decide all that is drawn.
+        Both together choose the scene; the same options give the same one.
+    crs : str
+        Projected CRS in metres, anything that pyproj understands.
+    x0, y0 : float
+        Outer corner of the top left pixel, metres in `crs`.
+    jpeg_quality : int
+        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
     """
 
-    def __init__(self, size_px: int, gsd_m: float, seed: int, number: int = 0) -> None:
-        self.size_px, self.gsd_m = size_px, gsd_m
-        self._key = (seed, number)
-        self.world: World = draw_world(generator(seed, 1, number))
-        side = size_px * gsd_m
-        self.streets: list[Street] = lay_streets(generator(seed, 2, number), self.world, side)
+    size_px: int = 512
+    gsd_m: float = 0.6
+    seed: int = 7
+    number: int = 0
+    crs: str = "EPSG:32619"
+    x0: float = 300_000.0
+    y0: float = 4_700_000.0
+    jpeg_quality: int = 90
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        ranges = [
+            ("size_px", 64, 2048),
+            ("gsd_m", 0.1, 4.0),
+            ("seed", 0, 2**63 - 1),
+            ("number", 0, 2**31 - 1),
+            ("x0", -1e8, 1e8),
+            ("y0", -1e8, 1e8),
+            ("jpeg_quality", 0, 100),
+        ]
+        check_ranges("scene", self, ranges)
+
+
+class VariedScene:
+    """A scene drawn from a seed: its looks, its roads and all that stands beside them.
+
+    Parameters
+    ----------
+    options : VariedOptions
+        Size, place and seed.
+
+    Attributes
+    ----------
+    grid : Grid
+        The picture's pixels.
+    world : World
+        Looks and habits of the place.
+    streets : list of Street
+        The roads before they are noded, in metres from the top left corner, y southwards.
+
+    Raises
+    ------
+    InputError
+        If the CRS is unknown or not a projected one in metres.
+    """
+
+    def __init__(self, options: VariedOptions) -> None:
+        self.options = options
+        size, gsd = options.size_px, options.gsd_m
+        self.grid = Grid(metric_crs(options.crs), options.x0, options.y0, gsd, size, size)
+        self.world: World = draw_world(self._random(1))
+        self.streets: list[Street] = lay_streets(self._random(2), self.world, size * gsd)
+
+    def _random(self, salt: int) -> np.random.Generator:
+        return generator(self.options.seed, salt, self.options.number)
 
     @cached_property
     def _painted(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        seed, number = self._key
-        canvas = Canvas(self.size_px, self.gsd_m, _MARGIN_PX, generator(seed, 3, number))
-        plots = divide(canvas, self.world, self.streets)
-        land = paint_land(canvas, self.world, plots)
+        """The picture, and where nobody can say what is road."""
+        size = self.options.size_px
+        canvas = Canvas(size, self.options.gsd_m, _MARGIN_PX, self._random(3))
+        land = paint_land(canvas, self.world, divide(canvas, self.world, self.streets))
         draw_linear(canvas, self.world, land)
         roads = lay_bands(canvas, self.world, self.streets)
         paint_roads(canvas, roads)
         build(canvas, self.world, land, roads)
         light_scene(canvas, self.world, grow(canvas, self.world, land, roads))
         rim, fine = canvas.margin_px, canvas.FINE
-        inner = slice(rim * fine, (rim + self.size_px) * fine)
-        blocks = canvas.ignore[inner, inner].reshape(self.size_px, fine, self.size_px, fine)
+        inner = slice(rim * fine, (rim + size) * fine)
+        blocks = canvas.ignore[inner, inner].reshape(size, fine, size, fine)
         return photograph(canvas), blocks.mean((1, 3)) >= 0.5
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
-        """The picture, uint8 (size, size, 3)."""
+        """The picture, uint8 (height, width, 3)."""
         return self._painted[0]
 
-    @cached_property
-    def road(self) -> npt.NDArray[np.bool_]:
-        """Pixels whose centre is on a road, (size, size)."""
-        if not self.streets:
-            return np.zeros((self.size_px, self.size_px), np.bool_)
-        step = self.gsd_m
-        burnt = rasterize(
-            [(surface_of(self.streets), 1)],
-            (self.size_px, self.size_px),
-            transform=Affine(step, 0, 0, 0, step, 0),
-            dtype="uint8",
-        )
-        return np.asarray(burnt > 0)
+    def render(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return a part of the picture, uint8 (height, width, 3)."""
+        rows = slice(window.row, window.row + window.height)
+        return self.image[rows, window.col : window.col + window.width]
 
-    @property
-    def mask(self) -> npt.NDArray[np.uint8]:
-        """1 on roads, 255 where nobody can say, 0 elsewhere, uint8 (size, size)."""
-        unknown = np.where(self._painted[1], IGNORE, 0)
-        return np.where(self.road, 1, unknown).astype(np.uint8)
+    @cached_property
+    def road_mask(self) -> npt.NDArray[np.bool_]:
+        """Pixels whose centre is on a road, (height, width)."""
+        return self._burn(surface_of(self.streets))
+
+    def _burn(self, shape: shapely.Geometry) -> npt.NDArray[np.bool_]:
+        size, gsd = self.options.size_px, self.options.gsd_m
+        if shape.is_empty:
+            return np.zeros((size, size), np.bool_)
+        transform = Affine(gsd, 0, 0, 0, gsd, 0)
+        return np.asarray(
+            rasterize([(shape, 1)], (size, size), transform=transform, dtype="uint8") > 0
+        )
+
+    def mask(self, line_width_m: float | None = None) -> npt.NDArray[np.uint8]:
+        """Return 1 on roads, IGNORE where nobody can say, 0 elsewhere.
+
+        Parameters
+        ----------
+        line_width_m : float, optional
+            Draw all roads in this width along their centrelines; what else of their surface is
+            IGNORE. Default: as wide as they are.
+
+        Returns
+        -------
+        ndarray of uint8, (height, width)
+        """
+        unknown, road = self._painted[1], self.road_mask
+        if line_width_m is not None:
+            unknown = unknown | road
+            lines = [street.line.buffer(line_width_m / 2) for street in self.streets]
+            road = self._burn(shapely.union_all(lines))
+        return np.where(road, 1, np.where(unknown, IGNORE, 0)).astype(np.uint8)
+
+    @cached_property
+    def centerlines(self) -> RoadNetwork:
+        """The lines that the roads were drawn along, noded, in the grid's CRS.
+
+        Cut at the frame; `width_m` is that of the surface; no confidence.
+        """
+        roads = [Road(s.line, s.width_m, s.kind, s.bulb) for s in self.streets]
+        side = self.options.size_px * self.options.gsd_m
+        return node_roads(roads, shapely.box(0, 0, side, side), self.options)
