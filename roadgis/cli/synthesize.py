@@ -16,19 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-class _Range(click.ParamType):
-    """One number, or two with a hyphen between: ``0.5`` or ``0.3-1.2``."""
-
-    name = "range"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if isinstance(value, tuple):
-            return value
-        low, _, high = str(value).partition("-")
-        try:
-            return float(low), float(high or low)
-        except ValueError:
-            self.fail(f"{value!r} is not a number or a range such as 0.3-1.2.", param, ctx)
+def _read_gsd(context: click.Context, option: click.Parameter, text: str | None) -> Any:
+    """Read one number, or two with a hyphen between: ``0.5`` or ``0.3-1.2``."""
+    if text is None:
+        return None
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is not a number or a range such as 0.3-1.2.", context, option
+        ) from None
 
 
 @click.command("synthesize")
@@ -59,8 +57,8 @@ class _Range(click.ParamType):
 @click.option(
     "--gsd",
     "gsd_m",
-    type=_Range(),
     default=None,
+    callback=_read_gsd,
     metavar="M",
     help="Metres per pixel; --scenes takes a range, such as 0.3-1.2.  "
     "[default: 1; --style varied 0.6; --scenes 0.3-1.2]",
@@ -105,8 +103,7 @@ def command(
     \b
     roadgis synthesize -o town.tif --truth town_roads.geojson
     roadgis synthesize -o drawn --scenes 200 --gsd 0.3-1.2
-    roadgis train --data drawn ...
-    """
+    """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         given = {key: value for key, value in values.items() if value is not None}
         if scenes is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,8 @@ from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask, Points
 
 __all__ = ["Band", "Brush", "brush_along"]
 
+_Value = TypeVar("_Value", bound=np.generic)
+
 #: Longest piece of a line that is drawn at once, metres: bounds the rasters of a diagonal one.
 _PIECE_M = 48.0
 
@@ -19,7 +23,7 @@ _PIECE_M = 48.0
 def _segments(points: Points) -> Iterator[tuple[float, float, float, float, float]]:
     """Yield the pieces of a line: (x, y, x, y, distance of the start along the line)."""
     along = 0.0
-    for (ax, ay), (bx, by) in zip(points[:-1], points[1:], strict=True):
+    for (ax, ay), (bx, by) in pairwise(points):
         length = math.hypot(bx - ax, by - ay)
         count = max(1, math.ceil(length / _PIECE_M))
         for k in range(count):
@@ -114,7 +118,7 @@ class Brush:
         self.across: Floats = self.values(band.across)
         self.excess: Floats = self.values(band.excess)
 
-    def values(self, raster: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def values(self, raster: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
         """Return a raster's values at the samples."""
         return raster.ravel()[self._at]
 
@@ -127,7 +131,7 @@ class Brush:
         amount = np.asarray(where * share, np.float32)[:, None]
         self._colour += (np.asarray(colour, np.float32) - self._colour) * amount
 
-    def mark(self, raster: npt.NDArray[np.generic], where: Mask, value: float) -> None:
+    def mark(self, raster: npt.NDArray[_Value], where: Mask, value: float) -> None:
         """Set a raster's values where a mask over the samples is set."""
         raster.reshape(-1)[self._at[where]] = value
 

@@ -20,7 +20,8 @@ def photograph(canvas: Canvas) -> npt.NDArray[np.uint8]:
     """Return the picture of a painted canvas, uint8 (size, size, 3)."""
     random = canvas.random
     fine, rim = canvas.FINE, canvas.margin_px
-    blur = random.choice([0.35, 0.55, 0.9, 1.4], p=[0.3, 0.35, 0.25, 0.1]) * random.uniform(0.8, 1.2)
+    blur = random.choice([0.35, 0.55, 0.9, 1.4], p=[0.3, 0.35, 0.25, 0.1])
+    blur *= random.uniform(0.8, 1.2)
     side = canvas.side // fine
     image = np.empty((side, side, 3), np.float32)
     for band in range(3):
@@ -48,32 +49,30 @@ def _spectrum(random: np.random.Generator, image: Floats) -> Floats:
         return np.stack([near, image[..., 0] * 0.95, image[..., 1] * 0.95], -1)
     if draw < 0.2:
         image = image[..., random.permutation(3)]
-    share = np.float32(np.clip(random.normal(1.0, 0.3), 0.2, 1.8))
-    return grey[..., None] + (image - grey[..., None]) * share
+    share = np.float32(np.clip(random.normal(1.0, 0.25), 0.2, 1.7))
+    return np.asarray(grey[..., None] + (image - grey[..., None]) * share)
 
 
 def _tones(random: np.random.Generator, image: Floats) -> Floats:
     """Set exposure, contrast, gamma, colour cast and haze."""
-    image = np.clip(image, 0, 300) / 255
-    image = image ** np.float32(math.exp(random.normal(0, 0.22)))
-    cast = random.choice([0.03, 0.07, 0.16], p=[0.55, 0.35, 0.1])
+    wild = random.choice([0.4, 1.0])  # many pictures are nearly true
+    cast = wild * random.choice([0.03, 0.07, 0.16], p=[0.55, 0.35, 0.1])
+    image = np.asarray(np.clip(image, 0, 300) / np.float32(255), np.float32)
+    image = image ** np.float32(math.exp(random.normal(0, 0.22 * wild)))
     image = image * np.exp(random.normal(0, cast, 3)).astype(np.float32)
-    image = image * np.float32(math.exp(random.normal(0, 0.2)))
-    if random.random() < 0.3:
+    if random.random() < 0.3 * wild:
         haze = random.uniform(0.05, 0.55)
         air = random.uniform(0.35, 0.85) * np.exp(random.normal(0, 0.12, 3))
-        if random.random() < 0.5:
-            air[2] *= 1.12
+        air[2] *= random.choice([1.0, 1.12])
         image = image * np.float32(1 - haze) + np.asarray(air * haze, np.float32)
-    if random.random() < 0.2:
-        middle = np.float32(random.uniform(0.2, 0.6))
-        image = middle + (image - image.mean()) * np.float32(random.uniform(0.3, 0.8))
+    if random.random() < 0.2 * wild:
+        gain, middle = random.uniform(0.3, 0.8), random.uniform(0.2, 0.6)
     else:
-        middle = image.mean()
-        image = middle + (image - middle) * np.float32(math.exp(random.normal(0.22, 0.2)))
-        image += np.float32(np.clip(random.normal(0.38, 0.09), 0.18, 0.62)) - middle
-    if random.random() < 0.15:
-        image += random.normal(0, 0.06, 3).astype(np.float32)
+        gain = math.exp(random.normal(0.22, 0.2))
+        middle = float(np.clip(random.normal(0.38, 0.09), 0.18, 0.62))
+    image = np.float32(middle) + (image - image.mean()) * np.float32(gain)
+    if random.random() < 0.15 * wild:
+        image = image + random.normal(0, 0.06, 3).astype(np.float32)
     return np.asarray(image * 255, np.float32)
 
 

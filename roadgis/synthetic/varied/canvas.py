@@ -171,17 +171,16 @@ class Canvas:
     def noise(self, scale_m: float) -> Floats:
         """Return noise with features of about `scale_m`, deviation about 1; another each call.
 
-        Fields of one scale are the same one, moved and mirrored: that is quick, and nobody sees it.
+        Fields of one scale are parts of the same one, mirrored: that is quick, and nobody sees it.
         """
-        scale = 1 << max(0, round(math.log2(scale_m / self.step)))
-        scale = min(scale, 256)
+        scale = min(1 << max(0, round(math.log2(scale_m / self.step))), 256)
         if scale not in self._noise:
-            self._noise[scale] = _noise(self.random, self.side, scale)
+            self._noise[scale] = _noise(self.random, self.side + self.side // 4, scale)
         field = self._noise[scale]
-        shift = tuple(int(k) for k in self.random.integers(0, self.side, 2))
-        flip = 1 if self.random.random() < 0.5 else -1
-        turned = field.T if self.random.random() < 0.5 else field
-        return np.roll(turned[:, ::flip], shift, (0, 1))
+        row, col = self.random.integers(0, len(field) - self.side + 1, 2)
+        part = field[row : row + self.side, col : col + self.side]
+        part = part.T if self.random.random() < 0.5 else part
+        return np.ascontiguousarray(part[:: self.random.choice([-1, 1])])
 
 
 def _noise(random: np.random.Generator, side: int, scale: int) -> Floats:

@@ -125,7 +125,7 @@ def _jittered(random: np.random.Generator, colours: tuple[Colour, ...]) -> np.nd
     table *= np.exp(random.normal(0, 0.14) + random.normal(0, 0.06, 3))
     table *= np.exp(random.normal(0, 0.07, (len(table), 1)) + random.normal(0, 0.04, table.shape))
     grey = table.mean(1, keepdims=True)
-    return np.clip(grey + (table - grey) * random.uniform(0.6, 1.35), 4, 245)
+    return np.asarray(np.clip(grey + (table - grey) * random.uniform(0.6, 1.35), 4, 245))
 
 
 def draw_world(random: np.random.Generator) -> World:

@@ -9,6 +9,8 @@ import numpy as np
 import shapely
 from scipy import ndimage
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import substring
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask
 from roadgis.synthetic.varied.climate import World
@@ -40,7 +42,7 @@ _KINDS = 61
 class Plot:
     """A piece of land and what it is used for, one of USES."""
 
-    shape: Polygon
+    shape: BaseGeometry
     use: str
 
 
@@ -88,7 +90,7 @@ def _hamlets(canvas: Canvas, streets: list[Street]) -> list[Plot]:
         at = random.uniform(0, 150)
         while at < street.line.length:
             reach = random.uniform(60, 260)
-            piece = shapely.ops.substring(street.line, at, at + reach)
+            piece = substring(street.line, at, at + reach)
             if random.random() < 0.7 and piece.length > 20:
                 wide = piece.buffer(random.uniform(25, 48), cap_style="flat")
                 plots.append(Plot(wide, str(random.choice(["yard", "yard", "dense"]))))
@@ -105,7 +107,7 @@ def _waters(canvas: Canvas, world: World) -> list[Plot]:
     ]
 
 
-def blob(canvas: Canvas, radius: float) -> Polygon:
+def blob(canvas: Canvas, radius: float) -> BaseGeometry:
     """Return a rounded shape somewhere in the canvas."""
     random = canvas.random
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
@@ -174,9 +176,10 @@ def _looks(canvas: Canvas, world: World, angle: float) -> _Looks:
     earth = bare * np.exp(random.normal(0, 0.12, (count, 1)))
     colour[use == USES.index("bare")] = earth[use == USES.index("bare")]
     paved = random.uniform(90, 190) * np.array([1.0, 1.0, 0.97])
-    hard = np.isin(use, [USES.index("dense"), USES.index("commerce")]) & (random.random(count) < 0.6)
+    hard = np.isin(use, [USES.index("dense"), USES.index("commerce")])
+    hard &= random.random(count) < 0.6
     colour[hard] = (paved * np.exp(random.normal(0, 0.15, (count, 1))))[hard]
-    other[hard] = colour[hard] * 0.9
+    other[hard] = colour[hard] * 0.94
     tints = np.array([(28, 42, 44), (48, 66, 58), (84, 88, 72), (60, 84, 96), (20, 26, 24)])
     water = tints[random.integers(0, len(tints), count)] * np.exp(random.normal(0, 0.15))
     wet = use == USES.index("water")
@@ -187,7 +190,9 @@ def _looks(canvas: Canvas, world: World, angle: float) -> _Looks:
     period = np.maximum(period, 2.2 * canvas.step)
     wave = 2 * np.pi / period * np.stack([np.cos(turn), np.sin(turn)])
     furrow = is_field * np.abs(random.normal(0, 0.09, count)) * (random.random(count) < 0.75)
-    rough = np.where(wet, 0.015, np.where(is_field, 0.05, 0.1)) * random.uniform(0.4, 1.4, count)
+    rough = np.where(
+        wet, 0.015, np.where(hard, 0.035, np.where(is_field, 0.05, 0.1))
+    ) * random.uniform(0.4, 1.4, count)
     tracks = is_field * (random.random(count) < 0.3) * random.uniform(0.1, 0.5, count)
     return _Looks(
         *(np.asarray(a, np.float32) for a in (colour, other, furrow, wave, rough, tracks))
@@ -230,7 +235,7 @@ def _shrubs(canvas: Canvas, world: World, use: np.ndarray) -> None:
         return
     wild = np.isin(use, [USES.index(name) for name in ("wild", "yard", "bare", "forest", "park")])
     thick = random.uniform(1.2, 2.2) + 0.5 * canvas.noise(25)
-    on = wild & (canvas.noise(random.uniform(0.9, 2.5)) > thick)
+    on = wild & (canvas.noise(random.uniform(0.6, 1.8)) > thick)
     colour = world.crowns[0] if random.random() < 0.8 else world.ground[1] * 1.3
     canvas.colour[on] = 0.3 * canvas.colour[on] + 0.7 * np.asarray(colour, np.float32)
     canvas.height[on] = random.uniform(0.2, 1.6)

@@ -54,7 +54,7 @@ def shaded(height: Floats, sun: tuple[float, float], step: float) -> Floats:
     Shifts by 1, 2, 4... samples away from the sun, each lower by what the ray loses on the way.
     """
     length = math.hypot(*sun)
-    top = height.copy()
+    top: Floats = height.copy()
     highest = float(height.max(initial=0.0))
     count = 1
     while length > 0 and count * step / length < highest and count < len(height):
@@ -67,7 +67,7 @@ def shaded(height: Floats, sun: tuple[float, float], step: float) -> Floats:
 
 def _shifted(field: Floats, row: int, col: int) -> Floats:
     """Move a raster down and to the right; what comes in is 0."""
-    out = np.zeros_like(field)
+    out: Floats = np.zeros_like(field)
     rows, cols = field.shape
     out[max(row, 0) : rows + min(row, 0), max(col, 0) : cols + min(col, 0)] = field[
         max(-row, 0) : rows + min(-row, 0), max(-col, 0) : cols + min(-col, 0)

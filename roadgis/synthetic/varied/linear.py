@@ -14,7 +14,7 @@ from roadgis.synthetic.varied.canvas import Canvas, Mask, Points
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 
-__all__ = ["draw_linear"]
+__all__ = ["MAKERS", "draw_linear"]
 
 #: How often each is in a scene, on average.
 _OFTEN = {"railway": 0.16, "canal": 0.25, "river": 0.12, "strip": 0.08, "path": 0.5, "track": 0.35,
@@ -33,7 +33,7 @@ def draw_linear(canvas: Canvas, world: World, land: Land) -> None:
         often["river"] += 0.3
     for name, rate in often.items():
         for _ in range(int(random.poisson(rate))):
-            _MAKERS[name](canvas, world, land).done()
+            MAKERS[name](canvas, world, land).done()
 
 
 def _line(canvas: Canvas, sway: float) -> Points:
@@ -47,8 +47,8 @@ def _line(canvas: Canvas, sway: float) -> Points:
     middle = random.uniform(canvas.start, canvas.stop, 2)
     cos, sin = math.cos(angle), math.sin(angle)
     line = LineString(np.stack([middle[0] + u * cos - v * sin, middle[1] + u * sin + v * cos], 1))
-    inside = shapely.get_parts(line.intersection(canvas.frame.buffer(30)))
-    inside = [part for part in inside if part.geom_type == "LineString"]
+    parts = shapely.get_parts(line.intersection(canvas.frame.buffer(30)))
+    inside = [part for part in parts if part.geom_type == "LineString"]
     best = max(inside, key=lambda part: part.length, default=LineString([(0, 0), (0, 1)]))
     return shapely.get_coordinates(best.simplify(0.1))
 
@@ -173,7 +173,7 @@ def _wall(canvas: Canvas, world: World, land: Land) -> Brush:
     random = canvas.random
     half = random.uniform(0.2, 1.0)
     brush = brush_along(canvas, _line(canvas, random.choice([0.0, 8.0])), half, 1.0)
-    on = brush.excess < max(0, canvas.step / 2 - half)
+    on = (brush.excess < max(0, canvas.step / 2 - half)) & brush.values(_open(land))
     green = random.random() < 0.4
     tone = world.crowns[0] if green else random.uniform(100, 225) * np.ones(3)
     brush.paint(on, tone, min(1.0, 2 * half / canvas.step))
@@ -181,7 +181,7 @@ def _wall(canvas: Canvas, world: World, land: Land) -> Brush:
     return brush
 
 
-_MAKERS: dict[str, Callable[[Canvas, World, Land], Brush]] = {
+MAKERS: dict[str, Callable[[Canvas, World, Land], Brush]] = {
     "railway": _railway, "canal": _canal, "river": _river, "strip": _strip, "path": _path,
     "track": _track, "runway": _runway, "wall": _wall,
 }  # fmt: skip

@@ -9,6 +9,8 @@ import numpy as np
 import shapely
 from scipy.spatial import Voronoi
 from shapely import LineString, Point
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import substring
 
 from roadgis.synthetic.varied.canvas import Points
 from roadgis.synthetic.varied.climate import World
@@ -47,7 +49,7 @@ class _Site:
     side: float
 
     def point(self, rim: float = 0.0) -> Points:
-        return self.random.uniform(-rim, self.side + rim, 2)
+        return np.asarray(self.random.uniform(-rim, self.side + rim, 2), np.float64)
 
 
 def lay_streets(random: np.random.Generator, world: World, side: float) -> list[Street]:
@@ -82,8 +84,12 @@ def _across(site: _Site, sway: float, angle: float | None = None) -> LineString:
     v = np.zeros_like(u)
     for _ in range(3):
         wave = random.uniform(120, 700)
-        v += sway * random.normal(0, 0.5) * wave / 300 * np.sin(
-            2 * np.pi * (u / wave + random.random())
+        v += (
+            sway
+            * random.normal(0, 0.5)
+            * wave
+            / 300
+            * np.sin(2 * np.pi * (u / wave + random.random()))
         )
     v -= np.interp(0, u, v)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -91,31 +97,31 @@ def _across(site: _Site, sway: float, angle: float | None = None) -> LineString:
     return _clip(line.simplify(0.1), site)
 
 
-def _clip(line: shapely.Geometry, site: _Site, rim: float = 60.0) -> LineString:
+def _clip(line: BaseGeometry, site: _Site, rim: float = 60.0) -> LineString:
     """Return the longest piece inside of the scene and its surroundings."""
-    parts = shapely.get_parts(line.intersection(shapely.box(-rim, -rim, site.side + rim,
-                                                            site.side + rim)))
-    parts = [p for p in parts if p.geom_type == "LineString"]
-    return max(parts, key=lambda p: p.length) if parts else LineString([(0, 0), (0, 0.1)])
+    parts = shapely.get_parts(
+        line.intersection(shapely.box(-rim, -rim, site.side + rim, site.side + rim))
+    )
+    lines = [p for p in parts if p.geom_type == "LineString"]
+    return max(lines, key=lambda p: p.length) if lines else LineString([(0, 0), (0, 0.1)])
 
 
 def _carriageways(site: _Site, line: LineString, median: float, width: float) -> list[Street]:
     offset = (median + width) / 2
     pair = [shapely.offset_curve(line, d, quad_segs=8) for d in (-offset, offset)]
-    return [
-        Street(_clip(part, site), width, "carriageway") for part in pair if not part.is_empty
-    ]
+    return [Street(_clip(part, site), width, "carriageway") for part in pair if not part.is_empty]
 
 
 def _main(site: _Site, sway: float = 20.0, angle: float | None = None) -> list[Street]:
     """Lay a main road: one surface, or two with a median."""
     line = _across(site, sway, angle)
     if site.random.random() < 0.35:
-        return _carriageways(
-            site, line, _width(site, 1.5, 14), _width(site, 6.5, 14)
+        return _carriageways(site, line, _width(site, 1.5, 14), _width(site, 6.5, 14))
+    return [
+        Street(
+            line, _width(site, 8, 26) if site.random.random() < 0.6 else _width(site, 7, 12), "main"
         )
-    return [Street(line, _width(site, 8, 26) if site.random.random() < 0.6 else
-                   _width(site, 7, 12), "main")]
+    ]
 
 
 def _grid(site: _Site, width: float, warp: float) -> list[Street]:
@@ -125,7 +131,7 @@ def _grid(site: _Site, width: float, warp: float) -> list[Street]:
     reach = 0.75 * side + 120
     cos, sin = math.cos(angle), math.sin(angle)
     phase = random.uniform(0, 2 * np.pi, 4)
-    streets = []
+    streets: list[Street] = []
     for spacing, turned in ((across, False), (along, True)):
         place = -reach + random.uniform(0, spacing)
         while place < reach:
@@ -138,15 +144,30 @@ def _grid(site: _Site, width: float, warp: float) -> list[Street]:
             y += warp * np.sin(u / 170 + phase[2]) + warp / 2 * np.sin(v / 110 + phase[3])
             line = LineString(
                 np.stack([side / 2 + x * cos - y * sin, side / 2 + x * sin + y * cos], 1)
-            ).simplify(0.1)
-            if random.random() < 0.9:
-                a, b = 0.0, line.length
-                if random.random() < 0.3:
-                    a, b = sorted(random.uniform(0, line.length, 2))
-                    line = shapely.ops.substring(line, a, b) if b - a > 60 else line
-                streets.append(Street(_clip(line, site), width, "street"))
+            )
+            draw = random.random()
+            if draw < 0.3:
+                line = _some_part(line, random)
+            if draw < 0.9:
+                streets.append(Street(_clip(line.simplify(0.1), site), width, "street"))
             place += spacing * random.uniform(0.75, 1.3)
     return streets
+
+
+def _some_part(line: LineString, random: np.random.Generator) -> LineString:
+    """Return a part of a line, or all of it where the part would be short."""
+    a, b = np.sort(random.uniform(0, line.length, 2))
+    return LineString(substring(line, a, b).coords) if b - a > 60 else line
+
+
+def _rounded(line: BaseGeometry) -> LineString:
+    """Cut the corners of a line; its ends stay."""
+    points = shapely.get_coordinates(line)
+    for _ in range(2):
+        a, b = points[:-1], points[1:]
+        cut = np.stack([0.75 * a + 0.25 * b, 0.25 * a + 0.75 * b], 1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut[1:-1], points[-1:]])
+    return LineString(points)
 
 
 def _cells(site: _Site, spacing: float, width: float, kind: str = "street") -> list[Street]:
@@ -164,7 +185,7 @@ def _cells(site: _Site, spacing: float, width: float, kind: str = "street") -> l
         ])  # fmt: skip
         places = np.clip(places, -2 * rim, side + 2 * rim)
     diagram = Voronoi(places)
-    streets = []
+    lines = []
     for a, b in diagram.ridge_vertices:
         if a < 0 or random.random() < 0.16:
             continue
@@ -173,19 +194,19 @@ def _cells(site: _Site, spacing: float, width: float, kind: str = "street") -> l
             continue
         t = np.linspace(0, 1, 9)[:, None]
         normal = (ends[1] - ends[0])[::-1] * [-1, 1]
-        bend = random.normal(0, 0.07) * np.sin(np.pi * t) + random.normal(0, 0.03) * np.sin(
-            2 * np.pi * t
-        )
-        streets.append(Street(LineString(ends[:1] + t * (ends[1:] - ends[:1]) + bend * normal),
-                              width, kind))
-    return streets
+        bend = random.normal(0, 0.07) * np.sin(np.pi * t)
+        bend = bend + random.normal(0, 0.03) * np.sin(2 * np.pi * t)
+        lines.append(LineString(ends[:1] + t * (ends[1:] - ends[:1]) + bend * normal))
+    merged = shapely.get_parts(shapely.line_merge(shapely.MultiLineString(lines)))
+    return [Street(_rounded(line.simplify(0.05)), width, kind) for line in merged]
 
 
-def _branches(site: _Site, trunk: LineString, width: float, kind: str, every: float,
-              bulbs: bool) -> list[Street]:
+def _branches(
+    site: _Site, trunk: LineString, width: float, kind: str, every: float, bulbs: bool
+) -> list[Street]:
     """Let streets leave a road to both sides; some end in turning circles."""
     random = site.random
-    streets = []
+    streets: list[Street] = []
     at = random.uniform(0, every)
     while at < trunk.length:
         here, ahead = trunk.interpolate(at), trunk.interpolate(min(at + 1, trunk.length))
@@ -220,8 +241,13 @@ def _ring(site: _Site) -> list[Street]:
         bend = site.random.normal(0, 0.00025) * (u - radius) ** 2
         x = middle.x + u * math.cos(turn) - bend * math.sin(turn)
         y = middle.y + u * math.sin(turn) + bend * math.cos(turn)
-        streets.append(Street(_clip(LineString(np.stack([x, y], 1)).simplify(0.1), site),
-                              _width(site, 6, 16), "main"))
+        streets.append(
+            Street(
+                _clip(LineString(np.stack([x, y], 1)).simplify(0.1), site),
+                _width(site, 6, 16),
+                "main",
+            )
+        )
     return streets
 
 
@@ -258,8 +284,14 @@ def _village(site: _Site) -> list[Street]:
     kind = "dirt" if random.random() < 0.15 else "street"
     streets = [Street(trunk, _width(site, 4.5, 9), kind) for trunk in trunks]
     for trunk in trunks:
-        streets += _branches(site, trunk, _width(site, 3, 6), random.choice(["lane", "dirt"]),
-                             random.uniform(50, 160), False)
+        streets += _branches(
+            site,
+            trunk,
+            _width(site, 3, 6),
+            random.choice(["lane", "dirt"]),
+            random.uniform(50, 160),
+            False,
+        )
     return streets
 
 
@@ -270,8 +302,9 @@ def _works(site: _Site) -> list[Street]:
         streets += _main(site, random.choice([0.0, 0.0, 15.0]))
     if random.random() < 0.6:
         trunk = streets[0].line
-        streets += _branches(site, trunk, _width(site, 6, 14), "street",
-                             random.uniform(90, 220), False)
+        streets += _branches(
+            site, trunk, _width(site, 6, 14), "street", random.uniform(90, 220), False
+        )
     return streets
 
 
@@ -281,20 +314,30 @@ def _fields(site: _Site) -> list[Street]:
     if random.random() < 0.4:
         return _cells(site, random.uniform(140, 320), _width(site, 3, 6.5), random.choice(kinds))
     angle = random.uniform(0, math.pi)
-    streets = []
+    streets: list[Street] = []
     for k in range(int(random.integers(1, 5))):
         turn = angle + (math.pi / 2 if k % 2 else 0)
-        streets.append(Street(_across(site, random.choice([0.0, 4.0, 30.0]), turn),
-                              _width(site, 3, 8), random.choice(kinds)))
+        streets.append(
+            Street(
+                _across(site, random.choice([0.0, 4.0, 30.0]), turn),
+                _width(site, 3, 8),
+                random.choice(kinds),
+            )
+        )
     return streets
 
 
 def _lanes(site: _Site) -> list[Street]:
     random = site.random
-    streets = []
+    streets: list[Street] = []
     for _ in range(int(random.integers(1, 4))):
-        streets.append(Street(_across(site, random.choice([15.0, 40.0, 80.0])),
-                              _width(site, 3, 9), random.choice(["lane", "street", "dirt"])))
+        streets.append(
+            Street(
+                _across(site, random.choice([15.0, 40.0, 80.0])),
+                _width(site, 3, 9),
+                random.choice(["lane", "street", "dirt"]),
+            )
+        )
     return streets
 
 
@@ -304,7 +347,8 @@ def _ramps(site: _Site, line: LineString, over: LineString) -> list[Street]:
     if meet.is_empty:
         return []
     middle = shapely.get_coordinates(meet)[0]
-    ramps, width = [], _width(site, 4, 7)
+    ramps: list[Street] = []
+    width = _width(site, 4, 7)
     for a in (-1, 1):
         for b in (-1, 1):
             reach = site.random.uniform(70, 160)

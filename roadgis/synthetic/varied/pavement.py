@@ -25,9 +25,14 @@ _YELLOW = np.array([222, 178, 70], np.float32)
 def surface_of(streets: list[Street]) -> BaseGeometry:
     """Return the area of the roads, with turning circles and rounded kerbs."""
     areas = [street.line.buffer(street.width_m / 2, quad_segs=6) for street in streets]
-    areas += [street.bulb.buffer(BULB_M) for street in streets if street.bulb is not None]
-    area: BaseGeometry = shapely.union_all(areas).buffer(_FILLET_M).buffer(-_FILLET_M)
-    return area
+    # Rounding would fill the median between two carriageways.
+    apart = [street.kind == "carriageway" for street in streets]
+    rounded = [area for area, alone in zip(areas, apart, strict=True) if not alone]
+    rounded += [street.bulb.buffer(BULB_M) for street in streets if street.bulb is not None]
+    joined = shapely.union_all(rounded).buffer(_FILLET_M).buffer(-_FILLET_M)
+    return shapely.union_all(
+        [joined, *(area for area, alone in zip(areas, apart, strict=True) if alone)]
+    )
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def _draw_looks(random: np.random.Generator, world: World, streets: list[Street]
         "half": half,
         "colour": colour,
         "rough": np.where(dirt, 0.07, random.uniform(0.01, 0.05, count)),
-        "worn": np.where(dirt, 0.12, random.uniform(0, 0.09, count)),
+        "worn": np.where(dirt, 0.12, random.uniform(0, 0.045, count)),
         "joints": concrete * random.uniform(3.5, 8),
         "lane": np.where(dirt, half, 2 * half / np.maximum(1, np.round(2 * half / 3.4))),
         "centre": strength * np.isin(kind, ["main", "street", "lane"]),

@@ -37,6 +37,7 @@ def _raise(canvas: Canvas, local: Local, height: Floats | float) -> None:
     part = canvas.height[local.at]
     np.maximum(part, local.inside * np.asarray(height, np.float32), out=part)
     canvas.built[local.at] |= local.inside
+    canvas.ignore[local.at] &= ~local.inside
 
 
 def _texture(canvas: Canvas, local: Local) -> Floats:
@@ -149,7 +150,8 @@ def draw_hall(canvas: Canvas, world: World, box: Box, height: float) -> None:
              "blue"]  # fmt: skip
     style = str(random.choice(names))
     colours = _ROOFS[style]
-    colour = np.array(colours[int(random.integers(len(colours)))]) * math.exp(random.normal(0, 0.12))
+    colour = np.array(colours[int(random.integers(len(colours)))])
+    colour = colour * math.exp(random.normal(0, 0.12))
     light = np.ones(local.inside.shape, np.float32)
     draw = random.random()
     if draw < 0.45:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
 
 from roadgis.network.network import RoadNetwork
 from roadgis.scene.grid import Grid, Window
@@ -148,7 +149,7 @@ class VariedScene:
         """Pixels whose centre is on a road, (height, width)."""
         return self._burn(surface_of(self.streets))
 
-    def _burn(self, shape: shapely.Geometry) -> npt.NDArray[np.bool_]:
+    def _burn(self, shape: BaseGeometry) -> npt.NDArray[np.bool_]:
         size, gsd = self.options.size_px, self.options.gsd_m
         if shape.is_empty:
             return np.zeros((size, size), np.bool_)

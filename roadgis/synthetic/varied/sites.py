@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from roadgis.synthetic.varied.canvas import Box, Canvas
 from roadgis.synthetic.varied.climate import World
@@ -14,7 +15,7 @@ from roadgis.synthetic.varied.land import Land, Plot
 from roadgis.synthetic.varied.pavement import Roads
 from roadgis.synthetic.varied.roofs import draw_car, draw_hall, draw_house, draw_tank, is_free
 
-__all__ = ["build"]
+__all__ = ["build", "draw_car_park"]
 
 
 def build(canvas: Canvas, world: World, land: Land, roads: Roads) -> None:
@@ -39,7 +40,7 @@ def build(canvas: Canvas, world: World, land: Land, roads: Roads) -> None:
 def _clutter(canvas: Canvas, plot: Plot) -> None:
     """Strew sheds, beds, heaps and paved corners."""
     random = canvas.random
-    count = min(500, int(plot.shape.area / random.uniform(60, 500)))
+    count = min(500, int(plot.shape.area / random.uniform(40, 250)))
     left, top, right, down = plot.shape.bounds
     x, y = random.uniform(left, right, count), random.uniform(top, down, count)
     inside = shapely.contains_xy(plot.shape, x, y)
@@ -56,7 +57,7 @@ def _clutter(canvas: Canvas, plot: Plot) -> None:
             np.maximum(part, local.inside * np.float32(random.uniform(0.5, 2.5)), out=part)
 
 
-def _direction(shape: shapely.Geometry) -> float:
+def _direction(shape: BaseGeometry) -> float:
     """Return the direction of a shape's longest straight edge."""
     ring = max(shapely.get_parts(shape), key=lambda part: part.area).exterior.simplify(3.0)
     steps = np.diff(shapely.get_coordinates(ring), axis=0)
@@ -64,7 +65,7 @@ def _direction(shape: shapely.Geometry) -> float:
     return math.atan2(longest[1], longest[0])
 
 
-def _along(shape: shapely.Geometry, inset: float, every: float, random: np.random.Generator
+def _along(shape: BaseGeometry, inset: float, every: float, random: np.random.Generator
            ) -> Iterator[tuple[float, float, float]]:  # fmt: skip
     """Yield places along a shape's border, inside of it, and the border's direction there."""
     for part in shapely.get_parts(shape.buffer(-inset, join_style="mitre")):
@@ -76,7 +77,7 @@ def _along(shape: shapely.Geometry, inset: float, every: float, random: np.rando
             at += every * random.uniform(0.8, 1.35)
 
 
-def _inside(shape: shapely.Geometry, angle: float, du: float, dv: float,
+def _inside(shape: BaseGeometry, angle: float, du: float, dv: float,
             random: np.random.Generator) -> Iterator[tuple[float, float]]:  # fmt: skip
     """Yield the places of a jittered grid inside of a shape."""
     if shape.is_empty:
@@ -207,10 +208,14 @@ def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
     """Put up halls and shops, their yards and car parks."""
     random = canvas.random
     angle = _direction(plot.shape)
-    largest, every = random.uniform(40, 160), random.uniform(700, 4000)
-    yards = random.random()
-    for _ in range(_count(plot, every)):
-        middle = _somewhere(plot.shape, random)
+    largest = random.uniform(40, 160)
+    yards, pitch = random.random(), largest * random.uniform(0.35, 0.9)
+    places = [(x, y) for x, y, _ in _along(plot.shape, pitch / 2 + 4, pitch * 1.3, random)]
+    places += list(_inside(plot.shape, angle, pitch * 1.3, pitch * random.uniform(1, 1.6), random))
+    full = random.uniform(0.3, 1.0)
+    for middle in places[:80]:
+        if random.random() > full:
+            continue
         size = math.exp(random.uniform(math.log(16), math.log(largest)))
         share = random.uniform(0.3, 1.0)
         for shrink in (1.0, 0.7, 0.45):
@@ -238,8 +243,12 @@ def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 def _yard(canvas: Canvas, box: Box) -> None:
     """Pave the ground around a hall; lorries drive there, so it counts neither way."""
     random = canvas.random
-    wide = box.part(random.uniform(-6, 6), random.uniform(-10, 10),
-                    box.length + random.uniform(6, 24), box.width + random.uniform(6, 30))
+    wide = box.part(
+        random.uniform(-6, 6),
+        random.uniform(-10, 10),
+        box.length + random.uniform(6, 24),
+        box.width + random.uniform(6, 30),
+    )
     local = canvas.local(wide)
     if local is None:
         return
@@ -254,7 +263,7 @@ def _count(plot: Plot, every_m2: float) -> int:
     return min(60, 1 + int(plot.shape.area / every_m2))
 
 
-def _somewhere(shape: shapely.Geometry, random: np.random.Generator) -> tuple[float, float]:
+def _somewhere(shape: BaseGeometry, random: np.random.Generator) -> tuple[float, float]:
     left, top, right, down = shape.bounds
     for _ in range(8):
         x, y = random.uniform(left, right), random.uniform(top, down)
@@ -272,13 +281,13 @@ def _car_parks(canvas: Canvas, plot: Plot, angle: float, count: int, roads: Road
             box = Box(*middle, angle, length * shrink, rows * 16.0)
             if is_free(canvas, box, 1.0):
                 _access(canvas, box, roads)
-                _car_park(canvas, box, rows)
+                draw_car_park(canvas, box, rows)
                 break
 
 
 def _access(canvas: Canvas, box: Box, roads: Roads) -> None:
     """Pave a way from a car park to the nearest road; it counts neither way."""
-    lines = shapely.multilinestrings([street.line for street in roads.streets])
+    lines = shapely.MultiLineString([street.line for street in roads.streets])
     way = shapely.shortest_line(shapely.Point(box.x, box.y), lines)
     if way is None or way.is_empty or way.length > 120:
         return
@@ -293,7 +302,7 @@ def _access(canvas: Canvas, box: Box, roads: Roads) -> None:
     canvas.ignore[local.at] |= local.inside
 
 
-def _car_park(canvas: Canvas, box: Box, rows: int) -> None:
+def draw_car_park(canvas: Canvas, box: Box, rows: int) -> None:
     """Lay out rows of stalls; the aisles between them count neither as road nor as not."""
     random = canvas.random
     local = canvas.local(box)
@@ -351,7 +360,9 @@ def _rows(canvas: Canvas, plot: Plot, angle: float) -> None:
     share = random.uniform(0.4, 0.95)
     place = np.mod(local.v + 500, pitch) / pitch
     on = place < share
-    colour = np.array([(222, 226, 224), (190, 200, 196), (44, 54, 84), (30, 34, 46), (170, 176, 160)])
+    colour = np.array(
+        [(222, 226, 224), (190, 200, 196), (44, 54, 84), (30, 34, 46), (170, 176, 160)]
+    )
     light = 1 + 0.15 * np.sin(place / share * math.pi)
     hue = colour[int(random.integers(len(colour)))]
     canvas.fill(local, hue * light[..., None], on * 0.9)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from roadgis.synthetic.varied.canvas import Canvas, Floats
+from roadgis.synthetic.varied.canvas import Canvas, Floats, Points
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 from roadgis.synthetic.varied.pavement import Roads
@@ -47,14 +47,17 @@ def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> Crowns:
     if len(stems) > _MOST:
         stems = stems[random.permutation(len(stems))[:_MOST]]
     crowns = Crowns(np.zeros_like(canvas.height), np.zeros_like(canvas.height))
-    sprites = [_sprite(canvas, size * share, world.conifers) for share in (0.45, 0.65, 0.85, 1.0, 1.25, 1.6)]
+    sprites = [
+        _sprite(canvas, size * share * (0.7 if world.conifers else 1.0), world.conifers)
+        for share in (0.45, 0.65, 0.85, 1.0, 1.25, 1.6)
+    ]
     for (x, y), draw in zip(stems, random.random(len(stems)), strict=True):
         sprite = sprites[min(int(draw * 6), 5)]
         _stamp(canvas, crowns, sprite, x, y, 0.7 + 0.6 * ((draw * 37) % 1.0), (draw * 91) % 1.0)
     return crowns
 
 
-def _scattered(canvas: Canvas, land: Land, world: World, size: float) -> np.ndarray:
+def _scattered(canvas: Canvas, land: Land, world: World, size: float) -> Points:
     random = canvas.random
     cell = size * 1.35
     count = int((canvas.side * canvas.step / cell) ** 2)
@@ -63,10 +66,10 @@ def _scattered(canvas: Canvas, land: Land, world: World, size: float) -> np.ndar
     wood = land.trees[rows, cols] > 0.75
     chance = land.trees[rows, cols] * np.where(wood, 1.6, world.trees)
     kept = (random.random(count) < chance) & ~canvas.built[rows, cols]
-    return stems[kept]
+    return np.asarray(stems[kept])
 
 
-def _orchard(canvas: Canvas, land: Land, size: float) -> np.ndarray:
+def _orchard(canvas: Canvas, land: Land, size: float) -> Points:
     """Plant trees in rows on a part of the fields."""
     random = canvas.random
     angle = random.uniform(0, np.pi)
@@ -79,10 +82,10 @@ def _orchard(canvas: Canvas, land: Land, size: float) -> np.ndarray:
     stems = stems[((stems > canvas.start) & (stems < canvas.stop)).all(1)]
     cols, rows = ((stems - canvas.start) / canvas.step).astype(int).clip(0, canvas.side - 1).T
     grown = np.isin(land.use[rows, cols], [USES.index("field"), USES.index("wild")])
-    return stems[grown & ~canvas.built[rows, cols]]
+    return np.asarray(stems[grown & ~canvas.built[rows, cols]])
 
 
-def _rows(canvas: Canvas, roads: Roads, size: float) -> np.ndarray:
+def _rows(canvas: Canvas, roads: Roads, size: float) -> Points:
     random = canvas.random
     places = [np.zeros((0, 2))]
     for street in roads.streets:
@@ -101,7 +104,7 @@ def _rows(canvas: Canvas, roads: Roads, size: float) -> np.ndarray:
     inside = ((stems > canvas.start) & (stems < canvas.stop)).all(1)
     stems = stems[inside]
     cols, rows = ((stems - canvas.start) / canvas.step).astype(int).clip(0, canvas.side - 1).T
-    return stems[~roads.on[rows, cols] & (canvas.height[rows, cols] < 2.5)]
+    return np.asarray(stems[~roads.on[rows, cols] & (canvas.height[rows, cols] < 2.5)])
 
 
 def _sprite(canvas: Canvas, radius: float, pointed: bool) -> Floats:
