@@ -112,6 +112,7 @@ class Brush:
     def __init__(self, canvas: Canvas, band: Band) -> None:
         self._canvas = canvas
         self._at = np.flatnonzero((band.line >= 0).ravel())
+        self._places = np.divmod(self._at, canvas.side)
         self._colour: Floats = canvas.colour.reshape(-1, 3)[self._at]
         self.line = self.values(band.line).astype(np.int64)
         self.along: Floats = self.values(band.along)
@@ -124,12 +125,16 @@ class Brush:
 
     def noise(self, scale_m: float) -> Floats:
         """Return noise at the samples; see :meth:`Canvas.noise`."""
-        return self.values(self._canvas.noise(scale_m))
+        return self._canvas.noise(scale_m, self._places)
 
     def paint(self, where: Mask, colour: npt.ArrayLike, share: Floats | float = 1.0) -> None:
         """Blend a colour, or one for each sample, into the samples where a mask is set."""
-        amount = np.asarray(where * share, np.float32)[:, None]
-        self._colour += (np.asarray(colour, np.float32) - self._colour) * amount
+        at = np.flatnonzero(where)
+        colour, share = np.asarray(colour, np.float32), np.asarray(share, np.float32)
+        colour = colour[at] if colour.ndim == 2 else colour
+        share = share[at, None] if share.ndim else share
+        part = self._colour[at]
+        self._colour[at] = part + (colour - part) * share
 
     def mark(self, raster: npt.NDArray[_Value], where: Mask, value: float) -> None:
         """Set a raster's values where a mask over the samples is set."""

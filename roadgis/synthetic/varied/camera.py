@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats
 
-__all__ = ["photograph"]
+__all__ = ["binned", "photograph"]
 
 #: Pure black and white mark blank parts of mosaics.
 _DARKEST, _BRIGHTEST = 5, 249
@@ -19,22 +19,26 @@ _DARKEST, _BRIGHTEST = 5, 249
 def photograph(canvas: Canvas) -> npt.NDArray[np.uint8]:
     """Return the picture of a painted canvas, uint8 (size, size, 3)."""
     random = canvas.random
-    fine, rim = canvas.FINE, canvas.margin_px
-    blur = random.choice([0.35, 0.55, 0.9, 1.4], p=[0.3, 0.35, 0.25, 0.1])
+    rim, side = canvas.margin_px, canvas.side // canvas.fine
+    blur = random.choice([0.3, 0.5, 0.85, 1.3], p=[0.3, 0.35, 0.25, 0.1])
     blur *= random.uniform(0.8, 1.2)
-    side = canvas.side // fine
-    image = np.empty((side, side, 3), np.float32)
+    image = binned(canvas.colour, canvas.fine)
     for band in range(3):
-        soft = ndimage.gaussian_filter(canvas.colour[..., band], blur * fine, truncate=2.5)
-        image[..., band] = soft.reshape(side, fine, side, fine).mean((1, 3))
+        ndimage.gaussian_filter(image[..., band], blur, truncate=3, output=image[..., band])
     if random.random() < 0.35:
         image += random.uniform(0.3, 1.2) * (image - ndimage.gaussian_filter(image, (1.2, 1.2, 0)))
-    image = np.ascontiguousarray(image[rim : side - rim, rim : side - rim])
+    image = image[rim : side - rim, rim : side - rim]
     image = _spectrum(random, image)
     image = _tones(random, image)
     image = _places(random, image)
     _noise(random, image)
     return np.clip(np.rint(image), _DARKEST, _BRIGHTEST).astype(np.uint8)
+
+
+def binned(raster: Floats, fine: int) -> Floats:
+    """Return the means of blocks of `fine` by `fine` samples."""
+    total = sum(raster[row::fine, col::fine] for row in range(fine) for col in range(fine))
+    return np.asarray(total, np.float32) * np.float32(1 / fine**2)
 
 
 def _spectrum(random: np.random.Generator, image: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,18 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-__all__ = ["Box", "Canvas", "Floats", "Local", "Mask", "Points"]
+__all__ = ["Box", "Canvas", "Floats", "Indices", "Local", "Mask", "Points", "spread"]
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+_Value = TypeVar("_Value", bound=np.generic)
+
+#: Noise repeats after this many samples, a power of two.
+_PERIOD = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class Canvas:
         How far the canvas reaches beyond the picture.
     random : numpy.random.Generator
         The scene's.
+    fine : int
+        Samples a pixel, each way.
 
     Attributes
     ----------
@@ -87,15 +97,19 @@ class Canvas:
         Where nothing else may stand.
     """
 
-    FINE = 2
-
     def __init__(
-        self, size_px: int, gsd_m: float, margin_px: int, random: np.random.Generator
+        self,
+        size_px: int,
+        gsd_m: float,
+        margin_px: int,
+        random: np.random.Generator,
+        fine: int = 2,
     ) -> None:
-        self.step = gsd_m / self.FINE
+        self.size_px, self.gsd_m, self.fine = size_px, gsd_m, fine
+        self.step = gsd_m / fine
         self.margin_px = margin_px
         self.start = -margin_px * gsd_m
-        self.side = (size_px + 2 * margin_px) * self.FINE
+        self.side = (size_px + 2 * margin_px) * fine
         self.random = random
         shape = (self.side, self.side)
         self.colour: Floats = np.zeros((*shape, 3), np.float32)
@@ -168,35 +182,63 @@ class Canvas:
             local.inside * share, np.float32
         )[..., None]
 
-    def noise(self, scale_m: float) -> Floats:
+    def noise(
+        self, scale_m: float, at: tuple[slice, slice] | tuple[Indices, Indices] | None = None
+    ) -> Floats:
         """Return noise with features of about `scale_m`, deviation about 1; another each call.
 
-        Fields of one scale are parts of the same one, mirrored: that is quick, and nobody sees it.
+        Fields of one scale are the same one, moved and mirrored, and repeat after _PERIOD samples
+        or twice that: that is quick, and nobody sees it.
+
+        Parameters
+        ----------
+        scale_m : float
+            Metres.
+        at : tuple, optional
+            A window, or rows and columns one by one. Default: the canvas.
+
+        Returns
+        -------
+        ndarray of float32
         """
         scale = min(1 << max(0, round(math.log2(scale_m / self.step))), 256)
         if scale not in self._noise:
-            self._noise[scale] = _noise(self.random, self.side + self.side // 4, scale)
+            period = _PERIOD if scale <= 16 else 2 * _PERIOD
+            self._noise[scale] = _noise(self.random, period, scale)
         field = self._noise[scale]
-        row, col = self.random.integers(0, len(field) - self.side + 1, 2)
-        part = field[row : row + self.side, col : col + self.side]
-        part = part.T if self.random.random() < 0.5 else part
-        return np.ascontiguousarray(part[:: self.random.choice([-1, 1])])
+        field = field.T if self.random.random() < 0.5 else field
+        last = len(field) - 1
+        down, right = self.random.integers(0, len(field), 2)
+        rows, cols = at if at is not None else (slice(None), slice(None))
+        if isinstance(rows, slice) and isinstance(cols, slice):
+            numbers = np.arange(self.side)
+            return field[np.ix_((numbers[rows] + down) & last, (numbers[cols] + right) & last)]
+        return np.asarray(field[(rows + down) & last, (cols + right) & last])
 
 
-def _noise(random: np.random.Generator, side: int, scale: int) -> Floats:
+def spread(raster: npt.NDArray[_Value], fine: int) -> npt.NDArray[_Value]:
+    """Return a raster with each value on `fine` by `fine` samples."""
+    rows, cols = raster.shape[:2]
+    out = np.empty((rows * fine, cols * fine, *raster.shape[2:]), raster.dtype)
+    for row in range(fine):
+        for col in range(fine):
+            out[row::fine, col::fine] = raster
+    return out
+
+
+def _noise(random: np.random.Generator, period: int, scale: int) -> Floats:
     """Return a quadratic B-spline over random values `scale` samples apart, by subdivision."""
-    cells = -(-side // scale) + 3
-    field = random.standard_normal((cells, cells), np.float32)
+    field = random.standard_normal((period // scale, period // scale), np.float32)
     while scale > 1:
-        field = np.ascontiguousarray(_doubled(_doubled(field).T).T)
+        field = _doubled(np.ascontiguousarray(_doubled(field).T)).T
         scale //= 2
-    field = field[:side, :side]
-    return np.ascontiguousarray((field - field.mean()) / max(float(field.std()), 1e-6))
+    return np.asarray((field - field.mean()) / field.std(), np.float32)
 
 
 def _doubled(field: Floats) -> Floats:
-    near, far = field[:-1] * np.float32(0.75), field[:-1] * np.float32(0.25)
-    out = np.empty((2 * len(field) - 2, field.shape[1]), np.float32)
-    out[0::2] = near + field[1:] * np.float32(0.25)
-    out[1::2] = far + field[1:] * np.float32(0.75)
+    """Return a periodic field with twice as many rows."""
+    after = np.concatenate([field[1:], field[:1]])
+    out = np.empty((2 * len(field), field.shape[1]), np.float32)
+    out[0::2] = np.float32(0.75) * field + np.float32(0.25) * after
+    out[1::2] = np.float32(0.25) * field + np.float32(0.75) * after
     return out

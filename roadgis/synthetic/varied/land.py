@@ -12,7 +12,7 @@ from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import substring
 
-from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask
+from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask, spread
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.networks import Street
 
@@ -172,7 +172,8 @@ def _looks(canvas: Canvas, world: World, angle: float) -> _Looks:
     colour = np.where(is_field[:, None], fields, ground)
     colour = colour * np.exp(random.normal(0, 0.1, (count, 1)))
     other = np.where(is_field[:, None], colour * 0.5 + 0.5 * other, other)
-    bare = np.array([random.uniform(110, 200), random.uniform(100, 170), random.uniform(80, 150)])
+    bare = random.uniform(110, 205) * np.array([1, random.uniform(0.76, 0.97), 0])
+    bare[2] = bare[1] * random.uniform(0.65, 0.97)
     earth = bare * np.exp(random.normal(0, 0.12, (count, 1)))
     colour[use == USES.index("bare")] = earth[use == USES.index("bare")]
     paved = random.uniform(90, 190) * np.array([1.0, 1.0, 0.97])
@@ -200,7 +201,19 @@ def _looks(canvas: Canvas, world: World, angle: float) -> _Looks:
 
 
 def paint_land(canvas: Canvas, world: World, plots: list[Plot]) -> Land:
-    """Paint the ground and return what it is."""
+    """Paint the ground and return what it is.
+
+    One sample a pixel is enough for it, and quicker.
+    """
+    ground = Canvas(canvas.size_px, canvas.gsd_m, canvas.margin_px, canvas.random, fine=1)
+    land = _paint_ground(ground, world, plots)
+    fine = canvas.fine
+    canvas.colour = spread(ground.colour, fine)
+    canvas.height = spread(ground.height, fine)
+    return Land(plots, spread(land.use, fine), spread(land.trees, fine))
+
+
+def _paint_ground(canvas: Canvas, world: World, plots: list[Plot]) -> Land:
     random = canvas.random
     which = canvas.burn([plot.shape for plot in plots])
     use = np.array([0, *(USES.index(plot.use) for plot in plots)], np.uint8)[which]

@@ -164,7 +164,7 @@ def draw_hall(canvas: Canvas, world: World, box: Box, height: float) -> None:
         light *= _slopes(world, local, box, hipped=False)
     if random.random() < 0.7:
         light *= _parapet(canvas, local, box)
-    light *= 1 + 0.03 * _texture(canvas, local) + 0.05 * canvas.noise(8)[local.at]
+    light *= 1 + 0.03 * _texture(canvas, local) + 0.05 * canvas.noise(8, local.at)
     canvas.fill(local, np.clip(colour * light[..., None], 0, 252), 1.0)
     _raise(canvas, local, height)
     for _ in range(int(random.poisson(1.5))):

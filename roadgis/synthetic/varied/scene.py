@@ -19,7 +19,7 @@ from roadgis.synthetic.noise import generator
 from roadgis.synthetic.options import check_ranges
 from roadgis.synthetic.town import metric_crs
 from roadgis.synthetic.truth import node_roads
-from roadgis.synthetic.varied.camera import photograph
+from roadgis.synthetic.varied.camera import binned, photograph
 from roadgis.synthetic.varied.canvas import Canvas
 from roadgis.synthetic.varied.climate import World, draw_world
 from roadgis.synthetic.varied.land import divide, paint_land
@@ -129,10 +129,10 @@ class VariedScene:
         paint_roads(canvas, roads)
         build(canvas, self.world, land, roads)
         light_scene(canvas, self.world, grow(canvas, self.world, land, roads))
-        rim, fine = canvas.margin_px, canvas.FINE
+        rim, fine = canvas.margin_px, canvas.fine
         inner = slice(rim * fine, (rim + size) * fine)
-        blocks = canvas.ignore[inner, inner].reshape(size, fine, size, fine)
-        return photograph(canvas), blocks.mean((1, 3)) >= 0.5
+        unknown = binned(canvas.ignore[inner, inner].astype(np.float32), fine) >= 0.5
+        return photograph(canvas), unknown
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:

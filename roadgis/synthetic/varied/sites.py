@@ -253,7 +253,7 @@ def _yard(canvas: Canvas, box: Box) -> None:
     if local is None:
         return
     local.inside[canvas.built[local.at]] = False
-    light = 1 + 0.03 * canvas.noise(6)[local.at] + 0.03 * canvas.noise(0.6)[local.at]
+    light = 1 + 0.03 * canvas.noise(6, local.at) + 0.03 * canvas.noise(0.6, local.at)
     canvas.fill(local, random.uniform(70, 195) * light[..., None] * np.ones(3), 0.95)
     canvas.ignore[local.at] |= local.inside
 
@@ -309,7 +309,7 @@ def draw_car_park(canvas: Canvas, box: Box, rows: int) -> None:
     if local is None:
         return
     grey = random.uniform(50, 185)
-    light = 1 + 0.03 * canvas.noise(4)[local.at] + 0.03 * canvas.noise(0.6)[local.at]
+    light = 1 + 0.03 * canvas.noise(4, local.at) + 0.03 * canvas.noise(0.6, local.at)
     canvas.fill(local, grey * light[..., None] * (1 + random.normal(0, 0.02, 3)), 1.0)
     canvas.built[local.at] |= local.inside
     place = np.mod(local.v + box.width / 2, 16.0)
