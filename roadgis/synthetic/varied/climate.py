@@ -60,7 +60,7 @@ _CLIMATE_SHARES = {
 
 #: What the scene shows, and how often.
 PLACES = {
-    "suburb": 0.2, "town": 0.15, "village": 0.15, "works": 0.14, "fields": 0.12, "forest": 0.07,
+    "suburb": 0.19, "town": 0.15, "village": 0.13, "works": 0.19, "fields": 0.11, "forest": 0.07,
     "highway": 0.1, "barren": 0.03, "roadless": 0.04,
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ _SHARES: dict[str, dict[str, float]] = {
     "town": {"dense": 0.45, "estate": 0.2, "commerce": 0.12, "yard": 0.13, "park": 0.06,
              "bare": 0.04},
     "village": {"field": 0.75, "forest": 0.1, "wild": 0.15},
-    "works": {"commerce": 0.6, "bare": 0.15, "field": 0.12, "wild": 0.13},
+    "works": {"commerce": 0.74, "bare": 0.1, "field": 0.08, "wild": 0.08},
     "fields": {"field": 0.88, "wild": 0.08, "forest": 0.04},
     "forest": {"forest": 0.8, "wild": 0.1, "field": 0.1},
     "highway": {"field": 0.4, "forest": 0.15, "wild": 0.15, "commerce": 0.2, "yard": 0.1},

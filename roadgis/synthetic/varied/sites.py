@@ -209,16 +209,16 @@ def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
     random = canvas.random
     angle = _direction(plot.shape)
     largest = random.uniform(40, 160)
-    yards, pitch = random.random(), largest * random.uniform(0.35, 0.9)
+    yards, pitch = random.random(), max(12.0, largest * random.uniform(0.3, 0.6))
     places = [(x, y) for x, y, _ in _along(plot.shape, pitch / 2 + 4, pitch * 1.3, random)]
     places += list(_inside(plot.shape, angle, pitch * 1.3, pitch * random.uniform(1, 1.6), random))
-    full = random.uniform(0.3, 1.0)
-    for middle in places[:80]:
+    full = random.uniform(0.5, 1.0)
+    for middle in places[:120]:
         if random.random() > full:
             continue
-        size = math.exp(random.uniform(math.log(16), math.log(largest)))
+        size = math.exp(random.uniform(math.log(18), math.log(largest)))
         share = random.uniform(0.3, 1.0)
-        for shrink in (1.0, 0.7, 0.45):
+        for shrink in (1.0, 0.75, 0.5, 0.3):
             box = Box(*middle, angle + random.choice([0, math.pi / 2]), size * shrink,
                       size * shrink * share)  # fmt: skip
             if is_free(canvas, box, 3.0):
