@@ -38,7 +38,7 @@ def photograph(canvas: Canvas) -> npt.NDArray[np.uint8]:
 def binned(raster: Floats, fine: int) -> Floats:
     """Return the means of blocks of `fine` by `fine` samples."""
     total = sum(raster[row::fine, col::fine] for row in range(fine) for col in range(fine))
-    return np.asarray(total, np.float32) * np.float32(1 / fine**2)
+    return np.asarray(total * np.float32(1 / fine**2), np.float32)
 
 
 def _spectrum(random: np.random.Generator, image: Floats) -> Floats:

@@ -52,11 +52,12 @@ def _paint_crowns(canvas: Canvas, world: World, crowns: Crowns, on: np.ndarray) 
     if random.random() < 0.4:  # one kind of tree
         kind = np.minimum(kind, 1)
     colour = palette[kind]
+    rows, cols = np.nonzero(on)
     length = max(math.hypot(*world.sun), 1e-6)
     row, col = (round(1.5 * part / length) for part in (world.sun[1], world.sun[0]))
     lit = crowns.height - _shifted(crowns.height, row, col)
     light = 0.82 + 0.3 * np.tanh(lit[on] * random.uniform(0.3, 1.0))
-    light += 0.35 * ((crowns.tone[on] * 53) % 1.0 - 0.5) + 0.12 * canvas.noise(0.7, np.nonzero(on))
+    light += 0.35 * ((crowns.tone[on] * 53) % 1.0 - 0.5) + 0.12 * canvas.noise(0.7, (rows, cols))
     canvas.colour[on] = colour * np.clip(light, 0.25, 2)[:, None]
 
 
