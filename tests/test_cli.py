@@ -363,6 +363,43 @@ def test_synthesize_makes_a_scene_and_its_truth(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "t.geojson").read_text())["features"]
 
 
+def test_synthesize_makes_a_varied_scene(tmp_path: Path) -> None:
+    call("synthesize", "-o", tmp_path / "v.tif", "--style", "varied", "--size", 128, "--gsd", 0.5)
+    with rasterio.open(tmp_path / "v.tif") as dataset:
+        assert dataset.shape == (128, 128)
+        assert dataset.res == (0.5, 0.5)
+
+
+def test_synthesize_makes_a_training_set(tmp_path: Path) -> None:
+    wanted = ["--scenes", 2, "--size", 96, "--gsd", "0.5-0.6", "--line-width", 7]
+    result = call("synthesize", "-o", tmp_path / "set", *wanted)
+    assert "2 scenes written" in result.stderr
+    for name in ("images", "masks"):
+        files = sorted((tmp_path / "set" / name).iterdir())
+        assert [path.name for path in files] == ["000000.tif", "000001.tif"]
+        for path in files:
+            with rasterio.open(path) as dataset:
+                assert 0.5 <= dataset.res[0] <= 0.6
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (["--gsd", "0.3-1.2"], "a range of --gsd needs --scenes"),
+        (["--gsd", "fine"], "'fine' is not a number or a range"),
+        (["--line-width", 7], "--line-width needs --scenes"),
+        (["--scenes", 2, "--truth", "t.geojson"], "takes no --truth"),
+        (["--scenes", 2, "--style", "town"], "varied scenes only"),
+    ],
+)
+def test_synthesize_names_options_that_do_not_fit(
+    tmp_path: Path, wanted: list[Any], said: str
+) -> None:
+    result = call("synthesize", "-o", tmp_path / "x", *wanted, status=2)
+    assert said in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def limit_files(size: int) -> Any:
     """Return what makes a child process unable to write files larger than `size` bytes."""
     import resource

@@ -34,7 +34,7 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "extract": _EXTRACT,
     "info": _EXTRACT[:1],
     "predict": _EXTRACT[:2],
-    "synthesize": ("roadgis.synthetic:TownOptions",),
+    "synthesize": ("roadgis.synthetic:TownOptions", "roadgis.synthetic:TrainingSetOptions"),
     "test": ("roadgis.train.report:ReportOptions",),
     "threshold": ("roadgis.train.threshold:ThresholdOptions",),
     "vectorize": _EXTRACT,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from roadgis.errors import InputError
 
-__all__ = ["CELL_M", "REPEAT_M", "TILE_PX", "TownOptions"]
+__all__ = ["CELL_M", "REPEAT_M", "TILE_PX", "TownOptions", "check_ranges"]
 
 #: Distance between through roads, metres.
 CELL_M = 384.0
@@ -15,6 +15,31 @@ CELL_M = 384.0
 REPEAT_M = 4 * CELL_M
 #: Pictures are rendered in aligned tiles of this size, so that windows and the whole agree.
 TILE_PX = 256
+
+
+def check_ranges(what: str, options: object, ranges: list[tuple[str, float, float]]) -> None:
+    """Check numbers against their smallest and largest values.
+
+    Parameters
+    ----------
+    what : str
+        What the options are of, for the message.
+    options : object
+        Holds the numbers as attributes.
+    ranges : list of tuple
+        Name, smallest and largest value.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+    for name, low, high in ranges:
+        value = getattr(options, name)
+        if not (math.isfinite(value) and low <= value <= high):
+            raise InputError(
+                f"The {what} option {name} is {value}; it must be between {low} and {high}."
+            )
 
 
 @dataclass(frozen=True)
@@ -69,7 +94,7 @@ class TownOptions:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        ranges: list[tuple[str, float, float]] = [
+        ranges = [
             ("width_px", 1, 2_000_000),
             ("height_px", 1, 2_000_000),
             ("gsd_m", 0.1, 4.0),
@@ -83,12 +108,7 @@ class TownOptions:
             ("sun_elevation_deg", 30, 89),
             ("jpeg_quality", 0, 100),
         ]
-        for name, low, high in ranges:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                raise InputError(
-                    f"The town option {name} is {value}; it must be between {low} and {high}."
-                )
+        check_ranges("town", self, ranges)
         if self.repeating and not self.repeat_px:
             raise InputError(
                 f"A repeating town needs a pixel size that divides {REPEAT_M:g} m into a multiple "

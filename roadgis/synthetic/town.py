@@ -16,7 +16,7 @@ from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.render import Renderer
 
-__all__ = ["Town", "make_town"]
+__all__ = ["Town", "make_town", "metric_crs"]
 
 
 class Town:
@@ -36,7 +36,7 @@ class Town:
     def __init__(self, options: TownOptions) -> None:
         self.options = options
         self.grid = Grid(
-            _metric_crs(options.crs),
+            metric_crs(options.crs),
             options.x0,
             options.y0,
             options.gsd_m,
@@ -98,17 +98,24 @@ def make_town(options: TownOptions | None = None) -> Town:
     return Town(TownOptions() if options is None else options)
 
 
-def _metric_crs(text: str) -> CRS:
+def metric_crs(text: str) -> CRS:
+    """Return a CRS that is projected and in metres.
+
+    Raises
+    ------
+    InputError
+        If it is another one, or unknown.
+    """
     try:
         crs = CRS.from_user_input(text)
     except CRSError as error:
         raise InputError(
-            f"The town's CRS {text!r} is not known. Give a projected CRS in metres, such as "
+            f"The scene's CRS {text!r} is not known. Give a projected CRS in metres, such as "
             "EPSG:32619."
         ) from error
     if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
         raise InputError(
-            f"The town's CRS {crs.name} is not a projected one in metres. Give one that is, such "
+            f"The scene's CRS {crs.name} is not a projected one in metres. Give one that is, such "
             "as EPSG:32619."
         )
     return crs

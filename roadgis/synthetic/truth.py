@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,8 @@ from shapely import Polygon
 
 from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.lattice import Road
-from roadgis.synthetic.options import TownOptions
 
-__all__ = ["node_roads"]
+__all__ = ["Placed", "node_roads"]
 
 #: Noding snaps to this grid, metres: no pixel sees the difference.
 _PRECISION_M = 0.01
@@ -28,7 +28,20 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def node_roads(roads: list[Road], frame: Polygon, options: TownOptions) -> RoadNetwork:
+class Placed(Protocol):
+    """Options of a scene that say where it lies: CRS, and outer corner of its top left pixel."""
+
+    @property
+    def crs(self) -> str: ...  # noqa: D102
+    @property
+    def x0(self) -> float: ...  # noqa: D102
+    @property
+    def y0(self) -> float: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+
+def node_roads(roads: list[Road], frame: Polygon, options: Placed) -> RoadNetwork:
     """Cut roads at all their meetings and at the frame.
 
     Parameters
@@ -37,8 +50,8 @@ def node_roads(roads: list[Road], frame: Polygon, options: TownOptions) -> RoadN
         Town metres, y down.
     frame : Polygon
         The scene, town metres.
-    options : TownOptions
-        The scene's place: `crs`, `x0`, `y0`; `seed` goes into the provenance.
+    options : Placed
+        The scene's place; `seed` goes into the provenance.
 
     Returns
     -------
@@ -130,7 +143,7 @@ def _split(points: Floats, stops: Ints) -> Lines:
 
 
 def _network(
-    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: TownOptions
+    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: Placed
 ) -> RoadNetwork:
     """Bring the edges to the CRS and number their nodes, both in an order of place."""
     if not edges:

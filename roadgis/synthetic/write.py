@@ -1,4 +1,4 @@
-"""Writing a town: a GeoTIFF of its picture and its exact centrelines."""
+"""Writing a scene: a GeoTIFF of its picture and its exact centrelines."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.scene.grid import Window
 from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.town import Town, make_town
+from roadgis.synthetic.varied import VariedScene
 
 __all__ = ["write_large_town", "write_town"]
 
@@ -28,24 +29,24 @@ _SUFFIXES = (".tif", ".tiff")
 
 
 def write_town(
-    town: Town,
+    town: Town | VariedScene,
     image_path: Path | str,
     truth_path: Path | str | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write a town's picture and, when asked for, its exact centrelines.
+    """Write a scene's picture and, when asked for, its exact centrelines.
 
     The picture is rendered and written tile by tile: memory does not grow with the scene.
     Files appear whole or not at all.
 
     Parameters
     ----------
-    town : Town
+    town : Town or VariedScene
         What to write.
     image_path : Path or str
-        GeoTIFF, uint8 RGB, tiled, in the town's CRS; JPEG or DEFLATE as its options say.
+        GeoTIFF, uint8 RGB, tiled, in the scene's CRS; JPEG or DEFLATE as its options say.
     truth_path : Path or str, optional
         The centrelines in the format that the suffix names; see
         :func:`roadgis.output.write_network`.
@@ -78,7 +79,7 @@ def write_town(
             raise OutputError(describe_failure(image_path, error)) from error
         if truth_path is not None:
             write_network(town.centerlines, truth_path, overwrite=overwrite)
-    progress(1.0, "town written")
+    progress(1.0, "scene written")
 
 
 def write_large_town(
@@ -117,7 +118,7 @@ def _check_image(path: Path, overwrite: bool) -> None:
     check_target(path, overwrite=overwrite)
 
 
-def _write_image(town: Town, path: Path, progress: Progress) -> None:
+def _write_image(town: Town | VariedScene, path: Path, progress: Progress) -> None:
     grid, quality = town.grid, town.options.jpeg_quality
     packing: dict[str, Any] = {"compress": "deflate", "predictor": 2}
     if quality:
@@ -140,7 +141,7 @@ def _write_image(town: Town, path: Path, progress: Progress) -> None:
     ) as target:
         for row in range(0, grid.height, TILE_PX):
             for col in range(0, grid.width, TILE_PX):
-                progress((row + TILE_PX * col / grid.width) / grid.height, "rendering the town")
+                progress((row + TILE_PX * col / grid.width) / grid.height, "rendering the scene")
                 height, width = min(TILE_PX, grid.height - row), min(TILE_PX, grid.width - col)
                 pixels = town.render(Window(row, col, height, width))
                 target.write(
