@@ -48,6 +48,9 @@ class ModelCard:
         Per band, applied to values in 0..1: ``(value - mean) / std``.
     gsd_m : float
         Ground sampling distance that the model was trained at, metres per pixel.
+    gsd_range_m : tuple of two floats, or None
+        Smallest and largest ground sampling distance that the model works at: imagery in between
+        is read at its own pixel size. None for `gsd_m` alone.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int
@@ -81,6 +84,7 @@ class ModelCard:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     gsd_m: float = 1.0
+    gsd_range_m: tuple[float, float] | None = None
     stride: int = 1
     margin_px: int = 0
     local: bool = True
@@ -106,6 +110,10 @@ class ModelCard:
             refuse(f"std is {self.std}, expected positive numbers.")
         if not self.gsd_m > 0:
             refuse(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
+        if self.gsd_range_m is not None and not (
+            len(self.gsd_range_m) == 2 and 0 < self.gsd_range_m[0] <= self.gsd_range_m[1]
+        ):
+            refuse(f"gsd_range_m is {self.gsd_range_m}, expected two rising numbers of metres.")
         if self.stride < 1 or self.margin_px < 0 or self.margin_px % self.stride:
             refuse(
                 f"margin_px is {self.margin_px} with stride {self.stride}, "
@@ -127,6 +135,11 @@ class ModelCard:
         ):
             if getattr(self, name) not in known:
                 refuse(f"{name} is {getattr(self, name)!r}, expected one of {known}.")
+
+    @property
+    def working_gsd_m(self) -> float | tuple[float, float]:
+        """The pixel size to read imagery at, or the range that its own may lie in."""
+        return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def to_json(self) -> str:
         """Return the card as JSON text with sorted keys."""
