@@ -80,9 +80,7 @@ def test_open_data_set_reads_pixel_sizes_from_georeference(tmp_path: Path) -> No
     write_tile(tmp_path, "fine", gsd_m=0.3)
     write_tile(tmp_path, "rough", gsd_m=0.9)
     data = open_data_set(DataSet("a", folders=(tmp_path,)))
-    assert np.allclose(
-        data.gsd_m, [0.3, 0.9], rtol=0.001
-    )
+    assert np.allclose(data.gsd_m, [0.3, 0.9], rtol=0.001)
 
 
 def test_open_data_set_scores_at_the_nearest_trained_pixel_size(tmp_path: Path) -> None:

