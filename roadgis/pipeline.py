@@ -274,7 +274,9 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
 
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
-    scene = open_scene(sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene)
+    scene = open_scene(
+        sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=options.scene
+    )
     logger.info(
         "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),

@@ -60,7 +60,7 @@ def _facts(
         card = segmenter.card
         try:
             with open_scene(
-                sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=wanted.scene
+                sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=wanted.scene
             ) as scene:
                 facts = scene.describe()
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
@@ -70,7 +70,7 @@ def _facts(
             forced = dataclasses.replace(wanted.scene, force_gsd=True)
             if forced != wanted.scene:
                 with open_scene(
-                    sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=forced
+                    sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=forced
                 ) as scene:
                     facts = scene.describe()
             return facts, str(error)

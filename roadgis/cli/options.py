@@ -293,6 +293,14 @@ imagery_options = combined(
         help="Polygons in any CRS; only what lies inside is mapped.",
     ),
     click.option(
+        "--gsd",
+        type=float,
+        default=None,
+        metavar="M",
+        help="Pixel size to work at, metres.  [default: the imagery's own, within the range the "
+        "model was trained for]",
+    ),
+    click.option(
         "--force-gsd", is_flag=True, help="Run although the pixels are far too coarse for roads."
     ),
     max_mpx_option,
@@ -418,6 +426,7 @@ def extract_options(values: dict[str, Any]) -> Any:
                 aoi="aoi",
                 force_gsd="force_gsd",
                 max_mpx="max_mpx",
+                gsd_m="gsd",
             ),
         ),
         predict=PredictOptions(

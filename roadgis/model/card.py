@@ -57,6 +57,9 @@ class ModelCard:
         Per band, applied to values in 0..1: ``(value - mean) / std``.
     gsd_m : float
         Ground sampling distance that the model was trained at, metres per pixel.
+    gsd_range_m : tuple of two floats, or None
+        Smallest and largest ground sampling distance that the model works at: imagery in between
+        is read at its own pixel size. None for `gsd_m` alone.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int
@@ -90,6 +93,7 @@ class ModelCard:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     gsd_m: float = 1.0
+    gsd_range_m: tuple[float, float] | None = None
     stride: int = 1
     margin_px: int = 0
     local: bool = True
@@ -119,6 +123,14 @@ class ModelCard:
             refuse(f"std is {shown(self.std)}, expected numbers from {_STD[0]:g} to {_STD[1]:g}.")
         if not _GSD_M[0] <= self.gsd_m <= _GSD_M[1]:
             refuse(f"gsd_m is {self.gsd_m}, expected {_GSD_M[0]:g} to {_GSD_M[1]:g} metres.")
+        if self.gsd_range_m is not None and not (
+            len(self.gsd_range_m) == 2
+            and _GSD_M[0] <= self.gsd_range_m[0] <= self.gsd_range_m[1] <= _GSD_M[1]
+        ):
+            refuse(
+                f"gsd_range_m is {shown(self.gsd_range_m)}, expected two rising numbers from "
+                f"{_GSD_M[0]:g} to {_GSD_M[1]:g} metres."
+            )
         if not 1 <= self.stride <= MOST_PX:
             refuse(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")
         if not 0 <= self.margin_px <= MOST_PX or self.margin_px % self.stride:
@@ -143,6 +155,11 @@ class ModelCard:
         ):
             if getattr(self, name) not in known:
                 refuse(f"{name} is {getattr(self, name)!r}, expected one of {known}.")
+
+    @property
+    def working_gsd_m(self) -> float | tuple[float, float]:
+        """The pixel size to read imagery at, or the range that its own may lie in."""
+        return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def to_json(self) -> str:
         """Return the card as JSON text with sorted keys."""

@@ -37,6 +37,8 @@ class SceneOptions:
     max_mpx : float
         Largest size of a scene, megapixels at the resolution that it is read at. Ten times as
         many source pixels may be read.
+    gsd_m : float or None
+        Ground sampling distance to work at, metres, in place of the model's.
     stretch : tuple of float
         Percentiles that become 0 and 255 where the data is not 8-bit; per band, once a run.
     value_range : tuple of float or None
@@ -50,6 +52,7 @@ class SceneOptions:
     nodata: float | None = None
     force_gsd: bool = False
     max_mpx: float = 50_000.0
+    gsd_m: float | None = None
     stretch: tuple[float, float] = (0.5, 99.5)
     value_range: tuple[float, float] | None = None
 
@@ -64,6 +67,8 @@ class SceneOptions:
             )
         if not self.max_mpx > 0:
             raise SceneError(f"max_mpx is {self.max_mpx}, expected a positive number.")
+        if self.gsd_m is not None and not self.gsd_m > 0:
+            raise SceneError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
         low, high = self.stretch
         if not 0 <= low < high <= 100:
             raise SceneError(

@@ -89,22 +89,25 @@ def pixel_size_m(raster: Raster) -> tuple[float, float]:
 def plan_scene(
     rasters: Sequence[Raster],
     handles: Handles,
-    gsd_m: float | None,
+    gsd_m: float | tuple[float, float] | None,
     align_px: int,
     options: SceneOptions,
 ) -> Plan:
     """Choose grid and layers; see :func:`roadgis.scene.open_scene`."""
-    if align_px < 1 or (gsd_m is not None and not gsd_m > 0):
+    low, high = gsd_m if isinstance(gsd_m, tuple) else (gsd_m or 1.0, gsd_m or 1.0)
+    if align_px < 1 or not 0 < low <= high:
         raise SceneError(
             f"align_px is {align_px} and gsd_m {gsd_m}, expected a positive number of pixels and "
             "of metres."
         )
     centre = centre_lonlat(rasters)
     crs = choose_crs(rasters, centre)
+    if gsd_m is not None and not options.force_gsd:
+        _refuse_coarse(rasters, high)
     if gsd_m is None:
-        gsd_m = _native_gsd(rasters[0], crs)
-    elif not options.force_gsd:
-        _refuse_coarse(rasters, gsd_m)
+        gsd_m = _native_gsd(rasters[:1], crs, (0.0, math.inf))
+    elif isinstance(gsd_m, tuple):
+        gsd_m = _native_gsd(rasters, crs, gsd_m)
     at_level = [at_overview(raster, gsd_m / max(pixel_size_m(raster))) for raster in rasters]
     groups = group_sheets(at_level, centre[0], options.nodata)
     lattice = _analysis_lattice(groups[0], crs, gsd_m)
@@ -123,11 +126,17 @@ def plan_scene(
     return Plan(grid, window.row, window.col, extent, covered, layers, area, centre, size)
 
 
-def _native_gsd(raster: Raster, crs: CRS) -> float:
-    if raster.crs == crs and raster.north_up:
-        return steady(raster.transform.a)
+def _native_gsd(rasters: Sequence[Raster], crs: CRS, limits: tuple[float, float]) -> float:
+    """Return the pixel size of most inputs, or the nearest one within limits."""
+    sizes = [math.sqrt(math.prod(pixel_size_m(raster))) for raster in rasters]
+    middle = sorted(sizes)[len(sizes) // 2]
+    if not limits[0] <= middle <= limits[1]:
+        return min(max(middle, limits[0]), limits[1])
+    first = rasters[0]
+    if first.crs == crs and first.north_up and abs(sizes[0] / middle - 1.0) <= _SAME_SIZE:
+        return steady(first.transform.a)
     # Three digits, so that a scene and its sheets agree though their centres differ.
-    return float(f"{math.sqrt(math.prod(pixel_size_m(raster))):.3g}")
+    return float(f"{middle:.3g}")
 
 
 def _refuse_coarse(rasters: Sequence[Raster], gsd_m: float) -> None:

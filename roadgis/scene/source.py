@@ -47,7 +47,7 @@ Bools = npt.NDArray[np.bool_]
 def open_scene(
     sources: str | Path | Sequence[str | Path],
     *,
-    gsd_m: float | None = None,
+    gsd_m: float | tuple[float, float] | None = None,
     band_count: int = 3,
     align_px: int = 64,
     options: SceneOptions | None = None,
@@ -59,8 +59,9 @@ def open_scene(
     sources : str, path or sequence of them
         Files, VRTs, http(s) URLs, folders, quoted glob patterns. Where inputs overlap, the
         first one lies on top.
-    gsd_m : float or None
-        Ground sampling distance to read at, metres; None takes the first input's own.
+    gsd_m : float, tuple of two floats, or None
+        Ground sampling distance to read at, metres; a range takes the inputs' own where that lies
+        in it, else the nearest end; None takes the first input's own.
     band_count : int
         Channels to read.
     align_px : int
@@ -93,7 +94,7 @@ def open_scene(
 def compose_scene(
     rasters: Sequence[Raster],
     *,
-    gsd_m: float | None = None,
+    gsd_m: float | tuple[float, float] | None = None,
     band_count: int = 3,
     align_px: int = 64,
     options: SceneOptions | None = None,
@@ -102,7 +103,7 @@ def compose_scene(
     options = options or SceneOptions()
     handles = Handles()
     try:
-        plan = plan_scene(rasters, handles, gsd_m, align_px, options)
+        plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
         return Scene(rasters, plan, handles, band_count, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from roadgis.train.architectures import (
     thaw_encoder,
     with_precision,
 )
+from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from roadgis.train.augment import Augmentation, load_augmentation
 from roadgis.train.callbacks import (
     AveragedWeights,
@@ -33,12 +35,14 @@ from roadgis.train.framework import import_keras
 from roadgis.train.initial import initial_model
 from roadgis.train.losses import build_loss
 from roadgis.train.metrics import MeanIoU, ValidIoU
+from roadgis.train.mixed_sampling import MixedSampler
+from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
-from roadgis.train.sampling import CropSampler, crop_dataset, follow_epochs
+from roadgis.train.sampling import CropSampler, CropSource, crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
 from roadgis.train.training_data import TrainingData, class_names, open_training_data
-from roadgis.train.validation import validation_scores
+from roadgis.train.validation import data_set_scores, validation_scores
 
 __all__ = ["fit"]
 
@@ -46,6 +50,9 @@ logger = logging.getLogger(__name__)
 
 # The scaling of a new network's input: the mean is near that of aerial imagery.
 _MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
+# Mean and standard deviation that standardized scenes are brought to: those of aerial imagery that
+# is neither dark nor pale.
+_REFERENCE_STATISTICS = (110.0,) * 3, (50.0,) * 3
 # A run that is taken up may be made longer, and be given another name.
 _MAY_CHANGE = {
     ("optimization", "steps"),
@@ -232,15 +239,22 @@ class _Run:
         unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
         card, data = self.settings.card, self.settings.data
         names, road = class_names(data)
-        sources = [*data.folders, *data.images, *([data.roads] if data.roads else [])]
+        network = self.settings.network
+        pretrained = network.encoder_weights == "imagenet" and network.backbone.startswith(
+            "efficientnetlite"
+        )
+        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
+        folders = [folder for item in data.sets for folder in item.folders]
+        sources = [*data.folders, *folders, *data.images, *([data.roads] if data.roads else [])]
         return ModelCard(
             name=card.name,
             version=card.version,
             classes=names,
             road_class=road,
-            mean=start.mean if start else _MEAN,
-            std=start.std if start else _STD,
+            mean=start.mean if start else mean,
+            std=start.std if start else std,
             gsd_m=data.gsd_m,
+            gsd_range_m=_gsd_range(self.data.sets),
             stride=stride,
             margin_px=margin if margin is not None else unbounded,
             local=margin is not None,
@@ -280,15 +294,27 @@ class _Run:
         """Train up to epoch `end`; return whether the run stopped early."""
         settings = self.settings
         several = len(settings.data.classes) > 1
-        sampler = CropSampler(
-            self.data.training,
-            crop_px=settings.data.crop_px,
-            seed=settings.optimization.seed,
-            road_share=settings.data.road_share,
-            road_class=card.road_class if several else 1,
-            augment=self.augmentation,
-            survey=self.data.survey,
-        )
+        sampler: CropSource
+        if self.data.sets:
+            sampler = MixedSampler(
+                self.data.sets,
+                crop_px=settings.data.crop_px,
+                seed=settings.optimization.seed,
+                road_share=settings.data.road_share,
+                standardized=settings.data.standardized,
+                statistics=_REFERENCE_STATISTICS,
+                augment=self.augmentation,
+            )
+        else:
+            sampler = CropSampler(
+                self.data.training,
+                crop_px=settings.data.crop_px,
+                seed=settings.optimization.seed,
+                road_share=settings.data.road_share,
+                road_class=card.road_class if several else 1,
+                augment=self.augmentation,
+                survey=self.data.survey,
+            )
         batches = crop_dataset(
             sampler,
             batch=settings.data.batch,
@@ -324,6 +350,8 @@ class _Run:
     def _validate(self, card: ModelCard) -> Validate | None:
         if not self.data.validation:
             return None
+        if self.data.sets:
+            return lambda model: data_set_scores(without_direction(model), card, self.data.sets)
         return lambda model: validation_scores(without_direction(model), card, self.data.validation)
 
     def _keep_best(self, card: ModelCard) -> Any:
@@ -332,3 +360,12 @@ class _Run:
                 self.folder.save_model(as_float32(without_direction(model)), card)
 
         return keep
+
+
+def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
+    """Return the pixel sizes that a model of several data sets is trained for."""
+    trained = [data for data in sets if data.settings.share]
+    ranges = [data.settings.crop_gsd_m or data.gsd_m for data in trained]
+    if not ranges:
+        return None
+    return min(map(min, ranges)), max(map(max, ranges))

@@ -52,8 +52,10 @@ class PairScene:
         The image: 8 bits; three bands or more, of which the first three that are not alpha count,
         or one band of grey or with a palette. The mask: integers.
     classes : sequence of str
-        One name: the mask holds 0 and one other value, which becomes class 1. More names: the
-        mask holds class indices and :data:`IGNORE`.
+        One name: the mask holds 0 and one other value, which becomes class 1; or 0, 1 and
+        :data:`IGNORE` where the class is unknown. A mask that declares :data:`IGNORE` as its
+        nodata value means that, too. More names: the mask holds class indices and
+        :data:`IGNORE`.
     handles : Handles
         Open files, shared by all scenes.
 
@@ -74,6 +76,7 @@ class PairScene:
         self._handles = handles
         self._lock = threading.Lock()
         self._blank: tuple[bool, bool] | None = None
+        self._has_unknown = self._declares_unknown = False
         try:
             with handles.borrow(self._image) as dataset:
                 check_whole(self._image, missing_part(dataset))
@@ -130,6 +133,7 @@ class PairScene:
                 f"{self._mask}: the mask is {dtype}; expected whole numbers. Convert it with "
                 "gdal_translate -ot Byte."
             )
+        self._declares_unknown = dataset.nodata == IGNORE
         colours = [c for c in dataset.colorinterp if c != ColorInterp.alpha]
         self._mask_bands = [1, 2, 3] if len(colours) >= 3 else [1]
 
@@ -169,7 +173,10 @@ class PairScene:
         self._blank_colours()  # by then the mask's values are known to be right
         values = self._raw(self._mask, [1], window)[0]
         if self._class_count == 1:
-            return np.asarray(values != 0, np.uint8)
+            labels = np.asarray(values != 0, np.uint8)
+            if self._has_unknown:
+                labels[values == IGNORE] = IGNORE
+            return labels
         return np.array(values, np.uint8)
 
     def _raw(self, path: str, bands: list[int] | None, window: Window) -> npt.NDArray[Any]:
@@ -214,10 +221,13 @@ class PairScene:
                 )
             found.update(_values(values[0]))
         binary = self._class_count == 1
+        self._has_unknown = binary and (found == {0, 1, IGNORE} or self._declares_unknown)
+        if self._has_unknown:
+            found.discard(IGNORE)
         allowed = {0, *found} if binary else {*range(self._class_count), IGNORE}
         if not found <= allowed or (binary and len(allowed) > 2):
             expected = (
-                "0 and one other value for road"
+                f"0 and one other value for road, or 0, 1 and {IGNORE} for unknown"
                 if binary
                 else f"class indices 0 to {self._class_count - 1}, and {IGNORE} for unknown"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,13 @@ _Place = tuple[int, int, int]
 #: Takes image uint8 (H, W, 3), labels uint8 (H, W) and the source of all that is random; returns
 #: both, changed alike.
 Augment = Callable[[Bytes, Bytes, np.random.Generator], tuple[Bytes, Bytes]]
+
+
+class CropSource(Protocol):
+    """Gives training crops by number; thread-safe."""
+
+    def crop(self, number: int) -> tuple[Bytes, Bytes]:
+        """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
 
 
 class CropSampler:
@@ -133,7 +140,7 @@ class CropSampler:
 
 
 def crop_dataset(
-    sampler: CropSampler,
+    sampler: CropSource,
     *,
     batch: int,
     steps: int,
@@ -152,7 +159,7 @@ def crop_dataset(
 
     Parameters
     ----------
-    sampler : CropSampler
+    sampler : CropSource
         Gives the crops.
     batch, steps : int
         Crops in a batch, batches in an epoch.

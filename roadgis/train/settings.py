@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError, MissingExtraError
 from roadgis.plain import converted, shown
+from roadgis.train.data_set import DataSet
 from roadgis.train.schedule import SCHEDULES, Schedule
 
 __all__ = [
@@ -57,6 +58,12 @@ class DataSettings:
         Folders of pairs to score on after each epoch; never trained on.
     hold_out : float
         Share of the training data that is held out for validation, in blocks.
+    sets : tuple of DataSet
+        Several data sets with shares and pixel sizes of their own, in place of `folders`, `images`
+        and `validation`; in a settings file only.
+    standardized : float
+        Share of the crops of `sets` whose scene is brought to the mean and standard deviation of
+        the network's input scaling first.
     classes : tuple of str
         ``("road",)`` for road or not; else the names of the mask values, the first for all the
         rest.
@@ -84,6 +91,8 @@ class DataSettings:
     area: Path | None = None
     validation: tuple[Path, ...] = ()
     hold_out: float = 0.0
+    sets: tuple[DataSet, ...] = ()
+    standardized: float = 0.0
     classes: tuple[str, ...] = ("road",)
     road: str = "road"
     gsd_m: float = 1.0
@@ -102,6 +111,13 @@ class DataSettings:
             raise InputError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"classes are {self.classes}, expected names that differ.")
+        if not 0 <= self.standardized <= 1:
+            raise InputError(f"standardized is {self.standardized}, expected a share, 0 to 1.")
+        if self.sets and (self.folders or self.images or self.validation or self.hold_out):
+            raise InputError(
+                "Found data sets (sets) together with folders, images, validation or hold_out. "
+                "Make each of them one of the sets."
+            )
         if not self.images and self.roads is None:
             self._refuse_what_needs_roads()
 
@@ -316,6 +332,8 @@ def settings_to_dict(settings: TrainSettings, *, paths: bool = True) -> dict[str
     def plain(value: Any) -> Any:
         if isinstance(value, Path):
             return str(value) if paths else value.name
+        if dataclasses.is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return [plain(item) for item in value] if isinstance(value, tuple) else value
 
     values = {
@@ -353,17 +371,29 @@ def settings_from_dict(values: Any, where: str, base: Path | None = None) -> Tra
     _check_names(given, sections, where)
     made = {}
     for name, kind in sections.items():
-        items = _mapping(given.get(name) or {}, f"{where}, {name}")
-        hints = get_type_hints(kind)
-        _check_names(items, hints, f"{where}, {name}")
-        made[name] = kind(
-            **{
-                key: _converted(value, hints[key], f"{where}, {name}.{key}", base)
-                for key, value in items.items()
-            }
-        )
+        made[name] = _section(given.get(name) or {}, kind, f"{where}, {name}", base)
     settings = TrainSettings(**made)
     return settings if base is None else _files_found(settings, base)
+
+
+def _section(values: Any, kind: Any, where: str, base: Path | None) -> Any:
+    """Make a dataclass of settings from names and values."""
+    items = _mapping(values, where)
+    hints = get_type_hints(kind)
+    _check_names(items, hints, where)
+    converted = {
+        key: _converted(value, hints[key], f"{where}.{key}", base) for key, value in items.items()
+    }
+    missing = [
+        f.name
+        for f in dataclasses.fields(kind)
+        if f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+        and f.name not in converted
+    ]
+    if missing:
+        raise InputError(f"{where}: {', '.join(missing)} is missing.")
+    return kind(**converted)
 
 
 def read_settings(path: Path) -> TrainSettings:
@@ -420,11 +450,15 @@ def _absolute(settings: TrainSettings) -> TrainSettings:
             return value.resolve()
         if isinstance(value, tuple) and value and isinstance(value[0], Path):
             return tuple(item.resolve() for item in value)
+        if isinstance(value, tuple) and value and isinstance(value[0], DataSet):
+            return tuple(resolved(item) for item in value)
         return value
 
-    data = settings.data
-    changed = {f.name: absolute(getattr(data, f.name)) for f in dataclasses.fields(data)}
-    settings = dataclasses.replace(settings, data=dataclasses.replace(data, **changed))
+    def resolved(item: Any) -> Any:
+        changed = {f.name: absolute(getattr(item, f.name)) for f in dataclasses.fields(item)}
+        return dataclasses.replace(item, **changed)
+
+    settings = dataclasses.replace(settings, data=resolved(settings.data))
     return _files_found(settings, Path.cwd())
 
 
@@ -447,6 +481,12 @@ def _check_names(given: dict[str, Any], known: dict[str, Any], where: str) -> No
 
 def _converted(value: Any, hint: Any, where: str, base: Path | None) -> Any:
     """Return a plain value as what a field's type says."""
+    if hint == tuple[DataSet, ...]:
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{where} is {shown(value)}, expected a list of data sets.")
+        return tuple(
+            _section(item, DataSet, f"{where}[{number}]", base) for number, item in enumerate(value)
+        )
     try:
         return converted(value, hint, base=base, by_hand=True)
     except ValueError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
 from roadgis.progress import Progress, no_progress
+from roadgis.train.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.scenes import (
     LabelledScene,
     MaskLayer,
@@ -45,12 +46,15 @@ class TrainingData:
         Of what is learned from.
     fingerprint : str
         Of the training data: a run is not taken up with other data.
+    sets : sequence of OpenDataSet
+        The data sets, where the settings name several.
     """
 
     training: Sequence[LabelledScene]
     validation: Sequence[LabelledScene]
     survey: Survey
     fingerprint: str
+    sets: Sequence[OpenDataSet] = ()
 
 
 def class_names(settings: DataSettings) -> tuple[tuple[str, ...], int]:
@@ -90,6 +94,8 @@ def open_training_data(
     DataError
         If there is no data, or it cannot be used.
     """
+    if settings.sets:
+        return _open_sets(settings, progress)
     names, road = class_names(settings)
     road_class = road if len(names) > 1 else 1
     folders, beside = _parts(settings)
@@ -117,6 +123,28 @@ def open_training_data(
     if validation:
         logger.info("validation: %d scenes", len(validation))
     return TrainingData(training, validation, found, scenes_fingerprint(training))
+
+
+def _open_sets(settings: DataSettings, progress: Progress) -> TrainingData:
+    if len(settings.classes) > 1:
+        raise DataError(
+            f"Found {len(settings.classes)} classes with several data sets, which are for road or "
+            "not. Leave classes out, or name the data with folders."
+        )
+    sets = [open_data_set(item, settings.classes) for item in settings.sets]
+    training = [scene for data in sets for scene in data.training]
+    found = survey(training, settings.classes, progress=progress)
+    for data in sets:
+        logger.info(
+            "%s: %d scenes to train on, %d to score on, share %g",
+            data.settings.name,
+            len(data.training),
+            len(data.validation),
+            data.settings.share,
+        )
+    logger.info("training data: %s", found)
+    validation = [scene for data in sets for scene in data.validation]
+    return TrainingData(training, validation, found, scenes_fingerprint(training), sets)
 
 
 def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:

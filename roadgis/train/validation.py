@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from roadgis.model.card import ModelCard
 from roadgis.train.callbacks import MONITOR
 from roadgis.train.evaluation import evaluate_scenes
+from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.scene_prediction import NetworkPredictor
 from roadgis.train.scenes import LabelledScene
 from roadgis.train.threshold import histograms, iou_curve
 
-__all__ = ["validation_scores"]
+__all__ = ["data_set_scores", "validation_scores"]
 
 # Smaller than for a finished model: the training holds memory as well.
 _TILE_PX = 1024
@@ -44,3 +47,32 @@ def validation_scores(
         return {MONITOR: found.mean_iou}
     curve = iou_curve(*histograms(predictor, scenes, tile_px=_TILE_PX))
     return {MONITOR: float(curve[127]), "validation_best_iou": float(curve[1:].max())}
+
+
+def data_set_scores(
+    model: Any, card: ModelCard, data_sets: Sequence[OpenDataSet]
+) -> dict[str, float]:
+    """Score a road network on each of several data sets, at one threshold for all of them.
+
+    Parameters
+    ----------
+    model, card
+        See :func:`validation_scores`.
+    data_sets : sequence of OpenDataSet
+        Those without scenes to score on are left out.
+
+    Returns
+    -------
+    dict
+        ``validation_iou``: mean of the IoU of the data sets at the threshold that is best for
+        that mean; ``validation_threshold``: that threshold; ``NAME_iou``: of each data set.
+    """
+    predictor = NetworkPredictor(model, card)
+    scored = [data for data in data_sets if data.validation]
+    curves = np.array(
+        [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in scored]
+    )
+    best = int(curves.mean(axis=0)[1:].argmax()) + 1
+    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": best / 254}
+    names = [f"{data.settings.name}_iou" for data in scored]
+    return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}

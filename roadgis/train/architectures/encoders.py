@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from roadgis.errors import InputError, ModelError
+from roadgis.train.architectures.efficientnet_lite import (
+    LITE_TAPS,
+    build_lite_encoder,
+    load_imagenet,
+)
 from roadgis.train.framework import (
     encoder_modules,
     import_keras,
@@ -21,6 +26,9 @@ __all__ = [
     "encoder_taps",
     "load_keras_model",
 ]
+
+
+_LITE = "efficientnetlite"
 
 
 # segmentation-models names the taps of these by their place in Keras 2's list of layers, in which
@@ -47,6 +55,8 @@ _TAPS: dict[str, tuple[str, ...]] = {
 
 def encoder_taps(backbone: str) -> tuple[str, ...]:
     """Return the names of the layers that give features at 1/16, 1/8, 1/4 and 1/2."""
+    if backbone.startswith(_LITE):
+        return LITE_TAPS
     if backbone in _TAPS:
         return _TAPS[backbone]
     return tuple(import_segmentation_models().Backbones.get_feature_layers(backbone, 4))
@@ -81,13 +91,22 @@ def build_encoder(
     ------
     ReadError
         If the weights cannot be downloaded.
+    MissingExtraError
+        If the package that holds them is not installed.
     InputError
         If there are no such weights.
     ModelError
         If the weights do not fit.
     """
-    sm = import_segmentation_models()
     imagenet = weights == "imagenet"
+    if backbone.startswith(_LITE):
+        encoder = build_lite_encoder(backbone, input_shape)
+        if imagenet:
+            load_imagenet(encoder, backbone)
+        elif weights is not None:
+            _load_file(encoder, backbone, Path(weights))
+        return encoder
+    sm = import_segmentation_models()
     with standard_activations(), warnings.catch_warnings():
         # MobileNetV2 warns that it takes the weights for 224 px, which fit any size here.
         warnings.filterwarnings("ignore", message=".*input_shape.*")

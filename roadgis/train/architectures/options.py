@@ -11,7 +11,8 @@ __all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions", "available_backb
 #: Names of the architectures.
 ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
 
-#: Encoders of segmentation-models 1.0.1. Kept here so that help texts need no tensorflow.
+#: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Kept here so that help texts need
+#: no tensorflow.
 BACKBONES = (
     *("vgg16", "vgg19"),
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -21,6 +22,7 @@ BACKBONES = (
     *("densenet121", "densenet169", "densenet201"),
     *("mobilenet", "mobilenetv2"),
     *(f"efficientnetb{size}" for size in range(8)),
+    *(f"efficientnetlite{size}" for size in range(3)),
 )
 
 # Encoder stages (stride 2 ** depth): the usual number first, then the others that can be built.
@@ -92,8 +94,8 @@ class ArchitectureOptions:
     batch_norm : bool
         Batch normalization in the decoder; in all of ``plain-unet``. Encoders keep their own.
     encoder_weights : str, optional
-        ``"imagenet"`` (downloaded), the path of a ``.keras``, ``.weights.h5`` or ``.h5`` file,
-        or None for random weights.
+        ``"imagenet"`` (downloaded; for EfficientNet-Lite from an installed package), the path of
+        a ``.keras``, ``.weights.h5`` or ``.h5`` file, or None for random weights.
     bands : int
         Channels of the image.
     classes : int
