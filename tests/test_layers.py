@@ -15,10 +15,12 @@ PACKAGE = Path(roadgis.__file__).parent
 # From the ground up. A module imports from floors below, or from its own file or folder.
 FLOORS = [
     {"errors", "progress"},
+    {"locks", "targets"},
     {"atomic", "html"},
-    {"scene", "model"},
-    {"lines", "mosaic"},
-    {"labels"},
+    {"scene", "model", "workdir", "geopackage"},
+    {"lines", "chunks"},
+    {"mosaic"},
+    {"labels", "resumption"},
     {"train"},
     {"prediction", "probability", "network"},
     {"vectorization", "output", "evaluation"},

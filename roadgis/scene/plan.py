@@ -59,6 +59,8 @@ class Plan:
         Where output is wanted.
     centre : tuple of float
         Longitude and latitude of the inputs' centre.
+    lattice : Lattice
+        The analysis lattice.
     """
 
     grid: Grid
@@ -68,6 +70,7 @@ class Plan:
     layers: tuple[Layer, ...]
     area: Area | None
     centre: tuple[float, float]
+    lattice: Lattice
 
 
 def pixel_size_m(raster: Raster) -> tuple[float, float]:
@@ -106,7 +109,7 @@ def plan_scene(
     window = _aligned(extent if area is None else _within(extent, area, layers, lattice), align_px)
     x0, y0 = mapped(lattice.affine, float(window.col), float(window.row))
     grid = Grid(crs, steady(x0), steady(y0), lattice.linear[0], window.width, window.height)
-    return Plan(grid, window.row, window.col, extent, layers, area, centre)
+    return Plan(grid, window.row, window.col, extent, layers, area, centre, lattice)
 
 
 def _native_gsd(raster: Raster, crs: CRS) -> float:
