@@ -26,6 +26,8 @@ __all__ = [
     "existing_parts",
     "hidden_prefix",
     "make_folder",
+    "own_folder",
+    "remove_folder",
     "remove_leftovers",
 ]
 
@@ -216,7 +218,7 @@ def atomic_path(
     """
     target = Path(os.path.realpath(path))
     try:
-        folder, lock = _own_folder(target)
+        folder, lock = own_folder(target)
     except OSError as error:
         raise OutputError(describe_failure(target, error)) from error
     try:
@@ -238,7 +240,7 @@ def atomic_path(
         except OSError as error:
             raise OutputError(describe_failure(target, error)) from error
     finally:
-        _remove_folder(folder, lock)
+        remove_folder(folder, lock)
 
 
 def hidden_prefix(target: Path) -> str:
@@ -246,8 +248,14 @@ def hidden_prefix(target: Path) -> str:
     return f".{target.name[:_NAME_CHARS]}."
 
 
-def _own_folder(target: Path) -> tuple[Path, FileLock]:
-    """Make a hidden folder beside the target, with a lock in it that says that we live."""
+def own_folder(target: Path) -> tuple[Path, FileLock]:
+    """Make a hidden folder beside the target, with a lock in it that says that we live.
+
+    Raises
+    ------
+    OSError
+        If the operating system refuses.
+    """
     while True:
         folder = Path(
             tempfile.mkdtemp(prefix=hidden_prefix(target), suffix=".partial", dir=target.parent)
@@ -263,7 +271,8 @@ def _own_folder(target: Path) -> tuple[Path, FileLock]:
         # Another run took the folder for a leftover before it was locked.
 
 
-def _remove_folder(folder: Path, lock: FileLock) -> None:
+def remove_folder(folder: Path, lock: FileLock) -> None:
+    """Remove a folder and release the lock in it."""
     if os.name == "nt":
         lock.release()  # a locked file cannot be removed there
     shutil.rmtree(folder, ignore_errors=True)
@@ -295,7 +304,7 @@ def remove_leftovers(target: Path) -> None:
             elif not (path / LOCK).exists():
                 path.rmdir()  # killed, or not yet locked; fails unless it is empty
             elif (lock := take_lock(path / LOCK)) is not None:
-                _remove_folder(path, lock)
+                remove_folder(path, lock)
 
 
 @contextmanager

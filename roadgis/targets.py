@@ -6,7 +6,6 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
 from xml.etree import ElementTree
 
 from roadgis.errors import InputError
@@ -22,31 +21,29 @@ VECTOR_SUFFIXES = (
     *(".gpkg", ".geojson", ".json", ".shp", ".fgb", ".parquet", ".geoparquet", ".gml", ".kml"),
     *(".sqlite", ".tab", ".mif", ".dxf", ".csv"),
 )
-_MODEL_SUFFIXES = (".keras",)
-#: What a folder holds that is named as an input: suffixes, and how many levels are read.
+#: What is read of a folder that is named as an input: endings of names, and how deep.
 _IN_FOLDER = {
     "raster": (RASTER_SUFFIXES, 1),
     "vector": (VECTOR_SUFFIXES, 1),
     "folder": ((*RASTER_SUFFIXES, *VECTOR_SUFFIXES), 2),
-    "model": (_MODEL_SUFFIXES, 2),
+    "model": (("model.keras",), 2),
 }
-Kind = Literal["raster", "vector", "folder", "model", "file"]
 # Elements of GDAL's and OGR's virtual formats that name a source.
 _VRT_SOURCES = ("SourceFilename", "SourceDataset", "SrcDataSource")
 _PARTS = {".shp": (".shx", ".dbf", ".prj", ".cpg")}
 _VRT_DEPTH = 8
 
 
-def input_files(source: Path | str, kind: Kind = "file") -> Iterator[str]:
+def input_files(source: Path | str, kind: str = "file") -> Iterator[str]:
     """List the local files that are read for an input.
 
     Parameters
     ----------
     source : Path or str
         A file, a folder, a pattern, a GDAL path such as ``/vsizip/...``, or a URL (no file).
-    kind : {"raster", "vector", "folder", "model", "file"}
-        What it is, which decides what is read where it is a folder; "folder" is a folder of
-        training data.
+    kind : str
+        What it is, which decides what is read where it is a folder: "raster", "vector",
+        "folder" (training data), "model" (a training run); nothing for others.
 
     Yields
     ------
@@ -62,14 +59,14 @@ def input_files(source: Path | str, kind: Kind = "file") -> Iterator[str]:
     elif not os.path.isdir(path):
         yield from _with_sources(path)
     elif kind in _IN_FOLDER:
-        suffixes, levels = _IN_FOLDER[kind]
+        endings, levels = _IN_FOLDER[kind]
         for match in _below(path, levels):
-            if match.lower().endswith(suffixes):
+            if match.lower().endswith(endings):
                 yield from _with_sources(match)
 
 
 def check_not_input(
-    outputs: Iterable[Path | str | None], inputs: Iterable[Path | str | tuple[Path | str, Kind]]
+    outputs: Iterable[Path | str | None], inputs: Iterable[Path | str | tuple[Path | str, str]]
 ) -> None:
     """Raise where an output would replace an input or another output.
 

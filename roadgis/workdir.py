@@ -16,9 +16,7 @@ import json
 import logging
 import os
 import secrets
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +31,8 @@ from roadgis.atomic import (
     describe_failure,
     existing_parts,
     hidden_prefix,
+    own_folder,
+    remove_folder,
     remove_leftovers,
 )
 from roadgis.errors import OutputError
@@ -147,8 +147,7 @@ def work_directory(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        made = _made(folder)
-        lock = take_lock(folder / LOCK)
+        lock = _made(folder) or take_lock(folder / LOCK)
         if lock is None:
             raise OutputError(_in_use(folder))
     except OutputError:
@@ -158,7 +157,7 @@ def work_directory(
             f"{describe_failure(folder, error)} The work directory can be elsewhere: --work-dir."
         ) from error
     try:
-        work = _taken(folder, clean, made=made, restart=restart)
+        work = _taken(folder, clean, restart=restart)
         yield work
         if keep:
             work._marker["outputs"] = {}
@@ -169,48 +168,55 @@ def work_directory(
         lock.release()
 
 
-def _made(folder: Path) -> bool:
-    """Make the folder where it is missing, with its marker in one step; return whether we did."""
+def _made(folder: Path) -> FileLock | None:
+    """Make the folder where it is missing, marked and locked in one step; return its lock."""
     if folder.exists():
-        return False
-    hidden = Path(
-        tempfile.mkdtemp(prefix=hidden_prefix(folder), suffix=".partial", dir=folder.parent)
-    )
-    hidden.chmod(0o777 & ~_umask())
-    marker = {"format": _FORMAT, "id": secrets.token_hex(16), "made": True, "outputs": {}}
-    (hidden / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        return None
+    hidden, guard = own_folder(folder)
     try:
-        hidden.rename(folder)
-    except OSError:
-        shutil.rmtree(hidden, ignore_errors=True)
-        if not folder.is_dir():
-            raise
-        return False  # another run was quicker
-    return True
+        inner = hidden / "work"
+        inner.mkdir()
+        lock = take_lock(inner / LOCK)
+        (inner / MARKER).write_text(json.dumps(_marker(made=True)) + "\n", encoding="utf-8")
+        if lock is not None and os.name == "nt":
+            lock.release()  # a folder with a locked file cannot be renamed there
+            lock = None
+        try:
+            inner.rename(folder)
+        except OSError:
+            if lock is not None:
+                lock.release()
+            if not folder.is_dir():
+                raise
+            return None  # another run was quicker
+        return lock
+    finally:
+        remove_folder(hidden, guard)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _taken(folder: Path, clean: Cleaner, *, made: bool, restart: bool) -> WorkDirectory:
-    """Return the locked folder with a marker that names this run."""
-    # Another run may have filled it since it was looked at.
-    check_work_directory(folder)
-    marker = _read(folder) or {"id": secrets.token_hex(16), "made": made, "outputs": {}}
-    if restart or marker.get("finished"):
-        clean(folder)
-    marker.pop("finished", None)
-    marker |= {
+def _marker(*, made: bool) -> dict[str, Any]:
+    return {
         "format": _FORMAT,
+        "id": secrets.token_hex(16),
+        "made": made,
         "run": {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         },
+        "outputs": {},
     }
+
+
+def _taken(folder: Path, clean: Cleaner, *, restart: bool) -> WorkDirectory:
+    """Return the locked folder with a marker that names this run."""
+    # Another run may have filled it since it was looked at.
+    check_work_directory(folder)
+    new = _marker(made=False)
+    marker = _read(folder) or new
+    marker["run"] = new["run"]
+    if restart or marker.pop("finished", False):
+        clean(folder)
     work = WorkDirectory(folder, marker)
     for name in (MARKER, "mosaic.json", "mosaic.vrt"):
         remove_leftovers(folder / name)
@@ -228,11 +234,9 @@ def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
     made = work._marker.get("made")
     if made and not others and os.name != "nt":
         # Gone in one step; what is left under the hidden name is a leftover like others.
-        hidden = Path(
-            tempfile.mkdtemp(prefix=hidden_prefix(folder), suffix=".partial", dir=folder.parent)
-        )
-        os.replace(folder, hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        hidden, guard = own_folder(folder)
+        folder.rename(hidden / "work")
+        remove_folder(hidden, guard)
         return
     (folder / MARKER).unlink()
     if os.name == "nt":
