@@ -167,7 +167,7 @@ def _check_targets() -> None:
     from roadgis.cli.description import path_role
     from roadgis.targets import check_not_input
 
-    name = context.command_path.partition(" ")[2]
+    name = context.command_path.partition(" ")[2] or context.command.name or ""
     outputs: list[Path] = []
     inputs: list[tuple[Path, Any]] = []
     for parameter, given in context.params.items():
