@@ -89,7 +89,7 @@ def check_not_input(
     wanted = [Path(output) for output in outputs if output is not None]
     targets: dict[object, Path] = {}
     for output in wanted:
-        if output.is_dir():
+        if os.path.isdir(output):
             continue
         key: object = _identity(output) or os.path.realpath(output)
         if key in targets:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from roadgis.cli import _COMMANDS, cli
 from roadgis.cli.description import path_role
-from roadgis.errors import InputError
+from roadgis.errors import InputError, OutputError
 from roadgis.targets import check_not_input, input_files
 from tests.factories import write_raster
 
@@ -126,6 +126,13 @@ def test_no_command_writes_what_it_reads(
     assert isinstance(result.exception, InputError), result.output
     assert "is an input as well" in str(result.exception)
     assert target.read_text() == "precious"
+
+
+def test_output_with_a_name_that_is_too_long_is_refused(tmp_path: Path, scene: Path) -> None:
+    output = tmp_path / ("a" * 300 + ".geojson")
+    result = CliRunner().invoke(cli, ["extract", str(scene), "-o", str(output)])
+    assert isinstance(result.exception, OutputError)
+    assert "the name is too long" in str(result.exception)
 
 
 def test_extract_refuses_to_overwrite_its_scene_and_says_so(tmp_path: Path, scene: Path) -> None:
