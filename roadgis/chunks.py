@@ -115,16 +115,20 @@ class Chunks:
         ]
 
     def is_done(self, row: int, col: int) -> bool:
-        """Return whether a chunk is finished.
+        """Return whether a chunk is finished; one that only lacks its mark is marked.
 
         Raises
         ------
         ReadError
-            If it was written and is gone.
+            If it was written and is gone, or a file of another raster lies in its place.
         """
         state = self._state(row, col)
         if state == _WRITTEN and not self.path(row, col).exists():
             raise ReadError(self._gone(row, col))
+        if state == _TO_DO and self.path(row, col).exists():
+            with self._checked(row, col):
+                self._mark(row, col, _WRITTEN)  # its run was killed between the two
+            return True
         return state != _TO_DO
 
     def is_blank(self, row: int, col: int) -> bool:

@@ -94,7 +94,7 @@ def check_not_input(
         key: object = _identity(output) or os.path.realpath(output)
         if key in targets:
             raise InputError(
-                f"{output}: found the same name for two outputs. Give each a name of its own."
+                f"{output}: found one name for two outputs. Give each a name of its own."
             )
         targets[key] = output
     existing: dict[object, Path] = {

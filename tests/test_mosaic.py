@@ -189,6 +189,14 @@ def test_mosaic_does_not_replace_a_file_of_others_in_a_chunks_place(tmp_path: Pa
     assert place.read_bytes() == before
 
 
+def test_chunk_of_a_run_killed_before_it_was_marked_counts(tmp_path: Path) -> None:
+    mosaic = filled(tmp_path, values())
+    (mosaic.folder / "chunks-1" / "done.bin").write_bytes(bytes(6))
+    again = Mosaic.open(tmp_path)
+    assert again.is_done(GRID.window)
+    np.testing.assert_array_equal(again.read(GRID.window), values())
+
+
 def test_mosaic_names_a_damaged_record_of_what_is_done(tmp_path: Path) -> None:
     filled(tmp_path, values())
     (tmp_path / "chunks-1" / "done.bin").write_bytes(b"\1\1")
@@ -209,10 +217,10 @@ def test_remove_mosaic_leaves_files_of_others(tmp_path: Path) -> None:
 def test_renewed_mosaic_keeps_windows_where_they_lie_in_the_new_grid(tmp_path: Path) -> None:
     array = values(4)
     mosaic = filled(tmp_path, array)
-    # The new grid starts 10 rows above and 20 columns left of the old one.
-    grid = Grid(GRID.crs, GRID.x0 - 20, GRID.y0 + 10, 1.0, 200, 140)
+    # The new grid starts 30 rows above and 20 columns left of the old one.
+    grid = Grid(GRID.crs, GRID.x0 - 20, GRID.y0 + 30, 1.0, 200, 140)
     there = Window(CHUNK, CHUNK, CHUNK, CHUNK)
-    here = Window(CHUNK - 10, CHUNK - 20, CHUNK, CHUNK)
+    here = Window(CHUNK - 30, CHUNK - 20, CHUNK, CHUNK)
     with pytest.raises(ReadError, match="not finished"):
         mosaic.renewed(grid, {"a": 1}, [(here, there)]).read(grid.window)
     again = Mosaic.open(tmp_path)

@@ -78,7 +78,7 @@ def test_raster_in_a_folder_that_is_read_as_a_whole_is_refused(scene: Path) -> N
 
 
 def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="same name for two outputs"):
+    with pytest.raises(InputError, match="one name for two outputs"):
         check_not_input([tmp_path / "a", tmp_path / "x" / ".." / "a"], [])
 
 
