@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from roadgis.output import write_network
     from roadgis.pipeline import ExtractOptions, extract_roads
     from roadgis.prediction import PredictOptions, predict
-    from roadgis.probability import open_probability
+    from roadgis.probability import RasterOptions, open_probability
     from roadgis.scene.options import SceneOptions
     from roadgis.scene.source import Scene, open_scene
     from roadgis.vectorization import VectorizeOptions, vectorize
@@ -53,6 +53,7 @@ _HOMES = {
     "ExtractOptions": "roadgis.pipeline",
     "ModelCard": "roadgis.model.card",
     "PredictOptions": "roadgis.prediction",
+    "RasterOptions": "roadgis.probability",
     "RoadNetwork": "roadgis.network.network",
     "RoadgisError": "roadgis.errors",
     "Scene": "roadgis.scene.source",
@@ -79,6 +80,7 @@ __all__ = [
     "ExtractOptions",
     "ModelCard",
     "PredictOptions",
+    "RasterOptions",
     "RoadNetwork",
     "RoadgisError",
     "Scene",

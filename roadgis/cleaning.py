@@ -20,14 +20,15 @@ from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.longitude import continuous
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import cleaned_lines
+from roadgis.network.clean import cleaned_lines, removed_by_cleaning
 from roadgis.network.drawn import drawn_shapes
 from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, RuleOptions
 from roadgis.network.origin import Origin, find_origin
+from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
-from roadgis.probability import open_probability
+from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.georef import in_degrees
 from roadgis.scene.grid import ProbabilitySource
@@ -137,6 +138,7 @@ def clean_lines(
     *,
     options: CleanLinesOptions | None = None,
     probability: str | Path | None = None,
+    raster: RasterOptions | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
@@ -157,6 +159,8 @@ def clean_lines(
     probability : str or Path, optional
         A probability raster or road mask: evidence for closing gaps, and where confidence is
         taken from.
+    raster : RasterOptions, optional
+        What its values mean; what is not given is detected.
     overwrite : bool
         Replace an existing output.
     progress : Progress
@@ -185,15 +189,17 @@ def clean_lines(
     )  # fmt: skip
     if options.keep_fields:
         _check_fields(layer, options.keep_fields, "--keep-fields")
-    with _opened(probability) as evidence:
+    with _opened(probability, raster) as evidence:
         network = _cleaned(layer, options, evidence, progress)
     network = _in_crs_of(network, layer).with_provenance(
         roadgis=__version__,
         inputs=[layer.name, *([] if probability is None else [str(probability)])],
         settings=dataclasses.asdict(options),
     )
-    if not len(network):
-        _LOG.warning("%s: no road is left; the output holds no feature", layer.name)
+    if network.why_empty is not None:
+        _LOG.warning(
+            "%s: no road is left; the output holds none. %s", layer.name, network.why_empty.text
+        )
     if output is not None:
         progress(0.95, "Writing")
         write_network(network, output, overwrite=overwrite)
@@ -202,11 +208,13 @@ def clean_lines(
 
 
 @contextlib.contextmanager
-def _opened(probability: str | Path | None) -> Iterator[ProbabilitySource | None]:
+def _opened(
+    probability: str | Path | None, raster: RasterOptions | None
+) -> Iterator[ProbabilitySource | None]:
     if probability is None:
         yield None
     else:
-        with open_probability(probability) as source:
+        with open_probability(probability, options=raster) as source:
             yield source
 
 
@@ -234,7 +242,14 @@ def _cleaned(
     progress(0.4, "Cleaning the network")
     cleaned = cleaned_lines(centerlines, options.clean, source=evidence)
     progress(0.8, "Finding where roads come from")
-    return _network(cleaned, layer, lines, options, (width_m, confidence), evidence)
+    network = _network(cleaned, layer, lines, options, (width_m, confidence), evidence)
+    if len(network):
+        return network
+    why = WhyEmpty(
+        float(centerlines.length_px.sum()) * centerlines.grid.gsd_m,
+        removed_by_cleaning(centerlines, options.clean, source=evidence),
+    )
+    return dataclasses.replace(network, why_empty=why)
 
 
 def _network(

@@ -268,10 +268,18 @@ class Mosaic:
         """Return True when certainly no pixel of the window has data."""
         return all(self._chunks.is_blank(*chunk) for chunk in self._chunks.touching(window))
 
-    def write_vrt(self) -> Path:
-        """Write ``mosaic.vrt``, which shows all chunks as one raster, and return its path."""
+    def write_vrt(self, window: Window | None = None) -> Path:
+        """Write ``mosaic.vrt``, which shows all chunks as one raster, and return its path.
+
+        Parameters
+        ----------
+        window : Window, optional
+            The part to show; by default all.
+        """
+        shown = window or self.grid.window
+        grid = self.grid.part(shown)
         sources = []
-        for row, col in self._chunks.touching(self.grid.window):
+        for row, col in self._chunks.touching(shown):
             if not self._chunks.is_blank(row, col):
                 with self._chunks.opened(row, col):
                     path, chunk = self._chunks.path(row, col), self._chunks.window(row, col)
@@ -283,12 +291,13 @@ class Mosaic:
                     f'<SourceProperties RasterXSize="{chunk.width}" RasterYSize="{chunk.height}" '
                     'DataType="Byte" BlockXSize="256" BlockYSize="256"/>'
                     f'<SrcRect xOff="0" yOff="0" {size}/>'
-                    f'<DstRect xOff="{chunk.col}" yOff="{chunk.row}" {size}/></SimpleSource>'
+                    f'<DstRect xOff="{chunk.col - shown.col}" yOff="{chunk.row - shown.row}" '
+                    f"{size}/></SimpleSource>"
                 )
-        transform = ", ".join(repr(value) for value in self.grid.transform.to_gdal())
+        transform = ", ".join(repr(value) for value in grid.transform.to_gdal())
         text = (
-            f'<VRTDataset rasterXSize="{self.grid.width}" rasterYSize="{self.grid.height}">'
-            f"<SRS>{escape(self.grid.crs.to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
+            f'<VRTDataset rasterXSize="{grid.width}" rasterYSize="{grid.height}">'
+            f"<SRS>{escape(grid.crs.to_wkt())}</SRS><GeoTransform>{transform}</GeoTransform>"
             f'<Metadata><MDI key="{PROBABILITY_TAG}">254</MDI></Metadata>'
             '<VRTRasterBand dataType="Byte" band="1" blockXSize="256" blockYSize="256">'
             f"<NoDataValue>{NO_DATA}</NoDataValue>{''.join(sources)}"
@@ -314,6 +323,7 @@ def write_cog(
     mosaic: Mosaic,
     path: Path,
     *,
+    window: Window | None = None,
     tags: Mapping[str, str] | None = None,
     overwrite: bool = True,
     record: Callable[[Mapping[Path, Path]], None] | None = None,
@@ -326,6 +336,8 @@ def write_cog(
         What to write.
     path : Path
         The file; replaced in one step.
+    window : Window, optional
+        The part to write; by default all.
     tags : mapping of str to str, optional
         TIFF metadata, beside the one by which ``vectorize`` knows the scale.
     overwrite, record
@@ -336,7 +348,7 @@ def write_cog(
     OutputError
         If it cannot be written.
     """
-    vrt = mosaic.write_vrt()
+    vrt = mosaic.write_vrt(window)
     try:
         if tags:
             with warnings.catch_warnings():

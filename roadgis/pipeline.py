@@ -22,10 +22,12 @@ from roadgis.network.network import RoadNetwork
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
 from roadgis.prediction import PredictOptions, predict
-from roadgis.probability import open_probability
+from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
+from roadgis.scene.size import RunSize, check_space, storage
 from roadgis.scene.source import Scene, open_scene
 from roadgis.targets import check_not_input
 from roadgis.vectorization import VectorizeOptions, vectorize
@@ -38,6 +40,8 @@ logger = logging.getLogger(__name__)
 Sources = str | Path | Sequence[str | Path]
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.
 _PREDICT_SHARE = 0.9
+#: Share of vectorizing that looking at a raster's values takes.
+_LOOK_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def extract_roads(
     threshold = segmenter.card.threshold if options.threshold is None else options.threshold
     with (
         _open(sources, segmenter, options) as scene,
-        _work(target or raster, options) as work,
+        _work(target or raster, options, scene.size) as work,
     ):
         mosaic = predict(
             scene,
@@ -143,7 +147,7 @@ def extract_roads(
         )
         segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
-            mosaic,
+            CroppedProbability(mosaic, scene.covered),
             dataclasses.replace(options.vectorize, threshold=threshold),
             clean=options.clean,
             block_px=options.predict.block_px,
@@ -155,13 +159,17 @@ def extract_roads(
         network = network.to_crs(scene.native_crs)
         made_by = _provenance(scene, segmenter, options, threshold)
         network = network.with_provenance(**made_by)
-        if not len(network):
-            logger.warning(
-                "no road was found at threshold %.2f; the output holds no feature", threshold
-            )
+        _warn_empty(network)
         if raster is not None:
             replace = overwrite or work.wrote(raster)
-            write_cog(mosaic, raster, tags=_tags(made_by), overwrite=replace, record=work.record)
+            write_cog(
+                mosaic,
+                raster,
+                window=scene.covered,
+                tags=_tags(made_by),
+                overwrite=replace,
+                record=work.record,
+            )
         if target is not None:
             replace = overwrite or work.wrote(target, output_format(target).parts)
             write_network(network, target, overwrite=replace, record=work.record)
@@ -232,7 +240,7 @@ def predict_to_file(
     """Predict road probability and write it as a Cloud Optimized GeoTIFF.
 
     Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
-    0..254 = p * 254, 255 = no data, on the analysis grid.
+    0..254 = p * 254, 255 = no data, on the pixels of the analysis grid that the imagery covers.
     """
     options = options or ExtractOptions()
     target = Path(output)
@@ -240,7 +248,7 @@ def predict_to_file(
     segmenter = _loaded(model)
     with (
         _open(sources, segmenter, options) as scene,
-        _work(target, options) as work,
+        _work(target, options, scene.size) as work,
     ):
         mosaic = predict(
             scene, segmenter, work.folder, options.predict, progress=scaled(progress, 0, 0.97)
@@ -249,6 +257,7 @@ def predict_to_file(
         write_cog(
             mosaic,
             target,
+            window=scene.covered,
             tags=_tags(_provenance(scene, segmenter, options, threshold)),
             overwrite=overwrite or work.wrote(target),
             record=work.record,
@@ -257,23 +266,27 @@ def predict_to_file(
 
 
 def vectorize_file(
-    probability: str | Path,
+    probability: Sources,
     output: str | Path | None = None,
     *,
     options: ExtractOptions | None = None,
+    raster: RasterOptions | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
-    """Make a road network from a probability raster or a road mask.
+    """Make a road network from probability rasters or road masks.
 
     Parameters
     ----------
-    probability : str or Path
-        Float 0..1, uint8 or a 0/1 mask, in any CRS; or the work folder of a run.
+    probability : str, Path or sequence of them
+        Rasters of probability, masks or pictures of masks, in any CRS: files, folders, globs or
+        URLs, together one mosaic; or the work directory of a run.
     output : str or Path, optional
         The vector file.
     options : ExtractOptions, optional
         Threshold (default 0.5, or what the raster's tags say), vectorizing and cleaning.
+    raster : RasterOptions, optional
+        What the raster's values mean; what is not given is detected.
     overwrite : bool
         Replace an existing output.
     progress : Progress
@@ -287,9 +300,16 @@ def vectorize_file(
     options = options or ExtractOptions()
     target = None if output is None else Path(output)
     if target is not None:
-        check_not_input([target], [(probability, "raster")])
+        named = [probability] if isinstance(probability, (str, Path)) else probability
+        check_not_input([target], [(name, "raster") for name in named])
         check_output(target, overwrite=overwrite)
-    with open_probability(probability, assume_crs=options.scene.assume_crs) as source:
+    with open_probability(
+        probability,
+        assume_crs=options.scene.assume_crs,
+        max_mpx=options.scene.max_mpx,
+        options=raster,
+        progress=scaled(progress, 0, _LOOK_SHARE),
+    ) as source:
         threshold = source.threshold if options.threshold is None else options.threshold
         network = vectorize(
             source,
@@ -297,7 +317,7 @@ def vectorize_file(
             clean=options.clean,
             block_px=options.predict.block_px,
             workers=options.predict.workers or min(4, os.cpu_count() or 1),
-            progress=scaled(progress, 0, 0.99),
+            progress=scaled(progress, _LOOK_SHARE, 0.99),
         )
         network = network.to_crs(source.native_crs).with_provenance(
             roadgis=__version__,
@@ -305,14 +325,16 @@ def vectorize_file(
             threshold=threshold,
             settings=_vector_settings(options),
         )
-    if not len(network):
-        logger.warning(
-            "no road was found at threshold %.2f; the output holds no feature", threshold
-        )
+    _warn_empty(network)
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
     return network
+
+
+def _warn_empty(network: RoadNetwork) -> None:
+    if network.why_empty is not None:
+        logger.warning("no road was found; the output holds none. %s", network.why_empty.text)
 
 
 def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
@@ -322,14 +344,12 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
     scene = open_scene(sources, gsd_m=card.gsd_m, band_count=len(card.bands), options=options.scene)
-    grid = scene.grid
     logger.info(
-        "%d inputs, %d x %d px of %.3g m in %s; model %s %s on %s",
+        "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),
-        grid.width,
-        grid.height,
-        grid.gsd_m,
-        grid.crs.name,
+        scene.size,
+        storage(scene.size.disk_bytes),
+        scene.grid.crs.name,
         card.name,
         card.version,
         segmenter.device,
@@ -338,13 +358,14 @@ def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Sc
 
 
 @contextlib.contextmanager
-def _work(target: Path | None, options: ExtractOptions) -> Iterator[WorkDirectory]:
+def _work(target: Path | None, options: ExtractOptions, size: RunSize) -> Iterator[WorkDirectory]:
     """Give the place for the mosaic; it outlives a run that fails, and not one that ends."""
     folder = _work_folder(target, options)
     with contextlib.ExitStack() as stack:
         if folder is None:
             name = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadgis-"))
             folder = Path(name)
+        check_space(folder, size)
         yield stack.enter_context(
             work_directory(folder, remove_mosaic, restart=options.restart, keep=options.keep_work)
         )

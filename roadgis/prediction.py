@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
 
-__all__ = ["PredictOptions", "predict"]
+__all__ = ["PredictOptions", "network_pixels", "predict"]
 
 logger = logging.getLogger(__name__)
+
+#: Of more blocks than this, some stand for all when a run's length is estimated.
+_COUNTED_BLOCKS = 5000
 
 
 @dataclass(frozen=True)
@@ -203,6 +206,29 @@ def predict(
         if written is not None:
             written.result()
     return mosaic
+
+
+def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> int:
+    """Return how many pixels the network sees in a run, the margins of tiles included; about.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    card : ModelCard
+        The model's.
+    options : PredictOptions
+        How to cut.
+    """
+    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
+    cores = blocks(scene.grid.height, scene.grid.width, options.block_px)
+    step = -(-len(cores) // _COUNTED_BLOCKS)
+    return step * sum(
+        window.height * window.width
+        for core in cores[::step]
+        if not scene.is_blank(core)
+        for window, _ in cutting.tiles(core)
+    )
 
 
 def _mosaic(

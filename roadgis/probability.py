@@ -1,4 +1,4 @@
-"""Anybody's probability raster or road mask as something that can be vectorized."""
+"""Probability rasters and road masks of any program, read as probability on a metric grid."""
 
 from __future__ import annotations
 
@@ -6,69 +6,71 @@ import dataclasses
 import json
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from pyproj import CRS
-from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterWindow
+from rasterio.enums import Compression
 
-from roadgis.errors import ReadError, SceneError
+from roadgis.errors import SceneError
 from roadgis.mosaic import PROBABILITY_TAG, Mosaic
-from roadgis.scene.grid import NO_DATA, Grid, Window
-from roadgis.scene.inputs import gdal_path
+from roadgis.progress import Progress, no_progress
+from roadgis.scene.encoding import Decoder, Encoding, RasterOptions, Stored, detect_encoding
+from roadgis.scene.grid import NO_DATA, CroppedProbability, Grid, Window
+from roadgis.scene.handles import Handles, bound_block_cache, gdal_environment, open_dataset
+from roadgis.scene.inputs import expand_sources
 from roadgis.scene.options import SceneOptions
-from roadgis.scene.source import Scene, open_scene
+from roadgis.scene.raster import Raster, inspect_raster
+from roadgis.scene.source import Scene, check_rasters, compose_scene
+from roadgis.scene.value_statistics import ValueStatistics, value_statistics
 
-__all__ = ["MosaicProbability", "RasterProbability", "open_probability"]
+__all__ = ["MosaicProbability", "RasterOptions", "RasterProbability", "open_probability"]
 
 logger = logging.getLogger(__name__)
 
-#: Values are searched for their scale in strips of this many pixels.
-_STRIP_PX = 1 << 24
-#: Scenes read as bytes 0..255 of their value range; this gives p * 254, and our own values back.
-_STORED = np.rint(np.arange(256) * (254 / 255)).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """How stored values become probability: ``value / divisor``; `what` is for people."""
-
-    divisor: float
-    what: str
+_LOSSY_DRIVERS = {"JPEG", "WEBP"}
+_LOSSY = {Compression.jpeg, Compression.webp}
 
 
 class RasterProbability:
-    """A raster file as a :class:`roadgis.scene.grid.ProbabilitySource`.
+    """Raster files as a :class:`roadgis.scene.grid.ProbabilitySource`.
 
     Reads from any thread. Use :func:`open_probability`.
 
     Attributes
     ----------
     grid : Grid
-        The raster's own pixels where they are metric, north-up and square; else a metric grid
-        of about the same pixel size, onto which probability is resampled.
+        The first raster's own pixels where they are metric, north-up and square; else a metric
+        grid of about the same pixel size, onto which probability is resampled.
     native_crs : pyproj.CRS
-        The raster's.
+        The first raster's.
     threshold : float
-        What the raster's provenance says, else 0.5.
+        What the rasters' provenance says, else 0.5.
+    encoding : Encoding
+        How values are understood.
+    is_mask : bool
+        Whether there are two values only: between roads nothing is known.
     provenance : dict
-        What made the raster, where it tells; its path otherwise.
+        What made the rasters, where they say so, else their paths; and how values are understood.
     """
 
-    def __init__(self, scene: Scene, made_by: dict[str, Any]) -> None:
+    def __init__(self, scene: Scene, encoding: Encoding, made_by: dict[str, Any]) -> None:
         self._scene = scene
         self.grid: Grid = scene.grid
         self.native_crs: CRS = scene.native_crs
-        self.threshold = float(made_by.get("threshold", 0.5))
+        self.encoding = encoding
+        self.is_mask = encoding.is_mask
+        self.threshold = _threshold(made_by)
         keys = ("model", "inputs", "grid")
         known: dict[str, Any] = {key: made_by[key] for key in keys if key in made_by}
-        self.provenance: dict[str, Any] = known or {"inputs": list(scene.inputs)}
+        self.provenance: dict[str, Any] = known or {
+            "inputs": list(scene.inputs),
+            "values": encoding.what,
+        }
 
     def __enter__(self) -> RasterProbability:
         return self
@@ -100,7 +102,8 @@ class RasterProbability:
             If the file cannot be read.
         """
         image, valid = self._scene.read(window)
-        stored: npt.NDArray[np.uint8] = _STORED[image[..., 0]]
+        # Interpolation may overshoot.
+        stored: npt.NDArray[np.uint8] = np.minimum(image[..., 0], np.uint8(NO_DATA - 1))
         stored[~valid] = NO_DATA
         return stored
 
@@ -115,8 +118,11 @@ class MosaicProbability:
     """
 
     def __init__(self, mosaic: Mosaic) -> None:
-        self._mosaic = mosaic
-        self.grid = mosaic.grid
+        # Beside what the imagery covers there are pixels that only complete the tiles.
+        covered = mosaic.settings.get("covered")
+        window = mosaic.grid.window if covered is None else Window(*covered)
+        self._cropped = CroppedProbability(mosaic, window)
+        self.grid = self._cropped.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         inputs = [sheet["name"] for sheet in mosaic.imagery.get("sheets", ())]
@@ -130,22 +136,33 @@ class MosaicProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :meth:`RasterProbability.read`."""
-        return self._mosaic.read(window)
+        return self._cropped.read(window)
 
 
 def open_probability(
-    path: str | Path, *, assume_crs: str | None = None
+    sources: str | Path | Sequence[str | Path],
+    *,
+    assume_crs: str | None = None,
+    max_mpx: float = SceneOptions.max_mpx,
+    options: RasterOptions | None = None,
+    progress: Progress = no_progress,
 ) -> RasterProbability | MosaicProbability:
-    """Open a probability raster, a road mask or a mosaic folder.
+    """Open probability rasters or road masks, or the work directory of a run.
 
     Parameters
     ----------
-    path : str or Path
-        One band of float 0..1; or of uint8 or uint16, whose scale is told by our tag, or else
-        by its largest value: 1 is a mask of 0 and 1, anything more is a part of the type's
-        range. Nodata, mask bands and NaN are honoured. A folder is taken for a mosaic.
+    sources : str, Path or sequence of them
+        Files, VRTs, URLs, folders, quoted glob patterns; together one mosaic, in which the first
+        lies on top, and any mask may show a road. A folder with a ``mosaic.json`` is the work
+        directory of a run.
     assume_crs : str, optional
-        The CRS of a raster that has none.
+        The CRS of rasters that have none.
+    max_mpx : float
+        Largest size of the rasters together, megapixels.
+    options : RasterOptions, optional
+        What values mean. What is not given is detected from all values, and logged.
+    progress : Progress
+        Progress callback, called while values are looked at.
 
     Returns
     -------
@@ -155,66 +172,178 @@ def open_probability(
     Raises
     ------
     SceneError
-        If it is no raster, has no CRS, or its values are no probabilities.
+        If an input is not a raster, has no CRS, or it is not clear what its values mean.
+    ReadError
+        If a file cannot be read.
     """
-    if Path(path).is_dir():
-        return MosaicProbability(Mosaic.open(Path(path)))
-    options = SceneOptions(assume_crs=assume_crs, bands=(1,))
-    # Says what is wrong with files that cannot be opened, before their values are looked at.
-    open_scene(path, band_count=1, options=options).close()
-    with rasterio.open(gdal_path(str(path))) as dataset:
-        if dataset.count != 1:
-            raise SceneError(
-                f"{path}: found {dataset.count} bands, expected one band of probability. To "
-                "extract roads from imagery use 'roadgis extract'."
-            )
-        scale = _scale(dataset, str(path))
-        tags = dataset.tags()
-    logger.info("%s: values are %s", path, scale.what)
-    options = dataclasses.replace(options, value_range=(0.0, scale.divisor))
-    made_by = json.loads(tags.get("ROADGIS_PROVENANCE", "{}"))
-    return RasterProbability(open_scene(path, band_count=1, options=options), made_by)
-
-
-def _scale(dataset: Any, path: str) -> _Scale:
-    tags = dataset.tags()
-    kind = np.dtype(dataset.dtypes[0])
-    if PROBABILITY_TAG in tags:
-        return _Scale(float(tags[PROBABILITY_TAG]), f"p * {tags[PROBABILITY_TAG]}")
-    low, high = _extremes(dataset, path)
-    if kind.kind == "f":
-        if low < -1e-6 or high > 1 + 1e-6:
-            raise SceneError(
-                f"{path}: found values from {low:g} to {high:g}, expected probabilities from 0 "
-                "to 1. Rescale the raster, or apply the sigmoid if these are logits."
-            )
-        return _Scale(1.0, "probability 0..1")
-    if low < 0 or kind.itemsize > 2:
-        raise SceneError(
-            f"{path}: found values from {low:g} to {high:g} of type {kind}, expected float 0..1, "
-            "uint8, uint16 or a mask of 0 and 1."
+    options = options or RasterOptions()
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    if len(given) == 1 and (Path(given[0]) / "mosaic.json").is_file():
+        return MosaicProbability(Mosaic.open(Path(given[0])))
+    scene_options = SceneOptions(
+        assume_crs=assume_crs,
+        nodata=options.nodata,
+        bands=None if options.band is None else (options.band,),
+        max_mpx=max_mpx,
+    )
+    bound_block_cache()
+    sheets = [_sheet(name, scene_options) for name in expand_sources(given)]
+    if options.scale is not None:
+        sheets = [sheet._replace(scale=1.0, offset=0.0) for sheet in sheets]
+    # Before all values are read: sizes that cannot be, files that are not whole.
+    check_rasters([sheet.raster for sheet in sheets], scene_options)
+    encoding = _encoding(sheets, options, progress)
+    logger.log(
+        logging.WARNING if encoding.notice else logging.INFO,
+        "%s: read as %s.%s",
+        _joined_name(sheets),
+        encoding.what,
+        " If that is wrong, use --road-value, --scale or --nodata-is." if encoding.notice else "",
+    )
+    rasters = [
+        dataclasses.replace(
+            sheet.raster,
+            decoder=Decoder(encoding, sheet.scale, sheet.offset),
+            # Overviews may average class numbers.
+            overviews=(),
         )
-    if high <= 1:
-        return _Scale(1.0, "a mask of 0 and 1")
-    full = float(np.iinfo(kind).max)
-    return _Scale(full, f"probability times {full:g}")
+        for sheet in sheets
+    ]
+    scene = compose_scene(rasters, band_count=1, align_px=1, options=scene_options)
+    return RasterProbability(scene, encoding, _made_by(sheets))
 
 
-def _extremes(dataset: Any, path: str) -> tuple[float, float]:
-    """Return the least and largest valid value; reads all of the raster, strip by strip."""
-    low, high = math.inf, -math.inf
-    rows = max(1, min(dataset.height, _STRIP_PX // dataset.width))
+class _Sheet(NamedTuple):
+    """A raster with what its file says about the values."""
+
+    raster: Raster
+    scale: float
+    offset: float
+    lossy: bool
+    tags: dict[str, str]
+
+
+def _sheet(name: str, options: SceneOptions) -> _Sheet:
+    raster = inspect_raster(name, dataclasses.replace(options, bands=None), 1)
+    if options.bands is not None:
+        (band,) = options.bands
+        if band > raster.count:
+            raise SceneError(
+                f"{raster.name}: has {raster.count} band(s), but band {band} was asked for. "
+                "Correct --band."
+            )
+        raster = inspect_raster(name, options, 1)
+    colours = raster.count - (raster.alpha is not None)
+    if options.bands is None and colours > 1:
+        if colours != 3 or np.dtype(raster.dtype).kind not in "ui":
+            raise SceneError(
+                f"{raster.name}: found {colours} bands, expected one band of probability or a "
+                "picture of a mask. Choose a band with --band. To extract roads from imagery use "
+                "'roadgis extract'."
+            )
+        raster = inspect_raster(name, options, 3)
+    with gdal_environment(raster.path), open_dataset(raster.path, None) as dataset:
+        index = raster.bands[0] - 1
+        return _Sheet(
+            raster,
+            float(dataset.scales[index]),
+            float(dataset.offsets[index]),
+            raster.driver in _LOSSY_DRIVERS or dataset.compression in _LOSSY,
+            dataset.tags(),
+        )
+
+
+def _joined_name(sheets: Sequence[_Sheet]) -> str:
+    more = f" and {len(sheets) - 1} more" if len(sheets) > 1 else ""
+    return sheets[0].raster.name + more
+
+
+def _encoding(sheets: Sequence[_Sheet], options: RasterOptions, progress: Progress) -> Encoding:
+    full = {_full_of_tag(sheet) for sheet in sheets}
+    if len(full) == 1 and None not in full and options.scale is None and not options.road_values:
+        (divisor,) = full
+        assert divisor is not None
+        return Encoding(
+            f"probability times {divisor:g}, as its tag says",
+            scale=1 / divisor,
+            is_mask=False,
+            background=options.nodata_is == "background",
+        )
+    scaled = any((sheet.scale, sheet.offset) != (1.0, 0.0) for sheet in sheets)
+    found = Stored(
+        name=_joined_name(sheets),
+        dtype=str(np.result_type(*(sheet.raster.dtype for sheet in sheets))),
+        scaled=scaled and options.scale is None,
+        nodata=tuple(_declared(sheets)),
+        picture=any(sheet.raster.channels > 1 for sheet in sheets),
+        lossy=any(sheet.lossy for sheet in sheets),
+    )
+    return detect_encoding(found, _statistics(sheets, options, progress), options)
+
+
+def _statistics(
+    sheets: Sequence[_Sheet], options: RasterOptions, progress: Progress
+) -> ValueStatistics:
+    handles = Handles()
+    anything = Encoding("")
     try:
-        for row in range(0, dataset.height, rows):
-            strip = RasterWindow(0, row, dataset.width, min(rows, dataset.height - row))
-            values = dataset.read(1, window=strip)
-            values = values[dataset.read_masks(1, window=strip) > 0]
-            if values.dtype.kind == "f":
-                values = values[~np.isnan(values)]
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
-    except RasterioError as error:
-        raise ReadError(
-            f"{path}: reading failed ({error}). The file may be truncated; copy or make it again."
-        ) from error
-    return (low, high) if low <= high else (0.0, 0.0)
+        return value_statistics(
+            handles,
+            [(s.raster, Decoder(anything, s.scale, s.offset).values) for s in sheets],
+            options.nodata,
+            progress,
+        )
+    finally:
+        handles.close()
+
+
+def _declared(sheets: Iterable[_Sheet]) -> list[float]:
+    """Return the values that files declare as no data."""
+    return [value for sheet in sheets for value in sheet.raster.nodata if value is not None]
+
+
+def _full_of_tag(sheet: _Sheet) -> float | None:
+    """Return what our tag says stands for a probability of 1; None without a usable tag."""
+    text = sheet.tags.get(PROBABILITY_TAG)
+    if text is None:
+        return None
+    try:
+        full = float(text)
+    except ValueError:
+        full = math.nan
+    if math.isfinite(full) and full > 0:
+        return full
+    logger.warning(
+        "%s: the tag %s is damaged (%.40r); values are looked at instead.",
+        sheet.raster.name,
+        PROBABILITY_TAG,
+        text,
+    )
+    return None
+
+
+def _made_by(sheets: Sequence[_Sheet]) -> dict[str, Any]:
+    """Return what the rasters say made them, if all say the same."""
+    texts = {sheet.tags.get("ROADGIS_PROVENANCE") for sheet in sheets}
+    if texts == {None}:
+        return {}
+    name = _joined_name(sheets)
+    if len(texts) > 1:
+        logger.warning(
+            "%s: were not made by one run, so the threshold is 0.5 unless it is given.", name
+        )
+        return {}
+    try:
+        made_by = json.loads(str(texts.pop()))
+    except (ValueError, RecursionError):
+        made_by = None
+    if isinstance(made_by, dict):
+        return made_by
+    logger.warning("%s: the tag ROADGIS_PROVENANCE is damaged and is ignored.", name)
+    return {}
+
+
+def _threshold(made_by: dict[str, Any]) -> float:
+    value = made_by.get("threshold", 0.5)
+    usable = isinstance(value, (int, float)) and 0 < value < 1
+    return float(value) if usable else 0.5

@@ -14,7 +14,9 @@ UTM = CRS.from_epsg(32632)
 
 
 class ArraySource:
-    """A probability source over an array in memory."""
+    """A probability source over an array in memory; a mask if `is_mask` is set."""
+
+    is_mask = False
 
     def __init__(self, array: npt.NDArray[np.uint8], gsd_m: float = 1.0) -> None:
         self.array = array

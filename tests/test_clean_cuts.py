@@ -87,6 +87,19 @@ def test_any_cut_gives_the_same_cleaned_and_bridged_network(
     assert differing(whole, cut) == []
 
 
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 100_000), blobs=st.integers(0, 12), block_px=st.integers(13, 260))
+def test_any_cut_of_a_mask_gives_the_same_network(seed: int, blobs: int, block_px: int) -> None:
+    array = scenery(seed, 200, 220, blobs)
+    known = array != NO_DATA
+    array[known] = np.where(array[known] >= 127, 254, 0)
+    source = ArraySource(array)
+    source.is_mask = True
+    whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
+    cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px)
+    assert differing(whole, cut) == []
+
+
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 100_000), block_px=st.integers(31, 200))
 def test_any_cut_gives_the_same_merged_carriageways(seed: int, block_px: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -287,6 +288,79 @@ def test_info_describes_and_prints_json(tmp_path: Path) -> None:
     assert "32632" in call("info", scene).stdout
     facts = json.loads(call("info", scene, "--json").stdout)
     assert facts["valid_share"] > 0
+
+
+def test_info_ends_with_a_verdict_and_a_time(tmp_path: Path, model: Path) -> None:
+    scene = write_net(tmp_path / "net.tif")
+    last = call("info", scene, "-m", model).stdout.splitlines()[-1]
+    assert re.fullmatch(
+        r"Usable: yes\. Extracting the roads of 0\.3 Mpx takes about \d+ (s|min) on this machine, "
+        r"and 1 MB of disk space\.",
+        last,
+    )
+    facts = json.loads(call("info", scene, "-m", model, "--json").stdout)
+    assert facts["usable"] is True
+    assert facts["reason"] is None
+    assert 0 < facts["estimated_seconds"] < 600
+
+
+@pytest.mark.parametrize("case", ["coarse", "cut", "huge", "no CRS", "no file", "no model"])
+def test_info_refuses_what_extract_refuses_in_the_same_words(
+    tmp_path: Path, model: Path, case: str
+) -> None:
+    scene, options = write_net(tmp_path / "net.tif"), ["-m", model]
+    if case == "coarse":
+        scene = write_net(tmp_path / "coarse.tif", pixel=9.0)
+    elif case == "cut":
+        scene.write_bytes(scene.read_bytes()[:400_000])
+    elif case == "huge":
+        options += ["--max-mpx", "0.1"]
+    elif case == "no CRS":
+        scene = write_net(tmp_path / "none.tif", crs=None)
+    elif case == "no file":
+        scene = tmp_path / ("a" * 300 + ".tif")
+    elif case == "no model":
+        options = ["-m", tmp_path / "none.onnx"]
+    output = tmp_path / "roads.gpkg"
+    refusal = call("extract", scene, *options, "-o", output, status=1).stderr
+    facts = json.loads(call("info", scene, *options, "--json", status=1).stdout)
+    assert facts["usable"] is False
+    assert refusal == f"Error: {facts['reason']}\n"
+    # What can be described is, although it cannot be used.
+    assert ("inputs" in facts) == (case == "coarse")
+    if case == "coarse":
+        last = call("info", scene, *options, status=1).stdout.splitlines()[-1]
+        assert last == f"Usable: no. {facts['reason']}"
+
+
+@pytest.mark.parametrize("length", [240, 300])
+def test_output_names_that_are_too_long_are_refused_before_the_work(
+    tmp_path: Path, model: Path, length: int
+) -> None:
+    scene, name = write_net(tmp_path / "net.tif"), "a" * (length - 5)
+    for arguments in (
+        ("extract", scene, "-m", model, "-o", tmp_path / f"{name}.gpkg"),
+        ("predict", scene, "-m", model, "-o", tmp_path / f"{name}.tiff"),
+        ("extract", scene, "-m", model, "-o", tmp_path / "a.gpkg",
+         "--probability", tmp_path / f"{name}.tiff"),
+    ):  # fmt: skip
+        said = call(*arguments, status=1).stderr
+        assert "the name is too long" in said
+        assert "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["net.tif"]
+
+
+def test_input_names_that_are_too_long_are_an_error(tmp_path: Path) -> None:
+    name = "a" * 300
+    for arguments in (
+        ("info", f"{name}.tif"),
+        ("vectorize", f"{name}.tif", "-o", tmp_path / "a.gpkg"),
+        ("clean", f"{name}.gpkg", "-o", tmp_path / "a.gpkg"),
+        ("model", "info", f"{name}.onnx"),
+    ):
+        result = call(*arguments, status=1)
+        assert name in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_model_info_prints_the_card(model: Path) -> None:

@@ -25,7 +25,7 @@ FLOORS = [
     {"prediction", "probability", "network"},
     {"vectorization", "output", "evaluation"},
     {"comparison"},
-    {"pipeline", "cleaning", "synthetic", "video"},
+    {"estimate", "pipeline", "cleaning", "synthetic", "video"},
     {"serve"},
     {"cli"},
     {"__main__"},

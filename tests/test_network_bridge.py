@@ -76,6 +76,31 @@ def test_a_gap_with_faint_evidence_becomes_one_straight_bridged_edge() -> None:
     assert sorted(lines.degree[np.unique([lines.start, lines.end])].tolist()) == [1, 1, 2, 2]
 
 
+def mask_bridged(array: npt.NDArray[np.uint8]) -> Centerlines:
+    source = ArraySource(array)
+    source.is_mask = True
+    return bridge_gaps(traced(array), OPTIONS, source)
+
+
+def test_a_gap_in_a_mask_is_bridged_by_its_shape() -> None:
+    lines = mask_bridged(TWO_ENDS)
+    assert lines.bridged.sum() == 1
+    vertex = lines.bridged[lines.edge_of_vertex]
+    # Nothing is known of it but its ends, which are vertices of the roads.
+    assert np.median(lines.probability[vertex]) == 0
+
+
+def test_roads_that_leave_a_mask_are_led_on_across_no_data_only() -> None:
+    # Both turn out of the raster and would face each other along its edge.
+    rails = road(SHAPE, (20, 3, 85, 3, 5), (103, 3, 180, 3, 5))
+    rails = np.maximum(rails, road(SHAPE, (85, 3, 90, -2, 5), (103, 3, 98, -2, 5)))
+    assert mask_bridged(rails).bridged.sum() == 0
+    strip = TWO_ENDS.copy()
+    strip[:, 82:98] = NO_DATA
+    strip[97:104, 80:82] = strip[97:104, 98:100] = 254
+    assert mask_bridged(strip).bridged.sum() == 1
+
+
 def test_a_gap_over_what_is_surely_no_road_stays_open() -> None:
     lines = bridged(TWO_ENDS)
     assert not lines.bridged.any()

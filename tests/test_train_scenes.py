@@ -366,9 +366,10 @@ class TestPairScene:
         scene = only(tmp_path)
         with open(image, "r+b") as file:
             file.truncate(3000)
+        with pytest.raises(ReadError, match=r"a\.tif: the file is not whole"):
+            only(tmp_path)
         with pytest.raises(ReadError, match=r"a\.tif: reading rows 0\.\.199 failed"):
-            read_all(only(tmp_path))
-        del scene
+            read_all(scene)
 
 
 COLLARS = st.fixed_dictionaries(

@@ -21,6 +21,7 @@ _OWN = {
 #: Short names for the dialogs; others are made from the option's name.
 LABELS = {
     "apls": "APLS",
+    "band": "Band",
     "bands": "Band numbers",
     "blank": "Take pure white or black for no data",
     "block_px": "Side of the blocks",
@@ -66,9 +67,12 @@ LABELS = {
     "no_rule": "Rules of cleaning to turn off",
     "node_crossings": "Make junctions where lines cross",
     "nodata": "Value that means no data",
+    "nodata_is": "Pixels without data are",
     "probability": "Road probability",
     "report": "Report",
     "restart": "Throw away what a stopped run has left",
+    "road_value": "Values that are road",
+    "scale": "Probability is the value times",
     "seed": "Random seed",
     "simplify": "Largest deviation when lines are simplified",
     "smooth": "Smoothing along the line",

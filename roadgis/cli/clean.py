@@ -10,6 +10,7 @@ import click
 from roadgis.cli import options
 from roadgis.cli.cleaning_options import cleaning_options
 from roadgis.cli.metres import metres_option
+from roadgis.cli.raster_options import raster_options, raster_settings
 from roadgis.cli.shell import shell
 from roadgis.cli.summary import tell_network
 
@@ -49,6 +50,7 @@ __all__ = ["command"]
     metavar="RASTER",
     help="Probability raster or road mask: evidence for what is bridged and dropped.",
 )
+@options.combined(*raster_options)
 @click.option(
     "--keep-fields",
     default=None,
@@ -81,6 +83,7 @@ def command(
             output,
             options=_settings(values, evidence=probability is not None),
             probability=probability,
+            raster=raster_settings(values),
             overwrite=overwrite,
             progress=sh.progress,
         )

@@ -20,6 +20,7 @@ __all__ = [
     "extract_options",
     "imagery_options",
     "labelled_data",
+    "max_mpx_option",
     "model_description",
     "model_options",
     "output_option",
@@ -263,6 +264,15 @@ buffer_option = click.option(
     help="How far apart pixels may be to match in relaxed scores.  [default: 3]",
 )
 
+max_mpx_option = click.option(
+    "--max-mpx",
+    type=float,
+    default=None,
+    metavar="N",
+    help="Largest size of a run in megapixels, at the model's resolution; a larger one is taken "
+    "for a mistake.  [default: 50000]",
+)
+
 imagery_options = combined(
     click.option("--assume-crs", metavar="CRS", default=None, help="CRS of scenes that have none."),
     click.option(
@@ -289,6 +299,7 @@ imagery_options = combined(
     click.option(
         "--force-gsd", is_flag=True, help="Run although the pixels are far too coarse for roads."
     ),
+    max_mpx_option,
 )
 
 run_options = combined(
@@ -410,6 +421,7 @@ def extract_options(values: dict[str, Any]) -> Any:
                 blank="blank",
                 aoi="aoi",
                 force_gsd="force_gsd",
+                max_mpx="max_mpx",
             ),
         ),
         predict=PredictOptions(

@@ -10,6 +10,7 @@ The JSON lines are documented in ``docs/protocol.md``.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -224,7 +225,7 @@ _HINTS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str],
 
 
 def _hint(error: BaseException) -> str:
-    if isinstance(error, Cancelled):
+    if isinstance(error, Cancelled) or _is_name_too_long(error):
         return ""
     return next((hint for kind, hint in _HINTS if isinstance(error, kind)), "")
 
@@ -325,6 +326,10 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise stop
 
 
+def _is_name_too_long(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+
+
 def _explain(error: BaseException) -> tuple[int, str] | None:
     """Return exit status and text of an error that users can act on, else None."""
     # click raises Abort from the interrupt that the command saw.
@@ -336,6 +341,9 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
         return 128 + error.number, f"terminated{reason}. {kept}".strip()
     if isinstance(error, RoadgisError):
         return 1, str(error)
+    if _is_name_too_long(error):
+        filename = getattr(error, "filename", "")
+        return 1, f"{filename}: the name is too long for this file system. Shorten it."
     if isinstance(error, MemoryError):
         return 1, (
             "out of memory. Close other programs, or work on a smaller area; where imagery is "
@@ -346,9 +354,8 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
 
 def _status(command: Callable[..., Any]) -> int:
     try:
-        command(standalone_mode=False, prog_name="roadgis")
-    except click.exceptions.Exit as stop:
-        return stop.exit_code
+        # With these settings click returns the status of an Exit.
+        status = command(standalone_mode=False, prog_name="roadgis")
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -360,7 +367,7 @@ def _status(command: Callable[..., Any]) -> int:
         if not getattr(error, "roadgis_reported", False):
             click.echo(f"Error: {text}", err=True)
         return status
-    return 0
+    return status if isinstance(status, int) else 0
 
 
 def run(command: Callable[..., Any]) -> None:

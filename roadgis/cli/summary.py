@@ -39,6 +39,7 @@ def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
         nodes=len(network.nodes),
         length_m=round(length_m, 1),
         bridged=bridges,
+        **({} if network.why_empty is None else {"why_empty": network.why_empty.to_dict()}),
     )
 
 

@@ -21,8 +21,9 @@ from roadgis.network.gaps import Gaps, Tips, find_gaps, find_tips, mean_width
 from roadgis.network.least_cost import GapPaths, least_cost_paths
 from roadgis.network.meetings import Arrivals, arrivals, path_lines
 from roadgis.network.nearby import edges_near
+from roadgis.network.sampling import sampled_levels
 from roadgis.network.splice import NewEdges, spliced
-from roadgis.scene.grid import NO_DATA, ProbabilitySource
+from roadgis.scene.grid import NO_DATA, ProbabilitySource, holds_mask
 
 __all__ = ["BridgeOptions", "bridge_gaps"]
 
@@ -98,8 +99,8 @@ def bridge_gaps(
     options : BridgeOptions
         Limits.
     source : ProbabilitySource, optional
-        Probability on the lines' grid. Without one the shape alone decides, and only dead
-        ends that point to each other are bridged.
+        Probability on the lines' grid. Without one, and where it is a mask, the shape alone
+        decides, and only dead ends that point to each other are bridged.
 
     Returns
     -------
@@ -168,12 +169,15 @@ def _chosen(
         return None
     max_gap_px = options.max_gap_m / lines.grid.gsd_m
     gaps = find_gaps(lines, tips, max_gap_px, options.max_turn_deg)
-    if source is None:
+    by_shape = source is None or holds_mask(source)
+    if by_shape:
         gaps = gaps.take(gaps.other >= 0)
-    paths = least_cost_paths(gaps, source)
+    paths = least_cost_paths(gaps, None if by_shape else source)
     shape = support(gaps, max_gap_px, options.max_turn_deg)
     evidence = measure_evidence(gaps, paths, lines.strong_level)
     ok = _is_evident(gaps, tips, shape, evidence, options)
+    if by_shape and source is not None:
+        ok &= _led_on(gaps, tips, paths, source, lines.strong_level)
     gaps, paths, shape = gaps.take(ok), paths.take(ok), shape[ok]
     if not len(gaps):
         return None
@@ -210,6 +214,26 @@ def _is_evident(
     seen = ~unknown & (evidence.low >= options.min_evidence * (1.5 - shape))
     with_blank = evidence.known < 1
     return np.where(unknown, by_shape, seen & np.where(with_blank, by_shape, ~leaves)).astype(bool)
+
+
+def _led_on(
+    gaps: Gaps, tips: Tips, paths: GapPaths, source: ProbabilitySource, strong_level: int
+) -> npt.NDArray[np.bool_]:
+    """Return which gaps of a mask may be bridged by shape, (G,).
+
+    All but those of roads that leave the raster; roads are led on across no data within it.
+    """
+    led = ~(tips.leaves[gaps.tip] | tips.leaves[gaps.other])
+    at = np.flatnonzero(~led)
+    if len(at):
+        gaps, paths = gaps.take(at), paths.take(at)
+        level = sampled_levels(source, paths.row.reshape(-1), paths.col.reshape(-1))
+        level = level.reshape(paths.row.shape)
+        row, col = np.rint(paths.row), np.rint(paths.col)
+        beyond = (row < 0) | (row >= source.grid.height) | (col < 0) | (col >= source.grid.width)
+        level[beyond] = 0
+        led[at] = measure_evidence(gaps, paths._replace(level=level), strong_level).known < 1
+    return led
 
 
 def _nodes_met(

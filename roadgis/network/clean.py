@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +26,10 @@ from roadgis.network.prune import (
 )
 from roadgis.network.rules import apply_rules, drop_narrow_links
 from roadgis.network.shape import edge_shapes
+from roadgis.network.why_empty import Removed
 from roadgis.scene.grid import ProbabilitySource
 
-__all__ = ["CleanOptions", "clean_network", "cleaned_lines"]
+__all__ = ["CleanOptions", "clean_network", "cleaned_lines", "removed_by_cleaning"]
 
 
 def clean_network(
@@ -112,20 +115,80 @@ def cleaned_lines(
     Centerlines
         Nodes in use only, in the order of their keys; edges in the order of their nodes.
     """
-    gsd = lines.grid.gsd_m
+    steps = _steps(options, lines.grid.gsd_m, source)
     # A copy, so that what is derived on the way is not kept with the caller's lines.
     lines = replace(lines)
-    lines = merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
-    lines = _pruned(lines, options)
-    lines = _pruned(contract_junctions(lines, options.junction_factor), options)
-    if options.rules.narrow_links:
-        lines = merge_interstitial(drop_narrow_links(lines))
-    lines = part_carriageways(lines, options.parallels)
-    lines = merge_parallels(lines, options.parallels)
-    lines = bridge_gaps(lines, options.bridge, source)
-    lines = cut_weak_tails(lines, options.dangles.min_weak_tail_m / gsd)
-    lines = _pruned(apply_rules(lines, options.rules), options)
-    return _ordered(drop_small_components(lines, options.min_component_m / gsd))
+    for step in steps:
+        lines = step.run(lines)
+    return _ordered(lines)
+
+
+def removed_by_cleaning(
+    lines: Centerlines, options: CleanOptions, *, source: ProbabilitySource | None = None
+) -> tuple[Removed, ...]:
+    """Return what each step of :func:`cleaned_lines` takes away, as far as it takes anything."""
+    gsd = lines.grid.gsd_m
+    removed = []
+    lines = replace(lines)
+    for step in _steps(options, gsd, source):
+        before = float(lines.length_px.sum())
+        lines = step.run(lines)
+        metres = (before - float(lines.length_px.sum())) * gsd
+        if step.what and metres > 0.5:
+            removed.append(Removed(step.what, metres, step.advice))
+    return tuple(removed)
+
+
+class _Step(NamedTuple):
+    """A step of cleaning: what it takes away, the option that keeps that, the step itself."""
+
+    what: str
+    advice: str
+    run: Callable[[Centerlines], Centerlines]
+
+
+def _steps(
+    options: CleanOptions, gsd: float, source: ProbabilitySource | None
+) -> tuple[_Step, ...]:
+    def hysteresis(lines: Centerlines) -> Centerlines:
+        return merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
+
+    def junctions(lines: Centerlines) -> Centerlines:
+        return _pruned(contract_junctions(lines, options.junction_factor), options)
+
+    def links(lines: Centerlines) -> Centerlines:
+        return merge_interstitial(drop_narrow_links(lines)) if options.rules.narrow_links else lines
+
+    def carriageways(lines: Centerlines) -> Centerlines:
+        return merge_parallels(part_carriageways(lines, options.parallels), options.parallels)
+
+    return (
+        _Step(
+            f"pieces with less than {options.min_strong_m:g} m above the threshold",
+            "a lower --threshold",
+            hysteresis,
+        ),
+        _Step("dead ends", "--min-dangle 0", lambda lines: _pruned(lines, options)),
+        _Step("dead ends", "--min-dangle 0", junctions),
+        _Step("narrow links", "--no-rule narrow-links", links),
+        _Step("parallel lines", "--no-rule tracks", carriageways),
+        _Step("", "", lambda lines: bridge_gaps(lines, options.bridge, source)),
+        _Step(
+            "weak tails",
+            "--no-rule weak-tails",
+            lambda lines: cut_weak_tails(lines, options.dangles.min_weak_tail_m / gsd),
+        ),
+        _Step(
+            "false roads",
+            "--no-rule all",
+            lambda lines: _pruned(apply_rules(lines, options.rules), options),
+        ),
+        _Step(
+            f"pieces shorter than {options.min_component_m:g} m",
+            "--min-component 0",
+            lambda lines: drop_small_components(lines, options.min_component_m / gsd),
+        ),
+    )
 
 
 def _pruned(lines: Centerlines, options: CleanOptions) -> Centerlines:

@@ -13,6 +13,7 @@ import shapely
 from pyproj import CRS, Geod, Transformer
 
 from roadgis.network.paths import components
+from roadgis.network.why_empty import WhyEmpty
 
 if TYPE_CHECKING:
     import geopandas
@@ -75,6 +76,8 @@ class RoadNetwork:
         Name (str) of the sheet that shows the edge, None where unknown.
     source_date : ndarray of object, shape (E,)
         When that sheet was taken, ISO 8601 (str), None where unknown.
+    why_empty : WhyEmpty or None
+        Why there are no edges; None where there are, or where it is not known.
     """
 
     crs: CRS
@@ -91,6 +94,7 @@ class RoadNetwork:
     bridged: npt.NDArray[np.bool_] = field(default_factory=_not_given)
     source: npt.NDArray[np.object_] = field(default_factory=_not_given)
     source_date: npt.NDArray[np.object_] = field(default_factory=_not_given)
+    why_empty: WhyEmpty | None = None
 
     def __post_init__(self) -> None:
         for name, unknown in _UNKNOWN.items():

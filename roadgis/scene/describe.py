@@ -27,7 +27,7 @@ def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions)
     options : SceneOptions
         The user's choices.
     """
-    grid = plan.grid
+    grid = plan.grid.part(plan.relative(plan.covered))
     inputs = [_input(raster, grid.gsd_m) for raster in rasters]
     bounds = np.array([entry["bounds_lonlat"] for entry in inputs])
     return {
@@ -42,6 +42,11 @@ def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions)
             "width": grid.width,
             "height": grid.height,
             "bounds": list(grid.bounds),
+        },
+        "size": {
+            "mpx": round(plan.size.pixels / 1e6, 3),
+            "source_mpx": round(plan.size.source_pixels / 1e6, 3),
+            "disk_mb": -(-plan.size.disk_bytes // 10**6),
         },
         "resampled": [layer.resampled for layer in plan.layers],
         "area_of_interest": plan.area is not None,

@@ -10,7 +10,14 @@ import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS
 
-__all__ = ["NO_DATA", "Grid", "ProbabilitySource", "Window"]
+__all__ = [
+    "NO_DATA",
+    "CroppedProbability",
+    "Grid",
+    "ProbabilitySource",
+    "Window",
+    "holds_mask",
+]
 
 #: Probability is uint8: 0..254 is p * 254, and this value is no data.
 NO_DATA = 255
@@ -81,6 +88,13 @@ class Grid:
         """The whole grid."""
         return Window(0, 0, self.height, self.width)
 
+    def part(self, window: Window) -> Grid:
+        """Return the grid of a window, with the same pixels."""
+        # 12 digits, so that a pixel's corner is the same in whichever window it lies.
+        x0 = float(f"{self.x0 + window.col * self.gsd_m:.12g}")
+        y0 = float(f"{self.y0 - window.row * self.gsd_m:.12g}")
+        return Grid(self.crs, x0, y0, self.gsd_m, window.width, window.height)
+
     def xy(
         self, rows: npt.NDArray[np.float64], cols: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
@@ -99,3 +113,44 @@ class ProbabilitySource(Protocol):
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return uint8 (height, width), 0..254 = p * 254, 255 where no data or beyond the grid."""
+
+
+def holds_mask(source: ProbabilitySource) -> bool:
+    """Return whether a source says, by an attribute `is_mask`, that it has two values only.
+
+    Between the roads of a mask nothing is known, so it is no evidence against a gap being road.
+    """
+    return bool(getattr(source, "is_mask", False))
+
+
+class CroppedProbability:
+    """A window of a probability source as a source of its own.
+
+    Attributes
+    ----------
+    grid : Grid
+        Of the window.
+    """
+
+    def __init__(self, source: ProbabilitySource, window: Window) -> None:
+        self.grid = source.grid.part(window)
+        self._source = source
+        self._window = window
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return probability of a window; see :class:`ProbabilitySource`."""
+        own = self._window
+        values = self._source.read(
+            Window(window.row + own.row, window.col + own.col, window.height, window.width)
+        )
+        if (
+            window.row < 0
+            or window.col < 0
+            or (window.row + window.height > own.height or window.col + window.width > own.width)
+        ):
+            cropped = np.full_like(values, NO_DATA)
+            rows = slice(max(-window.row, 0), max(own.height - window.row, 0))
+            cols = slice(max(-window.col, 0), max(own.width - window.col, 0))
+            cropped[rows, cols] = values[rows, cols]
+            return cropped
+        return values

@@ -13,6 +13,7 @@ from rasterio.env import set_gdal_config
 
 from roadgis.scene.inputs import is_remote
 from roadgis.scene.quiet import quiet
+from roadgis.scene.whole import damage_raises
 
 __all__ = ["Handles", "bound_block_cache", "gdal_environment", "open_dataset"]
 
@@ -79,14 +80,15 @@ class Handles:
 
     @contextmanager
     def borrow(self, path: str, level: int | None = None) -> Iterator[Any]:
-        """Lend an open dataset, within the GDAL settings for it."""
+        """Lend an open dataset, within the GDAL settings for it; damaged data is an error."""
         key = (path, level)
         with gdal_environment(path):
             dataset = self._take(key)
             if dataset is None:
                 dataset = open_dataset(path, level)
             try:
-                yield dataset
+                with damage_raises():
+                    yield dataset
             except BaseException:
                 dataset.close()
                 raise

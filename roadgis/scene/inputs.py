@@ -15,6 +15,8 @@ from roadgis.targets import RASTER_SUFFIXES, input_files
 
 __all__ = ["display_name", "driver_says", "expand_sources", "gdal_path", "is_remote", "stamp"]
 
+# Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
+_RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
 _NETWORKS = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsiadls", "/vsioss", "/vsiswift")
 
 
@@ -49,7 +51,8 @@ def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
     Parameters
     ----------
     sources : str, path or sequence of them
-        Files, VRTs, URLs, folders (the rasters in them, not deeper), quoted glob patterns.
+        Files, VRTs, URLs, folders (the rasters in them, not deeper, and no hidden files), quoted
+        glob patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one.
 
     Returns
     -------
@@ -69,14 +72,18 @@ def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
 
 
 def _expand(source: str) -> Iterator[str]:
-    if is_remote(source) or source.startswith("/vsi"):
+    if is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
         yield source
     elif os.path.isdir(source):
         yield from _folder(Path(source))
     elif os.path.exists(source):
         yield source
     elif glob.has_magic(source):
-        matches = sorted(m for m in glob.glob(source, recursive=True) if os.path.isfile(m))
+        matches = sorted(
+            match
+            for match in glob.glob(source, recursive=True)
+            if os.path.isfile(match) or _is_raster_folder(Path(match))
+        )
         if not matches:
             raise SceneError(
                 f"{source}: no file matches this pattern. Check the folder and the quotes."
@@ -86,11 +93,17 @@ def _expand(source: str) -> Iterator[str]:
         raise SceneError(f"{source}: found no such file or folder. Check the path.")
 
 
+def _is_raster_folder(path: Path) -> bool:
+    return any(os.path.isfile(path / name) for name in _RASTER_FOLDERS)
+
+
 def _folder(folder: Path) -> Iterator[str]:
+    # Hidden files are not images: macOS leaves a '._NAME' with each file that it copies.
     rasters = sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and path.suffix.lower() in RASTER_SUFFIXES
+        if not path.name.startswith(".")
+        and ((path.is_file() and path.suffix.lower() in RASTER_SUFFIXES) or _is_raster_folder(path))
     )
     # A VRT beside rasters is as a rule an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
@@ -128,6 +141,10 @@ def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
         if os.path.isfile(file) and not file.endswith(".aux.xml"):
             status = os.stat(file)
             stamps.append([os.path.abspath(file), status.st_size, status.st_mtime_ns])
+        elif os.path.isdir(file):
+            inside = [path.stat() for path in Path(file).rglob("*") if path.is_file()]
+            size, changed = sum(s.st_size for s in inside), max(s.st_mtime_ns for s in inside)
+            stamps.append([os.path.abspath(file), size, changed])
     return stamps or [[name]]
 
 

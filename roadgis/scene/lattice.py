@@ -11,6 +11,7 @@ import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS
 
+from roadgis.scene.encoding import Decoder
 from roadgis.scene.georef import in_degrees, wrapped
 from roadgis.scene.handles import Handles
 from roadgis.scene.plane import composed, mapped
@@ -99,9 +100,19 @@ class SheetGroup:
         Of every sheet.
     nodata : float or None
         The user's own nodata value.
+    decoder : Decoder or None
+        Turns values into probability; of masks that overlap, any may show a road.
     """
 
-    def __init__(self, lattice: Lattice, channels: int, dtype: str, nodata: float | None) -> None:
+    def __init__(
+        self,
+        lattice: Lattice,
+        channels: int,
+        dtype: str,
+        nodata: float | None,
+        decoder: Decoder | None = None,
+    ) -> None:
+        self.decoder = decoder
         self.lattice = lattice
         self.channels = channels
         self.dtype = dtype
@@ -145,19 +156,28 @@ class SheetGroup:
         """
         values = np.zeros((self.channels, height, width), self.dtype)
         valid = np.zeros((height, width), np.bool_)
+        covered = np.zeros((height, width), np.bool_)
         for index in self.touching(row, col, height, width):
             top, left, bottom, right = (int(v) for v in self.boxes[index])
             r0, r1 = max(row, top), min(row + height, bottom)
             c0, c1 = max(col, left), min(col + width, right)
             here = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
             target = values[:, here[0], here[1]]
-            if valid[here].all():
+            union = self.decoder is not None and self.decoder.encoding.is_mask
+            covered[here] = True
+            if valid[here].all() and not union:
                 continue
             box = (r0 - top, c0 - left, r1 - r0, c1 - c0)
             pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
-            seen &= ~valid[here]
-            np.copyto(target, pixels, where=seen, casting="same_kind")
+            new = seen & ~valid[here]
+            if self.decoder is not None:
+                pixels = self.decoder.stored(pixels)
+                if union:
+                    new |= seen & (pixels[0] > target[0])
+            np.copyto(target, pixels, where=new, casting="same_kind")
             valid[here] |= seen
+        if self.decoder is not None and self.decoder.encoding.background:
+            valid = covered
         return values, valid
 
 
@@ -178,15 +198,14 @@ def group_sheets(
     groups: list[SheetGroup] = []
     for raster in rasters:
         placed = _near(raster, centre_lon)
-        key = (raster.crs, _type(raster), raster.channels)
+        key = (raster.crs, raster.decoder, _type(raster), _channels(raster))
         for group in groups:
-            if (group.lattice.crs, group.dtype, group.channels) == key and group.lattice.holds(
-                placed
-            ):
+            own = (group.lattice.crs, group.decoder, group.dtype, group.channels)
+            if own == key and group.lattice.holds(placed):
                 break
         else:
             lattice = Lattice.of(raster.crs, placed.transform)
-            group = SheetGroup(lattice, raster.channels, _type(raster), nodata)
+            group = SheetGroup(lattice, _channels(raster), _type(raster), nodata, raster.decoder)
             groups.append(group)
         group.add(placed, *group.lattice.index(placed))
     for group in groups:
@@ -195,7 +214,11 @@ def group_sheets(
 
 
 def _type(raster: Raster) -> str:
-    return raster.dtype if raster.palette is None else "uint8"
+    return raster.dtype if raster.palette is None and raster.decoder is None else "uint8"
+
+
+def _channels(raster: Raster) -> int:
+    return raster.channels if raster.decoder is None else 1
 
 
 def _near(raster: Raster, centre_lon: float) -> Raster:

@@ -39,6 +39,8 @@ class Layer(Protocol):
     group: SheetGroup
     #: row, col, end row, end col of each sheet in lattice pixels, outward, (N, 4) int64.
     boxes: npt.NDArray[np.int64]
+    #: row, col, end row, end col of the pixels of which half or more may be valid, (4,) int64.
+    extent: npt.NDArray[np.int64]
     #: How pixels come about, in words.
     resampled: str
 
@@ -80,6 +82,10 @@ class WholeFactorLayer:
         shift = np.array(self._shift * 2)
         start, end = (group.boxes - shift)[:, :2], (group.boxes - shift)[:, 2:]
         self.boxes = np.concatenate([start // factor, -(-end // factor)], axis=1)
+        twice = 2 * factor
+        first = -((factor - 2 * start.min(axis=0)) // twice)
+        last = np.maximum((2 * end.max(axis=0) + factor) // twice, first + 1)
+        self.extent = np.concatenate([first, last])
 
     def read(self, window: Window, scaling: Scaling | None) -> tuple[Bytes, Bytes]:
         """Read pixels; see `Layer`."""
@@ -194,6 +200,7 @@ class WarpedLayer:
     ) -> None:
         self.group = group
         self.boxes = boxes
+        self.extent = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
         self._handles = handles
         self._lattice = lattice
         self._cache = cache

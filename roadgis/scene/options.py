@@ -34,6 +34,9 @@ class SceneOptions:
         A value that means no data where all bands have it, besides what the files declare.
     force_gsd : bool
         Accept imagery that is far too coarse.
+    max_mpx : float
+        Largest size of a scene, megapixels at the resolution that it is read at. Ten times as
+        many source pixels may be read.
     stretch : tuple of float
         Percentiles that become 0 and 255 where the data is not 8-bit; per band, once a run.
     value_range : tuple of float or None
@@ -46,6 +49,7 @@ class SceneOptions:
     blank: Blank = "none"
     nodata: float | None = None
     force_gsd: bool = False
+    max_mpx: float = 50_000.0
     stretch: tuple[float, float] = (0.5, 99.5)
     value_range: tuple[float, float] | None = None
 
@@ -58,6 +62,8 @@ class SceneOptions:
             raise SceneError(
                 f"bands is {self.bands}, expected band numbers that count from 1, e.g. 1,2,3."
             )
+        if not self.max_mpx > 0:
+            raise SceneError(f"max_mpx is {self.max_mpx}, expected a positive number.")
         low, high = self.stretch
         if not 0 <= low < high <= 100:
             raise SceneError(

@@ -30,6 +30,7 @@ from roadgis.scene.layers import BlockCache, Layer, WarpedLayer, WholeFactorLaye
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import mapped
 from roadgis.scene.raster import Raster, at_overview
+from roadgis.scene.size import RunSize, check_size, run_size
 
 __all__ = ["TOO_COARSE_M", "TOO_COARSE_RATIO", "Plan", "pixel_size_m", "plan_scene"]
 
@@ -48,17 +49,21 @@ class Plan:
     Attributes
     ----------
     grid : Grid
-        What a run covers.
+        What a run computes: `covered`, rounded outward to multiples of `align_px`.
     row, col : int
         The grid's first pixel on the analysis lattice, which counts from the CRS's origin.
     extent : Window
         Of all inputs, on the lattice.
+    covered : Window
+        The part of the extent around the area of interest, on the lattice.
     layers : tuple of Layer
         The first lies on top.
     area : Area or None
         Where output is wanted.
     centre : tuple of float
         Longitude and latitude of the inputs' centre.
+    size : RunSize
+        How much there is to do.
     lattice : Lattice
         The analysis lattice.
     """
@@ -67,10 +72,16 @@ class Plan:
     row: int
     col: int
     extent: Window
+    covered: Window
     layers: tuple[Layer, ...]
     area: Area | None
     centre: tuple[float, float]
+    size: RunSize
     lattice: Lattice
+
+    def relative(self, window: Window) -> Window:
+        """Return a window of the lattice relative to the grid."""
+        return Window(window.row - self.row, window.col - self.col, window.height, window.width)
 
 
 def pixel_size_m(raster: Raster) -> tuple[float, float]:
@@ -102,14 +113,17 @@ def plan_scene(
     lattice = _analysis_lattice(groups[0], crs, gsd_m)
     layers = _layers(groups, handles, lattice)
     _warn_apart(layers, lattice)
-    extent = _hull(np.concatenate([layer.boxes for layer in layers]))
+    extent = _hull(np.stack([layer.extent for layer in layers]))
     area = None if options.aoi is None else Area(
         load_area(options.aoi, rasters[0].crs, crs), lattice.affine
     )  # fmt: skip
-    window = _aligned(extent if area is None else _within(extent, area, layers, lattice), align_px)
+    covered = extent if area is None else _within(extent, area, layers, lattice)
+    window = _aligned(covered, align_px)
     x0, y0 = mapped(lattice.affine, float(window.col), float(window.row))
     grid = Grid(crs, steady(x0), steady(y0), lattice.linear[0], window.width, window.height)
-    return Plan(grid, window.row, window.col, extent, layers, area, centre, lattice)
+    size = run_size(layers, covered, grid.gsd_m)
+    check_size(size, options.max_mpx)
+    return Plan(grid, window.row, window.col, extent, covered, layers, area, centre, size, lattice)
 
 
 def _native_gsd(raster: Raster, crs: CRS) -> float:
@@ -202,9 +216,13 @@ def _within(extent: Window, area: Area, layers: Sequence[Layer], lattice: Lattic
             "Check its CRS and that it belongs to this imagery."
         )
     west, north, east, south = area.bounds_px
-    row, col = max(math.floor(north), extent.row), max(math.floor(west), extent.col)
+    # A pixel is wanted when its centre lies inside.
+    first_row, first_col, last_row, last_col = (
+        math.ceil(v - 0.5) for v in (north, west, south, east)
+    )
+    row, col = max(first_row, extent.row), max(first_col, extent.col)
     end_col, end_row = _end(extent)
-    end_row, end_col = min(math.ceil(south), end_row), min(math.ceil(east), end_col)
+    end_row, end_col = min(last_row, end_row), min(last_col, end_col)
     return Window(row, col, max(end_row - row, 1), max(end_col - col, 1))
 
 

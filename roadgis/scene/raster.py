@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,18 @@ from roadgis.errors import ReadError, SceneError
 from roadgis.scene.handles import Handles, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path, is_remote, stamp
 from roadgis.scene.options import SceneOptions
-from roadgis.scene.plane import composed
+from roadgis.scene.plane import composed, mapped
+from roadgis.scene.whole import missing_part
+
+if TYPE_CHECKING:
+    from roadgis.scene.encoding import Decoder
 
 __all__ = ["Raster", "at_overview", "inspect_raster", "read_pixels"]
 
 _LOG = logging.getLogger(__name__)
+
+# Ground control points that are farther than this from a common affine map need a real warp.
+_MOST_OFF_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,12 @@ class Raster:
         Decimation factors, at full resolution.
     level : int or None
         The overview that is read in place of full resolution.
+    damage : str or None
+        What is missing of the file, as far as that shows before it is read.
     stamp : tuple
         Changes when the file does.
+    decoder : Decoder or None
+        What turns values into probability, where they are not imagery.
     """
 
     path: str
@@ -82,7 +93,9 @@ class Raster:
     nodata: tuple[float | None, ...]
     overviews: tuple[int, ...]
     level: int | None = None
+    damage: str | None = None
     stamp: tuple[Any, ...] = ()
+    decoder: Decoder | None = None
 
     @property
     def channels(self) -> int:
@@ -140,6 +153,7 @@ def _facts(
             f"{shown}: holds no raster bands of its own. Name one of its parts instead: "
             f"{', '.join(dataset.subdatasets[:5]) or 'none found'}."
         )
+    _refuse_unrectified(dataset, shown)
     palette = _palette(dataset, options, channels)
     bands = _bands(dataset, shown, options, channels, palette is not None)
     alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c == ColorInterp.alpha]
@@ -167,6 +181,7 @@ def _facts(
         mask=_has_mask(flags),
         nodata=tuple(dataset.nodatavals[b - 1] for b in bands),
         overviews=tuple(dataset.overviews(bands[0])),
+        damage=missing_part(dataset),
         stamp=tuple(tuple(s) for s in stamp(name, dataset.files)),
     )
 
@@ -277,7 +292,7 @@ def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:
     t: Affine = dataset.transform
     if t.is_identity:
         if dataset.gcps[0]:
-            t = from_gcps(dataset.gcps[0])
+            t = _fitted(dataset, shown)
         else:
             _LOG.warning(
                 "%s has no position: it is placed at the CRS's origin with pixels of one unit.",
@@ -296,6 +311,42 @@ def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:
                0.0, -abs(t.e), t.f + (t.e * h if rows else 0.0)),
         (rows, cols),
     )  # fmt: skip
+
+
+def _refuse_unrectified(dataset: Any, shown: str) -> None:
+    """Refuse imagery that only a camera model and the terrain's height place on the ground."""
+    rpcs = dataset.rpcs
+    if rpcs is None or not dataset.transform.is_identity or dataset.gcps[0]:
+        return
+    zone = int((rpcs.long_off + 180) // 6) % 60 + 1
+    utm = (32600 if rpcs.lat_off >= 0 else 32700) + zone
+    raise SceneError(
+        f"{shown}: is not orthorectified: it has no map coordinates, only a camera model (RPC). "
+        "Orthorectify it with an elevation model first, e.g. with 'gdalwarp -rpc -to "
+        f"RPC_DEM=dem.tif -t_srs EPSG:{utm} {shown} ortho.tif'."
+    )
+
+
+def _fitted(dataset: Any, shown: str) -> Affine:
+    """Return the affine transform of ground control points, if they have one."""
+    points, crs = dataset.gcps
+    t: Affine = from_gcps(points)
+    if t.determinant != 0:
+        place = np.array([(p.x, p.y, p.col, p.row) for p in points]).T
+        col, row = mapped(~t, place[0], place[1])
+        off_px = float(np.hypot(col - place[2], row - place[3]).max())
+        if off_px > _MOST_OFF_PX:
+            raise SceneError(
+                f"{shown}: its {len(points)} ground control points do not fit a plain image (by "
+                f"{off_px:.0f} pixels): it is not rectified. Rectify it first, e.g. with "
+                f"'gdalwarp -tps -t_srs {_code(crs)} {shown} rectified.tif'."
+            )
+    return t
+
+
+def _code(crs: Any) -> str:
+    code = crs.to_epsg() if crs else None
+    return f"EPSG:{code}" if code else "EPSG:CODE"
 
 
 def at_overview(raster: Raster, factor: float) -> Raster:

@@ -26,9 +26,11 @@ from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
 from roadgis.scene.record import READ_VERSION, SceneRecord, scene_record
+from roadgis.scene.size import RunSize
 from roadgis.scene.stretch import Scaling, percentile_scaling
+from roadgis.scene.whole import check_whole
 
-__all__ = ["INVALID_FILL", "Scene", "open_scene"]
+__all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,22 +77,54 @@ def open_scene(
     ------
     SceneError
         If an input is no raster, has no CRS or too few bands, is far too coarse, lies too far
-        from the others, or misses the area of interest.
+        from the others, or misses the area of interest, or all are too large.
     ReadError
-        If a file or URL fails.
+        If a file or URL fails, or a file is not whole.
     """
     options = options or SceneOptions()
     bound_block_cache()
     rasters = [inspect_raster(name, options, band_count) for name in expand_sources(sources)]
+    return compose_scene(
+        rasters, gsd_m=gsd_m, band_count=band_count, align_px=align_px, options=options
+    )
+
+
+def compose_scene(
+    rasters: Sequence[Raster],
+    *,
+    gsd_m: float | None = None,
+    band_count: int = 3,
+    align_px: int = 64,
+    options: SceneOptions | None = None,
+) -> Scene:
+    """Compose a scene of rasters that are already known; see :func:`open_scene`."""
+    options = options or SceneOptions()
     handles = Handles()
     try:
-        return Scene(
-            rasters, plan_scene(rasters, handles, gsd_m, align_px, options), handles,
-            band_count, options,
-        )  # fmt: skip
+        plan = plan_scene(rasters, handles, gsd_m, align_px, options)
+        for raster in rasters:
+            check_whole(raster.name, raster.damage)
+        return Scene(rasters, plan, handles, band_count, options)
     except BaseException:
         handles.close()
         raise
+
+
+def check_rasters(rasters: Sequence[Raster], options: SceneOptions) -> None:
+    """Check that rasters can be composed to a scene of their own pixel size.
+
+    Raises
+    ------
+    SceneError, ReadError
+        See :func:`open_scene`.
+    """
+    handles = Handles()
+    try:
+        plan_scene(rasters, handles, None, 1, options)
+        for raster in rasters:
+            check_whole(raster.name, raster.damage)
+    finally:
+        handles.close()
 
 
 class Scene:
@@ -99,7 +133,8 @@ class Scene:
     Attributes
     ----------
     grid : Grid
-        The pixels that a run covers: all inputs, or the part around the area of interest.
+        The pixels that a run computes: those of `covered`, and some around them, so that tiles
+        start on the same lattice in all runs.
     native_crs : pyproj.CRS
         Of the first input.
     inputs : tuple of str
@@ -159,8 +194,17 @@ class Scene:
 
         There are no image pixels outside of it.
         """
-        extent, plan = self._plan.extent, self._plan
-        return Window(extent.row - plan.row, extent.col - plan.col, extent.height, extent.width)
+        return self._plan.relative(self._plan.extent)
+
+    @property
+    def covered(self) -> Window:
+        """The pixels of the inputs, or of their part around the area of interest; within `grid`."""
+        return self._plan.relative(self._plan.covered)
+
+    @property
+    def size(self) -> RunSize:
+        """How much a run over the scene has to do."""
+        return self._plan.size
 
     @property
     def sheets(self) -> tuple[Raster, ...]:
@@ -221,10 +265,7 @@ class Scene:
             whole = self._absolute(self.grid.window)
             for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
                 window = _overlap(block, whole)
-                relative = Window(
-                    window.row - self._plan.row, window.col - self._plan.col,
-                    window.height, window.width,
-                )  # fmt: skip
+                relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
                 if inside.any() and not self.is_blank(relative):

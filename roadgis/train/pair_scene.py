@@ -19,6 +19,7 @@ from scipy import ndimage
 from roadgis.errors import DataError, ReadError
 from roadgis.scene.grid import Window
 from roadgis.scene.handles import Handles
+from roadgis.scene.whole import check_whole, missing_part
 from roadgis.train.labelled import FILL, IGNORE, Bytes, blocks
 
 __all__ = ["PairScene"]
@@ -60,6 +61,8 @@ class PairScene:
     ------
     DataError
         If a file cannot be read, is of another type, or the sizes differ.
+    ReadError
+        If a file is not whole.
     """
 
     def __init__(
@@ -73,12 +76,14 @@ class PairScene:
         self._blank: tuple[bool, bool] | None = None
         try:
             with handles.borrow(self._image) as dataset:
+                check_whole(self._image, missing_part(dataset))
                 self.height, self.width = dataset.height, dataset.width
                 self._bands, self._palette = _colours(dataset, self._image)
                 self._masked = any(
                     MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums
                 )
             with handles.borrow(self._mask) as dataset:
+                check_whole(self._mask, missing_part(dataset))
                 self._check_mask(dataset)
         except RasterioError as error:
             raise DataError(f"{image} or {mask}: cannot be read as an image ({error}).") from error

@@ -73,7 +73,10 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
         road &= ~blank
         rim = road & dilated(blank, 1.5)
         if rim.any():
-            road |= dilated(rim, radii.beyond) & blank
+            # A narrow wedge of no data may end at the raster's edge: nothing is known beyond it.
+            unknown = np.ones(image.shape, bool)
+            unknown[inside] = missing
+            road |= dilated(rim, radii.beyond) & pack(unknown)
     return RoadMask(window, probability, without_wide(road, radii), blank)
 
 

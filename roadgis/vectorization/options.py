@@ -34,7 +34,8 @@ class VectorizeOptions:
         Gaps and holes narrower than twice this are filled; at least one pixel unless 0. Medians
         of dual carriageways are narrow, too: on fine pixels a large value closes them.
     rim_m : float
-        Centrelines that run along no data nearer than this are dropped.
+        Centrelines that run along no data nearer than this are dropped, unless the source is
+        a mask.
     """
 
     WEAK_SHARE = 0.6

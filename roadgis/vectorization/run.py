@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,9 +13,11 @@ from roadgis.errors import InputError
 from roadgis.network.centerlines import Centerlines, RoadEnds
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
+from roadgis.network.why_empty import WhyEmpty
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
+from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window, holds_mask
 from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
+from roadgis.vectorization.empty import explain_empty
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
 from roadgis.vectorization.skeleton import measure_widths, nearest, thin
@@ -66,9 +69,31 @@ def vectorize(
         source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
     )
     progress(0.9, "Cleaning the network")
-    network = clean_network(lines, clean or CleanOptions(), source=source)
+    clean = clean or CleanOptions()
+    network = clean_network(lines, clean, source=source)
+    if not len(network):
+        network = dataclasses.replace(
+            network, why_empty=_why_empty(source, options, lines, clean, block_px)
+        )
     progress(1.0, f"{len(network)} edges")
     return network
+
+
+def _why_empty(
+    source: ProbabilitySource,
+    options: VectorizeOptions | None,
+    lines: Centerlines,
+    clean: CleanOptions,
+    block_px: int,
+) -> WhyEmpty:
+    options = options or VectorizeOptions()
+    everywhere = lines
+    if not len(lines):
+        everywhere = trace_centerlines(
+            source, dataclasses.replace(options, rim_m=0.0), block_px=block_px
+        )
+    traced = lines, float(everywhere.length_px.sum()) * source.grid.gsd_m
+    return explain_empty(source, _cores(source.grid, block_px), options, traced, clean)
 
 
 def trace_centerlines(
@@ -126,7 +151,8 @@ def trace_centerlines(
         stitched(parts or [_no_pixels()]),
         grid,
         options.strong_level,
-        (radii.rim, radii.rim_step),
+        # Collars of imagery cut roads; where a mask has no data, its roads are whole.
+        (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.progress import Progress, no_progress
+from roadgis.scene.whole import missing_end
 
 __all__ = [
     "PICTURE_SUFFIXES",
@@ -379,7 +380,7 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise InputError(f"{path}: the picture cannot be decoded ({error}).") from error
-    if picture is None:
+    if picture is None or missing_end(data.tobytes()) is not None:
         raise InputError(f"{path}: the picture is damaged or cut short; copy it again.")
     rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return rgb

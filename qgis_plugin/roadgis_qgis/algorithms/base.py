@@ -2,6 +2,7 @@
 
 import html
 import shutil
+import sys
 import tempfile
 
 from qgis.core import (
@@ -276,6 +277,8 @@ def _parameter(option):
             name, label, option.choices, option.multiple, default, optional=default is None
         )
     if option.kind == "number":
+        # Nodata values may be as large as a float can be.
+        limit = 1e9 if option.integer else sys.float_info.max
         return QgsProcessingParameterNumber(
             name,
             label,
@@ -284,8 +287,8 @@ def _parameter(option):
             else QgsProcessingParameterNumber.Type.Double,
             option.default,
             optional=option.default is None,
-            minValue=-1e9 if option.min is None else option.min,
-            maxValue=1e9 if option.max is None else option.max,
+            minValue=-limit if option.min is None else option.min,
+            maxValue=limit if option.max is None else option.max,
         )
     if option.kind == "path_in":
         # Not *.*, QGIS's own default: that is held against names without a dot, such as folders.

@@ -25,8 +25,8 @@ class VectorizeProbability(ImageryAlgorithm):
     TAGS = "road,vectorize,skeleton,centreline,centerline,mask,probability"
     SUMMARY = (
         "Makes a road network from a probability raster or a mask of any program.\n"
-        "Values are probabilities from 0 to 1, or 0 to 254 as 'Predict road probability' writes "
-        "them, or a mask of 0 and 1."
+        "Values are probabilities from 0 to 1 or over another range, a mask of two values, or a "
+        "picture of a mask. What they mean is detected, unless it is given."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802

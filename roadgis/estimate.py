@@ -1,0 +1,50 @@
+"""How long a run takes on this machine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from roadgis.prediction import PredictOptions, network_pixels
+from roadgis.scene.source import INVALID_FILL, Scene
+
+if TYPE_CHECKING:
+    from roadgis.model.runtime import Segmenter
+
+__all__ = ["estimated_seconds"]
+
+#: Side of the tile that is timed, pixels.
+_TILE_PX = 768
+#: Share of a run's time that inference takes, and seconds that any run takes.
+_SHARE, _START_S = 0.9, 2.0
+# Reading keeps pace with inference up to this; beyond it, it decides.
+_SOURCE_PX_PER_S = 60e6
+
+
+def estimated_seconds(
+    scene: Scene, segmenter: Segmenter, options: PredictOptions | None = None
+) -> float:
+    """Time a tile in the network, and return about how long extracting a scene's roads takes.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    segmenter : Segmenter
+        The model, where it is to run.
+    options : PredictOptions, optional
+        How the scene is cut.
+    """
+    options = options or PredictOptions()
+    card = segmenter.card
+    side = card.tile_px or -(-_TILE_PX // card.stride) * card.stride
+    tile = np.full((1, side, side, len(card.bands)), INVALID_FILL, np.uint8)
+    segmenter.predict(tile)  # the first one also allocates memory
+    start = time.perf_counter()
+    segmenter.predict(tile)
+    per_px = (time.perf_counter() - start) / side**2
+    inference = network_pixels(scene, card, options) * per_px * (4 if options.flips else 1)
+    reading = scene.size.source_pixels / _SOURCE_PX_PER_S
+    return max(inference, reading) / _SHARE + _START_S

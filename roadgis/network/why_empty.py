@@ -1,0 +1,141 @@
+"""Why a network holds no road: what was there, and which step took it away."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["NODATA_ADVICE", "RasterFacts", "Removed", "WhyEmpty"]
+
+NODATA_ADVICE = "another --nodata, if data are read as no data"
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a step removed.
+
+    Attributes
+    ----------
+    what : str
+        For people.
+    metres : float
+        Length of the lines.
+    advice : str
+        Option that keeps them.
+    """
+
+    what: str
+    metres: float
+    advice: str
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """What the raster shows.
+
+    Attributes
+    ----------
+    nodata_share : float
+        Share of the pixels without data, 0..1.
+    highest : float or None
+        Highest probability; None where there are no data.
+    threshold : float or None
+        Probability from which a pixel is road; None in a mask.
+    road_m2, wide_m2 : float
+        Area that is road at least weakly, and the part of it that is wider than roads are.
+    """
+
+    nodata_share: float
+    highest: float | None
+    threshold: float | None
+    road_m2: float
+    wide_m2: float
+
+    @property
+    def is_low(self) -> bool:
+        """Whether no pixel reaches the threshold."""
+        if self.threshold is None or self.highest is None:
+            return False
+        return self.highest < self.threshold
+
+
+@dataclass(frozen=True)
+class WhyEmpty:
+    """Why a network holds no road.
+
+    Attributes
+    ----------
+    lines_m : float
+        Length of the lines that were traced or given, metres.
+    removed : tuple of Removed
+        What was removed, step by step; steps that removed nothing are left out.
+    raster : RasterFacts or None
+        What the raster shows; None where there is none.
+    """
+
+    lines_m: float
+    removed: tuple[Removed, ...] = ()
+    raster: RasterFacts | None = None
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """Options to try, for the step that removed most first."""
+        return tuple(dict.fromkeys([*self._of_raster(), *self._of_steps()]))
+
+    def _of_steps(self) -> list[str]:
+        ranked = sorted(self.removed, key=lambda step: -step.metres)
+        facts = self.raster
+        # Masks and lines that were drawn have no threshold; a low probability has its own advice.
+        by_threshold = facts is not None and facts.threshold is not None and not facts.is_low
+        return [s.advice for s in ranked if by_threshold or "--threshold" not in s.advice]
+
+    def _of_raster(self) -> list[str]:
+        facts = self.raster
+        if facts is None:
+            return []
+        if facts.highest is None:
+            return [NODATA_ADVICE]
+        if facts.is_low:
+            # A little lower, as stored probabilities are rounded.
+            lower = int(facts.highest * 95) / 100
+            return [f"--threshold {lower:g}"] if lower > 0 else []
+        return ["a larger --max-road-width"] if facts.wide_m2 > facts.road_m2 / 2 else []
+
+    @property
+    def text(self) -> str:
+        """Sentences for people."""
+        parts = [*self._raster_texts(), *self._line_texts()]
+        if self.advice:
+            parts.append(f"What may help: {'; '.join(self.advice)}.")
+        return " ".join(parts)
+
+    def _raster_texts(self) -> list[str]:
+        facts = self.raster
+        if facts is None:
+            return []
+        if facts.highest is None:
+            return ["All of the raster is no data."]
+        texts = [f"{facts.nodata_share:.1%} of the raster is no data"]
+        if facts.threshold is not None:
+            texts[0] += (
+                f"; the highest probability is {facts.highest:.2f}, the threshold "
+                f"{facts.threshold:.2f}."
+            )
+        else:
+            texts[0] += "." if facts.highest else "; no pixel of the mask is road."
+        if facts.wide_m2:
+            texts.append(
+                f"Of {facts.road_m2:.0f} m² of road, {facts.wide_m2:.0f} m² are wider than roads."
+            )
+        return texts
+
+    def _line_texts(self) -> list[str]:
+        if not self.lines_m:
+            return ["No line was traced." if self.raster else "There are no lines."]
+        removed = ", ".join(f"{step.metres:.0f} m as {step.what}" for step in self.removed)
+        return [f"{self.lines_m:.0f} m of lines; removed: {removed or 'all, as too short'}."]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        return {**asdict(self), "removed": [asdict(step) for step in self.removed],
+                "advice": list(self.advice), "text": self.text}  # fmt: skip
