@@ -21,7 +21,7 @@ written by `python docs/make_cli.py`.
 | 0 | done |
 | 1 | an error; its text, on stderr, says what was found, what was expected and what to do |
 | 2 | wrong use of the command line |
-| 130, 143 | stopped by Ctrl-C, by SIGTERM; the text says what is kept |
+| 129, 130, 143 | stopped by SIGHUP, by Ctrl-C, by SIGTERM; the text says what is kept |
 
 With `--progress jsonl` stdout holds one JSON object a line and nothing else; programs that drive
 roadgis find the details in [Driving roadgis](protocol.md).

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from roadgis.errors import InputError, OutputError, RoadgisError
+from filelock import FileLock
+
+from roadgis.errors import OutputError, RoadgisError
+from roadgis.locks import LOCK, take_lock
 
 __all__ = [
     "atomic_path",
-    "check_not_input",
     "check_target",
     "check_writable",
     "describe_failure",
+    "existing_parts",
+    "hidden_prefix",
     "make_folder",
+    "own_folder",
+    "remove_folder",
+    "remove_leftovers",
 ]
 
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CLEAR = {
-    errno.EFBIG,
+    *(errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
     errno.ENAMETOOLONG,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOENT,
-    errno.ENOTDIR,
 }
+# Characters of a file's name in the names of our files beside it; names have 255 bytes at most.
+_NAME_CHARS = 50
+# How long to wait while another run puts its files in place, which takes milliseconds.
+_PLACING_S = 60.0
 # Less than this left on the disk, and a driver's vague message is explained by a full disk.
 _FULL_BELOW_BYTES = 64 * 1024
 
@@ -79,37 +87,10 @@ def describe_failure(path: Path, error: BaseException) -> str:
     if number == errno.EROFS:
         return f"{path}: the file system is read-only: {error}. Choose another folder."
     if number == errno.ENAMETOOLONG:
-        return (
-            f"{path}: the name is too long for this file system, which often takes 255 bytes, of "
-            "which roadgis needs 20 while it writes. Choose a shorter name."
-        )
+        return f"{path}: the name is too long for this file system. Choose a shorter one."
     if number in {errno.ENOENT, errno.ENOTDIR}:
         return f"{path}: the folder does not exist (any more): {error}. Create it and run again."
     return f"{path}: writing failed: {error}. Check the disk and its free space, and run again."
-
-
-def check_not_input(output: Path | str, inputs: Iterable[Path | str]) -> None:
-    """Raise where an output would replace what it is made from, even with leave to overwrite.
-
-    Parameters
-    ----------
-    output : Path or str
-        The file to write.
-    inputs : iterable of Path or str
-        Files, folders and URLs that are read.
-
-    Raises
-    ------
-    InputError
-        If one of them is the same file.
-    """
-    target = os.path.realpath(output)
-    for source in inputs:
-        if os.path.isfile(source) and os.path.realpath(source) == target:
-            raise InputError(
-                f"{output}: is an input as well, and would be lost with all its layers and fields. "
-                "Choose another name for the output."
-            )
 
 
 def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()) -> None:
@@ -127,21 +108,36 @@ def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()
     Raises
     ------
     OutputError
-        If it is a folder, a device or a pipe, or exists and may not be replaced.
+        If it is a folder, a device or a pipe, exists and may not be replaced, or has a name that
+        the file system does not take.
     """
     target = Path(os.path.realpath(path))
     try:
-        os.lstat(target)
+        present = existing_parts(target, parts)
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise OutputError(describe_failure(target, error)) from error
+        raise OutputError(describe_failure(target, error)) from error
     if target.is_dir():
         raise OutputError(f"{path}: is a folder, expected the name of a file to write.")
-    if target.exists() and not target.is_file():
+    if target in present and not target.is_file():
         raise OutputError(f"{path}: is a device or a pipe, expected the name of a file to write.")
-    present = [p for p in (target, *map(target.with_suffix, parts)) if p.exists()]
+    remove_leftovers(target)
     if present and not overwrite:
         raise OutputError(f"{present[0]}: exists already. {_ASK_OVERWRITE}")
+
+
+def existing_parts(path: Path | str, parts: Iterable[str] = ()) -> list[Path]:
+    """Return which files of an output exist: the file itself, and those of its `parts`."""
+    target = Path(os.path.realpath(path))
+    # lstat, as exists() hides some errors: a name that is too long would fail after the work.
+    return [p for p in (target, *map(target.with_suffix, parts)) if _present(p)]
+
+
+def _present(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def make_folder(folder: Path) -> None:
@@ -171,9 +167,8 @@ def check_writable(path: Path | str) -> None:
     target = Path(os.path.realpath(path))
     try:
         # Permissions alone do not tell: a read-only mount, a quota or a full disk refuse as well.
-        with tempfile.NamedTemporaryFile(
-            prefix=f".{target.name}.", suffix=".partial", dir=target.parent
-        ) as trial:
+        # Without a name where the system can do that: a kill then leaves nothing.
+        with tempfile.TemporaryFile(dir=target.parent) as trial:
             trial.write(b"roadgis")
             trial.flush()
     except OSError as error:
@@ -182,7 +177,11 @@ def check_writable(path: Path | str) -> None:
 
 @contextmanager
 def atomic_path(
-    path: Path | str, *, overwrite: bool = True, stale: Iterable[str] = ()
+    path: Path | str,
+    *,
+    overwrite: bool = True,
+    stale: Iterable[str] = (),
+    record: Callable[[Mapping[Path, Path]], None] | None = None,
 ) -> Iterator[Path]:
     """Let a block write a file that gets its name only when it is complete.
 
@@ -190,7 +189,8 @@ def atomic_path(
     the same file system. When the block ends, everything in that folder is flushed to disk and
     renamed into place: first the files that the block wrote beside its own (the ``.dbf`` of a
     ``.shp``), the target last. When it raises, the folder is removed and a file that had
-    the name before is as it was. A killed process leaves at most the hidden folder.
+    the name before is as it was. A killed process leaves at most the hidden folder, which
+    :func:`remove_leftovers` recognizes.
 
     Parameters
     ----------
@@ -201,6 +201,9 @@ def atomic_path(
     stale : iterable of str
         Names in the target's folder that belong to the file being replaced and would be wrong
         beside the new one, such as spatial indexes. They are removed just before the renaming.
+    record : callable, optional
+        Called just before the renaming with what is going to be renamed: the written file by its
+        final path.
 
     Yields
     ------
@@ -215,9 +218,7 @@ def atomic_path(
     """
     target = Path(os.path.realpath(path))
     try:
-        folder = Path(
-            tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
-        )
+        folder, lock = own_folder(target)
     except OSError as error:
         raise OutputError(describe_failure(target, error)) from error
     try:
@@ -228,21 +229,117 @@ def atomic_path(
                 raise OutputError(
                     f"{target}: nothing was written to it; this is a fault in roadgis."
                 )
-            if not overwrite and target.exists():
-                raise OutputError(f"{target}: appeared while it was being made. {_ASK_OVERWRITE}")
-            _put_in_place(partial, target, stale)
+            with _placing(target):
+                if not overwrite and target.exists():
+                    raise OutputError(
+                        f"{target}: appeared while it was being made. {_ASK_OVERWRITE}"
+                    )
+                _put_in_place(partial, target, stale, record)
         except RoadgisError:
             raise  # says already what is wrong; some of ours are OSErrors as well
         except OSError as error:
             raise OutputError(describe_failure(target, error)) from error
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder, lock)
 
 
-def _put_in_place(partial: Path, target: Path, stale: Iterable[str]) -> None:
-    others = sorted(p for p in partial.parent.iterdir() if p != partial)
+def hidden_prefix(target: Path) -> str:
+    """Return how the names of our temporary files beside a target begin."""
+    return f".{target.name[:_NAME_CHARS]}."
+
+
+def own_folder(target: Path) -> tuple[Path, FileLock]:
+    """Make a hidden folder beside the target, with a lock in it that says that we live.
+
+    Raises
+    ------
+    OSError
+        If the operating system refuses.
+    """
+    while True:
+        folder = Path(
+            tempfile.mkdtemp(prefix=hidden_prefix(target), suffix=".partial", dir=target.parent)
+        )
+        try:
+            lock = take_lock(folder / LOCK)
+        except FileNotFoundError:
+            if not target.parent.is_dir():
+                raise
+            lock = None
+        if lock is not None:
+            return folder, lock
+        # Another run took the folder for a leftover before it was locked.
+
+
+def remove_folder(folder: Path, lock: FileLock) -> None:
+    """Remove a folder and release the lock in it."""
+    if os.name == "nt":
+        lock.release()  # a locked file cannot be removed there
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what runs that were killed have left beside a target; those of living runs stay.
+
+    Parameters
+    ----------
+    target : Path
+        The file, or the work directory, that the runs were writing.
+    """
+    prefix = hidden_prefix(target)
+    ours = re.compile(re.escape(prefix) + r"(?:[a-z0-9_]{8}\.partial|placing)")
+    try:
+        found = [entry for entry in os.scandir(target.parent) if ours.fullmatch(entry.name)]
+    except OSError:
+        return  # whoever writes there is told
+    for entry in found:
+        path = Path(entry.path)
+        with contextlib.suppress(OSError):
+            if not entry.is_dir(follow_symlinks=False):
+                lock = take_lock(path)
+                if lock is not None:
+                    path.unlink(missing_ok=True)
+                    lock.release()
+            elif not (path / LOCK).exists():
+                path.rmdir()  # killed, or not yet locked; fails unless it is empty
+            elif (lock := take_lock(path / LOCK)) is not None:
+                remove_folder(path, lock)
+
+
+@contextmanager
+def _placing(target: Path) -> Iterator[None]:
+    """Keep other runs from renaming files to the same target at the same time."""
+    path = target.with_name(hidden_prefix(target) + "placing")
+    lock = take_lock(path, timeout_s=_PLACING_S)
+    if lock is None:
+        raise OutputError(
+            f"{target}: another run has been putting this file in place for a minute. End it, or "
+            "choose another name."
+        )
+    try:
+        yield
+    finally:
+        if os.name == "nt":
+            lock.release()
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _put_in_place(
+    partial: Path,
+    target: Path,
+    stale: Iterable[str],
+    record: Callable[[Mapping[Path, Path]], None] | None,
+) -> None:
+    others = sorted(
+        p for p in partial.parent.iterdir() if p not in (partial, partial.parent / LOCK)
+    )
     for written in [*others, partial]:
         _flush(written)
+    if record is not None:
+        record({target.with_name(written.name): written for written in [*others, partial]})
     obsolete = [target.with_name(name) for name in stale]
     if others and target.exists():
         # Old and new parts must never be read as one file: without its main file a set of

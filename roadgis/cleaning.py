@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas
 
 from roadgis import __version__
-from roadgis.atomic import check_not_input
 from roadgis.errors import DataError, InputError
 from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.longitude import continuous
@@ -36,6 +35,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.scene.georef import in_degrees
 from roadgis.scene.grid import ProbabilitySource
 from roadgis.scene.vector_file import GEOMETRY_FIELD
+from roadgis.targets import check_not_input
 
 __all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
 
@@ -188,9 +188,9 @@ def clean_lines(
     options = options or CleanLinesOptions()
     options = dataclasses.replace(options, keep_fields=tuple(dict.fromkeys(options.keep_fields)))
     if output is not None:
+        given: list[tuple[Any, str]] = [(source, "file"), (probability, "raster")]
+        check_not_input([output], [item for item in given if isinstance(item[0], (str, Path))])
         check_output(output, overwrite=overwrite)
-        given = (source, probability)
-        check_not_input(output, [name for name in given if isinstance(name, (str, Path))])
     progress(0.0, "Reading lines")
     layer = source if isinstance(source, LineLayer) else read_lines(
         source, layer=options.layer, assume_crs=options.assume_crs

@@ -2,21 +2,23 @@
 
 ::
 
-    FOLDER/mosaic.json        grid, chunk size and the settings that decide the values
-    FOLDER/RRRRR/CCCCC.tif    a chunk, uint8, 0..254 = p * 254, 255 = no data
-    FOLDER/RRRRR/CCCCC.blank  a chunk that is all no data
-    FOLDER/mosaic.vrt         all chunks as one raster, written on request
+    FOLDER/mosaic.json  grid, chunk size, imagery and the settings that decide the values
+    FOLDER/chunks-N/    the chunks, see roadgis.chunks: 0..254 = p * 254, 255 = no data
+    FOLDER/mosaic.vrt   all chunks as one raster, written on request
 
-A chunk appears under its name in one step, when all of it is written; that it is there is
-the mark that it is done.
+``mosaic.json`` names the folder of chunks that counts, so that chunks of changed imagery take the
+place of the old ones in one step.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
+import secrets
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -30,15 +32,17 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import OutputError, ReadError, ResumeError
+from roadgis.chunks import Chunks, remove_chunks
+from roadgis.errors import OutputError, ReadError, ResumeError, RoadgisError
 from roadgis.scene.grid import NO_DATA, Grid, Window
-from roadgis.scene.plane import composed
 
-__all__ = ["CHUNK_PX", "Mosaic", "write_cog"]
+__all__ = ["CHUNK_PX", "Mosaic", "remove_mosaic", "write_cog"]
 
 #: Side of a chunk, in pixels. Three of them with the default model's margin are what 2 GiB hold.
 CHUNK_PX = 768
-_FORMAT = 1
+_FORMAT = 2
+_HEAD, _VRT = "mosaic.json", "mosaic.vrt"
+_Copy = Callable[[], "npt.NDArray[np.uint8]"]
 #: The TIFF tag by which ``vectorize`` knows a raster of ours.
 PROBABILITY_TAG = "ROADGIS_PROBABILITY"
 
@@ -57,14 +61,21 @@ class Mosaic:
     chunk_px : int
         Side of a chunk.
     settings : dict
-        What decides the values.
+        What decides the values, the imagery left out.
+    imagery : dict
+        The imagery that the values are of, as JSON values; empty where nobody said.
     """
 
-    def __init__(self, folder: Path, grid: Grid, chunk_px: int, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, head: dict[str, Any], chunks: Chunks | None = None) -> None:
         self.folder = folder
-        self.grid = grid
-        self.chunk_px = chunk_px
-        self.settings = settings
+        self.grid = _grid_from_json(head["grid"])
+        self.chunk_px: int = head["chunk_px"]
+        self.settings: dict[str, Any] = head["settings"]
+        self.imagery: dict[str, Any] = head["imagery"]
+        self._head = head
+        self._chunks = chunks or Chunks(
+            folder / head["chunks"], self.grid, self.chunk_px, head["id"]
+        )
 
     @classmethod
     def create(
@@ -74,6 +85,7 @@ class Mosaic:
         settings: Mapping[str, Any],
         *,
         chunk_px: int = CHUNK_PX,
+        imagery: Mapping[str, Any] | None = None,
     ) -> Mosaic:
         """Make a mosaic, or take up the one that is in the folder.
 
@@ -84,9 +96,12 @@ class Mosaic:
         grid : Grid
             The pixels.
         settings : mapping
-            All that decides the values, as JSON values by name.
+            All that decides the values besides the imagery, as JSON values by name.
         chunk_px : int
             Side of a chunk.
+        imagery : mapping, optional
+            What the values are of, as JSON values. A mosaic of other imagery or of another grid
+            is returned as it is: see :meth:`renewed`. Without it the grid has to be the same.
 
         Raises
         ------
@@ -97,25 +112,18 @@ class Mosaic:
         """
         head = {
             "format": _FORMAT,
+            "id": secrets.token_hex(8),
+            "chunks": "chunks-1",
             "grid": _grid_to_json(grid),
             "chunk_px": chunk_px,
-            "settings": json.loads(json.dumps(dict(settings), sort_keys=True)),
+            "settings": _plain(settings),
+            "imagery": _plain(imagery or {}),
         }
-        path = folder / "mosaic.json"
-        if path.is_file():
-            found = _read_head(path)
-            _check_same(folder, found, head)
-        else:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with atomic_path(path) as partial:
-                    partial.write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
-            except OSError as error:
-                raise OutputError(
-                    f"{folder}: the work folder cannot be written ({error}). Choose another "
-                    "place with --work-dir."
-                ) from error
-        return cls(folder, grid, chunk_px, head["settings"])
+        if (folder / _HEAD).is_file():
+            found = _read_head(folder / _HEAD)
+            _check_same(folder, found, head, with_grid=imagery is None)
+            return cls(folder, found)
+        return cls._begun(folder, head)
 
     @classmethod
     def open(cls, folder: Path) -> Mosaic:
@@ -126,46 +134,72 @@ class Mosaic:
         ReadError
             If the folder holds none.
         """
-        path = folder / "mosaic.json"
-        if not path.is_file():
-            raise ReadError(f"{folder}: found no mosaic.json; expected a folder made by predict.")
-        head = _read_head(path)
-        return cls(folder, _grid_from_json(head["grid"]), head["chunk_px"], head["settings"])
+        if not (folder / _HEAD).is_file():
+            raise ReadError(f"{folder}: found no {_HEAD}; expected a folder made by predict.")
+        return cls(folder, _read_head(folder / _HEAD))
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of chunks."""
-        return -(-self.grid.height // self.chunk_px), -(-self.grid.width // self.chunk_px)
+    @classmethod
+    def _begun(
+        cls, folder: Path, head: dict[str, Any], copies: Iterable[tuple[Window, _Copy]] = ()
+    ) -> Mosaic:
+        """Make a mosaic without chunks, or with copies of others; it counts once all are there."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            grid = _grid_from_json(head["grid"])
+            chunks = Chunks.begun(folder / head["chunks"], grid, head["chunk_px"], head["id"])
+            made = cls(folder, head, chunks)
+            for window, copy in copies:
+                made.write(window, copy())
+            with atomic_path(folder / _HEAD) as partial:
+                partial.write_text(json.dumps(head, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            if isinstance(error, RoadgisError) and not isinstance(error, OutputError):
+                raise
+            raise OutputError(
+                f"{folder}: the work directory cannot be written ({error}). Choose another "
+                "place with --work-dir."
+            ) from error
+        return made
 
-    def _path(self, row: int, col: int, suffix: str) -> Path:
-        return self.folder / f"{row:05d}" / f"{col:05d}{suffix}"
+    def renewed(
+        self,
+        grid: Grid,
+        imagery: Mapping[str, Any],
+        kept: Iterable[tuple[Window, Window]],
+    ) -> Mosaic:
+        """Put a mosaic of changed imagery in place of this one, and return it.
 
-    def _window(self, row: int, col: int) -> Window:
-        size = self.chunk_px
-        return Window(
-            row * size,
-            col * size,
-            min(size, self.grid.height - row * size),
-            min(size, self.grid.width - col * size),
-        )
-
-    def _chunks(self, window: Window) -> list[tuple[int, int]]:
-        """Return the chunks that a window touches, within the grid."""
-        size = self.chunk_px
-        rows, cols = self.shape
-        first_row, first_col = max(window.row // size, 0), max(window.col // size, 0)
-        last_row = min(-(-(window.row + window.height) // size), rows)
-        last_col = min(-(-(window.col + window.width) // size), cols)
-        return [
-            (row, col) for row in range(first_row, last_row) for col in range(first_col, last_col)
-        ]
+        Parameters
+        ----------
+        grid : Grid
+            Of the new one.
+        imagery : mapping
+            What its values are of.
+        kept : iterable of pairs of Window
+            Windows of this mosaic whose values hold, and where they lie in the new one; the
+            latter consist of whole chunks.
+        """
+        number = int(self._head["chunks"].rpartition("-")[2]) + 1
+        head = self._head | {
+            "id": secrets.token_hex(8),
+            "chunks": f"chunks-{number}",
+            "grid": _grid_to_json(grid),
+            "imagery": _plain(imagery),
+        }
+        copies = ((there, functools.partial(self.read, here)) for here, there in kept)
+        made = Mosaic._begun(self.folder, head, copies)
+        remove_chunks(self._chunks.folder)
+        return made
 
     def is_done(self, window: Window) -> bool:
-        """Return whether all chunks that the window touches are written."""
-        return all(
-            self._path(*chunk, ".tif").exists() or self._path(*chunk, ".blank").exists()
-            for chunk in self._chunks(window)
-        )
+        """Return whether all chunks that the window touches are written.
+
+        Raises
+        ------
+        ReadError
+            If one of them was written and is gone.
+        """
+        return all(self._chunks.is_done(*chunk) for chunk in self._chunks.touching(window))
 
     def write(self, window: Window, probability: npt.NDArray[np.uint8] | None) -> None:
         """Write the chunks of a window.
@@ -182,8 +216,8 @@ class Mosaic:
         OutputError
             If the disk is full or the folder cannot be written.
         """
-        for row, col in self._chunks(window):
-            chunk = self._window(row, col)
+        for row, col in self._chunks.touching(window):
+            chunk = self._chunks.window(row, col)
             top, left = chunk.row - window.row, chunk.col - window.col
             if (
                 min(top, left) < 0
@@ -194,61 +228,7 @@ class Mosaic:
             part = None
             if probability is not None:
                 part = probability[top : top + chunk.height, left : left + chunk.width]
-            self._write_chunk(row, col, chunk, part)
-
-    def _write_chunk(
-        self, row: int, col: int, chunk: Window, part: npt.NDArray[np.uint8] | None
-    ) -> None:
-        path = self._path(row, col, ".tif")
-        try:
-            path.parent.mkdir(exist_ok=True)
-            if part is None or bool((part == NO_DATA).all()):
-                path.with_suffix(".blank").touch()
-                return
-            with (
-                atomic_path(path) as partial,
-                rasterio.open(
-                    partial,
-                    "w",
-                    driver="GTiff",
-                    height=chunk.height,
-                    width=chunk.width,
-                    count=1,
-                    dtype="uint8",
-                    nodata=NO_DATA,
-                    crs=self.grid.crs.to_wkt(),
-                    transform=composed(
-                        self.grid.transform, rasterio.Affine.translation(chunk.col, chunk.row)
-                    ),
-                    compress="ZSTD",
-                    zstd_level=1,
-                    tiled=True,
-                    blockxsize=256,
-                    blockysize=256,
-                ) as dataset,
-            ):
-                dataset.write(part, 1)
-                # A full disk may show only when GDAL closes the file, and then silently.
-            self._check_chunk(path)
-        except (OSError, RasterioError) as error:
-            if isinstance(error, OutputError):
-                raise
-            raise OutputError(
-                f"{path}: the mosaic cannot be written ({error}). Free some space or choose "
-                "another place with --work-dir; a next run goes on from here."
-            ) from error
-
-    def _check_chunk(self, path: Path) -> None:
-        """Read the chunk's last block back, and remove the chunk where that fails."""
-        try:
-            with rasterio.open(path) as dataset:
-                dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
-        except RasterioError as error:
-            path.unlink(missing_ok=True)
-            raise OutputError(
-                f"{path}: the chunk could not be read back after writing ({error}); the disk is "
-                "probably full. Free some space; a next run goes on from here."
-            ) from error
+            self._chunks.write(row, col, part)
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window, uint8 (height, width).
@@ -261,39 +241,32 @@ class Mosaic:
         Returns
         -------
         ndarray of uint8
-            0..254 = p * 254; 255 beyond the grid, where no data, and in chunks not written.
+            0..254 = p * 254; 255 beyond the grid and where no data.
 
         Raises
         ------
         ReadError
-            If a chunk is damaged.
+            If a chunk is not finished, missing, damaged, or belongs to another mosaic.
         """
         result = np.full((window.height, window.width), NO_DATA, np.uint8)
-        for row, col in self._chunks(window):
-            path = self._path(row, col, ".tif")
-            if not path.exists():
+        for row, col in self._chunks.touching(window):
+            if self._chunks.is_blank(row, col):
                 continue
-            chunk = self._window(row, col)
+            chunk = self._chunks.window(row, col)
             top, left = max(window.row, chunk.row), max(window.col, chunk.col)
             bottom = min(window.row + window.height, chunk.row + chunk.height)
             right = min(window.col + window.width, chunk.col + chunk.width)
             inside = RasterWindow(left - chunk.col, top - chunk.row, right - left, bottom - top)
-            try:
-                with rasterio.open(path) as dataset:
-                    result[
-                        top - window.row : bottom - window.row,
-                        left - window.col : right - window.col,
-                    ] = dataset.read(1, window=inside)
-            except RasterioError as error:
-                raise ReadError(
-                    f"{path}: the chunk is damaged ({error}). Remove this file and run again; "
-                    "only it is made anew."
-                ) from error
+            with self._chunks.opened(row, col) as dataset:
+                result[
+                    top - window.row : bottom - window.row,
+                    left - window.col : right - window.col,
+                ] = dataset.read(1, window=inside)
         return result
 
     def is_blank(self, window: Window) -> bool:
         """Return True when certainly no pixel of the window has data."""
-        return not any(self._path(*chunk, ".tif").exists() for chunk in self._chunks(window))
+        return all(self._chunks.is_blank(*chunk) for chunk in self._chunks.touching(window))
 
     def write_vrt(self, window: Window | None = None) -> Path:
         """Write ``mosaic.vrt``, which shows all chunks as one raster, and return its path.
@@ -306,10 +279,10 @@ class Mosaic:
         shown = window or self.grid.window
         grid = self.grid.part(shown)
         sources = []
-        for row, col in self._chunks(shown):
-            path = self._path(row, col, ".tif")
-            if path.exists():
-                chunk = self._window(row, col)
+        for row, col in self._chunks.touching(shown):
+            if not self._chunks.is_blank(row, col):
+                with self._chunks.opened(row, col):
+                    path, chunk = self._chunks.path(row, col), self._chunks.window(row, col)
                 size = f'xSize="{chunk.width}" ySize="{chunk.height}"'
                 name = escape(str(path.relative_to(self.folder)))
                 sources.append(
@@ -330,10 +303,20 @@ class Mosaic:
             f"<NoDataValue>{NO_DATA}</NoDataValue>{''.join(sources)}"
             "</VRTRasterBand></VRTDataset>\n"
         )
-        path = self.folder / "mosaic.vrt"
+        path = self.folder / _VRT
         with atomic_path(path) as partial:
             partial.write_text(text, encoding="utf-8")
         return path
+
+
+def remove_mosaic(folder: Path) -> None:
+    """Remove a mosaic's files from a folder, and leave all others."""
+    # The head first: without it the rest counts as nothing.
+    for name in (_HEAD, _VRT):
+        (folder / name).unlink(missing_ok=True)
+    for chunks in folder.glob("chunks-*"):
+        if re.fullmatch(r"chunks-[0-9]+", chunks.name) and not chunks.is_symlink():
+            remove_chunks(chunks)
 
 
 def write_cog(
@@ -342,6 +325,8 @@ def write_cog(
     *,
     window: Window | None = None,
     tags: Mapping[str, str] | None = None,
+    overwrite: bool = True,
+    record: Callable[[Mapping[Path, Path]], None] | None = None,
 ) -> None:
     """Write a mosaic as a Cloud Optimized GeoTIFF with overviews.
 
@@ -355,6 +340,8 @@ def write_cog(
         The part to write; by default all.
     tags : mapping of str to str, optional
         TIFF metadata, beside the one by which ``vectorize`` knows the scale.
+    overwrite, record
+        See :func:`roadgis.atomic.atomic_path`.
 
     Raises
     ------
@@ -368,7 +355,7 @@ def write_cog(
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 with rasterio.open(vrt, "r+") as dataset:
                     dataset.update_tags(**tags)
-        with atomic_path(path) as partial:
+        with atomic_path(path, overwrite=overwrite, record=record) as partial:
             rasterio.shutil.copy(
                 str(vrt),
                 str(partial),
@@ -410,7 +397,8 @@ def _grid_from_json(values: dict[str, Any]) -> Grid:
 def _read_head(path: Path) -> dict[str, Any]:
     try:
         head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if head["format"] == _FORMAT and {"grid", "chunk_px", "settings"} <= set(head):
+        keys = {"id", "chunks", "grid", "chunk_px", "settings", "imagery"}
+        if head["format"] == _FORMAT and keys <= set(head):
             return head
     except (ValueError, KeyError, TypeError):
         pass
@@ -420,9 +408,17 @@ def _read_head(path: Path) -> dict[str, Any]:
     )
 
 
-def _check_same(folder: Path, found: dict[str, Any], asked: dict[str, Any]) -> None:
-    before = {**found["settings"], "grid": found["grid"], "chunk_px": found["chunk_px"]}
-    now = {**asked["settings"], "grid": asked["grid"], "chunk_px": asked["chunk_px"]}
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values), sort_keys=True))
+    return plain
+
+
+def _check_same(
+    folder: Path, found: dict[str, Any], asked: dict[str, Any], *, with_grid: bool
+) -> None:
+    names = ("grid", "chunk_px") if with_grid else ("chunk_px",)
+    before = found["settings"] | {name: found[name] for name in names}
+    now = asked["settings"] | {name: asked[name] for name in names}
     differ = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if differ:
         lines = "; ".join(

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from roadgis import __version__
-from roadgis.errors import InputError, OutputError
+from roadgis.errors import InputError
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.mosaic import write_cog
+from roadgis.mosaic import remove_mosaic, write_cog
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.output import check_output, check_raster, write_network
+from roadgis.output.formats import output_format
 from roadgis.prediction import PredictOptions, predict
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.probability_tags import PROVENANCE_TAG
@@ -28,11 +28,13 @@ from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
-from roadgis.scene.size import check_space, storage
+from roadgis.scene.size import RunSize, check_space, storage
 from roadgis.scene.source import Scene, open_scene
+from roadgis.targets import check_not_input
 from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
-__all__ = ["ExtractOptions", "extract_roads", "predict_to_file", "vectorize_file"]
+__all__ = ["ExtractOptions", "check_run", "extract_roads", "predict_to_file", "vectorize_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +62,12 @@ class ExtractOptions:
     clean : CleanOptions
         How lines become a network.
     work_dir : Path or None
-        Where the probability mosaic lies while the run lasts; by default beside the output.
+        Where the probability mosaic lies while the run lasts; by default beside the output. A
+        new or empty folder, or one that an earlier run has left.
     restart : bool
-        Throw away what an earlier, unfinished run has left in the work folder.
+        Throw away what an earlier, unfinished run has left in the work directory.
     keep_work : bool
-        Leave the work folder in place at the end.
+        Leave the work directory in place at the end.
     """
 
     threshold: float | None = None
@@ -129,19 +132,19 @@ def extract_roads(
     options = options or ExtractOptions()
     target = None if output is None else Path(output)
     raster = None if probability is None else Path(probability)
-    if target is not None:
-        check_output(target, overwrite=overwrite)
-    if raster is not None:
-        check_raster(raster, overwrite=overwrite)
+    check_run(sources, target, raster, model=model, options=options, overwrite=overwrite)
     segmenter = _loaded(model)
     threshold = segmenter.card.threshold if options.threshold is None else options.threshold
     with (
         _open(sources, segmenter, options) as scene,
-        _work_folder(target or raster, options) as folder,
+        _work(target or raster, options, scene.size) as work,
     ):
-        check_space(folder, scene.size)
         mosaic = predict(
-            scene, segmenter, folder, options.predict, progress=scaled(progress, 0, _PREDICT_SHARE)
+            scene,
+            segmenter,
+            work.folder,
+            options.predict,
+            progress=scaled(progress, 0, _PREDICT_SHARE),
         )
         segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
@@ -159,11 +162,71 @@ def extract_roads(
         network = network.with_provenance(**made_by)
         _warn_empty(network)
         if raster is not None:
-            write_cog(mosaic, raster, window=scene.covered, tags=_tags(made_by))
+            replace = overwrite or work.wrote(raster)
+            write_cog(
+                mosaic,
+                raster,
+                window=scene.covered,
+                tags=_tags(made_by),
+                overwrite=replace,
+                record=work.record,
+            )
         if target is not None:
-            write_network(network, target, overwrite=overwrite)
+            replace = overwrite or work.wrote(target, output_format(target).parts)
+            write_network(network, target, overwrite=replace, record=work.record)
     progress(1.0, "done")
     return network
+
+
+def check_run(
+    sources: Sources,
+    output: str | Path | None,
+    probability: str | Path | None,
+    *,
+    model: str | Path | Segmenter | None = None,
+    options: ExtractOptions | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Find out before a run over imagery whether its results can be written; writes nothing.
+
+    Parameters
+    ----------
+    sources, output, probability, model, options, overwrite
+        Those of :func:`extract_roads`.
+
+    Raises
+    ------
+    InputError
+        If an output is an input, or has a suffix that is not known.
+    OutputError
+        If an output exists and may not be replaced, or cannot be written, or the work directory
+        holds files of others. Outputs of a run that was killed before its end may be replaced.
+    """
+    options = options or ExtractOptions()
+    inputs: list[str | Path | tuple[str | Path, str]] = [
+        (source, "raster")
+        for source in ([sources] if isinstance(sources, (str, Path)) else sources)
+    ]
+    if isinstance(model, (str, Path)):
+        inputs.append((model, "model"))
+    if isinstance(options.scene.aoi, (str, Path)):
+        inputs.append(options.scene.aoi)
+    check_not_input((output, probability), inputs)
+    folder = _work_folder(output or probability, options)
+    if folder is not None:
+        for path in (output, probability):
+            if path is not None and os.path.realpath(path) == os.path.realpath(folder):
+                raise InputError(
+                    f"{path}: is the work directory as well. Give --work-dir another name."
+                )
+        check_work_directory(folder)
+    if output is not None:
+        parts = output_format(output).parts
+        stopped = folder is not None and wrote_outputs(folder, Path(output), parts)
+        check_output(output, overwrite=overwrite or stopped)
+    if probability is not None:
+        stopped = folder is not None and wrote_outputs(folder, Path(probability))
+        check_raster(probability, overwrite=overwrite or stopped)
 
 
 def predict_to_file(
@@ -182,19 +245,24 @@ def predict_to_file(
     """
     options = options or ExtractOptions()
     target = Path(output)
-    check_raster(target, overwrite=overwrite)
+    check_run(sources, None, target, model=model, options=options, overwrite=overwrite)
     segmenter = _loaded(model)
     with (
         _open(sources, segmenter, options) as scene,
-        _work_folder(target, options) as folder,
+        _work(target, options, scene.size) as work,
     ):
-        check_space(folder, scene.size)
         mosaic = predict(
-            scene, segmenter, folder, options.predict, progress=scaled(progress, 0, 0.97)
+            scene, segmenter, work.folder, options.predict, progress=scaled(progress, 0, 0.97)
         )
         threshold = segmenter.card.threshold if options.threshold is None else options.threshold
-        tags = _tags(_provenance(scene, segmenter, options, threshold))
-        write_cog(mosaic, target, window=scene.covered, tags=tags)
+        write_cog(
+            mosaic,
+            target,
+            window=scene.covered,
+            tags=_tags(_provenance(scene, segmenter, options, threshold)),
+            overwrite=overwrite or work.wrote(target),
+            record=work.record,
+        )
     progress(1.0, "done")
 
 
@@ -233,6 +301,8 @@ def vectorize_file(
     options = options or ExtractOptions()
     target = None if output is None else Path(output)
     if target is not None:
+        named = [probability] if isinstance(probability, (str, Path)) else probability
+        check_not_input([target], [(name, "raster") for name in named])
         check_output(target, overwrite=overwrite)
     with open_probability(
         probability,
@@ -291,34 +361,27 @@ def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Sc
 
 
 @contextlib.contextmanager
-def _work_folder(target: Path | None, options: ExtractOptions) -> Iterator[Path]:
-    """Give the folder for the mosaic; it outlives a run that fails, and not one that ends."""
-    if options.work_dir is None and target is None:
-        with tempfile.TemporaryDirectory(prefix="roadgis-") as name:
-            yield Path(name)
-        return
-    if options.work_dir is not None:
-        folder = options.work_dir
-    else:
-        assert target is not None
-        folder = target.with_name(target.name + ".roadgis-work")
-    if options.restart:
-        remove_work(folder)
-    yield folder
-    if not options.keep_work:
-        remove_work(folder)
-
-
-def remove_work(folder: Path) -> None:
-    """Remove a work folder; refuses one that holds no mosaic, so as not to lose other files."""
-    if not folder.exists():
-        return
-    if not (folder / "mosaic.json").is_file():
-        raise OutputError(
-            f"{folder} is no work folder of roadgis (it holds no mosaic.json), so it is not "
-            "removed. Choose another --work-dir."
+def _work(target: Path | None, options: ExtractOptions, size: RunSize) -> Iterator[WorkDirectory]:
+    """Give the place for the mosaic; it outlives a run that fails, and not one that ends."""
+    folder = _work_folder(target, options)
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            name = stack.enter_context(tempfile.TemporaryDirectory(prefix="roadgis-"))
+            folder = Path(name)
+        check_space(folder, size)
+        yield stack.enter_context(
+            work_directory(folder, remove_mosaic, restart=options.restart, keep=options.keep_work)
         )
-    shutil.rmtree(folder)
+
+
+def _work_folder(target: str | Path | None, options: ExtractOptions) -> Path | None:
+    """Return where the mosaic lies while the run lasts; None is a temporary folder."""
+    if options.work_dir is not None:
+        return options.work_dir
+    if target is None:
+        return None
+    target = Path(os.path.realpath(target))
+    return target.with_name(target.name + ".roadgis-work")
 
 
 def _vector_settings(options: ExtractOptions) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from roadgis.errors import InputError, RoadgisError, TileError
 from roadgis.mosaic import CHUNK_PX, Mosaic
 from roadgis.progress import Progress, no_progress
+from roadgis.resumption import take_up
 from roadgis.scene.grid import NO_DATA, Window
 from roadgis.scene.plane import mapped
 from roadgis.scene.source import Scene
@@ -181,7 +182,7 @@ def predict(
     options = options or PredictOptions()
     card = segmenter.card
     cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
-    mosaic = _mosaic(scene, segmenter, folder, options, cutting.side)
+    mosaic = _mosaic(scene, segmenter, folder, options, cutting)
     todo, done_px = [], 0
     for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
         if mosaic.is_done(core):
@@ -231,24 +232,33 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
 
 
 def _mosaic(
-    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, side: int
+    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: _Cutting
 ) -> Mosaic:
-    card = segmenter.card
+    card, imagery, grid = segmenter.card, scene.record(), scene.grid
     settings: dict[str, Any] = {
-        "inputs": list(scene.inputs),
-        "scene": scene.fingerprint,
-        "covered": dataclasses.astuple(scene.covered),
+        "reading": imagery.options,
         "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
     }
     if options.flips:
         settings["flips"] = True
-    if card.local and card.tile_px is None:
-        # Before this was so, tiles saw blank pixels there, and gave slightly different values.
-        settings["tiles_end"] = "with the imagery"
     if not card.local:
-        settings["tile_px"] = side
+        settings["tile_px"] = cutting.side
         settings["block_px"] = options.block_px
-    return Mosaic.create(folder, scene.grid, settings, chunk_px=options.chunk_px)
+    mosaic = Mosaic.create(
+        folder, grid, settings, chunk_px=options.chunk_px, imagery=imagery.to_json()
+    )
+
+    def tiles(core: Window, extent: Window) -> list[tuple[Window, object]]:
+        return list(dataclasses.replace(cutting, extent=extent).tiles(core))
+
+    return take_up(
+        mosaic,
+        grid,
+        imagery,
+        blocks(grid.height, grid.width, options.block_px),
+        tiles,
+        local=card.local,
+    )
 
 
 def _text(done_px: int, total_px: int) -> str:

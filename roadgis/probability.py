@@ -124,7 +124,8 @@ class MosaicProbability:
         self.grid = self._cropped.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
-        self.provenance: dict[str, Any] = dict(mosaic.settings)
+        inputs = [sheet["name"] for sheet in mosaic.imagery.get("sheets", ())]
+        self.provenance: dict[str, Any] = {**mosaic.settings, "inputs": inputs}
 
     def __enter__(self) -> MosaicProbability:
         return self

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,51 @@ def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert target.read_bytes() == b"old"
     left = [name for name in os.listdir(tmp_path) if name != "a.tif"]
     assert all(name.startswith(".a.tif.") and name.endswith(".partial") for name in left)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
+def test_leftovers_of_killed_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    program = (
+        "import os, signal, sys\n"
+        "from roadgis.atomic import atomic_path\n"
+        "with atomic_path(sys.argv[1]) as partial:\n"
+        "    partial.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(target)], check=False)
+    mine = tmp_path / ".a.tif.my_own_1.partial"
+    mine.mkdir()
+    (mine / "notes").touch()
+    assert len(os.listdir(tmp_path)) == 2
+    with atomic_path(target) as partial:
+        partial.write_bytes(b"new")
+        check_target(target, overwrite=False)
+        assert partial.read_bytes() == b"new"
+        assert sorted(os.listdir(tmp_path)) == sorted([mine.name, partial.parent.name])
+    assert sorted(os.listdir(tmp_path)) == [mine.name, "a.tif"]
+
+
+def test_target_with_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="name is too long"):
+        check_target(tmp_path / ("a" * 300), overwrite=True)
+    with atomic_path(tmp_path / ("a" * 255)) as partial:
+        partial.touch()
+    assert os.listdir(tmp_path) == ["a" * 255]
+
+
+def test_record_is_called_before_anything_is_renamed(tmp_path: Path) -> None:
+    target = tmp_path / "a.shp"
+    seen = {}
+
+    def record(files: Mapping[Path, Path]) -> None:
+        assert not any(final.exists() for final in files)
+        seen.update({final.name: written.read_text() for final, written in files.items()})
+
+    with atomic_path(target, record=record) as partial:
+        partial.write_text("main")
+        partial.with_suffix(".dbf").write_text("part")
+    assert seen == {"a.dbf": "part", "a.shp": "main"}
 
 
 def test_a_name_is_free_unless_something_has_it(tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def interrupted(big: Path, model: Path, output: Path, number: int) -> tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)]
+    ("number", "status"),
+    [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
 def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     tmp_path: Path, model: Path, big: Path, number: int, status: int
@@ -151,6 +152,32 @@ def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     call("extract", big, "-m", model, "-o", tmp_path / "whole.geojson", "--block-px", 1536)
     whole, resumed = (json.loads(p.read_text()) for p in (tmp_path / "whole.geojson", output))
     assert whole["features"] == resumed["features"]
+
+
+def test_a_run_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path, model: Path) -> None:
+    scene = write_net(tmp_path / "net.tif")
+    program = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from roadgis.cli import shell\n"
+        "status = shell._status\n"
+        "shell._status = lambda c: (os.kill(os.getpid(), signal.SIGHUP), status(c))[1]\n"
+        "from roadgis.cli import main\n"
+        "main()\n"
+    )
+    arguments = ["extract", scene, "-m", model, "-o", tmp_path / "r.geojson"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=ENV, check=False)
+    assert done.returncode == 0
+
+
+def test_quiet_prints_errors_only(tmp_path: Path, model: Path) -> None:
+    green = write_raster(tmp_path / "green.tif", painted((200, 200), []))
+    arguments = ["-m", model, "-o", tmp_path / "r.geojson", "-q"]
+    result = call("extract", green, *arguments)  # without a road, which is told otherwise
+    assert (result.stdout, result.stderr) == ("", "")
+    result = call("extract", green, *arguments, status=1)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import geopandas
@@ -30,6 +32,21 @@ def test_a_review_is_written_and_told(networks: tuple[str, str], tmp_path: Path)
     assert "offset 3.0 m east, -2.0 m north" in done.stderr
     assert done.stdout == ""
     assert geopandas.read_file(path, layer="missing")["base_name"].tolist() == ["0"]
+
+
+def test_review_in_a_project_keeps_its_other_layers_and_the_users_styles(
+    networks: tuple[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "review.gpkg"
+    table(grid()).to_file(path, layer="parcels", driver="GPKG")
+    for _ in range(2):
+        done = CliRunner().invoke(command, [*networks, "-o", str(path), "--overwrite"])
+        assert done.exit_code == 0, done.output
+    assert len(geopandas.read_file(path, layer="parcels")) == len(grid())
+    assert geopandas.read_file(path, layer="missing")["base_name"].tolist() == ["0"]
+    with closing(sqlite3.connect(path)) as file:
+        styles = file.execute("SELECT f_table_name, useAsDefault FROM layer_styles").fetchall()
+    assert sorted(styles) == [(n, 1) for n in ("extra", "matched", "missing", "moved", "offset")]
 
 
 def test_json_is_one_object_and_needs_no_output(networks: tuple[str, str]) -> None:

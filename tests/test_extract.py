@@ -280,7 +280,7 @@ def test_a_folder_of_others_is_never_removed(tmp_path: Path, model: Path, scene:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="no work folder of roadgis"):
+    with pytest.raises(OutputError, match="not a roadgis work directory"):
         extract_roads(
             scene, model=model, options=ExtractOptions(work_dir=mine, restart=True, predict=cut())
         )

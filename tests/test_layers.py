@@ -15,11 +15,13 @@ PACKAGE = Path(roadgis.__file__).parent
 # From the ground up. A module imports from floors below, or from its own file or folder.
 FLOORS = [
     {"errors", "progress"},
+    {"locks", "targets"},
     {"atomic", "html", "plain"},
-    {"scene", "model"},
-    {"lines", "mosaic"},
+    {"scene", "model", "workdir", "geopackage"},
+    {"lines", "chunks"},
+    {"mosaic"},
     {"probability_tags"},
-    {"labels"},
+    {"labels", "resumption"},
     {"train"},
     {"prediction", "probability", "network"},
     {"vectorization", "output", "evaluation"},

@@ -275,6 +275,82 @@ def test_overwriting_a_geopackage_removes_the_journal_of_the_old_one(tmp_path: P
     assert len(read_edges(path)) == 3
 
 
+def a_project(path: Path) -> None:
+    """Write a GeoPackage as a user's: parcels, a style, a project, a view, and a layer edges."""
+    parcels = gpd.GeoDataFrame({"owner": ["A"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32632)
+    parcels.to_file(path, layer="parcels", driver="GPKG")
+    parcels.to_file(path, layer="edges", driver="GPKG")
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.executescript(
+            "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY, f_table_name TEXT, styleQML TEXT);"
+            "INSERT INTO layer_styles VALUES (1, 'edges', 'thick'), (2, 'parcels', 'thin');"
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles');"
+            "CREATE TABLE qgis_projects (name TEXT PRIMARY KEY, metadata BLOB, content BLOB);"
+            "INSERT INTO qgis_projects VALUES ('mine', 'm', 'c');"
+            "CREATE VIEW long_edges AS SELECT * FROM edges;"
+        )
+
+
+def test_overwriting_a_geopackage_keeps_other_layers_styles_and_projects(tmp_path: Path) -> None:
+    path = tmp_path / "project.gpkg"
+    a_project(path)
+    for _ in range(2):  # a second time replaces our own layers
+        write_network(tee(), path, overwrite=True)
+    assert len(read_edges(path)) == 3
+    assert sorted(name for name, _ in pyogrio.list_layers(path).tolist()) == [
+        "edges", "layer_styles", "nodes", "parcels",
+    ]  # fmt: skip
+    assert gpd.read_file(path, layer="parcels").owner.tolist() == ["A"]
+    assert read_provenance(path) == tee().provenance
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        styles = file.execute("SELECT f_table_name, styleQML FROM layer_styles").fetchall()
+        assert styles == [("edges", "thick"), ("parcels", "thin")]
+        assert file.execute("SELECT * FROM qgis_projects").fetchall() == [("mine", "m", "c")]
+        assert file.execute("SELECT count(*) FROM long_edges").fetchone() == (3,)
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert file.execute("SELECT count(*) FROM gpkg_metadata").fetchone() == (2,)
+
+
+def test_geopackage_without_our_layers_gets_them_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "project.gpkg"
+    parcels = gpd.GeoDataFrame({"owner": ["A"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32632)
+    parcels.to_file(path, layer="parcels", driver="GPKG")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        write_network(tee(), path)
+    assert path.read_bytes() == before
+    write_network(tee(), path, overwrite=True)
+    assert gpd.read_file(path, layer="parcels").owner.tolist() == ["A"]
+    assert len(read_edges(path)) == 3
+
+
+def test_overwriting_a_geopackage_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
+    path = tmp_path / "project.gpkg"
+    a_project(path)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        # As QGIS has it open: what it wrote last is in project.gpkg-wal.
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("INSERT INTO qgis_projects VALUES ('newer', 'm', 'c')")
+        other.commit()
+        assert (tmp_path / "project.gpkg-wal").stat().st_size > 0
+        write_network(tee(), path, overwrite=True)
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        names = [name for (name,) in file.execute("SELECT name FROM qgis_projects")]
+    assert names == ["mine", "newer"]
+    assert len(read_edges(path)) == 3
+
+
+def test_geopackage_whose_other_layers_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "project.gpkg"
+    a_project(path)
+    damaged = path.read_bytes()[:4096] + b"damaged" * 2000
+    path.write_bytes(damaged)
+    with pytest.raises(OutputError, match="other layers cannot be read, and would be lost"):
+        write_network(tee(), path, overwrite=True)
+    assert path.read_bytes() == damaged
+
+
 # --- GeoJSON -------------------------------------------------------------------------------
 
 

@@ -78,7 +78,6 @@ def command(
     if output is None and not as_json:
         raise click.UsageError("Give a file to write with -o, or ask for a summary with --json.")
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.atomic import check_not_input
         from roadgis.comparison import CompareOptions, compare
         from roadgis.comparison.write import check_review
         from roadgis.lines import read_lines
@@ -95,8 +94,6 @@ def command(
         assumed = values["assume_crs"]
         if output is not None:
             check_review(output, overwrite=overwrite)
-            aoi = values["aoi"]
-            check_not_input(output, [roads, base, *([] if aoi is None else [aoi])])
         result = compare(
             read_lines(roads, layer=values["layer"], assume_crs=assumed),
             read_lines(

@@ -19,7 +19,7 @@ from roadgis.cli import options
 from roadgis.cli.defaults import library_default
 from roadgis.cli.shell import PROTOCOL
 
-__all__ = ["describe", "describe_command", "describe_parameter"]
+__all__ = ["describe", "describe_command", "describe_parameter", "path_role"]
 
 #: Groups of options, by the decorators that give them to the commands.
 _GROUPS: dict[str, Callable[..., Any]] = {
@@ -206,9 +206,17 @@ def _groups() -> dict[str, set[str]]:
     return groups
 
 
+def path_role(command: str, name: str) -> tuple[str, str] | None:
+    """Return whether a command's parameter is read ("in") or written ("out"), and what it is.
+
+    None for parameters that name no file.
+    """
+    return _PATHS.get(f"{command}.{name}") or _PATHS.get(name)
+
+
 def _type(command: str, parameter: click.Parameter) -> dict[str, Any]:
     kind, name = parameter.type, parameter.name or ""
-    place = _PATHS.get(f"{command}.{name}") or _PATHS.get(name)
+    place = path_role(command, name)
     if getattr(parameter, "count", False):
         return {"type": "count"}
     if getattr(parameter, "is_flag", False):

@@ -193,7 +193,7 @@ def command(
         wanted = Outputs(csv, report, errors, image, assume_crs, overwrite)
         pairs = find_pairs(proposal, truth)
         read = [path for pair in pairs for path in (pair.proposal, pair.truth)]
-        check_outputs(wanted, [*read, *(path for path in (aoi, image) if path is not None)])
+        check_outputs(wanted, [*read, *([] if aoi is None else [aoi])])
         share = _SHARE if report is not None else 1.0
         done = _evaluated(
             pairs,
@@ -261,7 +261,7 @@ def _tell(
     if sh.mode != "jsonl":
         if as_json:
             click.echo(json.dumps(scores, ensure_ascii=False, allow_nan=False, indent=1))
-        else:
+        elif not sh.quiet:
             for line in _table([name for name, _ in done], rows, scores):
                 click.echo(line)
     outputs = [str(path) for path in written]

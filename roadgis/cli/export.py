@@ -66,13 +66,11 @@ def command(
     roadgis export run/ -o small.keras
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.errors import InputError, OutputError
+        from roadgis.atomic import check_target
+        from roadgis.errors import InputError
         from roadgis.train.export import ExportOptions, export_onnx
 
-        if output.exists() and not overwrite:
-            raise OutputError(
-                f"{output} exists. Choose another name, or replace it with --overwrite."
-            )
+        check_target(output, overwrite=overwrite)
         if output.suffix.lower() == ".keras":
             if precision or data or validation or any(road_layer.values()):
                 raise InputError(

@@ -53,14 +53,11 @@ def command(
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet, kept=KEPT_BLOCKS) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.output import check_output, check_raster
-        from roadgis.pipeline import extract_roads
+        from roadgis.pipeline import check_run, extract_roads
 
         settings = options.extract_options(values)
         description = options.model_description(values)
-        check_output(output, overwrite=overwrite)
-        if probability is not None:
-            check_raster(probability, overwrite=overwrite)
+        check_run(sources, output, probability, model=model, options=settings, overwrite=overwrite)
         network = extract_roads(
             sources,
             output,

@@ -67,16 +67,14 @@ def adopt(
     roadgis model adopt model.onnx -o roads.onnx --model-gsd 0.5 --model-classes other,road
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.errors import InputError, OutputError
+        from roadgis.atomic import check_target
+        from roadgis.errors import InputError
         from roadgis.model.catalog import resolve_model
         from roadgis.model.foreign import adopt as adopt_model
 
         if output.suffix.lower() != ".onnx":
             raise InputError(f"{output}: expected an output name that ends in .onnx.")
-        if output.exists() and not overwrite:
-            raise OutputError(
-                f"{output} exists. Choose another name, or replace it with --overwrite."
-            )
+        check_target(output, overwrite=overwrite)
         card = adopt_model(resolve_model(model), output, options.model_description(values))
         sh.result(
             f"{output}: class {card.classes[card.road_class]!r} at {card.gsd_m:g} m a pixel, "

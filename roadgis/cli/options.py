@@ -50,7 +50,11 @@ def combined(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
 
 sources_argument = click.argument("sources", nargs=-1, required=True, metavar="SCENE...")
 
-overwrite_option = click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+overwrite_option = click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing outputs; other layers of a GeoPackage are kept.",
+)
 
 threshold_option = click.option(
     "--threshold",
@@ -330,11 +334,11 @@ run_options = combined(
         "--work-dir",
         type=click.Path(path_type=Path),
         default=None,
-        help="Where the probability mosaic lies while the run lasts; a run that was stopped "
-        "goes on from it.  [default: OUTPUT.roadgis-work]",
+        help="Work directory for the probability mosaic: new, empty, or of an interrupted run, "
+        "which resumes.  [default: OUTPUT.roadgis-work]",
     ),
     click.option("--restart", is_flag=True, help="Throw away what a stopped run has left."),
-    click.option("--keep-work", is_flag=True, help="Leave the work folder in place."),
+    click.option("--keep-work", is_flag=True, help="Leave the work directory in place."),
 )
 
 vector_options = combined(

@@ -36,12 +36,11 @@ def command(
     """Predict road probability as a Cloud Optimized GeoTIFF."""
     with shell(progress, verbose=verbose, quiet=quiet, kept=KEPT_BLOCKS) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.output import check_raster
-        from roadgis.pipeline import predict_to_file
+        from roadgis.pipeline import check_run, predict_to_file
 
         settings = options.extract_options(values)
         description = options.model_description(values)
-        check_raster(output, overwrite=overwrite)
+        check_run(sources, None, output, model=model, options=settings, overwrite=overwrite)
         predict_to_file(
             sources,
             output,

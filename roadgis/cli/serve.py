@@ -77,7 +77,7 @@ def command(
         serve = ServeOptions(host=host, port=port, max_mb=max_mb, video=video)
         with open_server(segmenter, serve) as server:
             sh.send("serving", url=server.url)
-            if sh.mode != "jsonl":
+            if sh.mode != "jsonl" and not sh.quiet:
                 click.echo(f"Open {server.url} in a browser. Ctrl-C stops.", err=True)
             try:
                 server.serve_forever()

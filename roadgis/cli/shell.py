@@ -1,7 +1,8 @@
 """What all commands share: progress on a terminal or as JSON lines, logging, exit status.
 
 Exit status: 0 done, 1 an error (its text on stderr, or an ``error`` line with
-``--progress jsonl``), 2 wrong use of the command line, 130 stopped by Ctrl-C, 143 by SIGTERM.
+``--progress jsonl``), 2 wrong use of the command line, 130 stopped by Ctrl-C, 143 by SIGTERM,
+129 by SIGHUP (a terminal or connection that closed).
 
 The JSON lines are documented in ``docs/protocol.md``.
 """
@@ -19,6 +20,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -53,10 +55,13 @@ class Shell:
     ----------
     progress : Progress
         To be handed to the library.
+    quiet : bool
+        Whether people are shown errors only.
     """
 
-    def __init__(self, mode: str) -> None:
+    def __init__(self, mode: str, *, quiet: bool = False) -> None:
         self.mode = mode
+        self.quiet = quiet
         self.progress: Progress = no_progress
         self._lines: int | None = None
         # A signal may raise inside `send`, and what handles it sends again.
@@ -91,7 +96,7 @@ class Shell:
         seconds = time.monotonic() - self._started
         self._watch.end()
         self.send("result", **values, seconds=round(seconds, 1))
-        if self._lines is None:
+        if self._lines is None and not self.quiet:
             click.echo(f"{text} ({seconds:.1f} s)", err=True)
 
 
@@ -113,8 +118,8 @@ def shell(
         What a stop leaves, told when the command is stopped.
     """
     if mode == "auto":
-        mode = "bar" if sys.stderr.isatty() else "none"
-    this = Shell(mode)
+        mode = "bar" if sys.stderr.isatty() and not quiet else "none"
+    this = Shell(mode, quiet=quiet)
     level = (
         logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     )
@@ -144,6 +149,7 @@ def shell(
         package.addHandler(handler)
         stack.callback(package.removeHandler, handler)
         try:
+            _check_targets()
             yield this
         except BaseException as error:
             this._watch.end()
@@ -152,6 +158,31 @@ def shell(
                 with contextlib.suppress(_Terminated):
                     _send_error(this, error)
             raise
+
+
+def _check_targets() -> None:
+    """Refuse a command that would write one of its inputs, going by what its options are for."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        return
+    from roadgis.cli.description import path_role
+    from roadgis.targets import check_not_input
+
+    name = context.command_path.partition(" ")[2] or context.command.name or ""
+    outputs: list[Path] = []
+    inputs: list[tuple[Path, Any]] = []
+    for parameter, given in context.params.items():
+        direction, content = path_role(name, parameter) or ("", "")
+        for value in given if isinstance(given, tuple) else (given,):
+            if not direction or not isinstance(value, (str, Path)):
+                continue
+            if direction == "in":
+                inputs.append((Path(value), content))
+            elif (name, content) == ("train", "folder"):
+                outputs.append(Path(value) / "model.keras")
+            else:
+                outputs.append(Path(value))
+    check_not_input(outputs, inputs)
 
 
 def _send_error(this: Shell, error: BaseException) -> None:
@@ -284,11 +315,15 @@ class _JsonHandler(logging.Handler):
 
 
 class _Terminated(BaseException):
-    """SIGTERM as an exception, so that files are put in order on the way out."""
+    """A signal as an exception, so that files are put in order on the way out."""
+
+    number: int = signal.SIGTERM
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated(StdinWatch.reason)
+    stop = _Terminated(StdinWatch.reason)
+    stop.number = number
+    raise stop
 
 
 def _is_name_too_long(error: BaseException) -> bool:
@@ -303,7 +338,7 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
         return 130, f"stopped. {kept}".strip()
     if isinstance(error, _Terminated):
         reason = f" ({error})" if str(error) else ""
-        return 143, f"terminated{reason}. {kept}".strip()
+        return 128 + error.number, f"terminated{reason}. {kept}".strip()
     if isinstance(error, RoadgisError):
         return 1, str(error)
     if _is_name_too_long(error):
@@ -338,4 +373,8 @@ def _status(command: Callable[..., Any]) -> int:
 def run(command: Callable[..., Any]) -> None:
     """Run a click command and exit with the status that the module's docstring lists."""
     signal.signal(signal.SIGTERM, _terminate)
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
+    # Under nohup it is ignored, and stays so.
+    if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, _terminate)
     sys.exit(_status(command))

@@ -63,14 +63,12 @@ def command(
     MODEL is an .onnx or .keras file or a run folder; its card is changed.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.errors import OutputError
+        from roadgis.atomic import check_target
         from roadgis.train.threshold import ThresholdOptions, set_threshold
 
         for path in (plot, curve):
-            if path is not None and path.exists() and not overwrite:
-                raise OutputError(
-                    f"{path} exists. Choose another name, or replace it with --overwrite."
-                )
+            if path is not None:
+                check_target(path, overwrite=overwrite)
         given = {} if buffer_px is None else {"buffer_px": buffer_px}
         settings = ThresholdOptions(criterion=criterion, plot=plot, table=curve, **given)  # type: ignore[arg-type]
         card = set_threshold(

@@ -17,7 +17,6 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis import __version__
-from roadgis.atomic import check_not_input
 from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
 from roadgis.comparison.field import OffsetField
 from roadgis.comparison.matching import match_lines
@@ -40,6 +39,7 @@ from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.area import load_area
+from roadgis.targets import check_not_input
 
 __all__ = ["Comparison", "compare"]
 
@@ -178,9 +178,9 @@ def compare(
     """
     options = options or CompareOptions()
     if output is not None:
-        check_review(output, overwrite=overwrite)
         given = (proposal, base, aoi)
-        check_not_input(output, [name for name in given if isinstance(name, (str, Path))])
+        check_not_input([output], [name for name in given if isinstance(name, (str, Path))])
+        check_review(output, overwrite=overwrite)
     progress(0.0, "Reading the networks")
     layers = (_layer(proposal, "The extraction"), _layer(base, "The base"))
     crs = metric_crs(*layers)

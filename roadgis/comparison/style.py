@@ -21,7 +21,7 @@ _WIDTH_MM = {"missing": 0.9, "extra": 0.9, "moved": 0.9, "matched": 0.4}
 _REVIEWED = (190, 190, 190)
 
 _TABLE = """
-CREATE TABLE layer_styles (
+CREATE TABLE IF NOT EXISTS layer_styles (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     f_table_catalog TEXT(256),
     f_table_schema TEXT(256),
@@ -50,17 +50,24 @@ def add_styles(path: Path) -> None:
     with closing(sqlite3.connect(path)) as file, file:
         file.execute(_TABLE)
         file.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, description) "
+            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description) "
             "VALUES ('layer_styles', 'attributes', 'layer_styles', 'Styles for QGIS')"
         )
         geometry = dict(file.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"))
         for name in COLOURS:
             if name in geometry:
+                told = f"roadgis compare: {name}"
+                file.execute(
+                    "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
+                    (name, told),
+                )
+                # A style that somebody has made the default of an earlier review stays it.
                 file.execute(
                     "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                     "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "
-                    "VALUES ('', '', ?, ?, ?, ?, 1, ?, '')",
-                    (name, geometry[name], name, _qml(name), f"roadgis compare: {name}"),
+                    "SELECT '', '', ?1, ?2, ?1, ?3, NOT EXISTS (SELECT 1 FROM layer_styles "
+                    "WHERE f_table_name = ?1 AND useAsDefault), ?4, ''",
+                    (name, geometry[name], _qml(name), told),
                 )
 
 

@@ -19,6 +19,7 @@ from pyproj import CRS
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.comparison.style import add_styles
 from roadgis.errors import InputError, OutputError
+from roadgis.geopackage import geopackage
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json
@@ -68,7 +69,7 @@ def write_review(
     path : Path or str
         Ending in ``.gpkg`` or ``.geojson``.
     overwrite : bool
-        Whether an existing file is replaced.
+        Whether an existing file is replaced; other layers of a GeoPackage are kept.
 
     Raises
     ------
@@ -79,11 +80,14 @@ def write_review(
     path = Path(path)
     kind = output_format(path)
     provenance = provenance_json(summary)
-    with atomic_path(path, overwrite=overwrite, stale=kind.stale_names(path)) as partial:
-        if kind.name == "GeoJSON":
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                write_geojson(_one_layer(classes), file, provenance)
-            return
+    if kind.name == "GeoJSON":
+        with (
+            atomic_path(path, overwrite=overwrite) as partial,
+            partial.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            write_geojson(_one_layer(classes), file, provenance)
+        return
+    with geopackage(path, overwrite=overwrite) as partial:
         try:
             for name, table in {**classes, "offset": offsets}.items():
                 _write_layer(table, partial, name, provenance)

@@ -11,9 +11,10 @@ import pyogrio
 import pyproj
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 
-from roadgis.atomic import atomic_path, describe_failure
+from roadgis.atomic import check_target, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.evaluation.errors import ErrorPieces, Pieces
+from roadgis.geopackage import geopackage
 
 __all__ = ["LAYERS", "check_layers", "write_layers"]
 
@@ -40,8 +41,7 @@ def check_layers(path: Path, *, overwrite: bool = False) -> None:
             f"{path}: found the suffix {path.suffix!r}, expected .gpkg, as three layers are "
             "written. Give it that suffix."
         )
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists. Choose another name, or replace it with --overwrite.")
+    check_target(path, overwrite=overwrite)
 
 
 def write_layers(
@@ -59,7 +59,7 @@ def write_layers(
     Parameters
     ----------
     path : Path
-        Ends in ``.gpkg``. Written beside and renamed.
+        Ends in ``.gpkg``. Written beside and renamed; its other layers are kept.
     pairs : sequence of (str, ErrorPieces, pyproj.CRS)
         Name, pieces and their metric CRS; at least one.
     overwrite : bool
@@ -75,7 +75,7 @@ def write_layers(
     check_layers(path, overwrite=overwrite)
     same = all(crs == pairs[0][2] for _, _, crs in pairs)
     target = pairs[0][2] if same else pyproj.CRS.from_epsg(4326)
-    with atomic_path(path, overwrite=overwrite, stale=_stale(path)) as partial:
+    with geopackage(path, overwrite=overwrite) as partial:
         for layer, (side, hits) in LAYERS.items():
             table = _table(
                 [(name, getattr(pieces, side), crs) for name, pieces, crs in pairs],
@@ -92,11 +92,6 @@ def write_layers(
                 )
             except (DataSourceError, DataLayerError, FieldError, GeometryError) as error:
                 raise OutputError(describe_failure(path, error)) from error
-
-
-def _stale(path: Path) -> list[str]:
-    # A journal left by a program that was killed would be played into the new file by SQLite.
-    return [path.name + ending for ending in ("-wal", "-shm", "-journal")]
 
 
 def _table(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadgis.atomic import check_not_input, check_target, check_writable
+from roadgis.atomic import check_target, check_writable
 from roadgis.errors import InputError, OutputError
 from roadgis.evaluation.layers import check_layers, write_layers
 from roadgis.evaluation.report import ReportPair, write_report
@@ -15,6 +14,7 @@ from roadgis.evaluation.run import Evaluation
 from roadgis.evaluation.table import write_csv
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.inputs import expand_sources
+from roadgis.targets import check_not_input
 
 __all__ = ["Outputs", "check_outputs", "write_outputs"]
 
@@ -67,11 +67,10 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     OutputError
         If one exists and may not be replaced, or its folder is missing or cannot be written to.
     """
-    real = [os.path.realpath(path) for path in outputs.paths]
-    if len(set(real)) < len(real):
-        raise InputError("Found one name for two outputs. Give each a name of its own.")
-    for path in outputs.paths:
-        check_not_input(path, inputs)
+    image: list[tuple[Path | str, str]] = []
+    if outputs.image is not None:
+        image.append((outputs.image, "raster"))
+    check_not_input(outputs.paths, [*inputs, *image])
     if outputs.image is not None and outputs.report is None:
         raise InputError("--image is for the maps of a report; give --report FILE.html as well.")
     if outputs.image is not None:

@@ -24,6 +24,7 @@ from roadgis.scene.grid import NO_DATA
 from roadgis.scene.handles import bound_block_cache, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path
 from roadgis.scene.plane import composed, mapped
+from roadgis.targets import check_not_input
 
 __all__ = ["BurntMask", "burn_like", "burn_like_each"]
 
@@ -102,10 +103,9 @@ def burn_like(
         If `progress` raises it; no file is left then.
     """
     target = Path(output)
+    check_not_input([target], [scene])
     _check_output(target, overwrite)
     grid = _SceneGrid.inspect(scene)
-    if target.exists() and target.samefile(_local(scene) or target.parent):
-        raise InputError(f"{target}: is the scene itself. Give the mask another name.")
     return _burn(layer.on(grid.crs, bounds=grid.bounds), grid, target, overwrite, progress)
 
 
@@ -154,11 +154,10 @@ def burn_like_each(
                 f"{targets[target]} and {scene} would both give {target}. Burn them into two "
                 "folders."
             )
-        local = _local(scene)
-        if local is not None and local.resolve() == target.resolve():
-            raise InputError(f"{target}: is the scene itself. Choose another folder.")
-        _check_output(target, overwrite)
         targets[target] = str(scene)
+    check_not_input(targets, scenes)
+    for target in targets:
+        _check_output(target, overwrite)
     grids = [_SceneGrid.inspect(scene) for scene in scenes]
     make_folder(folder)
     burnt: dict[str, BurnLayer] = {}
@@ -295,11 +294,6 @@ def _warn_empty(grid: _SceneGrid) -> None:
         "are of the same place, and the layer's CRS.",
         grid.name, west, south, east, north, grid.crs.name,
     )  # fmt: skip
-
-
-def _local(scene: Path | str) -> Path | None:
-    path = Path(scene)
-    return path if path.exists() else None
 
 
 def _check_output(path: Path, overwrite: bool) -> None:

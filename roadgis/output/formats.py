@@ -32,8 +32,8 @@ class OutputFormat:
     parts : tuple of str
         Endings, put in place of the suffix, of the files that are written beside the main one.
     stale : tuple of str
-        Endings, put in place of the suffix (``.x``) or after it (``-x``), of files that other
-        programs leave beside a file of this format and that would be wrong beside a new one.
+        Endings, put in place of the suffix, of files that other programs leave beside a file of
+        this format and that would be wrong beside a new one.
     """
 
     name: str
@@ -45,11 +45,9 @@ class OutputFormat:
 
     def stale_names(self, path: Path) -> list[str]:
         """Return the names of files that must not survive the file that they belong to."""
-        return [path.name + s if s.startswith("-") else path.stem + s for s in self.stale]
+        return [path.stem + suffix for suffix in self.stale]
 
 
-# A journal left by a program that was killed would be played into the new file by SQLite.
-_GPKG = OutputFormat("GeoPackage", has_nodes=True, stale=("-wal", "-shm", "-journal"))
 _SHP_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".roadgis.json")
 # Indexes of the old records, and QGIS's note of the old CRS.
 _SHP_STALE = (".qix", ".sbn", ".sbx", ".fbn", ".fbx", ".ain", ".aih", ".ixs", ".mxs", ".qpj")
@@ -59,7 +57,7 @@ _PARQUET = OutputFormat("GeoParquet", needs="pyarrow", extra="parquet")
 SUFFIXES: Mapping[str, OutputFormat] = MappingProxyType(
     {
         ".geojson": OutputFormat("GeoJSON"),
-        ".gpkg": _GPKG,
+        ".gpkg": OutputFormat("GeoPackage", has_nodes=True),
         ".fgb": OutputFormat("FlatGeobuf"),
         ".parquet": _PARQUET,
         ".geoparquet": _PARQUET,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pyproj import CRS
 
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
+from roadgis.geopackage import geopackage
 from roadgis.network.network import RoadNetwork
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
@@ -43,6 +45,7 @@ def write_network(
     *,
     overwrite: bool = False,
     crs: CRS | None = None,
+    record: Callable[[Mapping[Path, Path]], None] | None = None,
 ) -> None:
     """Write a network in the format that the file's suffix names.
 
@@ -56,10 +59,13 @@ def write_network(
     path : Path or str
         One of the suffixes in :data:`roadgis.output.SUFFIXES`.
     overwrite : bool
-        Whether an existing file is replaced.
+        Whether an existing file is replaced. Of a GeoPackage, the layers ``edges`` and ``nodes``
+        are; its other layers, styles and projects are kept.
     crs : pyproj.CRS, optional
         Of the coordinates in the file; the network's own when not given. GeoJSON is in WGS 84
         whatever is asked for, as RFC 7946 knows no other.
+    record : callable, optional
+        See :func:`roadgis.atomic.atomic_path`.
 
     Raises
     ------
@@ -77,8 +83,14 @@ def write_network(
         crs = CRS.from_epsg(4326)
     edges, nodes = _tables(network, crs or network.crs, rounded=kind.name != "GeoJSON")
     provenance = provenance_json(network.provenance)
+    if kind.name == "GeoPackage":
+        with geopackage(path, overwrite=overwrite, record=record) as partial:
+            _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
+            _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
+        _tell(path, edges, nodes)
+        return
     stale = kind.stale_names(path)
-    with atomic_path(path, overwrite=overwrite, stale=stale) as partial:
+    with atomic_path(path, overwrite=overwrite, stale=stale, record=record) as partial:
         if kind.name == "GeoJSON":
             # newline: the same bytes on every system.
             with partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -87,11 +99,12 @@ def write_network(
             write_parquet(edges, partial, provenance)
         elif kind.name == "Shapefile":
             _write_shapefile(edges, partial, path, provenance)
-        elif kind.name == "GeoPackage":
-            _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
-            _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
         else:
             _write_layer(edges, partial, path, kind.name, provenance)
+    _tell(path, edges, nodes)
+
+
+def _tell(path: Path, edges: geopandas.GeoDataFrame, nodes: geopandas.GeoDataFrame) -> None:
     _LOG.info("%s: wrote %d edges and %d nodes", path, len(edges), len(nodes))
 
 

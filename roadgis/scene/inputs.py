@@ -11,14 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from roadgis.errors import SceneError
+from roadgis.targets import RASTER_SUFFIXES, input_files
 
 __all__ = ["display_name", "driver_says", "expand_sources", "gdal_path", "is_remote", "stamp"]
 
-# What is taken from a folder; sidecars such as .ovr, .msk and .aux.xml are none of these.
-_SUFFIXES = (
-    *(".tif", ".tiff", ".jp2", ".j2k", ".img", ".vrt", ".png", ".jpg", ".jpeg", ".webp"),
-    *(".ecw", ".sid", ".asc", ".bil", ".kea", ".ntf"),
-)
 # Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
 _RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
 _NETWORKS = ("/vsicurl", "/vsis3", "/vsigs", "/vsiaz", "/vsiadls", "/vsioss", "/vsiswift")
@@ -107,7 +103,7 @@ def _folder(folder: Path) -> Iterator[str]:
         path
         for path in folder.iterdir()
         if not path.name.startswith(".")
-        and ((path.is_file() and path.suffix.lower() in _SUFFIXES) or _is_raster_folder(path))
+        and ((path.is_file() and path.suffix.lower() in RASTER_SUFFIXES) or _is_raster_folder(path))
     )
     # A VRT beside rasters is as a rule an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
@@ -139,7 +135,8 @@ def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
     if is_remote(name):
         return [[display_name(name), *_remote_stamp(name)]]
     stamps: list[list[str | int]] = []
-    for file in sorted({name, *files}):
+    # GDAL lists the sources of a VRT, and not what those that are VRTs read in turn.
+    for file in sorted({name, *files, *input_files(name)}):
         # GDAL writes statistics there when somebody merely looks at the file.
         if os.path.isfile(file) and not file.endswith(".aux.xml"):
             status = os.stat(file)

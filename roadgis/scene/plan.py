@@ -64,6 +64,8 @@ class Plan:
         Longitude and latitude of the inputs' centre.
     size : RunSize
         How much there is to do.
+    lattice : Lattice
+        The analysis lattice.
     """
 
     grid: Grid
@@ -75,6 +77,7 @@ class Plan:
     area: Area | None
     centre: tuple[float, float]
     size: RunSize
+    lattice: Lattice
 
     def relative(self, window: Window) -> Window:
         """Return a window of the lattice relative to the grid."""
@@ -123,7 +126,7 @@ def plan_scene(
     grid = Grid(crs, steady(x0), steady(y0), lattice.linear[0], window.width, window.height)
     size = run_size(layers, covered, grid.gsd_m)
     check_size(size, options.max_mpx)
-    return Plan(grid, window.row, window.col, extent, covered, layers, area, centre, size)
+    return Plan(grid, window.row, window.col, extent, covered, layers, area, centre, size, lattice)
 
 
 def _native_gsd(rasters: Sequence[Raster], crs: CRS, limits: tuple[float, float]) -> float:

@@ -117,7 +117,7 @@ def check_space(folder: Path, size: RunSize) -> None:
     place = next((p for p in (folder, *folder.absolute().parents) if p.is_dir()), None)
     if place is None:
         return
-    used = sum(p.stat().st_size for p in folder.glob("*/*.tif")) if folder.is_dir() else 0
+    used = sum(p.stat().st_size for p in folder.glob("*/*/*.tif")) if folder.is_dir() else 0
     free = shutil.disk_usage(place).free + used
     if free < size.pixels * _LEAST_BYTES_PER_PX:
         raise OutputError(

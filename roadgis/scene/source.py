@@ -25,6 +25,7 @@ from roadgis.scene.layers import BLOCK_PX, Layer
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
+from roadgis.scene.record import READ_VERSION, SceneRecord, scene_record
 from roadgis.scene.size import RunSize
 from roadgis.scene.stretch import Scaling, percentile_scaling
 from roadgis.scene.whole import check_whole
@@ -35,8 +36,6 @@ _LOG = logging.getLogger(__name__)
 
 #: The value of pixels without image: a middling grey, which looks like no edge of anything.
 INVALID_FILL = 115
-# Enters the fingerprint: to be raised when the same inputs come to read differently.
-_READ_VERSION = 1
 _SAMPLE_BLOCKS = (64, 1024)
 _ENOUGH_SAMPLES = 50_000
 
@@ -284,6 +283,10 @@ class Scene:
         in_cols = (cols >= extent.col) & (cols < extent.col + extent.width)
         return in_rows[:, None] & in_cols
 
+    def record(self) -> SceneRecord:
+        """Return what decides the pixels, sheet by sheet, for runs that are taken up later."""
+        return scene_record(self._plan, self.options, self._band_count, self.stretch)
+
     def describe(self) -> dict[str, Any]:
         """Return what `roadgis info` shows, as plain JSON values."""
         return {
@@ -372,7 +375,7 @@ class Scene:
         }
         area = None if self._area is None else self._area.digest
         parts = {
-            "version": _READ_VERSION,
+            "version": READ_VERSION,
             "stamps": [raster.stamp for raster in self._rasters],
             "grid": [grid.crs.to_wkt(), grid.x0, grid.y0, grid.gsd_m, grid.width, grid.height],
             "bands": [raster.bands for raster in self._rasters],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from roadgis.scene.grid import Window
 from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.town import Town, make_town
 from roadgis.synthetic.varied import VariedScene
+from roadgis.targets import check_not_input
 
 __all__ = ["write_large_town", "write_town"]
 
@@ -65,13 +65,10 @@ def write_town(
         If `progress` raises it; no file is left then.
     """
     image_path = Path(image_path)
+    check_not_input([image_path, truth_path], [])
     _check_image(image_path, overwrite)
     if truth_path is not None:
         check_output(truth_path, overwrite=overwrite)
-        if os.path.realpath(truth_path) == os.path.realpath(image_path):
-            raise InputError(
-                f"Picture and truth are both to be written to {image_path}. Give them two names."
-            )
     with atomic_path(image_path, overwrite=overwrite) as partial:
         try:
             _write_image(town, partial, progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roadgis import __version__
-from roadgis.atomic import atomic_path
+from roadgis.atomic import atomic_path, check_target
 from roadgis.errors import DataError, InputError, OutputError
 from roadgis.model.catalog import resolve_model
 from roadgis.model.runtime import Device, Segmenter, load_model
@@ -91,10 +91,7 @@ class ReportOptions:
         for path in (self.report, self.scores):
             if path is None:
                 continue
-            if path.exists() and not self.overwrite:
-                raise OutputError(
-                    f"{path} exists. Choose another name, or replace it with --overwrite."
-                )
+            check_target(path, overwrite=self.overwrite)
             if not path.parent.is_dir():
                 raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
         if self.report is not None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.atomic import atomic_path
-from roadgis.errors import InputError, OutputError, ReadError
+from roadgis.atomic import atomic_path, check_target
+from roadgis.errors import InputError, ReadError
 from roadgis.model.runtime import Segmenter
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.targets import check_not_input
 from roadgis.video.frames import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -180,12 +181,8 @@ def _check_output(source: Path, output: Path, kind: Media, options: VideoOptions
         raise InputError(
             f"{output}: found the suffix {suffix!r}, expected {' or '.join(expected)} for a {kind}."
         )
-    if not output.exists():
-        return
-    if output.samefile(source):
-        raise InputError(f"{output}: is the source itself; choose another name.")
-    if not options.overwrite:
-        raise OutputError(f"{output} exists. Choose another name, or replace it with --overwrite.")
+    check_not_input([output], [source])
+    check_target(output, overwrite=options.overwrite)
 
 
 def _video(

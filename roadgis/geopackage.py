@@ -1,0 +1,92 @@
+"""Layers written into a GeoPackage, with all else that it holds left as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import OutputError
+
+__all__ = ["geopackage"]
+
+_MAGIC = b"SQLite format 3\0"
+#: A journal left by a program that was killed would be played into the new file by SQLite.
+_STALE = ("-wal", "-shm", "-journal")
+# A second program that writes the file at this moment is waited for.
+_BUSY_S = 10.0
+
+
+@contextmanager
+def geopackage(
+    path: Path,
+    *,
+    overwrite: bool,
+    record: Callable[[Mapping[Path, Path]], None] | None = None,
+) -> Iterator[Path]:
+    """Let a block write layers of a GeoPackage, which is replaced in one step.
+
+    Where the file exists and may be overwritten, the block works on a copy of it: layers that it
+    writes take the place of those of the same name, and other layers, styles and projects stay.
+    What is not a GeoPackage is replaced as a whole.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.gpkg``.
+    overwrite, record
+        See :func:`roadgis.atomic.atomic_path`.
+
+    Yields
+    ------
+    Path
+        Where the block writes; a file is there already where one is updated.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be replaced, is in use by another program, or cannot be
+        written.
+    """
+    stale = [path.name + ending for ending in _STALE]
+    with atomic_path(path, overwrite=overwrite, stale=stale, record=record) as partial:
+        if overwrite and _is_geopackage(path):
+            _copy(path, partial)
+        yield partial
+
+
+def _is_geopackage(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                return False
+        with closing(sqlite3.connect(path, timeout=_BUSY_S)) as database:
+            found = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'gpkg_contents'")
+            return found.fetchone() is not None
+    except FileNotFoundError:
+        return False
+    except (OSError, sqlite3.Error) as error:
+        raise OutputError(_unreadable(path, error)) from error
+
+
+def _copy(path: Path, partial: Path) -> None:
+    """Copy a database as it is between two changes, with what is still in its journal."""
+    try:
+        with (
+            closing(sqlite3.connect(path, timeout=_BUSY_S)) as source,
+            closing(sqlite3.connect(partial)) as target,
+        ):
+            source.backup(target)
+            # A journal of the copy would stay beside it under a name that nobody renames.
+            target.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise OutputError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"{path}: its other layers cannot be read, and would be lost ({error}). Close the program "
+        "that has it open, or choose another name."
+    )

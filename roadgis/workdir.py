@@ -1,0 +1,294 @@
+"""Work directories: marked as ours, locked by one run at a time, removed file by file.
+
+::
+
+    FOLDER/roadgis-work.json  the marker: who made the folder, who works in it, what was written
+    FOLDER/roadgis.lock       held by the run that works in it
+    FOLDER/mosaic.json, ...   see roadgis.mosaic
+
+roadgis removes files that it wrote, and a folder that it made; anything else stays where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from roadgis.atomic import (
+    atomic_path,
+    describe_failure,
+    existing_parts,
+    hidden_prefix,
+    own_folder,
+    remove_folder,
+    remove_leftovers,
+)
+from roadgis.errors import OutputError
+from roadgis.locks import LOCK, take_lock
+
+__all__ = ["MARKER", "WorkDirectory", "check_work_directory", "work_directory", "wrote_outputs"]
+
+MARKER = "roadgis-work.json"
+_FORMAT = 1
+_LOG = logging.getLogger(__name__)
+#: Removes the files of a run from its folder, and leaves all others.
+Cleaner = Callable[[Path], None]
+
+
+@dataclass
+class WorkDirectory:
+    """A folder that this run has to itself; made by :func:`work_directory`.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    """
+
+    folder: Path
+    _marker: dict[str, Any]
+
+    def record(self, files: Mapping[Path, Path]) -> None:
+        """Note outputs that are about to be renamed, the written files by their final paths.
+
+        A run that takes this folder up after a kill then knows that they are not the user's.
+        """
+        for final, written in files.items():
+            self._marker["outputs"][str(final)] = _identity(written)
+        self._write()
+
+    def wrote(self, path: Path, parts: Iterable[str] = ()) -> bool:
+        """Return whether an output that exists comes from a run that was stopped here."""
+        return _wrote(self._marker, path, parts)
+
+    def _write(self) -> None:
+        with atomic_path(self.folder / MARKER) as partial:
+            partial.write_text(json.dumps(self._marker, indent=1) + "\n", encoding="utf-8")
+
+
+def check_work_directory(folder: Path) -> None:
+    """Find out before a run whether a folder can be its work directory; writes nothing.
+
+    Raises
+    ------
+    OutputError
+        If it is not a folder, or holds anything without the marker of a work directory.
+    """
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is not a folder. Choose another --work-dir.")
+    if _read(folder) is None and not _is_empty(folder):
+        raise OutputError(
+            f"{folder}: holds files and is not a roadgis work directory: it has no valid {MARKER}. "
+            "Nothing was written to it. Choose a new or an empty folder with --work-dir; if it is "
+            "left from an older version of roadgis, remove it yourself."
+        )
+
+
+def wrote_outputs(folder: Path, path: Path, parts: Iterable[str] = ()) -> bool:
+    """Return whether an existing output was written by a run that was killed before its end.
+
+    Parameters
+    ----------
+    folder : Path
+        The work directory of that run, which need not exist.
+    path : Path
+        The output.
+    parts : iterable of str
+        Suffixes of the files that belong to it.
+    """
+    marker = _read(folder)
+    return marker is not None and _wrote(marker, path, parts)
+
+
+@contextmanager
+def work_directory(
+    folder: Path, clean: Cleaner, *, restart: bool = False, keep: bool = False
+) -> Iterator[WorkDirectory]:
+    """Make or take up a work directory, for this run alone.
+
+    It outlives a run that fails, and is cleared at the end of one that does not.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it does not exist, with the folders above it.
+    clean : callable
+        Removes from a folder what runs write into it.
+    restart : bool
+        Remove first what an earlier run has left.
+    keep : bool
+        Leave everything in place at the end.
+
+    Yields
+    ------
+    WorkDirectory
+        Its folder is locked against other runs.
+
+    Raises
+    ------
+    OutputError
+        If it holds other files, is in use by another run, or cannot be written.
+    """
+    check_work_directory(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        lock = _made(folder) or take_lock(folder / LOCK)
+        if lock is None:
+            raise OutputError(_in_use(folder))
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{describe_failure(folder, error)} The work directory can be elsewhere: --work-dir."
+        ) from error
+    try:
+        work = _taken(folder, clean, restart=restart)
+        yield work
+        if keep:
+            work._marker["outputs"] = {}
+            work._write()
+        else:
+            _finish(work, clean, lock)
+    finally:
+        lock.release()
+
+
+def _made(folder: Path) -> FileLock | None:
+    """Make the folder where it is missing, marked and locked in one step; return its lock."""
+    if folder.exists():
+        return None
+    hidden, guard = own_folder(folder)
+    try:
+        inner = hidden / "work"
+        inner.mkdir()
+        lock = take_lock(inner / LOCK)
+        (inner / MARKER).write_text(json.dumps(_marker(made=True)) + "\n", encoding="utf-8")
+        if lock is not None and os.name == "nt":
+            lock.release()  # a folder with a locked file cannot be renamed there
+            lock = None
+        try:
+            inner.rename(folder)
+        except OSError:
+            if lock is not None:
+                lock.release()
+            if not folder.is_dir():
+                raise
+            return None  # another run was quicker
+        return lock
+    finally:
+        remove_folder(hidden, guard)
+
+
+def _marker(*, made: bool) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "id": secrets.token_hex(16),
+        "made": made,
+        "run": {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        },
+        "outputs": {},
+    }
+
+
+def _taken(folder: Path, clean: Cleaner, *, restart: bool) -> WorkDirectory:
+    """Return the locked folder with a marker that names this run."""
+    # Another run may have filled it since it was looked at.
+    check_work_directory(folder)
+    new = _marker(made=False)
+    marker = _read(folder) or new
+    marker["run"] = new["run"]
+    if restart or marker.pop("finished", False):
+        clean(folder)
+    work = WorkDirectory(folder, marker)
+    for name in (MARKER, "mosaic.json", "mosaic.vrt"):
+        remove_leftovers(folder / name)
+    work._write()
+    return work
+
+
+def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
+    """Remove what the run wrote; a kill at any point leaves what the next run understands."""
+    folder = work.folder
+    work._marker["finished"] = True
+    work._write()
+    clean(folder)
+    others = [path for path in folder.iterdir() if path.name not in (MARKER, LOCK)]
+    made = work._marker.get("made")
+    if made and not others and os.name != "nt":
+        # Gone in one step; what is left under the hidden name is a leftover like others.
+        hidden, guard = own_folder(folder)
+        folder.rename(hidden / "work")
+        remove_folder(hidden, guard)
+        return
+    (folder / MARKER).unlink()
+    if os.name == "nt":
+        lock.release()  # a locked file cannot be removed there
+    (folder / LOCK).unlink(missing_ok=True)
+    if made:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    if others:
+        _LOG.warning(
+            "%s: is left in place, as it holds %s, which roadgis did not write.",
+            folder,
+            others[0].name,
+        )
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    """Return the marker of a work directory, or None where there is no valid one."""
+    try:
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        valid = marker["format"] == _FORMAT and isinstance(marker["id"], str)
+        return marker if valid and isinstance(marker["outputs"], dict) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether a folder holds nothing but what a run leaves that is killed at its start."""
+    own = hidden_prefix(folder / MARKER)
+    return all(name == LOCK or name.startswith(own) for name in os.listdir(folder))
+
+
+def _wrote(marker: dict[str, Any], path: Path, parts: Iterable[str]) -> bool:
+    outputs = marker["outputs"]
+    present = existing_parts(path, parts)
+    return bool(present) and all(outputs.get(str(p)) == _identity(p) for p in present)
+
+
+def _identity(path: Path) -> list[int]:
+    """Return what a rename keeps and an edit changes."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _in_use(folder: Path) -> str:
+    run = (_read(folder) or {}).get("run") or {}
+    who = (
+        f"process {run.get('pid')} on {run.get('host')}, since {run.get('since')}"
+        if run
+        else "a process that has just started"
+    )
+    return (
+        f"{folder}: is in use by another roadgis run ({who}). Wait for its end or stop it, or "
+        "choose another output or --work-dir."
+    )

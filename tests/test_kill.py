@@ -1,0 +1,176 @@
+"""Runs that are killed at any moment, or meet in one work directory: never a wrong file."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import pytest
+
+from tests.factories import write_raster
+from tests.killed import Ended, Runs
+from tests.models import tiny_model
+from tests.painted import painted
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
+
+_SEED = 14
+# Of the steps of a run, these lie after the last block: COG, vector file, renames, clearing up.
+_LAST = 0.45
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return a scene of 2 x 2 chunks, and a model."""
+    folder = tmp_path_factory.mktemp("inputs")
+    strokes = [(0, 300, 900, 340, 8), (0, 820, 900, 800, 8), (400, 0, 420, 850, 9)]
+    scene = write_raster(folder / "scene.tif", painted((850, 900), strokes), compress="deflate")
+    return scene, tiny_model(folder / "tiny.onnx")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Runs]:
+    with Runs(tmp_path / "run.log") as server:
+        yield server
+
+
+class Command:
+    """A command in a folder of its own, with its outputs."""
+
+    def __init__(self, name: str, inputs: tuple[Path, Path], folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        raster = folder / "prob.tif"
+        scene, model = inputs
+        self.outputs = {
+            "extract": [folder / "roads.gpkg", raster], "predict": [raster],
+        }[name]  # fmt: skip
+        self.arguments: list[Any] = [
+            name, scene, "-m", model, "-o", self.outputs[0], "--block-px", 768, "--threads", 1,
+            "--workers", 1, *(["--probability", raster] if name == "extract" else []),
+        ]  # fmt: skip
+
+    def contents(self) -> dict[str, Any]:
+        """Return the folder's files and what is in the outputs: bytes, or a GeoPackage's rows."""
+        found: dict[str, Any] = {}
+        for path in sorted(self.folder.iterdir()):
+            found[path.name] = content(path)
+        return found
+
+
+def content(path: Path) -> Any:
+    """Return bytes, or a GeoPackage's rows; None for a folder."""
+    if path.is_dir():
+        return None
+    return rows(path) if path.suffix == ".gpkg" else path.read_bytes()
+
+
+def rows(path: Path) -> list[Any]:
+    layers = []
+    for layer in ("edges", "nodes"):
+        meta, _, shapes, columns = pyogrio.raw.read(path, layer=layer)
+        values = [np.asarray(column).astype(str).tolist() for column in columns]
+        layers.append((list(meta["fields"]), shapes.tolist(), values))
+    return layers
+
+
+def done(ended: Ended) -> Ended:
+    assert ended.status == 0, ended.text
+    return ended
+
+
+def moments(steps: int, count: int, seed: int) -> list[tuple[int, float]]:
+    """Return steps and delays after them; most are among the last steps, some in between."""
+    chance = random.Random(seed)
+    first_of_last = int(steps * (1 - _LAST))
+    return [
+        (
+            chance.randint(first_of_last, steps) if i % 3 else chance.randint(1, steps),
+            chance.choice([0.0, 0.0, chance.uniform(0.001, 0.2)]),
+        )
+        for i in range(count)
+    ]
+
+
+def killed_and_taken_up(
+    name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: int
+) -> None:
+    whole = Command(name, inputs, tmp_path / "whole")
+    steps = done(runs.run(whole.arguments, folder=whole.folder)).steps
+    expected = whole.contents()
+    assert sorted(expected) == sorted(path.name for path in whole.outputs)
+    for number, (step, delay_s) in enumerate(moments(steps, count, _SEED)):
+        case = f"step {step} of {steps}, {delay_s:.3f} s later"
+        command = Command(name, inputs, tmp_path / str(number))
+        first = runs.run(
+            command.arguments, folder=command.folder, step=step, delay_s=delay_s,
+            number=signal.SIGKILL,
+        )  # fmt: skip
+        assert first.status in (-signal.SIGKILL, 0), first.text
+        left = {path.name for path in command.folder.iterdir()}
+        again = command.arguments
+        if {path.name for path in command.outputs} == left - {p for p in left if p[0] == "."}:
+            # All was done, and nothing says any more that it was not by an earlier run.
+            again = [*again, "--overwrite"]
+        second = runs.run(again, folder=command.folder)
+        assert second.status == 0, f"{case}: {second.text}"
+        assert command.contents() == expected, case
+
+
+@pytest.mark.parametrize("name", ["extract", "predict"])
+def test_a_killed_run_is_completed_by_the_same_command(
+    name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
+) -> None:
+    killed_and_taken_up(name, inputs, tmp_path, runs, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", ["extract", "predict"])
+def test_runs_killed_at_sixty_moments_are_completed_by_the_same_command(
+    name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
+) -> None:
+    killed_and_taken_up(name, inputs, tmp_path, runs, 30)
+
+
+def two_at_once(inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: int) -> None:
+    whole = Command("extract", inputs, tmp_path / "whole")
+    steps = done(runs.run(whole.arguments, folder=whole.folder)).steps
+    expected = whole.contents()
+    chance = random.Random(_SEED)
+    for number in range(count):
+        step = chance.randint(number * steps // count + 1, (number + 1) * steps // count)
+        command = Command("extract", inputs, tmp_path / str(number))
+        overwriting = [*command.arguments, "--overwrite"]
+        first = runs.run(overwriting, folder=command.folder, step=step, number=signal.SIGSTOP)
+        assert first.status is None, first.text
+        second = runs.run(overwriting, folder=command.folder)
+        if second.status != 0:
+            assert second.status == 1
+            assert f"in use by another roadgis run (process {first.pid} on " in second.text
+        for path in command.outputs:
+            if path.exists():
+                assert content(path) == expected[path.name], f"step {step}"
+        # A run that had not begun when the other one ended does the same work once more.
+        done(runs.resume(first.pid))
+        assert command.contents() == expected, f"step {step} of {steps}"
+
+
+def test_two_runs_in_one_work_directory_never_leave_a_wrong_file(
+    inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
+) -> None:
+    two_at_once(inputs, tmp_path, runs, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_two_runs_that_meet_at_ten_moments_never_leave_a_wrong_file(
+    inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
+) -> None:
+    two_at_once(inputs, tmp_path, runs, 10)

@@ -1,0 +1,147 @@
+"""Inputs are never targets, by whatever name they go, in any command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from roadgis.cli import _COMMANDS, cli
+from roadgis.cli.description import path_role
+from roadgis.errors import InputError, OutputError
+from roadgis.targets import check_not_input, input_files
+from tests.factories import write_raster
+
+VRT = (
+    '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'
+    '<SimpleSource><SourceFilename relativeToVRT="{relative}">{name}</SourceFilename>'
+    "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return write_raster(tmp_path / "in" / "scene.tif", np.zeros((3, 4, 4), np.uint8))
+
+
+def refused(outputs: list[Path], *inputs: object) -> None:
+    with pytest.raises(InputError, match="is an input as well"):
+        check_not_input(outputs, inputs)  # type: ignore[arg-type]
+
+
+def test_input_is_found_by_its_name_its_links_and_its_hard_links(
+    tmp_path: Path, scene: Path
+) -> None:
+    symbolic, hard = tmp_path / "symbolic.tif", tmp_path / "hard.tif"
+    symbolic.symlink_to(scene)
+    os.link(scene, hard)
+    for name in (scene, symbolic, hard, Path(os.path.relpath(scene))):
+        refused([name], scene)
+        refused([scene], name)
+    check_not_input([tmp_path / "other.tif"], [scene, "https://example.org/a.tif", "default"])
+
+
+def test_sources_of_virtual_rasters_are_inputs_at_any_depth(tmp_path: Path, scene: Path) -> None:
+    inner, outer = tmp_path / "inner.vrt", tmp_path / "outer.vrt"
+    inner.write_text(VRT.format(relative=1, name="in/scene.tif"))
+    outer.write_text(VRT.format(relative=0, name=inner))
+    assert list(input_files(outer)) == [str(outer), str(inner), str(tmp_path / "in/scene.tif")]
+    refused([scene], outer)
+    layer = tmp_path / "layer.vrt"
+    layer.write_text(
+        '<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource relativeToVRT="1">in/scene.tif'
+        "</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
+    )
+    refused([scene], layer)
+
+
+def test_files_of_folders_patterns_and_archives_are_inputs(tmp_path: Path, scene: Path) -> None:
+    other = tmp_path / "other.tif"
+    os.link(scene, other)
+    refused([other], (scene.parent, "raster"))
+    refused([other], f"{scene.parent}/*.tif")
+    refused([scene], f"/vsizip/{scene}/inside.tif")
+    refused([scene], (tmp_path, "folder"))
+    check_not_input([other], [(scene.parent, "vector")])
+
+
+def test_raster_in_a_folder_that_is_read_as_a_whole_is_refused(scene: Path) -> None:
+    with pytest.raises(InputError, match="the next run would read it"):
+        check_not_input([scene.parent / "new.tif"], [(scene.parent, "raster")])
+    check_not_input([scene.parent / "new.gpkg"], [(scene.parent, "raster")])
+
+
+def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one name for two outputs"):
+        check_not_input([tmp_path / "a", tmp_path / "x" / ".." / "a"], [])
+
+
+def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        return [(name, command)]
+    return [leaf for sub in command.commands.values() for leaf in leaves(sub, f"{name} {sub.name}")]
+
+
+def cases() -> list[tuple[str, str, str]]:
+    """Return command, parameter that is read and parameter that is written, for all of them."""
+    found = []
+    for name in _COMMANDS:
+        for full, command in leaves(cli.get_command(None, name), name):  # type: ignore[arg-type]
+            roles = {p.name: path_role(full, p.name or "") for p in command.params}
+            read = [p for p, role in roles.items() if role and role[0] == "in"]
+            written = [p for p, r in roles.items() if r and r[0] == "out" and r[1] != "folder"]
+            found += [(full, str(a), str(b)) for a in read for b in written]
+    return found
+
+
+@pytest.mark.parametrize(("name", "read", "written"), cases())
+def test_no_command_writes_what_it_reads(
+    tmp_path: Path, name: str, read: str, written: str
+) -> None:
+    target = tmp_path / "file.tif"
+    target.write_text("precious")
+    link = tmp_path / "link.tif"
+    link.symlink_to(target)
+    command = dict(leaves(cli.get_command(None, name.split()[0]), name.split()[0]))[name]  # type: ignore[arg-type]
+    arguments = name.split()
+    options = []
+    for parameter in command.params:
+        value = {read: target, written: link}.get(parameter.name or "")
+        if value is None and parameter.required:
+            role = path_role(name, parameter.name or "")
+            value = tmp_path / ("else" if role is None else f"{parameter.name}.gpkg")
+        if value is not None and isinstance(parameter, click.Option):
+            options += [parameter.opts[0], str(value)]
+        elif value is not None:
+            arguments.append(str(value))
+    if any("--overwrite" in parameter.opts for parameter in command.params):
+        options.append("--overwrite")
+    result = CliRunner().invoke(cli, [*arguments, *options])
+    assert isinstance(result.exception, InputError), result.output
+    assert "is an input as well" in str(result.exception)
+    assert target.read_text() == "precious"
+
+
+def test_output_with_a_name_that_is_too_long_is_refused(tmp_path: Path, scene: Path) -> None:
+    output = tmp_path / ("a" * 300 + ".geojson")
+    result = CliRunner().invoke(cli, ["extract", str(scene), "-o", str(output)])
+    assert isinstance(result.exception, OutputError)
+    assert "the name is too long" in str(result.exception)
+
+
+def test_extract_refuses_to_overwrite_its_scene_and_says_so(tmp_path: Path, scene: Path) -> None:
+    before = scene.read_bytes()
+    result = subprocess.run(
+        [sys.executable, "-m", "roadgis", "extract", scene, "-o", tmp_path / "x.geojson",
+         "--probability", scene, "--overwrite"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "is an input as well" in result.stderr
+    assert scene.read_bytes() == before
