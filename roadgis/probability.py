@@ -24,6 +24,7 @@ from roadgis.scene.handles import Handles, bound_block_cache, gdal_environment, 
 from roadgis.scene.inputs import expand_sources
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.raster import Raster, inspect_raster
+from roadgis.scene.record import SceneRecord
 from roadgis.scene.source import Scene, check_rasters, compose_scene
 from roadgis.scene.value_statistics import ValueStatistics, value_statistics
 
@@ -118,8 +119,9 @@ class MosaicProbability:
 
     def __init__(self, mosaic: Mosaic) -> None:
         # Beside what the imagery covers there are pixels that only complete the tiles.
-        covered = mosaic.settings.get("covered")
-        window = mosaic.grid.window if covered is None else Window(*covered)
+        window = mosaic.grid.window
+        if mosaic.imagery:
+            window = SceneRecord.from_json(mosaic.imagery).covered_in_grid
         self._cropped = CroppedProbability(mosaic, window)
         self.grid = self._cropped.grid
         self.native_crs = mosaic.grid.crs

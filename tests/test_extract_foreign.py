@@ -129,11 +129,9 @@ def test_a_network_of_one_tile_size_gives_what_it_gives_on_other_tiles(
     # Tiles of one size reach beyond the imagery, free ones end with it (decision 0022), so along
     # its border they see something else.
     with rasterio.open(noisy) as image, rasterio.open(tmp_path / "b.tif") as dataset:
-        window = dataset.window(*image.bounds).round_offsets().round_lengths()
-        rows, cols = window.toslices()
-    assert (rows, cols) == (slice(32, 532), slice(32, 632))
+        assert dataset.bounds == image.bounds
     wanted = probability(noisy, free, tmp_path / "a.tif", cut())
-    inside = slice(32 + 4, 532 - 4), slice(32 + 4, 632 - 4)
+    inside = slice(4, -4), slice(4, -4)
     np.testing.assert_array_equal(given[inside], wanted[inside])
     assert np.unique(wanted[inside]).size > 100
 

@@ -474,9 +474,9 @@ def test_outputs_are_not_replaced_unasked(tmp_path: Path) -> None:
         burn_like(layer, scene, target)
     assert target.read_bytes() == b"mine"
     assert burn_like(layer, scene, target, overwrite=True).road_px == 7 * 80
-    with pytest.raises(InputError, match="is the scene itself"):
+    with pytest.raises(InputError, match="is an input as well"):
         burn_like(layer, scene, scene, overwrite=True)
-    with pytest.raises(InputError, match="is the scene itself"):
+    with pytest.raises(InputError, match="is an input as well"):
         burn_like_each(layer, [scene], tmp_path, overwrite=True)
     other = write_raster(tmp_path / "more" / "scene.tif", grey())
     with pytest.raises(InputError, match="would both give"):

@@ -190,8 +190,16 @@ def test_repaired_sheet_lets_a_stopped_run_go_on(
     tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
     damaged, output = sheets / "sheet_1_1.tif", tmp_path / "prob.tif"
+    with rasterio.open(damaged) as dataset:
+        values, profile = dataset.read(), dataset.profile
+    with rasterio.open(damaged, "w", **{**profile, "compress": "deflate"}) as dataset:
+        dataset.write(values)
+    with rasterio.open(damaged) as dataset:
+        strip = (SIDE - 1) // dataset.block_shapes[0][0]
+        start = int(dataset.get_tag_item(f"BLOCK_OFFSET_0_{strip}", "TIFF", bidx=1))
     whole = damaged.read_bytes()
-    damaged.write_bytes(whole[: len(whole) // 2])
+    # Damage inside of the data, which is found when that part is read.
+    damaged.write_bytes(whole[:start] + bytes(20) + whole[start + 20 :])
     options = ExtractOptions(predict=PredictOptions(block_px=BLOCK, chunk_px=BLOCK, workers=1))
     with pytest.raises(ReadError, match="finished parts are kept"):
         predict_to_file(sheets, output, model=model, options=options)

@@ -112,8 +112,8 @@ def test_check_space_compares_with_what_is_free_and_what_is_there(
     check_space(folder, size)
     assert not caplog.text
     free(1e9 - 1000)
-    (folder / "00000").mkdir(parents=True)
-    (folder / "00000" / "00000.tif").write_bytes(bytes(1000))
+    (folder / "chunks-1" / "00000").mkdir(parents=True)
+    (folder / "chunks-1" / "00000" / "00000.tif").write_bytes(bytes(1000))
     check_space(folder, size)
 
 

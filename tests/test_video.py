@@ -399,7 +399,7 @@ def test_existing_outputs_and_the_source_are_not_overwritten(
     assert output.read_bytes() == b"mine"
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(drive.read_bytes())
-    with pytest.raises(InputError, match="is the source itself"):
+    with pytest.raises(InputError, match="is an input as well"):
         segment_video(copy, copy, segmenter, options=VideoOptions(overwrite=True))
     options = VideoOptions(overwrite=True, height=32)
     assert segment_video(drive, output, segmenter, options=options).frames == FRAMES

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,9 @@ class SceneRecord:
         Row and column on the analysis lattice of the grid's first pixel.
     extent : tuple of int
         Row, column, height and width of all inputs together on the lattice.
+    covered : tuple of int
+        Row, column, height and width on the lattice of what is wanted: all inputs, or the part
+        around the area of interest. The grid reaches beyond it to complete its tiles.
     sheets : tuple of SheetRecord
         The first lies on top.
     """
@@ -67,6 +70,7 @@ class SceneRecord:
     reading: str
     origin: tuple[int, int]
     extent: tuple[int, int, int, int]
+    covered: tuple[int, int, int, int]
     sheets: tuple[SheetRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -82,13 +86,22 @@ class SceneRecord:
             values["reading"],
             tuple(values["origin"]),
             tuple(values["extent"]),
+            tuple(values["covered"]),
             tuple(SheetRecord(s["name"], s["digest"], tuple(s["box"])) for s in values["sheets"]),
         )
 
     @property
     def extent_in_grid(self) -> Window:
         """The extent, relative to the grid."""
-        row, col, height, width = self.extent
+        return self._in_grid(self.extent)
+
+    @property
+    def covered_in_grid(self) -> Window:
+        """What is wanted, relative to the grid."""
+        return self._in_grid(self.covered)
+
+    def _in_grid(self, box: tuple[int, int, int, int]) -> Window:
+        row, col, height, width = box
         return Window(row - self.origin[0], col - self.origin[1], height, width)
 
 
@@ -105,7 +118,8 @@ def scene_record(
             READ_VERSION, lattice.crs.to_wkt(), lattice.linear, lattice.phase, dict(stretch)
         ),
         origin=(plan.row, plan.col),
-        extent=(plan.extent.row, plan.extent.col, plan.extent.height, plan.extent.width),
+        extent=astuple(plan.extent),
+        covered=astuple(plan.covered),
         sheets=tuple(
             SheetRecord(sheet.name, _sheet_digest(sheet, layer), _reached(sheet, layer, i, options))
             for layer in plan.layers
