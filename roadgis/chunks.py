@@ -170,7 +170,7 @@ class Chunks:
         OutputError
             If the disk is full or the folder cannot be written.
         ReadError
-            If a file that is no chunk of this raster lies in its place.
+            If the file is not a chunk of this raster.
         """
         path = self.path(row, col)
         try:

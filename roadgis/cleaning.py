@@ -206,7 +206,7 @@ def clean_lines(
     )
     if network.why_empty is not None:
         _LOG.warning(
-            "%s: no road is left; the output holds none. %s", layer.name, network.why_empty.text
+            "%s: no road is left; the output is empty. %s", layer.name, network.why_empty.text
         )
     if output is not None:
         progress(0.95, "Writing")

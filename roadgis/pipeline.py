@@ -335,7 +335,7 @@ def vectorize_file(
 
 def _warn_empty(network: RoadNetwork) -> None:
     if network.why_empty is not None:
-        logger.warning("no road was found; the output holds none. %s", network.why_empty.text)
+        logger.warning("no road was found; the output is empty. %s", network.why_empty.text)
 
 
 def _loaded(model: str | Path | Segmenter | None) -> Segmenter:

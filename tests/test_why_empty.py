@@ -50,9 +50,9 @@ def test_why_empty_names_the_share_of_no_data() -> None:
     reason = why(array)
     assert reason.raster is not None
     assert reason.raster.nodata_share == 0.25
-    assert reason.text.startswith("25.0% of the raster is no data")
+    assert reason.text.startswith("25.0% of the raster is nodata")
     assert reason.advice == ()
-    assert why(np.full(SHAPE, NO_DATA)).text.startswith("All of the raster is no data.")
+    assert why(np.full(SHAPE, NO_DATA)).text.startswith("The whole raster is nodata.")
 
 
 def test_why_empty_names_the_length_that_each_step_removed() -> None:
@@ -110,7 +110,7 @@ def test_vectorize_prints_the_reason_unless_it_is_quiet(tmp_path: Path, quiet: b
     arguments = ["vectorize", str(path), "-o", str(tmp_path / "o.gpkg")]
     done = CliRunner().invoke(cli, [*arguments, *(["-q"] if quiet else [])])
     assert done.exit_code == 0, done.output
-    said = "Warning: no road was found; the output holds none. 0.0% of the raster is no data; no "
+    said = "Warning: no road was found; the output is empty. 0.0% of the raster is nodata; no "
     assert (said in done.output) != quiet
 
 

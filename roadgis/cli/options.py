@@ -269,8 +269,8 @@ max_mpx_option = click.option(
     type=float,
     default=None,
     metavar="N",
-    help="Largest size of a run in megapixels, at the model's resolution; a larger one is taken "
-    "for a mistake.  [default: 50000]",
+    help="Largest size of a run in megapixels, at the model's resolution; larger runs are "
+    "refused.  [default: 50000]",
 )
 
 imagery_options = combined(

@@ -38,7 +38,7 @@ class RasterFacts:
     nodata_share : float
         Share of the pixels without data, 0..1.
     highest : float or None
-        Highest probability; None where there are no data.
+        Highest probability; None where all is nodata.
     threshold : float or None
         Probability from which a pixel is road; None in a mask.
     road_m2, wide_m2 : float
@@ -114,8 +114,8 @@ class WhyEmpty:
         if facts is None:
             return []
         if facts.highest is None:
-            return ["All of the raster is no data."]
-        texts = [f"{facts.nodata_share:.1%} of the raster is no data"]
+            return ["The whole raster is nodata."]
+        texts = [f"{facts.nodata_share:.1%} of the raster is nodata"]
         if facts.threshold is not None:
             texts[0] += (
                 f"; the highest probability is {facts.highest:.2f}, the threshold "
@@ -131,7 +131,7 @@ class WhyEmpty:
 
     def _line_texts(self) -> list[str]:
         if not self.lines_m:
-            return ["No line was traced." if self.raster else "There are no lines."]
+            return ["No line was traced." if self.raster else "The input has no lines."]
         removed = ", ".join(f"{step.metres:.0f} m as {step.what}" for step in self.removed)
         return [f"{self.lines_m:.0f} m of lines; removed: {removed or 'all, as too short'}."]
 
