@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -373,6 +374,37 @@ def test_model_info_prints_the_card(model: Path) -> None:
     card = json.loads(call("model", "info", model, "--json").stdout)
     assert card["name"] == "tiny"
     assert "tiny.onnx" in call("model", "info", model).stdout
+
+
+def test_model_info_describes_the_bundled_model_in_a_few_lines() -> None:
+    lines = call("model", "info").stdout.splitlines()
+    assert len(lines) <= 10
+    words = [line[:12].strip() for line in lines]
+    assert words == [
+        *("Model", "File", "Finds", "Pixel size", "Threshold", "Tiling", "Scores"),
+        *("Trained on", "Licence"),
+    ]
+
+
+def test_model_list_shows_installed_models_which_run_by_name(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copy(model, folder / "mine.onnx")
+    (folder / "._mine.onnx").write_bytes(b"not a model")
+    monkeypatch.setitem(ENV, "ROADGIS_MODELS", str(folder))
+    shown = call("model", "list").stdout
+    assert "default  (bundled: roadgis-roads-1m" in shown
+    assert "mine  (installed: tiny 1, 1 m)" in shown
+    listed = [json.loads(line) for line in call("model", "list", "--json").stdout.splitlines()]
+    assert [(one["name"], one["kind"]) for one in listed] == [
+        ("default", "bundled"),
+        ("mine", "installed"),
+    ]
+    scene = write_net(tmp_path / "net.tif")
+    call("extract", scene, "-m", "mine", "-o", tmp_path / "r.gpkg")
+    assert (tmp_path / "r.gpkg").is_file()
 
 
 def test_a_model_of_other_bands_says_what_it_wants(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_bundled_default_is_used_when_none_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("no-such-model", "no such model file, nor a bundled model"),
+        ("no-such-model", "no such model file, nor a model of that name"),
         ("missing.onnx", "no such model file"),
         ("https://example.org/m.onnx", "Download it"),
     ],

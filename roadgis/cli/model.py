@@ -1,34 +1,70 @@
-"""``roadgis model info`` and ``roadgis model adopt``."""
+"""``roadgis model list``, ``info`` and ``adopt``."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from roadgis.cli import options
 from roadgis.cli.shell import shell
 
+if TYPE_CHECKING:
+    from roadgis.model.card import ModelCard
+
 __all__ = ["command"]
 
 
 @click.group("model")
 def command() -> None:
-    """Describe a model, or give somebody else's a model card."""
+    """List and describe models, or give an ONNX file a model card."""
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each model.")
+def list_models(as_json: bool) -> None:
+    """List the bundled and the installed models with their scores.
+
+    Installed models are the .onnx files in the folder that ROADGIS_MODELS names, by default
+    ~/.roadgis/models. Use one by its name: roadgis extract scene.tif -m NAME -o roads.gpkg
+    """
+    with shell():
+        from roadgis.model.catalog import bundled_models, installed_models, read_card
+
+        found = [("bundled", bundled_models()), ("installed", installed_models())]
+        rows = [
+            (name, kind, path, read_card(path))
+            for kind, models in found
+            for name, path in models.items()
+        ]
+    for name, kind, path, card in rows:
+        if as_json:
+            facts = {
+                "name": name,
+                "kind": kind,
+                "file": str(path),
+                "card": json.loads(card.to_json()),
+            }
+            click.echo(json.dumps(facts))
+            continue
+        click.echo(f"{name}  ({kind}: {card.name} {card.version}, {_pixel_sizes(card)})")
+        for line in _scores(card):
+            click.echo(f"  {line}")
 
 
 @command.command("info")
 @click.argument("model", required=False)
 @options.description_options
-@click.option("--json", "as_json", is_flag=True, help="Print the card as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole card as JSON.")
 def info(model: str | None, as_json: bool, **values: Any) -> None:
-    """Print the card of MODEL.
+    """Describe MODEL: what it finds, at which pixel size, scores, data and licence.
 
-    MODEL is an .onnx or .keras file, or the folder of a training run; by default the model that
-    comes with roadgis. Of an ONNX file without a card, what is found out is printed.
+    MODEL is an .onnx or .keras file, the folder of a training run, or the name of a model of
+    'roadgis model list'; by default the model that comes with roadgis. For an ONNX file without
+    a card, what can be detected is printed. --json prints all of the card, the training recipe
+    included.
     """
     with shell():
         from roadgis.model.catalog import read_card, resolve_model
@@ -38,12 +74,56 @@ def info(model: str | None, as_json: bool, **values: Any) -> None:
     if as_json:
         click.echo(card.to_json())
         return
-    click.echo(f"{'file':<15}{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    for key, value in dataclasses.asdict(card).items():
-        text = json.dumps(value) if isinstance(value, dict) else value
-        if isinstance(value, tuple):
-            text = ", ".join(str(item) for item in value)
-        click.echo(f"{key:<15}{text}")
+    reach = f"stride {card.stride} px, margin {card.margin_px} px"
+    facts = {
+        "Model": f"{card.name} {card.version} ({path.stat().st_size / 1e6:.1f} MB)",
+        "File": str(path),
+        "Finds": f"{card.classes[card.road_class]} in {', '.join(card.bands)} imagery",
+        "Pixel size": _pixel_sizes(card),
+        "Threshold": f"{card.threshold:g}",
+        "Tiling": f"{reach}; {_TILING[card.local]}",
+        "Scores": "\n".join(_scores(card)),
+        "Trained on": card.training_data or "not stated",
+        "Licence": card.licence or "not stated",
+    }
+    for key, value in facts.items():
+        first, *others = value.split("\n")
+        click.echo(f"{key:<12}{first}")
+        for line in others:
+            click.echo(f"{'':<12}{line}")
+
+
+_TILING = {
+    True: "the result does not depend on tiles",
+    False: "the result depends a little on the tile size",
+}
+_SCORE_NAMES = {"iou": "IoU", "f1": "F1", "relaxed_f1_3px": "relaxed F1 (3 px)"}
+
+
+def _pixel_sizes(card: ModelCard) -> str:
+    if card.gsd_range_m is None:
+        return f"{card.gsd_m:g} m"
+    return f"{card.gsd_range_m[0]:g} to {card.gsd_range_m[1]:g} m"
+
+
+def _scores(card: ModelCard) -> list[str]:
+    """Return a line for each place that the card has scores of, or one for its validation data."""
+    places = card.scores.get("places")
+    if isinstance(places, list) and places:
+        return [
+            ", ".join(f"{key} {value}" for key, value in place.items())
+            for place in places
+            if isinstance(place, dict)
+        ]
+    known = [
+        f"{text} {card.scores[key]:.3f}"
+        for key, text in _SCORE_NAMES.items()
+        if isinstance(card.scores.get(key), int | float)
+    ]
+    if not known:
+        return ["no scores"]
+    data = card.scores.get("validation")
+    return [", ".join(known) + (f" on {data}" if data else "")]
 
 
 @command.command("adopt")

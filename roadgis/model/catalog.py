@@ -1,8 +1,9 @@
-"""Where models are found: the one that comes with the package, and files."""
+"""Where models are found: with the package, in the user's folder of models, and as files."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from roadgis.errors import ModelError
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "RUN_MODEL",
     "bundled_models",
+    "installed_models",
     "model_fingerprint",
     "read_card",
     "resolve_model",
@@ -25,11 +27,25 @@ _WEIGHTS = Path(__file__).resolve().parent / "weights"
 #: The model in the folder of a training run.
 RUN_MODEL = "model.keras"
 _SUFFIXES = (".onnx", ".keras")
+# The environment variable that names the folder of installed models, and the folder without it.
+_FOLDER_VARIABLE = "ROADGIS_MODELS"
+_FOLDER = Path(".roadgis") / "models"
 
 
 def bundled_models() -> dict[str, Path]:
     """Return the models that come with the package, by name."""
     return {path.stem: path for path in sorted(_WEIGHTS.glob("*.onnx"))}
+
+
+def installed_models() -> dict[str, Path]:
+    """Return the models in the user's folder of models, by name.
+
+    The folder is the one that the environment variable ``ROADGIS_MODELS`` names, else
+    ``.roadgis/models`` in the home directory. A model is installed by copying it there.
+    """
+    named = os.environ.get(_FOLDER_VARIABLE)
+    folder = Path(named) if named else Path.home() / _FOLDER
+    return {path.stem: path for path in sorted(folder.glob("[!.]*.onnx"))}
 
 
 def resolve_model(model: str | Path | None = None) -> Path:
@@ -39,7 +55,7 @@ def resolve_model(model: str | Path | None = None) -> Path:
     ----------
     model : str or Path, optional
         A path to an ``.onnx`` or ``.keras`` file, to the folder of a training run (its
-        ``model.keras``), or the name of a bundled model. Default: the bundled model
+        ``model.keras``), or the name of a bundled or installed model. Default: the bundled model
         :data:`DEFAULT_MODEL`.
 
     Returns
@@ -53,10 +69,10 @@ def resolve_model(model: str | Path | None = None) -> Path:
         If there is no such model, a folder holds none, or its suffix is of no known kind.
     """
     name = str(DEFAULT_MODEL if model is None else model)
-    bundled = bundled_models()
+    known = {**installed_models(), **bundled_models()}
     path = Path(name)
-    if name in bundled and not path.is_file():
-        return bundled[name]
+    if name in known and not path.is_file():
+        return known[name]
     if "://" in name:
         raise ModelError(
             f"{name}: models are read from files only. Download it, then name the file."
@@ -71,9 +87,9 @@ def resolve_model(model: str | Path | None = None) -> Path:
             f"{' or '.join(_SUFFIXES)}."
         )
     raise ModelError(
-        f"{name}: found no such model file, nor a bundled model of that name; expected a path to "
+        f"{name}: found no such model file, nor a model of that name; expected a path to "
         f"an {' or '.join(_SUFFIXES)} file, to the folder of a training run, or one of "
-        f"{sorted(bundled)}."
+        f"{sorted(known)}."
     )
 
 
