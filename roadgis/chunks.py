@@ -189,7 +189,7 @@ class Chunks:
                 raise
             raise OutputError(
                 f"{path}: the mosaic cannot be written ({error}). Free some space or choose "
-                "another place with --work-dir; a next run goes on from here."
+                "another --work-dir; a next run goes on from here."
             ) from error
 
     def _write_raster(self, row: int, col: int, values: npt.NDArray[np.uint8]) -> None:

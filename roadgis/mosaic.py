@@ -157,7 +157,7 @@ class Mosaic:
                 raise
             raise OutputError(
                 f"{folder}: the work directory cannot be written ({error}). Choose another "
-                "place with --work-dir."
+                "--work-dir."
             ) from error
         return made
 

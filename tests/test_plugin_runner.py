@@ -431,6 +431,25 @@ def test_the_engines_texts_name_the_dialogs_parameters() -> None:
     assert text == "'Side of the blocks [pixels]' is 17, expected more. See --help."
 
 
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("extract", "Take a part with 'Area', or choose another folder for the output."),
+        ("vectorize", "Take a part with --aoi, or choose another --work-dir."),
+    ],
+)
+def test_the_engines_texts_name_what_stands_for_an_option(command: str, text: str) -> None:
+    engine = "Take a part with --aoi, or choose another --work-dir."
+    assert description.worded(command, engine) == text
+
+
+def test_hints_about_the_shell_are_left_out() -> None:
+    hint = description.worded_hint
+    assert hint("vectorize", "'roadgis info' tells what was found in the imagery.") == ""
+    expected = "Run it with 'Throw away what a stopped run has left'."
+    assert hint("extract", "Run it with --restart.") == expected
+
+
 def test_the_pace_tells_rate_and_time_left() -> None:
     clock = iter([0.0, 1.0, 10.0, 20.0])
     pace = progress.Pace(clock=lambda: next(clock))

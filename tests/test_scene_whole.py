@@ -121,6 +121,17 @@ def test_open_scene_refuses_a_vrt_with_a_source_that_is_not_whole(
         open_scene(tmp_path / "index.vrt")
 
 
+def test_open_scene_takes_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> None:
+    source = write_raster(tmp_path / "source.tif", texture(60, 80))
+    table = f"GPKG:{tmp_path / 'image.gpkg'}:image"
+    rasterio.shutil.copy(source, tmp_path / "image.gpkg", driver="GPKG")
+    rasterio.shutil.copy(table, tmp_path / "table.vrt", driver="VRT")
+    assert read_all(tmp_path / "table.vrt").shape == (60, 80, 3)
+    (tmp_path / "image.gpkg").unlink()
+    with pytest.raises(ReadError, match=r"table\.vrt: .* its source GPKG:.* does not exist"):
+        open_scene(tmp_path / "table.vrt")
+
+
 def test_open_scene_takes_a_sparse_tiff(tmp_path: Path) -> None:
     values = np.full((3, 256, 256), 90, np.uint8)
     values[:, 64:] = 0

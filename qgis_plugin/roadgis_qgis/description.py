@@ -8,7 +8,16 @@ import json
 import re
 from pathlib import Path
 
-__all__ = ["COMMANDS", "VERSION", "Option", "arguments", "options", "reduced", "worded"]
+__all__ = [
+    "COMMANDS",
+    "VERSION",
+    "Option",
+    "arguments",
+    "options",
+    "reduced",
+    "worded",
+    "worded_hint",
+]
 
 #: Commands of the engine that the plugin offers.
 COMMANDS = ("extract", "predict", "vectorize", "clean", "evaluate", "compare")
@@ -96,6 +105,12 @@ _LABELS_OF = {
     ("evaluate", "snap"): "APLS: how far a control point may lie off",
     ("evaluate", "width"): "Road width for IoU",
     ("clean", "probability"): "Road probability, as evidence",
+}
+#: What stands in QGIS for options of the engine that are no parameters.
+_INSTEAD = {
+    "--aoi": "'Area'",
+    "--assume-crs": "a CRS in the layer's properties",
+    "--work-dir": "folder for the output",
 }
 _UNITS = {"m": "metres", "px": "pixels", "deg": "degrees", "MB": "MB"}
 
@@ -191,14 +206,15 @@ def options(command, leave_out=()):
 
 def worded(command, text):
     """Return a text of the engine with the dialog's names in place of the command line's."""
-    labels = {option.flag: option.label for option in options(command)}
-    labels["--assume-crs"] = "a CRS in the layer's properties"
+    names = {option.flag: f"'{option.label}'" for option in options(command)}
+    flags = {max(facts["flags"], key=len, default="") for facts in _command(command)["parameters"]}
+    names.update((flag, text) for flag, text in _INSTEAD.items() if flag in flags)
+    return re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: names.get(found[0], found[0]), text)
 
-    def name(found):
-        label = labels.get(found[0])
-        return f"'{label}'" if label else found[0]
 
-    return re.sub(r"--[a-z][a-z-]*[a-z]", name, text)
+def worded_hint(command, text):
+    """Return a hint of the engine as :func:`worded`, or nothing if it is about the shell."""
+    return "" if text.startswith("'roadgis ") else worded(command, text)
 
 
 def _command(name):

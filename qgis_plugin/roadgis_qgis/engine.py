@@ -58,14 +58,14 @@ def call(command, arguments, feedback):
             [command, *arguments],
             wanted=description.VERSION,
             on_progress=progress(feedback),
-            on_log=log(feedback),
+            on_log=log(feedback, command),
             is_canceled=feedback.isCanceled,
         )
     except runner.EngineCanceled as error:
         raise canceled(error) from None
     except runner.EngineError as error:
         error.text = description.worded(command, error.text)
-        error.hint = description.worded(command, error.hint)
+        error.hint = description.worded_hint(command, error.hint)
         raise failure(error) from None
 
 
@@ -96,10 +96,11 @@ def progress(feedback):
     return tell
 
 
-def log(feedback):
-    """Return a listener that puts the engine's log into the log panel."""
+def log(feedback, command=""):
+    """Return a listener that puts the log of a command, if it is one, into the log panel."""
 
     def tell(level, text):
+        text = description.worded(command, text) if command else text
         if level == "warning":
             feedback.pushWarning(text)
         elif level == "error":

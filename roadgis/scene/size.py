@@ -123,7 +123,7 @@ def check_space(folder: Path, size: RunSize) -> None:
         raise OutputError(
             f"{folder}: the probability of {size.pixels / 1e6:,.0f} Mpx takes about "
             f"{storage(size.disk_bytes)}, but only {storage(free)} are free here. Free some space, "
-            "choose a place on another disk with --work-dir, or work on a part with --aoi."
+            "choose a --work-dir on another disk, or work on a part with --aoi."
         )
     if free < size.disk_bytes:
         _LOG.warning(

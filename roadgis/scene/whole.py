@@ -130,12 +130,13 @@ def _missing_source(dataset: Any) -> str | None:
     for file in dataset.files[1:]:
         if file.startswith("/vsi") or "://" in file or file.endswith(".aux.xml"):
             continue
-        if not os.path.exists(file):
-            return f"its source {file} does not exist"
         try:
+            # It need not be a file: a table of a GeoPackage is "GPKG:file:table".
             with quiet(), rasterio.open(file) as source:
                 reason = missing_part(source)
         except RasterioError as error:
+            if not os.path.exists(file):
+                return f"its source {file} does not exist"
             return f"its source {file} cannot be opened: {error}"
         if reason is not None:
             return f"its source {file} is damaged: {reason}"

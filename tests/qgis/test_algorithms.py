@@ -1,6 +1,7 @@
 """Every algorithm on a real GeoTIFF: what is written, loaded, styled and told."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -247,6 +248,27 @@ def test_an_error_of_the_engine_names_parameters_as_the_dialog_does(scene, tmp_p
             {"INPUT": str(scene), "BLOCK_PX": 17, "OUTPUT": str(tmp_path / "x.gpkg")},
         )
     assert not (tmp_path / "x.gpkg").exists()
+
+
+def test_a_warning_of_the_engine_names_parameters_as_the_dialog_does(
+    by_command_line, tmp_path, feedback
+):
+    mask = shutil.copy(by_command_line[1], tmp_path / "classes.tif")
+    made = processing.run(
+        "roadgis:vectorizeprobability",
+        {"INPUT": str(mask), "ROAD_VALUE": "300", "OUTPUT": str(tmp_path / "roads.gpkg")},
+        feedback=feedback,
+    )
+    assert made["COUNT"] == 0
+    assert "'Values that are road'" in feedback.text("warning")
+    assert "--" not in feedback.text("warning")
+
+
+def test_an_error_of_the_engine_has_no_hint_about_the_shell(by_command_line, tmp_path):
+    values = {"INPUT": str(by_command_line[1]), "BAND": 7, "OUTPUT": str(tmp_path / "x.gpkg")}
+    with pytest.raises(QgsProcessingException, match="Correct 'Band'") as caught:
+        processing.run("roadgis:vectorizeprobability", values)
+    assert "roadgis info" not in str(caught.value)
 
 
 def test_parameters_survive_the_history(scene):

@@ -31,7 +31,10 @@ class VectorizeProbability(ImageryAlgorithm):
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Add the parameters."""
-        self.add_input(tr("Road probability or mask"), tr("A raster file with one band."))
+        self.add_input(
+            tr("Road probability or mask"),
+            tr("A raster file with one band, or a picture of a mask; else choose its band below."),
+        )
         self.add_options(leave_out=("probability",))
         self.add_style()
         self.add(
