@@ -78,6 +78,10 @@ def _copy(path: Path, partial: Path) -> None:
             closing(sqlite3.connect(path, timeout=_BUSY_S)) as source,
             closing(sqlite3.connect(partial)) as target,
         ):
+            # What a program that has the file open (QGIS does so in this mode) wrote after the
+            # replacement would be lost. SQLite leaves the mode only if no other one has it open.
+            if source.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                source.execute("PRAGMA journal_mode = DELETE")
             source.backup(target)
             # A journal of the copy would stay beside it under a name that nobody renames.
             target.execute("PRAGMA journal_mode = DELETE")
@@ -87,6 +91,6 @@ def _copy(path: Path, partial: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> str:
     return (
-        f"{path}: its other layers cannot be read, and would be lost ({error}). Close the program "
-        "that has it open, or choose another name."
+        f"{path}: its other layers cannot be kept, as it is in use or damaged ({error}). Close "
+        "the program that has it open, or choose another name."
     )

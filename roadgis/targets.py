@@ -130,7 +130,8 @@ def _check_folder(source: Path | str, outputs: Iterable[Path]) -> None:
 def _identity(path: Path | str) -> tuple[int, int] | None:
     """Return what is equal for all names of a file; None where there is none."""
     try:
-        status = os.stat(path)
+        # The real path resolves names such as new/../a.tif, where the folder new is missing.
+        status = os.stat(os.path.realpath(path))
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
@@ -140,7 +141,7 @@ def _local(name: str) -> str | None:
     """Return the file or folder on disk in which GDAL finds a name."""
     if os.path.exists(name):
         return name
-    path = name
+    path = _without_scheme(name)
     while path.startswith("/vsi"):
         _, _, path = path[1:].partition("/")
     # An archive's or a database's path goes on inside it.
@@ -148,6 +149,15 @@ def _local(name: str) -> str | None:
         shorter = os.path.dirname(path)
         path = shorter if shorter != path else ""
     return path if path and os.path.isfile(path) else None
+
+
+def _without_scheme(name: str) -> str:
+    """Return the path in a file: or vrt: URL as rasterio reads it, and other names as they are."""
+    scheme, colon, path = name.partition(":")
+    if not colon or scheme.lower() not in ("file", "vrt"):
+        return name
+    path = path.removeprefix("//")
+    return path.partition("?")[0] if scheme.lower() == "vrt" else path
 
 
 def _with_sources(path: str, depth: int = _VRT_DEPTH) -> Iterator[str]:

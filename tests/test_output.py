@@ -292,6 +292,24 @@ def a_project(path: Path) -> None:
         )
 
 
+def test_overwriting_a_geopackage_that_another_program_has_open_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "project.gpkg"
+    a_project(path)
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA journal_mode = WAL").fetchone()
+    other.execute("UPDATE layer_styles SET styleQML = 'mine' WHERE id = 2")
+    other.commit()
+    with pytest.raises(OutputError, match=r"in use or damaged .*Close the program"):
+        write_network(tee(), path, overwrite=True)
+    other.execute("UPDATE layer_styles SET styleQML = 'later' WHERE id = 1")
+    other.commit()
+    other.close()
+    write_network(tee(), path, overwrite=True)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        styles = database.execute("SELECT styleQML FROM layer_styles ORDER BY id").fetchall()
+    assert styles == [("later",), ("mine",)]
+
+
 def test_overwriting_a_geopackage_keeps_other_layers_styles_and_projects(tmp_path: Path) -> None:
     path = tmp_path / "project.gpkg"
     a_project(path)
@@ -326,15 +344,17 @@ def test_geopackage_without_our_layers_gets_them_only_when_asked(tmp_path: Path)
 
 
 def test_overwriting_a_geopackage_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
-    path = tmp_path / "project.gpkg"
-    a_project(path)
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        # As QGIS has it open: what it wrote last is in project.gpkg-wal.
+    opened, path = tmp_path / "opened.gpkg", tmp_path / "project.gpkg"
+    a_project(opened)
+    with contextlib.closing(sqlite3.connect(opened)) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("INSERT INTO qgis_projects VALUES ('newer', 'm', 'c')")
         other.commit()
-        assert (tmp_path / "project.gpkg-wal").stat().st_size > 0
-        write_network(tee(), path, overwrite=True)
+        # As a program that is killed leaves it: what it wrote last is in project.gpkg-wal.
+        shutil.copy(opened, path)
+        shutil.copy(f"{opened}-wal", f"{path}-wal")
+        assert os.path.getsize(f"{path}-wal") > 0
+    write_network(tee(), path, overwrite=True)
     with contextlib.closing(sqlite3.connect(path)) as file:
         names = [name for (name,) in file.execute("SELECT name FROM qgis_projects")]
     assert names == ["mine", "newer"]
@@ -346,7 +366,9 @@ def test_geopackage_whose_other_layers_cannot_be_read_is_left_alone(tmp_path: Pa
     a_project(path)
     damaged = path.read_bytes()[:4096] + b"damaged" * 2000
     path.write_bytes(damaged)
-    with pytest.raises(OutputError, match="other layers cannot be read, and would be lost"):
+    with pytest.raises(
+        OutputError, match="other layers cannot be kept, as it is in use or damaged"
+    ):
         write_network(tee(), path, overwrite=True)
     assert path.read_bytes() == damaged
 

@@ -47,6 +47,18 @@ def test_input_is_found_by_its_name_its_links_and_its_hard_links(
     check_not_input([tmp_path / "other.tif"], [scene, "https://example.org/a.tif", "default"])
 
 
+def test_input_is_found_by_its_url_and_through_a_missing_folder(
+    tmp_path: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scene.parent)
+    for name in (f"file://{scene}", f"file:{scene}", "file://scene.tif"):
+        refused([scene], name)
+    for name in (f"vrt://{scene}?bands=1", "vrt://scene.tif?bands=1,2,3", f"/vsizip/{scene}/a"):
+        refused([scene], name)
+    refused([scene.parent / "new" / ".." / "scene.tif"], scene)
+    check_not_input([scene.parent / "new" / ".." / "other.tif"], [f"file://{scene}"])
+
+
 def test_sources_of_virtual_rasters_are_inputs_at_any_depth(tmp_path: Path, scene: Path) -> None:
     inner, outer = tmp_path / "inner.vrt", tmp_path / "outer.vrt"
     inner.write_text(VRT.format(relative=1, name="in/scene.tif"))

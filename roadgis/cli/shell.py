@@ -45,7 +45,7 @@ __all__ = ["KEPT_BLOCKS", "PROTOCOL", "Shell", "run", "shell"]
 #: Of the JSON lines and of ``roadgis describe``; raised when a reader of the old one would fail.
 PROTOCOL = 1
 #: What a stop leaves of a prediction.
-KEPT_BLOCKS = "What is predicted is kept; the same command goes on from there."
+KEPT_BLOCKS = "Finished blocks are kept; run the same command again to resume."
 
 
 class Shell:

@@ -13,7 +13,7 @@ from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
-_KEPT = "The last checkpoint is kept; the same command goes on from there."
+_KEPT = "The last checkpoint is kept; run the same command again to resume."
 _FOLDER = click.Path(path_type=Path)
 # Which section of the settings an option belongs to, and its name there.
 _SETTINGS = {

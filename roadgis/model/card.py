@@ -200,8 +200,13 @@ class ModelCard:
         missing = sorted({"name", "version"} - set(values))
         if unknown or missing:
             raise ModelError(
-                f"{where}: the model card has unknown fields {shown(unknown)} and lacks {missing}. "
-                "Export the model again with 'roadgis export'."
+                f"{where}: the model card "
+                + " and ".join(
+                    f"{what} {shown(names)}"
+                    for what, names in (("has unknown fields", unknown), ("lacks", missing))
+                    if names
+                )
+                + ". Export the model again with 'roadgis export'."
             )
         arguments: dict[str, Any] = {}
         for name, value in values.items():
