@@ -128,6 +128,7 @@ def shell(
         # Python's warnings speak to programmers; what users must know is logged.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default" if verbose > 1 else "ignore")
+        stack.enter_context(_undecodable_messages_ignored())
         handler: logging.Handler = _StderrHandler()
         if mode == "jsonl":
             this._lines = stack.enter_context(_own_stdout())
@@ -158,6 +159,26 @@ def shell(
                 with contextlib.suppress(_Terminated):
                     _send_error(this, error)
             raise
+
+
+@contextlib.contextmanager
+def _undecodable_messages_ignored() -> Iterator[None]:
+    """Keep Python from printing a traceback where rasterio cannot decode a message of GDAL.
+
+    rasterio decodes messages as UTF-8 in callbacks that cannot raise. They hold what is in the
+    file, such as a file name in Latin-1. The error itself is raised elsewhere.
+    """
+    before = sys.unraisablehook
+
+    def hook(what: sys.UnraisableHookArgs) -> None:
+        if not issubclass(what.exc_type, UnicodeDecodeError):
+            before(what)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _check_targets() -> None:

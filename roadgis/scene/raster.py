@@ -130,7 +130,8 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
     path, shown = gdal_path(name), display_name(name)
     with gdal_environment(path):
         try:
-            dataset = open_dataset(path, None)
+            with open_dataset(path, None) as dataset:
+                return _facts(dataset, name, path, shown, options, channels)
         except RasterioIOError as error:
             if is_remote(name):
                 raise ReadError(
@@ -141,8 +142,6 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
                 f"{shown}: is not a raster that can be opened ({_reason(error, name)}). Expected a "
                 "whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
-        with dataset:
-            return _facts(dataset, name, path, shown, options, channels)
 
 
 def _facts(
