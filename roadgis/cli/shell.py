@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
@@ -168,17 +168,24 @@ def _undecodable_messages_ignored() -> Iterator[None]:
     rasterio decodes messages as UTF-8 in callbacks that cannot raise. They hold what is in the
     file, such as a file name in Latin-1. The error itself is raised elsewhere.
     """
-    before = sys.unraisablehook
+    # Cython prints the error twice, the first time with what prints uncaught exceptions.
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
 
-    def hook(what: sys.UnraisableHookArgs) -> None:
+    def unraisable_hook(what: sys.UnraisableHookArgs) -> None:
         if not issubclass(what.exc_type, UnicodeDecodeError):
-            before(what)
+            unraisable(what)
 
-    sys.unraisablehook = hook
+    def uncaught_hook(
+        kind: type[BaseException], error: BaseException, where: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, UnicodeDecodeError):
+            uncaught(kind, error, where)
+
+    sys.unraisablehook, sys.excepthook = unraisable_hook, uncaught_hook
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 def _check_targets() -> None:
