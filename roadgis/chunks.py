@@ -31,6 +31,7 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, RoadgisError
 from roadgis.scene.grid import NO_DATA, Grid, Window
 from roadgis.scene.plane import composed
+from roadgis.scene.whole import legible
 
 __all__ = ["Chunks", "remove_chunks"]
 
@@ -223,7 +224,7 @@ class Chunks:
     def _read_back(self, path: Path) -> None:
         """Read the chunk's last block, and remove the chunk where that fails."""
         try:
-            with rasterio.open(path) as dataset:
+            with legible(), rasterio.open(path) as dataset:
                 dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
         except RasterioError as error:
             path.unlink(missing_ok=True)
@@ -236,7 +237,7 @@ class Chunks:
     def _checked(self, row: int, col: int) -> Iterator[Any]:
         path, window = self.path(row, col), self.window(row, col)
         try:
-            with rasterio.open(path) as dataset:
+            with legible(), rasterio.open(path) as dataset:
                 right = dataset.tags().get(_TAG) == self._tag(row, col)
                 if not right or dataset.shape != (window.height, window.width):
                     raise ReadError(

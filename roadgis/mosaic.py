@@ -34,6 +34,7 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.atomic import atomic_path
 from roadgis.chunks import Chunks, remove_chunks
 from roadgis.errors import OutputError, ReadError, ResumeError, RoadgisError
+from roadgis.plain import parse_json
 from roadgis.scene.grid import NO_DATA, Grid, Window
 
 __all__ = ["CHUNK_PX", "Mosaic", "remove_mosaic", "write_cog"]
@@ -396,7 +397,7 @@ def _grid_from_json(values: dict[str, Any]) -> Grid:
 
 def _read_head(path: Path) -> dict[str, Any]:
     try:
-        head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        head: dict[str, Any] = parse_json(path.read_bytes())
         keys = {"id", "chunks", "grid", "chunk_px", "settings", "imagery"}
         if head["format"] == _FORMAT and keys <= set(head):
             return head

@@ -37,6 +37,7 @@ from roadgis.atomic import (
 )
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
+from roadgis.plain import parse_json
 
 __all__ = ["MARKER", "WorkDirectory", "check_work_directory", "work_directory", "wrote_outputs"]
 
@@ -256,7 +257,7 @@ def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
 def _read(folder: Path) -> dict[str, Any] | None:
     """Return the marker of a work directory, or None where there is no valid one."""
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = parse_json((folder / MARKER).read_bytes())
         valid = marker["format"] == _FORMAT and isinstance(marker["id"], str)
         return marker if valid and isinstance(marker["outputs"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):

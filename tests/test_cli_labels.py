@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from shapely.geometry import LineString
 
 from tests.factories import METRIC, X0, Y0, write_raster
@@ -57,6 +59,15 @@ def test_vector_layer_becomes_a_mask_like_the_scene(tmp_path: Path, roads: Path)
     assert "mask.tif: 1 mask from 1 features, 20.0% of the valid pixels are road" in done.stderr
     with rasterio.open(target) as mask:
         assert (mask.read(1).sum(axis=0) == 8).all()
+
+
+def test_scene_whose_position_is_not_a_number_is_refused(tmp_path: Path, roads: Path) -> None:
+    nowhere = Affine(1, 0, math.nan, 0, -1, Y0)
+    path = write_raster(tmp_path / "a.tif", np.ones((1, 8, 8), np.uint8), transform=nowhere)
+    target = tmp_path / "mask.tif"
+    done = call(roads, "--like", path, "-o", target, "--width", 8, status=1)
+    assert "a.tif: has no position (transform (1.0, 0.0, nan," in done.stderr
+    assert not target.exists()
 
 
 def test_folder_of_scenes_becomes_a_folder_of_masks(tmp_path: Path, roads: Path) -> None:

@@ -44,6 +44,11 @@ class TestVerdict:
             (-24, "", "hang"),
             (1, "Error: out of memory.", "out of memory"),
             (
+                1,
+                "Traceback (most recent call last):\nError: 3",
+                "printed a traceback: Error: 3",
+            ),
+            (
                 99,
                 'File "/a/roadgis/lines/layer.py", line 7, in on\nKeyError: 3',
                 "traceback: KeyError: 3 in roadgis/lines/layer.py:7 on",

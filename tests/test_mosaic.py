@@ -101,10 +101,14 @@ def test_open_finds_the_grid_again(tmp_path: Path) -> None:
         Mosaic.open(tmp_path / "elsewhere")
 
 
-def test_a_damaged_head_names_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "mosaic.json").write_text("{")
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b"[]", b"1"])
+def test_a_damaged_head_names_the_remedy(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "mosaic.json").write_bytes(text)
     with pytest.raises(ResumeError, match="Remove the folder"):
         Mosaic.open(tmp_path)
+
+
+def test_a_head_of_another_format_names_the_expected_one(tmp_path: Path) -> None:
     (tmp_path / "mosaic.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ResumeError, match="format 2"):
         Mosaic.open(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,19 @@ def test_ground_control_points_that_no_affine_map_fits_ask_for_a_warp(tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("rows", [(0,), (0, 10), (0, 10, 20)])
+def test_ground_control_points_on_one_line_are_refused(
+    tmp_path: Path, rows: tuple[int, ...]
+) -> None:
+    points = [GroundControlPoint(row=r, col=2 * r, x=X0 + 2 * r, y=Y0 - r) for r in rows]
+    path = write_raster(tmp_path / "a.tif", texture(30, 60), crs=None, transform=Affine.identity())
+    with rasterio.open(path, "r+") as dataset:
+        dataset.gcps = (points, rasterio.crs.CRS.from_string(METRIC))
+    with pytest.raises(SceneError, match=rf"a\.tif: its {len(rows)} ground control points do not"):
+        open_scene(path, gsd_m=1.0)
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("assume_crs", [None, METRIC])
 def test_a_camera_model_alone_asks_for_an_orthophoto(
     tmp_path: Path, assume_crs: str | None
@@ -364,8 +378,18 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
         open_scene(path, gsd_m=1.0)
 
 
-def test_a_transform_without_area_is_refused(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "a.tif", texture(4, 4), transform=Affine(1, 1, X0, 1, 1, Y0))
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Affine(1, 1, X0, 1, 1, Y0),
+        Affine(1, 0, X0, 0, -1e-300, Y0),
+        Affine(0, 1e-300, X0, 4e29, 0, Y0),
+        Affine(math.nan, 0, X0, 0, -1, Y0),
+        Affine(1, 0, math.inf, 0, -1, Y0),
+    ],
+)
+def test_a_transform_without_area_or_place_is_refused(tmp_path: Path, transform: Affine) -> None:
+    path = write_raster(tmp_path / "a.tif", texture(4, 4), transform=transform)
     with pytest.raises(SceneError, match="pixels have no area"):
         open_scene(path, gsd_m=1.0)
 

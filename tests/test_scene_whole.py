@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import numpy as np
 import pytest
 import rasterio.shutil
 
-from roadgis.errors import ReadError, RoadgisError
+from roadgis.errors import ReadError, RoadgisError, SceneError
 from roadgis.scene.grid import Window
+from roadgis.scene.options import SceneOptions
 from roadgis.scene.source import open_scene
 from roadgis.scene.whole import missing_end
 from tests.factories import texture, write_raster
@@ -132,6 +135,19 @@ def test_open_scene_takes_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> No
         open_scene(tmp_path / "table.vrt")
 
 
+@pytest.mark.parametrize("missing", [1, 60])
+def test_open_scene_refuses_an_ascii_grid_without_its_last_rows(
+    tmp_path: Path, missing: int
+) -> None:
+    """GDAL takes twice as long for each missing row, if it is asked for the last one first."""
+    rows = "\n".join(["1 2 3 4"] * (100 - missing))
+    head = "ncols 4\nnrows 100\nxllcorner 500000\nyllcorner 5300000\ncellsize 1"
+    (tmp_path / "cut.asc").write_text(f"{head}\n{rows}\n")
+    options = SceneOptions(assume_crs="EPSG:32632")
+    with pytest.raises(ReadError, match=rf"cut\.asc: .*can't read line {100 - missing}\b"):
+        open_scene(tmp_path / "cut.asc", band_count=1, options=options)
+
+
 def test_open_scene_takes_a_sparse_tiff(tmp_path: Path) -> None:
     values = np.full((3, 256, 256), 90, np.uint8)
     values[:, 64:] = 0
@@ -162,3 +178,36 @@ def test_missing_end_looks_behind_the_thumbnail_of_a_jpeg(rasters: Path) -> None
     assert missing_end(photo[:-2]) == (
         f"it ends after {len(photo) - 2:,} bytes, without the mark of its end"
     )
+
+
+_VRT = (
+    b'<VRTDataset rasterXSize="20" rasterYSize="30"><SRS>EPSG:32632</SRS>'
+    b"<GeoTransform>500000,1,0,5300000,0,-1</GeoTransform>"
+    b'<VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+    b'<SourceFilename relativeToVRT="1">strasse.tif</SourceFilename><SourceBand>1</SourceBand>'
+    b"</SimpleSource></VRTRasterBand></VRTDataset>"
+)
+
+
+class TestTextThatIsNotUtf8:
+    """GDAL's messages quote it, and rasterio cannot decode them."""
+
+    # rasterio's callbacks cannot raise what they cannot decode.
+    pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+    @pytest.fixture(params=[(b"strasse", b"stra\xdfe"), (b"Byte", b"By\xdfe")])
+    def vrt(self, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+        path = tmp_path / "latin.vrt"
+        path.write_bytes(_VRT.replace(*request.param))
+        return path
+
+    def test_open_scene_names_the_file_and_the_reason(self, vrt: Path) -> None:
+        with pytest.raises(SceneError, match=r"latin\.vrt: .*it holds text that is not UTF-8"):
+            open_scene(vrt, band_count=1)
+
+    def test_the_command_line_prints_the_error_alone(self, vrt: Path) -> None:
+        command = [sys.executable, "-m", "roadgis", "predict", vrt, "-o", vrt.parent / "a.tif"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("Error: ")

@@ -12,7 +12,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadgis.errors import DataError, InputError, SceneError
+from roadgis.errors import DataError, InputError, ReadError, SceneError
 from roadgis.labels.vector import RoadLayer
 from roadgis.scene.options import SceneOptions
 from roadgis.train.sampling import CropSampler
@@ -247,6 +247,12 @@ class TestMaskLayer:
             MaskLayer.open(write_raster(path, texture(8, 8)))
         path.write_bytes(b"no raster")
         with pytest.raises(DataError, match="cannot be read as a raster mask"):
+            MaskLayer.open(path)
+
+    def test_a_mask_that_is_cut_short_is_refused(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path, np.ones((SIDE, SIDE)))
+        path.write_bytes(path.read_bytes()[:-SIDE])
+        with pytest.raises(ReadError, match=r"mask\.tif: the file is not whole"):
             MaskLayer.open(path)
 
     def test_a_mask_elsewhere_is_refused(self, tmp_path: Path, image: Path) -> None:

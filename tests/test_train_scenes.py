@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from roadgis.train.scenes import (
     scenes_fingerprint,
 )
 from roadgis.train.survey import look_through, survey
+from tests.pairs import write_raster
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -655,3 +657,15 @@ class TestFingerprint:
         write_pair(tmp_path, "b")
         found.add(scenes_fingerprint(open_pairs([tmp_path])))
         assert len(found) == 5
+
+
+def test_pair_scene_refuses_a_mask_whose_damage_gdal_reports_late(tmp_path: Path) -> None:
+    """GDAL reports it in a call that rasterio expects no error from."""
+    image = write_raster(tmp_path / "image.tif", np.zeros((3, 96, 96), np.uint8))
+    mask = write_raster(tmp_path / "mask.tif", np.eye(96, dtype=np.uint8)[None])
+    data = mask.read_bytes()
+    # The type of StripByteCounts becomes ASCII.
+    entry = next(e for kind in (3, 4) if (e := struct.pack("<HH", 279, kind)) in data)
+    mask.write_bytes(data.replace(entry, struct.pack("<HH", 279, 2)))
+    with pytest.raises(DataError, match=r'mask\.tif: .*Incompatible type for "StripByteCounts"'):
+        PairScene("a", image, mask, classes=["road"], handles=Handles())

@@ -50,6 +50,14 @@ def test_work_directory_that_is_empty_is_used_and_left(tmp_path: Path) -> None:
     assert names(folder) == []
 
 
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000])
+def test_folder_whose_marker_is_damaged_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "roadgis-work.json").write_bytes(text)
+    with pytest.raises(OutputError, match="not a roadgis work directory"):
+        check_work_directory(tmp_path)
+    assert (tmp_path / "roadgis-work.json").read_bytes() == text
+
+
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("name", ["thesis.txt", "mosaic.json", "roadgis-work.json", "00000.tif"])
 def test_folder_with_files_of_others_is_refused_before_anything_is_written(

@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import click
@@ -128,6 +128,7 @@ def shell(
         # Python's warnings speak to programmers; what users must know is logged.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default" if verbose > 1 else "ignore")
+        stack.enter_context(_undecodable_messages_ignored())
         handler: logging.Handler = _StderrHandler()
         if mode == "jsonl":
             this._lines = stack.enter_context(_own_stdout())
@@ -158,6 +159,33 @@ def shell(
                 with contextlib.suppress(_Terminated):
                     _send_error(this, error)
             raise
+
+
+@contextlib.contextmanager
+def _undecodable_messages_ignored() -> Iterator[None]:
+    """Keep Python from printing a traceback where rasterio cannot decode a message of GDAL.
+
+    rasterio decodes messages as UTF-8 in callbacks that cannot raise. They hold what is in the
+    file, such as a file name in Latin-1. The error itself is raised elsewhere.
+    """
+    # Cython prints the error twice, the first time with what prints uncaught exceptions.
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
+
+    def unraisable_hook(what: sys.UnraisableHookArgs) -> None:
+        if not issubclass(what.exc_type, UnicodeDecodeError):
+            unraisable(what)
+
+    def uncaught_hook(
+        kind: type[BaseException], error: BaseException, where: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, UnicodeDecodeError):
+            uncaught(kind, error, where)
+
+    sys.unraisablehook, sys.excepthook = unraisable_hook, uncaught_hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 def _check_targets() -> None:

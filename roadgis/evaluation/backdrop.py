@@ -23,7 +23,7 @@ from rasterio.warp import transform_bounds
 
 from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.scene.inputs import display_name, expand_sources, gdal_path
-from roadgis.scene.whole import check_whole, damage_raises, missing_part
+from roadgis.scene.whole import check_whole, damage_raises, legible, missing_part
 
 __all__ = ["Backdrop", "north_up", "picture_uri"]
 
@@ -195,7 +195,7 @@ def _opened(name: str) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(gdal_path(name)) as image:
+            with legible(), rasterio.open(gdal_path(name)) as image:
                 check_whole(display_name(name), missing_part(image))
                 with damage_raises():
                     yield image

@@ -23,7 +23,7 @@ from roadgis.progress import Progress, no_progress, scaled
 from roadgis.scene.grid import NO_DATA
 from roadgis.scene.handles import bound_block_cache, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path
-from roadgis.scene.plane import composed, mapped
+from roadgis.scene.plane import composed, has_area, mapped
 from roadgis.targets import check_not_input
 
 __all__ = ["BurntMask", "burn_like", "burn_like_each"]
@@ -214,7 +214,7 @@ class _SceneGrid:
                 f"{name}: has no coordinate reference system, so that roads cannot be placed on "
                 "it. Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
             )
-        if transform.is_identity or transform.determinant == 0:
+        if transform.is_identity or not has_area(transform):
             raise SceneError(
                 f"{name}: has no position (transform {tuple(transform)[:6]}), so that roads "
                 "cannot be placed on it. Georeference it first."

@@ -9,15 +9,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import rasterio
-from rasterio._err import CPLE_BaseError
 from rasterio.env import set_gdal_config
-from rasterio.errors import RasterioIOError
 
 from roadgis.scene.inputs import is_remote
 from roadgis.scene.quiet import quiet
-from roadgis.scene.whole import damage_raises
+from roadgis.scene.whole import damage_raises, legible
 
-__all__ = ["Handles", "bound_block_cache", "gdal_environment", "legible", "open_dataset"]
+__all__ = ["Handles", "bound_block_cache", "gdal_environment", "open_dataset"]
 
 _CACHE_BYTES = 128 * 2**20
 _HTTP: dict[str, str] = {
@@ -55,24 +53,22 @@ def gdal_environment(path: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def legible() -> Iterator[None]:
-    """Raise rasterio's own error where a damaged file makes it raise others.
+def open_dataset(path: str, level: int | None) -> Iterator[Any]:
+    """Lend a raster opened for reading, at an overview level if one is given.
 
-    They are those of GDAL, and those of a message of GDAL that is not UTF-8.
+    Raises
+    ------
+    rasterio.errors.RasterioError
+        For a damaged file, whatever the call that finds the damage.
     """
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise RasterioIOError("it is damaged: it holds text that is not UTF-8") from error
-    except CPLE_BaseError as error:
-        raise RasterioIOError(f"it is damaged: {error}") from error
+    with legible(), _opened(path, level) as dataset:
+        yield dataset
 
 
-def open_dataset(path: str, level: int | None) -> Any:
-    """Open a raster for reading, at an overview level if one is given."""
+def _opened(path: str, level: int | None) -> Any:
     options = {} if level is None else {"overview_level": level}
     # A missing georeference is told once, in our own words, when the scene is opened.
-    with quiet(), legible():
+    with quiet():
         return rasterio.open(path, **options)
 
 
@@ -101,7 +97,7 @@ class Handles:
         with gdal_environment(path), legible():
             dataset = self._take(key)
             if dataset is None:
-                dataset = open_dataset(path, level)
+                dataset = _opened(path, level)
             try:
                 with damage_raises():
                     yield dataset

@@ -22,7 +22,7 @@ from roadgis.errors import ReadError, SceneError
 from roadgis.scene.handles import Handles, gdal_environment, open_dataset
 from roadgis.scene.inputs import display_name, gdal_path, is_remote, stamp
 from roadgis.scene.options import SceneOptions
-from roadgis.scene.plane import composed, mapped
+from roadgis.scene.plane import composed, has_area, mapped
 from roadgis.scene.whole import missing_part
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
     path, shown = gdal_path(name), display_name(name)
     with gdal_environment(path):
         try:
-            dataset = open_dataset(path, None)
+            with open_dataset(path, None) as dataset:
+                return _facts(dataset, name, path, shown, options, channels)
         except RasterioIOError as error:
             if is_remote(name):
                 raise ReadError(
@@ -141,8 +142,6 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
                 f"{shown}: is not a raster that can be opened ({_reason(error, name)}). Expected a "
                 "whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
-        with dataset:
-            return _facts(dataset, name, path, shown, options, channels)
 
 
 def _facts(
@@ -299,8 +298,11 @@ def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:
                 shown,
             )
             t = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-    if t.determinant == 0:
-        raise SceneError(f"{shown}: its pixels have no area (transform {tuple(t)[:6]}).")
+    if not has_area(t):
+        raise SceneError(
+            f"{shown}: its pixels have no area or no place (transform {tuple(t)[:6]}). Correct "
+            "its georeference, e.g. with gdal_edit.py -a_ullr."
+        )
     w, h = dataset.width, dataset.height
     # A rotation that moves nothing by a hundredth of a pixel is a rounding error.
     if max(abs(t.b) * h, abs(t.d) * w) > 0.01 * min(abs(t.a), abs(t.e)):
@@ -330,8 +332,13 @@ def _refuse_unrectified(dataset: Any, shown: str) -> None:
 def _fitted(dataset: Any, shown: str) -> Affine:
     """Return the affine transform of ground control points, if they have one."""
     points, crs = dataset.gcps
+    if np.linalg.matrix_rank([(p.col, p.row, 1.0) for p in points]) < 3:
+        raise SceneError(
+            f"{shown}: its {len(points)} ground control points do not determine where it lies; "
+            "expected at least 3 that are not on one line."
+        )
     t: Affine = from_gcps(points)
-    if t.determinant != 0:
+    if has_area(t):
         place = np.array([(p.x, p.y, p.col, p.row) for p in points]).T
         col, row = mapped(~t, place[0], place[1])
         off_px = float(np.hypot(col - place[2], row - place[3]).max())

@@ -17,6 +17,7 @@ from roadgis.errors import DataError, ReadError
 from roadgis.scene.handles import Handles
 from roadgis.scene.plane import composed, mapped
 from roadgis.scene.quiet import quiet
+from roadgis.scene.whole import check_whole, missing_part
 from roadgis.train.labelled import IGNORE, Bytes
 
 __all__ = ["MaskLayer", "MaskSurface"]
@@ -57,6 +58,8 @@ class MaskLayer:
         ------
         DataError
             If it cannot be read, has no CRS, or is no mask.
+        ReadError
+            If the file is not whole.
         """
         handles = Handles()
         try:
@@ -73,6 +76,7 @@ class MaskLayer:
                         "band of whole numbers, one for each class."
                     )
                 crs = CRS.from_wkt(dataset.crs.to_wkt())
+                check_whole(str(path), missing_part(dataset))
         except RasterioError as error:
             raise DataError(f"{path}: cannot be read as a raster mask ({error}).") from error
         return cls(Path(path), crs, len(classes), handles)

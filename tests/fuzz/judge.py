@@ -51,6 +51,8 @@ def verdict(status: int, printed: str, before: dict[str, str], folder: Path) -> 
     # `info` prints a verdict in place of an error.
     if status and "rror: " not in printed and "Usable: " not in printed:
         return "an error without a message"
+    if "Traceback (most recent" in printed:
+        return f"printed a traceback: {_innermost(printed)}"
     if "out of memory" in printed:
         return "out of memory"
     after = contents(folder)

@@ -86,10 +86,10 @@ def _redirect(printed: Path) -> None:
 def _limit() -> None:
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
-    for what, limit in (
-        (resource.RLIMIT_AS, mapped + _MEMORY_BYTES),
-        (resource.RLIMIT_CPU, _CPU_S),
-        (resource.RLIMIT_FSIZE, _FILE_BYTES),
-        (resource.RLIMIT_CORE, 0),
+    for what, limit, more in (
+        (resource.RLIMIT_AS, mapped + _MEMORY_BYTES, 0),
+        (resource.RLIMIT_CPU, _CPU_S, 5),  # at the hard limit it is SIGKILL
+        (resource.RLIMIT_FSIZE, _FILE_BYTES, 0),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
-        resource.setrlimit(what, (limit, limit))
+        resource.setrlimit(what, (limit, limit + more))
