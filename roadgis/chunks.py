@@ -39,7 +39,7 @@ _DONE = "done.bin"
 _TO_DO, _WRITTEN, _BLANK = 0, 1, 2
 #: The TIFF tag that says to which raster a chunk belongs, and where in it.
 _TAG = "ROADGIS_CHUNK"
-_ANEW = "Start anew with --restart."
+_ANEW = "Repeat the run that made it with --restart."
 
 
 class Chunks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
 from roadgis.errors import InputError
@@ -118,12 +118,16 @@ def check_not_input(
 
 def _check_folder(source: Path | str, outputs: Iterable[Path]) -> None:
     folder = _identity(source) if os.path.isdir(source) else None
-    for output in outputs if folder is not None else ():
-        inside = _identity(output.absolute().parent) == folder
-        if inside and output.suffix.lower() in RASTER_SUFFIXES:
+    pattern = os.path.abspath(source) if folder is None and glob.has_magic(str(source)) else None
+    for output in outputs:
+        path = PurePath(os.path.abspath(output))
+        found = folder is not None and _identity(path.parent) == folder
+        if pattern is not None:
+            found = path.match(pattern)
+        if found and output.suffix.lower() in RASTER_SUFFIXES:
             raise InputError(
-                f"{output}: lies in the input folder {source}, where the next run would read it as "
-                "an input. Write it to another folder."
+                f"{output}: would be an input of the next run, which reads {source}. Write it to "
+                "another folder."
             )
 
 

@@ -84,9 +84,11 @@ def test_files_of_folders_patterns_and_archives_are_inputs(tmp_path: Path, scene
 
 
 def test_raster_in_a_folder_that_is_read_as_a_whole_is_refused(scene: Path) -> None:
-    with pytest.raises(InputError, match="the next run would read it"):
-        check_not_input([scene.parent / "new.tif"], [(scene.parent, "raster")])
-    check_not_input([scene.parent / "new.gpkg"], [(scene.parent, "raster")])
+    for source in (scene.parent, f"{scene.parent}/*.tif"):
+        with pytest.raises(InputError, match="would be an input of the next run"):
+            check_not_input([scene.parent / "new.tif"], [(source, "raster")])
+        check_not_input([scene.parent / "new.gpkg"], [(source, "raster")])
+        check_not_input([scene.parent.parent / "new.tif"], [(source, "raster")])
 
 
 def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def scene_record(
     plan: Plan, options: SceneOptions, band_count: int, stretch: Mapping[str, Any]
 ) -> SceneRecord:
     """Describe what a scene was planned from; see :class:`SceneRecord`."""
-    names = ("bands", "blank", "nodata", "stretch", "value_range", "assume_crs")
+    names = ("bands", "blank", "nodata", "gsd_m", "stretch", "value_range", "assume_crs")
     asked = {name: repr(getattr(options, name)) for name in names}
     lattice = plan.lattice
     return SceneRecord(
