@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from xml.etree import ElementTree
 
 from roadgis.errors import InputError
@@ -120,7 +120,7 @@ def _check_folder(source: Path | str, outputs: Iterable[Path]) -> None:
     folder = _identity(source) if os.path.isdir(source) else None
     pattern = os.path.abspath(source) if folder is None and glob.has_magic(str(source)) else None
     for output in outputs:
-        path = PurePath(os.path.abspath(output))
+        path = Path(os.path.abspath(output))
         found = folder is not None and _identity(path.parent) == folder
         if pattern is not None:
             found = path.match(pattern)

@@ -12,7 +12,7 @@ from roadgis.cli.shell import run
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
-    "clean": "Make a clean, noded road network of anybody's lines.",
+    "clean": "Clean and node an existing line layer.",
     "compare": "Compare a road network with a base network.",
     "describe": "Describe all commands and their options, for other programs.",
     "evaluate": "Score a road network against the truth.",

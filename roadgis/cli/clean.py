@@ -70,7 +70,7 @@ def command(
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Make a clean, noded road network of anybody's lines.
+    """Clean and node an existing line layer.
 
     LINES is a vector file of lines in any format and CRS. They stay where they were drawn, but
     for ends that nearly meet something. The output is in their CRS.

@@ -120,7 +120,7 @@ description_options = combined(
         default=None,
         metavar="M",
         help="For an ONNX file without a model card: metres per pixel that it was trained at. "
-        "Goes before the file's metadata, as do the others of these.",
+        "Overrides the metadata in the file, like the other --model-* options.",
     ),
     click.option(
         "--model-mean",
@@ -162,7 +162,7 @@ description_options = combined(
         "--model-activation",
         type=click.Choice(["auto", "none", "sigmoid", "softmax"]),
         default="auto",
-        help="What is still to be applied to its output.  [default: found out]",
+        help="Activation to apply to the model output.  [default: detected]",
     ),
     click.option(
         "--model-tile-px",
@@ -198,7 +198,7 @@ device_options = combined(
         "--threads",
         type=click.IntRange(1),
         default=None,
-        help="Of the model.  [default: all cores]",
+        help="Number of CPU threads for inference.  [default: all cores]",
     ),
 )
 
@@ -347,7 +347,8 @@ vector_options = combined(
         type=float,
         default=None,
         metavar="M",
-        help="Wider areas are no roads, metres.  [default: 60]",
+        help="Maximum road width in metres; wider areas (car parks, roofs) are ignored.  "
+        "[default: 60]",
     ),
     *cleaning_options,
 )
