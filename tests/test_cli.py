@@ -144,7 +144,7 @@ def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     assert found == status, err
     assert not output.exists()
     if status > 0:
-        assert "goes on from there" in err
+        assert "run the same command again to resume" in err
     work = tmp_path / "roads.geojson.roadgis-work"
     kept = chunks(work)
     assert len(kept) >= 3
