@@ -149,7 +149,7 @@ class Chunks:
         if self._state(row, col) == _TO_DO:
             raise ReadError(
                 f"{path}: this chunk is not finished. Run the command that made "
-                f"{self.folder.parent} again; it goes on from there."
+                f"{self.folder.parent} again to resume."
             )
         if not path.exists():
             raise ReadError(self._gone(row, col))
