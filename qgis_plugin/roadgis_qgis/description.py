@@ -106,7 +106,7 @@ _LABELS_OF = {
     ("evaluate", "width"): "Road width for IoU",
     ("clean", "probability"): "Road probability, as evidence",
 }
-#: What stands in QGIS for options of the engine that are no parameters.
+#: Names used in QGIS for options of the engine that are not parameters there.
 _INSTEAD = {
     "--aoi": "'Area'",
     "--assume-crs": "a CRS in the layer's properties",

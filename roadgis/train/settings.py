@@ -62,8 +62,8 @@ class DataSettings:
         Several data sets with shares and pixel sizes of their own, in place of `folders`, `images`
         and `validation`; in a settings file only.
     standardized : float
-        Share of the crops of `sets` whose scene is brought to the mean and standard deviation of
-        the network's input scaling first.
+        Share of the crops of `sets` whose scene is first brought to a mean of 110 and a standard
+        deviation of 50 in each band.
     classes : tuple of str
         ``("road",)`` for road or not; else the names of the mask values, the first for all the
         rest.
