@@ -36,6 +36,11 @@ class DataSet:
     redraw_width_m : float or None
         Redraw labels as lines of this width along their middle line, for labels that were drawn
         thinner than roads are.
+    teacher : str or None
+        A trained model whose probabilities are mixed into the labels trained on: a name or file
+        as for ``--model``.
+    teacher_weight : float
+        Its share in the labels, 0 to 1.
     """
 
     name: str
@@ -46,6 +51,8 @@ class DataSet:
     gsd_m: float | None = None
     crop_gsd_m: tuple[float, ...] = ()
     redraw_width_m: float | None = None
+    teacher: str | None = None
+    teacher_weight: float = 0.5
 
     def __post_init__(self) -> None:
         if self.gsd_m is not None and not self.gsd_m > 0:
@@ -61,6 +68,10 @@ class DataSet:
             raise InputError(
                 f"share of {self.name} is {self.share} and hold_out_every {self.hold_out_every}; "
                 "expected a share of 0 or more, and 0 or at least 2."
+            )
+        if not 0 <= self.teacher_weight <= 1:
+            raise InputError(
+                f"teacher_weight of {self.name} is {self.teacher_weight}, expected 0 to 1."
             )
 
     def nearest_gsd_m(self, gsd_m: float) -> float:

@@ -11,10 +11,23 @@ import numpy.typing as npt
 from roadgis.scene.grid import Window
 from roadgis.scene.source import INVALID_FILL
 
-__all__ = ["FILL", "IGNORE", "Bytes", "LabelledScene", "blocks", "class_names", "grid_blocks"]
+__all__ = [
+    "FILL",
+    "IGNORE",
+    "SOFT_ONE",
+    "SOFT_ZERO",
+    "Bytes",
+    "LabelledScene",
+    "blocks",
+    "class_names",
+    "grid_blocks",
+    "road_target",
+]
 
 #: Label of pixels without image or without a known class: out of loss and every metric.
 IGNORE = 255
+#: Binary labels may also be probabilities: SOFT_ZERO stands for 0, SOFT_ONE for 1.
+SOFT_ZERO, SOFT_ONE = 100, 200
 #: Value of image pixels that are not valid, the same that prediction fills in.
 FILL = INVALID_FILL
 
@@ -67,6 +80,22 @@ def class_names(classes: Sequence[str]) -> tuple[str, ...]:
         A single name for binary labels, else all names, that of index 0 first.
     """
     return ("other", classes[0]) if len(classes) == 1 else tuple(classes)
+
+
+def road_target(labels: Bytes) -> npt.NDArray[np.float32]:
+    """Return the probability of road that binary labels stand for; 0 where unknown.
+
+    Parameters
+    ----------
+    labels : ndarray of uint8
+        0, 1, :data:`SOFT_ZERO` to :data:`SOFT_ONE`, or :data:`IGNORE`.
+    """
+    return _ROAD_TARGET[labels]
+
+
+_ROAD_TARGET = np.zeros(256, np.float32)
+_ROAD_TARGET[1] = 1
+_ROAD_TARGET[SOFT_ZERO : SOFT_ONE + 1] = np.linspace(0, 1, SOFT_ONE - SOFT_ZERO + 1)
 
 
 def blocks(height: int, width: int) -> Iterator[Window]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import DataError
-from roadgis.train.labelled import FILL, IGNORE, Bytes, LabelledScene, blocks
+from roadgis.train.labelled import FILL, IGNORE, Bytes, LabelledScene, blocks, road_target
 from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.sampling import Augment
 
@@ -101,7 +101,7 @@ class MixedSampler:
             step = _drawn_gsd(data, index, position) / data.gsd_m[index]
             image, labels = self._read(data.training[index], step, angle, rng)
             lacking = max(_MIN_VALID - (labels != IGNORE).mean(), 0.0)
-            lacking += max(wanted - (labels == 1).mean(), 0.0)
+            lacking += max(wanted - (road_target(labels) >= 0.5).mean(), 0.0)
             found.append((float(lacking), image, labels, index))
             if not lacking:
                 break

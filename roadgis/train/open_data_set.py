@@ -14,6 +14,7 @@ from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import pixel_size_m
 from roadgis.scene.raster import inspect_raster
 from roadgis.train.data_set import DataSet
+from roadgis.train.distillation import load_teacher, softened
 from roadgis.train.labelled import FILL, IGNORE, Bytes, LabelledScene
 from roadgis.train.pairs import find_pairs
 from roadgis.train.scenes import open_pairs
@@ -70,10 +71,14 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
             "train on. Name folders of image and mask pairs, or give it a share of 0."
         )
     held += _scenes(settings, settings.validation, classes)
+    scenes, sizes = [scene for scene, _ in training], [gsd for _, gsd in training]
+    if settings.teacher is not None:
+        teacher = load_teacher(settings.teacher)
+        scenes = softened(scenes, sizes, teacher, settings.teacher_weight)
     return OpenDataSet(
         settings,
-        [scene for scene, _ in training],
-        [gsd for _, gsd in training],
+        scenes,
+        sizes,
         [resampled(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
     )
 
@@ -149,10 +154,12 @@ def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
         Width of the lines, pixels.
     """
 
-    def change(image: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
-        from skimage import morphology
+    # Not in `change`, which threads call: lazily loaded modules fail when two import them at once.
+    from skimage import morphology
 
-        thin: Callable[..., Bytes] = morphology.skeletonize
+    thin: Callable[..., Bytes] = morphology.skeletonize
+
+    def change(image: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
         middle = np.asarray(thin(labels == 1), np.bool_)
         if middle.any():
             near = ndimage.distance_transform_edt(~middle) <= width_px / 2

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from roadgis.errors import DataError
 from roadgis.train.framework import import_keras
-from roadgis.train.labelled import IGNORE, Bytes, LabelledScene
+from roadgis.train.labelled import IGNORE, Bytes, LabelledScene, road_target
 from roadgis.train.survey import Survey, check_sizes, look_through
 
 __all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
@@ -230,7 +230,10 @@ def follow_epochs(dataset: Any) -> Any:
 def one_hot(labels: Bytes, wanted: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
     """Return labels (..., K + 1): one channel for each wanted class, then whether it counts."""
     out = np.empty((*labels.shape, len(wanted) + 1), np.float32)
-    for channel, index in enumerate(wanted):
-        out[..., channel] = labels == index
+    if len(wanted) == 1:  # binary, perhaps probabilities
+        out[..., 0] = road_target(labels)
+    else:
+        for channel, index in enumerate(wanted):
+            out[..., channel] = labels == index
     out[..., -1] = labels != IGNORE
     return out
