@@ -21,7 +21,7 @@ from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
-from roadgis.prediction import PredictOptions, predict
+from roadgis.prediction import PredictOptions, open_for_model, predict
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.probability_tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
@@ -29,7 +29,7 @@ from roadgis.scene.grid import CroppedProbability
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.sheets import SheetIndex
 from roadgis.scene.size import RunSize, check_space, storage
-from roadgis.scene.source import Scene, open_scene
+from roadgis.scene.source import Scene
 from roadgis.targets import check_not_input
 from roadgis.vectorization import VectorizeOptions, vectorize
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
@@ -344,9 +344,7 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
 
 def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
-    scene = open_scene(
-        sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=options.scene
-    )
+    scene = open_for_model(sources, card, options.scene)
     logger.info(
         "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),
@@ -427,6 +425,8 @@ def _scene_settings(scene: Scene) -> dict[str, Any]:
             settings[field_.name] = list(value) if isinstance(value, tuple) else value
     if scene.stretch:
         settings["stretched"] = scene.stretch
+    if scene.normalization is not None:
+        settings["normalized"] = scene.normalization.to_json()
     return settings
 
 

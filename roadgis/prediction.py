@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,9 @@ from roadgis.mosaic import CHUNK_PX, Mosaic
 from roadgis.progress import Progress, no_progress
 from roadgis.resumption import take_up
 from roadgis.scene.grid import NO_DATA, Window
+from roadgis.scene.options import SceneOptions
 from roadgis.scene.plane import mapped
-from roadgis.scene.source import Scene
+from roadgis.scene.source import Scene, open_scene
 from roadgis.scene.tiling import Crop, blocks, tiles
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
 
-__all__ = ["PredictOptions", "network_pixels", "predict"]
+__all__ = ["PredictOptions", "network_pixels", "open_for_model", "predict"]
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +138,25 @@ class _Block:
     seen: Window
     image: npt.NDArray[np.uint8]
     valid: npt.NDArray[np.bool_]
+
+
+def open_for_model(
+    sources: str | Path | Sequence[str | Path], card: ModelCard, options: SceneOptions
+) -> Scene:
+    """Open imagery as a model wants it: pixel size, bands and normalization.
+
+    Raises
+    ------
+    SceneError, ReadError
+        See :func:`roadgis.scene.source.open_scene`.
+    """
+    return open_scene(
+        sources,
+        gsd_m=card.working_gsd_m,
+        band_count=len(card.bands),
+        normalize_to=card.normalize_to,
+        options=options,
+    )
 
 
 def predict(

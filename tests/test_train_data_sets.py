@@ -16,10 +16,14 @@ pytest.importorskip("cv2", reason="needs the train extra")
 pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError
+from roadgis.model.card import ModelCard
+from roadgis.train.computed_scene import redrawn, resampled
 from roadgis.train.data_set import DataSet
-from roadgis.train.labelled import FILL, IGNORE
+from roadgis.train.distillation import softened
+from roadgis.train.labelled import FILL, IGNORE, road_target
 from roadgis.train.mixed_sampling import MixedSampler
-from roadgis.train.open_data_set import open_data_set, redrawn, resampled
+from roadgis.train.open_data_set import OpenDataSet, open_data_set
+from roadgis.train.sampling import one_hot
 from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
 from tests.test_train_scenes import ArrayScene
 
@@ -178,7 +182,7 @@ def test_mixed_sampler_repeats_by_number(tmp_path: Path) -> None:
     write_tile(tmp_path, "t0")
     write_tile(tmp_path, "t1", value=30)
     one, other = (
-        sampler(DataSet("a", (tmp_path,), gsd_m=1.0, crop_gsd_m=(0.5, 2.0)), standardized=0.5)
+        sampler(DataSet("a", (tmp_path,), gsd_m=1.0, crop_gsd_m=(0.5, 2.0)), normalize_to=(110, 50))
         for _ in range(2)
     )
     for number in (7, 0, 3):
@@ -186,12 +190,9 @@ def test_mixed_sampler_repeats_by_number(tmp_path: Path) -> None:
             np.testing.assert_array_equal(left, right)
 
 
-def test_mixed_sampler_brings_scenes_to_reference_statistics(tmp_path: Path) -> None:
+def test_mixed_sampler_normalizes_scenes(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", value=40, road=slice(0, 60))
-    crops = sampler(
-        DataSet("a", (tmp_path,), gsd_m=1.0), standardized=1.0,
-        statistics=((110.0,) * 3, (50.0,) * 3),
-    )  # fmt: skip
+    crops = sampler(DataSet("a", (tmp_path,), gsd_m=1.0), normalize_to=(110.0, 50.0))
     values: set[int] = set()
     for number in range(12):
         image, labels = crops.crop(number)
@@ -226,7 +227,7 @@ def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
         DataSet("a", (tmp_path / "x",), share=0.5, gsd_m=0.76, crop_gsd_m=(0.5, 1.2)),
         DataSet("b", validation=(tmp_path / "y",), share=0.0, redraw_width_m=7.0),
     )
-    settings = TrainSettings(DataSettings(sets=sets, standardized=0.4))
+    settings = TrainSettings(DataSettings(sets=sets, normalize_to=(110.0, 50.0)))
     write_settings(settings, tmp_path / "s.yaml")
     assert read_settings(tmp_path / "s.yaml") == settings
 
@@ -239,7 +240,8 @@ def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
         ("data: {sets: [{name: a, crop_gsd_m: [2, 1]}]}", "smallest and the largest pixel size"),
         ("data: {sets: [{name: a, hold_out_every: 1}]}", "0 or at least 2"),
         ("data: {sets: [{name: a}], folders: [x]}", "together with folders"),
-        ("data: {standardized: 2}", "standardized is 2.0, expected a share"),
+        ("data: {normalize_to: [110, 0]}", "normalize_to is .*, expected a mean and a standard"),
+        ("data: {sets: [{name: a, teacher_weight: 2}]}", "teacher_weight of a is 2.0, expected 0"),
     ],
 )
 def test_settings_of_data_sets_name_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -260,3 +262,53 @@ def test_mixed_sampler_finds_road_for_half_of_the_crops(tmp_path: Path) -> None:
     crops = sampler(DataSet("a", (tmp_path,), gsd_m=1.0), road_share=0.1)
     with_road = sum(road_share(crops.crop(number)[1]) >= 0.1 for number in range(100))
     assert 45 <= with_road <= 80
+
+
+class Halves:
+    """A teacher that is sure of road in a scene's left half, in steps of its own pixels."""
+
+    def __init__(self, gsd_m: float) -> None:
+        self.card = ModelCard("halves", "1", gsd_m=gsd_m, stride=4)
+        self.seen: list[tuple[int, ...]] = []
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.seen.append(images.shape)
+        answer = np.zeros(images.shape[:3], np.float32)
+        answer[:, :, : images.shape[2] // 2] = 0.8
+        return answer
+
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        return self.predict(images)[..., None]
+
+
+def test_softened_labels_mix_labels_and_teacher() -> None:
+    labels = np.zeros((SIDE, SIDE), np.uint8)
+    labels[50:60] = 1
+    labels[:5] = IGNORE
+    scene = ArrayScene("a", np.full((SIDE, SIDE, 3), 90, np.uint8), labels)
+    (soft,) = softened([scene], [1.0], Halves(1.0), weight=0.5)
+    target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
+    assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher says 0.8
+    assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher says 0
+    assert target[80, 0] == pytest.approx(0.4)
+    assert target[80, -1] == 0
+    assert (soft.read(0, 0, 5, SIDE)[1] == IGNORE).all()
+    np.testing.assert_array_equal(soft.read_labels(0, 0, SIDE, SIDE), labels)
+
+
+def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> None:
+    teacher = Halves(2.0)
+    (soft,) = softened([flat(90)], [1.0], teacher, weight=1.0)
+    target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
+    assert teacher.seen == [(1, SIDE // 2, SIDE // 2, 3)]
+    assert np.allclose(target[:, : SIDE // 2 - 2], 0.8, atol=0.006)
+    assert np.allclose(target[:, SIDE // 2 + 2 :], 0.0)
+
+
+def test_mixed_sampler_of_softened_labels_gives_probabilities() -> None:
+    (soft,) = softened([flat(90)], [1.0], Halves(1.0), weight=0.5)
+    data = OpenDataSet(DataSet("a"), [soft], [1.0])
+    labels = MixedSampler([data], crop_px=64, seed=1).crop(3)[1]
+    target = one_hot(labels, np.arange(1, 2))[..., 0]
+    assert set(np.rint(np.unique(target) * 100).tolist()) <= {0, 40, 50, 90}
+    assert target.max() > 0.4

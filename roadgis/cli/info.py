@@ -51,7 +51,7 @@ def _facts(
     from roadgis.errors import RoadgisError, SceneError
     from roadgis.estimate import estimated_seconds
     from roadgis.model.runtime import load_model
-    from roadgis.scene.source import open_scene
+    from roadgis.prediction import open_for_model
 
     wanted = options.extract_options(values)
     facts: dict[str, Any] = {}
@@ -59,9 +59,7 @@ def _facts(
         segmenter = load_model(model, description=options.model_description(values))
         card = segmenter.card
         try:
-            with open_scene(
-                sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=wanted.scene
-            ) as scene:
+            with open_for_model(sources, card, wanted.scene) as scene:
                 facts = scene.describe()
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
                 return facts | {"estimated_seconds": round(seconds, 1)}, None
@@ -69,9 +67,7 @@ def _facts(
             # What is too coarse can be described all the same.
             forced = dataclasses.replace(wanted.scene, force_gsd=True)
             if forced != wanted.scene:
-                with open_scene(
-                    sources, gsd_m=card.working_gsd_m, band_count=len(card.bands), options=forced
-                ) as scene:
+                with open_for_model(sources, card, forced) as scene:
                     facts = scene.describe()
             return facts, str(error)
     except RoadgisError as error:

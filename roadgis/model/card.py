@@ -60,6 +60,9 @@ class ModelCard:
     gsd_range_m : tuple of two floats, or None
         Smallest and largest ground sampling distance that the model works at: imagery in between
         is read at its own pixel size. None for `gsd_m` alone.
+    normalize_to : tuple of two floats, or None
+        Mean and standard deviation, 0..255, that each band of a scene is brought to before `mean`
+        and `std` apply, by the statistics of the whole scene; None leaves its values.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int
@@ -94,6 +97,7 @@ class ModelCard:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     gsd_m: float = 1.0
     gsd_range_m: tuple[float, float] | None = None
+    normalize_to: tuple[float, float] | None = None
     stride: int = 1
     margin_px: int = 0
     local: bool = True
@@ -130,6 +134,13 @@ class ModelCard:
             refuse(
                 f"gsd_range_m is {shown(self.gsd_range_m)}, expected two rising numbers from "
                 f"{_GSD_M[0]:g} to {_GSD_M[1]:g} metres."
+            )
+        if self.normalize_to is not None and not (
+            0 <= self.normalize_to[0] <= 255 and 0 < self.normalize_to[1] <= 255
+        ):
+            refuse(
+                f"normalize_to is {shown(self.normalize_to)}, expected a mean and a standard "
+                "deviation, 0 to 255."
             )
         if not 1 <= self.stride <= MOST_PX:
             refuse(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")

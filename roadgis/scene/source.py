@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ from roadgis.scene.grid import Grid, Window
 from roadgis.scene.handles import Handles, bound_block_cache
 from roadgis.scene.inputs import expand_sources
 from roadgis.scene.layers import BLOCK_PX, Layer
+from roadgis.scene.normalization import Normalization, measure
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
 from roadgis.scene.raster import Raster, inspect_raster
@@ -49,6 +50,7 @@ def open_scene(
     gsd_m: float | tuple[float, float] | None = None,
     band_count: int = 3,
     align_px: int = 64,
+    normalize_to: tuple[float, float] | None = None,
     options: SceneOptions | None = None,
 ) -> Scene:
     """Open imagery of any kind as one scene.
@@ -66,6 +68,9 @@ def open_scene(
     align_px : int
         The grid's corners lie on multiples of this many pixels, counted from the CRS's origin,
         so that runs over different parts of an area share one lattice of tiles.
+    normalize_to : tuple of two floats, or None
+        Mean and standard deviation, 0..255, that each band is brought to, by the statistics of
+        the whole scene.
     options : SceneOptions or None
         Bands, nodata, area of interest and so on.
 
@@ -86,7 +91,12 @@ def open_scene(
     bound_block_cache()
     rasters = [inspect_raster(name, options, band_count) for name in expand_sources(sources)]
     return compose_scene(
-        rasters, gsd_m=gsd_m, band_count=band_count, align_px=align_px, options=options
+        rasters,
+        gsd_m=gsd_m,
+        band_count=band_count,
+        align_px=align_px,
+        normalize_to=normalize_to,
+        options=options,
     )
 
 
@@ -96,6 +106,7 @@ def compose_scene(
     gsd_m: float | tuple[float, float] | None = None,
     band_count: int = 3,
     align_px: int = 64,
+    normalize_to: tuple[float, float] | None = None,
     options: SceneOptions | None = None,
 ) -> Scene:
     """Compose a scene of rasters that are already known; see :func:`open_scene`."""
@@ -105,7 +116,7 @@ def compose_scene(
         plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
-        return Scene(rasters, plan, handles, band_count, options)
+        return Scene(rasters, plan, handles, band_count, options, normalize_to)
     except BaseException:
         handles.close()
         raise
@@ -142,6 +153,8 @@ class Scene:
         Names of all inputs, without secrets.
     options : SceneOptions
         As given.
+    normalization : Normalization or None
+        How the bands are normalized; None where they are not.
     """
 
     def __init__(
@@ -151,6 +164,7 @@ class Scene:
         handles: Handles,
         band_count: int,
         options: SceneOptions,
+        normalize_to: tuple[float, float] | None = None,
     ) -> None:
         self.grid: Grid = plan.grid
         self.native_crs: CRS = rasters[0].crs
@@ -164,6 +178,9 @@ class Scene:
         self._valid_share: float | None = None
         self._lock = threading.Lock()
         self._scalings = self._choose_scalings()
+        self.normalization: Normalization | None = None
+        if normalize_to is not None:
+            self.normalization = measure(self._valid_samples(), band_count, normalize_to)
         self.fingerprint: str = self._fingerprint()
 
     def __enter__(self) -> Scene:
@@ -240,6 +257,8 @@ class Scene:
             valid = valid & ~blank_pixels(image, valid, blank)
             inner = slice(reach, -reach)
             image, valid = np.ascontiguousarray(image[inner, inner]), valid[inner, inner].copy()
+        if self.normalization is not None:
+            image = self.normalization.apply(image)
         image[~valid] = INVALID_FILL
         return image, valid
 
@@ -285,15 +304,20 @@ class Scene:
 
     def record(self) -> SceneRecord:
         """Return what decides the pixels, sheet by sheet, for runs that are taken up later."""
-        return scene_record(self._plan, self.options, self._band_count, self.stretch)
+        decided = {**self.stretch, "normalization": self._normalized()}
+        return scene_record(self._plan, self.options, self._band_count, decided)
 
     def describe(self) -> dict[str, Any]:
         """Return what `roadgis info` shows, as plain JSON values."""
         return {
             **describe_scene(self._rasters, self._plan, self.options),
             "stretch": self.stretch,
+            "normalization": self._normalized(),
             "valid_share": round(self.valid_share(), 4),
         }
+
+    def _normalized(self) -> dict[str, Any] | None:
+        return None if self.normalization is None else self.normalization.to_json()
 
     def _absolute(self, window: Window) -> Window:
         return Window(
@@ -352,6 +376,12 @@ class Scene:
                 break
         return samples
 
+    def _valid_samples(self) -> Iterator[Bytes]:
+        """Yield valid pixels, uint8 (n, C), of blocks spread evenly over all inputs."""
+        for window in self._sample_windows(self._plan.extent, _SAMPLE_BLOCKS[0]):
+            image, valid = self.read(self._plan.relative(window))
+            yield image[valid]
+
     def _sample_windows(self, extent: Window, count: int) -> list[Window]:
         """Return up to `count` blocks of the absolute lattice, evenly spread."""
         first = (extent.row // BLOCK_PX, extent.col // BLOCK_PX)
@@ -382,6 +412,7 @@ class Scene:
             "band_count": self._band_count,
             "options": {k: repr(v) for k, v in options.items()},
             "scaling": self.stretch,
+            "normalization": self._normalized(),
             "area": area,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

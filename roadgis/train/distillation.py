@@ -8,14 +8,14 @@ distillation, Hinton et al. 2015).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import load_model
+from roadgis.train.computed_scene import resampled
 from roadgis.train.labelled import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
 from roadgis.train.scene_prediction import Predictor, predict_scene
 
@@ -109,17 +109,12 @@ class _SoftenedScene:
         """Return the teacher's probability, 0 to 255, of the whole scene."""
         import cv2
 
-        scene = self._scene
-        image, _ = scene.read(0, 0, scene.height, scene.width)
-        size = (round(scene.width * self._scale), round(scene.height * self._scale))
-        resize: Callable[..., Any] = cv2.resize
-        if size != (scene.width, scene.height):
-            smooth = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-            image = resize(image, size, interpolation=smooth)
-        levels = np.rint(predict_scene(self._teacher, image) * 255).astype(np.uint8)
-        if levels.shape != (scene.height, scene.width):
-            levels = resize(levels, (scene.width, scene.height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(levels, np.uint8)
+        seen = resampled(self._scene, self._scale)
+        levels: Bytes = np.rint(predict_scene(self._teacher, seen) * 255).astype(np.uint8)
+        if levels.shape != (self.height, self.width):
+            size = (self.width, self.height)
+            return np.array(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return levels
 
 
 def _nearest_gsd(card: ModelCard, gsd_m: float) -> float:

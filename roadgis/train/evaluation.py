@@ -293,7 +293,11 @@ class _Scorer:
     def blocks(self, scene: LabelledScene) -> Iterator[tuple[Block, LevelCounts, Confusion]]:
         """Yield each block of a scene with its counts and its confusion matrix."""
         prediction = ScenePrediction(
-            self.segmenter, image_reader(scene), scene.height, scene.width, tile_px=self.tile_px
+            self.segmenter,
+            image_reader(scene, self.segmenter.card),
+            scene.height,
+            scene.width,
+            tile_px=self.tile_px,
         )
         for row, col, height, width in prediction.windows():
             top, left = max(row - self.buffer_px, 0), max(col - self.buffer_px, 0)

@@ -30,16 +30,16 @@ from roadgis.train.callbacks import (
     run_callbacks,
     set_seed_states,
 )
+from roadgis.train.crop_source import crop_source
 from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
 from roadgis.train.initial import initial_model
 from roadgis.train.losses import build_loss
 from roadgis.train.metrics import MeanIoU, ValidIoU
-from roadgis.train.mixed_sampling import MixedSampler
 from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
-from roadgis.train.sampling import CropSampler, CropSource, crop_dataset, follow_epochs
+from roadgis.train.sampling import crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
 from roadgis.train.training_data import TrainingData, class_names, open_training_data
 from roadgis.train.validation import data_set_scores, validation_scores
@@ -50,9 +50,6 @@ logger = logging.getLogger(__name__)
 
 # The scaling of a new network's input: the mean is near that of aerial imagery.
 _MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
-# Mean and standard deviation that standardized scenes are brought to: those of aerial imagery that
-# is neither dark nor pale.
-_REFERENCE_STATISTICS = (110.0,) * 3, (50.0,) * 3
 # A run that is taken up may be made longer, and be given another name.
 _MAY_CHANGE = {
     ("optimization", "steps"),
@@ -255,6 +252,7 @@ class _Run:
             std=start.std if start else std,
             gsd_m=data.gsd_m,
             gsd_range_m=_gsd_range(self.data.sets),
+            normalize_to=data.normalize_to or (start.normalize_to if start else None),
             stride=stride,
             margin_px=margin if margin is not None else unbounded,
             local=margin is not None,
@@ -293,28 +291,7 @@ class _Run:
     def _epochs(self, model: Any, card: ModelCard, state: RunState, end: int) -> bool:
         """Train up to epoch `end`; return whether the run stopped early."""
         settings = self.settings
-        several = len(settings.data.classes) > 1
-        sampler: CropSource
-        if self.data.sets:
-            sampler = MixedSampler(
-                self.data.sets,
-                crop_px=settings.data.crop_px,
-                seed=settings.optimization.seed,
-                road_share=settings.data.road_share,
-                standardized=settings.data.standardized,
-                statistics=_REFERENCE_STATISTICS,
-                augment=self.augmentation,
-            )
-        else:
-            sampler = CropSampler(
-                self.data.training,
-                crop_px=settings.data.crop_px,
-                seed=settings.optimization.seed,
-                road_share=settings.data.road_share,
-                road_class=card.road_class if several else 1,
-                augment=self.augmentation,
-                survey=self.data.survey,
-            )
+        sampler = crop_source(settings, self.data, card.normalize_to, self.augmentation)
         batches = crop_dataset(
             sampler,
             batch=settings.data.batch,

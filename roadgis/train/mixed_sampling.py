@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from roadgis.errors import DataError
-from roadgis.train.labelled import FILL, IGNORE, Bytes, LabelledScene, blocks, road_target
+from roadgis.train.labelled import FILL, IGNORE, Bytes, LabelledScene, road_target
+from roadgis.train.normalized import normalized
 from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.sampling import Augment
 
@@ -23,8 +22,6 @@ _MIN_VALID = 0.3
 _TURNED = 0.67
 # From this many pixels of the scene to one of the crop on, pixels are averaged.
 _SHRINK_FROM = 1.2
-# Statistics are taken from every n-th row and column.
-_STATISTICS_STEP = 3
 
 
 class MixedSampler:
@@ -43,11 +40,8 @@ class MixedSampler:
         Seed of all that is random.
     road_share : float
         Share of road that half of the crops must reach.
-    standardized : float
-        Share of the crops whose scene is brought to the mean and standard deviation of
-        `statistics` first.
-    statistics : tuple of two sequences of float
-        Mean and standard deviation of each band, 0 to 255.
+    normalize_to : tuple of two floats, or None
+        Mean and standard deviation that each band of a scene is brought to first.
     augment : Augment, optional
         Changes crops; see :data:`roadgis.train.sampling.Augment`.
 
@@ -64,8 +58,7 @@ class MixedSampler:
         crop_px: int,
         seed: int,
         road_share: float = 0.02,
-        standardized: float = 0.0,
-        statistics: tuple[Sequence[float], Sequence[float]] = ((0,) * 3, (1,) * 3),
+        normalize_to: tuple[float, float] | None = None,
         augment: Augment | None = None,
     ) -> None:
         self._sets = [data for data in data_sets if data.settings.share > 0]
@@ -73,6 +66,7 @@ class MixedSampler:
             raise DataError("None of the data sets has a share above 0; nothing to train on.")
         shares = np.array([data.settings.share for data in self._sets])
         self._chance = shares / shares.sum()
+        self._scenes = [normalized(data.training, normalize_to) for data in self._sets]
         self._areas = []
         for data in self._sets:
             area = np.array([scene.height * scene.width for scene in data.training], np.float64)
@@ -80,12 +74,7 @@ class MixedSampler:
         self._crop_px = crop_px
         self._seed = seed
         self._road_share = road_share
-        self._standardized = standardized
-        self._mean = np.asarray(statistics[0], np.float32)
-        self._std = np.asarray(statistics[1], np.float32)
         self._augment = augment
-        self._statistics: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
-        self._lock = threading.Lock()
 
     def crop(self, number: int) -> tuple[Bytes, Bytes]:
         """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
@@ -95,19 +84,17 @@ class MixedSampler:
         position = rng.random()
         angle = rng.uniform(0, 360) if rng.random() < _TURNED else 0.0
         wanted = self._road_share if rng.random() < 0.5 else 0.0
-        found: list[tuple[float, Bytes, Bytes, int]] = []
+        found: list[tuple[float, Bytes, Bytes]] = []
         for _ in range(_TRIES):
             index = int(rng.choice(len(data.training), p=self._areas[chosen]))
             step = _drawn_gsd(data, index, position) / data.gsd_m[index]
-            image, labels = self._read(data.training[index], step, angle, rng)
+            image, labels = self._read(self._scenes[chosen][index], step, angle, rng)
             lacking = max(_MIN_VALID - (labels != IGNORE).mean(), 0.0)
             lacking += max(wanted - (road_target(labels) >= 0.5).mean(), 0.0)
-            found.append((float(lacking), image, labels, index))
+            found.append((float(lacking), image, labels))
             if not lacking:
                 break
-        _, image, labels, index = min(found, key=lambda one: one[0])
-        if rng.random() < self._standardized:
-            image = self._standard(image, labels, chosen, index)
+        _, image, labels = min(found, key=lambda one: one[0])
         if self._augment is not None:
             image, labels = self._augment(image, labels, rng)
         return image, labels
@@ -129,19 +116,6 @@ class MixedSampler:
         right = min(math.ceil(col + side / 2), scene.width)
         image, labels = scene.read(top, left, bottom - top, right - left)
         return _warped(image, labels, (col - left, row - top), step, turn, self._crop_px)
-
-    def _standard(self, image: Bytes, labels: Bytes, chosen: int, index: int) -> Bytes:
-        """Bring a crop to the reference statistics by those of its whole scene."""
-        key = (chosen, index)
-        with self._lock:
-            if key not in self._statistics:
-                self._statistics[key] = _scene_statistics(self._sets[chosen].training[index])
-            mean, std = self._statistics[key]
-        values = (image - mean) * (self._std / std) + self._mean
-        result: Bytes = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-        blank = (image == FILL).all(axis=2) & (labels == IGNORE)
-        result[blank] = FILL
-        return result
 
 
 def _drawn_gsd(data: OpenDataSet, index: int, position: float) -> float:
@@ -193,16 +167,3 @@ def _warped(
         return np.asarray(warped, np.uint8)
 
     return warp(image, cv2.INTER_LINEAR, FILL), warp(labels, cv2.INTER_NEAREST, IGNORE)
-
-
-def _scene_statistics(scene: LabelledScene) -> npt.NDArray[np.float32]:
-    """Return mean and standard deviation (2, bands) of the valid pixels of a scene."""
-    parts = []
-    for window in blocks(scene.height, scene.width):
-        image, labels = scene.read(window.row, window.col, window.height, window.width)
-        step = _STATISTICS_STEP
-        parts.append(image[::step, ::step][labels[::step, ::step] != IGNORE])
-    values = np.concatenate(parts).astype(np.float32)
-    if not len(values):
-        return np.array([[0.0] * 3, [1.0] * 3], np.float32)
-    return np.stack([values.mean(axis=0), np.maximum(values.std(axis=0), 1.0)])

@@ -15,8 +15,8 @@ from scipy import ndimage
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
 from roadgis.train.augment import load_augmentation
-from roadgis.train.labelled import IGNORE, Bytes
-from roadgis.train.sampling import CropSampler
+from roadgis.train.crop_source import crop_source
+from roadgis.train.labelled import IGNORE, Bytes, road_target
 from roadgis.train.settings import TrainSettings
 from roadgis.train.training_data import class_names, open_training_data
 
@@ -159,16 +159,9 @@ def preview_settings(settings: TrainSettings, output: Path, *, overwrite: bool =
         If the file exists, or cannot be written.
     """
     data = open_training_data(settings.data, settings.optimization.seed)
-    names, road = class_names(settings.data)
+    names, _ = class_names(settings.data)
     plain, augmented = (
-        CropSampler(
-            data.training,
-            crop_px=settings.data.crop_px,
-            seed=settings.optimization.seed,
-            road_share=settings.data.road_share,
-            road_class=road if len(names) > 1 else 1,
-            augment=augment,
-        )
+        crop_source(settings, data, settings.data.normalize_to, augment)
         for augment in (None, load_augmentation(settings.data.augmentation))
     )
     write_preview(augmented, output, plain=plain, classes=names, overwrite=overwrite)
@@ -176,6 +169,8 @@ def preview_settings(settings: TrainSettings, output: Path, *, overwrite: bool =
 
 def _cell(crops: Crops, number: int, names: Sequence[str]) -> Bytes:
     image, labels = crops.crop(number)
+    if len(names) == 2:  # binary, perhaps probabilities
+        labels = np.where(labels == IGNORE, IGNORE, road_target(labels) >= 0.5).astype(np.uint8)
     unknown = np.unique(labels[(labels >= len(names)) & (labels != IGNORE)])
     if len(unknown):
         raise DataError(

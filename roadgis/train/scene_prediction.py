@@ -13,6 +13,7 @@ from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.scene.source import INVALID_FILL
+from roadgis.train.normalized import normalized
 from roadgis.train.scenes import LabelledScene
 
 __all__ = [
@@ -260,7 +261,8 @@ def predict_scene(
     segmenter : Predictor
         The model.
     image : ndarray of uint8, shape (H, W, B), or LabelledScene
-        Any size; surrounded by :data:`roadgis.scene.source.INVALID_FILL`.
+        Any size; surrounded by :data:`roadgis.scene.source.INVALID_FILL`. A scene is normalized
+        where the card says so, an array is taken as it is.
     tile_px : int
         See :class:`ScenePrediction`.
 
@@ -272,7 +274,7 @@ def predict_scene(
     if isinstance(image, np.ndarray):
         read, (height, width) = _array_reader(image), image.shape[:2]
     else:
-        read, height, width = image_reader(image), image.height, image.width
+        read, height, width = image_reader(image, segmenter.card), image.height, image.width
     prediction = ScenePrediction(segmenter, read, height, width, tile_px=tile_px)
     result = np.empty((height, width), np.float32)
     road = segmenter.card.road_class
@@ -281,8 +283,9 @@ def predict_scene(
     return result
 
 
-def image_reader(scene: LabelledScene) -> ReadImage:
-    """Return a reader of a scene's image alone."""
+def image_reader(scene: LabelledScene, card: ModelCard) -> ReadImage:
+    """Return a reader of a scene's image alone, as a model wants it."""
+    (scene,) = normalized([scene], card.normalize_to)
 
     def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
         return scene.read(row, col, height, width)[0]

@@ -61,9 +61,9 @@ class DataSettings:
     sets : tuple of DataSet
         Several data sets with shares and pixel sizes of their own, in place of `folders`, `images`
         and `validation`; in a settings file only.
-    standardized : float
-        Share of the crops of `sets` whose scene is first brought to a mean of 110 and a standard
-        deviation of 50 in each band.
+    normalize_to : tuple of two floats, or None
+        Mean and standard deviation, 0..255, that each band of a scene is brought to before
+        anything else, in training and in use; see :class:`roadgis.model.card.ModelCard`.
     classes : tuple of str
         ``("road",)`` for road or not; else the names of the mask values, the first for all the
         rest.
@@ -92,7 +92,7 @@ class DataSettings:
     validation: tuple[Path, ...] = ()
     hold_out: float = 0.0
     sets: tuple[DataSet, ...] = ()
-    standardized: float = 0.0
+    normalize_to: tuple[float, float] | None = None
     classes: tuple[str, ...] = ("road",)
     road: str = "road"
     gsd_m: float = 1.0
@@ -111,8 +111,13 @@ class DataSettings:
             raise InputError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"classes are {self.classes}, expected names that differ.")
-        if not 0 <= self.standardized <= 1:
-            raise InputError(f"standardized is {self.standardized}, expected a share, 0 to 1.")
+        if self.normalize_to is not None and not (
+            0 <= self.normalize_to[0] <= 255 and 0 < self.normalize_to[1] <= 255
+        ):
+            raise InputError(
+                f"normalize_to is {list(self.normalize_to)}, expected a mean and a standard "
+                "deviation, 0 to 255."
+            )
         if self.sets and (self.folders or self.images or self.validation or self.hold_out):
             raise InputError(
                 "Found data sets (sets) together with folders, images, validation or hold_out. "
