@@ -95,6 +95,7 @@ def test_open_data_set_scores_at_the_nearest_trained_pixel_size(tmp_path: Path) 
     )
     (scene,) = data.validation
     assert (scene.height, scene.width) == (SIDE // 2, SIDE // 2)
+    assert data.validation_gsd_m == [0.4]
     image, labels = scene.read(0, 0, SIDE // 2, SIDE // 2)
     assert np.unique(np.flatnonzero(labels[:, 0])).tolist() == [25, 26, 27, 28, 29]
     assert image[27, 0].tolist() == [100, 100, 200]

@@ -12,6 +12,7 @@ from roadgis.cli.shell import run
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
+    "calibrate": "Make a trained model's probabilities mean how often it is right.",
     "clean": "Clean and node an existing line layer.",
     "compare": "Compare a road network with a base network.",
     "describe": "Describe all commands and their options, for other programs.",

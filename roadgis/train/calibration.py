@@ -38,6 +38,8 @@ __all__ = [
 _NEAR_M = 3.0
 _BINS = 10
 _LEAST = 1e-4
+# Probabilities keep their order.
+_LEAST_SCALE = 0.05
 
 
 class FoundMetres(NamedTuple):
@@ -160,8 +162,13 @@ def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
             )
         )
 
-    scale, offset = optimize.minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return Calibration(float(max(scale, 0.05)), float(offset))
+    scale, offset = optimize.minimize(
+        loss,
+        np.array([1.0, 0.0]),
+        method="Nelder-Mead",
+        bounds=[(_LEAST_SCALE, None), (None, None)],
+    ).x
+    return Calibration(float(scale), float(offset))
 
 
 def reliability(found: FoundMetres) -> Reliability:

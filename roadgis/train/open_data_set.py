@@ -34,12 +34,15 @@ class OpenDataSet:
         Pixel size of each training scene, metres.
     validation : sequence of LabelledScene
         Each at its pixel size, or the nearest one trained at.
+    validation_gsd_m : sequence of float
+        The pixel sizes of these.
     """
 
     settings: DataSet
     training: Sequence[LabelledScene]
     gsd_m: Sequence[float]
     validation: Sequence[LabelledScene] = ()
+    validation_gsd_m: Sequence[float] = ()
 
 
 def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> OpenDataSet:
@@ -73,6 +76,7 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
         scenes,
         sizes,
         [resampled(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
+        [settings.nearest_gsd_m(gsd) for _, gsd in held],
     )
 
 

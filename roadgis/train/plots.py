@@ -18,11 +18,14 @@ from roadgis.train.curves import Curve, LevelCounts, level_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from roadgis.train.calibration import Reliability
+
 __all__ = [
     "histogram_figure",
     "history_figure",
     "inline_svg",
     "precision_recall_figure",
+    "reliability_figure",
     "require_matplotlib",
     "save_figure",
     "threshold_figure",
@@ -175,6 +178,29 @@ def histogram_figure(counts: LevelCounts, threshold: float) -> Figure:
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     _label(axes, "probability of road", "pixels", loc="upper center")
+    return figure
+
+
+def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
+    """Draw how often found roads are right over their probability, a line for each place.
+
+    Parameters
+    ----------
+    places : mapping of str to Reliability
+        By name of the place.
+    """
+    figure, (axes,) = _axes()
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, alpha=0.35)
+    styles = [{**style, "marker": mark} for mark in ("o", "s") for style in _STYLES]
+    for style, (name, table) in zip(styles, places.items(), strict=False):
+        seen = table.count > 0
+        label = f"{name} (error {table.error:.3f})"
+        axes.plot(
+            table.probability[seen], table.right[seen], label=label, linewidth=1.6,
+            markersize=4, **style,
+        )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    _label(axes, "probability along found roads", "share that is right", loc="lower right")
     return figure
 
 

@@ -1,0 +1,39 @@
+"""``roadgis calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from roadgis.cli import options
+from roadgis.cli.shell import shell
+
+__all__ = ["command"]
+
+
+@click.command("calibrate")
+@click.argument("run", type=click.Path(path_type=Path))
+@options.progress_options
+def command(run: Path, progress: str, verbose: int, quiet: bool) -> None:
+    """Make a trained model's probabilities mean how often found roads are right.
+
+    RUN is the folder of a training run. Its model.keras is changed: the same pixels are road as
+    before, with other probabilities and threshold. Writes reliability.csv and reliability.svg.
+
+    \b
+    roadgis calibrate run/
+    roadgis export run/ -o model.onnx
+    """  # noqa: D301 - click reads the backspace
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.train.calibrated_run import calibrate_run
+
+        made = calibrate_run(run, progress=sh.progress)
+        sh.result(
+            f"{run}: calibrated on {', '.join(made.places)}; calibration error "
+            f"{made.error_before:.3f} before, {made.error:.3f} after; threshold "
+            f"{made.threshold:.3f}",
+            threshold=made.threshold,
+            error_before=made.error_before,
+            error=made.error,
+        )
