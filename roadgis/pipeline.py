@@ -15,6 +15,7 @@ from typing import Any
 
 from roadgis import __version__
 from roadgis.errors import InputError
+from roadgis.likeness import likeness
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.mosaic import remove_mosaic, write_cog
 from roadgis.network.clean import CleanOptions
@@ -159,7 +160,7 @@ def extract_roads(
         network = dataclasses.replace(network, source=source, source_date=source_date)
         network = network.to_crs(scene.native_crs)
         made_by = _provenance(scene, segmenter, options, threshold)
-        network = network.with_provenance(**made_by)
+        network = _less_sure(network.with_provenance(**made_by))
         _warn_empty(network)
         if raster is not None:
             replace = overwrite or work.wrote(raster)
@@ -326,11 +327,24 @@ def vectorize_file(
             threshold=threshold,
             settings=_vector_settings(options),
         )
+        network = _less_sure(network)
     _warn_empty(network)
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
     return network
+
+
+def _less_sure(network: RoadNetwork) -> RoadNetwork:
+    """Lower the confidence of roads in imagery that is unlike the model's training imagery."""
+    factor = network.provenance.get("confidence_factor", 1.0)
+    if not isinstance(factor, int | float) or not 0 < factor < 1:
+        return network
+    return dataclasses.replace(
+        network,
+        confidence=network.confidence * factor,
+        confidence_min=network.confidence_min * factor,
+    )
 
 
 def _warn_empty(network: RoadNetwork) -> None:
@@ -355,6 +369,9 @@ def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Sc
         card.version,
         segmenter.device,
     )
+    unlike = likeness(card, scene.look).text
+    if unlike is not None:
+        logger.warning("%s", unlike)
     return scene
 
 
@@ -392,6 +409,11 @@ def _provenance(
     scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
     card = segmenter.card
+    alike = likeness(card, scene.look)
+    unlike = {
+        "unlike_training": {name: list(facts) for name, facts in alike.outside.items()},
+        "confidence_factor": alike.confidence_factor,
+    }
     return {
         "roadgis": __version__,
         "model": {
@@ -402,6 +424,7 @@ def _provenance(
             "licence": card.licence,
         },
         "threshold": threshold,
+        **(unlike if alike.outside else {}),
         "inputs": list(scene.inputs),
         "grid": {"crs": scene.grid.crs.to_string(), "gsd_m": scene.grid.gsd_m},
         "settings": {

@@ -84,6 +84,14 @@ def converted(value: Any, hint: Any, *, base: Path | None = None, by_hand: bool 
         items = value if is_list else [value]
         kind = get_args(hint)[0]
         return tuple(converted(item, kind, base=base, by_hand=by_hand) for item in items)
+    if origin is dict:
+        inner = get_args(hint)[1]
+        found: dict[str, Any] = _single(value, dict, base, by_hand)
+        if inner is Any:
+            return found
+        return {
+            name: converted(item, inner, base=base, by_hand=by_hand) for name, item in found.items()
+        }
     if origin is Literal:
         # Lists have no hash, and True equals 1.
         if not any(type(value) is type(known) and value == known for known in get_args(hint)):

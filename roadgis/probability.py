@@ -65,7 +65,7 @@ class RasterProbability:
         self.encoding = encoding
         self.is_mask = encoding.is_mask
         self.threshold = float(made_by.get("threshold", 0.5))
-        keys = ("model", "inputs", "grid")
+        keys = ("model", "inputs", "grid", "unlike_training", "confidence_factor")
         known: dict[str, Any] = {key: made_by[key] for key in keys if key in made_by}
         self.provenance: dict[str, Any] = known or {
             "inputs": list(scene.inputs),

@@ -50,6 +50,7 @@ def _facts(
 
     from roadgis.errors import RoadgisError, SceneError
     from roadgis.estimate import estimated_seconds
+    from roadgis.likeness import likeness
     from roadgis.model.runtime import load_model
     from roadgis.prediction import open_for_model
 
@@ -62,6 +63,7 @@ def _facts(
             with open_for_model(sources, card, wanted.scene) as scene:
                 facts = scene.describe()
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
+                facts["unlike_training"] = likeness(card, scene.look).text
                 return facts | {"estimated_seconds": round(seconds, 1)}, None
         except SceneError as error:
             # What is too coarse can be described all the same.
@@ -79,7 +81,7 @@ def _tell(facts: dict[str, Any]) -> None:
 
     facts = dict(facts)
     usable, reason = facts.pop("usable"), facts.pop("reason")
-    seconds = facts.pop("estimated_seconds", None)
+    seconds, unlike = (facts.pop(key, None) for key in ("estimated_seconds", "unlike_training"))
     width = max((len(key) for key in facts), default=0)
     for key, value in facts.items():
         for line_number, line in enumerate(_lines(value)):
@@ -90,6 +92,8 @@ def _tell(facts: dict[str, Any]) -> None:
             f"Usable: yes. Extracting the roads of {size['mpx']:,.1f} Mpx takes about "
             f"{duration(seconds)} on this machine, and {size['disk_mb']} MB of disk space."
         )
+        if unlike is not None:
+            click.echo(unlike)
     else:
         click.echo(f"Usable: no. {reason}")
 

@@ -13,6 +13,7 @@ from roadgis.plain import converted, parse_json, shown
 
 __all__ = [
     "CARD_KEY",
+    "LOOKS",
     "MOST_PX",
     "Activation",
     "Layout",
@@ -26,6 +27,9 @@ __all__ = [
 Layout = Literal["NHWC", "NCHW"]
 #: What makes probabilities of a network's output; "none" where it gives probabilities.
 Activation = Literal["none", "sigmoid", "softmax"]
+
+#: Figures of a scene that a card may have the training imagery's range of.
+LOOKS = ("brightness", "contrast", "saturation", "sharpness")
 
 #: The key of the card among an ONNX file's metadata properties.
 CARD_KEY = "roadgis.card"
@@ -63,6 +67,9 @@ class ModelCard:
     normalize_to : tuple of two floats, or None
         Mean and standard deviation, 0..255, that each band of a scene is brought to before `mean`
         and `std` apply, by the statistics of the whole scene; None leaves its values.
+    looks : dict of str to tuple of two floats
+        Range of each figure of :class:`roadgis.scene.look.Look` in the training imagery. A scene
+        outside of it is reported, and its roads are given less confidence.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int
@@ -98,6 +105,7 @@ class ModelCard:
     gsd_m: float = 1.0
     gsd_range_m: tuple[float, float] | None = None
     normalize_to: tuple[float, float] | None = None
+    looks: dict[str, tuple[float, float]] = field(default_factory=dict)
     stride: int = 1
     margin_px: int = 0
     local: bool = True
@@ -142,6 +150,12 @@ class ModelCard:
                 f"normalize_to is {shown(self.normalize_to)}, expected a mean and a standard "
                 "deviation, 0 to 255."
             )
+        for name, ends in self.looks.items():
+            if name not in LOOKS or len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
+                refuse(
+                    f"looks has {shown(name)} with {shown(ends)}, expected one of "
+                    f"{', '.join(LOOKS)} with two rising numbers."
+                )
         if not 1 <= self.stride <= MOST_PX:
             refuse(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")
         if not 0 <= self.margin_px <= MOST_PX or self.margin_px % self.stride:

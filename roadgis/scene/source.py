@@ -22,6 +22,7 @@ from roadgis.scene.grid import Grid, Window
 from roadgis.scene.handles import Handles, bound_block_cache
 from roadgis.scene.inputs import expand_sources
 from roadgis.scene.layers import BLOCK_PX, Layer
+from roadgis.scene.look import Look, measure_look
 from roadgis.scene.normalization import Normalization, measure
 from roadgis.scene.options import SceneOptions
 from roadgis.scene.plan import Plan, plan_scene
@@ -155,6 +156,8 @@ class Scene:
         As given.
     normalization : Normalization or None
         How the bands are normalized; None where they are not.
+    look : Look or None
+        Of scenes that are normalized, what they look like before.
     """
 
     def __init__(
@@ -179,8 +182,13 @@ class Scene:
         self._lock = threading.Lock()
         self._scalings = self._choose_scalings()
         self.normalization: Normalization | None = None
+        self.look: Look | None = None
         if normalize_to is not None:
-            self.normalization = measure(self._valid_samples(), band_count, normalize_to)
+            samples = list(self._valid_samples())
+            self.normalization = measure(
+                (image[valid] for image, valid in samples), band_count, normalize_to
+            )
+            self.look = measure_look(samples)
         self.fingerprint: str = self._fingerprint()
 
     def __enter__(self) -> Scene:
@@ -376,11 +384,10 @@ class Scene:
                 break
         return samples
 
-    def _valid_samples(self) -> Iterator[Bytes]:
-        """Yield valid pixels, uint8 (n, C), of blocks spread evenly over all inputs."""
+    def _valid_samples(self) -> Iterator[tuple[Bytes, Bools]]:
+        """Read blocks spread evenly over all inputs, area of interest or not."""
         for window in self._sample_windows(self._plan.extent, _SAMPLE_BLOCKS[0]):
-            image, valid = self.read(self._plan.relative(window))
-            yield image[valid]
+            yield self.read(self._plan.relative(window))
 
     def _sample_windows(self, extent: Window, count: int) -> list[Window]:
         """Return up to `count` blocks of the absolute lattice, evenly spread."""
