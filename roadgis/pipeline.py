@@ -391,16 +391,9 @@ def _vector_settings(options: ExtractOptions) -> dict[str, Any]:
 def _provenance(
     scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
-    card = segmenter.card
     return {
         "roadgis": __version__,
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "sha256": segmenter.fingerprint,
-            "training_data": card.training_data,
-            "licence": card.licence,
-        },
+        "model": segmenter.card.provenance(segmenter.fingerprint),
         "threshold": threshold,
         "inputs": list(scene.inputs),
         "grid": {"crs": scene.grid.crs.to_string(), "gsd_m": scene.grid.gsd_m},
