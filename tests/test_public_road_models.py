@@ -24,9 +24,6 @@ from scipy.special import expit
 
 from roadgis.cli.extract import command as extract
 from roadgis.cli.predict import command as predict
-from roadgis.model.catalog import read_card
-from roadgis.model.description import ModelDescription
-from roadgis.output import read_provenance
 from tests.factories import write_raster
 
 #: As published: 512 px, 21 cm a pixel, two classes; `argmax` of two channels is the class.
@@ -130,7 +127,7 @@ def _save(
 
 
 def resnet34_unet(folder: Path) -> Path:
-    """Return a model as the U-Net with a ResNet34: 256 px, values of 0 to 1, logits, no metadata."""
+    """Return a model as the U-Net with a ResNet34: 256 px, values 0 to 1, logits, no metadata."""
     return road_unet(folder / "resnet34.onnx", 256, 1)
 
 

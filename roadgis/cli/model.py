@@ -93,6 +93,8 @@ def info(model: str | None, as_json: bool, **values: Any) -> None:
 
 _SCORE_NAMES = {"iou": "IoU", "f1": "F1", "relaxed_f1_3px": "relaxed F1 (3 px)"}
 _TITLES = {**_SCORE_NAMES, "gsd_m": "pixel size (m)"}
+# A card does not keep the order of its scores. Others come after these, by name.
+_FIRST_COLUMNS = ("place", "gsd_m", "f1", "precision", "recall", "iou")
 
 
 def _pixel_sizes(card: ModelCard) -> str:
@@ -102,7 +104,7 @@ def _pixel_sizes(card: ModelCard) -> str:
 
 
 def _scores(card: ModelCard) -> list[str]:
-    """Return a table of the places that the card has scores of, or a line on its validation data."""
+    """Return a table of the places that the card has scores of, or one line without places."""
     places = card.scores.get("places")
     if isinstance(places, list):
         rows = [row for row in places if isinstance(row, dict) and row]
@@ -121,7 +123,9 @@ def _scores(card: ModelCard) -> list[str]:
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     """Return rows of values by name as lines of aligned columns, the names above them."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    found = sorted({name for row in rows for name in row})
+    names = [name for name in _FIRST_COLUMNS if name in found]
+    names += [name for name in found if name not in names]
     titles = [_TITLES.get(name, name.replace("_", " ")) for name in names]
     cells = [titles, *([_cell(row.get(name, "")) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
