@@ -99,6 +99,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         ) from error
     try:
         values = parse_json(found) if isinstance(found, str | bytes) else found
+        # Also what JSON does not know (NaN, infinity), which no output could hold.
+        json.dumps(values, allow_nan=False)
         if values is not None and not isinstance(values, dict):
             raise ValueError(f"it holds {shown(values)}")
     except ValueError as error:
