@@ -19,6 +19,7 @@ from roadgis import __version__
 from roadgis.errors import DataError, InputError
 from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.longitude import continuous
+from roadgis.model.card import named_models
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import cleaned_lines, removed_by_cleaning
@@ -30,6 +31,7 @@ from roadgis.network.origin import Origin, find_origin
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
 from roadgis.output.names import distinct_names
+from roadgis.output.provenance import provenance_where_written
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.georef import in_degrees
@@ -198,11 +200,15 @@ def clean_lines(
     _check_fields(layer, options.keep_fields, "--keep-fields")
     with _opened(probability, raster) as evidence:
         drawn = _cleaned(layer, options, evidence, progress)
+        made_by = [getattr(evidence, "provenance", {})]
+    if isinstance(source, (str, Path)):
+        made_by.insert(0, provenance_where_written(source, options.layer))
     _tell_names(drawn)
     network = _in_crs_of(drawn, layer).with_provenance(
         roadgis=__version__,
         inputs=[layer.name, *([] if probability is None else [str(probability)])],
         settings=dataclasses.asdict(options),
+        **named_models(*made_by),
     )
     if network.why_empty is not None:
         _LOG.warning(

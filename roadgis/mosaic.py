@@ -65,6 +65,8 @@ class Mosaic:
         What decides the values, the imagery left out.
     imagery : dict
         The imagery that the values are of, as JSON values; empty where nobody said.
+    about : dict
+        What else outputs made from the values say of them, as JSON values.
     """
 
     def __init__(self, folder: Path, head: dict[str, Any], chunks: Chunks | None = None) -> None:
@@ -73,6 +75,9 @@ class Mosaic:
         self.chunk_px: int = head["chunk_px"]
         self.settings: dict[str, Any] = head["settings"]
         self.imagery: dict[str, Any] = head["imagery"]
+        # Mosaics of earlier versions have none.
+        about = head.get("about")
+        self.about: dict[str, Any] = about if isinstance(about, dict) else {}
         self._head = head
         self._chunks = chunks or Chunks(
             folder / head["chunks"], self.grid, self.chunk_px, head["id"]
@@ -87,6 +92,7 @@ class Mosaic:
         *,
         chunk_px: int = CHUNK_PX,
         imagery: Mapping[str, Any] | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> Mosaic:
         """Make a mosaic, or take up the one that is in the folder.
 
@@ -103,6 +109,8 @@ class Mosaic:
         imagery : mapping, optional
             What the values are of, as JSON values. A mosaic of other imagery or of another grid
             is returned as it is: see :meth:`renewed`. Without it the grid has to be the same.
+        about : mapping, optional
+            What does not decide the values, but belongs to them: kept with a new mosaic.
 
         Raises
         ------
@@ -119,6 +127,7 @@ class Mosaic:
             "chunk_px": chunk_px,
             "settings": _plain(settings),
             "imagery": _plain(imagery or {}),
+            "about": _plain(about or {}),
         }
         if (folder / _HEAD).is_file():
             found = _read_head(folder / _HEAD)

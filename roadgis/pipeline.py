@@ -408,21 +408,14 @@ def _vector_settings(options: ExtractOptions) -> dict[str, Any]:
 def _provenance(
     scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
-    card = segmenter.card
-    alike = likeness(card, scene.look)
+    alike = likeness(segmenter.card, scene.look)
     unlike = {
         "unlike_training": {name: list(facts) for name, facts in alike.outside.items()},
         "confidence_factor": alike.confidence_factor,
     }
     return {
         "roadgis": __version__,
-        "model": {
-            "name": card.name,
-            "version": card.version,
-            "sha256": segmenter.fingerprint,
-            "training_data": card.training_data,
-            "licence": card.licence,
-        },
+        "model": segmenter.card.provenance(segmenter.fingerprint),
         "threshold": threshold,
         **(unlike if alike.outside else {}),
         "inputs": list(scene.inputs),

@@ -265,7 +265,12 @@ def _mosaic(
         settings["tile_px"] = cutting.side
         settings["block_px"] = options.block_px
     mosaic = Mosaic.create(
-        folder, grid, settings, chunk_px=options.chunk_px, imagery=imagery.to_json()
+        folder,
+        grid,
+        settings,
+        chunk_px=options.chunk_px,
+        imagery=imagery.to_json(),
+        about={"model": card.provenance(segmenter.fingerprint)},
     )
 
     def tiles(core: Window, extent: Window) -> list[tuple[Window, object]]:

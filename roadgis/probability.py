@@ -15,6 +15,7 @@ from pyproj import CRS
 from rasterio.enums import Compression
 
 from roadgis.errors import SceneError
+from roadgis.model.card import named_models
 from roadgis.mosaic import Mosaic
 from roadgis.probability_tags import PROVENANCE_TAG, stored_divisor, stored_provenance
 from roadgis.progress import Progress, no_progress
@@ -65,12 +66,10 @@ class RasterProbability:
         self.encoding = encoding
         self.is_mask = encoding.is_mask
         self.threshold = float(made_by.get("threshold", 0.5))
-        keys = ("model", "inputs", "grid", "unlike_training", "confidence_factor")
+        keys = ("model", "models", "inputs", "grid", "unlike_training", "confidence_factor")
         known: dict[str, Any] = {key: made_by[key] for key in keys if key in made_by}
-        self.provenance: dict[str, Any] = known or {
-            "inputs": list(scene.inputs),
-            "values": encoding.what,
-        }
+        own = {"inputs": list(scene.inputs), "values": encoding.what}
+        self.provenance: dict[str, Any] = known if "inputs" in known else {**known, **own}
 
     def __enter__(self) -> RasterProbability:
         return self
@@ -127,7 +126,7 @@ class MosaicProbability:
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         inputs = [sheet["name"] for sheet in mosaic.imagery.get("sheets", ())]
-        self.provenance: dict[str, Any] = {**mosaic.settings, "inputs": inputs}
+        self.provenance: dict[str, Any] = {**mosaic.settings, "inputs": inputs, **mosaic.about}
 
     def __enter__(self) -> MosaicProbability:
         return self
@@ -304,14 +303,20 @@ def _declared(sheets: Iterable[_Sheet]) -> list[float]:
 
 
 def _made_by(sheets: Sequence[_Sheet]) -> dict[str, Any]:
-    """Return what the rasters say made them, if all say the same."""
-    texts = {sheet.tags.get(PROVENANCE_TAG) for sheet in sheets}
-    if texts == {None}:
+    """Return what the rasters say made them; of several runs, their models and threshold."""
+    # Sheets of one run have the same text, which need not be read for each.
+    distinct = {sheet.tags.get(PROVENANCE_TAG): sheet for sheet in sheets}
+    if distinct.keys() == {None}:
         return {}
-    name = _joined_name(sheets)
-    if len(texts) > 1:
-        logger.warning(
-            "%s: were not made by one run, so the threshold is 0.5 unless it is given.", name
-        )
-        return {}
-    return stored_provenance(sheets[0].tags, name)
+    if len(distinct) == 1:
+        return stored_provenance(sheets[0].tags, _joined_name(sheets))
+    said = [stored_provenance(sheet.tags, sheet.raster.name) for sheet in distinct.values()]
+    made = named_models(*said)
+    thresholds = {made_by.get("threshold") for made_by in said}
+    if len(thresholds) == 1 and None not in thresholds:
+        return made | {"threshold": thresholds.pop()}
+    logger.warning(
+        "%s: were not made with one threshold, so 0.5 is used unless it is given.",
+        _joined_name(sheets),
+    )
+    return made

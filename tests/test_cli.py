@@ -376,10 +376,42 @@ def test_model_info_prints_the_card(model: Path) -> None:
 def test_model_info_describes_the_bundled_model_in_a_few_lines() -> None:
     lines = call("model", "info").stdout.splitlines()
     assert len(lines) <= 10
-    words = [line[:12].strip() for line in lines]
+    words = [line[:13].strip() for line in lines]
     assert words == [
-        *("Model", "File", "Finds", "Pixel size", "Threshold", "Tiling", "Scores"),
-        *("Trained on", "Licence"),
+        *("Model", "File", "Finds", "Pixel size", "Threshold", "Scores"),
+        *("Trained on", "Licence", "Attribution"),
+    ]
+
+
+def test_model_info_shows_the_scores_of_each_place_and_the_terms(tmp_path: Path) -> None:
+    model = tiny_model(
+        tmp_path / "m.onnx",
+        gsd_range_m=(0.3, 1.2),
+        licence="CC BY-SA 4.0",
+        attribution=("Imagery: A.", "Labels: B."),
+        recipe={"secret": 1},
+        scores={
+            "places": [
+                {"place": "Las Vegas", "gsd_m": 0.76, "f1": 0.921, "precision": 0.9},
+                {"place": "Japan", "gsd_m": 0.3, "f1": 0.6549},
+            ]
+        },
+    )
+    lines = call("model", "info", model).stdout.splitlines()
+    assert lines[0].startswith("Model        tiny 1 (0.0 MB)")
+    assert lines[2:] == [
+        "Finds        road in red, green, blue imagery",
+        "Pixel size   0.3 to 1.2 m",
+        "Threshold    0.5",
+        "Scores       place      pixel size (m)  F1     precision",
+        "             Las Vegas  0.76            0.921  0.9",
+        "             Japan      0.3             0.655",
+        "Trained on   none: made in code",
+        "Licence      CC BY-SA 4.0",
+        "Attribution  Imagery: A. Labels: B.",
+    ]
+    assert json.loads(call("model", "info", model, "--json").stdout)["attribution"] == [
+        *("Imagery: A.", "Labels: B.")
     ]
 
 

@@ -101,7 +101,7 @@ def test_a_folder_that_is_called_like_the_bundled_model_does_not_hide_it(
 
 def test_cards_of_before_are_read_and_unknown_fields_are_refused() -> None:
     text = json.loads(tiny_card().to_json())
-    for name in ("tile_px", "input_layout", "output_layout", "activation"):
+    for name in ("tile_px", "input_layout", "output_layout", "activation", "attribution"):
         del text[name]
     assert ModelCard.from_json(json.dumps(text), "here") == tiny_card()
     with pytest.raises(ModelError, match=r"unknown fields \['colour'\]"):
@@ -141,6 +141,7 @@ def test_cards_that_contradict_themselves_are_refused(fields: dict[str, Any], sa
         ({"std": [0, 1, 1]}, r"std is \(0.0, 1.0, 1.0\), expected numbers from 1e-06"),
         ({"bands": {"red": 1}}, r"bands is \{'red': 1\}, expected a list"),
         ({"classes": [1]}, "classes is 1, expected text"),
+        ({"attribution": "me"}, "attribution is 'me', expected a list"),
         ({"road_class": "road"}, "road_class is 'road', expected a whole number"),
         ({"margin_px": 10**9}, "margin_px is 1000000000 with stride 4, expected a multiple"),
         ({"tile_px": 2**40}, "tile_px is 1099511627776, expected .* at most 8192 px"),

@@ -193,13 +193,13 @@ def test_a_tile_that_no_memory_holds_is_refused_before_it_is_made(tmp_path: Path
 def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", "softmax")
     model = onnx.load(str(path))
-    for key, value in (("names", "{0: 'no road', 1: 'paved road'}"), ("resolution", "20")):
+    for key, value in (("names", "{0: 'dirt road', 1: 'paved road'}"), ("resolution", "20")):
         model.metadata_props.add(key=key, value=value)
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="2 classes whose name says road"):
         read_card(path)
     card = read_card(path, ModelDescription(road="Paved Road"))
-    assert (card.classes, card.road_class, card.gsd_m) == (("no road", "paved road"), 1, 0.2)
+    assert (card.classes, card.road_class, card.gsd_m) == (("dirt road", "paved road"), 1, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +210,8 @@ def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:
         (("crossroads", "street"), None, 1),  # whole words only
         (("a", "b"), "b", 1),
         (("a", "b"), "0", 0),
+        (("not_road", "road"), None, 1),
+        (("Road", "non-road"), None, 0),
         (("road",), None, 1),  # two channels: the background has no name
         (None, "1", 1),
     ],
@@ -384,6 +386,20 @@ def test_an_adopted_model_needs_no_options_any_more(tmp_path: Path) -> None:
     assert not (tmp_path / "again.onnx").exists()
 
 
+def test_terms_in_the_metadata_of_onnx_go_into_the_card(tmp_path: Path) -> None:
+    path = foreign_model(tmp_path / "theirs.onnx")
+    assert (read_card(path, told()).licence, read_card(path, told()).attribution) == ("", ())
+    model = onnx.load(str(path))
+    helper.set_model_props(model, {"model_license": "Apache-2.0", "model_author": "A. Author"})
+    path.write_bytes(model.SerializeToString())
+    card = read_card(path, told())
+    assert (card.licence, card.attribution) == ("Apache-2.0", ("Model by A. Author.",))
+    card = adopt(path, tmp_path / "ours.onnx", told(), attribution=("Imagery: B.",))
+    assert (card.licence, card.attribution) == ("Apache-2.0", ("Imagery: B.",))
+    card = adopt(path, tmp_path / "ours.onnx", told(), licence="CC0")
+    assert (card.licence, card.attribution) == ("CC0", ("Model by A. Author.",))
+
+
 def test_adopt_and_info_on_the_command_line(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx", "softmax", mean=0.5, std=0.25)
 
@@ -403,6 +419,10 @@ def test_adopt_and_info_on_the_command_line(tmp_path: Path) -> None:
     card = json.loads(call("info", tmp_path / "ours.onnx", "--json")[0])
     assert card == json.loads(call("info", path, "--json", *flags)[0]) | {"name": "theirs"}
     assert (card["classes"], card["threshold"], card["mean"]) == (list(TWO), 0.6, [0.5] * 3)
+    terms = ["--licence", "CC0", "--attribution", "Imagery: A.", "--attribution", "Labels: B."]
+    call("adopt", path, "-o", tmp_path / "terms.onnx", *flags, *terms)
+    card = json.loads(call("info", tmp_path / "terms.onnx", "--json")[0])
+    assert (card["licence"], card["attribution"]) == ("CC0", ["Imagery: A.", "Labels: B."])
     assert "exists" in call("adopt", path, "-o", tmp_path / "ours.onnx", *flags, status=1)[1]
     said = call("adopt", path, "-o", tmp_path / "x.onnx", "--model-mean", "a,b", status=1)[1]
     assert "--model-mean is 'a,b', expected numbers" in said

@@ -760,7 +760,7 @@ def test_every_size_of_disk_gives_a_whole_file_or_an_error(small_disk: Path) -> 
                 (small_disk / name).unlink()
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "3", "[" * 100_000])
+@pytest.mark.parametrize("text", ["{", "[1]", "3", '{"model": NaN}', "[" * 100_000])
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "geojson", "parquet", "shp"])
 def test_provenance_that_is_damaged_is_ignored_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, text: str

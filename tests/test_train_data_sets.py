@@ -25,6 +25,7 @@ from roadgis.train.mixed_sampling import MixedSampler
 from roadgis.train.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.sampling import one_hot
 from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
+from roadgis.train.training_looks import training_looks
 from tests.test_train_scenes import ArrayScene
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -313,3 +314,16 @@ def test_mixed_sampler_of_softened_labels_gives_probabilities() -> None:
     target = one_hot(labels, np.arange(1, 2))[..., 0]
     assert set(np.rint(np.unique(target) * 100).tolist()) <= {0, 40, 50, 90}
     assert target.max() > 0.4
+
+
+def test_training_looks_are_the_range_of_the_scenes(tmp_path: Path) -> None:
+    for number, value in enumerate((40, 100)):
+        write_tile(tmp_path, f"t{number}", value=value, road=None)
+    data = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0))
+    looks = training_looks([data])
+    low, high = looks["brightness"]
+    assert low == pytest.approx((40 + 0.01 * 60) / 1.25, abs=0.01)
+    assert high == pytest.approx((100 - 0.01 * 60) * 1.25, abs=0.01)
+    assert looks["contrast"] == (0.0, 0.0)
+    scored = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0, share=0))
+    assert training_looks([scored]) == {}

@@ -24,6 +24,7 @@ from roadgis.train.fit import fit
 from roadgis.train.framework import import_keras
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.settings import (
+    CardSettings,
     DataSettings,
     NetworkSettings,
     OptimizationSettings,
@@ -60,6 +61,7 @@ def settings_of(data: Path, **optimization: Any) -> TrainSettings:
         data=DataSettings(folders=(data,), crop_px=64, batch=2, workers=1),
         network=TINY,
         optimization=dataclasses.replace(SMALL, **optimization),
+        card=CardSettings(licence="CC0", attribution=("Imagery: A.",)),
     )
 
 
@@ -242,6 +244,7 @@ def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path
     assert (card.stride, card.local) == (8, True)
     assert card.margin_px % 8 == 0
     assert card.recipe["optimization"]["seed"] == 3
+    assert (card.licence, card.attribution) == ("CC0", ("Imagery: A.",))
     checkpoint = RunFolder(uninterrupted).load_checkpoint()
     assert checkpoint is not None
     # The optimizer holds three numbers for each weight; the model has none.
@@ -258,8 +261,11 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=2)
-    settings = dataclasses.replace(settings, network=NetworkSettings(init=str(uninterrupted)))
-    fit(settings, tmp_path / "run")
+    network = NetworkSettings(init=str(uninterrupted))
+    settings = dataclasses.replace(settings, network=network, card=CardSettings(name="mine"))
+    card = fit(settings, tmp_path / "run")
+    assert (card.name, card.licence, card.attribution) == ("mine", "CC0", ("Imagery: A.",))
+    assert card.training_data == f"{data.name}; before that, as roads 1: {data.name}"
     trainable = [v.name.split("/")[-1] for v in _model(tmp_path / "run").trainable_variables]
     assert trainable
     for one, other in zip(

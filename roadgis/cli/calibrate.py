@@ -13,12 +13,12 @@ __all__ = ["command"]
 
 
 @click.command("calibrate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
 @options.progress_options
-def command(run: Path, progress: str, verbose: int, quiet: bool) -> None:
+def command(model: Path, progress: str, verbose: int, quiet: bool) -> None:
     """Make a trained model's probabilities mean how often found roads are right.
 
-    RUN is the folder of a training run. Its model.keras is changed: the same pixels are road as
+    MODEL is the folder of a training run. Its model.keras is changed: the same pixels are road as
     before, with other probabilities and threshold. Writes reliability.csv and reliability.svg.
 
     \b
@@ -28,9 +28,9 @@ def command(run: Path, progress: str, verbose: int, quiet: bool) -> None:
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.train.calibrated_run import calibrate_run
 
-        made = calibrate_run(run, progress=sh.progress)
+        made = calibrate_run(model, progress=sh.progress)
         sh.result(
-            f"{run}: calibrated on {', '.join(made.places)}; calibration error "
+            f"{model}: calibrated on {', '.join(made.places)}; calibration error "
             f"{made.error_before:.3f} before, {made.error:.3f} after; threshold "
             f"{made.threshold:.3f}",
             threshold=made.threshold,

@@ -59,7 +59,7 @@ def list_models(as_json: bool) -> None:
 @options.description_options
 @click.option("--json", "as_json", is_flag=True, help="Print the whole card as JSON.")
 def info(model: str | None, as_json: bool, **values: Any) -> None:
-    """Describe MODEL: what it finds, at which pixel size, scores, data and licence.
+    """Describe MODEL: what it finds, at which pixel size, how well in which places, its terms.
 
     MODEL is an .onnx or .keras file, the folder of a training run, or the name of a model of
     'roadgis model list'; by default the model that comes with roadgis. For an ONNX file without
@@ -74,30 +74,27 @@ def info(model: str | None, as_json: bool, **values: Any) -> None:
     if as_json:
         click.echo(card.to_json())
         return
-    reach = f"stride {card.stride} px, margin {card.margin_px} px"
-    facts = {
-        "Model": f"{card.name} {card.version} ({path.stat().st_size / 1e6:.1f} MB)",
-        "File": str(path),
-        "Finds": f"{card.classes[card.road_class]} in {', '.join(card.bands)} imagery",
-        "Pixel size": _pixel_sizes(card),
-        "Threshold": f"{card.threshold:g}",
-        "Tiling": f"{reach}; {_TILING[card.local]}",
-        "Scores": "\n".join(_scores(card)),
-        "Trained on": card.training_data or "not stated",
-        "Licence": card.licence or "not stated",
-    }
-    for key, value in facts.items():
-        first, *others = value.split("\n")
-        click.echo(f"{key:<12}{first}")
-        for line in others:
-            click.echo(f"{'':<12}{line}")
+    rows = [
+        ("Model", [f"{card.name} {card.version} ({path.stat().st_size / 1e6:.1f} MB)"]),
+        ("File", [str(path)]),
+        ("Finds", [f"{card.classes[card.road_class]} in {', '.join(card.bands)} imagery"]),
+        ("Pixel size", [_pixel_sizes(card)]),
+        ("Threshold", [f"{card.threshold:g}"]),
+        ("Tiling", [] if card.local else ["the result depends a little on the tile size"]),
+        ("Scores", _scores(card)),
+        ("Trained on", [card.training_data or "not stated"]),
+        ("Licence", [card.licence or "not stated"]),
+        ("Attribution", [" ".join(card.attribution) or "not stated"]),
+    ]
+    for name, lines in rows:
+        for number, line in enumerate(lines):
+            click.echo(f"{name if number == 0 else '':<13}{line}")
 
 
-_TILING = {
-    True: "the result does not depend on tiles",
-    False: "the result depends a little on the tile size",
-}
 _SCORE_NAMES = {"iou": "IoU", "f1": "F1", "relaxed_f1_3px": "relaxed F1 (3 px)"}
+_TITLES = {**_SCORE_NAMES, "gsd_m": "pixel size (m)"}
+# A card does not keep the order of its scores. Others come after these, by name.
+_FIRST_COLUMNS = ("place", "gsd_m", "f1", "precision", "recall", "iou")
 
 
 def _pixel_sizes(card: ModelCard) -> str:
@@ -107,14 +104,12 @@ def _pixel_sizes(card: ModelCard) -> str:
 
 
 def _scores(card: ModelCard) -> list[str]:
-    """Return a line for each place that the card has scores of, or one for its validation data."""
+    """Return a table of the places that the card has scores of, or one line without places."""
     places = card.scores.get("places")
-    if isinstance(places, list) and places:
-        return [
-            ", ".join(f"{key} {value}" for key, value in place.items())
-            for place in places
-            if isinstance(place, dict)
-        ]
+    if isinstance(places, list):
+        rows = [row for row in places if isinstance(row, dict) and row]
+        if rows:
+            return _table(rows)
     known = [
         f"{text} {card.scores[key]:.3f}"
         for key, text in _SCORE_NAMES.items()
@@ -126,15 +121,46 @@ def _scores(card: ModelCard) -> list[str]:
     return [", ".join(known) + (f" on {data}" if data else "")]
 
 
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Return rows of values by name as lines of aligned columns, the names above them."""
+    found = sorted({name for row in rows for name in row})
+    names = [name for name in _FIRST_COLUMNS if name in found]
+    names += [name for name in found if name not in names]
+    titles = [_TITLES.get(name, name.replace("_", " ")) for name in names]
+    cells = [titles, *([_cell(row.get(name, "")) for name in names] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 @command.command("adopt")
 @click.argument("model", type=click.Path(path_type=Path))
 @options.output_option("The model with its card, .onnx.")
 @options.description_options
+@click.option(
+    "--licence",
+    default=None,
+    help="For the card: on what terms the model may be used.  [default: what the file says]",
+)
+@click.option(
+    "--attribution",
+    multiple=True,
+    metavar="SENTENCE",
+    help="For the card: whom to credit; may be repeated. Outputs carry it.",
+)
 @options.overwrite_option
 @options.progress_options
 def adopt(
     model: Path,
     output: Path,
+    licence: str | None,
+    attribution: tuple[str, ...],
     overwrite: bool,
     progress: str,
     verbose: int,
@@ -155,7 +181,13 @@ def adopt(
         if output.suffix.lower() != ".onnx":
             raise InputError(f"{output}: expected an output name that ends in .onnx.")
         check_target(output, overwrite=overwrite)
-        card = adopt_model(resolve_model(model), output, options.model_description(values))
+        card = adopt_model(
+            resolve_model(model),
+            output,
+            options.model_description(values),
+            licence=licence,
+            attribution=attribution,
+        )
         sh.result(
             f"{output}: class {card.classes[card.road_class]!r} at {card.gsd_m:g} m a pixel, "
             f"{card.input_layout} in, {card.output_layout} out, activation {card.activation}",

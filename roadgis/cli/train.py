@@ -73,6 +73,7 @@ _SETTINGS = {
         "model_version": "version",
         "training_data": "training_data",
         "licence": "licence",
+        "attribution": "attribution",
     },
 }
 
@@ -246,7 +247,18 @@ _card_options = options.combined(
     click.option("--name", default=None, help="For the model card."),
     click.option("--model-version", default=None, help="For the model card."),
     click.option("--training-data", default=None, help="For the model card: what and from where."),
-    click.option("--licence", default=None, help="For the model card."),
+    click.option(
+        "--licence",
+        default=None,
+        help="For the model card: on what terms the model may be used.  "
+        "[default: as the --init model]",
+    ),
+    click.option(
+        "--attribution",
+        multiple=True,
+        metavar="SENTENCE",
+        help="For the model card: whom to credit; may be repeated. Outputs carry it.",
+    ),
 )
 
 

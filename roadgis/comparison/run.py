@@ -36,7 +36,9 @@ from roadgis.comparison.stations import MeasuredLines
 from roadgis.comparison.write import check_review, write_review
 from roadgis.errors import DataError
 from roadgis.lines import LineLayer, metric_crs, read_lines
+from roadgis.model.card import named_models
 from roadgis.network.network import RoadNetwork
+from roadgis.output.provenance import provenance_where_written
 from roadgis.progress import Progress, no_progress
 from roadgis.scene.area import load_area
 from roadgis.targets import check_not_input
@@ -215,6 +217,7 @@ def compare(
             "measured_in": crs.to_string(),
             "options": dataclasses.asdict(options),
             "version": __version__,
+            **named_models(*(_made_by(lines) for lines in (proposal, base))),
         },
     )
     if output is not None:
@@ -222,6 +225,12 @@ def compare(
         out.write(output, overwrite=overwrite)
     progress(1.0, "Compared")
     return out
+
+
+def _made_by(lines: Lines) -> dict[str, Any]:
+    if isinstance(lines, RoadNetwork):
+        return lines.provenance
+    return {} if isinstance(lines, LineLayer) else provenance_where_written(lines)
 
 
 def _layer(lines: Lines, name: str) -> LineLayer:

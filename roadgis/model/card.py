@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -19,6 +20,7 @@ __all__ = [
     "Layout",
     "ModelCard",
     "card_path",
+    "named_models",
     "read_card_file",
     "write_card_file",
 ]
@@ -89,8 +91,11 @@ class ModelCard:
         What is still to be applied to the network's output to make probabilities of it.
     training_data, licence : str
         What the weights were learned from, and on what terms they may be used.
+    attribution : tuple of str
+        Whom to credit, one sentence for each source; written into what the model makes.
     scores : dict
-        Figures with the name of the data that they were measured on.
+        Figures with the name of the data that they were measured on. Under ``places``, a list
+        of mappings: ``place``, and by name the figures of that place.
     recipe : dict
         The settings of the training run.
     """
@@ -116,6 +121,7 @@ class ModelCard:
     activation: Activation = "none"
     training_data: str = ""
     licence: str = ""
+    attribution: tuple[str, ...] = ()
     scores: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
 
@@ -186,6 +192,23 @@ class ModelCard:
         """The pixel size to read imagery at, or the range that its own may lie in."""
         return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
+    def provenance(self, fingerprint: str) -> dict[str, Any]:
+        """Return what outputs say of the model that made them, as JSON values.
+
+        Parameters
+        ----------
+        fingerprint : str
+            SHA-256 of what decides the model's answers.
+        """
+        return {
+            "name": self.name,
+            "version": self.version,
+            "sha256": fingerprint,
+            "training_data": self.training_data,
+            "licence": self.licence,
+            "attribution": list(self.attribution),
+        }
+
     def to_json(self) -> str:
         """Return the card as JSON text with sorted keys."""
         return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, sort_keys=True, indent=1)
@@ -248,6 +271,31 @@ class ModelCard:
             return cls(**arguments)
         except ModelError as error:
             raise ModelError(f"{where}: {error}") from error
+
+
+def named_models(*provenances: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which models provenances name, for what is made from all of them.
+
+    Parameters
+    ----------
+    *provenances : mapping
+        Of files, or of rasters: ``model`` is an entry as of :meth:`ModelCard.provenance`,
+        ``models`` a list of them.
+
+    Returns
+    -------
+    dict
+        ``model``; or ``models`` of more than one; empty where none is named.
+    """
+    models: list[Any] = []
+    for made_by in provenances:
+        several = made_by.get("models")
+        given = [made_by["model"]] if "model" in made_by else []
+        models += [*given, *(several if isinstance(several, list) else [])]
+    distinct = [item for place, item in enumerate(models) if item not in models[:place]]
+    if len(distinct) > 1:
+        return {"models": distinct}
+    return {"model": distinct[0]} if distinct else {}
 
 
 def card_path(model: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 _ROAD_NOUNS = ("road", "roadway", "street", "highway", "motorway")
 _ROAD_WORDS = frozenset([*_ROAD_NOUNS, *(f"{noun}s" for noun in _ROAD_NOUNS)])
-_OTHER_WORDS = frozenset(
-    ["background", "other", "others", "nothing", "none", "void", "rest", "not"]
-)
+# "not_road" is what the second class of a road model is often called.
+_NEGATIONS = frozenset(["no", "non", "not", "without"])
+_OTHER_WORDS = _NEGATIONS | {"background", "other", "others", "nothing", "none", "void", "rest"}
 #: Tile that the margin of a network without one is made for, and the margin's share of it.
 _USUAL_TILE_PX = 512
 _MARGIN_SHARE = 8
@@ -69,7 +70,14 @@ def refuse_description(path: Path, description: ModelDescription | None) -> None
         )
 
 
-def adopt(source: Path, output: Path, description: ModelDescription | None = None) -> ModelCard:
+def adopt(
+    source: Path,
+    output: Path,
+    description: ModelDescription | None = None,
+    *,
+    licence: str | None = None,
+    attribution: tuple[str, ...] = (),
+) -> ModelCard:
     """Copy an ONNX file of somebody else's with a model card in it.
 
     Parameters
@@ -80,6 +88,10 @@ def adopt(source: Path, output: Path, description: ModelDescription | None = Non
         The ``.onnx`` file to write; may be `source`.
     description : ModelDescription, optional
         What its metadata does not say.
+    licence : str, optional
+        On what terms the model may be used. Default: what its metadata says.
+    attribution : tuple of str
+        Whom to credit, one sentence for each source. Default: the author that its metadata names.
 
     Returns
     -------
@@ -102,6 +114,11 @@ def adopt(source: Path, output: Path, description: ModelDescription | None = Non
             "the file that it was made from."
         )
     card = foreign_card(session, source, description)
+    card = dataclasses.replace(
+        card,
+        licence=card.licence if licence is None else licence,
+        attribution=attribution or card.attribution,
+    )
     write_onnx_card(source, card, output)
     return card
 
@@ -134,7 +151,8 @@ def foreign_card(
         If too little is known; the message lists the options that are missing. Or if the
         network is no segmentation model, or does not do what is said of it.
     """
-    deepness = deepness_description(session_metadata(session), path)
+    metadata = session_metadata(session)
+    deepness = deepness_description(metadata, path)
     told = (description or ModelDescription()).over(deepness or ModelDescription())
     missing: list[str] = []
     if told.gsd_m is None:
@@ -166,6 +184,7 @@ def foreign_card(
         tile_px=tile_px,
         output_layout=answer.layout,
         activation=activation,
+        **_terms(metadata),
     )
     if told.mean is None and told.std is None and deepness is None and signature.dtype != np.uint8:
         logger.warning(
@@ -175,6 +194,15 @@ def foreign_card(
         )  # fmt: skip
     _log_decisions(path, card, reason)
     return card
+
+
+def _terms(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return licence and attribution from the metadata that the ONNX standard has for them."""
+    author = metadata.get("model_author", "").strip()
+    return {
+        "licence": metadata.get("model_license", "").strip(),
+        "attribution": (f"Model by {author}.",) if author else (),
+    }
 
 
 def _too_little(path: Path, missing: list[str]) -> ModelError:
@@ -300,7 +328,11 @@ def _road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> int:
         if not found and wanted.isdigit() and int(wanted) < len(names):
             found = [int(wanted)]
     else:
-        found = [index for index, name in enumerate(names) if _words(name) & _ROAD_WORDS]
+        found = [
+            index
+            for index, name in enumerate(names)
+            if (words := _words(name)) & _ROAD_WORDS and not words & _NEGATIONS
+        ]
     if len(found) == 1:
         return found[0]
     what = "no class" if not found else f"{len(found)} classes"

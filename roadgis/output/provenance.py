@@ -10,14 +10,23 @@ from typing import Any
 
 import pyogrio
 
-from roadgis.errors import InputError, MissingExtraError, ReadError
+from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError
 from roadgis.output.formats import output_format
 from roadgis.plain import parse_json, shown
 
-__all__ = ["PROVENANCE_KEY", "provenance_json", "provenance_sidecar", "read_provenance"]
+__all__ = [
+    "PROVENANCE_KEY",
+    "provenance_json",
+    "provenance_sidecar",
+    "provenance_where_written",
+    "read_provenance",
+]
 
 _LOG = logging.getLogger(__name__)
 
+# Of a longer GeoJSON file this much is looked at, bytes: roadgis writes what made it before the
+# features, which need not be read for it.
+_GEOJSON_HEAD = 4 << 20
 #: The name of the provenance in every format: a foreign member in GeoJSON, a metadata item in
 #: GeoPackage, FlatGeobuf and GeoParquet.
 PROVENANCE_KEY = "roadgis"
@@ -73,7 +82,7 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     kind = output_format(path)
     try:
         if kind.name == "GeoJSON":
-            found: Any = parse_json(path.read_bytes()).get(PROVENANCE_KEY)
+            found: Any = _geojson_member(path)
         elif kind.name == "Shapefile":
             sidecar = provenance_sidecar(path)
             found = sidecar.read_bytes() if sidecar.is_file() else None
@@ -90,6 +99,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         ) from error
     try:
         values = parse_json(found) if isinstance(found, str | bytes) else found
+        # Also what JSON does not know (NaN, infinity), which no output could hold.
+        json.dumps(values, allow_nan=False)
         if values is not None and not isinstance(values, dict):
             raise ValueError(f"it holds {shown(values)}")
     except ValueError as error:
@@ -99,6 +110,40 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         )  # fmt: skip
         return {}
     return values or {}
+
+
+def provenance_where_written(source: Path | str, layer: str | None = None) -> dict[str, Any]:
+    """Return what made any vector file: empty unless roadgis wrote it.
+
+    Parameters
+    ----------
+    source : Path or str
+        A file or URL of any kind.
+    layer : str, optional
+        The layer that is used of it; roadgis describes its edges only.
+    """
+    if layer not in (None, "edges"):
+        return {}
+    try:
+        return read_provenance(source)
+    except RoadgisError:
+        return {}
+
+
+def _geojson_member(path: Path) -> Any:
+    with path.open("rb") as file:
+        head = file.read(_GEOJSON_HEAD)
+        if not file.read(1):
+            return parse_json(head).get(PROVENANCE_KEY)
+    text = head.decode("utf-8", errors="replace")
+    start = f'{{"type":"FeatureCollection","{PROVENANCE_KEY}":'
+    if not text.startswith(start):
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(text, len(start))[0]
+    except (ValueError, RecursionError):
+        # Longer than the head, or damaged, which this tells apart.
+        return parse_json(path.read_bytes()).get(PROVENANCE_KEY)
 
 
 def _parquet_metadata(path: Path) -> dict[bytes, bytes]:

@@ -41,7 +41,9 @@ from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
 from roadgis.train.sampling import crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
+from roadgis.train.terms import has_packaged_weights, sources_and_terms
 from roadgis.train.training_data import TrainingData, class_names, open_training_data
+from roadgis.train.training_looks import training_looks
 from roadgis.train.validation import data_set_scores, validation_scores
 
 __all__ = ["fit"]
@@ -236,13 +238,9 @@ class _Run:
         unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
         card, data = self.settings.card, self.settings.data
         names, road = class_names(data)
-        network = self.settings.network
-        pretrained = network.encoder_weights == "imagenet" and network.backbone.startswith(
-            "efficientnetlite"
-        )
+        pretrained = has_packaged_weights(self.settings.network)
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
-        folders = [folder for item in data.sets for folder in item.folders]
-        sources = [*data.folders, *folders, *data.images, *([data.roads] if data.roads else [])]
+        normalize_to = data.normalize_to or (start.normalize_to if start else None)
         return ModelCard(
             name=card.name,
             version=card.version,
@@ -252,14 +250,14 @@ class _Run:
             std=start.std if start else std,
             gsd_m=data.gsd_m,
             gsd_range_m=_gsd_range(self.data.sets),
-            normalize_to=data.normalize_to or (start.normalize_to if start else None),
+            normalize_to=normalize_to,
+            looks=training_looks(self.data.sets) if normalize_to else {},
             stride=stride,
             margin_px=margin if margin is not None else unbounded,
             local=margin is not None,
             tile_px=tile,
-            training_data=card.training_data or ", ".join(path.name for path in sources),
-            licence=card.licence,
             recipe=settings_to_dict(self.settings, paths=False),
+            **sources_and_terms(self.settings, start),
         )
 
     def _compile(self, model: Any, first_epoch: int) -> None:

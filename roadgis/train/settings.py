@@ -287,13 +287,18 @@ class CardSettings:
     name, version : str
         Of the model.
     training_data, licence : str
-        What it was learned from, and on what terms it may be used.
+        What it was learned from, and on what terms it may be used. Where they say nothing and
+        the run starts from another model, that model's licence holds.
+    attribution : tuple of str
+        Whom to credit, one sentence for each source. Those of the model that the run starts
+        from, of teachers and of ImageNet weights that come with roadgis are added.
     """
 
     name: str = "roads"
     version: str = "1"
     training_data: str = ""
     licence: str = ""
+    attribution: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
