@@ -17,8 +17,6 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 
 from roadgis.errors import InputError, ModelError, ReadError
 from roadgis.model import keras_backend
-from roadgis.model.card import ModelCard, read_card_file, write_card_file
-from roadgis.model.layout import Scaling
 from roadgis.train import framework
 from roadgis.train.architectures import (
     ARCHITECTURES,
@@ -37,7 +35,6 @@ from roadgis.train.architectures import (
 from roadgis.train.architectures.options import BACKBONES
 from roadgis.train.architectures.states import encoder_layers
 from roadgis.train.framework import import_keras, import_segmentation_models
-from tests.pairs import write_raster
 
 # TensorFlow's variables under NumPy 2.
 pytestmark = pytest.mark.filterwarnings(
@@ -385,46 +382,6 @@ def test_encoder_units_are_built_beside_those_of_the_same_names() -> None:
         for model in (same, plain)
     ]
     assert shapes[0] == shapes[1]
-
-
-@pytest.mark.slow
-def test_a_grown_network_sees_what_the_trained_one_saw(tmp_path: Path) -> None:
-    trained = build_model(ArchitectureOptions(depth=4, decoder_filters=(8,) * 4))
-    step_data = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 160)).astype(np.uint8)
-    for number, image in enumerate(step_data):
-        for kind, bands in (("images", image), ("masks", image[:1] // 255)):
-            (tmp_path / kind).mkdir(exist_ok=True)
-            write_raster(tmp_path / kind / f"{number}.tif", bands)
-    # Not as sure as random weights are.
-    final = trained.get_layer("final_conv")
-    final.set_weights([0.1 * weight for weight in final.get_weights()])
-    trained.save(tmp_path / "trained.keras")
-    card = ModelCard(name="trained", version="1", std=(0.25,) * 3, stride=16)
-    write_card_file(card, tmp_path / "trained.keras")
-    script = Path(__file__).resolve().parents[1] / "examples" / "grow_network.py"
-    subprocess.run(
-        [
-            *(sys.executable, script, tmp_path / "trained.keras", tmp_path / "grown"),
-            *("--units", "2,3,4", "--data", tmp_path, "--every", "1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    keras = import_keras()
-    grown = keras.models.load_model(tmp_path / "grown" / "model.keras", compile=False)
-    assert read_card_file(tmp_path / "grown" / "model.keras").margin_px == 160 + 16 + 64
-    image = Scaling(card)(np.ascontiguousarray(step_data[:1].transpose(0, 2, 3, 1)))
-    seen = [
-        predict(keras.Model(m.input, m.get_layer("decoder_stage2b_relu").output), image)
-        for m in (trained, grown)
-    ]
-    np.testing.assert_allclose(seen[1], seen[0], atol=1e-5)
-    # The output is fitted: nearer to the trained network's than the best constant is.
-    logits = [
-        predict(keras.Model(m.input, m.get_layer("final_conv").output), image)[:, 32:-32, 32:-32]
-        for m in (trained, grown)
-    ]
-    assert np.abs(logits[1] - logits[0]).mean() < np.abs(logits[0] - logits[0].mean()).mean()
 
 
 def test_other_numbers_of_bands_are_built() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
-from roadgis.train.sampling import CropSampler
+from roadgis.train.mixed_sampling import MixedSampler
+from roadgis.train.normalized import normalized
+from roadgis.train.open_data_set import OpenDataSet
+from roadgis.train.sampling import CropSampler, CropSource
 from roadgis.train.scenes import LabelledScene, open_pairs
 
 __all__ = ["QuantizationError", "calibration_crops", "quantize"]
@@ -60,35 +64,47 @@ def calibration_crops(
     DataError
         If the data cannot be read, or is not where the run found it.
     """
-    scenes = (
-        open_pairs(folders, classes=card.classes)
+    scenes, sets = (
+        (open_pairs(folders, classes=card.classes), ())
         if folders or run is None
-        else _training_scenes(run)
+        else _training_data(run)
     )
     smallest = min((min(scene.height, scene.width) for scene in scenes), default=crop_px)
     rounded = min(-(-crop_px // card.stride), max(smallest // card.stride, 1)) * card.stride
     side = card.tile_px or rounded
     road = 1 if len(card.classes) == 1 else card.road_class
-    sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
+    sampler: CropSource
+    if sets:
+        sampler = MixedSampler(sets, crop_px=side, seed=seed, normalize_to=card.normalize_to)
+    else:
+        scenes = normalized(scenes, card.normalize_to)
+        sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
     scaling = Scaling(card)
     return [scaling(sampler.crop(number)[0][None]) for number in range(count)]
 
 
-def _training_scenes(run: Path) -> Sequence[LabelledScene]:
+def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDataSet]]:
+    """Return the scenes that a run was trained on, and its data sets where it had several."""
     from roadgis.train.settings import read_settings
     from roadgis.train.training_data import open_training_data
 
     settings = read_settings(run / "settings.yaml")
-    data = settings.data
-    named = [*data.folders, *data.images, *([] if data.roads is None else [data.roads])]
-    missing = [str(path) for path in named if not path.exists()]
+    # Only the images are wanted; teachers are for labels.
+    sets = tuple(dataclasses.replace(one, teacher=None) for one in settings.data.sets)
+    data = dataclasses.replace(settings.data, sets=sets)
+    folders = [folder for one in sets for folder in one.folders]
+    roads = [] if data.roads is None else [data.roads]
+    missing = [
+        str(path) for path in (*data.folders, *data.images, *roads, *folders) if not path.exists()
+    ]
     if missing:
         raise DataError(
             f"{run}: was trained on {', '.join(missing)}, which is not there any more. Name "
             "training pairs to calibrate on with --data, or export with --precision "
             "float16-weights."
         )
-    return open_training_data(data, settings.optimization.seed).training
+    opened = open_training_data(data, settings.optimization.seed)
+    return opened.training, opened.sets
 
 
 def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
