@@ -102,7 +102,11 @@ class Shell:
 
 @contextlib.contextmanager
 def shell(
-    mode: str = "none", *, verbose: int = 0, quiet: bool = False, kept: str = "Nothing was written."
+    mode: str = "none",
+    *,
+    verbose: int = 0,
+    quiet: bool = False,
+    kept: str | Callable[[], str] = "Nothing was written.",
 ) -> Iterator[Shell]:
     """Set progress and logging up for one command.
 
@@ -114,8 +118,8 @@ def shell(
         0 shows warnings, 1 information, 2 all.
     quiet : bool
         Show errors only.
-    kept : str
-        What a stop leaves, told when the command is stopped.
+    kept : str or callable
+        What a stop leaves, told when the command is stopped; a callable is called then.
     """
     if mode == "auto":
         mode = "bar" if sys.stderr.isatty() and not quiet else "none"
@@ -154,7 +158,7 @@ def shell(
             yield this
         except BaseException as error:
             this._watch.end()
-            error.roadgis_kept = kept  # type: ignore[attr-defined]
+            error.roadgis_kept = kept if isinstance(kept, str) else kept()  # type: ignore[attr-defined]
             if mode == "jsonl":
                 with contextlib.suppress(_Terminated):
                     _send_error(this, error)
@@ -283,12 +287,22 @@ def _bar() -> Iterator[tuple[Progress, logging.Handler]]:
     from rich.logging import RichHandler
     from rich.progress import (
         BarColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class TimeLeft(TimeRemainingColumn):
+        """The bar's own estimate, where the message does not give one."""
+
+        def render(self, task: Task) -> Text:
+            if task.description.endswith(" left"):
+                return Text("")
+            return Text("left ").append_text(super().render(task))
 
     console = Console(stderr=True)
     columns = (
@@ -296,8 +310,7 @@ def _bar() -> Iterator[tuple[Progress, logging.Handler]]:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     with RichProgress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=1.0)

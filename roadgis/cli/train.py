@@ -13,7 +13,6 @@ from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
-_KEPT = "The last checkpoint is kept; run the same command again to resume."
 _FOLDER = click.Path(path_type=Path)
 # Which section of the settings an option belongs to, and its name there.
 _SETTINGS = {
@@ -105,8 +104,8 @@ _data_options = options.combined(
         metavar="NAME,...",
         help="Names of the mask values from 0, for more than road or not.",
     ),
-    click.option("--road", default=None, help="Which of --classes is road.  [default: road]"),
-    click.option("--gsd", type=float, default=None, help="Metres per pixel.  [default: 1]"),
+    click.option("--road", default=None, help="Which of --classes is road."),
+    click.option("--gsd", type=float, default=None, help="Metres per pixel."),
     click.option("--crop-px", type=click.IntRange(32), default=None, help="Side of the crops."),
     click.option("--batch", type=click.IntRange(1), default=None, help="Crops in a step."),
     click.option(
@@ -122,21 +121,25 @@ _network_options = options.combined(
         "--architecture",
         type=click.Choice(["unet", "linknet", "fpn", "pspnet", "plain-unet", "canet"]),
         default=None,
-        help="[default: unet]",
+        help="Network architecture.",
     ),
     click.option(
         "--backbone",
         default=None,
-        help="Encoder: one of segmentation-models'.  [default: resnet18]",
+        help="Encoder: one of segmentation-models'.",
     ),
     click.option(
-        "--depth", type=click.IntRange(3, 5), default=None, help="Encoder stages kept (unet)."
+        "--depth",
+        type=click.IntRange(3, 5),
+        default=None,
+        help="Encoder stages kept (unet).  [default: 4 with resnet18 and resnet34]",
     ),
     click.option(
         "--encoder-units",
         default=None,
         metavar="N,...",
-        help="Residual units of each encoder stage, finest first (resnet18, resnet34).",
+        help="Residual units of each encoder stage, finest first (resnet18, resnet34).  "
+        "[default: the backbone's]",
     ),
     click.option(
         "--subpixel/--no-subpixel",
@@ -147,14 +150,16 @@ _network_options = options.combined(
         "--decoder-filters",
         default=None,
         metavar="N,...",
-        help="Filters of the decoder's blocks, deepest first.",
+        help="Filters of the decoder's blocks, deepest first.  [default: the architecture's]",
     ),
-    click.option("--batch-norm/--no-batch-norm", default=None, help="In the decoder."),
+    click.option(
+        "--batch-norm/--no-batch-norm", default=None, help="Batch normalization in the decoder."
+    ),
     click.option(
         "--encoder-weights",
         default=None,
         metavar="NAME",
-        help="imagenet (downloaded), none, or a file.  [default: none]",
+        help="imagenet, none, or a file.  [default: none]",
     ),
     click.option(
         "--init",
@@ -172,81 +177,103 @@ _network_options = options.combined(
 
 _optimization_options = options.combined(
     click.option(
-        "--loss", default=None, help="[default: bce_jaccard; several classes cce_jaccard]"
+        "--loss",
+        default=None,
+        help="Loss function.  [default: bce_jaccard; with several classes cce_jaccard]",
     ),
     click.option(
         "--class-weights",
         default=None,
         metavar="W,W,...",
-        help="Weight of each class in the loss (other,road), scaled to a mean of one.",
+        help="Weight of each class in the loss (other,road), scaled to a mean of one.  "
+        "[default: equal]",
     ),
     click.option(
         "--edge-smoothing",
         type=click.FloatRange(0, 0.5, max_open=True),
         default=None,
-        help="Expect so much less than certainty of pixels beside another class.  [default: 0]",
+        help="Expect so much less than certainty of pixels beside another class.",
     ),
     click.option(
         "--cldice-weight",
         type=click.FloatRange(0),
         default=None,
-        help="Of the term of losses that end in _cldice.  [default: 0.5]",
+        help="Weight of the clDice term, in losses that end in _cldice.",
     ),
     click.option(
         "--direction-weight",
         type=click.FloatRange(0),
         default=None,
-        help="Also learn the direction of roads, with this weight in the loss.  [default: 0]",
+        help="Also learn the direction of roads, with this weight in the loss.",
     ),
-    click.option("--steps", type=click.IntRange(1), default=None, help="Length of the run."),
     click.option(
-        "--epoch-steps", type=click.IntRange(1), default=None, help="Between checkpoints."
+        "--steps", type=click.IntRange(1), default=None, help="Length of the run in steps."
+    ),
+    click.option(
+        "--epoch-steps",
+        type=click.IntRange(1),
+        default=None,
+        help="Steps between validations and checkpoints.",
     ),
     click.option(
         "--schedule",
         type=click.Choice(["trapezoid", "cosine", "one-cycle", "constant"]),
         default=None,
-        help="How the learning rate runs.  [default: trapezoid]",
+        help="How the learning rate runs.",
     ),
     click.option("--peak-rate", type=float, default=None, help="Highest learning rate."),
-    click.option("--warmup-steps", type=click.IntRange(0), default=None, help="Of the rise."),
-    click.option("--decay-steps", type=click.IntRange(0), default=None, help="Of the final fall."),
-    click.option("--weight-decay", type=float, default=None, help="Of AdamW."),
+    click.option(
+        "--warmup-steps",
+        type=click.IntRange(0),
+        default=None,
+        help="Steps in which the rate rises.",
+    ),
+    click.option(
+        "--decay-steps",
+        type=click.IntRange(0),
+        default=None,
+        help="Steps in which the rate falls at the end.",
+    ),
+    click.option("--weight-decay", type=float, default=None, help="Weight decay of AdamW."),
     click.option("--ema", type=float, default=None, help="Momentum of the weights' average."),
     click.option(
         "--precision",
         type=click.Choice(["float32", "mixed_bfloat16", "mixed_float16"]),
         default=None,
-        help="While training.  [default: float32]",
+        help="Number format while training.",
     ),
     click.option(
         "--plateau-epochs",
         type=click.IntRange(0),
         default=None,
-        help="Cut a constant rate after so many epochs without a better score.",
+        help="Cut a constant rate after so many epochs without a better score; 0 for never.",
     ),
     click.option(
         "--stop-epochs",
         type=click.IntRange(0),
         default=None,
-        help="Stop after so many epochs without a better score.",
+        help="Stop after so many epochs without a better score; 0 for never.",
     ),
     click.option(
         "--keep",
         type=click.Choice(["best", "last"]),
         default=None,
-        help="Weights of the best score or the last ones.  [default: best]",
+        help="Weights of the best score or the last ones.",
     ),
-    click.option("--seed", type=int, default=None, help="Of weights, crops and augmentation."),
+    click.option("--seed", type=int, default=None, help="Seed of weights, crops and augmentation."),
     click.option(
         "--tensorboard/--no-tensorboard", default=None, help="Write event files into the run."
     ),
 )
 
 _card_options = options.combined(
-    click.option("--name", default=None, help="For the model card."),
-    click.option("--model-version", default=None, help="For the model card."),
-    click.option("--training-data", default=None, help="For the model card: what and from where."),
+    click.option("--name", default=None, help="Name in the model card."),
+    click.option("--model-version", default=None, help="Version in the model card."),
+    click.option(
+        "--training-data",
+        default=None,
+        help="For the model card: what and from where.  [default: names of the data]",
+    ),
     click.option(
         "--licence",
         default=None,
@@ -308,7 +335,9 @@ def command(
     """  # noqa: D301 - click reads the backspace
     if output is None and preview is None:
         raise click.UsageError("Missing option '-o' / '--output': a folder for the run.")
-    with shell(progress, verbose=verbose, quiet=quiet, kept=_KEPT) as sh:
+    # A run of hours says how it is going without being asked.
+    verbose = verbose if progress == "none" else max(verbose, 1)
+    with shell(progress, verbose=verbose, quiet=quiet, kept=lambda: _kept(output, overwrite)) as sh:
         chosen = _settings(settings, values)
         if preview is not None:
             from roadgis.train.preview import preview_settings
@@ -326,11 +355,60 @@ def command(
         )
 
 
+def _name_defaults(train: click.Command) -> None:
+    """Add to the help of the options what the settings are without them."""
+    from roadgis.train.inherited import INHERITED
+    from roadgis.train.settings import TrainSettings
+
+    settings = TrainSettings()
+    places = {
+        option: (section, field)
+        for section, fields in _SETTINGS.items()
+        for option, field in fields.items()
+    }
+    for option in train.params:
+        if not isinstance(option, click.Option) or option.name not in places:
+            continue
+        section, field = places[option.name]
+        text = _shown(option, getattr(getattr(settings, section), field))
+        if text and (section, field) in INHERITED:
+            text += "; with --init suited to the model"
+        if text:
+            option.help = f"{option.help}  [default: {text}]"
+
+
+def _shown(option: click.Option, value: Any) -> str:
+    """Return a default as it would be typed; empty where there is none."""
+    if option.is_flag:
+        names = option.opts if value else option.secondary_opts
+        return names[0].removeprefix("--")
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _kept(output: Path | None, overwrite: bool) -> str:
+    """Return what a stop leaves, and how to resume."""
+    from roadgis.train.run_folder import RunFolder
+
+    if output is None:
+        return "Nothing was written."
+    if not RunFolder(output).has_checkpoint():
+        return "There is no checkpoint yet; run the same command again to start anew."
+    same = "the same command without --overwrite" if overwrite else "the same command again"
+    return f"The last checkpoint is kept; run {same} to resume."
+
+
 def _settings(path: Path | None, values: dict[str, Any]) -> Any:
-    """Return the file's settings with the options that were given in their place."""
+    """Return the file's settings with the options that were given in their place.
+
+    What neither gives is taken from the model that the run starts from.
+    """
+    from roadgis.train.inherited import file_settings, with_inherited
     from roadgis.train.settings import TrainSettings, read_settings
 
     settings = TrainSettings() if path is None else read_settings(path)
+    known = set() if path is None else file_settings(path)
     sections = {}
     for section, names in _SETTINGS.items():
         given = {
@@ -340,8 +418,11 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
         }
         if given.get("encoder_weights") == "none":
             given["encoder_weights"] = None
+        if "gsd_m" in given:
+            given["gsd_range_m"] = ()
+        known |= {(section, field) for field in given}
         sections[section] = dataclasses.replace(getattr(settings, section), **given)
-    return dataclasses.replace(settings, **sections)
+    return with_inherited(dataclasses.replace(settings, **sections), known)
 
 
 def _value(option: str, value: Any) -> Any:
@@ -364,3 +445,6 @@ def _value(option: str, value: Any) -> Any:
                 f"{flag} is {value!r}, expected numbers with commas, such as {example}."
             ) from error
     return value
+
+
+_name_defaults(command)

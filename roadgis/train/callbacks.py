@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from roadgis.errors import RoadgisError
 from roadgis.progress import Progress
 from roadgis.train.framework import import_keras
+from roadgis.train.pace import Pace
 from roadgis.train.run_folder import RunFolder, RunState
 from roadgis.train.settings import OptimizationSettings
 
@@ -24,6 +26,8 @@ __all__ = [
     "seed_states",
     "set_seed_states",
 ]
+
+logger = logging.getLogger(__name__)
 
 #: What decides which weights are best, when the rate is cut, and when to stop.
 MONITOR = "validation_iou"
@@ -43,6 +47,7 @@ def run_callbacks(
     *,
     validate: Validate | None,
     keep_best: Callable[[Any], None],
+    slower_later: bool = False,
     progress: Progress,
 ) -> list[Any]:
     """Return the callbacks of a run, in the order in which they have to be called.
@@ -59,6 +64,8 @@ def run_callbacks(
         Takes the model, returns scores with :data:`MONITOR` among them.
     keep_best : callable
         Takes the model when it has the best score so far.
+    slower_later : bool
+        Whether steps take longer after these, as after a frozen encoder.
     progress : Progress
         Told during and after each epoch.
     """
@@ -78,12 +85,19 @@ def run_callbacks(
     others = []
     if settings.tensorboard:
         others.append(_tensorboard(folder.tensorboard))
+    first = state.history[0] if state.history else {"epoch": 1}
+    pace = Pace(
+        settings.steps,
+        settings.epoch_steps,
+        epoch_end_s=first["seconds"] if first["epoch"] == 0 else None,
+        slower_later=slower_later,
+    )
     return [
-        _guard(settings, progress),
+        _guard(folder, settings, pace, progress),
         _validation(validate, keep_best, state),
         *others,
         *counting,
-        _state_keeper(folder, state, counting, settings, progress),
+        _state_keeper(folder, state, counting, settings, pace, progress),
     ]
 
 
@@ -91,7 +105,9 @@ def _tensorboard(path: Path) -> Any:
     return import_keras().callbacks.TensorBoard(str(path), write_graph=False)
 
 
-def _guard(settings: OptimizationSettings, progress: Progress) -> Any:
+def _guard(
+    folder: RunFolder, settings: OptimizationSettings, pace: Pace, progress: Progress
+) -> Any:
     class Guard(import_keras().callbacks.Callback):  # type: ignore[misc]
         """Stops at a loss that is not a number, and reports progress."""
 
@@ -100,18 +116,23 @@ def _guard(settings: OptimizationSettings, progress: Progress) -> Any:
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.epoch = epoch
+            pace.epoch_began()
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             step = self.epoch * settings.epoch_steps + batch + 1
             loss = float((logs or {}).get("loss", 0.0))
             if not math.isfinite(loss):
+                kept = " The last checkpoint is kept." if folder.has_checkpoint() else ""
                 raise RoadgisError(
-                    f"The loss became {loss} at step {step}. The last checkpoint is kept. Start "
+                    f"The loss became {loss} at step {step}.{kept} Start "
                     "anew with a lower --peak-rate, or with --precision float32."
                 )
+            if pace.step_ended():
+                logger.info(pace.estimate(step))
             if time.monotonic() - self.reported >= _REPORT_EVERY_S:
                 self.reported = time.monotonic()
-                progress(step / settings.steps, f"step {step} of {settings.steps}: loss {loss:.4f}")
+                text = f"step {step} of {settings.steps}: loss {loss:.4f}{pace.left(step)}"
+                progress(step / settings.steps, text)
 
     return Guard()
 
@@ -127,7 +148,9 @@ def _validation(
                 return
             with AveragedWeights(self.model):
                 logs.update(validate(self.model))
-                best = max((r.get(MONITOR, -1.0) for r in state.history), default=-1.0)
+                # Without epoch 0, which scores the model that the run started from.
+                trained = (r.get(MONITOR, -1.0) for r in state.history if r["epoch"])
+                best = max(trained, default=-1.0)
                 if logs[MONITOR] > best:
                     keep_best(self.model)
 
@@ -175,6 +198,7 @@ def _state_keeper(
     state: RunState,
     counting: Sequence[Any],
     settings: OptimizationSettings,
+    pace: Pace,
     progress: Progress,
 ) -> Any:
     class StateKeeper(import_keras().callbacks.Callback):  # type: ignore[misc]
@@ -211,9 +235,14 @@ def _state_keeper(
                     if getattr(callback, name, None) is not None
                 }
             folder.save_checkpoint(self.model, state)
+            pace.epoch_ended()
             text = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
-            step = record["step"]
-            progress(step / settings.steps, f"step {step} of {settings.steps}: {text}")
+            step = (epoch + 1) * settings.epoch_steps
+            text = f"step {step} of {settings.steps}: {text}{pace.left(step)}"
+            logger.info(
+                "epoch %d of %d, %s", epoch + 1, settings.steps // settings.epoch_steps, text
+            )
+            progress(step / settings.steps, text)
 
     return StateKeeper()
 

@@ -13,6 +13,7 @@ from typing import Any
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.train.amount import amount_of
 from roadgis.train.architectures import (
     as_float32,
     fixed_tile,
@@ -38,7 +39,9 @@ from roadgis.train.losses import build_loss
 from roadgis.train.metrics import MeanIoU, ValidIoU
 from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.optimizer import build_optimizer, reschedule
+from roadgis.train.outcome import score_start
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
+from roadgis.train.run_report import conclude
 from roadgis.train.sampling import crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
 from roadgis.train.terms import has_packaged_weights, sources_and_terms
@@ -77,7 +80,8 @@ def fit(
     settings : TrainSettings
         All of the run; written into its folder as ``settings.yaml``.
     output : Path
-        The run's folder: ``model.keras`` with its card, ``log.csv`` and the checkpoint.
+        The run's folder: ``model.keras`` with its card, ``log.csv``, ``report.html`` and the
+        checkpoint.
     overwrite : bool
         Start anew where the folder holds a run.
     progress : Progress
@@ -131,8 +135,12 @@ def fit(
             "or these files have changed since. "
             "Choose another folder, or start anew with --overwrite."
         )
+    amount = amount_of(data, settings.data)
+    logger.info("labelled: %s", amount)
     run = _Run(settings, folder, data, augmentation, fingerprint, progress)
-    return run.train(checkpoint)
+    card = run.train(checkpoint)
+    conclude(settings, folder, data, amount)
+    return card
 
 
 def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
@@ -200,6 +208,9 @@ class _Run:
             model = with_precision(float32, self.settings.optimization.precision)
             if self.settings.optimization.direction_weight:
                 model = with_direction(model)
+            validate = self._validate(card)
+            if start is not None and validate is not None:
+                score_start(validate, model, state, self.folder)
         epochs = self.settings.optimization.steps // self.settings.optimization.epoch_steps
         frozen = min(self.settings.network.frozen_epochs, epochs)
         for end, is_frozen in ((frozen, True), (epochs, False)):
@@ -237,6 +248,7 @@ class _Run:
         margin = receptive_margin(model, stride) if tile is None else None
         unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
         card, data = self.settings.card, self.settings.data
+        bounds = data.working_gsd_m
         names, road = class_names(data)
         pretrained = has_packaged_weights(self.settings.network)
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
@@ -249,7 +261,8 @@ class _Run:
             mean=start.mean if start else mean,
             std=start.std if start else std,
             gsd_m=data.gsd_m,
-            gsd_range_m=_gsd_range(self.data.sets),
+            gsd_range_m=_gsd_range(self.data.sets)
+            or (bounds if isinstance(bounds, tuple) else None),
             normalize_to=normalize_to,
             looks=training_looks(self.data.sets) if normalize_to else {},
             stride=stride,
@@ -312,6 +325,8 @@ class _Run:
                     settings.optimization,
                     validate=self._validate(card),
                     keep_best=self._keep_best(card),
+                    slower_later=end * settings.optimization.epoch_steps
+                    < settings.optimization.steps,
                     progress=self.progress,
                 ),
             ],

@@ -65,7 +65,7 @@ def open_labelled(
     images: Sequence[Path | str],
     roads: LabelLayer,
     *,
-    gsd_m: float,
+    gsd_m: float | tuple[float, float],
     area: Any = None,
     options: SceneOptions | None = None,
     cache_bytes: int = CACHE_BYTES,
@@ -78,8 +78,9 @@ def open_labelled(
         Files, folders and patterns; any CRS, type of pixel, and bands.
     roads : RoadLayer or MaskLayer
         Where roads are, in any CRS; it is taken to be complete where it counts.
-    gsd_m : float
-        Ground sampling distance to train at, metres.
+    gsd_m : float or tuple of two floats
+        Ground sampling distance to train at, metres; of two, the smallest and the largest one,
+        and imagery keeps its own between them.
     area : path, geometry, GeoSeries or GeoDataFrame, optional
         Polygons inside which the layer is complete: labels count only there, and imagery wholly
         outside is left out.
@@ -118,7 +119,9 @@ def open_labelled(
     return scenes
 
 
-def _open(name: str, gsd_m: float, area: Any, options: SceneOptions) -> Scene | None:
+def _open(
+    name: str, gsd_m: float | tuple[float, float], area: Any, options: SceneOptions
+) -> Scene | None:
     """Open a scene, cut to the area; None where the area misses it."""
     scene = open_scene(name, gsd_m=gsd_m, options=options)
     if area is None:
@@ -150,6 +153,11 @@ class GeoScene:
     roads : LabelLayer
         Where roads are.
 
+    Attributes
+    ----------
+    gsd_m : float
+        Pixel size, metres.
+
     Raises
     ------
     DataError
@@ -159,6 +167,7 @@ class GeoScene:
     def __init__(self, name: str, scene: Scene, roads: LabelLayer) -> None:
         self.name = name
         self.height, self.width = scene.grid.height, scene.grid.width
+        self.gsd_m = scene.grid.gsd_m
         self._scene = scene
         self._surface = _touching(scene, roads)
         self._blocks: OrderedDict[tuple[int, int], Bytes] = OrderedDict()

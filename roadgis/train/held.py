@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from roadgis.scene.grid import Window
-from roadgis.train.labelled import Bytes, LabelledScene, grid_blocks
+from roadgis.train.labelled import Bytes, LabelledScene, grid_blocks, known_gsd_m
 
 __all__ = ["CACHE_BYTES", "HeldScene", "Memory"]
 
@@ -61,6 +61,7 @@ class HeldScene:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
         self.fingerprint = scene.fingerprint
+        self.gsd_m = known_gsd_m(scene)
         self._scene = scene
         self._memory = memory
         small = scene.height * scene.width <= _SMALL_PX

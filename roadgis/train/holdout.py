@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from roadgis.errors import DataError, InputError
 from roadgis.scene.grid import Window
-from roadgis.train.labelled import IGNORE, Bytes, LabelledScene
+from roadgis.train.labelled import IGNORE, Bytes, LabelledScene, known_gsd_m
 
-__all__ = ["hold_out"]
+__all__ = ["hold_out", "part_of"]
 
 
 def hold_out(
@@ -79,6 +79,11 @@ def hold_out(
     return training, validation
 
 
+def part_of(scene: LabelledScene, window: Window) -> LabelledScene:
+    """Return a window of a scene as a scene named ``SCENE@ROW,COL``."""
+    return _Block(scene, window)
+
+
 def _blocks(scene: LabelledScene, block_px: int) -> dict[tuple[int, int], Window]:
     rows, cols = _edges(scene.height, block_px), _edges(scene.width, block_px)
     return {
@@ -123,6 +128,7 @@ class _Without:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
         self.fingerprint = f"{scene.fingerprint}-{list(held)}"
+        self.gsd_m = known_gsd_m(scene)
         self._scene = scene
         self._held = tuple(held)
 

@@ -21,6 +21,7 @@ __all__ = [
     "blocks",
     "class_names",
     "grid_blocks",
+    "known_gsd_m",
     "road_target",
 ]
 
@@ -69,6 +70,12 @@ class LabelledScene(Protocol):
 
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
         """Return the labels of :meth:`read` alone, where that is cheaper without the image."""
+
+
+def known_gsd_m(scene: LabelledScene) -> float | None:
+    """Return the pixel size of a scene in metres where it is georeferenced, else None."""
+    size: float | None = getattr(scene, "gsd_m", None)
+    return size
 
 
 def class_names(classes: Sequence[str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from roadgis.train.run_folder import RunFolder
 from roadgis.train.scene_prediction import TILE_PX
 from roadgis.train.scored import ScoredOn, data_names, scenes_to_score
 
-__all__ = ["ReportOptions", "read_history", "score_model"]
+__all__ = ["ReportOptions", "history_section", "read_history", "score_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -259,7 +259,7 @@ def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -
         *_score_tables(evaluation),
         *_class_tables(evaluation, several=len(card.classes) > 1),
         *_curves(evaluation),
-        *_history(subject.history),
+        *history_section(subject.history),
         *_pictures(pictures, by_class=len(card.classes) > 1),
     ]
     return page.page(title, [part for part in parts if part])
@@ -356,7 +356,8 @@ def _curves(evaluation: Evaluation) -> list[str]:
     return parts
 
 
-def _history(history: dict[str, list[float]] | None) -> list[str]:
+def history_section(history: dict[str, list[float]] | None) -> list[str]:
+    """Return the part of a page about the course of a training run; empty where it has none."""
     figure = None if history is None else history_figure(history)
     if figure is None:
         return []

@@ -48,7 +48,7 @@ class RunState:
     data : str
         Fingerprint of the training data and the augmentation list.
     history : list of dict
-        One for each epoch.
+        One for each epoch; epoch 0 has the scores of the model that the run started from.
     callbacks : dict
         By callback, what it counts.
     seeds : dict
@@ -89,7 +89,7 @@ class RunFolder:
 
     Attributes
     ----------
-    settings, model, log, threshold_plot, tensorboard : Path
+    settings, model, log, report, threshold_plot, tensorboard : Path
         Where these lie.
     """
 
@@ -98,6 +98,7 @@ class RunFolder:
         self.settings = path / "settings.yaml"
         self.model = path / "model.keras"
         self.log = path / "log.csv"
+        self.report = path / "report.html"
         self.threshold_plot = path / "threshold.svg"
         self.tensorboard = path / "tensorboard"
 
@@ -119,9 +120,13 @@ class RunFolder:
         """Return True when the folder holds a run."""
         return self.settings.is_file() or bool(self._checkpoints())
 
+    def has_checkpoint(self) -> bool:
+        """Return True when a run can be resumed from here."""
+        return bool(self._checkpoints())
+
     def remove(self) -> None:
         """Remove the run's own files; whatever else lies in the folder stays."""
-        for file in (self.settings, self.model, self.log, self.threshold_plot):
+        for file in (self.settings, self.model, self.log, self.report, self.threshold_plot):
             file.unlink(missing_ok=True)
         self.model.with_name(self.model.name + ".json").unlink(missing_ok=True)
         for folder in (*self._checkpoints(), self.tensorboard, self.path / _PARTIAL):
@@ -155,13 +160,16 @@ class RunFolder:
             partial.rename(target)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
-            raise OutputError(
-                f"{describe_failure(target, error)} The checkpoint before it is kept: make room "
-                "and give the same command again to go on from there."
-            ) from error
+            after = (
+                "The checkpoint before it is kept: make room and run the same command again to "
+                "resume from there."
+                if before
+                else "There is no checkpoint yet: make room and run the same command again."
+            )
+            raise OutputError(f"{describe_failure(target, error)} {after}") from error
         for folder in before:
             shutil.rmtree(folder, ignore_errors=True)
-        self._write_log(state.history)
+        self.write_log(state.history)
 
     def load_checkpoint(self) -> Checkpoint | None:
         """Return the newest checkpoint, or None.
@@ -210,7 +218,14 @@ class RunFolder:
             if (folder / "model.keras").is_file()
         )
 
-    def _write_log(self, history: list[dict[str, float]]) -> None:
+    def write_log(self, history: list[dict[str, float]]) -> None:
+        """Write the history of a run as ``log.csv``.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
         keys = {key for record in history for key in record}
         columns = [key for key in HISTORY_COLUMNS if key in keys]
         columns += sorted(keys - set(columns))

@@ -31,7 +31,7 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
         What is named.
     card : ModelCard
         Of the model: its classes say how masks are to be read, and georeferenced imagery is
-        brought to its pixel size.
+        brought to its pixel size, or the nearest one in its range.
 
     Raises
     ------
@@ -46,6 +46,7 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
                 classes=card.classes,
                 road=card.classes[card.road_class],
                 gsd_m=card.gsd_m,
+                gsd_range_m=card.gsd_range_m or (),
             )
         )
     run = RunFolder(Path(model))

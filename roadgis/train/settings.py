@@ -22,6 +22,7 @@ __all__ = [
     "OptimizationSettings",
     "TrainSettings",
     "read_settings",
+    "read_settings_values",
     "settings_from_dict",
     "settings_to_dict",
     "write_settings",
@@ -72,6 +73,9 @@ class DataSettings:
     gsd_m : float
         Ground sampling distance, metres per pixel. Pairs must have it; georeferenced imagery
         is brought to it.
+    gsd_range_m : tuple of float
+        Smallest and largest ground sampling distance of georeferenced imagery: within it, imagery
+        keeps its own, beyond it the nearest bound counts. Empty for `gsd_m` alone.
     crop_px, batch : int
         Side of the crops, and how many make a step.
     road_share : float
@@ -96,6 +100,7 @@ class DataSettings:
     classes: tuple[str, ...] = ("road",)
     road: str = "road"
     gsd_m: float = 1.0
+    gsd_range_m: tuple[float, ...] = ()
     crop_px: int = 256
     batch: int = 8
     road_share: float = 0.02
@@ -109,6 +114,12 @@ class DataSettings:
             raise InputError(f"hold_out is {self.hold_out}, expected a share from 0 to below 1.")
         if not self.gsd_m > 0:
             raise InputError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
+        bounds = self.gsd_range_m
+        if bounds and (len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]):
+            raise InputError(
+                f"gsd_range_m is {list(bounds)}, expected the smallest and the largest pixel size "
+                "in metres."
+            )
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise InputError(f"classes are {self.classes}, expected names that differ.")
         if self.normalize_to is not None and not (
@@ -125,6 +136,11 @@ class DataSettings:
             )
         if not self.images and self.roads is None:
             self._refuse_what_needs_roads()
+
+    @property
+    def working_gsd_m(self) -> float | tuple[float, float]:
+        """The pixel size to read georeferenced imagery at, or the range its own may lie in."""
+        return (self.gsd_range_m[0], self.gsd_range_m[1]) if self.gsd_range_m else self.gsd_m
 
     def _refuse_what_needs_roads(self) -> None:
         """Say so rather than leave out what only counts for imagery with a road layer."""
@@ -414,15 +430,25 @@ def read_settings(path: Path) -> TrainSettings:
     InputError
         If it cannot be read, is no YAML, or holds unknown keys or wrong values.
     """
+    return settings_from_dict(read_settings_values(path), str(path), path.resolve().parent)
+
+
+def read_settings_values(path: Path) -> Any:
+    """Read what a settings file gives, without checks and defaults.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not YAML.
+    """
     yaml = _yaml()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a settings file: {error}.") from error
     # Values such as the date 2001-99-99 are errors of the kind ValueError.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: is not valid YAML: {error}") from error
-    return settings_from_dict(values, str(path), path.resolve().parent)
 
 
 def write_settings(settings: TrainSettings, path: Path) -> None:

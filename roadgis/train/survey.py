@@ -14,12 +14,12 @@ from roadgis.errors import DataError
 from roadgis.progress import Progress, no_progress
 from roadgis.train.labelled import IGNORE, LabelledScene, blocks, class_names
 
-__all__ = ["SceneSurvey", "Survey", "check_sizes", "look_through", "survey"]
+__all__ = ["CELL_PX", "SceneSurvey", "Survey", "check_sizes", "look_through", "survey"]
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 2
-# Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
-_CELL_PX = 32
+#: Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
+CELL_PX = 32
 # Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
 _MOST_ROAD = 0.6
 
@@ -58,8 +58,8 @@ class SceneSurvey:
             The window, inside the scene.
         """
         first, last = (row, col), (row + side, col + side)
-        inner = [-(-v // _CELL_PX) for v in first], [v // _CELL_PX for v in last]
-        outer = [v // _CELL_PX for v in first], [-(-v // _CELL_PX) for v in last]
+        inner = [-(-v // CELL_PX) for v in first], [v // CELL_PX for v in last]
+        outer = [v // CELL_PX for v in first], [-(-v // CELL_PX) for v in last]
         if min(inner[1][0] - inner[0][0], inner[1][1] - inner[0][1]) <= 0:
             return 0, self._count(what, *outer)
         return self._count(what, *inner), self._count(what, *outer)
@@ -213,12 +213,12 @@ def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
 
 def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
     totals = np.zeros(256, np.int64)
-    rows, cols = -(-scene.height // _CELL_PX), -(-scene.width // _CELL_PX)
+    rows, cols = -(-scene.height // CELL_PX), -(-scene.width // CELL_PX)
     cells = np.zeros((2, rows + 1, cols + 1), np.int64)
     for window in blocks(scene.height, scene.width):
         labels = scene.read_labels(window.row, window.col, window.height, window.width)
         totals += np.bincount(labels.ravel(), minlength=256)
-        row, col = window.row // _CELL_PX + 1, window.col // _CELL_PX + 1
+        row, col = window.row // CELL_PX + 1, window.col // CELL_PX + 1
         for part, wanted in zip(cells, (labels != IGNORE, labels == road_class), strict=True):
             counts = _per_cell(wanted)
             part[row : row + counts.shape[0], col : col + counts.shape[1]] = counts
@@ -235,8 +235,8 @@ def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
 
 def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Return how many pixels of each cell are wanted; cells at the end may be incomplete."""
-    along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], _CELL_PX), axis=1, dtype=np.uint8)
-    return np.add.reduceat(along, np.arange(0, wanted.shape[0], _CELL_PX), axis=0, dtype=np.int64)
+    along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], CELL_PX), axis=1, dtype=np.uint8)
+    return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)
 
 
 def _check(found: Survey) -> None:

@@ -40,6 +40,7 @@ __all__ = [
     "iou_curve",
     "predict_scene",
     "set_threshold",
+    "warn_if_undertrained",
     "write_curve",
 ]
 
@@ -49,6 +50,8 @@ logger = logging.getLogger(__name__)
 Criterion = Literal["iou", "f1", "relaxed-f1"]
 CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
+# A network that is sure of its roads has a higher best threshold.
+_LOWEST_THRESHOLD = 0.2
 _LEVELS = TOP_LEVEL + 1
 #: The exported model that a run folder may hold beside its own.
 _EXPORTED = "model.onnx"
@@ -282,12 +285,25 @@ def set_threshold(
     )
     names = ", ".join(Path(name).name for name in data_names(data))
     scores = _card_scores(evaluation, choice, f"{names}: {len(scenes)} scenes")
+    warn_if_undertrained(choice.threshold)
     logger.info("threshold %.4f: IoU %.4f on %s", choice.threshold, choice.iou, names)
     card = _write_card(path, choice.threshold, scores)
     if model.is_dir() and (model / _EXPORTED).is_file():
         _write_card(model / _EXPORTED, choice.threshold, scores)
     _write_outputs(choice, settings, model)
     return card
+
+
+def warn_if_undertrained(threshold: float) -> None:
+    """Warn where the best threshold is so low that the network is hardly sure of any road."""
+    if threshold < _LOWEST_THRESHOLD:
+        logger.warning(
+            "The best threshold is %.2f, under %g: the network is hardly sure of any road, which "
+            "usually means that it was trained too little. Train longer, with a larger --steps, "
+            "and check that the labels are complete.",
+            threshold,
+            _LOWEST_THRESHOLD,
+        )
 
 
 def _card_scores(

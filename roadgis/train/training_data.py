@@ -208,7 +208,7 @@ def _georeferenced(settings: DataSettings) -> list[LabelledScene]:
             "together."
         )
     return open_labelled(
-        settings.images, _labels(settings), gsd_m=settings.gsd_m, area=settings.area
+        settings.images, _labels(settings), gsd_m=settings.working_gsd_m, area=settings.area
     )
 
 

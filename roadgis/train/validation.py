@@ -11,7 +11,7 @@ from roadgis.model.card import ModelCard
 from roadgis.train.callbacks import MONITOR
 from roadgis.train.evaluation import evaluate_scenes
 from roadgis.train.open_data_set import OpenDataSet
-from roadgis.train.scene_prediction import NetworkPredictor
+from roadgis.train.scene_prediction import TOP_LEVEL, NetworkPredictor
 from roadgis.train.scenes import LabelledScene
 from roadgis.train.threshold import histograms, iou_curve
 
@@ -39,14 +39,20 @@ def validation_scores(
     -------
     dict
         ``validation_iou``: of road at probability 0.5; for several classes the mean IoU.
-        ``validation_best_iou``: of road at the threshold that suits these scenes best.
+        ``validation_best_iou``: of road at the threshold that suits these scenes best;
+        ``validation_threshold``: that threshold.
     """
     predictor = NetworkPredictor(model, card)
     if len(card.classes) > 1:
         found = evaluate_scenes(predictor, scenes, buffer_px=0, tile_px=_TILE_PX)
         return {MONITOR: found.mean_iou}
     curve = iou_curve(*histograms(predictor, scenes, tile_px=_TILE_PX))
-    return {MONITOR: float(curve[127]), "validation_best_iou": float(curve[1:].max())}
+    best = int(curve[1:].argmax()) + 1
+    return {
+        MONITOR: float(curve[127]),
+        "validation_best_iou": float(curve[best]),
+        "validation_threshold": best / TOP_LEVEL,
+    }
 
 
 def data_set_scores(
@@ -73,6 +79,6 @@ def data_set_scores(
         [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in scored]
     )
     best = int(curves.mean(axis=0)[1:].argmax()) + 1
-    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": best / 254}
+    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": best / TOP_LEVEL}
     names = [f"{data.settings.name}_iou" for data in scored]
     return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}

@@ -1,0 +1,191 @@
+"""Settings that a fine-tuning run takes from the model it starts from."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roadgis.model.card import ModelCard, read_card_file
+from roadgis.train.settings import (
+    DataSettings,
+    OptimizationSettings,
+    TrainSettings,
+    read_settings_values,
+)
+
+__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "with_inherited"]
+
+logger = logging.getLogger(__name__)
+
+#: A section of the settings and a field in it.
+SettingName = tuple[str, str]
+#: What is taken from the model where neither an option nor the settings file gives it.
+INHERITED: tuple[SettingName, ...] = (
+    ("data", "gsd_m"),
+    ("data", "gsd_range_m"),
+    ("data", "crop_px"),
+    ("optimization", "steps"),
+    ("optimization", "warmup_steps"),
+    ("optimization", "decay_steps"),
+    ("optimization", "peak_rate"),
+    ("network", "frozen_epochs"),
+)
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Schedule of a run that starts from a trained model.
+
+    Attributes
+    ----------
+    steps : int
+        Length of the run.
+    warmup_share, decay_share : float
+        Shares of the run in which the rate rises and falls.
+    rate_share : float
+        Peak rate, as a share of the peak rate at which the model was trained from scratch.
+    frozen_epochs : int
+        Epochs at the start in which the encoder stays as it is.
+    frozen_share : float
+        Largest share of the run's epochs in which it does.
+    """
+
+    steps: int = 2000
+    warmup_share: float = 0.05
+    decay_share: float = 0.75
+    rate_share: float = 0.3
+    frozen_epochs: int = 2
+    frozen_share: float = 0.2
+
+
+FINE_TUNING = FineTuning()
+
+
+def file_settings(path: Path) -> set[SettingName]:
+    """Return the names of the settings that a settings file gives.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    values = read_settings_values(path)
+    return {
+        (section, field)
+        for section, fields in (values or {}).items()
+        if isinstance(fields, dict)
+        for field in fields
+    }
+
+
+def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> TrainSettings:
+    """Return settings completed from the model that the run starts from, if there is one.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Its ``network.init`` names the model.
+    given : collection of (section, field)
+        Settings that stay as they are, because an option or the settings file gives them.
+
+    Raises
+    ------
+    ModelError
+        If the model or its card is not found.
+    """
+    if settings.network.init is None:
+        return settings
+    from roadgis.train.initial import resolve_trained
+
+    card = read_card_file(resolve_trained(settings.network.init))
+    taken = _pixel_size(card, settings, given) | _crop(card, given)
+    taken |= _schedule(card, settings, given)
+    if not taken:
+        return settings
+    sections = {
+        section: dataclasses.replace(
+            getattr(settings, section),
+            **{field: value for (home, field), value in taken.items() if home == section},
+        )
+        for section in {section for section, _ in taken}
+    }
+    result = dataclasses.replace(settings, **sections)
+    logger.info(
+        "taken from the model %s %s: %s; options and settings files override this",
+        card.name, card.version, _described(taken, result),
+    )  # fmt: skip
+    return result
+
+
+def _pixel_size(
+    card: ModelCard, settings: TrainSettings, given: Collection[SettingName]
+) -> dict[SettingName, Any]:
+    # Data sets have pixel sizes of their own.
+    if settings.data.sets or {("data", "gsd_m"), ("data", "gsd_range_m")} & set(given):
+        return {}
+    return {("data", "gsd_m"): card.gsd_m, ("data", "gsd_range_m"): card.gsd_range_m or ()}
+
+
+def _crop(card: ModelCard, given: Collection[SettingName]) -> dict[SettingName, Any]:
+    if ("data", "crop_px") in given:
+        return {}
+    trained = card.tile_px or _recipe(card, "data").get("crop_px")
+    usable = isinstance(trained, int) and trained > 0 and trained % card.stride == 0
+    return {("data", "crop_px"): trained if usable else DataSettings().crop_px}
+
+
+def _schedule(
+    card: ModelCard, settings: TrainSettings, given: Collection[SettingName]
+) -> dict[SettingName, Any]:
+    """Return the schedule of fine-tuning, in proportion to the length of the run."""
+    epoch_steps = settings.optimization.epoch_steps
+    steps = settings.optimization.steps
+    if ("optimization", "steps") not in given:
+        steps = -(-FINE_TUNING.steps // epoch_steps) * epoch_steps
+    most_frozen = int(FINE_TUNING.frozen_share * (steps // epoch_steps))
+    values: dict[SettingName, Any] = {
+        ("optimization", "steps"): steps,
+        ("optimization", "warmup_steps"): round(FINE_TUNING.warmup_share * steps),
+        ("optimization", "decay_steps"): round(FINE_TUNING.decay_share * steps),
+        ("optimization", "peak_rate"): _peak_rate(card),
+        ("network", "frozen_epochs"): min(FINE_TUNING.frozen_epochs, most_frozen),
+    }
+    return {name: value for name, value in values.items() if name not in given}
+
+
+def _peak_rate(card: ModelCard) -> float:
+    """Return the rate of the model's own fine-tuning, else a share of its first rate."""
+    trained = _recipe(card, "optimization").get("peak_rate")
+    if not isinstance(trained, float) or trained <= 0:
+        trained = OptimizationSettings().peak_rate
+    elif _recipe(card, "network").get("init"):
+        return trained
+    return float(f"{FINE_TUNING.rate_share * trained:.3g}")
+
+
+def _recipe(card: ModelCard, section: str) -> dict[str, Any]:
+    values = card.recipe.get(section)
+    return values if isinstance(values, dict) else {}
+
+
+def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
+    """Return what was taken, for people to read."""
+    data, optimization = result.data, result.optimization
+    size = f"pixel size {data.gsd_m:g} m"
+    if data.gsd_range_m:
+        low, high = data.gsd_range_m
+        size = f"pixel size {low:g} to {high:g} m (the imagery's own within these bounds)"
+    texts = {
+        ("data", "gsd_m"): size,
+        ("data", "crop_px"): f"crops of {data.crop_px} px",
+        ("optimization", "steps"): f"{optimization.steps} steps",
+        ("optimization", "warmup_steps"): f"{optimization.warmup_steps} warm-up steps",
+        ("optimization", "decay_steps"): f"{optimization.decay_steps} decay steps",
+        ("optimization", "peak_rate"): f"peak rate {optimization.peak_rate:g}",
+        ("network", "frozen_epochs"): f"encoder frozen for {result.network.frozen_epochs} epochs",
+    }
+    return ", ".join(text for name, text in texts.items() if name in taken)

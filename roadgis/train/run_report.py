@@ -1,0 +1,208 @@
+"""The end of a training run: whether it helped, in a sentence and as a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from itertools import pairwise
+
+import numpy as np
+
+from roadgis import __version__
+from roadgis.atomic import atomic_path
+from roadgis.errors import MissingExtraError, RoadgisError
+from roadgis.scene.grid import Window
+from roadgis.scene.size import duration
+from roadgis.train import page
+from roadgis.train.amount import LabelledAmount
+from roadgis.train.evaluation import evaluate_scenes
+from roadgis.train.holdout import part_of
+from roadgis.train.initial import load_trained, resolve_trained
+from roadgis.train.labelled import LabelledScene
+from roadgis.train.outcome import THRESHOLD, Outcome, compared, outcome_of
+from roadgis.train.overlays import Overlay, OverlayGallery
+from roadgis.train.plots import require_matplotlib
+from roadgis.train.report import history_section, read_history
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.scene_prediction import NetworkPredictor
+from roadgis.train.settings import TrainSettings
+from roadgis.train.threshold import warn_if_undertrained
+from roadgis.train.training_data import TrainingData, class_names
+
+__all__ = ["chosen_scenes", "conclude"]
+
+logger = logging.getLogger(__name__)
+
+# Scenes shown, the largest side that is shown of one, and scenes looked through to choose them.
+_SHOWN = 2
+_SHOWN_PX = 1024
+_LOOKED_AT = 60
+
+
+def conclude(
+    settings: TrainSettings, folder: RunFolder, data: TrainingData, amount: LabelledAmount
+) -> None:
+    """Log whether a finished run helped, and write its report.
+
+    A report that cannot be written is a warning: the model is kept.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Settings of the run.
+    folder : RunFolder
+        Holds the model and the last checkpoint.
+    data : TrainingData
+        What it was trained and scored on.
+    amount : LabelledAmount
+        Labelled road that it was trained on.
+    """
+    checkpoint = folder.load_checkpoint()
+    history = checkpoint.state.history if checkpoint is not None else []
+    keeps_best = bool(data.validation) and settings.optimization.keep == "best"
+    outcome = outcome_of(history, keeps_best=keeps_best)
+    logger.log(logging.WARNING if outcome.is_worse else logging.INFO, "%s", outcome)
+    if THRESHOLD in outcome.after:
+        warn_if_undertrained(outcome.after[THRESHOLD])
+    try:
+        require_matplotlib()
+        text = _page(settings, folder, data, amount, outcome, history)
+        with atomic_path(folder.report, overwrite=True) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except MissingExtraError as error:
+        logger.warning("no report of the run: %s", error)
+    except RoadgisError as error:
+        logger.warning("no report of the run, but the model is kept: %s", error)
+    else:
+        logger.info("report: %s", folder.report)
+
+
+def _page(
+    settings: TrainSettings,
+    folder: RunFolder,
+    data: TrainingData,
+    amount: LabelledAmount,
+    outcome: Outcome,
+    history: Sequence[Mapping[str, float]],
+) -> str:
+    title = f"Training of {settings.card.name} {settings.card.version} ({folder.path.name})"
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        f"<p>{html.escape(str(outcome))}</p>",
+        _facts(settings, amount, outcome, history),
+        *_scores(outcome),
+        *_pictures(settings, folder, data, outcome),
+        *history_section(read_history(folder.log)),
+    ]
+    return page.page(title, parts)
+
+
+def _facts(
+    settings: TrainSettings,
+    amount: LabelledAmount,
+    outcome: Outcome,
+    history: Sequence[Mapping[str, float]],
+) -> str:
+    data, optimization = settings.data, settings.optimization
+    sizes = data.gsd_range_m or (() if data.sets else (data.gsd_m,))
+    steps = history[-1]["step"] if history else 0
+    seconds = history[-1]["seconds"] if history else 0.0
+    return page.facts(
+        {
+            "Started from": settings.network.init or "",
+            "Labelled": str(amount),
+            "Pixel size": " to ".join(f"{size:g}" for size in sizes) + (" m" if sizes else ""),
+            "Crops": f"{data.batch} of {data.crop_px} px a step",
+            "Trained": f"{steps:.0f} of {optimization.steps} steps in {duration(seconds)}",
+            "Kept": f"weights of epoch {outcome.after['epoch']:.0f}" if outcome.after else "",
+            "Made": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
+        }
+    )
+
+
+def _scores(outcome: Outcome) -> list[str]:
+    rows = [
+        [
+            name.removeprefix("validation_").replace("_", " ").replace("iou", "IoU"),
+            page.number(float("nan") if before is None else before),
+            page.number(after),
+            "" if before is None else f"{after - before:+.3f}",
+        ]
+        for name, before, after in compared(outcome)
+    ]
+    if not rows:
+        return []
+    caption = "Scores on validation scenes, before the first step and of the weights that are kept"
+    return ["<h2>Scores</h2>", page.table(caption, ["score", "before", "after", "change"], rows)]
+
+
+def _pictures(
+    settings: TrainSettings, folder: RunFolder, data: TrainingData, outcome: Outcome
+) -> list[str]:
+    """Return pictures of validation scenes, before and after where there was a model before."""
+    names, road = class_names(settings.data)
+    scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
+    models = [("after", folder.model, outcome.after)]
+    if settings.network.init is not None:
+        models.insert(0, ("before", resolve_trained(settings.network.init), outcome.before))
+    shown: list[list[Overlay]] = [[] for _ in scenes]
+    for when, path, scores in models if scenes else []:
+        predictor = NetworkPredictor(*load_trained(path))
+        by_class = len(predictor.card.classes) > 1
+        for scene, overlays in zip(scenes, shown, strict=True):
+            gallery = OverlayGallery(1, by_class=by_class)
+            evaluate_scenes(
+                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, watch=gallery
+            )
+            overlays += [
+                Overlay(dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture)
+                for one in gallery.best
+            ]
+    if not any(shown):
+        return []
+    parts = [
+        page.gallery(scene.name, overlays, by_class=len(names) > 1)
+        for scene, overlays in zip(scenes, shown, strict=True)
+    ]
+    return ["<h2>Scenes</h2>", page.legend(), *parts]
+
+
+def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
+    """Return the scenes with the most labelled road, each cut to a square with much of it.
+
+    Parameters
+    ----------
+    scenes : sequence of LabelledScene
+        Validation scenes; of many, evenly spread ones are looked through.
+    road_class : int
+        Class index of road.
+    """
+    spread = scenes[:: max(1, -(-len(scenes) // _LOOKED_AT))]
+    fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
+    # Stable: of scenes with as much road, the first ones.
+    fullest.sort(key=lambda one: one[0], reverse=True)
+    return [part_of(scene, window) for road_px, window, scene in fullest[:_SHOWN] if road_px]
+
+
+def _fullest_square(scene: LabelledScene, road_class: int) -> tuple[int, Window]:
+    """Return the window with the most labelled road, of those that a scene divides into."""
+    rows, cols = (
+        np.linspace(0, size, -(-size // _SHOWN_PX) + 1).astype(int).tolist()
+        for size in (scene.height, scene.width)
+    )
+    windows = [
+        Window(row, col, bottom - row, right - col)
+        for row, bottom in pairwise(rows)
+        for col, right in pairwise(cols)
+    ]
+
+    def road_px(window: Window) -> int:
+        labels = scene.read_labels(window.row, window.col, window.height, window.width)
+        return int((labels == road_class).sum())
+
+    counts = [road_px(window) for window in windows]
+    most = max(counts)
+    return most, windows[counts.index(most)]
