@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def run(town: Path) -> Path:
         cwd=town, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    (town / "said.txt").write_text(done.stderr)
     return town / "run"
 
 
@@ -70,8 +72,10 @@ def test_the_weights_for_fine_tuning_are_those_of_the_bundled_model() -> None:
 
 def test_the_run_begins_near_the_bundled_model_and_moves_away(run: Path) -> None:
     with (run / "log.csv").open() as file:
-        first, last = csv.DictReader(file)
+        start, first, last = csv.DictReader(file)
+    assert (start["epoch"], start["step"], start["loss"]) == ("0", "0", "")
     # Roads of the town are easy for the bundled model; a network from nothing would be near 0.
+    assert float(start["validation_best_iou"]) > 0.5
     assert float(first["validation_best_iou"]) > 0.5
     assert float(last["validation_best_iou"]) > 0.5
     before, _ = load_trained(resolve_trained("default"))
@@ -107,6 +111,26 @@ def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> Non
     }
     assert changed
     assert all(name.startswith(("decoder", "subpixel", "final")) for name in changed)
+
+
+def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, run: Path) -> None:
+    said = (town / "said.txt").read_text().splitlines()
+    assert said[0] == (
+        "Info: taken from the model roadgis-roads-1m 6: pixel size 1 m; options and settings files "
+        "override this"
+    )
+    epochs = [line for line in said if line.startswith("Info: epoch ")]
+    assert [line.split(",")[0] for line in epochs] == [
+        "Info: epoch 1 of 2",
+        "Info: epoch 2 of 2",
+    ]
+    assert "validation_best_iou 0." in epochs[0]
+    assert epochs[0].endswith(" left")
+    assert any(" before, 0." in line and " after (" in line for line in said)
+    page = (run / "report.html").read_text()
+    assert re.findall(r"<figcaption>town@\d+,\d+@0,0 (before|after): IoU 0", page) == (
+        ["before", "after"] * 2
+    )
 
 
 def test_its_threshold_is_chosen_on_what_was_held_out(run: Path) -> None:

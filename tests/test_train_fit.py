@@ -281,6 +281,61 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
         fit(several, tmp_path / "other")
 
 
+@pytest.mark.slow
+def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_after(
+    data: Path, tmp_path: Path, uninterrupted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # At this rate the weights do not change, so that both scores are the same.
+    settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=4, keep="best")
+    settings = dataclasses.replace(
+        settings,
+        data=dataclasses.replace(settings.data, validation=(data,)),
+        network=NetworkSettings(init=str(uninterrupted)),
+    )
+    run = tmp_path / "run"
+    with pytest.raises(Cancelled), caplog.at_level("INFO", "roadgis"):
+        fit(settings, run, progress=stop_before_the_first_step)
+    assert not RunFolder(run).has_checkpoint()
+    (start,) = log_of(run)
+    assert (start["epoch"], start["step"]) == ("0", "0")
+    caplog.clear()
+    with caplog.at_level("INFO", "roadgis"):
+        fit(settings, run)
+    start, first, _last = log_of(run)
+    assert (start["epoch"], start["loss"], first["epoch"]) == ("0", "", "1")
+    # The best of the trained epochs is kept even where the start was as good.
+    assert (run / "model.keras").is_file()
+    before, after = (float(row["validation_best_iou"]) for row in (start, first))
+    said = "\n".join(caplog.messages)
+    assert f"Validation IoU {before:.3f} before, {after:.3f} after (" in said
+    assert "labelled: about 0.16 km of road on 0.013 km²" in said
+    assert "epoch 2 of 2, step 4 of 4: " in said
+    page = (run / "report.html").read_text()
+    names = ["scene0@0,0 before", "scene0@0,0 after", "scene1@0,0 before", "scene1@0,0 after"]
+    assert [name for name in names if f"<figcaption>{name}: IoU" in page] == names
+    # Resuming a longer run keeps epoch 0.
+    longer = dataclasses.replace(
+        settings, optimization=dataclasses.replace(settings.optimization, steps=6)
+    )
+    fit(longer, run)
+    assert [row["epoch"] for row in log_of(run)] == ["0", "1", "2", "3"]
+
+
+def stop_before_the_first_step(fraction: float, message: str) -> None:
+    if message.startswith("step 1 "):
+        raise Cancelled(message)
+
+
+@pytest.mark.slow
+def test_a_run_from_nothing_has_no_epoch_0_and_reports_without_before(
+    data: Path, uninterrupted: Path
+) -> None:
+    assert [row["epoch"] for row in log_of(uninterrupted)] == ["1", "2", "3"]
+    page = (uninterrupted / "report.html").read_text()
+    assert "There was no validation data" in page
+    assert "before" not in page.split("<main>")[1]
+
+
 def _model(run: Path) -> Any:
     return import_keras().models.load_model(run / "model.keras", compile=False)
 
@@ -403,7 +458,9 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_no_model(
     data: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(RoadgisError, match=r"loss became (nan|inf).*--peak-rate"):
+    with pytest.raises(
+        RoadgisError, match=r"loss became (nan|inf) at step \d+\. Start anew .*--peak-rate"
+    ):
         fit(settings_of(data, peak_rate=1e30, warmup_steps=1), tmp_path / "run")
     assert not (tmp_path / "run" / "model.keras").exists()
     assert RunFolder(tmp_path / "run").load_checkpoint() is None

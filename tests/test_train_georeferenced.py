@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from roadgis.errors import DataError, InputError, ReadError, SceneError
 from roadgis.labels.vector import RoadLayer
 from roadgis.scene.options import SceneOptions
+from roadgis.train.holdout import hold_out
+from roadgis.train.labelled import known_gsd_m
 from roadgis.train.sampling import CropSampler
 from roadgis.train.scenes import FILL, IGNORE, MaskLayer, open_labelled, scenes_fingerprint
 from roadgis.train.survey import survey
@@ -259,3 +261,18 @@ class TestMaskLayer:
         path = self.write(tmp_path, np.ones((9, 9)), x0=X0 + 5000)
         with pytest.raises(DataError, match="does not touch"):
             open_labelled([image], MaskLayer.open(path), gsd_m=1)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "gsd_m"), [((0.4, 1.2), 1.0), ((1.5, 2.0), 1.5), ((0.25, 0.5), 0.5)]
+)
+def test_open_labelled_keeps_the_imagerys_pixel_size_within_a_range(
+    tmp_path: Path, image: Path, bounds: tuple[float, float], gsd_m: float
+) -> None:
+    roads = write_roads(tmp_path / "roads.gpkg", across(64))
+    (scene,) = open_labelled([image], roads, gsd_m=bounds)
+    assert known_gsd_m(scene) == pytest.approx(gsd_m)
+    # The road is 8 m wide.
+    assert (whole(scene)[1] == 1).sum(axis=0).max() == pytest.approx(8 / gsd_m, abs=1)
+    (part, *_), _ = hold_out([scene], share=0.3, block_px=32, seed=1)
+    assert known_gsd_m(part) == known_gsd_m(scene)

@@ -1,0 +1,93 @@
+"""``roadgis train`` on the command line: its help, and what a stop leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from roadgis.cli.train import _SETTINGS, _kept, command
+from roadgis.train.settings import TrainSettings
+from tests.pairs import write_road_pair
+
+
+def help_of(name: str) -> str:
+    (option,) = (p for p in command.params if p.name == name)
+    assert isinstance(option, click.Option)
+    return option.help or ""
+
+
+def test_help_names_the_default_of_every_setting_that_has_one() -> None:
+    settings = TrainSettings()
+    named = 0
+    for section, fields in _SETTINGS.items():
+        for option, field in fields.items():
+            value = getattr(getattr(settings, section), field)
+            if value in (None, (), "") or isinstance(value, bool):
+                continue
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            text = ",".join(value) if isinstance(value, tuple) else text
+            assert f"[default: {text}" in help_of(option), option
+            assert help_of(option).count("[default") == 1, option
+            named += 1
+    assert named >= 25
+    assert help_of("batch_norm").endswith("[default: batch-norm]")
+    assert help_of("subpixel").endswith("[default: no-subpixel]")
+
+
+def test_help_says_which_defaults_depend_on_the_model() -> None:
+    for option in ("gsd", "crop_px", "steps", "decay_steps", "peak_rate", "frozen_epochs"):
+        assert help_of(option).endswith("; with --init suited to the model]"), option
+    assert help_of("batch").endswith("[default: 8]")
+
+
+def test_kept_claims_a_checkpoint_only_where_there_is_one(tmp_path: Path) -> None:
+    start_anew = "There is no checkpoint yet; run the same command again to start anew."
+    assert _kept(tmp_path / "run", overwrite=False) == start_anew
+    folder = tmp_path / "run" / "checkpoint-00001"
+    folder.mkdir(parents=True)
+    assert _kept(tmp_path / "run", overwrite=False) == start_anew
+    (folder / "model.keras").touch()
+    assert _kept(tmp_path / "run", overwrite=False) == (
+        "The last checkpoint is kept; run the same command again to resume."
+    )
+    assert _kept(tmp_path / "run", overwrite=True) == (
+        "The last checkpoint is kept; run the same command without --overwrite to resume."
+    )
+    assert _kept(None, overwrite=False) == "Nothing was written."
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_run_stopped_in_its_first_epoch_does_not_claim_a_checkpoint(tmp_path: Path) -> None:
+    write_road_pair(tmp_path / "data", "scene")
+    given = "--data data --crop-px 64 --batch 1 --depth 3 --decoder-filters 8,8,8 -o run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "roadgis", "train", *given.split()],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    started = time.monotonic()
+    while not (tmp_path / "run" / "settings.yaml").exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() - started < 400
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 143
+    assert said.endswith(
+        "Error: terminated. There is no checkpoint yet; run the same command again to start anew.\n"
+    )
+
+
+def test_settings_of_the_options_are_fields_of_the_settings() -> None:
+    for section, fields in _SETTINGS.items():
+        known = {field.name for field in dataclasses.fields(getattr(TrainSettings(), section))}
+        assert set(fields.values()) <= known

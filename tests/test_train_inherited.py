@@ -1,0 +1,138 @@
+"""Settings of fine-tuning: taken from the model where neither options nor a file give them."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the train extra")
+
+from roadgis.cli.train import _settings, command
+from roadgis.errors import InputError
+from roadgis.model.card import ModelCard, write_card_file
+from roadgis.train.inherited import FINE_TUNING
+from roadgis.train.settings import DataSettings, TrainSettings, settings_from_dict
+
+NONE_GIVEN: dict[str, Any] = {
+    parameter.name or "": () if parameter.multiple else None
+    for parameter in command.params
+    if hasattr(parameter, "multiple")
+}
+RECIPE = {
+    "data": {"crop_px": 384, "sets": [{"name": "a"}]},
+    "network": {"init": None},
+    "optimization": {"peak_rate": 2e-3, "steps": 20000},
+}
+
+
+def trained(folder: Path, **card: Any) -> str:
+    """Write a card, as of a model trained at 0.4 to 1.2 m, beside an empty model file."""
+    path = folder / "m.keras"
+    path.touch()
+    values = {"gsd_m": 0.7, "gsd_range_m": (0.4, 1.2), "stride": 16, "recipe": RECIPE, **card}
+    write_card_file(ModelCard("roads", "7", **values), path)
+    return str(path)
+
+
+def chosen(file: Path | None = None, **options: Any) -> TrainSettings:
+    settings: TrainSettings = _settings(file, NONE_GIVEN | options)
+    return settings
+
+
+def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "roadgis"):
+        found = chosen(init=trained(tmp_path))
+    assert (found.data.gsd_m, found.data.gsd_range_m) == (0.7, (0.4, 1.2))
+    assert found.data.working_gsd_m == (0.4, 1.2)
+    assert found.data.crop_px == 384
+    optimization = found.optimization
+    assert (optimization.steps, optimization.epoch_steps) == (2000, 200)
+    assert (optimization.warmup_steps, optimization.decay_steps) == (100, 1500)
+    assert optimization.peak_rate == 6e-4
+    assert found.network.frozen_epochs == FINE_TUNING.frozen_epochs == 2
+    assert caplog.messages == [
+        "taken from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
+        "bounds), crops of 384 px, 2000 steps, 100 warm-up steps, 1500 decay steps, peak rate "
+        "0.0006, encoder frozen for 2 epochs; options and settings files override this"
+    ]
+
+
+def test_train_settings_given_as_options_win(tmp_path: Path) -> None:
+    found = chosen(
+        init=trained(tmp_path), gsd=0.5, crop_px=256, steps=800, peak_rate=1e-4, frozen_epochs=1
+    )
+    assert found.data.working_gsd_m == 0.5
+    assert (found.data.crop_px, found.network.frozen_epochs) == (256, 1)
+    optimization = found.optimization
+    assert (optimization.steps, optimization.peak_rate) == (800, 1e-4)
+    # What is not given is in proportion to the length of the run.
+    assert (optimization.warmup_steps, optimization.decay_steps) == (40, 600)
+
+
+def test_train_settings_given_in_a_file_win_even_where_they_are_the_defaults(
+    tmp_path: Path,
+) -> None:
+    init = trained(tmp_path)
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        f"data: {{gsd_m: 1.0, crop_px: 256}}\noptimization: {{decay_steps: 0}}\n"
+        f"network: {{init: {init}}}\n"
+    )
+    found = chosen(file)
+    assert (found.data.working_gsd_m, found.data.crop_px) == (1.0, 256)
+    assert (found.optimization.decay_steps, found.optimization.steps) == (0, 2000)
+    file.write_text(f"data: {{gsd_range_m: [0.5, 0.8]}}\nnetwork: {{init: {init}}}\n")
+    assert chosen(file).data.working_gsd_m == (0.5, 0.8)
+    assert chosen(file, gsd=0.6).data.working_gsd_m == 0.6
+
+
+def test_train_settings_without_init_keep_their_defaults() -> None:
+    assert chosen() == TrainSettings()
+
+
+def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text(
+        f"data: {{sets: [{{name: a, folders: [a]}}]}}\nnetwork: {{init: {trained(tmp_path)}}}\n"
+    )
+    found = chosen(file)
+    assert found.data.gsd_range_m == ()
+    assert found.data.crop_px == 384
+
+
+@pytest.mark.parametrize(
+    ("card", "crop_px", "peak_rate"),
+    [
+        # A model of its own recipe's kind.
+        ({"recipe": {}}, 256, 3e-4),
+        ({"recipe": {"distilled": {}, "data": {"crop_px": 250}}}, 256, 3e-4),
+        # A network that takes tiles of one size only.
+        ({"tile_px": 512}, 512, 6e-4),
+        # A model that was fine-tuned itself: its rate is not lowered again.
+        ({"recipe": RECIPE | {"network": {"init": "x"}}}, 384, 2e-3),
+    ],
+)
+def test_train_settings_from_other_recipes(
+    tmp_path: Path, card: dict[str, Any], crop_px: int, peak_rate: float
+) -> None:
+    found = chosen(init=trained(tmp_path, **card))
+    assert (found.data.crop_px, found.optimization.peak_rate) == (crop_px, peak_rate)
+
+
+def test_train_settings_are_rounded_up_to_whole_epochs(tmp_path: Path) -> None:
+    found = chosen(init=trained(tmp_path), epoch_steps=300)
+    assert found.optimization.steps == 2100
+    assert dataclasses.replace(found.optimization, steps=300)
+
+
+@pytest.mark.parametrize("bounds", [[0.5], [0.8, 0.5], [0, 1]])
+def test_gsd_range_that_is_not_a_range_is_an_error(bounds: list[float]) -> None:
+    with pytest.raises(InputError, match="expected the smallest and the largest pixel size"):
+        settings_from_dict({"data": {"gsd_range_m": bounds}}, "file")
+    assert DataSettings(gsd_range_m=(0.5, 0.5)).working_gsd_m == (0.5, 0.5)

@@ -1,0 +1,50 @@
+"""Time left of a training run, by a clock that the test moves."""
+
+from __future__ import annotations
+
+from roadgis.train.pace import Pace
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(pace: Pace, clock: Clock, *seconds: float) -> list[bool]:
+    """Time an epoch whose steps take so many seconds."""
+    pace.epoch_began()
+    told = []
+    for each in seconds:
+        clock.now += each
+        told.append(pace.step_ended())
+    return told
+
+
+def test_pace_leaves_out_the_first_step_and_counts_validation() -> None:
+    clock = Clock()
+    pace = Pace(30, 10, clock=clock)
+    assert pace.left(0) == ""
+    told = run(pace, clock, 60, *[2.0] * 9)
+    # The first estimate after five measured steps.
+    assert told == [False] * 5 + [True] + [False] * 4
+    assert pace.seconds_left(6) == 24 * 2.0
+    assert pace.estimate(6) == (
+        "training takes about 48 s on this machine: 24 steps of 2 s, not counting validation"
+    )
+    clock.now += 100
+    pace.epoch_ended()
+    assert pace.seconds_left(10) == 20 * 2.0 + 2 * 100
+    assert pace.left(10) == ", about 4 min left"
+    assert pace.left(30) == ""
+
+
+def test_pace_takes_the_validation_of_epoch_0_into_its_first_estimate() -> None:
+    clock = Clock()
+    pace = Pace(20, 10, epoch_end_s=120.0, slower_later=True, clock=clock)
+    run(pace, clock, 60, *[1.0] * 5)
+    assert pace.seconds_left(6) == 14 + 2 * 120
+    assert pace.estimate(6) == (
+        "training takes at least 4 min on this machine: 14 steps of 1 s, 2 validations of 2 min"
+    )
