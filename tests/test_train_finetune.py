@@ -128,7 +128,7 @@ def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, r
     assert epochs[0].endswith(" left")
     assert any(" before, 0." in line and " after (" in line for line in said)
     page = (run / "report.html").read_text()
-    assert re.findall(r"<figcaption>town@\d+,\d+@0,0 (before|after): IoU 0", page) == (
+    assert re.findall(r"<figcaption>town@\d+,\d+ (before|after): IoU 0", page) == (
         ["before", "after"] * 2
     )
 

@@ -311,7 +311,7 @@ def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_a
     assert "labelled: about 0.16 km of road on 0.013 km²" in said
     assert "epoch 2 of 2, step 4 of 4: " in said
     page = (run / "report.html").read_text()
-    names = ["scene0@0,0 before", "scene0@0,0 after", "scene1@0,0 before", "scene1@0,0 after"]
+    names = ["scene0 before", "scene0 after", "scene1 before", "scene1 after"]
     assert [name for name in names if f"<figcaption>{name}: IoU" in page] == names
     # Resuming a longer run keeps epoch 0.
     longer = dataclasses.replace(

@@ -419,7 +419,7 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
         if given.get("encoder_weights") == "none":
             given["encoder_weights"] = None
         if "gsd_m" in given:
-            given["gsd_range_m"] = ()
+            given["gsd_range_m"] = None
         known |= {(section, field) for field in given}
         sections[section] = dataclasses.replace(getattr(settings, section), **given)
     return with_inherited(dataclasses.replace(settings, **sections), known)

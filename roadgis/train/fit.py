@@ -248,7 +248,6 @@ class _Run:
         margin = receptive_margin(model, stride) if tile is None else None
         unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
         card, data = self.settings.card, self.settings.data
-        bounds = data.working_gsd_m
         names, road = class_names(data)
         pretrained = has_packaged_weights(self.settings.network)
         mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
@@ -261,8 +260,7 @@ class _Run:
             mean=start.mean if start else mean,
             std=start.std if start else std,
             gsd_m=data.gsd_m,
-            gsd_range_m=_gsd_range(self.data.sets)
-            or (bounds if isinstance(bounds, tuple) else None),
+            gsd_range_m=_gsd_range(self.data.sets) or data.gsd_range_m,
             normalize_to=normalize_to,
             looks=training_looks(self.data.sets) if normalize_to else {},
             stride=stride,

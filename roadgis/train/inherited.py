@@ -127,7 +127,7 @@ def _pixel_size(
     # Data sets have pixel sizes of their own.
     if settings.data.sets or {("data", "gsd_m"), ("data", "gsd_range_m")} & set(given):
         return {}
-    return {("data", "gsd_m"): card.gsd_m, ("data", "gsd_range_m"): card.gsd_range_m or ()}
+    return {("data", "gsd_m"): card.gsd_m, ("data", "gsd_range_m"): card.gsd_range_m}
 
 
 def _crop(card: ModelCard, given: Collection[SettingName]) -> dict[SettingName, Any]:

@@ -184,7 +184,14 @@ def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[Labe
     fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
     # Stable: of scenes with as much road, the first ones.
     fullest.sort(key=lambda one: one[0], reverse=True)
-    return [part_of(scene, window) for road_px, window, scene in fullest[:_SHOWN] if road_px]
+    return [
+        scene
+        if (window.height, window.width) == (scene.height, scene.width)
+        # Only for pictures, so that a model that normalizes scenes sees this part's statistics.
+        else part_of(scene, window)
+        for road_px, window, scene in fullest[:_SHOWN]
+        if road_px
+    ]
 
 
 def _fullest_square(scene: LabelledScene, road_class: int) -> tuple[int, Window]:

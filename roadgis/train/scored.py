@@ -46,7 +46,7 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
                 classes=card.classes,
                 road=card.classes[card.road_class],
                 gsd_m=card.gsd_m,
-                gsd_range_m=card.gsd_range_m or (),
+                gsd_range_m=card.gsd_range_m,
             )
         )
     run = RunFolder(Path(model))

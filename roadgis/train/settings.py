@@ -73,9 +73,9 @@ class DataSettings:
     gsd_m : float
         Ground sampling distance, metres per pixel. Pairs must have it; georeferenced imagery
         is brought to it.
-    gsd_range_m : tuple of float
+    gsd_range_m : tuple of two floats, or None
         Smallest and largest ground sampling distance of georeferenced imagery: within it, imagery
-        keeps its own, beyond it the nearest bound counts. Empty for `gsd_m` alone.
+        keeps its own, beyond it the nearest bound counts. None for `gsd_m` alone.
     crop_px, batch : int
         Side of the crops, and how many make a step.
     road_share : float
@@ -100,7 +100,7 @@ class DataSettings:
     classes: tuple[str, ...] = ("road",)
     road: str = "road"
     gsd_m: float = 1.0
-    gsd_range_m: tuple[float, ...] = ()
+    gsd_range_m: tuple[float, float] | None = None
     crop_px: int = 256
     batch: int = 8
     road_share: float = 0.02
@@ -115,7 +115,7 @@ class DataSettings:
         if not self.gsd_m > 0:
             raise InputError(f"gsd_m is {self.gsd_m}, expected a positive number of metres.")
         bounds = self.gsd_range_m
-        if bounds and (len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]):
+        if bounds is not None and not 0 < bounds[0] <= bounds[1]:
             raise InputError(
                 f"gsd_range_m is {list(bounds)}, expected the smallest and the largest pixel size "
                 "in metres."
@@ -140,7 +140,7 @@ class DataSettings:
     @property
     def working_gsd_m(self) -> float | tuple[float, float]:
         """The pixel size to read georeferenced imagery at, or the range its own may lie in."""
-        return (self.gsd_range_m[0], self.gsd_range_m[1]) if self.gsd_range_m else self.gsd_m
+        return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def _refuse_what_needs_roads(self) -> None:
         """Say so rather than leave out what only counts for imagery with a road layer."""
