@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from roadgis.model.card import ModelCard
 from roadgis.train.callbacks import MONITOR
@@ -47,11 +48,11 @@ def validation_scores(
         found = evaluate_scenes(predictor, scenes, buffer_px=0, tile_px=_TILE_PX)
         return {MONITOR: found.mean_iou}
     curve = iou_curve(*histograms(predictor, scenes, tile_px=_TILE_PX))
-    best = int(curve[1:].argmax()) + 1
+    best, threshold = _best(curve)
     return {
         MONITOR: float(curve[127]),
         "validation_best_iou": float(curve[best]),
-        "validation_threshold": best / TOP_LEVEL,
+        "validation_threshold": threshold,
     }
 
 
@@ -78,7 +79,18 @@ def data_set_scores(
     curves = np.array(
         [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in scored]
     )
-    best = int(curves.mean(axis=0)[1:].argmax()) + 1
-    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": best / TOP_LEVEL}
+    best, threshold = _best(curves.mean(axis=0))
+    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": threshold}
     names = [f"{data.settings.name}_iou" for data in scored]
     return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}
+
+
+def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """Return the level with the highest IoU, of several the middle one, and its threshold.
+
+    The threshold lies halfway to the level below; see
+    :class:`roadgis.train.threshold.ThresholdChoice`.
+    """
+    levels = np.flatnonzero(curve[1:] == curve[1:].max()) + 1
+    best = int(levels[len(levels) // 2])
+    return best, (best - 0.5) / TOP_LEVEL
