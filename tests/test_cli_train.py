@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
+from roadgis.cli.shell import shell
 from roadgis.cli.train import _SETTINGS, _kept, command
 from roadgis.train.settings import TrainSettings
 from tests.pairs import write_road_pair
@@ -91,3 +92,20 @@ def test_settings_of_the_options_are_fields_of_the_settings() -> None:
     for section, fields in _SETTINGS.items():
         known = {field.name for field in dataclasses.fields(getattr(TrainSettings(), section))}
         assert set(fields.values()) <= known
+
+
+def test_bar_shows_the_time_left_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    with shell("bar") as sh:
+        sh.progress(0.2, "step 2 of 10: loss 0.5, about 3 min left")
+        time.sleep(0.3)
+    frame = capfd.readouterr().err.split("about 3 min left")[-1]
+    assert "20%" in frame
+    assert "left" not in frame
+    with shell("bar") as sh:
+        sh.progress(0.2, "step 2 of 10")
+        time.sleep(0.3)
+    assert "left" in capfd.readouterr().err.split("step 2 of 10")[-1]
