@@ -115,10 +115,11 @@ def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> Non
 
 def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, run: Path) -> None:
     said = (town / "said.txt").read_text().splitlines()
-    assert said[0] == (
-        "Info: taken from the model roadgis-roads-1m 6: pixel size 1 m; options and settings files "
-        "override this"
-    )
+    # All else was given on the command line.
+    assert said[0].startswith(f"Info: taken from the model {read_card().name} ")
+    assert "pixel size" in said[0]
+    assert "crops of" not in said[0]
+    assert "steps" not in said[0]
     epochs = [line for line in said if line.startswith("Info: epoch ")]
     assert [line.split(",")[0] for line in epochs] == [
         "Info: epoch 1 of 2",

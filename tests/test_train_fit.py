@@ -314,7 +314,7 @@ def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_a
     before, after = (float(row["validation_best_iou"]) for row in (start, first))
     said = "\n".join(caplog.messages)
     assert f"Validation IoU {before:.3f} before, {after:.3f} after (" in said
-    assert "labelled: about 0.16 km of road on 0.013 km²" in said
+    assert "labelled: about 0.15 km of road on 0.013 km²" in said
     assert "epoch 2 of 2, step 4 of 4: " in said
     page = (run / "report.html").read_text()
     names = ["scene0 before", "scene0 after", "scene1 before", "scene1 after"]
