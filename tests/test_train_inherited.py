@@ -25,7 +25,7 @@ NONE_GIVEN: dict[str, Any] = {
 RECIPE = {
     "data": {"crop_px": 384, "sets": [{"name": "a"}]},
     "network": {"init": None},
-    "optimization": {"peak_rate": 2e-3, "steps": 20000},
+    "optimization": {"loss": "bce", "peak_rate": 2e-3, "steps": 20000},
 }
 
 
@@ -54,12 +54,12 @@ def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
     optimization = found.optimization
     assert (optimization.steps, optimization.epoch_steps) == (2000, 200)
     assert (optimization.warmup_steps, optimization.decay_steps) == (100, 1500)
-    assert optimization.peak_rate == 6e-4
+    assert (optimization.peak_rate, optimization.loss) == (6e-4, "bce")
     assert found.network.frozen_epochs == FINE_TUNING.frozen_epochs == 2
     assert caplog.messages == [
         "taken from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
-        "bounds), crops of 384 px, 2000 steps, 100 warm-up steps, 1500 decay steps, peak rate "
-        "0.0006, encoder frozen for 2 epochs; options and settings files override this"
+        "bounds), crops of 384 px, loss bce, 2000 steps, 100 warm-up steps, 1500 decay steps, "
+        "peak rate 0.0006, encoder frozen for 2 epochs; options and settings files override this"
     ]
 
 
@@ -115,7 +115,7 @@ def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: 
         # A network that takes tiles of one size only.
         ({"tile_px": 512}, 512, 6e-4),
         # A model that was fine-tuned itself: its rate is not lowered again.
-        ({"recipe": RECIPE | {"network": {"init": "x"}}}, 384, 2e-3),
+        ({"recipe": RECIPE | {"optimization": {"peak_rate": 3e-4}}}, 384, 3e-4),
     ],
 )
 def test_train_settings_from_other_recipes(

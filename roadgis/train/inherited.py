@@ -28,6 +28,7 @@ INHERITED: tuple[SettingName, ...] = (
     ("data", "gsd_m"),
     ("data", "gsd_range_m"),
     ("data", "crop_px"),
+    ("optimization", "loss"),
     ("optimization", "steps"),
     ("optimization", "warmup_steps"),
     ("optimization", "decay_steps"),
@@ -154,15 +155,19 @@ def _schedule(
         ("optimization", "peak_rate"): _peak_rate(card),
         ("network", "frozen_epochs"): min(FINE_TUNING.frozen_epochs, most_frozen),
     }
+    loss = _recipe(card, "optimization").get("loss")
+    if isinstance(loss, str):  # the meaning of probabilities, and so the threshold, depends on it
+        values["optimization", "loss"] = loss
     return {name: value for name, value in values.items() if name not in given}
 
 
 def _peak_rate(card: ModelCard) -> float:
-    """Return the rate of the model's own fine-tuning, else a share of its first rate."""
+    """Return a share of the model's rate; the same rate where that is low already."""
+    usual = OptimizationSettings().peak_rate
     trained = _recipe(card, "optimization").get("peak_rate")
     if not isinstance(trained, float) or trained <= 0:
-        trained = OptimizationSettings().peak_rate
-    elif _recipe(card, "network").get("init"):
+        trained = usual
+    elif trained < usual:
         return trained
     return float(f"{FINE_TUNING.rate_share * trained:.3g}")
 
@@ -182,6 +187,7 @@ def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
     texts = {
         ("data", "gsd_m"): size,
         ("data", "crop_px"): f"crops of {data.crop_px} px",
+        ("optimization", "loss"): f"loss {optimization.loss}",
         ("optimization", "steps"): f"{optimization.steps} steps",
         ("optimization", "warmup_steps"): f"{optimization.warmup_steps} warm-up steps",
         ("optimization", "decay_steps"): f"{optimization.decay_steps} decay steps",
