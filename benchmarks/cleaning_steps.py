@@ -154,13 +154,18 @@ def score(scene: Traced, step: str, options: CleanOptions, buffer_m: float) -> S
         else:
             lines = scene.strong if step == RAW_STEP else scene.lines
             edges = clean_network(lines, options, source=source).edges
-    truth, found = shapely.union_all(scene.truth.edges), shapely.union_all(edges)
+    return compared(scene.truth, edges, buffer_m)
+
+
+def compared(truth: RoadNetwork, edges: npt.NDArray[np.object_], buffer_m: float) -> Score:
+    """Compare lines with the true network."""
+    true, found = shapely.union_all(truth.edges), shapely.union_all(edges)
     return Score(
-        truth_m=truth.length,
+        truth_m=true.length,
         found_m=found.length,
-        right_m=found.intersection(truth.buffer(buffer_m)).length,
-        kept_m=truth.intersection(found.buffer(buffer_m)).length,
-        apls=apls_score(scene.truth.edges, edges).apls,
+        right_m=found.intersection(true.buffer(buffer_m)).length,
+        kept_m=true.intersection(found.buffer(buffer_m)).length,
+        apls=apls_score(truth.edges, edges).apls,
     )
 
 
