@@ -44,7 +44,7 @@ RAW = CleanOptions(
     min_strong_m=0.0,
     bridge=BridgeOptions(max_gap_m=0.0),
     dangles=DangleOptions(by_evidence=False, min_weak_tail_m=0.0),
-    parallels=ParallelOptions(track_factor=0.0, part_carriageways=False),
+    parallels=ParallelOptions(track_factor=0.0),
     rules=RuleOptions.none(),
 )
 FULL = CleanOptions()
@@ -93,10 +93,6 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
         ),
         ("junctions", {"junction_factor": FULL.junction_factor}),
         ("narrow links", {"rules": dataclasses.replace(RuleOptions.none(), narrow_links=True)}),
-        (
-            "grown-together carriageways",
-            {"parallels": dataclasses.replace(FULL.parallels, track_factor=0.0)},
-        ),
         ("tracks of one road", {"parallels": FULL.parallels}),
         ("bridges", {"bridge": FULL.bridge}),
         ("weak tails", {"dangles": FULL.dangles}),

@@ -9,7 +9,7 @@ the same file names. Each scene is traced once, then cleaned with the defaults a
 defaults less one step. The truth is the mask, vectorized with the default settings; where the
 probability has no data, neither has the mask.
 
-APLS is the mean over the scenes. F1 is of the relaxed precision and recall of lines over all scenes.
+APLS is the mean over the scenes. F1 is of the relaxed precision and recall of lines in all scenes.
 The last column is the standard error of the mean difference in APLS, scene by scene.
 """
 
@@ -74,7 +74,6 @@ def variants() -> Iterator[tuple[str, CleanOptions]]:
     yield without("dead-end evidence", "dangles.by_evidence", False)
     yield without("junctions", "junction_factor", 0.0)
     yield without("narrow links", "rules.narrow_links", False)
-    yield without("grown-together carriageways", "parallels.part_carriageways", False)
     yield without("tracks", "parallels.track_factor", 0.0)
     yield without("bridges", "bridge", RAW.bridge)
     yield without("weak tails", "dangles.min_weak_tail_m", 0.0)

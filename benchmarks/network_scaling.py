@@ -46,7 +46,6 @@ _PARTS = {
     "cut_weak_tails": "pruning",
     "drop_small_components": "pruning",
     "contract_junctions": "contraction",
-    "part_carriageways": "carriageways",
     "merge_parallels": "parallels",
     "bridge_gaps": "bridging",
     "drop_narrow_links": "rules",

@@ -52,7 +52,7 @@ def drawn_clean_options(
     """Return settings of cleaning for lines that were drawn, not traced.
 
     What only a measured width could tell is left alone: that junctions or parallel lines are
-    one road, or that one line is two carriageways. Rules against false roads, and what speaks
+    one road. Rules against false roads, and what speaks
     for a short dead end, need probability along the lines.
 
     Parameters
@@ -69,7 +69,7 @@ def drawn_clean_options(
         base,
         junction_factor=0.0,
         dangles=base.dangles if evidence else dataclasses.replace(base.dangles, by_evidence=False),
-        parallels=dataclasses.replace(base.parallels, track_factor=0.0, part_carriageways=False),
+        parallels=dataclasses.replace(base.parallels, track_factor=0.0),
         rules=rules if evidence else RuleOptions.none(),
     )
 

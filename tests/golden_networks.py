@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -113,7 +112,7 @@ def real_network(path: Path) -> RoadNetwork:
 
 
 def rows(network: RoadNetwork) -> npt.NDArray[np.float64]:
-    """Return a row for each edge, (E, COLUMNS): lengths in metres, places relative to the grid's."""
+    """Return a row for each edge, (E, COLUMNS): metres, places relative to the grid's corner."""
     x, y = shapely.get_coordinates(shapely.centroid(network.edges)).T - [[500_000], [5_000_000]]
     unknown = -1.0
     return np.nan_to_num(
@@ -146,7 +145,6 @@ def main() -> None:
     for name, make in DRAWN.items():
         table = rows(make())
         np.savetxt(golden_path(name), table, "%.10g", ",", header=",".join(COLUMNS), comments="")
-        print(name, len(table), "edges", file=sys.stderr)
     folder = Path(os.environ.get("ROADGIS_DATA", "shared/data")) / "massachusetts"
     if folder.is_dir():
         found = {name: summary(real_network(folder / name)) for name in REAL}

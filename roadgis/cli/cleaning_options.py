@@ -20,7 +20,6 @@ _RULES: dict[str, tuple[str, str, Any]] = {
     "dangle-evidence": ("dangles", "by_evidence", False),
     "weak-tails": ("dangles", "min_weak_tail_m", 0.0),
     "tracks": ("parallels", "track_factor", 0.0),
-    "carriageways": ("parallels", "part_carriageways", False),
 }
 
 

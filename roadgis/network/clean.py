@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridge import bridge_gaps
-from roadgis.network.carriageways import part_carriageways
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
@@ -91,9 +90,8 @@ def cleaned_lines(
     1. components without enough above the threshold go (hysteresis);
     2. dangles and small loops go, then crossings made of two junctions become one node,
        and what that leaves dangling goes;
-    3. narrow links between roads that nearly touch go, carriageways that have grown together
-       become two lines again, then tracks of one road become one line, and carriageways where
-       asked for;
+    3. narrow links between roads that nearly touch go, then tracks of one road become one
+       line, and carriageways where asked for;
     4. gaps are bridged: now dead ends are real ones, and weak tails, which often lead
        across a gap, are still there;
     5. weak tails that led nowhere are cut back;
@@ -159,9 +157,6 @@ def _steps(
     def links(lines: Centerlines) -> Centerlines:
         return merge_interstitial(drop_narrow_links(lines)) if options.rules.narrow_links else lines
 
-    def carriageways(lines: Centerlines) -> Centerlines:
-        return merge_parallels(part_carriageways(lines, options.parallels), options.parallels)
-
     return (
         _Step(
             f"pieces with less than {options.min_strong_m:g} m above the threshold",
@@ -171,7 +166,11 @@ def _steps(
         _Step("dead ends", "--min-dangle 0", lambda lines: _pruned(lines, options)),
         _Step("dead ends", "--min-dangle 0", junctions),
         _Step("narrow links", "--no-rule narrow-links", links),
-        _Step("parallel lines", "--no-rule tracks", carriageways),
+        _Step(
+            "parallel lines",
+            "--no-rule tracks",
+            lambda lines: merge_parallels(lines, options.parallels),
+        ),
         _Step("", "", lambda lines: bridge_gaps(lines, options.bridge, source)),
         _Step(
             "weak tails",

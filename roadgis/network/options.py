@@ -57,15 +57,11 @@ class ParallelOptions:
         Whether dual carriageways become one line, too.
     max_separation_m : float
         Distance between the middles of two carriageways up to which they are a pair.
-    part_carriageways : bool
-        Whether dual carriageways that have grown together in the mask for a stretch become
-        two lines there again.
     """
 
     track_factor: float = 1.0
     merge_carriageways: bool = False
     max_separation_m: float = 30.0
-    part_carriageways: bool = True
 
     def __post_init__(self) -> None:
         _check_numbers(self)
