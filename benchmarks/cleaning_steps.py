@@ -29,7 +29,7 @@ from roadgis.network.bridge import BridgeOptions
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import DangleOptions, ParallelOptions, RuleOptions
+from roadgis.network.options import RuleOptions
 from roadgis.pipeline import ExtractOptions, predict_to_file
 from roadgis.probability import MosaicProbability, RasterProbability, open_probability
 from roadgis.scene.grid import NO_DATA, Window
@@ -43,8 +43,6 @@ RAW = CleanOptions(
     min_component_m=0.0,
     min_strong_m=0.0,
     bridge=BridgeOptions(max_gap_m=0.0),
-    dangles=DangleOptions(by_evidence=False, min_weak_tail_m=0.0),
-    parallels=ParallelOptions(track_factor=0.0),
     rules=RuleOptions.none(),
 )
 FULL = CleanOptions()
@@ -87,18 +85,11 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
     changes: list[tuple[str, dict[str, object]]] = [
         ("weak components", {"min_strong_m": FULL.min_strong_m}),
         ("dangles by width", {"dangle_factor": FULL.dangle_factor}),
-        (
-            "dangles by evidence",
-            {"dangles": dataclasses.replace(FULL.dangles, min_weak_tail_m=0.0)},
-        ),
         ("junctions", {"junction_factor": FULL.junction_factor}),
-        ("narrow links", {"rules": dataclasses.replace(RuleOptions.none(), narrow_links=True)}),
-        ("tracks of one road", {"parallels": FULL.parallels}),
         ("bridges", {"bridge": FULL.bridge}),
-        ("weak tails", {"dangles": FULL.dangles}),
     ]
-    rules = dataclasses.replace(RuleOptions.none(), narrow_links=True)
-    for entry in dataclasses.fields(RuleOptions)[1:]:
+    rules = RuleOptions.none()
+    for entry in dataclasses.fields(RuleOptions):
         rules = dataclasses.replace(rules, **{entry.name: getattr(FULL.rules, entry.name)})
         changes.append((f"rule: {entry.name}", {"rules": rules}))
     changes.append(("small components", {"min_component_m": FULL.min_component_m}))

@@ -71,22 +71,11 @@ def variants() -> Iterator[tuple[str, CleanOptions]]:
 
     yield without("weak components", "min_strong_m", 0.0)
     yield without("dead ends by width", "dangle_factor", 0.0)
-    yield without("dead-end evidence", "dangles.by_evidence", False)
     yield without("junctions", "junction_factor", 0.0)
-    yield without("narrow links", "rules.narrow_links", False)
-    yield without("tracks", "parallels.track_factor", 0.0)
     yield without("bridges", "bridge", RAW.bridge)
-    yield without("weak tails", "dangles.min_weak_tail_m", 0.0)
     for rule in ("patchy", "uneven", "winding"):
         yield without(rule, f"rules.{rule}", False)
     yield without("small components", "min_component_m", 0.0)
-    five = dataclasses.replace(
-        FULL,
-        dangles=RAW.dangles,
-        parallels=RAW.parallels,
-        rules=dataclasses.replace(FULL.rules, narrow_links=False),
-    )
-    yield "evidence, links, carriageways, tracks, tails", five
 
 
 def scenes(probabilities: Path, masks: Path, assume_crs: str) -> Iterator[Scene]:

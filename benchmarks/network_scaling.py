@@ -43,12 +43,10 @@ _AT_LEAST = 20_000
 _PARTS = {
     "drop_weak_components": "pruning",
     "_pruned": "pruning",
-    "cut_weak_tails": "pruning",
     "drop_small_components": "pruning",
     "contract_junctions": "contraction",
     "merge_parallels": "parallels",
     "bridge_gaps": "bridging",
-    "drop_narrow_links": "rules",
     "apply_rules": "rules",
     "edge_attributes": "attributes",
     "edge_shapes": "shape",

@@ -51,9 +51,8 @@ def drawn_clean_options(
 ) -> CleanOptions:
     """Return settings of cleaning for lines that were drawn, not traced.
 
-    What only a measured width could tell is left alone: that junctions or parallel lines are
-    one road. Rules against false roads, and what speaks
-    for a short dead end, need probability along the lines.
+    What only a measured width could tell is left alone: that junctions are one. Rules against
+    false roads need probability along the lines.
 
     Parameters
     ----------
@@ -64,13 +63,10 @@ def drawn_clean_options(
         Whether there is a raster of probability.
     """
     base = base or CleanOptions(smooth_m=0.0, tolerance_m=0.05)
-    rules = dataclasses.replace(base.rules, narrow_links=False)
     return dataclasses.replace(
         base,
         junction_factor=0.0,
-        dangles=base.dangles if evidence else dataclasses.replace(base.dangles, by_evidence=False),
-        parallels=dataclasses.replace(base.parallels, track_factor=0.0),
-        rules=rules if evidence else RuleOptions.none(),
+        rules=base.rules if evidence else RuleOptions.none(),
     )
 
 

@@ -11,17 +11,12 @@ import shapely
 
 from roadgis.evaluation.apls import apls_score
 from roadgis.network.clean import CleanOptions
-from roadgis.network.options import DangleOptions, ParallelOptions
 from roadgis.vectorization import vectorize
 from tests.drawings import ArraySource, ring, road
 from tests.drawn_networks import DrawnNetwork, drawn_network
 
-#: What is drawn is certain: two tracks are two.
-CERTAIN = CleanOptions(
-    dangle_factor=1.5,
-    dangles=DangleOptions(by_evidence=False),
-    parallels=ParallelOptions(track_factor=0.0),
-)
+#: What is drawn is certain.
+CERTAIN = CleanOptions(dangle_factor=1.5)
 
 
 def found_lines(

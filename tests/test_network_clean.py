@@ -16,7 +16,6 @@ from roadgis.errors import InputError
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import DangleOptions
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
@@ -130,43 +129,11 @@ def test_a_short_sure_component_outlives_a_long_unsure_one() -> None:
     assert len(clean_network(lines, CleanOptions(min_component_m=50))) == 2
 
 
-def test_a_dead_end_is_cut_back_to_where_it_was_last_sure() -> None:
-    array = road(SIZE, (0, 100, 150, 100, 8))
-    array[:, 100:][array[:, 100:] > 0] = 100
-    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
-    ends = {}
-    for tail in (0.0, 20.0, 80.0):
-        options = CleanOptions(dangles=DangleOptions(min_weak_tail_m=tail))
-        ends[tail] = pixel_xy(clean_network(lines, options))[:, 0].max()
-    assert ends[20.0] == pytest.approx(100, abs=1)
-    assert ends[0.0] == ends[80.0] == pytest.approx(150, abs=1)
-
-
-def test_a_weak_tail_that_leaves_the_raster_stays() -> None:
-    array = road(SIZE, (0, 100, 200, 100, 8))
-    array[:, 100:][array[:, 100:] > 0] = 100
-    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
-    assert pixel_xy(clean_network(lines))[:, 0].max() == pytest.approx(200, abs=1)
-
-
-@pytest.mark.parametrize(("probability", "kept"), [(254, True), (140, False)])
-def test_a_narrow_side_road_stays_when_it_is_sure(probability: int, kept: bool) -> None:
+@pytest.mark.parametrize(("factor", "edges"), [(2.5, 1), (1.5, 3)])
+def test_dangles_are_measured_in_widths_of_the_road_they_leave(factor: float, edges: int) -> None:
     array = road(SIZE, (0, 50, 200, 50, 20))
-    array[60:94, 98:103] = probability  # 34 m beside a road of 20 m: 1.7 to 2.2 widths
-    lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
-    assert len(clean_network(lines)) == (3 if kept else 1)
-    plain = CleanOptions(dangles=DangleOptions(by_evidence=False))
-    assert len(clean_network(lines, plain)) == 1
-
-
-def test_an_unsure_dead_end_goes_where_a_sure_one_of_that_length_stays() -> None:
-    counts = []
-    for probability in (254, 140):
-        array = road(SIZE, (0, 50, 200, 50, 8))
-        array[54:78, 96:104] = probability
-        lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
-        counts.append(len(clean_network(lines)))
-    assert counts == [3, 1]
+    array[60:94, 98:103] = 254  # 34 m from the border of a road of 20 m: 2.2 widths
+    assert len(clean_network(traced(array), CleanOptions(dangle_factor=factor))) == edges
 
 
 def test_two_edges_that_form_a_ring_merge_into_one() -> None:
@@ -176,9 +143,7 @@ def test_two_edges_that_form_a_ring_merge_into_one() -> None:
     )
     lines = traced(array)
     assert sorted(lines.degree.tolist()) == [1, 1, 3, 3]
-    network = clean_network(
-        lines, CleanOptions(dangle_factor=4, dangles=DangleOptions(by_evidence=False))
-    )
+    network = clean_network(lines, CleanOptions(dangle_factor=4))
     assert network.degree.tolist() == [2]
     assert network.edges[0].is_ring
     assert network.edges[0].length == pytest.approx(2 * np.pi * 40, rel=0.02)

@@ -1,11 +1,10 @@
-"""Lines beside each other: which are one road, and what is joined to it."""
+"""Carriageways: which lines become one, and what is joined to it."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,39 +26,6 @@ def traced(array: npt.NDArray[np.uint8]) -> Centerlines:
 def cleaned(array: npt.NDArray[np.uint8], **parallels: float) -> RoadNetwork:
     options = CleanOptions(parallels=ParallelOptions(**parallels))  # type: ignore[arg-type]
     return clean_network(traced(array), options)
-
-
-def test_a_hole_in_a_wide_road_is_no_fork() -> None:
-    array = road(SIZE, (0, 100, 300, 100, 20))
-    array[97:103, 80:180] = 0
-    network = cleaned(array)
-    assert network.degree.tolist() == [1, 1]
-    assert shapely.length(network.edges) == pytest.approx([300], abs=1)
-    assert network.width_m == pytest.approx([20], abs=1)
-    assert abs(shapely.get_coordinates(network.edges)[:, 1] - 4_999_900).max() < 2
-    assert len(cleaned(array, track_factor=0)) == 4
-
-
-def test_a_median_between_roads_that_are_narrower_is_kept() -> None:
-    # As wide as one carriageway before and after: the road forks around an island.
-    array = road(SIZE, (80, 90, 180, 90, 8), (80, 110, 180, 110, 8))
-    array = np.maximum(
-        array, road(SIZE, (0, 100, 60, 100, 8), (60, 100, 84, 90, 8), (60, 100, 84, 110, 8))
-    )
-    array = np.maximum(
-        array, road(SIZE, (200, 100, 300, 100, 8), (176, 90, 200, 100, 8), (176, 110, 200, 100, 8))
-    )
-    assert sorted(cleaned(array).degree.tolist()) == [1, 1, 3, 3]
-
-
-def test_tracks_with_rungs_become_one_line() -> None:
-    array = road(SIZE, (0, 92, 300, 92, 8), (0, 103, 300, 103, 8))
-    for col in range(0, 300, 49):
-        array[90:105, col : col + 6] = 254
-    assert len(cleaned(array)) > 10  # 1.4 widths apart: not by default
-    network = cleaned(array, track_factor=1.4)
-    assert network.degree.tolist() == [1, 1]
-    assert shapely.length(network.edges) == pytest.approx([300], abs=8)
 
 
 def test_carriageways_are_kept_by_default_and_merged_on_request() -> None:

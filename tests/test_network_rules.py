@@ -12,7 +12,6 @@ from roadgis.network.centerlines import Centerlines
 from roadgis.network.options import RuleOptions
 from roadgis.network.rules import (
     apply_rules,
-    drop_narrow_links,
     drop_patchy,
     drop_uneven,
     drop_winding,
@@ -36,25 +35,6 @@ def wave(amplitude: float, probability: int = 150) -> npt.NDArray[np.uint8]:
     slope = np.hypot(1, amplitude / 6 * np.cos(cols / 6))
     inside = (np.abs(rows - middle) < 3.5 * slope) & (cols > 40) & (cols < 260)
     return np.where(inside, probability, 0).astype(np.uint8)
-
-
-def test_a_pinch_between_two_roads_is_no_link() -> None:
-    array = road(SIZE, (0, 90, 300, 90, 9), (0, 104, 300, 104, 9))
-    array[90:104, 150:152] = 254
-    lines = traced(array, closing_m=0)
-    assert sorted(lines.degree.tolist()) == [1, 1, 1, 1, 3, 3]
-    kept = drop_narrow_links(lines)
-    assert len(kept) == len(lines) - 1
-    assert len(apply_rules(lines, RuleOptions())) == len(lines)
-
-
-def test_a_link_as_wide_as_the_roads_stays_and_so_does_a_lane_between_streets() -> None:
-    array = road(SIZE, (0, 90, 300, 90, 9), (0, 104, 300, 104, 9), (150, 85, 150, 109, 8))
-    lines = traced(array)
-    assert len(drop_narrow_links(lines)) == len(lines)
-    array = road(SIZE, (0, 60, 300, 60, 9), (0, 140, 300, 140, 9), (150, 60, 150, 140, 3))
-    lines = traced(array)
-    assert len(drop_narrow_links(lines)) == len(lines) == 5
 
 
 def test_a_line_that_keeps_falling_below_the_threshold_is_dropped() -> None:
@@ -108,4 +88,3 @@ def test_rules_keep_what_connects() -> None:
 def test_an_empty_network_passes_all_rules() -> None:
     lines = traced(np.zeros(SIZE, np.uint8))
     assert len(apply_rules(lines, RuleOptions())) == 0
-    assert len(drop_narrow_links(lines)) == 0

@@ -11,16 +11,8 @@ from roadgis.cli.metres import metres_option
 
 __all__ = ["clean_options", "cleaning_options"]
 
-#: What ``--no-rule`` can turn off: the group of options it stands in, and how it is off there.
-_RULES: dict[str, tuple[str, str, Any]] = {
-    "narrow-links": ("rules", "narrow_links", False),
-    "patchy": ("rules", "patchy", False),
-    "uneven": ("rules", "uneven", False),
-    "winding": ("rules", "winding", False),
-    "dangle-evidence": ("dangles", "by_evidence", False),
-    "weak-tails": ("dangles", "min_weak_tail_m", 0.0),
-    "tracks": ("parallels", "track_factor", 0.0),
-}
+#: What ``--no-rule`` can turn off: fields of :class:`roadgis.network.options.RuleOptions`.
+_RULES = ("patchy", "uneven", "winding")
 
 
 def _metres(name: str, help_text: str) -> Callable[[Any], Any]:
@@ -76,18 +68,10 @@ def clean_options(values: dict[str, Any]) -> Any:
     Options that are not given keep the library's defaults, which stand in one place there.
     """
     from roadgis.network.bridge import BridgeOptions
-    from roadgis.network.options import (
-        CleanOptions,
-        DangleOptions,
-        ParallelOptions,
-        RuleOptions,
-    )
+    from roadgis.network.options import CleanOptions, ParallelOptions, RuleOptions
 
-    groups: dict[str, dict[str, Any]] = {"bridge": {}, "dangles": {}, "parallels": {}, "rules": {}}
+    groups: dict[str, dict[str, Any]] = {"bridge": {}, "parallels": {}}
     off = values.get("no_rule") or ()
-    for name in _RULES if "all" in off else off:
-        group, field, value = _RULES[name]
-        groups[group][field] = value
     if values.get("max_gap") is not None:
         groups["bridge"]["max_gap_m"] = values["max_gap"]
     if values.get("no_bridge"):
@@ -109,7 +93,6 @@ def clean_options(values: dict[str, Any]) -> Any:
     return CleanOptions(
         **plain,
         bridge=BridgeOptions(**groups["bridge"]),
-        dangles=DangleOptions(**groups["dangles"]),
         parallels=ParallelOptions(**groups["parallels"]),
-        rules=RuleOptions(**groups["rules"]),
+        rules=RuleOptions(**dict.fromkeys(_RULES if "all" in off else off, False)),
     )

@@ -17,13 +17,12 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions
 from roadgis.network.parallels import merge_parallels
 from roadgis.network.prune import (
-    cut_weak_tails,
     drop_dangles,
     drop_small_components,
     drop_small_loops,
     drop_weak_components,
 )
-from roadgis.network.rules import apply_rules, drop_narrow_links
+from roadgis.network.rules import apply_rules
 from roadgis.network.shape import edge_shapes
 from roadgis.network.why_empty import Removed
 from roadgis.scene.grid import ProbabilitySource
@@ -90,13 +89,10 @@ def cleaned_lines(
     1. components without enough above the threshold go (hysteresis);
     2. dangles and small loops go, then crossings made of two junctions become one node,
        and what that leaves dangling goes;
-    3. narrow links between roads that nearly touch go, then tracks of one road become one
-       line, and carriageways where asked for;
-    4. gaps are bridged: now dead ends are real ones, and weak tails, which often lead
-       across a gap, are still there;
-    5. weak tails that led nowhere are cut back;
-    6. the rules against false roads apply;
-    7. components that are small for how sure they are go: last, so that a bridge can save
+    3. the two carriageways of a road become one line where asked for;
+    4. gaps are bridged: now dead ends are real ones;
+    5. the rules against false roads apply;
+    6. components that are small for how sure they are go: last, so that a bridge can save
        the piece behind it.
 
     Parameters
@@ -154,9 +150,6 @@ def _steps(
     def junctions(lines: Centerlines) -> Centerlines:
         return _pruned(contract_junctions(lines, options.junction_factor), options)
 
-    def links(lines: Centerlines) -> Centerlines:
-        return merge_interstitial(drop_narrow_links(lines)) if options.rules.narrow_links else lines
-
     return (
         _Step(
             f"pieces with less than {options.min_strong_m:g} m above the threshold",
@@ -165,18 +158,12 @@ def _steps(
         ),
         _Step("dead ends", "--min-dangle 0", lambda lines: _pruned(lines, options)),
         _Step("dead ends", "--min-dangle 0", junctions),
-        _Step("narrow links", "--no-rule narrow-links", links),
         _Step(
-            "parallel lines",
-            "--no-rule tracks",
+            "second carriageways",
+            "no --merge-carriageways",
             lambda lines: merge_parallels(lines, options.parallels),
         ),
         _Step("", "", lambda lines: bridge_gaps(lines, options.bridge, source)),
-        _Step(
-            "weak tails",
-            "--no-rule weak-tails",
-            lambda lines: cut_weak_tails(lines, options.dangles.min_weak_tail_m / gsd),
-        ),
         _Step(
             "false roads",
             "--no-rule all",
@@ -192,10 +179,10 @@ def _steps(
 
 def _pruned(lines: Centerlines, options: CleanOptions) -> Centerlines:
     """Drop dangles and small loops until there are none; what they leave is merged each time."""
-    factor, by_evidence = options.dangle_factor, options.dangles.by_evidence
+    factor = options.dangle_factor
     while True:
         count = len(lines)
-        lines = drop_dangles(lines, factor, by_evidence=by_evidence)
+        lines = drop_dangles(lines, factor)
         lines = merge_interstitial(drop_small_loops(lines, factor))
         if len(lines) == count:
             return lines

@@ -1,4 +1,4 @@
-"""Lines beside each other that are one road: tracks of a wide road, carriageways on request."""
+"""Carriageways: two parallel lines become one in the middle, on request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from scipy.spatial import cKDTree
 
-from roadgis.network.beside import Neighbours, neighbours, pairs_beside
 from roadgis.network.centerlines import (
     Centerlines,
     concatenated_ranges,
@@ -21,20 +21,27 @@ from roadgis.network.options import ParallelOptions
 
 __all__ = ["merge_parallels"]
 
-#: Pairs that share no node are merged in one round; a ladder takes a few.
+#: Rounds of merging: pairs that share a node are merged in different rounds.
 _ROUNDS = 12
-#: Beside each other are lines that are longer than this many times their distance: the halves
-#: of a roundabout are not.
+#: Positions along a line, as shares of its length, at which its distance to another is taken.
+_POSITIONS = (0.15, 0.3, 0.5, 0.7, 0.85)
+#: At this many of the positions the other line must be near.
+_NEAR = 4
+#: Smallest cosine of the angle between parallel lines (20 degrees).
+_ALIGNED = 0.94
+#: Parallel lines are longer than this many times their distance; halves of a roundabout are not.
 _LONG = 3.0
-#: Largest ratio of their lengths.
+#: Largest ratio of the lengths of the parallel parts of two lines.
 _STRETCH = 1.3
-#: Two tracks and the hole between them are at most this much wider than the road before.
-_AS_WIDE = 1.1
+#: Tolerance of the shapes that are compared, pixels.
+_TOLERANCE_PX = 0.75
+#: Pairs of lines that are compared at once, to bound the memory.
+_PAIRS = 1 << 17
 _VERTEX_FIELDS = ("row", "col", "d_row", "d_col", "width_px", "probability")
 
 
 class _Pair(NamedTuple):
-    """Two edges beside each other, and between which vertices they are so."""
+    """Two parallel edges, and the vertices between which they are parallel."""
 
     a: int
     b: int
@@ -44,35 +51,31 @@ class _Pair(NamedTuple):
 
 
 def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines:
-    """Make one line, in the middle, of lines that run beside each other nearer than a limit.
+    """Make one line, in the middle, of parallel lines that are nearer than a limit.
 
-    Where only a part of a line is beside another one, that part is merged. What was joined
+    Where only a part of a line is parallel to another one, that part is merged. What was joined
     to either line is joined to the one in the middle; links between the two vanish.
-    The pairs are found with a spatial index, and merged nearest first, in rounds in which
-    no two share a node.
+    The pairs are merged nearest first, in rounds in which no two share a node.
 
     Parameters
     ----------
     lines : Centerlines
         Noded, without interstitial nodes.
     options : ParallelOptions
-        How near tracks are, and whether carriageways are merged.
+        Whether carriageways are merged, and up to which distance.
 
     Returns
     -------
     Centerlines
         Noded, without interstitial nodes.
     """
-    lines = dataclasses.replace(lines)
-    found = None
+    if not options.merge_carriageways:
+        return lines
+    limit = options.max_separation_m / lines.grid.gsd_m
     for _ in range(_ROUNDS):
-        found = neighbours(lines, options, found)
-        pairs = _disjoint(*_candidates(found, options))
+        pairs = _disjoint(lines, *_parallel(lines, limit), limit)
         if not pairs:
             break
-        # The next round needs these lines again, but not what was derived from them.
-        lines = dataclasses.replace(lines)
-        found = found._replace(lines=lines)
         lines = merge_interstitial(_merged(lines, pairs))
         lines = dataclasses.replace(
             lines,
@@ -99,49 +102,55 @@ def _unique(
     return out
 
 
-def _candidates(
-    found: Neighbours, options: ParallelOptions
-) -> tuple[Centerlines, npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the lines, pairs (K, 2) that could be merged, their distances, and the limits."""
-    lines, pairs, distance, limit = found.lines, found.pairs, found.distance, found.limit
-    if options.track_factor and len(lines):
-        lens, gap = _around_holes(lines, found.width)
-        around = pairs_beside(lines, found.shapes, lens[:, 0], lens[:, 1], gap)
-        pairs, distance, limit = (
-            np.concatenate(parts) for parts in zip((pairs, distance, limit), around, strict=True)
-        )
-    use = lines.length_px[pairs[:, 0]] > _LONG * distance
-    return lines, pairs[use], distance[use], limit[use]
-
-
-def _around_holes(
-    lines: Centerlines, width: npt.NDArray[np.float64]
+def _parallel(
+    lines: Centerlines, limit: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return pairs of edges around what may be a hole in a wide road, and how far it may part them.
+    """Return pairs (K, 2) of a line and one it is parallel to, and their largest distances (K,)."""
+    some = np.flatnonzero((lines.start != lines.end) & ~lines.bridged)
+    if not len(some):
+        return np.empty((0, 2), np.int64), np.empty(0)
+    vertex = lines.vertices_of(some)
+    shapes = shapely.simplify(
+        shapely.linestrings(
+            np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
+            indices=np.repeat(np.arange(len(some)), np.diff(lines.offsets)[some]),
+        ),
+        _TOLERANCE_PX,
+    )
+    a, b = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=limit)
+    a, b = a[a != b], b[a != b]
+    distance, use = np.empty(len(a)), np.empty(len(a), bool)
+    for begin in range(0, len(a), _PAIRS):
+        part = slice(begin, begin + _PAIRS)
+        distance[part], use[part] = _compared(shapes[a[part]], shapes[b[part]], limit)
+    use &= lines.length_px[some[a]] > _LONG * distance
+    return np.stack([some[a], some[b]], axis=1)[use], distance[use]
 
-    They lead from one node to the same other one, and at both the road that goes on is as
-    wide as the two with the hole.
-    """
-    low, high = np.minimum(lines.start, lines.end), np.maximum(lines.start, lines.end)
-    rank = np.lexsort([lines.key, high, low])
-    same = (low[rank][1:] == low[rank][:-1]) & (high[rank][1:] == high[rank][:-1])
-    a, b = rank[:-1][same], rank[1:][same]
-    total = np.bincount(lines.start, width, len(lines.node_key))
-    total += np.bincount(lines.end, width, len(lines.node_key))
-    around = [
-        np.where(lines.degree[n] == 3, total[n] - width[a] - width[b], 0) for n in (low[a], high[a])
-    ]
-    limit = _AS_WIDE * np.minimum(*around) - (width[a] + width[b]) / 2
-    fits = limit > 0
-    pairs = np.concatenate([np.stack([a, b], axis=1)[fits], np.stack([b, a], axis=1)[fits]])
-    return pairs, np.tile(limit[fits], 2)
+
+def _compared(
+    lines: npt.NDArray[np.object_], others: npt.NDArray[np.object_], limit: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return how far apart lines and others are where near, and whether they are parallel, (K,)."""
+    points = shapely.line_interpolate_point(lines[:, None], [_POSITIONS], normalized=True)
+    distance = shapely.distance(points, others[:, None])
+    near = distance <= limit
+    along = shapely.line_locate_point(others[:, None], points[:, [0, -1]])
+    opposite = shapely.line_interpolate_point(others[:, None], along)
+    step, other = (
+        np.diff(shapely.get_coordinates(ends).reshape(-1, 2, 2), axis=1)[:, 0]
+        for ends in (points[:, [0, -1]], opposite)
+    )
+    size, other_size = np.hypot(*step.T), np.hypot(*other.T)
+    cosine = np.abs((step * other).sum(axis=1)) / np.maximum(size * other_size, 1e-9)
+    parallel = (near.sum(axis=1) >= _NEAR) & (cosine > _ALIGNED) & (other_size > 0.6 * size)
+    return np.where(near, distance, 0.0).max(axis=1), parallel
 
 
 def _disjoint(
     lines: Centerlines,
     pairs: npt.NDArray[np.int64],
     distance: npt.NDArray[np.float64],
-    limit: npt.NDArray[np.float64],
+    limit: float,
 ) -> list[_Pair]:
     """Choose pairs, the nearest first, of which no two touch a common node."""
     rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
@@ -152,7 +161,7 @@ def _disjoint(
         nodes = {int(node) for node in (*_ends(lines, a), *_ends(lines, b))}
         if nodes & taken:
             continue
-        pair = _anchored(lines, a, b, float(limit[number]))
+        pair = _anchored(lines, a, b, limit)
         if pair is not None:
             chosen.append(pair)
             taken |= nodes

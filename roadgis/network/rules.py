@@ -1,4 +1,4 @@
-"""Rules against false roads: what hedges, field edges, streams and near misses look like."""
+"""Rules against false roads: what hedges, field edges and streams look like."""
 
 from __future__ import annotations
 
@@ -13,18 +13,11 @@ from roadgis.network.prune import FULL, mean_probability, width_evenness
 
 __all__ = [
     "apply_rules",
-    "drop_narrow_links",
     "drop_patchy",
     "drop_uneven",
     "drop_winding",
 ]
 
-#: A link is narrow below this share of the narrower of the two roads that it links,
-_NARROW = 0.5
-#: and short below this many of their widths.
-_SHORT = 2.5
-#: Cosine of the largest turn (30 degrees) of a road that goes on past the link.
-_PAST = 0.85
 #: A line is patchy when less than this share of it is above the threshold,
 _PATCHY = 0.7
 #: uneven when the 10th percentile of its width is less than this share of the median,
@@ -40,7 +33,7 @@ def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
 
     They judge dead ends and lone lines that are unsure: of a mean probability below half way
     from the threshold to 1. What connects, leaves the raster, or was inferred across a gap
-    is not theirs. (`drop_narrow_links` has its place earlier, before gaps are bridged.)
+    is not theirs.
     """
     rules: list[tuple[bool, Callable[[Centerlines], Centerlines]]] = [
         (options.patchy, drop_patchy),
@@ -51,51 +44,6 @@ def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
         if on and len(lines):
             lines = merge_interstitial(rule(lines))
     return lines
-
-
-def drop_narrow_links(lines: Centerlines) -> Centerlines:
-    """Drop short links between two roads that are far narrower than these.
-
-    Where two roads nearly touch, the mask is pinched: the skeleton crosses the pinch, as a
-    rung between the rails of a ladder. At both of its ends the road must go straight on.
-    """
-    if not len(lines):
-        return lines
-    degree = lines.degree
-    width, _ = width_evenness(lines)
-    roads = np.minimum(lines.node_width_px[lines.start], lines.node_width_px[lines.end])
-    wide = np.maximum(lines.node_width_px[lines.start], lines.node_width_px[lines.end])
-    link = (degree[lines.start] == 3) & (degree[lines.end] == 3) & (lines.start != lines.end)
-    link &= ~lines.bridged & (lines.length_px < _SHORT * wide) & (width < _NARROW * roads)
-    if not link.any():
-        return lines
-    straight = _passes(lines, link, _STRIDE)
-    return lines.select(~(link & straight[lines.start] & straight[lines.end]))
-
-
-def _passes(
-    lines: Centerlines, link: npt.NDArray[np.bool_], stride: float
-) -> npt.NDArray[np.bool_]:
-    """Return the nodes where two edges that are no links go straight on, (N,) bool."""
-    count = len(lines.node_key)
-    from_start, from_end = lines.arcs
-    width = np.nan_to_num(lines.node_width_px)
-    sums, squares = np.zeros((2, count)), np.zeros((2, count))
-    arms = np.zeros(count, np.int64)
-    for node, arc, at_end in ((lines.start, from_start, False), (lines.end, from_end, True)):
-        near = lines.offsets[1:] - 1 if at_end else lines.offsets[:-1]
-        reach = np.minimum(stride * width[node] + 1, 0.9 * lines.length_px)
-        far = lines.first_beyond(arc, reach, at_end)
-        d_row, d_col = lines.row[far] - lines.row[near], lines.col[far] - lines.col[near]
-        norm = np.maximum(np.hypot(d_row, d_col), 1e-9)
-        use = ~link
-        arms += np.bincount(node[use], minlength=count)
-        for axis, step in enumerate((d_row / norm, d_col / norm)):
-            sums[axis] += np.bincount(node[use], weights=step[use], minlength=count)
-            squares[axis] += np.bincount(node[use], weights=step[use] ** 2, minlength=count)
-    # Two unit vectors: the square of their sum is 2 + 2 cos of the angle between them.
-    cosine = (sums**2).sum(axis=0) / 2 - 1
-    return np.asarray((arms == 2) & (cosine < -_PAST), bool)
 
 
 def _doubtful(lines: Centerlines) -> npt.NDArray[np.bool_]:

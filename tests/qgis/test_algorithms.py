@@ -180,7 +180,7 @@ def test_clean_makes_a_network_of_anybodys_lines(truth, tmp_path, feedback):
     layer = QgsVectorLayer(made["OUTPUT"])
     assert layer.featureCount() == made["COUNT"] > 20
     assert layer.crs() == QgsVectorLayer(str(truth)).crs()
-    assert "--no-rule narrow-links --no-rule patchy" in feedback.text("command")
+    assert "--no-rule patchy --no-rule uneven" in feedback.text("command")
 
 
 def test_evaluate_tells_the_scores_and_writes_the_report(
