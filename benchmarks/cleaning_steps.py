@@ -25,11 +25,10 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from benchmarks.pixel_graphs import lines_of_sknw
 from roadgis.evaluation.apls import apls_score
-from roadgis.network.bridge import BridgeOptions
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import RuleOptions
+from roadgis.network.options import BridgeOptions, RuleOptions
 from roadgis.pipeline import ExtractOptions, predict_to_file
 from roadgis.probability import MosaicProbability, RasterProbability, open_probability
 from roadgis.scene.grid import NO_DATA, Window

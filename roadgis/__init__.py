@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from roadgis.lines import read_lines
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import load_model
-    from roadgis.network.bridge import BridgeOptions
     from roadgis.network.clean import CleanOptions
     from roadgis.network.network import RoadNetwork
+    from roadgis.network.options import BridgeOptions
     from roadgis.output import write_network
     from roadgis.pipeline import ExtractOptions, extract_roads
     from roadgis.prediction import PredictOptions, predict
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from roadgis.vectorization import VectorizeOptions, vectorize
 
 _HOMES = {
-    "BridgeOptions": "roadgis.network.bridge",
+    "BridgeOptions": "roadgis.network.options",
     "CleanOptions": "roadgis.network.clean",
     "CompareOptions": "roadgis.comparison.options",
     "EvaluateOptions": "roadgis.evaluation.options",

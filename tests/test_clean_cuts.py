@@ -11,10 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from roadgis.network.bridge import BridgeOptions
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import ParallelOptions
+from roadgis.network.options import BridgeOptions, ParallelOptions
 from roadgis.scene.grid import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
 from tests.drawings import ArraySource, road

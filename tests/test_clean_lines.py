@@ -20,11 +20,10 @@ from pyproj import CRS
 from roadgis.cleaning import CleanLinesOptions, clean_lines, drawn_clean_options
 from roadgis.cli.clean import command
 from roadgis.errors import DataError, InputError, OutputError
-from roadgis.network.bridge import BridgeOptions
 from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.noding import noded
-from roadgis.network.options import CleanOptions
+from roadgis.network.options import BridgeOptions, CleanOptions
 from tests.factories import write_raster
 
 UTM = CRS(32632)

@@ -16,8 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from roadgis.cleaning import clean_lines
 from roadgis.errors import InputError, SceneError
-from roadgis.network.bridge import BridgeOptions
-from roadgis.network.options import CleanOptions
+from roadgis.network.options import BridgeOptions, CleanOptions
 from roadgis.pipeline import ExtractOptions, vectorize_file
 from roadgis.probability import RasterOptions, open_probability
 from roadgis.scene.encoding import Stored, detect_encoding

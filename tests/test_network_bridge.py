@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.errors import InputError
-from roadgis.network.bridge import BridgeOptions, bridge_gaps
+from roadgis.network.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines, merge_interstitial
+from roadgis.network.options import BridgeOptions
 from roadgis.scene.grid import NO_DATA
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
 from tests.drawings import ArraySource, ring, road

@@ -10,9 +10,9 @@ import pytest
 import shapely
 
 from roadgis.errors import Cancelled, InputError
-from roadgis.network.bridge import BridgeOptions
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
+from roadgis.network.options import BridgeOptions
 from roadgis.scene.grid import NO_DATA, Grid, Window
 from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
 from tests.drawings import UTM, ArraySource, pixel_xy, ring, road

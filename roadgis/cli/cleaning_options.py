@@ -67,8 +67,7 @@ def clean_options(values: dict[str, Any]) -> Any:
 
     Options that are not given keep the library's defaults, which stand in one place there.
     """
-    from roadgis.network.bridge import BridgeOptions
-    from roadgis.network.options import CleanOptions, ParallelOptions, RuleOptions
+    from roadgis.network.options import BridgeOptions, CleanOptions, ParallelOptions, RuleOptions
 
     groups: dict[str, dict[str, Any]] = {"bridge": {}, "parallels": {}}
     off = values.get("no_rule") or ()

@@ -20,7 +20,7 @@ _EXTRACT = (
     "roadgis.vectorization.options:VectorizeOptions",
     "roadgis.network.options:CleanOptions",
     "roadgis.network.options:ParallelOptions",
-    "roadgis.network.bridge:BridgeOptions",
+    "roadgis.network.options:BridgeOptions",
 )
 #: The settings that each command uses; the first that has a field of the name counts.
 _SETTINGS: dict[str, tuple[str, ...]] = {

@@ -5,27 +5,30 @@ What is bridged is an edge of its own, marked as such, whose probability is the 
 
 from __future__ import annotations
 
+import heapq
 import logging
-import math
-from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
-from roadgis.errors import InputError
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.detours import have_detour
-from roadgis.network.evidence import Evidence, measure_evidence, support
-from roadgis.network.gaps import Gaps, Tips, find_gaps, find_tips, mean_width
-from roadgis.network.least_cost import GapPaths, least_cost_paths
-from roadgis.network.meetings import Arrivals, arrivals, path_lines
-from roadgis.network.nearby import edges_near
+from roadgis.network.gaps import Gaps, Tips, cut_pieces, find_gaps, find_tips, mean_width
+from roadgis.network.least_cost import (
+    Arrivals,
+    Evidence,
+    GapPaths,
+    arrivals,
+    least_cost_paths,
+    measure_evidence,
+    path_lines,
+)
+from roadgis.network.options import BridgeOptions
 from roadgis.network.sampling import sampled_levels
 from roadgis.network.splice import NewEdges, spliced
 from roadgis.scene.grid import NO_DATA, ProbabilitySource, holds_mask
 
-__all__ = ["BridgeOptions", "bridge_gaps"]
+__all__ = ["bridge_gaps"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,47 +38,10 @@ _ROUNDS = 4
 #: A bridge that arrives nearer to a node than this part of the road's width ends at the
 #: node; two that arrive nearer to each other end at one node. At least so many pixels.
 _SNAP_WIDTHS, _SNAP_PX = 0.75, 2.0
-
-
-@dataclass(frozen=True)
-class BridgeOptions:
-    """Which gaps are bridged.
-
-    Attributes
-    ----------
-    max_gap_m : float
-        Largest gap between the ends of the roads; 0 bridges none.
-    max_turn_deg : float
-        Largest turn from a road to the straight line across the gap, at each end.
-    min_evidence : float
-        Probability that must be exceeded along all but a fifth of the gap. Ends that point
-        at each other straight need half of it, bent and long gaps up to half more.
-    min_support : float
-        Without evidence (no raster, or no data in the gap) a gap is bridged when the shape
-        alone supports it by this much, 0..1.
-    detour_factor : float
-        No bridge where the network already leads from one end to the other by a way
-        shorter than this many times the gap.
-    """
-
-    max_gap_m: float = 30.0
-    max_turn_deg: float = 45.0
-    min_evidence: float = 0.04
-    min_support: float = 0.6
-    detour_factor: float = 3.0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise InputError(
-                    f"{field.name} is {value}; a number of 0 or more is expected. Correct it."
-                )
-        for name, most in (("max_turn_deg", 80.0), ("min_evidence", 1.0), ("min_support", 1.0)):
-            if getattr(self, name) > most:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; at most {most:g} is expected. Lower it."
-                )
+#: What the shape of a gap of the largest length is worth, compared with one of no length.
+_LONGEST = 0.5
+#: What a dead end at an edge is worth, compared with two dead ends that point to each other.
+_ONE_SIDED = 0.5
 
 
 def bridge_gaps(
@@ -127,7 +93,7 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
     """Add bridges, but none that crosses anything once its end lies at its node."""
     while True:
         out = spliced(lines, tips, new, _snap(lines))
-        drawn = _drawn_beside(out, len(new))
+        drawn = _drawn_near(out, len(new))
         first = len(drawn) - len(new)
         a, b = shapely.STRtree(drawn).query(drawn[first:], predicate="crosses")
         bad = ~shapely.is_simple(drawn[first:])
@@ -138,14 +104,18 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
         new = new.take(~bad)
 
 
-def _drawn_beside(lines: Centerlines, new: int) -> npt.NDArray[np.object_]:
-    """Return the last edges, the new ones, as LineStrings, after all that come near them."""
-    begin = lines.offsets[-1 - new :]
-    at = np.stack([lines.row[begin[0] :], lines.col[begin[0] :]], axis=1)
-    first = begin[:-1] - begin[0]
-    near = edges_near(lines, np.minimum.reduceat(at, first), np.maximum.reduceat(at, first))
-    near[len(lines) - new :] = True
-    some = lines.take(np.flatnonzero(near))
+def _drawn_near(lines: Centerlines, new: int) -> npt.NDArray[np.object_]:
+    """Return the last edges, the new ones, as LineStrings, after all whose boxes touch theirs."""
+    first = lines.offsets[:-1]
+    west, south, east, north = (
+        one.reduceat(value, first)
+        for one in (np.minimum, np.maximum)
+        for value in (lines.col, lines.row)
+    )
+    boxes = np.asarray(shapely.box(west, south, east, north), object)
+    old = len(lines) - new
+    near = np.unique(shapely.STRtree(boxes[:old]).query(boxes[old:])[1])
+    some = lines.take(np.concatenate([near, np.arange(old, len(lines))]))
     shapes = shapely.linestrings(
         np.stack([some.col, some.row], axis=1), indices=some.edge_of_vertex
     )
@@ -168,12 +138,13 @@ def _chosen(
     if not len(tips.node):
         return None
     max_gap_px = options.max_gap_m / lines.grid.gsd_m
-    gaps = find_gaps(lines, tips, max_gap_px, options.max_turn_deg)
+    pieces = cut_pieces(lines)
+    gaps = find_gaps(lines, tips, pieces, max_gap_px, options.max_turn_deg)
     by_shape = source is None or holds_mask(source)
     if by_shape:
         gaps = gaps.take(gaps.other >= 0)
     paths = least_cost_paths(gaps, None if by_shape else source)
-    shape = support(gaps, max_gap_px, options.max_turn_deg)
+    shape = _support(gaps, max_gap_px, options.max_turn_deg)
     evidence = measure_evidence(gaps, paths, lines.strong_level)
     ok = _is_evident(gaps, tips, shape, evidence, options)
     if by_shape and source is not None:
@@ -184,10 +155,10 @@ def _chosen(
     # Rounded, so that what is equal but for rounding errors is decided by keys.
     score = np.round((np.nan_to_num(evidence.low[ok]) + 0.1) * (0.25 + shape), 9)
     drawn = path_lines(paths)
-    arrive = arrivals(lines, tips, gaps, drawn)
+    arrive = arrivals(lines, tips, pieces, gaps, drawn)
     node = _nodes_met(lines, gaps, tips, arrive)
     ok = ~arrive.blocked & (node != tips.node[gaps.tip])
-    ok &= ~_with_detour(lines, tips, gaps, arrive, options.detour_factor)
+    ok &= ~_have_detour(lines, tips, gaps, arrive, options.detour_factor * arrive.along)
     best = _mutually_best(lines, tips, gaps, arrive, node, score, np.flatnonzero(ok))
     if pairs_only:
         best = best[gaps.other[best] >= 0]
@@ -195,6 +166,20 @@ def _chosen(
     if not len(best):
         return None
     return _new_edges(gaps, paths, arrive, tips, node, best)
+
+
+def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> npt.NDArray[np.float64]:
+    """Return how much the shape of each gap speaks for a road, (G,) 0..1.
+
+    1 is two dead ends of equally wide roads that touch and lie in one line. Each turn takes
+    away by its square, the length up to half, and so does arriving at an edge.
+    """
+    straight = 1 - (gaps.turn / max(max_turn_deg, 1e-9)) ** 2
+    alike = gaps.width.min(axis=1) / np.maximum(gaps.width.max(axis=1), 1e-9)
+    near = 1 - (1 - _LONGEST) * np.minimum(gaps.clear / max_gap_px, 1.0)
+    two_sided = np.sqrt(alike)
+    side = np.where(gaps.other >= 0, two_sided, _ONE_SIDED)
+    return np.asarray(straight.clip(0, 1).prod(axis=1) * near * side, np.float64)
 
 
 def _is_evident(
@@ -251,20 +236,63 @@ def _nodes_met(
     return node
 
 
-def _with_detour(
-    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, factor: float
+def _have_detour(
+    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, within_px: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Return which gaps the network leads around by a short way, (G,)."""
+    """Return around which gaps the network leads by a way shorter than a limit, (G,).
+
+    Each search ends at its limit, so its time does not depend on the network's size.
+    """
     length = lines.length_px
-
-    def at_tip(tip: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        return np.where(tips.at_end[tip], length[tips.edge[tip]], 0.0)
-
-    edge, arc = arrive.edge.copy(), arrive.arc.copy()
     pair = gaps.other >= 0
-    edge[pair], arc[pair] = tips.edge[gaps.other[pair]], at_tip(gaps.other[pair])
-    a = tips.edge[gaps.tip], at_tip(gaps.tip)
-    return have_detour(lines, a, (edge, arc), factor * arrive.along)
+    edge_a = tips.edge[gaps.tip]
+    edge_b = np.where(pair, tips.edge[gaps.other], arrive.edge)
+    at_tip = np.where(tips.at_end, length[tips.edge], 0.0)
+    arc_a, arc_b = at_tip[gaps.tip], np.where(pair, at_tip[gaps.other], arrive.arc)
+    out = np.asarray((edge_a == edge_b) & (np.abs(arc_a - arc_b) < within_px), bool)
+    node = np.concatenate([lines.start, lines.end])
+    rank = np.argsort(node, kind="stable")
+    begin = np.searchsorted(node[rank], np.arange(len(lines.node_key) + 1))
+    other = np.concatenate([lines.end, lines.start])[rank]
+    step = np.concatenate([length, length])[rank]
+    for gap in np.flatnonzero(~out).tolist():
+        e, f = int(edge_a[gap]), int(edge_b[gap])
+        seeds = [
+            (float(arc_a[gap]), int(lines.start[e])),
+            (float(length[e] - arc_a[gap]), int(lines.end[e])),
+        ]
+        left = {int(lines.start[f]): float(arc_b[gap])}
+        stop, rest = int(lines.end[f]), float(length[f] - arc_b[gap])
+        left[stop] = min(rest, left.get(stop, rest))
+        out[gap] = _reaches(seeds, left, float(within_px[gap]), begin, other, step)
+    return out
+
+
+def _reaches(
+    seeds: list[tuple[float, int]],
+    left: dict[int, float],
+    within: float,
+    begin: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    step: npt.NDArray[np.float64],
+) -> bool:
+    """Return whether a node of `left` is near enough (Dijkstra's search from the seeds)."""
+    queue, done = list(seeds), set()
+    heapq.heapify(queue)
+    while queue:
+        distance, node = heapq.heappop(queue)
+        if distance >= within:
+            return False
+        if node in done:
+            continue
+        done.add(node)
+        if distance + left.get(node, within) < within:
+            return True
+        links = slice(begin[node], begin[node + 1])
+        for neighbour, more in zip(other[links].tolist(), step[links].tolist(), strict=True):
+            if neighbour not in done:
+                heapq.heappush(queue, (distance + more, neighbour))
+    return False
 
 
 def _mutually_best(

@@ -13,9 +13,8 @@ import shapely
 from scipy.spatial import cKDTree
 
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.nearby import edges_near
 
-__all__ = ["Gaps", "Tips", "edge_pieces", "find_gaps", "find_tips", "mean_width"]
+__all__ = ["Gaps", "Pieces", "Tips", "cut_pieces", "find_gaps", "find_tips", "mean_width"]
 
 #: Within this many widths of a dead end the skeleton turns into a corner of the road.
 _TURN = 1.0
@@ -29,6 +28,27 @@ _FAN = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
 _PIECE = 32
 #: On its own edge a dead end looks no nearer than this many widths behind itself.
 _OWN_WIDTHS = 4.0
+
+
+class Pieces(NamedTuple):
+    """Edges cut into P pieces of few vertices, so that long edges have small boxes.
+
+    Attributes
+    ----------
+    tree : shapely.STRtree
+        Of the pieces.
+    shape : ndarray of LineString, shape (P,)
+        In (col, row).
+    edge : ndarray of int64, shape (P,)
+        The edge of each.
+    arc : ndarray of float64, shape (P,)
+        How far along its edge each begins, pixels.
+    """
+
+    tree: shapely.STRtree
+    shape: npt.NDArray[np.object_]
+    edge: npt.NDArray[np.int64]
+    arc: npt.NDArray[np.float64]
 
 
 class Tips(NamedTuple):
@@ -221,7 +241,28 @@ def _between(
     return np.asarray(low + share * (high - low), np.float64)
 
 
-def find_gaps(lines: Centerlines, tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
+def cut_pieces(lines: Centerlines) -> Pieces:
+    """Cut all edges into pieces."""
+    count = -(-(np.diff(lines.offsets) - 1) // _PIECE)
+    edge = np.repeat(np.arange(len(lines)), count)
+    number = concatenated_ranges(np.zeros_like(count), count)
+    begin = lines.offsets[edge] + number * _PIECE
+    stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])
+    vertex = concatenated_ranges(begin, stop)
+    shape = np.asarray(
+        shapely.linestrings(
+            np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
+            indices=np.repeat(np.arange(len(edge)), stop - begin),
+        ),
+        object,
+    )
+    from_start, _ = lines.arcs
+    return Pieces(shapely.STRtree(shape), shape, edge, from_start[begin])
+
+
+def find_gaps(
+    lines: Centerlines, tips: Tips, pieces: Pieces, max_gap_px: float, max_turn_deg: float
+) -> Gaps:
     """Find what dead ends point to within a distance.
 
     Parameters
@@ -230,13 +271,15 @@ def find_gaps(lines: Centerlines, tips: Tips, max_gap_px: float, max_turn_deg: f
         The network.
     tips : Tips
         Its dead ends.
+    pieces : Pieces
+        Its edges in pieces.
     max_gap_px : float
         Largest gap between the roads' borders.
     max_turn_deg : float
         Largest turn from a road to the straight line across the gap.
     """
     pairs = _pairs(tips, max_gap_px, max_turn_deg)
-    at_edges = _at_edges(lines, tips, max_gap_px, max_turn_deg)
+    at_edges = _at_edges(lines, tips, pieces, max_gap_px, max_turn_deg)
     return Gaps.joined([pairs, at_edges])
 
 
@@ -288,7 +331,9 @@ def _turn(
     return np.asarray(np.degrees(np.arctan2(aside, ahead)), np.float64)
 
 
-def _at_edges(lines: Centerlines, tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
+def _at_edges(
+    lines: Centerlines, tips: Tips, pieces: Pieces, max_gap_px: float, max_turn_deg: float
+) -> Gaps:
     """Return where dead ends point to edges: what is first met in each of some directions."""
     tip = np.flatnonzero(~tips.leaves)
     ray_tip = np.repeat(tip, len(_FAN))
@@ -297,7 +342,7 @@ def _at_edges(lines: Centerlines, tips: Tips, max_gap_px: float, max_turn_deg: f
     d_row = cos * tips.d_row[ray_tip] + sin * tips.d_col[ray_tip]
     d_col = cos * tips.d_col[ray_tip] - sin * tips.d_row[ray_tip]
     widest = float(lines.width_px.max()) / 2 if len(lines.width_px) else 0.0
-    away, first = _first_met(lines, tips, ray_tip, d_row, d_col, max_gap_px + widest)
+    away, first = _first_met(lines, tips, pieces, ray_tip, d_row, d_col, max_gap_px + widest)
     met = np.flatnonzero(first >= 0)
     a, edge = ray_tip[met], first[met]
     distance, d_row, d_col = away[met], d_row[met], d_col[met]
@@ -328,6 +373,7 @@ def mean_width(lines: Centerlines) -> npt.NDArray[np.float64]:
 def _first_met(
     lines: Centerlines,
     tips: Tips,
+    pieces: Pieces,
     ray_tip: npt.NDArray[np.int64],
     d_row: npt.NDArray[np.float64],
     d_col: npt.NDArray[np.float64],
@@ -338,17 +384,14 @@ def _first_met(
     start = np.stack([tips.col, tips.row], axis=1)[ray_tip]
     stop = start + np.stack([d_col, d_row], axis=1) * length[:, None]
     rays = np.asarray(shapely.linestrings(np.stack([start, stop], axis=1)), object)
-    ends = np.stack([start, stop])[..., ::-1]
-    near = np.flatnonzero(edges_near(lines, ends.min(axis=0), ends.max(axis=0)))
-    pieces, piece_edge, piece_arc = edge_pieces(lines, near)
-    ray, piece = shapely.STRtree(pieces).query(rays, predicate="intersects")
-    edge, arc = piece_edge[piece], piece_arc[piece]
+    ray, piece = pieces.tree.query(rays, predicate="intersects")
+    edge, arc = pieces.edge[piece], pieces.arc[piece]
     own = tips.edge[ray_tip[ray]] == edge
     behind = np.where(tips.at_end[ray_tip[ray]], lines.length_px[edge] - arc, arc)
     ok = ~own | (behind > _OWN_WIDTHS * tips.width[ray_tip[ray]] + _PIECE)
     ray, piece, edge = ray[ok], piece[ok], edge[ok]
     away = shapely.distance(
-        shapely.points(start[ray]), shapely.intersection(rays[ray], pieces[piece])
+        shapely.points(start[ray]), shapely.intersection(rays[ray], pieces.shape[piece])
     )
     rank = np.lexsort([lines.key[edge], away, ray])
     ray, edge, away = ray[rank], edge[rank], away[rank]
@@ -356,40 +399,3 @@ def _first_met(
     distance, met = np.full(len(rays), np.inf), np.full(len(rays), -1)
     distance[ray[first]], met[ray[first]] = away[first], edge[first]
     return distance, met
-
-
-def edge_pieces(
-    lines: Centerlines, edges: npt.NDArray[np.int64] | None = None
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Cut edges into pieces of few vertices.
-
-    Parameters
-    ----------
-    lines : Centerlines
-        The network.
-    edges : ndarray of int64, optional
-        Which edges; all when not given.
-
-    Returns
-    -------
-    ndarray of LineString, shape (P,)
-        In (col, row).
-    ndarray of int64, shape (P,)
-        The edge of each.
-    ndarray of float64, shape (P,)
-        How far along its edge each begins, pixels.
-    """
-    if edges is None:
-        edges = np.arange(len(lines))
-    count = -(-(np.diff(lines.offsets)[edges] - 1) // _PIECE)
-    edge = np.repeat(edges, count)
-    number = concatenated_ranges(np.zeros_like(count), count)
-    begin = lines.offsets[edge] + number * _PIECE
-    stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])
-    vertex = concatenated_ranges(begin, stop)
-    pieces = shapely.linestrings(
-        np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
-        indices=np.repeat(np.arange(len(edge)), stop - begin),
-    )
-    from_start, _ = lines.arcs
-    return np.asarray(pieces, object), edge, from_start[begin]

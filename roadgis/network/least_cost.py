@@ -1,4 +1,4 @@
-"""The path of least cost across each gap, through the probability in a strip along it."""
+"""Paths of least cost across gaps: the probability along them, and where they meet roads."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 
-from roadgis.network.gaps import Gaps
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.gaps import Gaps, Pieces, Tips
 from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
 
-__all__ = ["GapPaths", "least_cost_paths"]
+__all__ = [
+    "Arrivals",
+    "Evidence",
+    "GapPaths",
+    "arrivals",
+    "least_cost_paths",
+    "measure_evidence",
+    "path_lines",
+]
 
 #: Side of the squares whose gaps share one read, pixels.
 _SQUARE = 512
@@ -28,6 +38,10 @@ _UNKNOWN = 0.1
 _UNIT = 64
 #: Table entries that the dynamic programming holds at once.
 _ROOM = 4_000_000
+#: Share of a gap's pixels that may be below its evidence.
+_BELOW = 0.2
+#: Within this many widths of a dead end its own road does not block a path.
+_OWN_WIDTHS = 2.0
 
 
 class GapPaths(NamedTuple):
@@ -215,3 +229,165 @@ def _lanes(
         now = lane[:, sample]
         lane[:, sample - 1] = np.where(sample <= last, now - came[sample, each, now], now)
     return lane
+
+
+class Evidence(NamedTuple):
+    """Probability along G paths, without the parts that lie in the roads.
+
+    Attributes
+    ----------
+    low : ndarray of float64, shape (G,)
+        What all but a fifth of the known pixels exceed; NaN where none is known.
+    known : ndarray of float64, shape (G,)
+        Share of the pixels that have data.
+    """
+
+    low: npt.NDArray[np.float64]
+    known: npt.NDArray[np.float64]
+
+
+def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence:
+    """Measure the probability along the paths, between the roads' borders.
+
+    A path may come to a road at a flat angle, or run along inside it: what is road without
+    doubt at its ends says nothing about the gap.
+
+    Parameters
+    ----------
+    gaps : Gaps
+        What is bridged.
+    paths : GapPaths
+        Across the gaps.
+    strong_level : int
+        Stored probability from which a pixel is road without doubt.
+    """
+    along = paths.along
+    sample = np.arange(along.shape[1])
+    on_path = sample <= paths.last[:, None]
+    total = along[np.arange(len(gaps)), paths.last][:, None]
+    inside = on_path & (along >= gaps.reach[:, :1]) & (along <= total - gaps.reach[:, 1:])
+    doubtful = on_path & ((paths.level < strong_level) | (paths.level == NO_DATA))
+    inside &= np.logical_or.accumulate(doubtful, axis=1)
+    inside &= np.logical_or.accumulate(doubtful[:, ::-1], axis=1)[:, ::-1]
+    # Of a gap without a length, its middle.
+    none = ~np.any(inside, axis=1, keepdims=True)
+    inside |= none & (sample == paths.last[:, None] // 2)
+    known = inside & (paths.level != NO_DATA)
+    count = known.sum(axis=1)
+    ranked = np.sort(np.where(known, paths.level, NO_DATA), axis=1)
+    at = np.floor(_BELOW * np.maximum(count - 1, 0)).astype(np.int64)
+    low = ranked[np.arange(len(gaps)), at] / (NO_DATA - 1)
+    share = count / np.maximum(inside.sum(axis=1), 1)
+    return Evidence(np.where(count > 0, low, np.nan), share)
+
+
+class Arrivals(NamedTuple):
+    """Where G paths end.
+
+    Attributes
+    ----------
+    blocked : ndarray of bool, shape (G,)
+        Paths between dead ends with a road in between; all else is not set there.
+    edge : ndarray of int64, shape (G,)
+        Edge at which the path arrives.
+    arc : ndarray of float64, shape (G,)
+        How far along that edge, pixels.
+    along : ndarray of float64, shape (G,)
+        How far along the path, pixels.
+    """
+
+    blocked: npt.NDArray[np.bool_]
+    edge: npt.NDArray[np.int64]
+    arc: npt.NDArray[np.float64]
+    along: npt.NDArray[np.float64]
+
+
+def path_lines(paths: GapPaths) -> npt.NDArray[np.object_]:
+    """Return the paths as LineStrings in (col, row), (G,)."""
+    count = paths.last + 1
+    gap = np.repeat(np.arange(len(count)), count)
+    sample = concatenated_ranges(np.zeros_like(count), count)
+    coordinates = np.stack([paths.col[gap, sample], paths.row[gap, sample]], axis=1)
+    return np.asarray(shapely.linestrings(coordinates, indices=gap), object)
+
+
+def arrivals(
+    lines: Centerlines, tips: Tips, pieces: Pieces, gaps: Gaps, paths: npt.NDArray[np.object_]
+) -> Arrivals:
+    """Find where paths first meet a road.
+
+    A path to an edge ends at the first road that it meets, be it that edge or another one.
+    A path between dead ends must meet none: neither a junction nor an overpass is invented.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        The network.
+    tips : Tips
+        Its dead ends.
+    pieces : Pieces
+        Its edges in pieces.
+    gaps : Gaps
+        What is bridged.
+    paths : ndarray of LineString, shape (G,)
+        Across the gaps, in (col, row).
+    """
+    gap, piece = pieces.tree.query(paths, predicate="intersects")
+    points, index = shapely.get_coordinates(
+        shapely.intersection(paths[gap], pieces.shape[piece]), return_index=True
+    )
+    gap, piece = gap[index], piece[index]
+    spot = shapely.points(points)
+    along = shapely.line_locate_point(paths[gap], spot)
+    arc = pieces.arc[piece] + shapely.line_locate_point(pieces.shape[piece], spot)
+    edge = pieces.edge[piece]
+    at_own = _near_tip(lines, tips, gaps.tip[gap], edge, arc)
+    pair = gaps.other[gap] >= 0
+    at_own[pair] |= _near_tip(lines, tips, gaps.other[gap][pair], edge[pair], arc[pair])
+    gap, edge, arc, along = gap[~at_own], edge[~at_own], arc[~at_own], along[~at_own]
+    rank = np.lexsort([arc, lines.key[edge], along, gap])
+    rank = rank[np.concatenate([[True], np.diff(gap[rank]) != 0])[: len(rank)]]
+    gap, edge, arc, along = gap[rank], edge[rank], arc[rank], along[rank]
+    blocked = np.zeros(len(gaps), bool)
+    blocked[gap] = gaps.other[gap] >= 0
+    # What meets nothing, by a rounding error, arrives where it was aimed at.
+    out = Arrivals(blocked, gaps.edge.copy(), np.zeros(len(gaps)), shapely.length(paths))
+    aimed = np.ones(len(gaps), bool)
+    aimed[gap] = False
+    aimed &= gaps.other < 0
+    _aim(lines, gaps, np.flatnonzero(aimed), out.arc)
+    free = gaps.other[gap] < 0
+    gap, edge, arc, along = gap[free], edge[free], arc[free], along[free]
+    out.edge[gap], out.arc[gap], out.along[gap] = edge, arc, along
+    return out
+
+
+def _near_tip(
+    lines: Centerlines,
+    tips: Tips,
+    tip: npt.NDArray[np.int64],
+    edge: npt.NDArray[np.int64],
+    arc: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:
+    """Return which places on edges are at the end of a dead end's own road."""
+    to_tip = np.where(tips.at_end[tip], lines.length_px[edge] - arc, arc)
+    near: npt.NDArray[np.bool_] = (tips.edge[tip] == edge) & (
+        to_tip <= _OWN_WIDTHS * tips.width[tip] + tips.bend[tip]
+    )
+    return near
+
+
+def _aim(
+    lines: Centerlines,
+    gaps: Gaps,
+    some: npt.NDArray[np.int64],
+    arc: npt.NDArray[np.float64],
+) -> None:
+    """Write how far along their edges the ends of some gaps are."""
+    edges = lines.take(gaps.edge[some])
+    shapes = shapely.linestrings(
+        np.stack([edges.col, edges.row], axis=1), indices=edges.edge_of_vertex
+    )
+    arc[some] = shapely.line_locate_point(
+        shapes, shapely.points(gaps.col[some, 1], gaps.row[some, 1])
+    )

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from roadgis.errors import InputError
-from roadgis.network.bridge import BridgeOptions
 
-__all__ = ["CleanOptions", "ParallelOptions", "RuleOptions"]
+__all__ = ["BridgeOptions", "CleanOptions", "ParallelOptions", "RuleOptions"]
 
 
 def _check_numbers(options: Any) -> None:
@@ -21,6 +20,42 @@ def _check_numbers(options: Any) -> None:
             raise InputError(
                 f"{entry.name} is {value}; a number of 0 or more is expected. Correct it."
             )
+
+
+@dataclass(frozen=True)
+class BridgeOptions:
+    """Which gaps are bridged.
+
+    Attributes
+    ----------
+    max_gap_m : float
+        Largest gap between the ends of the roads; 0 bridges none.
+    max_turn_deg : float
+        Largest turn from a road to the straight line across the gap, at each end.
+    min_evidence : float
+        Probability that must be exceeded along all but a fifth of the gap. Ends that point
+        at each other straight need half of it, bent and long gaps up to half more.
+    min_support : float
+        Without evidence (no raster, or no data in the gap) a gap is bridged when the shape
+        alone supports it by this much, 0..1.
+    detour_factor : float
+        No bridge where the network already leads from one end to the other by a way
+        shorter than this many times the gap.
+    """
+
+    max_gap_m: float = 30.0
+    max_turn_deg: float = 45.0
+    min_evidence: float = 0.04
+    min_support: float = 0.6
+    detour_factor: float = 3.0
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+        for name, most in (("max_turn_deg", 80.0), ("min_evidence", 1.0), ("min_support", 1.0)):
+            if getattr(self, name) > most:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; at most {most:g} is expected. Lower it."
+                )
 
 
 @dataclass(frozen=True)
