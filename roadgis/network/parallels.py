@@ -110,13 +110,11 @@ def _parallel(
     if not len(some):
         return np.empty((0, 2), np.int64), np.empty(0)
     vertex = lines.vertices_of(some)
-    shapes = shapely.simplify(
-        shapely.linestrings(
-            np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
-            indices=np.repeat(np.arange(len(some)), np.diff(lines.offsets)[some]),
-        ),
-        _TOLERANCE_PX,
+    drawn = shapely.linestrings(
+        np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
+        indices=np.repeat(np.arange(len(some)), np.diff(lines.offsets)[some]),
     )
+    shapes = np.asarray(shapely.simplify(drawn, _TOLERANCE_PX), object)
     a, b = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=limit)
     a, b = a[a != b], b[a != b]
     distance, use = np.empty(len(a)), np.empty(len(a), bool)
