@@ -26,7 +26,7 @@ Stroke = tuple[float, float, float, float, float]
 
 
 def with_faint(
-    array: npt.NDArray[np.uint8], *strokes: Stroke, level: int = 30
+    array: npt.NDArray[np.uint8], *strokes: Stroke, level: int = 60
 ) -> npt.NDArray[np.uint8]:
     """Return the raster with faint bands where it holds nothing."""
     faint = np.where(road(array.shape, *strokes) > 0, np.uint8(level), np.uint8(0))
@@ -71,8 +71,8 @@ def test_a_gap_with_faint_evidence_becomes_one_straight_bridged_edge() -> None:
     assert bridge.length == pytest.approx(27, abs=1.5)
     assert bridge.length == pytest.approx(shapely.length(bridge.envelope) / 2, abs=0.6)
     vertex = lines.bridged[lines.edge_of_vertex]
-    assert set(lines.probability[vertex].tolist()) == {30, 254}
-    assert np.median(lines.probability[vertex]) == 30
+    assert set(lines.probability[vertex].tolist()) == {60, 254}
+    assert np.median(lines.probability[vertex]) == 60
     assert lines.width_px[vertex] == pytest.approx(6, abs=0.5)
     assert sorted(lines.degree[np.unique([lines.start, lines.end])].tolist()) == [1, 1, 2, 2]
 
@@ -114,6 +114,15 @@ def test_faint_evidence_interrupted_by_water_is_not_enough() -> None:
     assert not bridged(array).bridged.any()
 
 
+@pytest.mark.parametrize(("level", "count"), [(28, 0), (36, 1)])
+def test_the_evidence_that_a_gap_needs_falls_with_the_support_of_its_shape(
+    level: int, count: int
+) -> None:
+    # Straight, and 20 of at most 30 m long: a support of 2/3. It needs 0.15 * (1.5 - 2/3) * 254.
+    lines = bridged(with_faint(TWO_ENDS, (75, 100, 105, 100, 7), level=level))
+    assert lines.bridged.sum() == count
+
+
 @pytest.mark.parametrize(("max_gap_m", "count"), [(19.0, 0), (21.0, 1), (0.0, 0)])
 def test_the_largest_gap_is_between_the_borders_of_the_roads(max_gap_m: float, count: int) -> None:
     lines = bridged(
@@ -133,7 +142,7 @@ def test_max_gap_is_in_metres_whatever_the_pixel_size() -> None:
 def test_a_gap_in_a_curve_is_bridged_along_the_curve() -> None:
     full = ring(SHAPE, 100, 100, 60, 7)
     angle = np.degrees(np.arctan2(*(np.mgrid[:200, :200] + 0.5 - 100)))
-    array = np.where((np.abs(angle) < 10) & (full > 0), np.uint8(40), full)
+    array = np.where((np.abs(angle) < 10) & (full > 0), np.uint8(60), full)
     lines = bridged(array)
     assert lines.bridged.sum() == 1
     at = lines.bridged[lines.edge_of_vertex]
@@ -142,7 +151,7 @@ def test_a_gap_in_a_curve_is_bridged_along_the_curve() -> None:
 
 
 def test_a_path_follows_the_evidence_around_what_is_no_road() -> None:
-    array = with_faint(TWO_ENDS, (78, 100, 90, 104, 5), (90, 104, 102, 100, 5), level=40)
+    array = with_faint(TWO_ENDS, (78, 100, 90, 104, 5), (90, 104, 102, 100, 5))
     lines = bridged(array)
     assert lines.bridged.sum() == 1
     assert lines.row[lines.bridged[lines.edge_of_vertex]].max() > 100.8
@@ -166,7 +175,7 @@ def test_ends_lie_at_nodes_and_every_edge_is_simple() -> None:
     array = road(
         SHAPE, (0, 50, 200, 60, 7), (100, 75, 110, 190, 7), (60, 40, 55, 5, 7), (150, 0, 150, 38, 7)
     )
-    faint = with_faint(array, (0, 0, 199, 199, 400), level=30)
+    faint = with_faint(array, (0, 0, 199, 199, 400))
     lines = bridged(faint)
     assert lines.bridged.sum() == 3
     for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
@@ -261,7 +270,7 @@ def scattered(seed: int, size: int = 160) -> npt.NDArray[np.uint8]:
     for _ in range(14):
         row, col = rng.integers(0, size, 2)
         out[row : row + rng.integers(3, 25), col : col + rng.integers(3, 25)] = 0
-    faint = np.kron(rng.integers(0, 60, (size // 8, size // 8)), np.ones((8, 8))).astype(np.uint8)
+    faint = np.kron(rng.integers(0, 76, (size // 8, size // 8)), np.ones((8, 8))).astype(np.uint8)
     return np.where(out > 0, out, faint)
 
 

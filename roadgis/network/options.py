@@ -45,7 +45,7 @@ class BridgeOptions:
 
     max_gap_m: float = 30.0
     max_turn_deg: float = 45.0
-    min_evidence: float = 0.04
+    min_evidence: float = 0.15
     min_support: float = 0.6
     detour_factor: float = 3.0
 
