@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from click.testing import CliRunner
 
+from roadgis.cli import cli
+from roadgis.cli.cleaning_options import clean_options
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.options import RuleOptions
 from roadgis.network.rules import (
@@ -88,3 +91,20 @@ def test_rules_keep_what_connects() -> None:
 def test_an_empty_network_passes_all_rules() -> None:
     lines = traced(np.zeros(SIZE, np.uint8))
     assert len(apply_rules(lines, RuleOptions())) == 0
+
+
+@pytest.mark.parametrize(
+    "removed", ["tracks", "narrow-links", "weak-tails", "dangle-evidence", "carriageways"]
+)
+def test_no_rule_refuses_rules_that_were_removed_and_lists_those_there_are(removed: str) -> None:
+    command = ["extract", "scene.tif", "-o", "roads.gpkg", "--no-rule", removed]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 2
+    assert f"'{removed}' is not one of 'patchy', 'uneven', 'winding', 'all'" in done.output
+
+
+@pytest.mark.parametrize("off", ["patchy", "uneven", "winding", "all"])
+def test_no_rule_turns_the_named_rules_off(off: str) -> None:
+    rules = clean_options({"no_rule": (off,)}).rules
+    for field in fields(RuleOptions):
+        assert getattr(rules, field.name) == (off not in (field.name, "all"))
