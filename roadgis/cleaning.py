@@ -52,7 +52,7 @@ def drawn_clean_options(
     """Return settings of cleaning for lines that were drawn, not traced.
 
     What only a measured width could tell is left alone: that junctions are one. Rules against
-    false roads need probability along the lines.
+    false roads, and sure dead ends, need probability along the lines.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ def drawn_clean_options(
     return dataclasses.replace(
         base,
         junction_factor=0.0,
+        sure_dangle_share=base.sure_dangle_share if evidence else 1.0,
         rules=base.rules if evidence else RuleOptions.none(),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -15,12 +13,9 @@ from roadgis.vectorization import vectorize
 from tests.drawings import ArraySource, ring, road
 from tests.drawn_networks import DrawnNetwork, drawn_network
 
-#: What is drawn is certain.
-CERTAIN = CleanOptions(dangle_factor=1.5)
-
 
 def found_lines(
-    mask: npt.NDArray[np.uint8], options: CleanOptions = CERTAIN
+    mask: npt.NDArray[np.uint8], options: CleanOptions | None = None
 ) -> npt.NDArray[np.object_]:
     """Vectorize a mask; lines in pixels from the upper left corner."""
     edges = vectorize(ArraySource(mask), clean=options).edges
@@ -63,7 +58,7 @@ def test_networks_come_near_the_lines_they_were_drawn_from(
 def test_smoothing_does_not_shrink_curves(radius: float) -> None:
     mask = ring((200, 200), 100, 100, radius, 7)
     # Chords lie within the circle, so simplification is left out.
-    (line,) = found_lines(mask, dataclasses.replace(CERTAIN, tolerance_m=0.01))
+    (line,) = found_lines(mask, CleanOptions(tolerance_m=0.01))
     points = shapely.line_interpolate_point(line, np.arange(0, line.length, 0.25))
     away = shapely.distance(points, shapely.Point(100, 100))
     assert np.abs(away - radius).max() < 0.6

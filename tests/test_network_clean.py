@@ -129,11 +129,16 @@ def test_a_short_sure_component_outlives_a_long_unsure_one() -> None:
     assert len(clean_network(lines, CleanOptions(min_component_m=50))) == 2
 
 
-@pytest.mark.parametrize(("factor", "edges"), [(2.5, 1), (1.5, 3)])
-def test_dangles_are_measured_in_widths_of_the_road_they_leave(factor: float, edges: int) -> None:
+@pytest.mark.parametrize(
+    ("probability", "share", "edges"), [(254, 0.7, 3), (254, 1.0, 1), (140, 0.7, 1), (220, 0.7, 1)]
+)
+def test_sure_dead_ends_stay_from_a_share_of_the_length_of_others(
+    probability: int, share: float, edges: int
+) -> None:
     array = road(SIZE, (0, 50, 200, 50, 20))
-    array[60:94, 98:103] = 254  # 34 m from the border of a road of 20 m: 2.2 widths
-    assert len(clean_network(traced(array), CleanOptions(dangle_factor=factor))) == edges
+    array[60:94, 98:103] = probability  # 34 m from the border of a road of 20 m: 2.2 widths
+    options = CleanOptions(sure_dangle_share=share)
+    assert len(clean_network(traced(array), options)) == edges
 
 
 def test_two_edges_that_form_a_ring_merge_into_one() -> None:

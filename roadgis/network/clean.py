@@ -182,7 +182,7 @@ def _pruned(lines: Centerlines, options: CleanOptions) -> Centerlines:
     factor = options.dangle_factor
     while True:
         count = len(lines)
-        lines = drop_dangles(lines, factor)
+        lines = drop_dangles(lines, factor, options.sure_dangle_share)
         lines = merge_interstitial(drop_small_loops(lines, factor))
         if len(lines) == count:
             return lines

@@ -110,6 +110,9 @@ class CleanOptions:
     ----------
     dangle_factor : float
         Dead ends and loops shorter than this many road widths are dropped; 0 keeps all.
+    sure_dangle_share : float
+        Sure dead ends, of a mean probability of at least 0.9, are dropped below this share of
+        that length only.
     junction_factor : float
         Junctions nearer to each other than this many road widths become one; 0 keeps all.
     min_component_m : float
@@ -130,6 +133,7 @@ class CleanOptions:
     """
 
     dangle_factor: float = 2.5
+    sure_dangle_share: float = 0.7
     junction_factor: float = 1.0
     min_component_m: float = 60.0
     min_strong_m: float = 20.0

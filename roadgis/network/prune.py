@@ -21,6 +21,8 @@ __all__ = [
 
 #: Stored probability of what is certain.
 FULL = 254.0
+#: A dead end is sure from this mean probability.
+_SURE = 0.9 * FULL
 
 
 def _component(lines: Centerlines) -> npt.NDArray[np.int64]:
@@ -85,7 +87,7 @@ def _weight(lines: Centerlines) -> npt.NDArray[np.float64]:
     return np.asarray(weight, np.float64)
 
 
-def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
+def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> Centerlines:
     """Drop dead ends that are shorter than a multiple of the road's width where they branch off.
 
     Where a road forks at its end into short ones only, the longest stays: the road keeps
@@ -97,6 +99,9 @@ def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
         Noded, without interstitial nodes.
     factor : float
         Multiple of the road's width.
+    sure_share : float
+        Share of that length from which sure dead ends stay: those of a mean probability of
+        at least 0.9.
     """
     if not len(lines):
         return lines
@@ -105,7 +110,8 @@ def drop_dangles(lines: Centerlines, factor: float) -> Centerlines:
     tip, root = np.where(flip, lines.start, lines.end), np.where(flip, lines.end, lines.start)
     length = lines.length_px + lines.node_reach_px[tip]
     short = (degree[tip] == 1) & (degree[root] > 1) & ~lines.node_exit[tip] & ~lines.bridged
-    candidates = np.flatnonzero(short & (length < factor * lines.node_width_px[root]))
+    share = np.where(mean_probability(lines) >= _SURE, sure_share, 1.0)
+    candidates = np.flatnonzero(short & (length < share * factor * lines.node_width_px[root]))
     if not len(candidates):
         return lines
     # At each node, longest first: as many stay as the node lacks to remain a passage.
