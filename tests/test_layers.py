@@ -22,7 +22,7 @@ FLOORS = [
     {"mosaic"},
     {"probability_tags"},
     {"labels", "resumption"},
-    {"train"},
+    {"train", "likeness"},
     {"prediction", "probability", "network"},
     {"vectorization", "output", "evaluation"},
     {"comparison"},

@@ -16,6 +16,7 @@ pytest.importorskip("keras", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.train.architectures import ArchitectureOptions, build_model
 from roadgis.train.calibrated_run import calibrate_run
 from roadgis.train.calibration import (
     Calibration,
@@ -108,6 +109,22 @@ def test_apply_calibration_changes_the_logits() -> None:
     apply_calibration(model, Calibration(0.5, 0.25))
     expected = special.expit(0.5 * (3 * image[..., :1] - 1) + 0.25)
     np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-6)  # type: ignore[operator]
+
+
+def test_apply_calibration_changes_the_logits_of_subpixel_networks() -> None:
+    model = build_model(
+        ArchitectureOptions(depth=3, decoder_filters=(8, 8), subpixel=True, crop_px=64)
+    )
+    # Training changes how sub-pixels are laid out, too.
+    layout = model.get_layer("final_conv")
+    kernel = np.asarray(layout.kernel)
+    rng = np.random.default_rng(2)
+    layout.kernel.assign(kernel + rng.normal(0, 0.1, kernel.shape))
+    image = rng.random((1, 64, 64, 3)).astype(np.float32)
+    before = np.asarray(model(image, training=False))
+    apply_calibration(model, Calibration(0.6, -0.3))
+    after = np.asarray(model(image, training=False))
+    np.testing.assert_allclose(after, Calibration(0.6, -0.3)(before), atol=1e-4)
 
 
 def test_apply_calibration_refuses_several_classes() -> None:

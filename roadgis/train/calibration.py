@@ -197,14 +197,24 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
     ModelError
         If it has several classes or no such convolution.
     """
-    last = next((layer for layer in reversed(model.layers) if layer.weights), None)
-    if model.output_shape[-1] != 1 or last is None or getattr(last, "bias", None) is None:
+    weighted = [layer for layer in model.layers if layer.weights]
+    # The last layer with a bias: itself, or one before a layer that lays sub-pixels out.
+    tail = weighted[-2:] if weighted and weighted[-1].bias is None else weighted[-1:]
+    if model.output_shape[-1] != 1 or not tail or tail[0].bias is None:
         raise ModelError(
             f"{model.name}: gives {model.output_shape[-1]} classes or does not end in a "
             "convolution with a bias; expected a network of one class that does."
         )
-    last.kernel.assign(np.asarray(last.kernel) * calibration.scale)
-    last.bias.assign(np.asarray(last.bias) * calibration.scale + calibration.offset)
+    first, last = tail[0], tail[-1]
+    kernel = np.asarray(last.kernel) * calibration.scale
+    last.kernel.assign(kernel)
+    if first is last:
+        first.bias.assign(np.asarray(first.bias) * calibration.scale + calibration.offset)
+        return
+    # Kernel (h, w, 1, sub-pixels): what, added to the sub-pixels, adds the offset to each pixel.
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    added = np.linalg.lstsq(rows, np.full(len(rows), calibration.offset), rcond=None)[0]
+    first.bias.assign(np.asarray(first.bias) + added)
 
 
 def write_reliability(places: Mapping[str, FoundMetres], path: Path) -> None:

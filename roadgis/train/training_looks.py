@@ -46,6 +46,7 @@ def training_looks(sets: Sequence[OpenDataSet]) -> dict[str, tuple[float, float]
     if not found:
         return {}
     low, high = np.percentile(found, _WITHIN, axis=0)
+    low[LOOKS.index("saturation")] = 0.0  # augmentation turns crops grey
     return {
         name: (round(float(low[i]) / _BEYOND, 3), round(float(high[i]) * _BEYOND, 3))
         for i, name in enumerate(LOOKS)
