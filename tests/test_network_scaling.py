@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pytest
 import rasterio
 import shapely
 
-import roadgis.network.beside as beside_module
 from benchmarks.county_masks import densest, differences, read_sheets, western, write_mosaic
 from benchmarks.network_scaling import ArraySource, streets
-from roadgis.network.beside import beside
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
 from roadgis.scene.grid import Grid
@@ -91,36 +87,6 @@ def test_a_network_far_away_changes_nothing() -> None:
         assert np.array_equal(getattr(alone, name), getattr(beside_another, name)[here]), name
     for one, two in zip(alone.edges, beside_another.edges[here], strict=True):
         assert one.equals_exact(two, 0.0)
-
-
-def _lines(*coordinates: list[tuple[float, float]]) -> npt.NDArray[np.object_]:
-    return np.array([shapely.LineString(line) for line in coordinates], object)
-
-
-def test_lines_beside_each_other_are_told_from_lines_that_meet() -> None:
-    shapes = _lines([(0, 0), (100, 0)], [(0, 3), (100, 3)], [(0, 0), (0, 100)], [(50, 4), (250, 4)])
-    a, b = np.array([0, 1, 0, 2, 0, 3]), np.array([1, 0, 2, 0, 3, 0])
-    distance, aligned = beside(shapes, a, b, np.full(6, 5.0))
-    assert aligned.tolist() == [True, True, False, False, False, False]
-    assert distance[:2].tolist() == [3.0, 3.0]
-    none = np.empty(0, np.int64)
-    assert [len(values) for values in beside(shapes, none, none, np.empty(0))] == [0, 0]
-
-
-@pytest.mark.parametrize("pairs", [1, 3, 50])
-def test_pairs_looked_at_in_parts_come_to_the_same(
-    pairs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(0)
-    bent = np.array([[0, 0], [40, 0], [80, 9]]) + rng.uniform(0, 10, (12, 1, 2))
-    shapes = np.asarray(shapely.linestrings(bent), object)
-    a, b = np.divmod(np.arange(144), 12)
-    limit = rng.uniform(1, 9, 144)
-    expected = beside(shapes, a, b, limit)
-    assert 0 < expected[1].sum() < 144
-    monkeypatch.setattr(beside_module, "_PAIRS", pairs)
-    for one, two in zip(beside(shapes, a, b, limit), expected, strict=True):
-        assert np.array_equal(one, two)
 
 
 def test_sheets_with_blanks_between_them_are_one_mosaic(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
 from roadgis.train.augment import load_augmentation
 from roadgis.train.crop_source import crop_source
-from roadgis.train.labelled import IGNORE, Bytes, road_target
+from roadgis.train.labelled import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
 from roadgis.train.settings import TrainSettings
 from roadgis.train.training_data import class_names, open_training_data
 
@@ -169,8 +169,8 @@ def preview_settings(settings: TrainSettings, output: Path, *, overwrite: bool =
 
 def _cell(crops: Crops, number: int, names: Sequence[str]) -> Bytes:
     image, labels = crops.crop(number)
-    if len(names) == 2:  # binary, perhaps probabilities
-        labels = np.where(labels == IGNORE, IGNORE, road_target(labels) >= 0.5).astype(np.uint8)
+    soft = (labels >= SOFT_ZERO) & (labels <= SOFT_ONE)
+    labels = np.where(soft, road_target(labels) >= 0.5, labels).astype(np.uint8)
     unknown = np.unique(labels[(labels >= len(names)) & (labels != IGNORE)])
     if len(unknown):
         raise DataError(
