@@ -171,7 +171,7 @@ _network_options = options.combined(
         "--frozen-epochs",
         type=click.IntRange(0),
         default=None,
-        help="Leave the encoder as it is for so many epochs.",
+        help="Number of epochs at the start with a frozen encoder.",
     ),
 )
 
@@ -192,7 +192,7 @@ _optimization_options = options.combined(
         "--edge-smoothing",
         type=click.FloatRange(0, 0.5, max_open=True),
         default=None,
-        help="Expect so much less than certainty of pixels beside another class.",
+        help="Label smoothing of pixels next to another class.",
     ),
     click.option(
         "--cldice-weight",
@@ -246,13 +246,13 @@ _optimization_options = options.combined(
         "--plateau-epochs",
         type=click.IntRange(0),
         default=None,
-        help="Cut a constant rate after so many epochs without a better score; 0 for never.",
+        help="Cut a constant rate after this number of epochs without a better score; 0: never.",
     ),
     click.option(
         "--stop-epochs",
         type=click.IntRange(0),
         default=None,
-        help="Stop after so many epochs without a better score; 0 for never.",
+        help="Stop after this number of epochs without a better score; 0: never.",
     ),
     click.option(
         "--keep",
