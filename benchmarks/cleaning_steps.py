@@ -25,15 +25,16 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from benchmarks.pixel_graphs import lines_of_sknw
 from roadgis.evaluation.apls import apls_score
+from roadgis.imagery.grid import Window
+from roadgis.imagery.options import SceneOptions
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, RuleOptions
 from roadgis.pipeline import ExtractOptions, predict_to_file
-from roadgis.probability import MosaicProbability, RasterProbability, open_probability
-from roadgis.scene.grid import NO_DATA, Window
-from roadgis.scene.options import SceneOptions
-from roadgis.train.pairs import find_pairs
+from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
+from roadgis.probability.source import NO_DATA
+from roadgis.train.data.pairs import find_pairs
 from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
 
 RAW = CleanOptions(

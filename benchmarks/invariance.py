@@ -16,7 +16,7 @@ from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
 from roadgis.pipeline import ExtractOptions, extract_roads
-from roadgis.prediction import PredictOptions
+from roadgis.probability.prediction import PredictOptions
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BUFFER_M = 3.0

@@ -28,11 +28,12 @@ import numpy.typing as npt
 from rasterio.errors import NotGeoreferencedWarning
 
 from benchmarks.cleaning_steps import FULL, RAW, Score, compared
+from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.probability import open_probability
-from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
+from roadgis.probability.raster import open_probability
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
 
 
@@ -46,7 +47,7 @@ class _Valid:
         self._mask, self._probability = mask, probability
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window, as :class:`roadgis.scene.grid.ProbabilitySource` does."""
+        """Return a window, as :class:`roadgis.probability.source.ProbabilitySource` does."""
         blank = self._probability.read(window) == NO_DATA
         return np.where(blank, np.uint8(NO_DATA), self._mask.read(window))
 

@@ -26,9 +26,9 @@ import rasterio
 import shapely
 from scipy.ndimage import distance_transform_edt
 
+from roadgis.imagery.options import SceneOptions
 from roadgis.model.runtime import load_model
 from roadgis.pipeline import ExtractOptions, predict_to_file, vectorize_file
-from roadgis.scene.options import SceneOptions
 
 _NEAR_M = 3.0
 _REACH_M = 5.0

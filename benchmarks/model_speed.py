@@ -14,7 +14,7 @@ from statistics import median
 import numpy as np
 
 from roadgis.model.runtime import load_model
-from roadgis.prediction import PredictOptions
+from roadgis.probability.prediction import PredictOptions
 
 
 def main() -> None:

@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS
 
+from roadgis.imagery.grid import Grid, Window
 from roadgis.network import clean
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.probability.source import NO_DATA
 
 __all__ = ["ArraySource", "streets"]
 
@@ -57,7 +58,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class ArraySource:
-    """Probability in memory; a :class:`roadgis.scene.grid.ProbabilitySource`."""
+    """Probability in memory; a :class:`roadgis.probability.source.ProbabilitySource`."""
 
     def __init__(self, grid: Grid, array: npt.NDArray[np.uint8]) -> None:
         self.grid = grid

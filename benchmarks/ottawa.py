@@ -27,7 +27,7 @@ from benchmarks.pixel_graphs import lines_of_skan, lines_of_sknw
 from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
-from roadgis.scene.grid import Grid
+from roadgis.imagery.grid import Grid
 from roadgis.vectorization import vectorize
 from tests.drawings import ArraySource
 

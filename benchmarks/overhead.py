@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
 from roadgis.pipeline import extract_roads
-from roadgis.prediction import PredictOptions
+from roadgis.probability.prediction import PredictOptions
 
 
 def main() -> None:

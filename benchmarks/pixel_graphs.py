@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from roadgis.scene.grid import Grid
+from roadgis.imagery.grid import Grid
 
 __all__ = ["lines_of_skan", "lines_of_sknw"]
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
+from roadgis.imagery.scene import SceneOptions
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.pipeline import ExtractOptions, predict_to_file
-from roadgis.prediction import PredictOptions
-from roadgis.scene.grid import NO_DATA
-from roadgis.scene.source import SceneOptions
-from roadgis.train.curves import LevelCounts, Scores, count_levels
-from roadgis.train.scenes import IGNORE, LabelledScene, find_pairs, open_pairs
+from roadgis.probability.prediction import PredictOptions
+from roadgis.probability.source import NO_DATA
+from roadgis.train.data.scenes import IGNORE, LabelledScene, find_pairs, open_pairs
+from roadgis.train.scoring.curves import LevelCounts, Scores, count_levels
 
 
 def score_scene(

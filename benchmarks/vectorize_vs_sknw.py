@@ -24,7 +24,8 @@ import numpy.typing as npt
 import rasterio
 from pyproj import CRS
 
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.imagery.grid import Grid, Window
+from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import vectorize
 
 

@@ -29,10 +29,10 @@ from roadgis.model.card import read_card_file
 from roadgis.model.layout import Scaling
 from roadgis.train.architectures import as_float32, model_stride
 from roadgis.train.callbacks import AveragedWeights
+from roadgis.train.data.sampling import CropSampler
+from roadgis.train.data.scenes import open_pairs
 from roadgis.train.direction import without_direction
 from roadgis.train.framework import import_keras
-from roadgis.train.sampling import CropSampler
-from roadgis.train.scenes import open_pairs
 
 
 def weights_of(path: Path) -> list[Any]:

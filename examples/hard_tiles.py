@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from roadgis.train.pairs import find_pairs
+from roadgis.train.data.pairs import find_pairs
 
 
 def hard(scenes: list[dict[str, Any]], *, road_share: float) -> list[str]:

@@ -28,9 +28,9 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from roadgis import load_model
 from roadgis.model.runtime import Segmenter
-from roadgis.train.pairs import find_pairs
-from roadgis.vectorization.bits import WORD, pack, unpack
-from roadgis.vectorization.skeleton import thin
+from roadgis.train.data.pairs import find_pairs
+from roadgis.vectorization.bitplanes import WORD, pack, unpack
+from roadgis.vectorization.thinning import thin
 
 #: What invalid pixels look like to the network.
 FILL = 115

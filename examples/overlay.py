@@ -21,7 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from roadgis import SceneOptions, open_scene
-from roadgis.scene.plane import composed
+from roadgis.affine import composed
 
 RAMP = np.array([[230, 30, 30], [250, 220, 40], [40, 230, 240]], float)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from roadgis._version import __version__
 
 if TYPE_CHECKING:
     from roadgis.cleaning import clean_lines
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from roadgis.errors import RoadgisError
     from roadgis.evaluation import evaluate
     from roadgis.evaluation.options import EvaluateOptions
+    from roadgis.imagery.options import SceneOptions
+    from roadgis.imagery.scene import Scene, open_scene
     from roadgis.lines import read_lines
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import load_model
@@ -39,10 +41,8 @@ if TYPE_CHECKING:
     from roadgis.network.options import BridgeOptions
     from roadgis.output import write_network
     from roadgis.pipeline import ExtractOptions, extract_roads
-    from roadgis.prediction import PredictOptions, predict
-    from roadgis.probability import RasterOptions, open_probability
-    from roadgis.scene.options import SceneOptions
-    from roadgis.scene.source import Scene, open_scene
+    from roadgis.probability.prediction import PredictOptions, predict
+    from roadgis.probability.raster import RasterOptions, open_probability
     from roadgis.vectorization import VectorizeOptions, vectorize
 
 _HOMES = {
@@ -52,21 +52,21 @@ _HOMES = {
     "EvaluateOptions": "roadgis.evaluation.options",
     "ExtractOptions": "roadgis.pipeline",
     "ModelCard": "roadgis.model.card",
-    "PredictOptions": "roadgis.prediction",
-    "RasterOptions": "roadgis.probability",
+    "PredictOptions": "roadgis.probability.prediction",
+    "RasterOptions": "roadgis.probability.raster",
     "RoadNetwork": "roadgis.network.network",
     "RoadgisError": "roadgis.errors",
-    "Scene": "roadgis.scene.source",
-    "SceneOptions": "roadgis.scene.options",
+    "Scene": "roadgis.imagery.scene",
+    "SceneOptions": "roadgis.imagery.options",
     "VectorizeOptions": "roadgis.vectorization",
     "clean_lines": "roadgis.cleaning",
     "compare": "roadgis.comparison",
     "evaluate": "roadgis.evaluation",
     "extract_roads": "roadgis.pipeline",
     "load_model": "roadgis.model.runtime",
-    "open_probability": "roadgis.probability",
-    "open_scene": "roadgis.scene.source",
-    "predict": "roadgis.prediction",
+    "open_probability": "roadgis.probability.raster",
+    "open_scene": "roadgis.imagery.scene",
+    "predict": "roadgis.probability.prediction",
     "read_lines": "roadgis.lines",
     "vectorize": "roadgis.vectorization",
     "write_network": "roadgis.output",

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas
 
-from roadgis import __version__
+from roadgis._version import __version__
+from roadgis.crs import continuous, in_degrees
 from roadgis.errors import DataError, InputError
 from roadgis.lines import LineLayer, metric_crs, read_lines
-from roadgis.lines.longitude import continuous
 from roadgis.model.card import named_models
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.centerlines import Centerlines
@@ -32,12 +32,11 @@ from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
 from roadgis.output.names import distinct_names
 from roadgis.output.provenance import provenance_where_written
-from roadgis.probability import RasterOptions, open_probability
+from roadgis.overwriting import check_not_input
+from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.source import ProbabilitySource
 from roadgis.progress import Progress, no_progress
-from roadgis.scene.georef import in_degrees
-from roadgis.scene.grid import ProbabilitySource
-from roadgis.scene.vector_file import GEOMETRY_FIELD
-from roadgis.targets import check_not_input
+from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from roadgis.prediction import PredictOptions, network_pixels
-from roadgis.scene.source import INVALID_FILL, Scene
+from roadgis.imagery.scene import INVALID_FILL, Scene
+from roadgis.probability.prediction import PredictOptions, network_pixels
 
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter

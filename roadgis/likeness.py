@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from roadgis.imagery.values.look import Look
 from roadgis.model.card import ModelCard
-from roadgis.scene.look import Look
 
 __all__ = ["Likeness", "likeness"]
 
@@ -21,8 +21,8 @@ class Likeness:
     Attributes
     ----------
     outside : mapping of str to tuple of three floats
-        Figures of :class:`roadgis.scene.look.Look` outside the training imagery's range: the
-        scene's value, and the lowest and highest one in training.
+        Figures of :class:`~roadgis.imagery.values.look.Look` outside the range of the training
+        imagery: the scene's value, and the lowest and highest one in training.
     confidence_factor : float
         What the confidence of roads is multiplied by: 1 within the range; outside, how far.
     """

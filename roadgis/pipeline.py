@@ -13,25 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.errors import InputError
+from roadgis.imagery.options import SceneOptions
+from roadgis.imagery.scene import Scene
+from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.mosaic import remove_mosaic, write_cog
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
+from roadgis.network.sheets import SheetIndex
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
-from roadgis.prediction import PredictOptions, open_for_model, predict
-from roadgis.probability import RasterOptions, open_probability
-from roadgis.probability_tags import PROVENANCE_TAG
+from roadgis.overwriting import check_not_input
+from roadgis.probability.mosaic import remove_mosaic, write_cog
+from roadgis.probability.prediction import PredictOptions, open_for_model, predict
+from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.source import CroppedProbability
+from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.grid import CroppedProbability
-from roadgis.scene.options import SceneOptions
-from roadgis.scene.sheets import SheetIndex
-from roadgis.scene.size import RunSize, check_space, storage
-from roadgis.scene.source import Scene
-from roadgis.targets import check_not_input
 from roadgis.vectorization import VectorizeOptions, vectorize
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 

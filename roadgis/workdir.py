@@ -4,7 +4,7 @@
 
     FOLDER/roadgis-work.json  the marker: who made the folder, who works in it, what was written
     FOLDER/roadgis.lock       held by the run that works in it
-    FOLDER/mosaic.json, ...   see roadgis.mosaic
+    FOLDER/mosaic.json, ...   see roadgis.probability.mosaic
 
 roadgis removes files that it wrote, and a folder that it made; anything else stays where it is.
 """
@@ -37,7 +37,7 @@ from roadgis.atomic import (
 )
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
-from roadgis.plain import parse_json
+from roadgis.plain_values import parse_json
 
 __all__ = ["MARKER", "WorkDirectory", "check_work_directory", "work_directory", "wrote_outputs"]
 

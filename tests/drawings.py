@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS
 
+from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
-from roadgis.scene.grid import NO_DATA, Grid, Window
+from roadgis.probability.source import NO_DATA
 
 #: Metric, and far enough from its central meridian's scale to be told from the ground.
 UTM = CRS.from_epsg(32632)

@@ -12,7 +12,7 @@ import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
 
-from roadgis.scene.plane import composed
+from roadgis.affine import composed
 
 #: Upper left corner of rasters that do not say otherwise: EPSG:32632, on whole metres.
 X0, Y0 = 500_000.0, 5_300_000.0

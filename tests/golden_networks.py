@@ -22,7 +22,7 @@ import shapely
 from roadgis.cleaning import clean_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, ParallelOptions
-from roadgis.scene.grid import NO_DATA
+from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
 from tests.drawings import ArraySource, road
 from tests.drawn_networks import drawn_network

@@ -18,7 +18,7 @@ def test_every_public_name_is_there_and_stays_what_it_is() -> None:
         "names = [name for name in roadgis.__all__ if name != '__version__']\n"
         "first = {name: getattr(roadgis, name) for name in names}\n"
         "import roadgis.cleaning, roadgis.comparison.run, roadgis.evaluation.run\n"
-        "import roadgis.pipeline, roadgis.prediction, roadgis.vectorization\n"
+        "import roadgis.pipeline, roadgis.probability.prediction, roadgis.vectorization\n"
         "for name in names:\n"
         "    assert getattr(roadgis, name) is first[name] and callable(first[name]), name\n"
     )

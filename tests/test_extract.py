@@ -22,12 +22,12 @@ from roadgis.errors import (
     SceneError,
     TileError,
 )
-from roadgis.mosaic import Mosaic
+from roadgis.imagery.options import SceneOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
-from roadgis.prediction import PredictOptions
-from roadgis.scene.grid import NO_DATA
-from roadgis.scene.options import SceneOptions
+from roadgis.probability.mosaic import Mosaic
+from roadgis.probability.prediction import PredictOptions
+from roadgis.probability.source import NO_DATA
 from tests.factories import X0, Y0, cut_into_sheets, write_raster
 from tests.models import MAGENTA, failing_model, tiny_model
 from tests.painted import NET, painted, write_net

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from roadgis.cli import _COMMANDS, cli
 from roadgis.cli.description import path_role
 from roadgis.errors import InputError, OutputError
-from roadgis.targets import check_not_input, input_files
+from roadgis.overwriting import check_not_input, input_files
 from tests.factories import write_raster
 
 VRT = (

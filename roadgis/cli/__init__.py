@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.cli.shell import run
 
 __all__ = ["cli", "main"]

@@ -26,7 +26,7 @@ def command(model: Path, progress: str, verbose: int, quiet: bool) -> None:
     roadgis export run/ -o model.onnx
     """  # noqa: D301 - click reads the backspace
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.train.calibrated_run import calibrate_run
+        from roadgis.train.scoring.calibrated_run import calibrate_run
 
         made = calibrate_run(model, progress=sh.progress)
         sh.result(

@@ -9,7 +9,7 @@ import click
 
 from roadgis.cli import options
 from roadgis.cli.cleaning_options import cleaning_options
-from roadgis.cli.metres import metres_option
+from roadgis.cli.lengths import metres_option
 from roadgis.cli.raster_options import raster_options, raster_settings
 from roadgis.cli.shell import shell
 from roadgis.cli.summary import tell_network

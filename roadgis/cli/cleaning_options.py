@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from roadgis.cli.metres import metres_option
+from roadgis.cli.lengths import metres_option
 
 __all__ = ["clean_options", "cleaning_options"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from roadgis.cli import options
-from roadgis.cli.metres import metres_option
+from roadgis.cli.lengths import metres_option
 from roadgis.cli.shell import shell
 
 __all__ = ["command"]

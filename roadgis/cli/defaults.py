@@ -15,8 +15,8 @@ from typing import Any
 __all__ = ["library_default"]
 
 _EXTRACT = (
-    "roadgis.scene.options:SceneOptions",
-    "roadgis.prediction:PredictOptions",
+    "roadgis.imagery.options:SceneOptions",
+    "roadgis.probability.prediction:PredictOptions",
     "roadgis.vectorization.options:VectorizeOptions",
     "roadgis.network.options:CleanOptions",
     "roadgis.network.options:ParallelOptions",
@@ -35,8 +35,8 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "info": _EXTRACT[:1],
     "predict": _EXTRACT[:2],
     "synthesize": ("roadgis.synthetic:TownOptions", "roadgis.synthetic:TrainingSetOptions"),
-    "test": ("roadgis.train.report:ReportOptions",),
-    "threshold": ("roadgis.train.threshold:ThresholdOptions",),
+    "test": ("roadgis.train.scoring.report:ReportOptions",),
+    "threshold": ("roadgis.train.scoring.threshold:ThresholdOptions",),
     "vectorize": _EXTRACT,
 }
 #: Options whose field has another name.

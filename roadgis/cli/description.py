@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.cli import options
 from roadgis.cli.defaults import library_default
 from roadgis.cli.shell import PROTOCOL

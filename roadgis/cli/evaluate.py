@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roadgis.cli import options
-from roadgis.cli.metres import metres_option
+from roadgis.cli.lengths import metres_option
 from roadgis.cli.shell import Shell, shell
 
 if TYPE_CHECKING:
     from roadgis.evaluation import EvaluateOptions, Evaluation
-    from roadgis.evaluation.pairs import FilePair
+    from roadgis.evaluation.file_pairs import FilePair
 
 __all__ = ["SETTINGS", "command"]
 
@@ -183,8 +183,8 @@ def command(
     kept = "No file is left half-written."
     with shell(progress, verbose=verbose, quiet=quiet, kept=kept) as sh:
         from roadgis.evaluation import EvaluateOptions
-        from roadgis.evaluation.pairs import find_pairs
-        from roadgis.evaluation.results import Outputs, check_outputs, write_outputs
+        from roadgis.evaluation.file_pairs import find_pairs
+        from roadgis.evaluation.report.files import Outputs, check_outputs, write_outputs
         from roadgis.progress import scaled
 
         settings = EvaluateOptions(

@@ -68,7 +68,7 @@ def command(
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.atomic import check_target
         from roadgis.errors import InputError
-        from roadgis.train.export import ExportOptions, export_onnx
+        from roadgis.train.export.export import ExportOptions, export_onnx
 
         check_target(output, overwrite=overwrite)
         if output.suffix.lower() == ".keras":
@@ -77,8 +77,8 @@ def command(
                     f"{output}: a .keras file for fine-tuning keeps weights and threshold as they "
                     "are; expected neither --precision nor data."
                 )
-            from roadgis.train.compact import write_compact
-            from roadgis.train.initial import resolve_trained
+            from roadgis.train.export.checkpoint import write_compact
+            from roadgis.train.starting_model import resolve_trained
 
             write_compact(resolve_trained(str(model)), output)
             sh.result(

@@ -52,7 +52,7 @@ def _facts(
     from roadgis.estimate import estimated_seconds
     from roadgis.likeness import likeness
     from roadgis.model.runtime import load_model
-    from roadgis.prediction import open_for_model
+    from roadgis.probability.prediction import open_for_model
 
     wanted = options.extract_options(values)
     facts: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def _facts(
 
 
 def _tell(facts: dict[str, Any]) -> None:
-    from roadgis.scene.size import duration
+    from roadgis.imagery.size import duration
 
     facts = dict(facts)
     usable, reason = facts.pop("usable"), facts.pop("reason")

@@ -77,8 +77,8 @@ def command(
     folder of polygon JSON (IDD, Cityscapes), drawn as the --classes named.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.labels.polygon_json import is_polygon_json
-        from roadgis.scene.vector_file import is_dataset_folder
+        from roadgis.photos.polygon_json import is_polygon_json
+        from roadgis.vector_files.reading import is_dataset_folder
 
         folder = source.is_dir() and not is_dataset_folder(source)
         polygons = folder or is_polygon_json(source)
@@ -110,7 +110,7 @@ def _refuse(what: str, **given: object) -> None:
 def _draw(
     sh: Shell, source: Path, output: Path, classes: str | None, ignore: str, overwrite: bool
 ) -> None:
-    from roadgis.labels.annotations import polygons_to_masks
+    from roadgis.photos.annotations import polygons_to_masks
 
     if classes is None:
         raise click.UsageError("polygon JSON needs --classes, such as road,sidewalk,vehicle.")
@@ -138,8 +138,8 @@ def _draw(
 def _burn(
     sh: Shell, roads: RoadLayer, like: tuple[str, ...], output: Path, overwrite: bool
 ) -> None:
+    from roadgis.imagery.inputs import expand_sources
     from roadgis.labels.masks import burn_like, burn_like_each
-    from roadgis.scene.inputs import expand_sources
 
     scenes = expand_sources(list(like))
     masks: list[BurntMask]

@@ -410,9 +410,9 @@ def extract_options(values: dict[str, Any]) -> Any:
 
     Options that are not given keep the library's defaults, which stand in one place there.
     """
+    from roadgis.imagery.options import SceneOptions
     from roadgis.pipeline import ExtractOptions
-    from roadgis.prediction import PredictOptions
-    from roadgis.scene.options import SceneOptions
+    from roadgis.probability.prediction import PredictOptions
     from roadgis.vectorization import VectorizeOptions
 
     def given(**names: str) -> dict[str, Any]:

@@ -47,8 +47,8 @@ raster_options = (
 
 
 def raster_settings(values: dict[str, Any]) -> Any:
-    """Make :class:`roadgis.probability.RasterOptions` from the values of `raster_options`."""
-    from roadgis.probability import RasterOptions
+    """Make the :class:`~roadgis.probability.encoding.RasterOptions` of `raster_options`."""
+    from roadgis.probability.raster import RasterOptions
 
     text = values["road_value"] or ""
     try:

@@ -59,10 +59,10 @@ def command(
         import logging
 
         from roadgis.model.runtime import load_model
+        from roadgis.photos.frame_labels import FrameSegmenter
+        from roadgis.photos.video import VideoOptions
         from roadgis.serve.http_rules import is_local
         from roadgis.serve.server import ServeOptions, open_server
-        from roadgis.video.labels import FrameSegmenter
-        from roadgis.video.segment import VideoOptions
 
         description = options.model_description(values)
         video = VideoOptions(alpha, every, height, True, allow_truncated)

@@ -26,7 +26,7 @@ from typing import Any
 
 import click
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.cli.stdin_watch import StdinWatch
 from roadgis.errors import (
     Cancelled,
@@ -198,7 +198,7 @@ def _check_targets() -> None:
     if context is None:
         return
     from roadgis.cli.description import path_role
-    from roadgis.targets import check_not_input
+    from roadgis.overwriting import check_not_input
 
     name = context.command_path.partition(" ")[2] or context.command.name or ""
     outputs: list[Path] = []

@@ -63,7 +63,7 @@ def command(
     MODEL is an .onnx or .keras file, a run folder, or "default", the one that comes with roadgis.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.train.report import ReportOptions, score_model
+        from roadgis.train.scoring.report import ReportOptions, score_model
 
         given = {
             name: value

@@ -64,7 +64,7 @@ def command(
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.atomic import check_target
-        from roadgis.train.threshold import ThresholdOptions, set_threshold
+        from roadgis.train.scoring.threshold import ThresholdOptions, set_threshold
 
         for path in (plot, curve):
             if path is not None:

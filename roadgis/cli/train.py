@@ -340,7 +340,7 @@ def command(
     with shell(progress, verbose=verbose, quiet=quiet, kept=lambda: _kept(output, overwrite)) as sh:
         chosen = _settings(settings, values)
         if preview is not None:
-            from roadgis.train.preview import preview_settings
+            from roadgis.train.augmentation.preview import preview_settings
 
             preview_settings(chosen, preview, overwrite=overwrite)
             sh.result(f"{preview}: a look at the training crops", outputs=[str(preview)])

@@ -42,7 +42,7 @@ def command(
     """Draw a model's classes over each frame of a video, or over a picture."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.video.segment import VideoOptions, segment_video
+        from roadgis.photos.video import VideoOptions, segment_video
 
         description = options.model_description(values)
         result = segment_video(

@@ -17,7 +17,7 @@
 
 from __future__ import annotations
 
-from roadgis.comparison.field import OffsetField
+from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.run import Comparison, compare
 

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.stations import (
+from roadgis.comparison.linear_reference import (
     Feet,
     MeasuredLines,
     Stations,
@@ -24,6 +23,7 @@ from roadgis.comparison.stations import (
     nearest_feet,
     stations,
 )
+from roadgis.comparison.options import CompareOptions
 
 __all__ = ["Matched", "match_lines"]
 

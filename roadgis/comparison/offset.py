@@ -19,9 +19,9 @@ import scipy.sparse as sp
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.sparse.linalg import spsolve
 
-from roadgis.comparison.field import OffsetField, OffsetGrid, grid_over, holding
+from roadgis.comparison.linear_reference import Feet, MeasuredLines, feet, stations
+from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, holding
 from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.stations import Feet, MeasuredLines, feet, stations
 
 __all__ = ["estimate_offset"]
 

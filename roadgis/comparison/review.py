@@ -12,10 +12,10 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
-from roadgis.comparison.field import OffsetField
+from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.pieces import Pieces
-from roadgis.scene.vector_file import GEOMETRY_FIELD
+from roadgis.comparison.segments import Pieces
+from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
 

@@ -16,13 +16,13 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
-from roadgis.comparison.field import OffsetField
+from roadgis.comparison.linear_reference import MeasuredLines
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
+from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.pieces import MATCHED, MOVED, UNMATCHED, Pieces, cut_pieces
 from roadgis.comparison.review import (
     BASE,
     ROAD,
@@ -32,16 +32,16 @@ from roadgis.comparison.review import (
     review_table,
     scores,
 )
-from roadgis.comparison.stations import MeasuredLines
+from roadgis.comparison.segments import MATCHED, MOVED, UNMATCHED, Pieces, cut_pieces
 from roadgis.comparison.write import check_review, write_review
 from roadgis.errors import DataError
+from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.model.card import named_models
 from roadgis.network.network import RoadNetwork
 from roadgis.output.provenance import provenance_where_written
+from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
-from roadgis.scene.area import load_area
-from roadgis.targets import check_not_input
 
 __all__ = ["Comparison", "compare"]
 

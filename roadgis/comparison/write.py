@@ -19,10 +19,10 @@ from pyproj import CRS
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.comparison.style import add_styles
 from roadgis.errors import InputError, OutputError
-from roadgis.geopackage import geopackage
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json
+from roadgis.vector_files.geopackage import geopackage
 
 __all__ = ["check_review", "write_review"]
 

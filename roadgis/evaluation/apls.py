@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
-from roadgis.evaluation.places import Places, control_points, nearest_places, ways
+from roadgis.evaluation.graph_points import Places, control_points, nearest_places, ways
 
 __all__ = ["AplsScores", "apls_score"]
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, harmonic_mean, measurable
-from roadgis.evaluation.axis import LineAxis
-from roadgis.evaluation.cover import cover, neighbours, rms_distance
+from roadgis.evaluation.line_axis import LineAxis
+from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
 
 __all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
 

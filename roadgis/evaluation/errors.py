@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, measurable
-from roadgis.evaluation.axis import TOUCH_M, LineAxis, Spans, merged
-from roadgis.evaluation.cover import cover, neighbours
+from roadgis.evaluation.line_axis import TOUCH_M, LineAxis, Spans, merged
+from roadgis.evaluation.within_distance import cover, neighbours
 
 __all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "Pieces", "classify_errors"]
 

@@ -17,9 +17,9 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.errors import EmptyTruthError, InputError
 from roadgis.evaluation.area import clipped
+from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, line_layer, metric_crs, read_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.scene.area import load_area
 
 __all__ = ["LinesLike", "Measured", "Side", "as_layer", "measured"]
 

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import harmonic_mean, measurable
-from roadgis.evaluation.axis import LineAxis
+from roadgis.evaluation.line_axis import LineAxis
 
 __all__ = ["JunctionScores", "junction_scores", "junctions"]
 

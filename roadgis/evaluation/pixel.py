@@ -14,7 +14,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import harmonic_mean, measurable
-from roadgis.scene.quiet import quiet
+from roadgis.imagery.gdal_warnings import quiet
 
 __all__ = ["PixelScores", "ValidPixels", "pixel_scores"]
 

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
-from roadgis.evaluation.places import Places, nearest_places, node_ways, places_at
+from roadgis.evaluation.graph_points import Places, nearest_places, node_ways, places_at
 
 __all__ = ["TopoScores", "topo_scores"]
 

@@ -16,15 +16,15 @@ from pyproj import CRS
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
+from roadgis.affine import composed, has_area, mapped
 from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
+from roadgis.dataset_names import display_name, gdal_path
 from roadgis.errors import InputError, OutputError, SceneError
+from roadgis.imagery.dataset_pool import bound_block_cache, gdal_environment, open_dataset
 from roadgis.labels.vector import BurnLayer, RoadLayer
+from roadgis.overwriting import check_not_input
+from roadgis.probability.source import NO_DATA
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.grid import NO_DATA
-from roadgis.scene.handles import bound_block_cache, gdal_environment, open_dataset
-from roadgis.scene.inputs import display_name, gdal_path
-from roadgis.scene.plane import composed, has_area, mapped
-from roadgis.targets import check_not_input
 
 __all__ = ["BurntMask", "burn_like", "burn_like_each"]
 

@@ -11,15 +11,8 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.crs import LONLAT, ground_scale, in_degrees, transformer, utm_crs, wrapped
 from roadgis.lines.parts import flat_parts
-from roadgis.scene.georef import (
-    LONLAT,
-    ground_scale,
-    in_degrees,
-    transformer,
-    utm_crs,
-    wrapped,
-)
 
 __all__ = ["road_surfaces"]
 

@@ -14,13 +14,13 @@ from affine import Affine
 from pyproj import CRS
 from rasterio.features import rasterize
 
+from roadgis.affine import mapped
 from roadgis.errors import DataError
+from roadgis.imagery.gdal_warnings import quiet
 from roadgis.labels.surfaces import road_surfaces
 from roadgis.labels.widths import line_widths, parse_width_fields
 from roadgis.lines.parts import flat_parts, is_placed
-from roadgis.scene.plane import mapped
-from roadgis.scene.quiet import quiet
-from roadgis.scene.vector_file import LayerFile
+from roadgis.vector_files.reading import LayerFile
 
 __all__ = ["BurnLayer", "RoadLayer"]
 

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from roadgis.lines.layer import LineLayer
-from roadgis.lines.projection import metric_crs
+from roadgis.lines.metric_crs import metric_crs
 from roadgis.lines.reading import line_layer, read_lines
 
 __all__ = ["LineLayer", "line_layer", "metric_crs", "read_lines"]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.crs import transformed
 from roadgis.errors import DataError
-from roadgis.lines.longitude import transformed
 
 __all__ = ["LineLayer"]
 

@@ -11,12 +11,11 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.crs import continuous, in_degrees
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
-from roadgis.lines.longitude import continuous
 from roadgis.lines.parts import flat_parts, is_placed
-from roadgis.scene.georef import in_degrees
-from roadgis.scene.vector_file import LayerFile
+from roadgis.vector_files.reading import LayerFile
 
 __all__ = ["line_layer", "read_lines"]
 

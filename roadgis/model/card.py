@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from roadgis.errors import ModelError
-from roadgis.plain import converted, parse_json, shown
+from roadgis.plain_values import converted, parse_json, shown
 
 __all__ = [
     "CARD_KEY",
@@ -70,8 +70,8 @@ class ModelCard:
         Mean and standard deviation, 0..255, that each band of a scene is brought to before `mean`
         and `std` apply, by the statistics of the whole scene; None leaves its values.
     looks : dict of str to tuple of two floats
-        Range of each figure of :class:`roadgis.scene.look.Look` in the training imagery. A scene
-        outside of it is reported, and its roads are given less confidence.
+        Range of each figure of :class:`~roadgis.imagery.values.look.Look` in the training imagery.
+        A scene outside of it is reported, and its roads are given less confidence.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int

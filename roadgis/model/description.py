@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import MOST_PX, Activation, Layout
-from roadgis.plain import converted, parse_json, shown
+from roadgis.plain_values import converted, parse_json, shown
 
 __all__ = ["ModelDescription", "deepness_description"]
 

@@ -26,7 +26,7 @@ from roadgis.network.least_cost import (
 from roadgis.network.options import BridgeOptions
 from roadgis.network.sampling import sampled_levels
 from roadgis.network.splice import NewEdges, spliced
-from roadgis.scene.grid import NO_DATA, ProbabilitySource, holds_mask
+from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 
 __all__ = ["bridge_gaps"]
 

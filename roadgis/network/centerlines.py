@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.imagery.grid import Grid
 from roadgis.network.paths import order_paths
-from roadgis.scene.grid import Grid
 
 __all__ = [
     "Centerlines",

@@ -25,7 +25,7 @@ from roadgis.network.prune import (
 from roadgis.network.rules import apply_rules
 from roadgis.network.shape import edge_shapes
 from roadgis.network.why_empty import Removed
-from roadgis.scene.grid import ProbabilitySource
+from roadgis.probability.source import ProbabilitySource
 
 __all__ = ["CleanOptions", "clean_network", "cleaned_lines", "removed_by_cleaning"]
 

@@ -11,10 +11,11 @@ import shapely
 from pyproj import CRS
 
 from roadgis.errors import InputError
+from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.noding import noded
 from roadgis.network.sampling import sampled_levels
-from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = ["DrawnOptions", "centerlines_from_lines"]
 

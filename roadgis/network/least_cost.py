@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.gaps import Gaps, Pieces, Tips
-from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = [
     "Arrivals",

@@ -11,7 +11,7 @@ import shapely
 from roadgis.network.attributes import grouped_quantiles
 from roadgis.network.centerlines import concatenated_ranges
 from roadgis.network.sampling import sampled_levels
-from roadgis.scene.grid import NO_DATA, ProbabilitySource
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = ["Origin", "find_origin"]
 

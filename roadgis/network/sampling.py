@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.scene.grid import NO_DATA, ProbabilitySource, Window
+from roadgis.imagery.grid import Window
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = ["sampled_levels"]
 

@@ -12,7 +12,7 @@ import pyogrio
 
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError
 from roadgis.output.formats import output_format
-from roadgis.plain import parse_json, shown
+from roadgis.plain_values import parse_json, shown
 
 __all__ = [
     "PROVENANCE_KEY",

@@ -17,13 +17,13 @@ from pyproj import CRS
 
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
-from roadgis.geopackage import geopackage
 from roadgis.network.network import RoadNetwork
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
 from roadgis.output.names import shapefile_names
 from roadgis.output.parquet import write_parquet
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json, provenance_sidecar
+from roadgis.vector_files.geopackage import geopackage
 
 if TYPE_CHECKING:
     import geopandas

@@ -17,8 +17,8 @@ from typing import Literal
 
 from roadgis.errors import Cancelled, InputError, ModelError, RoadgisError
 from roadgis.model.runtime import Segmenter
-from roadgis.video.frames import PICTURE_SUFFIXES, Media, find_codec, media_of
-from roadgis.video.segment import VideoOptions, segment_video
+from roadgis.photos.frames import PICTURE_SUFFIXES, Media, find_codec, media_of
+from roadgis.photos.video import VideoOptions, segment_video
 
 __all__ = ["JobState", "JobStatus", "Jobs", "QueueFullError"]
 

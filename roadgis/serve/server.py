@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, urlsplit
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
+from roadgis.photos.frame_labels import class_names
+from roadgis.photos.palette import class_colours, hex_colour
+from roadgis.photos.video import VideoOptions
 from roadgis.serve.http_rules import byte_range, content_policy, display_name, is_own_host
 from roadgis.serve.jobs import Jobs, JobStatus, QueueFullError
-from roadgis.video.labels import class_names
-from roadgis.video.palette import class_colours, hex_colour
-from roadgis.video.segment import VideoOptions
 
 __all__ = ["NAME_HEADER", "ServeOptions", "Server", "open_server"]
 

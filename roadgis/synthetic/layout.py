@@ -10,10 +10,10 @@ import shapely
 from shapely import Polygon
 
 from roadgis.network.network import RoadNetwork
-from roadgis.synthetic.districts import local_roads
-from roadgis.synthetic.lattice import Lattice, Road
-from roadgis.synthetic.lots import Lots, make_lots
+from roadgis.synthetic.land_cover import Lots, make_lots
 from roadgis.synthetic.options import CELL_M, TownOptions
+from roadgis.synthetic.streets import local_roads
+from roadgis.synthetic.through_streets import Lattice, Road
 from roadgis.synthetic.truth import node_roads
 
 __all__ = ["BULB_RADIUS_M", "Layout"]

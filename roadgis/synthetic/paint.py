@@ -8,9 +8,9 @@ import shapely
 from scipy import ndimage
 from shapely import affinity
 
-from roadgis.synthetic.lattice import KINDS
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
-from roadgis.synthetic.surface import Surface, burn
+from roadgis.synthetic.rasters import Surface, burn
+from roadgis.synthetic.through_streets import KINDS
 from roadgis.synthetic.vegetation import Crowns, grow
 
 __all__ = ["paint"]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roadgis.scene.grid import Window
+from roadgis.imagery.grid import Window
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
 from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.paint import paint
-from roadgis.synthetic.surface import asphalt, burn, survey
+from roadgis.synthetic.rasters import asphalt, burn, survey
 
 __all__ = ["Renderer"]
 

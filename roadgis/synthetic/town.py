@@ -10,8 +10,8 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from roadgis.errors import InputError
+from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
-from roadgis.scene.grid import Grid, Window
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.render import Renderer

@@ -12,7 +12,7 @@ from pyproj import CRS
 from shapely import Polygon
 
 from roadgis.network.network import RoadNetwork
-from roadgis.synthetic.lattice import Road
+from roadgis.synthetic.through_streets import Road
 
 __all__ = ["Placed", "node_roads"]
 

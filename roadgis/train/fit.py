@@ -13,7 +13,6 @@ from typing import Any
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.train.amount import amount_of
 from roadgis.train.architectures import (
     as_float32,
     fixed_tile,
@@ -24,29 +23,30 @@ from roadgis.train.architectures import (
     with_precision,
 )
 from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
-from roadgis.train.augment import Augmentation, load_augmentation
+from roadgis.train.augmentation.augment import Augmentation, load_augmentation
 from roadgis.train.callbacks import (
     AveragedWeights,
     Validate,
     run_callbacks,
     set_seed_states,
 )
-from roadgis.train.crop_source import crop_source
+from roadgis.train.data.amount import amount_of
+from roadgis.train.data.crop_source import crop_source
+from roadgis.train.data.looks import training_looks
+from roadgis.train.data.open_data_set import OpenDataSet
+from roadgis.train.data.sampling import crop_dataset, follow_epochs
+from roadgis.train.data.training_data import TrainingData, class_names, open_training_data
 from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
-from roadgis.train.initial import initial_model
 from roadgis.train.losses import build_loss
 from roadgis.train.metrics import MeanIoU, ValidIoU
-from roadgis.train.open_data_set import OpenDataSet
 from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.outcome import score_start
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
 from roadgis.train.run_report import conclude
-from roadgis.train.sampling import crop_dataset, follow_epochs
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
+from roadgis.train.starting_model import initial_model
 from roadgis.train.terms import has_packaged_weights, sources_and_terms
-from roadgis.train.training_data import TrainingData, class_names, open_training_data
-from roadgis.train.training_looks import training_looks
 from roadgis.train.validation import data_set_scores, validation_scores
 
 __all__ = ["fit"]

@@ -100,7 +100,7 @@ def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> T
     """
     if settings.network.init is None:
         return settings
-    from roadgis.train.initial import resolve_trained
+    from roadgis.train.starting_model import resolve_trained
 
     card = read_card_file(resolve_trained(settings.network.init))
     taken = _pixel_size(card, settings, given) | _crop(card, given)

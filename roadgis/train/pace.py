@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from roadgis.scene.size import duration
+from roadgis.imagery.size import duration
 
 __all__ = ["Pace"]
 

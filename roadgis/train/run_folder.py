@@ -14,7 +14,7 @@ from typing import Any
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard, write_card_file
-from roadgis.plain import parse_json
+from roadgis.plain_values import parse_json
 from roadgis.train.framework import import_keras
 
 __all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]

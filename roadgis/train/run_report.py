@@ -11,26 +11,26 @@ from itertools import pairwise
 
 import numpy as np
 
-from roadgis import __version__
+from roadgis._version import __version__
 from roadgis.atomic import atomic_path
 from roadgis.errors import MissingExtraError, RoadgisError
-from roadgis.scene.grid import Window
-from roadgis.scene.size import duration
-from roadgis.train import page
-from roadgis.train.amount import LabelledAmount
-from roadgis.train.evaluation import evaluate_scenes
-from roadgis.train.holdout import part_of
-from roadgis.train.initial import load_trained, resolve_trained
-from roadgis.train.labelled import LabelledScene
+from roadgis.imagery.grid import Window
+from roadgis.imagery.size import duration
+from roadgis.train.data.amount import LabelledAmount
+from roadgis.train.data.holdout import part_of
+from roadgis.train.data.labelled_scene import LabelledScene
+from roadgis.train.data.training_data import TrainingData, class_names
 from roadgis.train.outcome import THRESHOLD, Outcome, compared, outcome_of
-from roadgis.train.overlays import Overlay, OverlayGallery
-from roadgis.train.plots import require_matplotlib
-from roadgis.train.report import history_section, read_history
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scene_prediction import NetworkPredictor
+from roadgis.train.scoring import report_parts as page
+from roadgis.train.scoring.evaluation import evaluate_scenes
+from roadgis.train.scoring.overlays import Overlay, OverlayGallery
+from roadgis.train.scoring.plots import require_matplotlib
+from roadgis.train.scoring.report import history_section, read_history
+from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.settings import TrainSettings
-from roadgis.train.threshold import warn_if_undertrained
-from roadgis.train.training_data import TrainingData, class_names
+from roadgis.train.starting_model import load_trained, resolve_trained
 
 __all__ = ["chosen_scenes", "conclude"]
 

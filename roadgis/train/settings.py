@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError, MissingExtraError
-from roadgis.plain import converted, shown
-from roadgis.train.data_set import DataSet
+from roadgis.plain_values import converted, shown
+from roadgis.train.data.data_set import DataSet
 from roadgis.train.schedule import SCHEDULES, Schedule
 
 __all__ = [

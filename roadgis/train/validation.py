@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from roadgis.model.card import ModelCard
 from roadgis.train.callbacks import MONITOR
-from roadgis.train.evaluation import evaluate_scenes
-from roadgis.train.open_data_set import OpenDataSet
-from roadgis.train.scene_prediction import TOP_LEVEL, NetworkPredictor
-from roadgis.train.scenes import LabelledScene
-from roadgis.train.threshold import histograms, iou_curve
+from roadgis.train.data.open_data_set import OpenDataSet
+from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.scoring.evaluation import evaluate_scenes
+from roadgis.train.scoring.scene_prediction import TOP_LEVEL, NetworkPredictor
+from roadgis.train.scoring.threshold import histograms, iou_curve
 
 __all__ = ["data_set_scores", "validation_scores"]
 
@@ -89,7 +89,7 @@ def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
     """Return the level with the highest IoU, of several the middle one, and its threshold.
 
     The threshold lies halfway to the level below; see
-    :class:`roadgis.train.threshold.ThresholdChoice`.
+    :class:`roadgis.train.scoring.threshold.ThresholdChoice`.
     """
     levels = np.flatnonzero(curve[1:] == curve[1:].max()) + 1
     best = int(levels[len(levels) // 2])

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window
-from roadgis.vectorization.bits import WORD, Plane, closed, dilated, eroded, pack
+from roadgis.imagery.grid import Grid, Window
+from roadgis.probability.source import NO_DATA, ProbabilitySource
+from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.options import Radii
 
 __all__ = ["RoadMask", "read_mask", "without_wide"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from roadgis.errors import InputError
-from roadgis.scene.grid import NO_DATA
+from roadgis.probability.source import NO_DATA
 
 __all__ = ["Radii", "VectorizeOptions"]
 

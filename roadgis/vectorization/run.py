@@ -10,18 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError
+from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.network.why_empty import WhyEmpty
+from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.scene.grid import NO_DATA, Grid, ProbabilitySource, Window, holds_mask
-from roadgis.vectorization.bits import Plane, dilated, pixels, unpack
-from roadgis.vectorization.empty import explain_empty
+from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack
+from roadgis.vectorization.dead_ends import road_ends
+from roadgis.vectorization.empty_result import explain_empty
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
-from roadgis.vectorization.skeleton import measure_widths, nearest, thin
-from roadgis.vectorization.tips import road_ends
+from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
 __all__ = ["trace_centerlines", "vectorize"]

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_ranges
 from roadgis.network.paths import components, order_paths
-from roadgis.scene.grid import Grid
-from roadgis.vectorization.bits import Plane, east, west
+from roadgis.vectorization.bitplanes import Plane, east, west
 
 __all__ = ["PixelGraph", "skeleton_links", "stitched", "trace"]
 

@@ -19,9 +19,9 @@ from roadgis.cli import cli
 from roadgis.cli.shell import _status
 from roadgis.model.card import CARD_KEY
 from roadgis.output import read_provenance
-from roadgis.train.scenes import open_pairs
+from roadgis.train.data.data_checks import survey
+from roadgis.train.data.scenes import open_pairs
 from roadgis.train.settings import read_settings, write_settings
-from roadgis.train.survey import survey
 from tests.fuzz.mutate import damaged, odd_json
 from tests.fuzz.seeds import TEXT_SUFFIXES
 from tests.models import tiny_card

@@ -12,11 +12,11 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
-from roadgis.scene.grid import Grid, Window
-from roadgis.synthetic.lattice import Road
 from roadgis.synthetic.noise import generator
 from roadgis.synthetic.options import check_ranges
+from roadgis.synthetic.through_streets import Road
 from roadgis.synthetic.town import metric_crs
 from roadgis.synthetic.truth import node_roads
 from roadgis.synthetic.varied.camera import binned, photograph

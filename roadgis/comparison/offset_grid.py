@@ -1,0 +1,144 @@
+"""A displacement that varies over an area: vectors at the corners of a coarse grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from roadgis.comparison.linear_reference import MeasuredLines
+
+__all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
+
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int64]
+#: What holds the field, as numbers of stations: to its mean, against a slope and against bending.
+#: The last two are for corners 1 km apart.
+_PRIOR, _SLOPE, _BEND = 0.3, 6.0, 30.0
+
+
+class OffsetGrid(NamedTuple):
+    """A grid of corners over the base: its lowest corner, spacing, rows and columns."""
+
+    origin: tuple[float, float]
+    spacing_m: tuple[float, float]
+    shape: tuple[int, int]
+
+    def cell(self, xy: _Floats) -> _Ints:
+        """Return the cell (n, 2), column and row, of positions; beyond the grid, the nearest."""
+        rows, cols = self.shape
+        place = (xy - np.asarray(self.origin)) / self.spacing_m
+        return np.asarray(np.clip(np.floor(place), 0, (cols - 2, rows - 2)), np.int64)
+
+    def weights(self, xy: _Floats) -> sp.csr_matrix:
+        """Return the bilinear weights (n, R * C) of the corners at positions."""
+        rows, cols = self.shape
+        cell = self.cell(xy)
+        share = np.clip((xy - np.asarray(self.origin)) / self.spacing_m - cell, 0.0, 1.0)
+        index, weight = [], []
+        for right in (0, 1):
+            for up in (0, 1):
+                index.append((cell[:, 1] + up) * cols + cell[:, 0] + right)
+                weight.append(np.abs(1 - right - share[:, 0]) * np.abs(1 - up - share[:, 1]))
+        return sp.csr_matrix(
+            (np.concatenate(weight), (np.tile(np.arange(len(xy)), 4), np.concatenate(index))),
+            shape=(len(xy), rows * cols),
+        )
+
+
+def grid_over(base: MeasuredLines, grid_m: float) -> OffsetGrid:
+    """Return a grid that ends where the base ends, with cells of at most a size."""
+    if not len(base):
+        return OffsetGrid((0.0, 0.0), (grid_m, grid_m), (2, 2))
+    start, end, _, _ = base.segments
+    low = np.floor(np.minimum(start, end).min(axis=0))
+    high = np.ceil(np.maximum(start, end).max(axis=0))
+    extent = np.maximum(high - low, grid_m / 10)
+    cells = np.ceil(extent / grid_m)
+    cols, rows = (cells + 1).astype(int)
+    east, north = extent / cells
+    return OffsetGrid(
+        (float(low[0]), float(low[1])), (float(east), float(north)), (int(rows), int(cols))
+    )
+
+
+def holding(grid: OffsetGrid) -> sp.csc_matrix:
+    """Return what keeps the field smooth and near its mean, for dx and dy.
+
+    Stiff against bending, lest one displaced road bends it; less so against a slope, which
+    imagery has.
+    """
+    rows, cols = grid.shape
+    east, north = ((1000.0 / spacing) ** 2 for spacing in grid.spacing_m)
+    one = _PRIOR * sp.identity(rows * cols)
+    for strength, order in ((_SLOPE, 1), (_BEND, 2)):
+        across = sp.kron(sp.identity(rows), _differences(cols, order))
+        along = sp.kron(_differences(rows, order), sp.identity(cols))
+        one = one + strength * (east * across.T @ across + north * along.T @ along)
+    twist = sp.kron(_differences(rows, 1), _differences(cols, 1))
+    one = one + _BEND * (east + north) * twist.T @ twist
+    return sp.csc_matrix(sp.block_diag([one, one]))
+
+
+def _differences(size: int, order: int) -> sp.csr_matrix:
+    """Return the matrix of the differences between neighbours of a row, or of their differences."""
+    out = sp.csr_matrix(np.diff(np.eye(size), axis=0))
+    if order == 2:
+        out = _differences(size - 1, 1) @ out if size > 2 else sp.csr_matrix((0, size))
+    return out
+
+
+@dataclass(frozen=True)
+class OffsetField:
+    """Where the extraction lies, seen from the base; added to the base, it takes it there.
+
+    Attributes
+    ----------
+    dx_m, dy_m : float
+        East and north, of the network as a whole.
+    origin : tuple of float
+        Lowest corner of the grid, in the metric CRS.
+    spacing_m : tuple of float
+        Of its corners, east and north.
+    dx, dy : ndarray of float64, shape (R, C)
+        The displacement at each corner, metres.
+    places : ndarray of float64, shape (Q, 2)
+        For each cell of the grid that holds stations, the middle of these.
+    count : ndarray of int64, shape (Q,)
+        How many there are.
+    residual : ndarray of float64, shape (Q,)
+        Their root mean square distance that is left, metres.
+    residual_m : float
+        The same for all of them; NaN without any.
+    stations : int
+        How many there were.
+    known : {"both", "across", "nothing"}
+        Whether roads of two directions were found; with one direction the displacement across
+        it is known, and taken for the whole.
+    ambiguous : bool
+        Another displacement fits nearly as well.
+    """
+
+    dx_m: float
+    dy_m: float
+    origin: tuple[float, float]
+    spacing_m: tuple[float, float]
+    dx: _Floats
+    dy: _Floats
+    places: _Floats
+    count: _Ints
+    residual: _Floats
+    residual_m: float
+    stations: int
+    known: str
+    ambiguous: bool
+
+    def at(self, xy: _Floats) -> _Floats:
+        """Return the displacement (n, 2) at positions of the base (n, 2), metres."""
+        values = np.stack([self.dx, self.dy], axis=-1).reshape(-1, 2)
+        rows, cols = self.dx.shape
+        weights = OffsetGrid(self.origin, self.spacing_m, (rows, cols)).weights(xy)
+        return np.asarray(weights @ values, np.float64)

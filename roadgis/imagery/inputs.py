@@ -1,0 +1,136 @@
+"""From what the user names (files, folders, patterns, URLs) to a list of rasters."""
+
+from __future__ import annotations
+
+import glob
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from roadgis.dataset_names import display_name, is_remote
+from roadgis.errors import SceneError
+from roadgis.overwriting import RASTER_SUFFIXES, input_files
+
+__all__ = ["expand_sources", "stamp"]
+
+# Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
+_RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
+
+
+def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
+    """List the rasters that the user's sources stand for.
+
+    Parameters
+    ----------
+    sources : str, path or sequence of them
+        Files, VRTs, URLs, folders (the rasters in them, not deeper, and no hidden files), quoted
+        glob patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one.
+
+    Returns
+    -------
+    list of str
+        In the order given, the contents of folders and patterns sorted; no repetitions.
+
+    Raises
+    ------
+    SceneError
+        If nothing is given, or something does not exist or holds no raster.
+    """
+    given = [sources] if isinstance(sources, (str, Path)) else list(sources)
+    found = dict.fromkeys(name for source in given for name in _expand(str(source)))
+    if not found:
+        raise SceneError("No imagery was given; expected at least one raster, folder or URL.")
+    return list(found)
+
+
+def _expand(source: str) -> Iterator[str]:
+    if is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
+        yield source
+    elif os.path.isdir(source):
+        yield from _folder(Path(source))
+    elif os.path.exists(source):
+        yield source
+    elif glob.has_magic(source):
+        matches = sorted(
+            match
+            for match in glob.glob(source, recursive=True)
+            if os.path.isfile(match) or _is_raster_folder(Path(match))
+        )
+        if not matches:
+            raise SceneError(
+                f"{source}: no file matches this pattern. Check the folder and the quotes."
+            )
+        yield from matches
+    else:
+        raise SceneError(f"{source}: found no such file or folder. Check the path.")
+
+
+def _is_raster_folder(path: Path) -> bool:
+    return any(os.path.isfile(path / name) for name in _RASTER_FOLDERS)
+
+
+def _folder(folder: Path) -> Iterator[str]:
+    # Hidden files are not images: macOS leaves a '._NAME' with each file that it copies.
+    rasters = sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".")
+        and ((path.is_file() and path.suffix.lower() in RASTER_SUFFIXES) or _is_raster_folder(path))
+    )
+    # A VRT beside rasters is as a rule an index of them: they would be read twice.
+    plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
+    if not rasters:
+        raise SceneError(
+            f"{folder}: found no raster in this folder; expected files such as .tif or .jp2. "
+            "Folders inside it are not searched: name them, or use a pattern such as "
+            f"'{folder}/**/*.tif'."
+        )
+    yield from (str(path) for path in (plain or rasters))
+
+
+def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
+    """Return what tells whether a raster has changed since an earlier run.
+
+    Parameters
+    ----------
+    name : str
+        The raster as given.
+    files : sequence of str
+        All files that GDAL reads for it, e.g. external masks and a VRT's sources.
+
+    Returns
+    -------
+    list
+        Absolute path, size and time of change of each file; for a URL its address without
+        secrets, length, ETag and date.
+    """
+    if is_remote(name):
+        return [[display_name(name), *_remote_stamp(name)]]
+    stamps: list[list[str | int]] = []
+    # GDAL lists the sources of a VRT, and not what those that are VRTs read in turn.
+    for file in sorted({name, *files, *input_files(name)}):
+        # GDAL writes statistics there when somebody merely looks at the file.
+        if os.path.isfile(file) and not file.endswith(".aux.xml"):
+            status = os.stat(file)
+            stamps.append([os.path.abspath(file), status.st_size, status.st_mtime_ns])
+        elif os.path.isdir(file):
+            inside = [path.stat() for path in Path(file).rglob("*") if path.is_file()]
+            size, changed = sum(s.st_size for s in inside), max(s.st_mtime_ns for s in inside)
+            stamps.append([os.path.abspath(file), size, changed])
+    return stamps or [[name]]
+
+
+def _remote_stamp(name: str) -> tuple[str, ...]:
+    url = name.removeprefix("/vsicurl/")
+    if not url.startswith(("http://", "https://")):
+        return ()
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            headers = answer.headers
+    except (urllib.error.URLError, OSError):
+        # Signed URLs often allow GET only; the address alone then has to do.
+        return ()
+    return tuple(headers.get(key, "") for key in ("Content-Length", "ETag", "Last-Modified"))

@@ -1,0 +1,232 @@
+"""Sheets on one pixel lattice read as one raster, however the scene was cut into files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+from pyproj import CRS
+
+from roadgis.affine import composed, mapped
+from roadgis.crs import in_degrees, wrapped
+from roadgis.imagery.dataset_pool import Handles
+from roadgis.imagery.raster import PixelDecoder, Raster, read_pixels
+
+__all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
+
+# Sheets whose pixels lie this close to a common lattice, in pixels, are on it: world files and
+# coordinates in degrees are rounded.
+_TOLERANCE_PX = 0.02
+
+
+def steady(value: float) -> float:
+    """Return the value with 12 digits: the same for a scene and for sheets cut from it."""
+    return float(f"{value:.12g}")
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """An endless grid of pixels, counted from its CRS's origin.
+
+    Counting from there makes a pixel's number, and with it the result of resampling, the same
+    whichever file the pixel comes from.
+
+    Attributes
+    ----------
+    crs : pyproj.CRS
+        Of the coordinates.
+    linear : tuple of float
+        a, b, d, e of the affine transform: the pixel's steps.
+    phase : tuple of float
+        Where pixel (0, 0) starts, in columns and rows from the CRS's origin, 0..1.
+    """
+
+    crs: CRS
+    linear: tuple[float, float, float, float]
+    phase: tuple[float, float]
+
+    @classmethod
+    def of(cls, crs: CRS, transform: Affine) -> Lattice:
+        """Return the lattice that a raster lies on."""
+        t = transform
+        linear = (steady(t.a), steady(t.b), steady(t.d), steady(t.e))
+        steps = Affine(linear[0], linear[1], 0.0, linear[2], linear[3], 0.0)
+        col, row = mapped(~steps, t.c, t.f)
+        return cls(crs, linear, (_phase(col), _phase(row)))
+
+    @property
+    def affine(self) -> Affine:
+        """From lattice (col, row) to (x, y)."""
+        a, b, d, e = self.linear
+        col, row = self.phase
+        return Affine(a, b, a * col + b * row, d, e, d * col + e * row)
+
+    def index(self, raster: Raster) -> tuple[int, int]:
+        """Return the (row, col) on the lattice of a raster's first pixel."""
+        col, row = mapped(~self.affine, raster.transform.c, raster.transform.f)
+        return round(row), round(col)
+
+    def holds(self, raster: Raster) -> bool:
+        """Return whether a raster's pixels are pixels of the lattice."""
+        t = raster.transform
+        a, b, d, e = self.linear
+        pixel = max(abs(a), abs(b), abs(d), abs(e))
+        size = max(raster.width, raster.height)
+        steps = zip((t.a, t.b, t.d, t.e), self.linear, strict=True)
+        if max(abs(own - step) for own, step in steps) * size > _TOLERANCE_PX * pixel:
+            return False
+        col, row = mapped(~self.affine, t.c, t.f)
+        return bool(max(abs(col - round(col)), abs(row - round(row))) <= _TOLERANCE_PX)
+
+
+def _phase(position: float) -> float:
+    phase = round(position % 1.0, 4)
+    return phase if phase < 1.0 else 0.0
+
+
+class SheetGroup:
+    """Rasters on one lattice with equal channels and type, read as one endless raster.
+
+    Parameters
+    ----------
+    lattice : Lattice
+        That all sheets lie on.
+    channels, dtype : int, str
+        Of every sheet.
+    nodata : float or None
+        The user's own nodata value.
+    decoder : PixelDecoder or None
+        Turns values into probability; of masks that overlap, any may show a road.
+    """
+
+    def __init__(
+        self,
+        lattice: Lattice,
+        channels: int,
+        dtype: str,
+        nodata: float | None,
+        decoder: PixelDecoder | None = None,
+    ) -> None:
+        self.decoder = decoder
+        self.lattice = lattice
+        self.channels = channels
+        self.dtype = dtype
+        self.sheets: list[Raster] = []
+        #: row, col, end row, end col of each sheet, (N, 4) int64.
+        self.boxes: npt.NDArray[np.int64] = np.empty((0, 4), np.int64)
+        self._pending: list[tuple[int, int, int, int]] = []
+        self._nodata = nodata
+
+    def add(self, raster: Raster, row: int, col: int) -> None:
+        """Add a sheet whose first pixel is (row, col) of the lattice; earlier ones lie on top."""
+        self.sheets.append(raster)
+        self._pending.append((row, col, row + raster.height, col + raster.width))
+
+    def seal(self) -> None:
+        """Index the sheets; call once after the last `add`."""
+        self.boxes = np.array(self._pending, np.int64).reshape(-1, 4)
+
+    def touching(self, row: int, col: int, height: int, width: int) -> npt.NDArray[np.int64]:
+        """Return the indices of the sheets that share pixels with a rectangle."""
+        b = self.boxes
+        hit = (b[:, 0] < row + height) & (b[:, 2] > row) & (b[:, 1] < col + width) & (b[:, 3] > col)
+        return np.flatnonzero(hit)
+
+    def read(
+        self, handles: Handles, row: int, col: int, height: int, width: int
+    ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+        """Read a rectangle of the lattice.
+
+        Returns
+        -------
+        values : ndarray, shape (C, height, width)
+            In the sheets' dtype; 0 where not valid.
+        valid : ndarray of bool, shape (height, width)
+            False outside of all sheets, too.
+
+        Raises
+        ------
+        ReadError
+            If a sheet fails.
+        """
+        values = np.zeros((self.channels, height, width), self.dtype)
+        valid = np.zeros((height, width), np.bool_)
+        covered = np.zeros((height, width), np.bool_)
+        for index in self.touching(row, col, height, width):
+            top, left, bottom, right = (int(v) for v in self.boxes[index])
+            r0, r1 = max(row, top), min(row + height, bottom)
+            c0, c1 = max(col, left), min(col + width, right)
+            here = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
+            target = values[:, here[0], here[1]]
+            union = self.decoder is not None and self.decoder.is_mask
+            covered[here] = True
+            if valid[here].all() and not union:
+                continue
+            box = (r0 - top, c0 - left, r1 - r0, c1 - c0)
+            pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
+            new = seen & ~valid[here]
+            if self.decoder is not None:
+                pixels = self.decoder.stored(pixels)
+                if union:
+                    new |= seen & (pixels[0] > target[0])
+            np.copyto(target, pixels, where=new, casting="same_kind")
+            valid[here] |= seen
+        if self.decoder is not None and self.decoder.background:
+            valid = covered
+        return values, valid
+
+
+def group_sheets(
+    rasters: Sequence[Raster], centre_lon: float, nodata: float | None
+) -> list[SheetGroup]:
+    """Sort rasters into groups of equal lattice, channels and type, in order of appearance.
+
+    Parameters
+    ----------
+    rasters : sequence of Raster
+        At the overview level to be read.
+    centre_lon : float
+        Rasters in degrees are numbered near it, so that neighbours across the antimeridian are.
+    nodata : float or None
+        The user's own nodata value.
+    """
+    groups: list[SheetGroup] = []
+    for raster in rasters:
+        placed = _near(raster, centre_lon)
+        key = (raster.crs, raster.decoder, _type(raster), _channels(raster))
+        for group in groups:
+            own = (group.lattice.crs, group.decoder, group.dtype, group.channels)
+            if own == key and group.lattice.holds(placed):
+                break
+        else:
+            lattice = Lattice.of(raster.crs, placed.transform)
+            group = SheetGroup(lattice, _channels(raster), _type(raster), nodata, raster.decoder)
+            groups.append(group)
+        group.add(placed, *group.lattice.index(placed))
+    for group in groups:
+        group.seal()
+    return groups
+
+
+def _type(raster: Raster) -> str:
+    return raster.dtype if raster.palette is None and raster.decoder is None else "uint8"
+
+
+def _channels(raster: Raster) -> int:
+    return raster.channels if raster.decoder is None else 1
+
+
+def _near(raster: Raster, centre_lon: float) -> Raster:
+    """Return a raster in degrees moved by full turns to the centre's side of the antimeridian."""
+    if not in_degrees(raster.crs):
+        return raster
+    middle = mapped(raster.transform, raster.width / 2, raster.height / 2)[0]
+    shift = float(wrapped(np.array(middle), centre_lon)) - middle
+    if abs(shift) < 1.0:
+        return raster
+    transform = composed(Affine.translation(shift, 0.0), raster.transform)
+    return dataclasses.replace(raster, transform=transform)

@@ -1,0 +1,60 @@
+"""Blank collars: large plain white or black areas that no nodata value marks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from roadgis.imagery.options import Blank
+
+__all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
+
+#: Only areas that hold a square of twice this radius plus one are blank; white roofs and cars
+#: are smaller at a metre.
+BLANK_RADIUS_PX = 16
+# JPEG compression and resampling soil a collar's rim.
+_RIM_PX = 2
+#: How far from a pixel the image decides whether it is blank.
+BLANK_REACH_PX = 2 * BLANK_RADIUS_PX + _RIM_PX
+# Compression also leaves a collar not quite plain.
+_SLACK = 6
+
+
+def blank_pixels(
+    values: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_], blank: Blank
+) -> npt.NDArray[np.bool_]:
+    """Find plain areas by an opening with a square: a local rule, blind to how the scene is cut.
+
+    Parameters
+    ----------
+    values : ndarray of uint8, shape (H, W, C)
+        The image.
+    valid : ndarray of bool, shape (H, W)
+        What is known to be invalid may be part of a blank area.
+    blank : {"none", "white", "black", "both"}
+        Which colours.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+        True where blank; right for pixels at least `BLANK_REACH_PX` from the array's rim.
+    """
+    found = np.zeros(valid.shape, np.bool_)
+    if blank in ("white", "both"):
+        found |= _large(values.min(axis=-1) >= 255 - _SLACK, valid)
+    if blank in ("black", "both"):
+        found |= _large(values.max(axis=-1) <= _SLACK, valid)
+    return found
+
+
+def _large(plain: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    plain = plain & valid
+    if not plain.any():
+        return plain
+    size = 2 * BLANK_RADIUS_PX + 1
+    inner = ndimage.minimum_filter((plain | ~valid).astype(np.uint8), size, mode="nearest")
+    opened = ndimage.maximum_filter(inner, size, mode="nearest")
+    # The rim grows from the collar alone, not from what was invalid before.
+    core = (opened & plain).astype(np.uint8)
+    return np.asarray(ndimage.maximum_filter(core, 2 * _RIM_PX + 1, mode="nearest") > 0)

@@ -1,0 +1,132 @@
+"""The class of each pixel of frames of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import InputError
+from roadgis.model.card import ModelCard
+from roadgis.model.runtime import Segmenter
+from roadgis.photos.frames import import_opencv
+
+__all__ = ["FrameSegmenter", "class_names"]
+
+_DEFAULT_HEIGHT = 512
+
+
+def class_names(card: ModelCard) -> tuple[str, ...]:
+    """Return the names of the classes that are drawn, by index; index 0 is "other"."""
+    return ("other", *card.classes) if len(card.classes) == 1 else card.classes
+
+
+class FrameSegmenter:
+    """Gives the class of each pixel of frames of any size.
+
+    A frame is scaled, with its proportions kept, to the height that the model sees, and its edge
+    repeated up to the next multiple of the stride; for models of one tile size it is scaled to
+    fit into the tile. Probabilities are scaled back before the class is chosen, which keeps
+    edges smooth.
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        The model.
+    height : int, optional
+        Height in pixels that the model sees, taken to the nearest multiple of its stride.
+        Default: that of the training crops where the card's recipe tells it, else 512.
+
+    Raises
+    ------
+    InputError
+        If the model does not take red, green, blue, or a height is asked for that it cannot take.
+    """
+
+    def __init__(self, segmenter: Segmenter, height: int | None = None) -> None:
+        card = segmenter.card
+        if len(card.bands) != 3:
+            raise InputError(
+                f"The model {card.name!r} takes the bands {card.bands}; expected red, green and "
+                "blue, which is what videos hold. Use another model."
+            )
+        if card.tile_px is not None and height not in (None, card.tile_px):
+            raise InputError(
+                f"height is {height}, but the model {card.name!r} takes tiles of {card.tile_px} px "
+                "only; leave it out."
+            )
+        self._segmenter = segmenter
+        self._card = card
+        self._height = _model_height(card, height)
+        self._cv2 = import_opencv()
+
+    def labels(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the class of each pixel.
+
+        Parameters
+        ----------
+        frame : ndarray of uint8, shape (H, W, 3)
+            Red, green, blue.
+
+        Returns
+        -------
+        ndarray of uint8, shape (H, W)
+            Indices into :func:`class_names`.
+
+        Raises
+        ------
+        ModelError
+            If the network fails.
+        """
+        rows, columns = self._scaled_size(*frame.shape[:2])
+        small = frame
+        if (rows, columns) != frame.shape[:2]:
+            how = self._cv2.INTER_AREA if rows < frame.shape[0] else self._cv2.INTER_LINEAR
+            small = self._cv2.resize(frame, (columns, rows), interpolation=how)
+        padding = ((0, self._padded(rows) - rows), (0, self._padded(columns) - columns), (0, 0))
+        image = np.pad(small, padding, mode="edge")
+        probability = self._segmenter.predict_classes(image[None])[0, :rows, :columns]
+        planes = [np.ascontiguousarray(probability[..., c]) for c in range(probability.shape[-1])]
+        return self._choose(planes, frame.shape[0], frame.shape[1])
+
+    def _scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        if self._card.tile_px is not None:
+            scale = self._card.tile_px / max(height, width)
+            return max(1, round(height * scale)), max(1, round(width * scale))
+        return self._height, max(1, round(width * self._height / height))
+
+    def _padded(self, length: int) -> int:
+        step = self._card.tile_px or self._card.stride
+        return -(-length // step) * step
+
+    def _choose(
+        self, planes: list[npt.NDArray[np.float32]], height: int, width: int
+    ) -> npt.NDArray[np.uint8]:
+        """Return the likeliest class at the frame's size; one plane at a time is large."""
+        labels = np.zeros((height, width), np.uint8)
+        if len(planes) == 1:
+            return (self._enlarged(planes[0], height, width) >= self._card.threshold).view(np.uint8)
+        best = self._enlarged(planes[0], height, width)
+        for index, plane in enumerate(planes[1:], start=1):
+            large = self._enlarged(plane, height, width)
+            labels[large > best] = index
+            best = np.maximum(best, large)
+        return labels
+
+    def _enlarged(
+        self, plane: npt.NDArray[np.float32], height: int, width: int
+    ) -> npt.NDArray[np.float32]:
+        if plane.shape == (height, width):
+            return plane
+        large: npt.NDArray[np.float32] = self._cv2.resize(
+            plane, (width, height), interpolation=self._cv2.INTER_LINEAR
+        )
+        return large
+
+
+def _model_height(card: ModelCard, asked: int | None) -> int:
+    if card.tile_px is not None:
+        return card.tile_px
+    # A recipe is free text from another run: only a plain number of pixels is taken.
+    crop = card.recipe.get("crop_px")
+    known = crop if isinstance(crop, int) and crop > 0 else _DEFAULT_HEIGHT
+    return max(1, round((asked or known) / card.stride)) * card.stride

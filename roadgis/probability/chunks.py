@@ -1,0 +1,297 @@
+"""Chunks of a raster in a folder: each a GeoTIFF, with a record of which ones are finished.
+
+::
+
+    FOLDER/done.bin         a byte for each chunk, row by row: 0 to do, 1 written, 2 no data
+    FOLDER/RRRRR/CCCCC.tif  a chunk, uint8; none where there is no data
+
+A chunk appears under its name in one step, when all of it is written, and is then marked in
+``done.bin``; a byte is written whole or not at all. Each chunk carries the id of its raster and
+its own place, so that a file of another raster is never read as if it belonged here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterWindow
+
+from roadgis.affine import composed
+from roadgis.atomic import atomic_path
+from roadgis.errors import OutputError, ReadError, RoadgisError
+from roadgis.imagery.damage import legible
+from roadgis.imagery.grid import Grid, Window
+from roadgis.probability.source import NO_DATA
+
+__all__ = ["Chunks", "remove_chunks"]
+
+_DONE = "done.bin"
+_TO_DO, _WRITTEN, _BLANK = 0, 1, 2
+#: The TIFF tag that says to which raster a chunk belongs, and where in it.
+_TAG = "ROADGIS_CHUNK"
+_ANEW = "Repeat the run that made it with --restart."
+
+
+class Chunks:
+    """The chunks of a raster on disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they lie.
+    grid : Grid
+        Pixels of the whole raster.
+    side_px : int
+        Side of a chunk.
+    raster_id : str
+        What the chunks are marked with.
+    """
+
+    def __init__(self, folder: Path, grid: Grid, side_px: int, raster_id: str) -> None:
+        self.folder = folder
+        self.grid = grid
+        self.side_px = side_px
+        self.raster_id = raster_id
+        self._done = self._read_done()
+
+    @classmethod
+    def begun(cls, folder: Path, grid: Grid, side_px: int, raster_id: str) -> Chunks:
+        """Make the folder with nothing done, in place of chunks that lie there."""
+        remove_chunks(folder)
+        folder.mkdir(exist_ok=True)
+        rows, cols = _shape(grid, side_px)
+        with atomic_path(folder / _DONE) as partial:
+            partial.write_bytes(bytes([_TO_DO]) * (rows * cols))
+        return cls(folder, grid, side_px, raster_id)
+
+    def _read_done(self) -> bytearray:
+        path = self.folder / _DONE
+        rows, cols = self.shape
+        try:
+            found = bytearray(path.read_bytes())
+        except OSError as error:
+            raise ReadError(f"{path}: cannot be read ({error}). {_ANEW}") from error
+        if len(found) != rows * cols or max(found, default=0) > _BLANK:
+            raise ReadError(f"{path}: is damaged; it does not fit the mosaic. {_ANEW}")
+        return found
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of chunks."""
+        return _shape(self.grid, self.side_px)
+
+    def path(self, row: int, col: int) -> Path:
+        """Return where a chunk lies, if it is not blank."""
+        return self.folder / f"{row:05d}" / f"{col:05d}.tif"
+
+    def window(self, row: int, col: int) -> Window:
+        """Return the pixels of a chunk."""
+        size = self.side_px
+        return Window(
+            row * size,
+            col * size,
+            min(size, self.grid.height - row * size),
+            min(size, self.grid.width - col * size),
+        )
+
+    def touching(self, window: Window) -> list[tuple[int, int]]:
+        """Return row and column of the chunks that a window touches, within the grid."""
+        size = self.side_px
+        rows, cols = self.shape
+        first_row, first_col = max(window.row // size, 0), max(window.col // size, 0)
+        last_row = min(-(-(window.row + window.height) // size), rows)
+        last_col = min(-(-(window.col + window.width) // size), cols)
+        return [
+            (row, col) for row in range(first_row, last_row) for col in range(first_col, last_col)
+        ]
+
+    def is_done(self, row: int, col: int) -> bool:
+        """Return whether a chunk is finished; one that only lacks its mark is marked.
+
+        Raises
+        ------
+        ReadError
+            If it was written and is gone, or a file of another raster lies in its place.
+        """
+        state = self._state(row, col)
+        if state == _WRITTEN and not self.path(row, col).exists():
+            raise ReadError(self._gone(row, col))
+        if state == _TO_DO and self.path(row, col).exists():
+            with self._checked(row, col):
+                self._mark(row, col, _WRITTEN)  # its run was killed between the two
+            return True
+        return state != _TO_DO
+
+    def is_blank(self, row: int, col: int) -> bool:
+        """Return whether a chunk is finished and holds no data."""
+        return self._state(row, col) == _BLANK
+
+    @contextmanager
+    def opened(self, row: int, col: int) -> Iterator[Any]:
+        """Open a finished chunk that is not blank, and make sure that it is the one.
+
+        Raises
+        ------
+        ReadError
+            If it is not finished, missing, damaged, or of another raster.
+        """
+        path = self.path(row, col)
+        if self._state(row, col) == _TO_DO:
+            raise ReadError(
+                f"{path}: this chunk is not finished. Run the command that made "
+                f"{self.folder.parent} again to resume."
+            )
+        if not path.exists():
+            raise ReadError(self._gone(row, col))
+        with self._checked(row, col) as dataset:
+            yield dataset
+
+    def write(self, row: int, col: int, values: npt.NDArray[np.uint8] | None) -> None:
+        """Write a chunk and mark it as finished.
+
+        Parameters
+        ----------
+        row, col : int
+            Which chunk.
+        values : ndarray of uint8, shape (height, width), or None
+            None for no data.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or the folder cannot be written.
+        ReadError
+            If the file is not a chunk of this raster.
+        """
+        path = self.path(row, col)
+        try:
+            if path.exists():
+                with self._checked(row, col):
+                    pass  # ours: its run was killed before it was marked
+            if values is None or bool((values == NO_DATA).all()):
+                self._mark(row, col, _BLANK)
+                return
+            path.parent.mkdir(exist_ok=True)
+            self._write_raster(row, col, values)
+            self._read_back(path)
+            self._mark(row, col, _WRITTEN)
+        except (OSError, RasterioError) as error:
+            if isinstance(error, RoadgisError):
+                raise
+            raise OutputError(
+                f"{path}: the mosaic cannot be written ({error}). Free some space or choose "
+                "another --work-dir; a next run goes on from here."
+            ) from error
+
+    def _write_raster(self, row: int, col: int, values: npt.NDArray[np.uint8]) -> None:
+        window = self.window(row, col)
+        with (
+            atomic_path(self.path(row, col)) as partial,
+            rasterio.open(
+                partial,
+                "w",
+                driver="GTiff",
+                height=window.height,
+                width=window.width,
+                count=1,
+                dtype="uint8",
+                nodata=NO_DATA,
+                crs=self.grid.crs.to_wkt(),
+                transform=composed(
+                    self.grid.transform, rasterio.Affine.translation(window.col, window.row)
+                ),
+                compress="ZSTD",
+                zstd_level=1,
+                tiled=True,
+                blockxsize=256,
+                blockysize=256,
+            ) as dataset,
+        ):
+            dataset.update_tags(**{_TAG: self._tag(row, col)})
+            dataset.write(values, 1)
+            # A full disk may show only when GDAL closes the file, and then silently.
+
+    def _read_back(self, path: Path) -> None:
+        """Read the chunk's last block, and remove the chunk where that fails."""
+        try:
+            with legible(), rasterio.open(path) as dataset:
+                dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
+        except RasterioError as error:
+            path.unlink(missing_ok=True)
+            raise OutputError(
+                f"{path}: the chunk could not be read back after writing ({error}); the disk is "
+                "probably full. Free some space; a next run goes on from here."
+            ) from error
+
+    @contextmanager
+    def _checked(self, row: int, col: int) -> Iterator[Any]:
+        path, window = self.path(row, col), self.window(row, col)
+        try:
+            with legible(), rasterio.open(path) as dataset:
+                right = dataset.tags().get(_TAG) == self._tag(row, col)
+                if not right or dataset.shape != (window.height, window.width):
+                    raise ReadError(
+                        f"{path}: this file is not the chunk that belongs here, but one of another "
+                        f"run or place. {_ANEW}"
+                    )
+                yield dataset
+        except RasterioError as error:
+            raise ReadError(f"{path}: the chunk is damaged ({error}). {_ANEW}") from error
+
+    def _tag(self, row: int, col: int) -> str:
+        return f"{self.raster_id} {row} {col}"
+
+    def _gone(self, row: int, col: int) -> str:
+        return f"{self.path(row, col)}: this chunk was finished, and is missing now. {_ANEW}"
+
+    def _state(self, row: int, col: int) -> int:
+        return self._done[row * self.shape[1] + col]
+
+    def _mark(self, row: int, col: int, state: int) -> None:
+        number = row * self.shape[1] + col
+        with (self.folder / _DONE).open("r+b") as file:
+            file.seek(number)
+            file.write(bytes([state]))
+            file.flush()
+            os.fsync(file.fileno())
+        self._done[number] = state
+
+
+def remove_chunks(folder: Path) -> None:
+    """Remove chunks and their record from a folder; other files stay, and with them the folder."""
+    partial = re.compile(r"\.([0-9]{5,}\.tif|done\.bin)\.([a-z0-9_]{8}\.partial|placing)")
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and re.fullmatch(r"[0-9]{5,}", path.name):
+            for file in path.iterdir():
+                if re.fullmatch(r"[0-9]{5,}\.tif", file.name):
+                    file.unlink()
+                elif partial.fullmatch(file.name):
+                    _remove(file)
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        elif path.name == _DONE or partial.fullmatch(path.name):
+            _remove(path)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _shape(grid: Grid, side_px: int) -> tuple[int, int]:
+    return -(-grid.height // side_px), -(-grid.width // side_px)

@@ -1,0 +1,374 @@
+"""Scene and segmenter to probability mosaic: reading, inference and writing overlapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.affine import mapped
+from roadgis.errors import InputError, RoadgisError, TileError
+from roadgis.imagery.grid import Window
+from roadgis.imagery.options import SceneOptions
+from roadgis.imagery.scene import Scene, open_scene
+from roadgis.probability.mosaic import CHUNK_PX, Mosaic
+from roadgis.probability.resumption import take_up
+from roadgis.probability.source import NO_DATA
+from roadgis.probability.tiling import Crop, blocks, tiles
+from roadgis.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from roadgis.model.card import ModelCard
+    from roadgis.model.runtime import Segmenter
+
+
+__all__ = ["PredictOptions", "network_pixels", "open_for_model", "predict"]
+
+logger = logging.getLogger(__name__)
+
+#: Of more blocks than this, some stand for all when a run's length is estimated.
+_COUNTED_BLOCKS = 5000
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a scene is given to the network.
+
+    How it is cut decides speed and memory. The result is independent of that for local models
+    (see :class:`ModelCard`); for others the tile size is part of what decides it.
+
+    Attributes
+    ----------
+    block_px : int
+        Side of the blocks that are read, predicted and written at once; a multiple of the
+        mosaic's chunk.
+    tile_px : int or None
+        Largest side of what the network sees at once, a multiple of its stride; by default as
+        large as a block with the network's margin. Networks that take one size are given it.
+    workers : int or None
+        Threads that read ahead; by default as many as there are processors, at most 4.
+    chunk_px : int
+        Side of the mosaic's chunks.
+    flips : bool
+        Average the probability over the tile as it is, mirrored left to right, top to bottom,
+        and both: four times the work. It decides the result too.
+    """
+
+    block_px: int = 3 * CHUNK_PX
+    tile_px: int | None = None
+    workers: int | None = None
+    chunk_px: int = CHUNK_PX
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        if self.chunk_px < 16 or self.chunk_px % 16:
+            raise InputError(f"chunk_px is {self.chunk_px}, expected a multiple of 16.")
+        if self.block_px < self.chunk_px or self.block_px % self.chunk_px:
+            raise InputError(
+                f"--block-px is {self.block_px}, expected a multiple of {self.chunk_px}."
+            )
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"--workers is {self.workers}, expected 1 or more.")
+
+    def tile_side(self, card: ModelCard) -> int:
+        """Return the largest tile side for a model, pixels.
+
+        Raises
+        ------
+        InputError
+            If `tile_px` is no multiple of the stride or leaves nothing between the margins, or
+            is not what the network takes.
+        """
+        if card.tile_px is not None:
+            if self.tile_px not in (None, card.tile_px):
+                raise InputError(
+                    f"--tile-px is {self.tile_px}; model {card.name} takes tiles of "
+                    f"{card.tile_px} px only. Leave --tile-px out."
+                )
+            return card.tile_px
+        smallest = 2 * card.margin_px + card.stride
+        if self.tile_px is None:
+            return -(-(self.block_px + 2 * card.margin_px) // card.stride) * card.stride
+        if self.tile_px % card.stride or self.tile_px < smallest:
+            raise InputError(
+                f"--tile-px is {self.tile_px}; model {card.name} needs a multiple of "
+                f"{card.stride} of at least {smallest} (its margin is {card.margin_px} px)."
+            )
+        return self.tile_px
+
+
+@dataclass(frozen=True)
+class _Cutting:
+    """How blocks become tiles of a model."""
+
+    card: ModelCard
+    side: int
+    extent: Window
+    flips: bool
+
+    def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
+        card = self.card
+        within = self.extent if card.local and card.tile_px is None else None
+        return tiles(core, self.side, card.margin_px, card.stride, within=within)
+
+    def seen(self, core: Window) -> Window:
+        """Return what a block and its tiles cover.
+
+        It is not always the margin around the core: tiles start and end on the stride, end where
+        the imagery does, or are of a fixed size.
+        """
+        windows = [core, *(window for window, _ in self.tiles(core))]
+        row, col = min(w.row for w in windows), min(w.col for w in windows)
+        bottom = max(w.row + w.height for w in windows)
+        right = max(w.col + w.width for w in windows)
+        return Window(row, col, bottom - row, right - col)
+
+
+@dataclass(frozen=True)
+class _Block:
+    core: Window
+    seen: Window
+    image: npt.NDArray[np.uint8]
+    valid: npt.NDArray[np.bool_]
+
+
+def open_for_model(
+    sources: str | Path | Sequence[str | Path], card: ModelCard, options: SceneOptions
+) -> Scene:
+    """Open imagery as a model wants it: pixel size, bands and normalization.
+
+    Raises
+    ------
+    SceneError, ReadError
+        See :func:`roadgis.imagery.scene.open_scene`.
+    """
+    return open_scene(
+        sources,
+        gsd_m=card.working_gsd_m,
+        band_count=len(card.bands),
+        normalize_to=card.normalize_to,
+        options=options,
+    )
+
+
+def predict(
+    scene: Scene,
+    segmenter: Segmenter,
+    folder: Path,
+    options: PredictOptions | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Mosaic:
+    """Predict road probability for all of a scene.
+
+    Blocks that an earlier run has finished are not done again; blocks without a valid pixel
+    are marked and skipped.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    segmenter : Segmenter
+        The model.
+    folder : Path
+        Of the mosaic.
+    options : PredictOptions, optional
+        How to cut.
+    progress : Progress
+        Told after each block; may raise :class:`roadgis.errors.Cancelled`.
+
+    Returns
+    -------
+    Mosaic
+        Complete.
+
+    Raises
+    ------
+    TileError
+        If the network fails on a tile; the blocks done before stay.
+    ReadError, OutputError
+        If imagery cannot be read or the mosaic not be written.
+    ResumeError
+        If the folder belongs to a run with other settings.
+    """
+    options = options or PredictOptions()
+    card = segmenter.card
+    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
+    mosaic = _mosaic(scene, segmenter, folder, options, cutting)
+    todo, done_px = [], 0
+    for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
+        if mosaic.is_done(core):
+            done_px += core.height * core.width
+        else:
+            todo.append(core)
+    total_px = scene.grid.height * scene.grid.width
+    if done_px:
+        logger.info("going on: %.1f of %.1f Mpx are done", done_px / 1e6, total_px / 1e6)
+    progress(done_px / total_px, _text(done_px, total_px))
+
+    with ThreadPoolExecutor(1, "roadgis-write") as writer:
+        written: Future[None] | None = None
+        for core, block in _read_ahead(scene, todo, cutting, options):
+            values = None if block is None else _predict_block(block, segmenter, cutting, scene)
+            if written is not None:
+                written.result()  # at most one block waits; a full disk stops the run here
+            written = writer.submit(mosaic.write, core, values)
+            done_px += core.height * core.width
+            progress(done_px / total_px, _text(done_px, total_px))
+        if written is not None:
+            written.result()
+    return mosaic
+
+
+def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> int:
+    """Return how many pixels the network sees in a run, the margins of tiles included; about.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    card : ModelCard
+        The model's.
+    options : PredictOptions
+        How to cut.
+    """
+    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
+    cores = blocks(scene.grid.height, scene.grid.width, options.block_px)
+    step = -(-len(cores) // _COUNTED_BLOCKS)
+    return step * sum(
+        window.height * window.width
+        for core in cores[::step]
+        if not scene.is_blank(core)
+        for window, _ in cutting.tiles(core)
+    )
+
+
+def _mosaic(
+    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: _Cutting
+) -> Mosaic:
+    card, imagery, grid = segmenter.card, scene.record(), scene.grid
+    settings: dict[str, Any] = {
+        "reading": imagery.options,
+        "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
+    }
+    if options.flips:
+        settings["flips"] = True
+    if not card.local:
+        settings["tile_px"] = cutting.side
+        settings["block_px"] = options.block_px
+    mosaic = Mosaic.create(
+        folder,
+        grid,
+        settings,
+        chunk_px=options.chunk_px,
+        imagery=imagery.to_json(),
+        about={"model": card.provenance(segmenter.fingerprint)},
+    )
+
+    def tiles(core: Window, extent: Window) -> list[tuple[Window, object]]:
+        return list(dataclasses.replace(cutting, extent=extent).tiles(core))
+
+    return take_up(
+        mosaic,
+        grid,
+        imagery,
+        blocks(grid.height, grid.width, options.block_px),
+        tiles,
+        local=card.local,
+    )
+
+
+def _text(done_px: int, total_px: int) -> str:
+    return f"predicting: {done_px / 1e6:.1f} of {total_px / 1e6:.1f} Mpx"
+
+
+def _read_ahead(
+    scene: Scene, cores: list[Window], cutting: _Cutting, options: PredictOptions
+) -> Iterator[tuple[Window, _Block | None]]:
+    """Read blocks in order on threads, a few ahead of the one that is asked for."""
+    workers = options.workers or min(4, os.cpu_count() or 1)
+    waiting: deque[tuple[Window, Future[_Block | None]]] = deque()
+    pool = ThreadPoolExecutor(workers, "roadgis-read")
+    try:
+        for core in cores:
+            waiting.append((core, pool.submit(_read_block, scene, core, cutting)))
+            if len(waiting) > workers:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
+    if scene.is_blank(core):
+        return None
+    seen = cutting.seen(core)
+    image, valid = scene.read(seen)
+    top, left = core.row - seen.row, core.col - seen.col
+    kept = valid[top : top + core.height, left : left + core.width] & scene.wanted(core)
+    return _Block(core, seen, image, kept) if kept.any() else None
+
+
+def _predict_block(
+    block: _Block, segmenter: Segmenter, cutting: _Cutting, scene: Scene
+) -> npt.NDArray[np.uint8]:
+    """Return the block core's probability, uint8 (height, width), 255 where not valid."""
+    card, core = segmenter.card, block.core
+    result = np.full((core.height, core.width), NO_DATA, np.uint8)
+    for window, crop in cutting.tiles(core):
+        top = window.row + crop[0].start - core.row
+        left = window.col + crop[1].start - core.col
+        inside = np.s_[
+            top : top + crop[0].stop - crop[0].start, left : left + crop[1].stop - crop[1].start
+        ]
+        valid = block.valid[inside]
+        if not valid.any():
+            continue
+        image = _cut(block, window)
+        try:
+            probability = _tile_probability(segmenter, image, flips=cutting.flips)
+        except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
+            west, north = mapped(scene.grid.transform, window.col, window.row)
+            raise TileError(
+                f"The model {card.name} failed on the tile at row {window.row}, column "
+                f"{window.col} ({window.height} x {window.width} px, top left at "
+                f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
+                "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
+            ) from error
+        values = np.rint(probability[crop] * np.float32(254)).astype(np.uint8)
+        result[inside] = np.where(valid, values, np.uint8(NO_DATA))
+    return result
+
+
+def _tile_probability(
+    segmenter: Segmenter, image: npt.NDArray[np.uint8], *, flips: bool
+) -> npt.NDArray[np.float32]:
+    """Return the road probability of a tile, float32 (height, width)."""
+    if not flips:
+        probability: npt.NDArray[np.float32] = segmenter.predict(image[None])[0]
+        return probability
+    total = np.zeros(image.shape[:2], np.float32)
+    # Always in this order, as sums of floats depend on it.
+    for flip in (np.s_[:, :], np.s_[:, ::-1], np.s_[::-1, :], np.s_[::-1, ::-1]):
+        mirrored = np.ascontiguousarray(image[flip])
+        total += segmenter.predict(mirrored[None])[0][flip]
+    total *= np.float32(0.25)
+    return total
+
+
+def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
+    """Return the image of a tile."""
+    top, left = window.row - block.seen.row, window.col - block.seen.col
+    return block.image[top : top + window.height, left : left + window.width]

@@ -1,0 +1,67 @@
+"""What vectorizing reads: road probability on a grid."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.imagery.grid import Grid, Window
+
+__all__ = ["NO_DATA", "CroppedProbability", "ProbabilitySource", "holds_mask"]
+
+#: Probability is uint8: 0..254 is p * 254, and this value is no data.
+NO_DATA = 255
+
+
+class ProbabilitySource(Protocol):
+    """What vectorizing reads: road probability on a grid; any window, from any thread."""
+
+    @property
+    def grid(self) -> Grid:
+        """The pixels' grid."""
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return uint8 (height, width), 0..254 = p * 254, 255 where no data or beyond the grid."""
+
+
+def holds_mask(source: ProbabilitySource) -> bool:
+    """Return whether a source says, by an attribute `is_mask`, that it has two values only.
+
+    Between the roads of a mask nothing is known, so it is no evidence against a gap being road.
+    """
+    return bool(getattr(source, "is_mask", False))
+
+
+class CroppedProbability:
+    """A window of a probability source as a source of its own.
+
+    Attributes
+    ----------
+    grid : Grid
+        Of the window.
+    """
+
+    def __init__(self, source: ProbabilitySource, window: Window) -> None:
+        self.grid = source.grid.part(window)
+        self._source = source
+        self._window = window
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return probability of a window; see :class:`ProbabilitySource`."""
+        own = self._window
+        values = self._source.read(
+            Window(window.row + own.row, window.col + own.col, window.height, window.width)
+        )
+        if (
+            window.row < 0
+            or window.col < 0
+            or (window.row + window.height > own.height or window.col + window.width > own.width)
+        ):
+            cropped = np.full_like(values, NO_DATA)
+            rows = slice(max(-window.row, 0), max(own.height - window.row, 0))
+            cols = slice(max(-window.col, 0), max(own.width - window.col, 0))
+            cropped[rows, cols] = values[rows, cols]
+            return cropped
+        return values

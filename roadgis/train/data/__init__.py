@@ -1,0 +1,1 @@
+"""Labelled scenes to train and score on, and crops of them."""

@@ -1,0 +1,122 @@
+"""How much labelled road a run learns from, in kilometres and square kilometres."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.train.data.data_checks import CELL_PX, SceneSurvey
+from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
+from roadgis.train.data.training_data import TrainingData
+from roadgis.train.settings import DataSettings
+
+__all__ = ["LabelledAmount", "amount_of", "centreline_px", "labelled_amount"]
+
+# Squares whose roads are thinned: enough for a mean width, few enough to take a second.
+_SAMPLES = 32
+_SAMPLE_PX = 512
+
+
+@dataclass(frozen=True)
+class LabelledAmount:
+    """Labelled road.
+
+    Attributes
+    ----------
+    road_km : float
+        Length of the middle lines, kilometres.
+    area_km2 : float
+        Area that counts, square kilometres.
+    """
+
+    road_km: float
+    area_km2: float
+
+    def __str__(self) -> str:
+        return f"about {_rounded(self.road_km)} km of road on {_rounded(self.area_km2)} km²"
+
+
+def amount_of(data: TrainingData, settings: DataSettings) -> LabelledAmount:
+    """Estimate how much labelled road a run learns from; see :func:`labelled_amount`."""
+    sizes = [size for one in data.sets for size in one.gsd_m] or [
+        known_gsd_m(scene) or settings.gsd_m for scene in data.training
+    ]
+    return labelled_amount(data.training, data.survey.scenes, sizes, data.survey.road_class)
+
+
+def labelled_amount(
+    scenes: Sequence[LabelledScene],
+    surveys: Sequence[SceneSurvey],
+    gsd_m: Sequence[float],
+    road_class: int = 1,
+) -> LabelledAmount:
+    """Estimate how much labelled road scenes hold.
+
+    The length is the area of the labels by their mean width, which is measured on a sample.
+
+    Parameters
+    ----------
+    scenes : sequence of LabelledScene
+        Training scenes.
+    surveys : sequence of SceneSurvey
+        Of the same scenes and road class.
+    gsd_m : sequence of float
+        Their pixel sizes, metres.
+    road_class : int
+        Class index of road.
+    """
+    pixel_m2 = np.square(np.asarray(gsd_m, np.float64))
+    area_m2 = float(np.sum(pixel_m2 * [look.valid_px for look in surveys]))
+    road_px = np.array([look.class_px[road_class] for look in surveys], np.float64)
+    sampled_m2 = sampled_m = 0.0
+    with_road = np.flatnonzero(road_px)
+    for number in range(_SAMPLES if len(with_road) else 0):
+        # Evenly spread over the scenes, and over the places in a scene.
+        index = int(with_road[number * len(with_road) // _SAMPLES])
+        road = _sample(scenes[index], surveys[index], number) == road_class
+        sampled_m += centreline_px(road) * gsd_m[index]
+        sampled_m2 += float(road.sum()) * pixel_m2[index]
+    road_m2 = float(np.sum(pixel_m2 * road_px))
+    length_m = road_m2 * sampled_m / sampled_m2 if sampled_m2 else 0.0
+    return LabelledAmount(length_m / 1e3, area_m2 / 1e6)
+
+
+def _sample(scene: LabelledScene, look: SceneSurvey, number: int) -> npt.NDArray[np.uint8]:
+    """Return the labels of a square with road; its place follows from the number."""
+    cells = np.argwhere(np.diff(np.diff(look.cells[1], axis=0), axis=1))
+    row, col = cells[np.random.default_rng(number).integers(len(cells))] * CELL_PX
+    height, width = min(scene.height, _SAMPLE_PX), min(scene.width, _SAMPLE_PX)
+    top = min(max(int(row) - height // 2, 0), scene.height - height)
+    left = min(max(int(col) - width // 2, 0), scene.width - width)
+    return scene.read_labels(top, left, height, width)
+
+
+def centreline_px(road: npt.NDArray[np.bool_]) -> float:
+    """Return the length of the middle lines of a mask, in pixels.
+
+    Parameters
+    ----------
+    road : ndarray of bool, shape (H, W)
+        The mask.
+    """
+    from skimage import morphology
+
+    thinned: Callable[..., Any] = morphology.skeletonize
+    thin = np.pad(np.asarray(thinned(road), np.bool_), 1)
+    here, below, right = thin[:-1, :-1], thin[1:, :-1], thin[:-1, 1:]
+    diagonal = thin[1:, 1:]
+    straight = int((here & below).sum() + (here & right).sum())
+    # Only where no straight step joins the two pixels as well.
+    falling = int((here & diagonal & ~below & ~right).sum())
+    rising = int((below & right & ~here & ~diagonal).sum())
+    return straight + math.sqrt(2) * (falling + rising)
+
+
+def _rounded(value: float) -> str:
+    """Return a number with two significant digits, or none after the point."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

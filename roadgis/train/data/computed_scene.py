@@ -1,0 +1,107 @@
+"""Scenes computed from others: labels redrawn, images resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+from roadgis.errors import DataError
+from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene
+
+__all__ = ["redrawn", "resampled"]
+
+# Scenes are read whole to be redrawn or resampled.
+_LARGEST_PX = 64 * 2**20
+# A scene this close to the pixel size wanted is not resampled.
+_SAME_SIZE = 0.01
+
+
+class _ComputedScene:
+    """A scene that is computed once from another one, and kept."""
+
+    def __init__(
+        self,
+        scene: LabelledScene,
+        size: tuple[int, int],
+        about: str,
+        change: Callable[[Bytes, Bytes], tuple[Bytes, Bytes]],
+    ) -> None:
+        if scene.height * scene.width > _LARGEST_PX:
+            raise DataError(
+                f"{scene.name}: is {scene.height} x {scene.width} px; scenes that are redrawn or "
+                "resampled may have 64 million pixels at most. Cut it into tiles."
+            )
+        self.name, (self.height, self.width) = scene.name, size
+        self.fingerprint = f"{scene.fingerprint}, {about}"
+        self._scene, self._change = scene, change
+        self._kept: tuple[Bytes, Bytes] | None = None
+
+    def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
+        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        image, labels = self._whole()
+        part = np.s_[row : row + height, col : col + width]
+        return np.array(image[part]), np.array(labels[part])
+
+    def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
+        """Return the labels alone."""
+        return np.array(self._whole()[1][row : row + height, col : col + width])
+
+    def _whole(self) -> tuple[Bytes, Bytes]:
+        if self._kept is None:
+            scene = self._scene
+            self._kept = self._change(*scene.read(0, 0, scene.height, scene.width))
+        return self._kept
+
+
+def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
+    """Return a scene whose road labels are redrawn as lines of one width.
+
+    Parameters
+    ----------
+    scene : LabelledScene
+        With binary labels.
+    width_px : float
+        Width of the lines, pixels.
+    """
+    # Not in `change`, which threads call: lazily loaded modules fail when two import them at once.
+    from skimage import morphology
+
+    thin: Callable[..., Bytes] = morphology.skeletonize
+
+    def change(image: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
+        middle = np.asarray(thin(labels == 1), np.bool_)
+        if middle.any():
+            near = ndimage.distance_transform_edt(~middle) <= width_px / 2
+            labels = np.where(labels == IGNORE, IGNORE, near).astype(np.uint8)
+        return image, labels
+
+    return _ComputedScene(scene, (scene.height, scene.width), f"{width_px:.2f} px wide", change)
+
+
+def resampled(scene: LabelledScene, scale: float) -> LabelledScene:
+    """Return a scene at another pixel size.
+
+    Parameters
+    ----------
+    scene : LabelledScene
+        Read whole.
+    scale : float
+        Pixels of the result for each of the scene's, along a side.
+    """
+    if abs(scale - 1) <= _SAME_SIZE:
+        return scene
+    height, width = round(scene.height * scale), round(scene.width * scale)
+
+    def change(image: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
+        import cv2
+
+        smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        nearest = cv2.INTER_NEAREST_EXACT
+        image = np.array(cv2.resize(image, (width, height), interpolation=smooth), np.uint8)
+        labels = np.array(cv2.resize(labels, (width, height), interpolation=nearest), np.uint8)
+        image[labels == IGNORE] = FILL
+        return image, labels
+
+    return _ComputedScene(scene, (height, width), f"scaled by {scale:.4f}", change)

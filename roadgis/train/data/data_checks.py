@@ -1,0 +1,278 @@
+"""Looking once through the training data: what is wrong, and how much of what is where."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import DataError
+from roadgis.progress import Progress, no_progress
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, blocks, class_names
+
+__all__ = ["CELL_PX", "SceneSurvey", "Survey", "check_sizes", "look_through", "survey"]
+
+_LOG = logging.getLogger(__name__)
+_THREADS = 2
+#: Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
+CELL_PX = 32
+# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
+_MOST_ROAD = 0.6
+
+
+@dataclass(frozen=True)
+class SceneSurvey:
+    """What one scene holds.
+
+    Attributes
+    ----------
+    name : str
+        The scene's name.
+    height, width : int
+        Size, pixels.
+    class_px : tuple of int
+        Labelled, valid pixels of each class, index 0 first.
+    cells : ndarray of int64, shape (2, rows + 1, cols + 1)
+        Valid pixels, and those of the road class, above and left of the corners of a grid of
+        cells: what :meth:`bounds` needs.
+    """
+
+    name: str
+    height: int
+    width: int
+    class_px: tuple[int, ...]
+    cells: npt.NDArray[np.int64] = field(repr=False, compare=False)
+
+    def bounds(self, what: int, row: int, col: int, side: int) -> tuple[int, int]:
+        """Return how many pixels a square window holds at least and at most, without reading it.
+
+        Parameters
+        ----------
+        what : int
+            0 counts valid pixels, 1 those of the road class.
+        row, col, side : int
+            The window, inside the scene.
+        """
+        first, last = (row, col), (row + side, col + side)
+        inner = [-(-v // CELL_PX) for v in first], [v // CELL_PX for v in last]
+        outer = [v // CELL_PX for v in first], [-(-v // CELL_PX) for v in last]
+        if min(inner[1][0] - inner[0][0], inner[1][1] - inner[0][1]) <= 0:
+            return 0, self._count(what, *outer)
+        return self._count(what, *inner), self._count(what, *outer)
+
+    def _count(self, what: int, first: list[int], last: list[int]) -> int:
+        sums = self.cells[what]
+        (r0, c0), (r1, c1) = first, last
+        return int(sums[r1, c1] - sums[r0, c1] - sums[r1, c0] + sums[r0, c0])
+
+    @property
+    def valid_px(self) -> int:
+        """Pixels that count."""
+        return sum(self.class_px)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a set of scenes holds.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Name of each class index.
+    scenes : tuple of SceneSurvey
+        In the order of the scenes.
+    road_class : int
+        Index of the class that cells are counted of.
+    """
+
+    classes: tuple[str, ...]
+    scenes: tuple[SceneSurvey, ...]
+    road_class: int = 1
+
+    def __str__(self) -> str:
+        shares = zip(self.classes[1:], self.class_share[1:], strict=True)
+        return (
+            f"{len(self.scenes)} scenes, {self.valid_px / 1e6:.1f} million valid pixels "
+            f"({self.valid_share:.0%}), of which "
+            + ", ".join(f"{share:.1%} {name}" for name, share in shares)
+        )
+
+    @property
+    def class_px(self) -> tuple[int, ...]:
+        """Valid pixels of each class in all scenes."""
+        return tuple(sum(px) for px in zip(*(s.class_px for s in self.scenes), strict=True))
+
+    @property
+    def valid_px(self) -> int:
+        """Valid pixels in all scenes."""
+        return sum(self.class_px)
+
+    @property
+    def valid_share(self) -> float:
+        """Share of all pixels that is valid."""
+        return self.valid_px / sum(s.height * s.width for s in self.scenes)
+
+    @property
+    def class_share(self) -> tuple[float, ...]:
+        """Share of each class in the valid pixels."""
+        return tuple(px / self.valid_px for px in self.class_px)
+
+
+def survey(
+    scenes: Sequence[LabelledScene],
+    classes: Sequence[str] = ("road",),
+    *,
+    crop_px: int | None = None,
+    road_class: int = 1,
+    progress: Progress = no_progress,
+) -> Survey:
+    """Count the classes of all scenes, and refuse what training would stumble over.
+
+    Reads all labels once, by blocks, in two threads.
+
+    Parameters
+    ----------
+    scenes : sequence of LabelledScene
+        To be trained or validated on.
+    classes : sequence of str
+        As given to ``open_pairs``: one name for binary labels, else all names.
+    crop_px : int, optional
+        Side of the training crops, which every scene must hold.
+    road_class : int
+        The class that crops are to be balanced by.
+    progress : Progress
+        Called after each scene.
+
+    Returns
+    -------
+    Survey
+        Sizes, and pixels of each class.
+
+    Raises
+    ------
+    DataError
+        If there are no scenes, a scene is smaller than the crop, labels have unexpected values,
+        or no pixel is valid or none of any class but the first.
+    """
+    names = class_names(classes)
+    if not scenes:
+        raise DataError("Found no labelled scenes. Give at least one image with its labels.")
+    check_sizes(scenes, crop_px)
+    found = look_through(scenes, len(names), road_class, progress)
+    result = Survey(names, tuple(found), road_class)
+    _check(result)
+    return result
+
+
+def look_through(
+    scenes: Sequence[LabelledScene],
+    class_count: int,
+    road_class: int,
+    progress: Progress = no_progress,
+) -> list[SceneSurvey]:
+    """Read all labels once, and refuse values beyond the classes; see :func:`survey`.
+
+    Raises
+    ------
+    DataError
+        If labels have unexpected values.
+    """
+    found: list[SceneSurvey] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for one in pool.map(lambda scene: _look(scene, class_count, road_class), scenes):
+                found.append(one)
+                text = f"Looking through {len(found)} of {len(scenes)} scenes"
+                progress(len(found) / len(scenes), text)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
+    """Refuse scenes that a crop does not fit into.
+
+    Raises
+    ------
+    DataError
+        Naming the first of them.
+    """
+    small = [s for s in scenes if crop_px is not None and min(s.height, s.width) < crop_px]
+    if small:
+        shown = ", ".join(f"{s.name} ({s.width} x {s.height} px)" for s in small[:3])
+        raise DataError(
+            f"{len(small)} scenes are smaller than the crop of {crop_px} px, first {shown}. "
+            "Choose smaller crops, or leave these scenes out."
+        )
+
+
+def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
+    totals = np.zeros(256, np.int64)
+    rows, cols = -(-scene.height // CELL_PX), -(-scene.width // CELL_PX)
+    cells = np.zeros((2, rows + 1, cols + 1), np.int64)
+    for window in blocks(scene.height, scene.width):
+        labels = scene.read_labels(window.row, window.col, window.height, window.width)
+        totals += np.bincount(labels.ravel(), minlength=256)
+        row, col = window.row // CELL_PX + 1, window.col // CELL_PX + 1
+        for part, wanted in zip(cells, (labels != IGNORE, labels == road_class), strict=True):
+            counts = _per_cell(wanted)
+            part[row : row + counts.shape[0], col : col + counts.shape[1]] = counts
+    strange = [int(v) for v in np.flatnonzero(totals) if v >= count and v != IGNORE]
+    if strange:
+        raise DataError(
+            f"{scene.name}: found labels {strange[:8]}; expected class indices 0 to {count - 1}, "
+            f"and {IGNORE} for unknown."
+        )
+    class_px = tuple(int(n) for n in totals[:count])
+    sums = cells.cumsum(axis=1).cumsum(axis=2)
+    return SceneSurvey(scene.name, scene.height, scene.width, class_px, sums)
+
+
+def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return how many pixels of each cell are wanted; cells at the end may be incomplete."""
+    along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], CELL_PX), axis=1, dtype=np.uint8)
+    return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)
+
+
+def _check(found: Survey) -> None:
+    if found.valid_px == 0:
+        raise DataError(
+            f"None of the {len(found.scenes)} scenes has a valid pixel. Check nodata, alpha and "
+            "mask bands of the images."
+        )
+    if sum(found.class_px[1:]) == 0:
+        raise DataError(
+            f"None of the {found.valid_px} valid pixels of {len(found.scenes)} scenes is labelled "
+            f"{' or '.join(found.classes[1:])}. Check that the labels belong to these images."
+        )
+    absent = [n for n, px in zip(found.classes, found.class_px, strict=True) if px == 0]
+    if absent:
+        _LOG.warning("No pixel is labelled %s: nothing can be learnt of it.", ", ".join(absent))
+    if len(found.classes) == 2:
+        _warn_inverted(found)
+    empty = [s.name for s in found.scenes if s.valid_px and sum(s.class_px[1:]) == 0]
+    if empty:
+        _LOG.warning(
+            "%d of %d scenes have no pixel labelled %s, first %s.",
+            len(empty), len(found.scenes), " or ".join(found.classes[1:]), ", ".join(empty[:3]),
+        )  # fmt: skip
+
+
+def _warn_inverted(found: Survey) -> None:
+    """Say which scenes have so much road that their masks are probably inverted."""
+    shares = {
+        scene.name: scene.class_px[1] / scene.valid_px for scene in found.scenes if scene.valid_px
+    }
+    full = [f"{name} ({share:.0%})" for name, share in shares.items() if share > _MOST_ROAD]
+    if full:
+        _LOG.warning(
+            "In %d of %d scenes more than %.0f %% of the valid pixels are labelled %s, first %s; "
+            "roads usually cover 2 to 20 %%. These masks are probably inverted (0 where road is): "
+            "stop, look at them, and exchange their values, e.g. with gdal_calc --calc=A==0.",
+            len(full), len(found.scenes), 100 * _MOST_ROAD, found.classes[1], ", ".join(full[:3]),
+        )  # fmt: skip

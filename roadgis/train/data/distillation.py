@@ -1,0 +1,122 @@
+"""Labels softened by a teacher: a trained model's probabilities mixed into drawn labels.
+
+A small network learns more from each crop when it is shown how sure a trained model is of every
+pixel than from labels alone, which are drawn a metre or two off and leave roads out (knowledge
+distillation, Hinton et al. 2015).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from roadgis.errors import InputError
+from roadgis.model.card import ModelCard
+from roadgis.model.runtime import load_model
+from roadgis.train.data.computed_scene import resampled
+from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
+from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
+
+__all__ = ["load_teacher", "softened"]
+
+
+def load_teacher(name: str) -> Predictor:
+    """Load a road model to learn from.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`roadgis.model.runtime.load_model`.
+
+    Raises
+    ------
+    InputError
+        If its input is not three bands of 8 bits.
+    ModelError
+        If it cannot be loaded.
+    """
+    teacher = load_model(name)
+    bands = teacher.card.bands
+    if len(bands) != 3:
+        raise InputError(
+            f"The teacher {name} takes {len(bands)} bands, expected 3 (red, green, blue)."
+        )
+    return teacher
+
+
+def softened(
+    scenes: Sequence[LabelledScene],
+    gsd_m: Sequence[float],
+    teacher: Predictor,
+    weight: float,
+) -> list[LabelledScene]:
+    """Return scenes whose labels are mixed with a teacher's probabilities.
+
+    Each scene is predicted when it is first read.
+
+    Parameters
+    ----------
+    scenes : sequence of LabelledScene
+        With binary labels.
+    gsd_m : sequence of float
+        Their pixel sizes, metres.
+    teacher : Predictor
+        It sees each scene at the pixel size that is nearest among those it was trained at.
+    weight : float
+        Share of the teacher in the labels, 0 to 1.
+    """
+    lock = threading.Lock()
+    return [
+        _SoftenedScene(scene, gsd, teacher, weight, lock)
+        for scene, gsd in zip(scenes, gsd_m, strict=True)
+    ]
+
+
+class _SoftenedScene:
+    def __init__(
+        self,
+        scene: LabelledScene,
+        gsd_m: float,
+        teacher: Predictor,
+        weight: float,
+        lock: threading.Lock,
+    ) -> None:
+        self.name, self.height, self.width = scene.name, scene.height, scene.width
+        card = teacher.card
+        self.fingerprint = f"{scene.fingerprint}, {weight} {card.name} {card.version}"
+        self._scene, self._scale = scene, gsd_m / _nearest_gsd(card, gsd_m)
+        self._teacher, self._weight, self._lock = teacher, weight, lock
+        self._levels: Bytes | None = None
+
+    def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
+        """Return image and softened labels."""
+        with self._lock:
+            if self._levels is None:
+                self._levels = self._predict()
+        image, labels = self._scene.read(row, col, height, width)
+        levels = self._levels[row : row + height, col : col + width]
+        mixed = (1 - self._weight) * labels + self._weight / 255 * levels
+        soft = np.rint(SOFT_ZERO + (SOFT_ONE - SOFT_ZERO) * mixed)
+        return image, np.where(labels == IGNORE, IGNORE, soft).astype(np.uint8)
+
+    def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
+        """Return the labels as they were drawn."""
+        return self._scene.read_labels(row, col, height, width)
+
+    def _predict(self) -> Bytes:
+        """Return the teacher's probability, 0 to 255, of the whole scene."""
+        import cv2
+
+        seen = resampled(self._scene, self._scale)
+        levels: Bytes = np.rint(predict_scene(self._teacher, seen) * 255).astype(np.uint8)
+        if levels.shape != (self.height, self.width):
+            size = (self.width, self.height)
+            return np.array(cv2.resize(levels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        return levels
+
+
+def _nearest_gsd(card: ModelCard, gsd_m: float) -> float:
+    low, high = card.gsd_range_m or (card.gsd_m, card.gsd_m)
+    return min(max(gsd_m, low), high)

@@ -1,0 +1,239 @@
+"""Random crops of labelled scenes, each a function of the seed and its number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import DataError
+from roadgis.train.data.data_checks import Survey, check_sizes, look_through
+from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, road_target
+from roadgis.train.framework import import_keras
+
+__all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
+
+_TRIES = 50
+_MIN_VALID = 0.5
+# What SceneSurvey.bounds counts.
+_VALID, _ROAD = 0, 1
+# Index of a scene, row and column of a crop's top left pixel.
+_Place = tuple[int, int, int]
+
+#: Takes image uint8 (H, W, 3), labels uint8 (H, W) and the source of all that is random; returns
+#: both, changed alike.
+Augment = Callable[[Bytes, Bytes, np.random.Generator], tuple[Bytes, Bytes]]
+
+
+class CropSource(Protocol):
+    """Gives training crops by number; thread-safe."""
+
+    def crop(self, number: int) -> tuple[Bytes, Bytes]:
+        """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
+
+
+class CropSampler:
+    """Draws random crops of scenes in proportion to their valid area; thread-safe.
+
+    At least half of a crop is valid where the scenes have such places.
+
+    Parameters
+    ----------
+    scenes : sequence of LabelledScene
+        What is cropped.
+    crop_px : int
+        Side of the square crops.
+    seed : int
+        Of all that is random.
+    road_share : float
+        At least this share of every other crop, on average, is of `road_class`, so that empty
+        country does not drown the rest.
+    road_class : int or None
+        Class index; None leaves crops as they come.
+    augment : Augment, optional
+        Changes crops; see :data:`Augment`.
+    survey : Survey, optional
+        Of the same scenes, which saves looking through them again.
+
+    Raises
+    ------
+    DataError
+        If a scene is smaller than the crop, or no scene has a valid pixel.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[LabelledScene],
+        *,
+        crop_px: int,
+        seed: int,
+        road_share: float = 0.02,
+        road_class: int | None = 1,
+        augment: Augment | None = None,
+        survey: Survey | None = None,
+    ) -> None:
+        check_sizes(scenes, crop_px)
+        if survey is None or road_class not in (None, survey.road_class):
+            looks = look_through(scenes, IGNORE, 1 if road_class is None else road_class)
+        else:
+            looks = list(survey.scenes)
+        area = np.array([look.valid_px for look in looks], np.float64)
+        if len(area) != len(scenes):
+            raise DataError(
+                f"The survey is of {len(area)} scenes, the crops are of {len(scenes)}; expected "
+                "the same ones."
+            )
+        if area.sum() == 0:
+            raise DataError(f"None of the {len(scenes)} training scenes has a valid pixel.")
+        self._scenes = tuple(scenes)
+        self._looks = tuple(looks)
+        self._chance = area / area.sum()
+        self._crop_px = crop_px
+        self._road_share = road_share
+        self._road_class = road_class
+        self._seed = seed
+        self._augment = augment
+
+    def crop(self, number: int) -> tuple[Bytes, Bytes]:
+        """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
+        rng = np.random.default_rng([self._seed, number])
+        index, row, col = self._place(rng)
+        image, labels = self._scenes[index].read(row, col, self._crop_px, self._crop_px)
+        if self._augment is not None:
+            image, labels = self._augment(image, labels, rng)
+        return image, labels
+
+    def _place(self, rng: np.random.Generator) -> _Place:
+        """Choose a scene and the top left pixel of a crop."""
+        wants_road = bool(rng.random() < 0.5) and self._road_class is not None
+        valid: _Place | None = None
+        others: list[_Place] = []
+        for _ in range(_TRIES):
+            index = int(rng.choice(len(self._scenes), p=self._chance))
+            scene = self._scenes[index]
+            row = int(rng.integers(0, scene.height - self._crop_px + 1))
+            col = int(rng.integers(0, scene.width - self._crop_px + 1))
+            place = (index, row, col)
+            if not self._holds(_VALID, place, _MIN_VALID):
+                others.append(place)
+                continue
+            valid = valid or place
+            if not wants_road or self._holds(_ROAD, place, self._road_share):
+                return place
+        return valid or max(others, key=lambda place: self._count(_VALID, place))
+
+    def _holds(self, what: int, place: _Place, share: float) -> bool:
+        """Return whether a share of a crop is valid or road; reads it only where it is close."""
+        index, row, col = place
+        area = self._crop_px**2
+        low, high = self._looks[index].bounds(what, row, col, self._crop_px)
+        if low / area >= share or high / area < share:
+            return low / area >= share
+        return self._count(what, place) / area >= share
+
+    def _count(self, what: int, place: _Place) -> int:
+        index, row, col = place
+        labels = self._scenes[index].read_labels(row, col, self._crop_px, self._crop_px)
+        return int((labels != IGNORE if what == _VALID else labels == self._road_class).sum())
+
+
+def crop_dataset(
+    sampler: CropSource,
+    *,
+    batch: int,
+    steps: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    classes: int = 1,
+    first_epoch: int = 0,
+    workers: int = 1,
+) -> Any:
+    """Wrap a sampler as a Keras data generator.
+
+    Batch b of epoch e holds the same crops whatever the number of workers and whether the run
+    began with that epoch. Keras puts batches in an order of its own unless told not to, and some
+    of its versions also end an epoch before the first one, so train with
+    ``model.fit(dataset, shuffle=False, callbacks=[follow_epochs(dataset), ...])``.
+
+    Parameters
+    ----------
+    sampler : CropSource
+        Gives the crops.
+    batch, steps : int
+        Crops in a batch, batches in an epoch.
+    mean, std : sequence of float
+        Applied to values in 0..1, per band.
+    classes : int
+        Channels of the network's output: 1 for binary, where class 1 is road.
+    first_epoch : int
+        The epoch that a run goes on with; its crops follow on those already seen.
+    workers : int
+        Threads that prepare batches ahead.
+
+    Returns
+    -------
+    keras.utils.PyDataset
+        Gives images float32 (N, P, P, 3) and labels float32 (N, P, P, classes + 1): the classes
+        one-hot, then 1 where the pixel counts. All are 0 where it does not.
+    """
+    keras = import_keras()
+    offset, scale = np.asarray(mean, np.float32), 1.0 / np.asarray(std, np.float32)
+    wanted = np.arange(1, 2) if classes == 1 else np.arange(classes)
+
+    class CropDataset(keras.utils.PyDataset):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=6)
+            self.epoch = first_epoch
+
+        def __len__(self) -> int:
+            return steps
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            first = (self.epoch * steps + index) * batch
+            crops = [sampler.crop(number) for number in range(first, first + batch)]
+            images = np.stack([image for image, _ in crops]).astype(np.float32)
+            images /= np.float32(255)
+            images -= offset
+            images *= scale
+            return images, one_hot(np.stack([labels for _, labels in crops]), wanted)
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    return CropDataset()
+
+
+def follow_epochs(dataset: Any) -> Any:
+    """Return a Keras callback that tells a data generator which epoch begins.
+
+    Parameters
+    ----------
+    dataset : keras.utils.PyDataset
+        Of :func:`crop_dataset`; its ``epoch`` becomes that of ``fit``, which counts from
+        ``initial_epoch``.
+
+    Returns
+    -------
+    keras.callbacks.Callback
+    """
+    keras = import_keras()
+
+    class FollowEpochs(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            dataset.epoch = epoch
+
+    return FollowEpochs()
+
+
+def one_hot(labels: Bytes, wanted: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+    """Return labels (..., K + 1): one channel for each wanted class, then whether it counts."""
+    out = np.empty((*labels.shape, len(wanted) + 1), np.float32)
+    if len(wanted) == 1:  # binary, perhaps probabilities
+        out[..., 0] = road_target(labels)
+    else:
+        for channel, index in enumerate(wanted):
+            out[..., channel] = labels == index
+    out[..., -1] = labels != IGNORE
+    return out

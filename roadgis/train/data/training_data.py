@@ -1,0 +1,230 @@
+"""From the data settings of a run to scenes to learn from and scenes to check on."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from roadgis.errors import DataError
+from roadgis.labels.vector import RoadLayer
+from roadgis.progress import Progress, no_progress
+from roadgis.train.data.data_checks import Survey, survey
+from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
+from roadgis.train.data.scenes import (
+    LabelledScene,
+    MaskLayer,
+    find_splits,
+    hold_out,
+    open_labelled,
+    open_pairs,
+    scenes_fingerprint,
+)
+from roadgis.train.settings import DataSettings
+
+__all__ = ["TrainingData", "class_names", "open_labelled_data", "open_training_data"]
+
+logger = logging.getLogger(__name__)
+
+# Side of the blocks that --hold-out takes, in crops: large enough that most of a block is far
+# from what is trained on, small enough that few scenes give many.
+_HOLD_OUT_CROPS = 2
+_RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run works on.
+
+    Attributes
+    ----------
+    training, validation : sequence of LabelledScene
+        To learn from, and to score on.
+    survey : Survey
+        Of what is learned from.
+    fingerprint : str
+        Of the training data: a run is not taken up with other data.
+    sets : sequence of OpenDataSet
+        The data sets, where the settings name several.
+    """
+
+    training: Sequence[LabelledScene]
+    validation: Sequence[LabelledScene]
+    survey: Survey
+    fingerprint: str
+    sets: Sequence[OpenDataSet] = ()
+
+
+def class_names(settings: DataSettings) -> tuple[tuple[str, ...], int]:
+    """Return the classes of the network's output and which of them is road.
+
+    Raises
+    ------
+    DataError
+        If none of several classes is called as the settings say road is.
+    """
+    if len(settings.classes) == 1:
+        return settings.classes, 0
+    if settings.road not in settings.classes:
+        raise DataError(
+            f"Found the classes {', '.join(settings.classes)}, none of which is called "
+            f"{settings.road!r}. Say with --road which one is road."
+        )
+    return settings.classes, settings.classes.index(settings.road)
+
+
+def open_training_data(
+    settings: DataSettings, seed: int, progress: Progress = no_progress
+) -> TrainingData:
+    """Open all data of a run and look through it once.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        What to open.
+    seed : int
+        Of the choice of blocks that are held out.
+    progress : Progress
+        Told how many scenes were looked through, which takes minutes for thousands.
+
+    Raises
+    ------
+    DataError
+        If there is no data, or it cannot be used.
+    """
+    if settings.sets:
+        return _open_sets(settings, progress)
+    names, road = class_names(settings)
+    road_class = road if len(names) > 1 else 1
+    folders, beside = _parts(settings)
+    training: Sequence[LabelledScene] = open_labelled_data(
+        dataclasses.replace(settings, folders=tuple(folders))
+    )
+    if not training:
+        raise DataError(
+            "No training data: name folders of image and mask pairs with --data, or imagery with "
+            "--images and its roads with --labels."
+        )
+    validation: list[LabelledScene] = []
+    if settings.hold_out:
+        block_px = _HOLD_OUT_CROPS * settings.crop_px
+        training, blocks = hold_out(training, share=settings.hold_out, block_px=block_px, seed=seed)
+        validation += _with_labels(blocks, names)
+    found = survey(
+        training, names, crop_px=settings.crop_px, road_class=road_class, progress=progress
+    )
+    logger.info("training data: %s", found)
+    if beside:
+        scenes = open_pairs(beside, classes=names)
+        survey(scenes, names, road_class=road_class)
+        validation += scenes
+    if validation:
+        logger.info("validation: %d scenes", len(validation))
+    return TrainingData(training, validation, found, scenes_fingerprint(training))
+
+
+def _open_sets(settings: DataSettings, progress: Progress) -> TrainingData:
+    if len(settings.classes) > 1:
+        raise DataError(
+            f"Found {len(settings.classes)} classes with several data sets, which are for road or "
+            "not. Leave classes out, or name the data with folders."
+        )
+    sets = [open_data_set(item, settings.classes) for item in settings.sets]
+    training = [scene for data in sets for scene in data.training]
+    found = survey(training, settings.classes, progress=progress)
+    for data in sets:
+        logger.info(
+            "%s: %d scenes to train on, %d to score on, share %g",
+            data.settings.name,
+            len(data.training),
+            len(data.validation),
+            data.settings.share,
+        )
+    logger.info("training data: %s", found)
+    validation = [scene for data in sets for scene in data.validation]
+    return TrainingData(training, validation, found, scenes_fingerprint(training), sets)
+
+
+def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:
+    """Open the folders of pairs and the georeferenced imagery that settings name.
+
+    Parameters
+    ----------
+    settings : DataSettings
+        What to open; folders are taken as they are, not divided into parts.
+
+    Returns
+    -------
+    list of LabelledScene
+        Pairs first; empty where nothing is named.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be used, or imagery is named without roads or roads without imagery.
+    """
+    scenes: list[LabelledScene] = []
+    if settings.folders:
+        scenes += open_pairs(settings.folders, classes=settings.classes)
+    if settings.images or settings.roads:
+        scenes += _georeferenced(settings)
+    return scenes
+
+
+def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
+    """Return folders to train and to validate on; a divided data set gives both."""
+    folders: list[Path] = []
+    beside = [find_splits(folder).get("valid", folder) for folder in settings.validation]
+    for folder in settings.folders:
+        splits = find_splits(folder)
+        folders.append(splits.get("train", folder))
+        if "valid" in splits and not settings.validation and not settings.hold_out:
+            beside.append(splits["valid"])
+    return folders, beside
+
+
+def _with_labels(
+    blocks: Sequence[LabelledScene], names: tuple[str, ...]
+) -> Sequence[LabelledScene]:
+    """Return the blocks that hold something to score on."""
+    found = survey(blocks, names)
+    kept = [
+        block for block, seen in zip(blocks, found.scenes, strict=True) if sum(seen.class_px) > 0
+    ]
+    if not kept:
+        raise DataError(
+            "The blocks that were held out hold no valid pixel. Raise --hold-out, or name scenes "
+            "with --validation."
+        )
+    return kept
+
+
+def _georeferenced(settings: DataSettings) -> list[LabelledScene]:
+    if not (settings.images and settings.roads):
+        raise DataError(
+            "Found imagery without roads or roads without imagery; --images and --labels go "
+            "together."
+        )
+    return open_labelled(
+        settings.images, _labels(settings), gsd_m=settings.working_gsd_m, area=settings.area
+    )
+
+
+def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
+    """Open what `roads` names: a raster by its suffix, else a vector layer."""
+    assert settings.roads is not None
+    if settings.roads.suffix.lower() in _RASTERS:
+        return MaskLayer.open(settings.roads, classes=settings.classes)
+    if len(settings.classes) > 1:
+        raise DataError(
+            f"{settings.roads}: a road layer gives two classes, road and the rest. For more, give "
+            "a raster mask of class indices."
+        )
+    return RoadLayer.open(
+        settings.roads,
+        layer=settings.layer,
+        width_m=settings.label_width_m,
+        width_field=settings.label_width_field,
+    )

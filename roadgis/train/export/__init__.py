@@ -1,0 +1,1 @@
+"""Export of a trained model: ONNX, quantization, weights for fine-tuning."""

@@ -1,0 +1,207 @@
+"""Conversion of a Keras network to ONNX in float32, and the check that both answer alike."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import InputError, MissingExtraError, ModelError
+from roadgis.model.card import ModelCard
+from roadgis.model.layout import Scaling
+from roadgis.model.onnx_file import open_session
+from roadgis.train.framework import import_keras
+
+__all__ = ["check_parity", "convert", "halve_weights", "load_keras", "quiet_converters"]
+
+_OPSET = 17
+#: The exported network may differ from Keras by this much in probability: rounding.
+_PARITY = 1e-3
+# Least side of the image for that comparison.
+_PROBE_PX = 96
+
+
+@contextlib.contextmanager
+def quiet_converters() -> Iterator[None]:
+    """Keep Keras, tf2onnx and the quantizer from printing and from warning of numpy's names."""
+    logging_before = logging.getLogger("tf2onnx").level
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("tf2onnx").setLevel(logging_before)
+
+
+def _import_onnx_graph() -> ModuleType:
+    try:
+        with quiet_converters():
+            import tf2onnx  # noqa: F401
+
+            import roadgis.train.export.onnx_graph as onnx_graph
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Export needs onnx and tf2onnx, which are not installed ({error}). "
+            "Install them with: pip install 'roadgis[train]'"
+        ) from error
+    return onnx_graph
+
+
+def load_keras(path: Path) -> Any:
+    """Load a ``.keras`` file for export, not compiled.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be loaded.
+    InputError
+        If Keras does not run on tensorflow, which the exporter needs.
+    """
+    keras = import_keras()
+    if keras.config.backend() != "tensorflow":
+        raise InputError(
+            f"Export needs Keras on tensorflow, and it runs on {keras.config.backend()}. Set "
+            "KERAS_BACKEND=tensorflow and try again."
+        )
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: cannot be loaded as a Keras model ({error}). Train it again."
+        ) from error
+
+
+def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
+    """Write the Keras model as a float32 ONNX file with the input "image" and the output "road".
+
+    A normalization of the input bands moves from the network into the returned card's scaling.
+    """
+    onnx_graph = _import_onnx_graph()
+    import onnx
+
+    keras = import_keras()
+    bands = len(card.bands)
+    exportable = _with_resize(model)
+    side = _probe_side(card)
+    exportable(np.zeros((1, side, side, bands), np.float32))  # builds the graph
+    shape = (None, card.tile_px, card.tile_px, bands)
+    signature = keras.InputSpec(shape=shape, dtype="float32", name="image")
+    try:
+        with quiet_converters():
+            exportable.export(
+                output,
+                format="onnx",
+                verbose=False,
+                opset_version=_OPSET,
+                input_signature=[signature],
+            )
+    # What Keras and tf2onnx raise for layers that they cannot convert.
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(
+            f"{model.name}: this network cannot be exported for images of any size ({error}). "
+            "Use it as a .keras file, or replace the layer that is named."
+        ) from error
+    exported = onnx.load(str(output))
+    onnx_graph.fix_upsampling(exported)
+    onnx_graph.plain_output(exported)
+    card = _scaling_into_card(onnx_graph.take_input_scaling(exported), card)
+    onnx_graph.fuse_scale_and_shift(exported)
+    onnx_graph.name_output(exported, "road")
+    onnx.checker.check_model(exported)
+    output.write_bytes(exported.SerializeToString())
+    return card
+
+
+def _scaling_into_card(
+    taken: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None, card: ModelCard
+) -> ModelCard:
+    """Return the card with ``x * scale + shift`` after its own scaling made part of it."""
+    if taken is None:
+        return card
+    scale, shift = (np.asarray(part, np.float64) for part in taken)
+    mean, std = np.asarray(card.mean), np.asarray(card.std)
+    return dataclasses.replace(
+        card,
+        mean=tuple((mean - shift * std / scale).tolist()),
+        std=tuple((std / scale).tolist()),
+    )
+
+
+def _with_resize(model: Any) -> Any:
+    """Return the model with upsampling written as one operation that takes any size.
+
+    Keras writes nearest-neighbour upsampling as repeats along each axis, which become eight
+    operations and two transpositions each in ONNX, and keep ONNX Runtime from its blocked
+    layout; bilinear upsampling it writes with the sizes of the moment.
+    """
+    keras = import_keras()
+    import tensorflow
+
+    class Upsampling(keras.layers.Layer):  # type: ignore[misc,name-defined]
+        def __init__(self, layer: Any) -> None:
+            rows, cols = layer.size
+            # The name is what fix_upsampling finds the factors in.
+            super().__init__(name=f"upsampling_{rows}x{cols}_{layer.name}")
+            self.factors, self.bilinear = (rows, cols), layer.interpolation == "bilinear"
+
+        def call(self, inputs: Any) -> Any:
+            size = tensorflow.shape(inputs)[1:3] * tensorflow.constant(self.factors)
+            if self.bilinear:
+                return tensorflow.raw_ops.ResizeBilinear(
+                    images=inputs, size=size, half_pixel_centers=True
+                )
+            return tensorflow.raw_ops.ResizeNearestNeighbor(images=inputs, size=size)
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            sides = zip(shape[1:3], self.factors, strict=True)
+            return (shape[0], *(side and side * factor for side, factor in sides), shape[3])
+
+    def replace(layer: Any) -> Any:
+        known = ("nearest", "bilinear")
+        if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation in known:
+            return Upsampling(layer)
+        return layer.__class__.from_config(layer.get_config())
+
+    clone = keras.models.clone_model(model, clone_function=replace)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def _probe_side(card: ModelCard) -> int:
+    """Return the side of a small image that the network takes, pixels."""
+    return card.tile_px or -(-_PROBE_PX // card.stride) * card.stride
+
+
+def check_parity(model: Any, before: ModelCard, path: Path, after: ModelCard, source: Path) -> None:
+    """Compare the exported file with Keras on noise, each with the scaling of its card."""
+    side = _probe_side(before)
+    shape = (1, side, side, len(before.bands))
+    probe = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    wanted = np.asarray(model(Scaling(before)(probe), training=False))
+    found = open_session(path).run(None, {"image": Scaling(after)(probe)})[0]
+    if found.shape != wanted.shape or not np.abs(found - wanted).max() <= _PARITY:
+        raise ModelError(
+            f"{source}: the exported network gives another answer than Keras (shapes "
+            f"{found.shape} and {wanted.shape}); expected at most {_PARITY} of difference. "
+            "Its layers are not supported by the exporter."
+        )
+
+
+def halve_weights(path: Path) -> None:
+    """Store an ONNX file's large weights in 16 bits."""
+    onnx_graph = _import_onnx_graph()
+    import onnx
+
+    model = onnx.load(str(path))
+    onnx_graph.halve_weights(model)
+    path.write_bytes(model.SerializeToString())

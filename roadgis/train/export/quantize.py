@@ -1,0 +1,184 @@
+"""Quantization of an ONNX file to 8 bits, with ranges taken from crops of training images."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import DataError, ModelError
+from roadgis.model.card import ModelCard
+from roadgis.model.layout import Scaling
+from roadgis.model.onnx_file import open_session
+from roadgis.train.data.mixed_sampling import MixedSampler
+from roadgis.train.data.normalized import normalized
+from roadgis.train.data.open_data_set import OpenDataSet
+from roadgis.train.data.sampling import CropSampler, CropSource
+from roadgis.train.data.scenes import LabelledScene, open_pairs
+
+__all__ = ["QuantizationError", "calibration_crops", "quantize"]
+
+_ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
+
+
+class QuantizationError(ModelError):
+    """A network cannot be run in 8 bits."""
+
+
+def calibration_crops(
+    folders: Sequence[Path],
+    run: Path | None,
+    card: ModelCard,
+    *,
+    count: int,
+    crop_px: int,
+    seed: int,
+) -> list[npt.NDArray[np.float32]]:
+    """Draw crops of training data as the network takes them.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders of pairs.
+    run : Path or None
+        A run folder, whose training data is taken where no folder is named.
+    card : ModelCard
+        Says scaling, classes and stride, and the crops' side where the network takes one only.
+    count : int
+        How many.
+    crop_px : int
+        Their side, rounded up to the stride; less where a scene is smaller.
+    seed : int
+        Of their choice.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (1, P, P, B)
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read, or is not where the run found it.
+    """
+    scenes, sets = (
+        (open_pairs(folders, classes=card.classes), ())
+        if folders or run is None
+        else _training_data(run)
+    )
+    smallest = min((min(scene.height, scene.width) for scene in scenes), default=crop_px)
+    rounded = min(-(-crop_px // card.stride), max(smallest // card.stride, 1)) * card.stride
+    side = card.tile_px or rounded
+    road = 1 if len(card.classes) == 1 else card.road_class
+    sampler: CropSource
+    if sets:
+        sampler = MixedSampler(sets, crop_px=side, seed=seed, normalize_to=card.normalize_to)
+    else:
+        scenes = normalized(scenes, card.normalize_to)
+        sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
+    scaling = Scaling(card)
+    return [scaling(sampler.crop(number)[0][None]) for number in range(count)]
+
+
+def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDataSet]]:
+    """Return the scenes that a run was trained on, and its data sets where it had several."""
+    from roadgis.train.data.training_data import open_training_data
+    from roadgis.train.settings import read_settings
+
+    settings = read_settings(run / "settings.yaml")
+    # Only the images are wanted; teachers are for labels.
+    sets = tuple(dataclasses.replace(one, teacher=None) for one in settings.data.sets)
+    data = dataclasses.replace(settings.data, sets=sets)
+    folders = [folder for one in sets for folder in one.folders]
+    roads = [] if data.roads is None else [data.roads]
+    missing = [
+        str(path) for path in (*data.folders, *data.images, *roads, *folders) if not path.exists()
+    ]
+    if missing:
+        raise DataError(
+            f"{run}: was trained on {', '.join(missing)}, which is not there any more. Name "
+            "training pairs to calibrate on with --data, or export with --precision "
+            "float16-weights."
+        )
+    opened = open_training_data(data, settings.optimization.seed)
+    return opened.training, opened.sets
+
+
+def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
+    """Quantize a network to 8 bits: weights per output channel, activations by their range.
+
+    Weights take 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16
+    bits, which two full weights can overflow: two of 255 times 64 cannot.
+
+    Parameters
+    ----------
+    source : Path
+        A float32 ONNX file with the input "image".
+    crops : list of ndarray of float32, shape (1, P, P, B)
+        What the ranges are taken from.
+    output : Path
+        The ONNX file to write.
+
+    Raises
+    ------
+    QuantizationError
+        If ONNX Runtime cannot load what its quantizer has made, as of some EfficientNets.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Crops(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(crops)
+
+        def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+            crop = next(self._left, None)
+            return None if crop is None else {"image": crop}
+
+    prepared = output.with_name(f"{output.stem}-prepared.onnx")
+    # Symbolic shape inference needs sympy, and gives nothing on a network without transformers.
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    quantize_static(
+        prepared,
+        output,
+        Crops(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        reduce_range=True,
+        nodes_to_exclude=_scaled_per_channel(prepared),
+    )
+    try:
+        open_session(output)
+    except ModelError as error:
+        raise QuantizationError(
+            "ONNX Runtime cannot run this network in 8 bits. Export it with --precision "
+            f"float16-weights. ({error})"
+        ) from error
+
+
+def _scaled_per_channel(path: Path) -> list[str]:
+    """Return elementwise nodes with a constant for each channel: a scale and shift of their own.
+
+    Quantized per channel, ONNX Runtime makes of them operations that it then cannot load.
+    """
+    import onnx
+
+    graph = onnx.load(str(path)).graph
+    constants = {tensor.name for tensor in graph.initializer if math.prod(tensor.dims) > 1}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in _ELEMENTWISE and not constants.isdisjoint(node.input)
+    ]

@@ -1,0 +1,1 @@
+"""Pixel scores of a model on labelled scenes: curves, threshold, calibration, report."""

@@ -1,0 +1,134 @@
+"""Calibration of the model of a training run on the run's own validation scenes."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from roadgis.errors import DataError, InputError, MissingExtraError
+from roadgis.progress import Progress, no_progress, scaled
+from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.training_data import open_training_data
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.scoring.calibration import (
+    Calibration,
+    FoundMetres,
+    apply_calibration,
+    fit_calibration,
+    found_metres,
+    reliability,
+    write_reliability,
+)
+from roadgis.train.scoring.plots import reliability_figure, save_figure
+from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.settings import read_settings
+from roadgis.train.starting_model import load_trained
+
+__all__ = ["CalibratedRun", "calibrate_run"]
+
+logger = logging.getLogger(__name__)
+
+# Calibrated once, the logits need no more than a touch: a run is not calibrated twice by mistake.
+_KEY = "calibration"
+
+
+@dataclass(frozen=True)
+class CalibratedRun:
+    """What calibration did.
+
+    Attributes
+    ----------
+    places : tuple of str
+        The data sets that it was fitted on.
+    threshold : float
+        The model's new threshold: the same pixels are road.
+    error_before, error : float
+        Expected calibration error, mean of the places.
+    """
+
+    places: tuple[str, ...]
+    threshold: float
+    error_before: float
+    error: float
+
+
+def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedRun:
+    """Calibrate the model of a run and write its reliability beside it.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a training run; its ``model.keras`` and card are replaced.
+    progress : Progress
+        Progress callback.
+
+    Raises
+    ------
+    InputError
+        If the model has been calibrated, or has several classes.
+    DataError
+        If the run has no validation scenes, or nothing wrong or right is found on them.
+    ModelError, OutputError
+        If the model cannot be read or written.
+    """
+    folder = RunFolder(run)
+    if not (folder.settings.is_file() and folder.model.is_file()):
+        raise DataError(f"{run}: found no finished run; expected settings.yaml and model.keras.")
+    model, card = load_trained(folder.model)
+    if _KEY in card.scores:
+        raise InputError(f"{run}: the model is calibrated already ({card.scores[_KEY]}).")
+    settings = read_settings(folder.settings)
+    data = open_training_data(settings.data, settings.optimization.seed)
+    validation: dict[str, tuple[list[LabelledScene], list[float]]] = (
+        {one.settings.name: (list(one.validation), list(one.validation_gsd_m)) for one in data.sets}
+        if data.sets
+        else {"validation": (list(data.validation), [settings.data.gsd_m] * len(data.validation))}
+    )
+    validation = {name: found for name, found in validation.items() if found[0]}
+    if not validation:
+        raise DataError(f"{run}: the run had no validation scenes to calibrate on.")
+    places: dict[str, FoundMetres] = {}
+    predictor = NetworkPredictor(model, card)
+    for number, (name, (scenes, sizes)) in enumerate(validation.items()):
+        part = scaled(progress, number / len(validation), (number + 1) / len(validation))
+        places[name] = found_metres(
+            predictor, scenes, sizes, threshold=card.threshold, progress=part
+        )
+    calibration = fit_calibration(places)
+    apply_calibration(model, calibration)
+    after = {
+        name: FoundMetres(calibration(found.probability), found.right)
+        for name, found in places.items()
+    }
+    made = CalibratedRun(
+        tuple(places),
+        float(calibration([card.threshold])[0]),
+        _error(places),
+        _error(after),
+    )
+    about = {
+        _KEY: f"logit x {calibration.scale:.3f} + {calibration.offset:.3f}",
+        "calibration_error": round(made.error, 4),
+    }
+    card = dataclasses.replace(card, threshold=made.threshold, scores={**card.scores, **about})
+    folder.save_model(model, card)
+    _write_reliability(run, after, calibration)
+    return made
+
+
+def _error(places: dict[str, FoundMetres]) -> float:
+    return float(np.mean([reliability(found).error for found in places.values()]))
+
+
+def _write_reliability(run: Path, places: dict[str, FoundMetres], calibration: Calibration) -> None:
+    logger.info("calibration: %s", calibration)
+    write_reliability(places, run / "reliability.csv")
+    tables = {name: reliability(found) for name, found in places.items()}
+    try:
+        save_figure(reliability_figure(tables), run / "reliability.svg")
+    except MissingExtraError as error:
+        logger.warning("no plot of the reliability: %s", error)

@@ -1,0 +1,229 @@
+"""Calibration: making the probability along found roads the share of them that is right.
+
+A network's output orders pixels well and is seldom a probability: at 0.8, six or nine of ten
+metres may be road. A scale and an offset of its logits, fitted on validation scenes (Platt 1999),
+mend that; both go into the weights of its last convolution, so nothing else changes.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage, optimize, special
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import DataError, ModelError
+from roadgis.progress import Progress, no_progress
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
+from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
+
+__all__ = [
+    "Calibration",
+    "FoundMetres",
+    "Reliability",
+    "apply_calibration",
+    "fit_calibration",
+    "found_metres",
+    "reliability",
+    "write_reliability",
+]
+
+#: A found metre is right where a labelled road is at most this far away.
+_NEAR_M = 3.0
+_BINS = 10
+_LEAST = 1e-4
+# Probabilities keep their order.
+_LEAST_SCALE = 0.05
+
+
+class FoundMetres(NamedTuple):
+    """The middle lines that a model finds in some scenes, metre by metre.
+
+    Attributes
+    ----------
+    probability : ndarray of float64, shape (N,)
+        The model's, at the middle line.
+    right : ndarray of bool, shape (N,)
+        Whether a labelled road is within 3 m.
+    """
+
+    probability: npt.NDArray[np.float64]
+    right: npt.NDArray[np.bool_]
+
+
+class Calibration(NamedTuple):
+    """Logit of the calibrated probability = `scale` * logit + `offset`."""
+
+    scale: float
+    offset: float
+
+    def __call__(self, probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return calibrated probabilities."""
+        clipped = np.clip(np.asarray(probability, np.float64), _LEAST, 1 - _LEAST)
+        return np.asarray(
+            special.expit(self.scale * special.logit(clipped) + self.offset), np.float64
+        )
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often found roads are right, by probability: bins of equal width over 0..1.
+
+    Attributes
+    ----------
+    probability, right : ndarray of float64, shape (B,)
+        Mean probability and share that is right; NaN where a bin is empty.
+    count : ndarray of int64, shape (B,)
+        Found pixels in each bin.
+    error : float
+        Expected calibration error: mean of the difference, weighted by `count`.
+    """
+
+    probability: npt.NDArray[np.float64]
+    right: npt.NDArray[np.float64]
+    count: npt.NDArray[np.int64]
+    error: float
+
+
+def found_metres(
+    predictor: Predictor,
+    scenes: Sequence[LabelledScene],
+    gsd_m: Sequence[float],
+    *,
+    threshold: float,
+    progress: Progress = no_progress,
+) -> FoundMetres:
+    """Trace middle lines at a threshold and look at each of their pixels.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model.
+    scenes : sequence of LabelledScene
+        With binary labels, at the pixel sizes that the model is to see.
+    gsd_m : sequence of float
+        Their pixel sizes, metres.
+    threshold : float
+        Probability from which a pixel is road.
+    progress : Progress
+        Progress callback, after each scene.
+    """
+    from skimage import morphology
+
+    thinned: Callable[..., npt.NDArray[np.bool_]] = morphology.skeletonize
+    probabilities, rights = [np.empty(0)], [np.empty(0, np.bool_)]
+    for number, (scene, gsd) in enumerate(zip(scenes, gsd_m, strict=True)):
+        probability = predict_scene(predictor, scene)
+        labels = scene.read_labels(0, 0, scene.height, scene.width)
+        line = thinned(probability >= threshold) & (labels != IGNORE)
+        away = (
+            np.asarray(ndimage.distance_transform_edt(labels != 1)) * gsd
+            if (labels == 1).any()
+            else np.full(labels.shape, np.inf)
+        )
+        probabilities.append(probability[line].astype(np.float64))
+        rights.append(away[line] <= _NEAR_M)
+        progress((number + 1) / len(scenes), scene.name)
+    return FoundMetres(np.concatenate(probabilities), np.concatenate(rights))
+
+
+def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
+    """Fit scale and offset; every place counts the same.
+
+    Parameters
+    ----------
+    places : mapping of str to FoundMetres
+        What was found in each place.
+
+    Raises
+    ------
+    DataError
+        If no place has both right and wrong roads.
+    """
+    used = [found for found in places.values() if found.right.any() and not found.right.all()]
+    if not used:
+        raise DataError(
+            "The validation scenes give no place with both right and wrong roads; expected some of "
+            "each to calibrate on. Use more scenes."
+        )
+    logit = [special.logit(np.clip(found.probability, _LEAST, 1 - _LEAST)) for found in used]
+
+    def loss(values: npt.NDArray[np.float64]) -> float:
+        return float(
+            sum(
+                np.logaddexp(0, np.where(found.right, -1, 1) * (values[0] * x + values[1])).mean()
+                for found, x in zip(used, logit, strict=True)
+            )
+        )
+
+    scale, offset = optimize.minimize(
+        loss,
+        np.array([1.0, 0.0]),
+        method="Nelder-Mead",
+        bounds=[(_LEAST_SCALE, None), (None, None)],
+    ).x
+    return Calibration(float(scale), float(offset))
+
+
+def reliability(found: FoundMetres) -> Reliability:
+    """Return how often roads are right in each bin of probability."""
+    bins = np.minimum((found.probability * _BINS).astype(np.int64), _BINS - 1)
+    count = np.bincount(bins, minlength=_BINS)
+    with np.errstate(invalid="ignore"):
+        probability = np.bincount(bins, found.probability, _BINS) / count
+        right = np.bincount(bins, found.right, _BINS) / count
+    error = np.nansum(np.abs(probability - right) * count) / max(count.sum(), 1)
+    return Reliability(probability, right, count, float(error))
+
+
+def apply_calibration(model: Any, calibration: Calibration) -> None:
+    """Put scale and offset into the weights of a binary network's last convolution.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Ends in a convolution and a sigmoid.
+    calibration : Calibration
+        What to apply.
+
+    Raises
+    ------
+    ModelError
+        If it has several classes or no such convolution.
+    """
+    weighted = [layer for layer in model.layers if layer.weights]
+    # The last layer with a bias: itself, or one before a layer that lays sub-pixels out.
+    tail = weighted[-2:] if weighted and weighted[-1].bias is None else weighted[-1:]
+    if model.output_shape[-1] != 1 or not tail or tail[0].bias is None:
+        raise ModelError(
+            f"{model.name}: gives {model.output_shape[-1]} classes or does not end in a "
+            "convolution with a bias; expected a network of one class that does."
+        )
+    first, last = tail[0], tail[-1]
+    kernel = np.asarray(last.kernel) * calibration.scale
+    last.kernel.assign(kernel)
+    if first is last:
+        first.bias.assign(np.asarray(first.bias) * calibration.scale + calibration.offset)
+        return
+    # Kernel (h, w, 1, sub-pixels): what, added to the sub-pixels, adds the offset to each pixel.
+    rows = kernel.reshape(-1, kernel.shape[-1])
+    added = np.linalg.lstsq(rows, np.full(len(rows), calibration.offset), rcond=None)[0]
+    first.bias.assign(np.asarray(first.bias) + added)
+
+
+def write_reliability(places: Mapping[str, FoundMetres], path: Path) -> None:
+    """Write the reliability of each place as CSV: place, probability, right, count."""
+    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["place", "probability", "right", "count"])
+        for name, found in places.items():
+            table = reliability(found)
+            for row in zip(table.probability, table.right, table.count, strict=True):
+                if row[2]:
+                    writer.writerow([name, round(row[0], 4), round(row[1], 4), row[2]])

@@ -1,0 +1,308 @@
+"""Figures of scores, as SVG to stand in a page or as files."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import MissingExtraError
+from roadgis.train.scoring.curves import Curve, LevelCounts, level_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from roadgis.train.scoring.calibration import Reliability
+
+__all__ = [
+    "histogram_figure",
+    "history_figure",
+    "inline_svg",
+    "precision_recall_figure",
+    "reliability_figure",
+    "require_matplotlib",
+    "save_figure",
+    "threshold_figure",
+]
+
+# Hues that are told apart with any kind of colour vision (after Okabe and Ito), in a lightness
+# that stands out from white and from black; the dashes say the same again.
+_BLUE, _ORANGE, _GREEN, _PINK = "#2f84c6", "#d9701a", "#12a178", "#bf6ba0"
+_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": _BLUE, "linestyle": "-"},
+    {"color": _ORANGE, "linestyle": "--"},
+    {"color": _GREEN, "linestyle": "-."},
+    {"color": _PINK, "linestyle": ":"},
+)
+# Stands for the page's own text colour until the SVG is put into the page.
+_INK = "#010203"
+_SIZE = (7.0, 3.6)
+
+
+def require_matplotlib() -> None:
+    """Raise :class:`roadgis.errors.MissingExtraError` unless matplotlib is installed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Figures need matplotlib, which is not installed ({error}). "
+            "Install it with: pip install 'roadgis[train]'"
+        ) from error
+
+
+def _axes(columns: int = 1) -> tuple[Figure, list[Any]]:
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    # Seen on the page's own ground; files get a white one.
+    figure.patch.set_alpha(0.0)
+    axes = [figure.add_subplot(1, columns, number + 1) for number in range(columns)]
+    for each in axes:
+        each.patch.set_alpha(0.0)
+        each.tick_params(color=_INK, labelcolor=_INK)
+        each.grid(color=_INK, alpha=0.12, linewidth=0.6)
+        for name, spine in each.spines.items():
+            spine.set_color(_INK)
+            spine.set_visible(name in ("left", "bottom"))
+    return figure, axes
+
+
+def _label(axes: Any, x: str, y: str, **legend: Any) -> None:
+    axes.set_xlabel(x, color=_INK)
+    axes.set_ylabel(y, color=_INK)
+    if legend.pop("shown", True):
+        axes.legend(frameon=False, labelcolor=_INK, **legend)
+
+
+def threshold_figure(curve: Curve, threshold: float) -> Figure:
+    """Draw IoU, precision, recall and F1 over the threshold.
+
+    Parameters
+    ----------
+    curve : Curve
+        The scores.
+    threshold : float
+        Marked.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed, as for all figures.
+    """
+    figure, (axes,) = _axes()
+    for style, name, text in zip(
+        _STYLES,
+        ("iou", "precision", "recall", "f1"),
+        ("IoU", "precision", "recall", "F1"),
+        strict=True,
+    ):
+        axes.plot(curve.threshold, getattr(curve, name), label=text, linewidth=1.8, **style)
+    iou = curve.at(threshold).iou
+    axes.axvline(threshold, color=_INK, linewidth=0.9, alpha=0.7)
+    axes.plot([threshold], [iou], "o", color=_BLUE, markersize=6)
+    axes.annotate(
+        f"{threshold:.3f}: IoU {iou:.3f}",
+        (threshold, iou),
+        xytext=(8, -14) if threshold < 0.7 else (-8, -14),
+        textcoords="offset points",
+        ha="left" if threshold < 0.7 else "right",
+        color=_INK,
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    _label(axes, "threshold", "score", loc="lower center", ncols=4)
+    return figure
+
+
+def precision_recall_figure(curve: Curve, threshold: float, buffer_px: int) -> Figure:
+    """Draw precision over recall, as it is and relaxed, with the relaxed break-even marked.
+
+    Parameters
+    ----------
+    curve : Curve
+        The scores.
+    threshold : float
+        Marked on both lines.
+    buffer_px : int
+        Of the relaxed scores, for the legend.
+    """
+    figure, (axes,) = _axes()
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, alpha=0.35)
+    item = level_of(threshold) - 1
+    for style, kind, text in (
+        (_STYLES[0], "relaxed_", f"relaxed by {buffer_px} px"),
+        (_STYLES[1], "", "exact"),
+    ):
+        recall, precision = (getattr(curve, kind + name) for name in ("recall", "precision"))
+        axes.plot(recall, precision, label=text, linewidth=1.8, **style)
+        axes.plot(recall[item], precision[item], "o", color=style["color"], markersize=6)
+    meeting = curve.break_even()
+    if meeting is not None:
+        axes.plot(
+            [meeting.value], [meeting.value], "D", markersize=8, markerfacecolor="none",
+            markeredgecolor=_INK, label=f"break-even {meeting.value:.3f}", linestyle="none",
+        )  # fmt: skip
+    axes.plot([], [], "o", color=_INK, markersize=5, label=f"threshold {threshold:.3f}")
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+    _label(axes, "recall", "precision", loc="lower left")
+    return figure
+
+
+def histogram_figure(counts: LevelCounts, threshold: float) -> Figure:
+    """Draw how many pixels have which probability, those that are road and those that are not.
+
+    Parameters
+    ----------
+    counts : LevelCounts
+        The pixels.
+    threshold : float
+        Marked.
+    """
+    figure, (axes,) = _axes()
+    # Narrower bars than 15 levels would show which levels an 8-bit network cannot give.
+    edges = np.linspace(0, 1, 18)
+    for style, pixels, text in (
+        (_STYLES[0], counts.road, "labelled road"),
+        (_STYLES[1], counts.other, "labelled other"),
+    ):
+        heights = pixels.reshape(17, 15).sum(axis=1)
+        axes.stairs(heights, edges, label=text, linewidth=1.6, **style)
+    axes.axvline(threshold, color=_INK, linewidth=0.9, alpha=0.7)
+    axes.set_yscale("symlog", linthresh=10)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    _label(axes, "probability of road", "pixels", loc="upper center")
+    return figure
+
+
+def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
+    """Draw how often found roads are right over their probability, a line for each place.
+
+    Parameters
+    ----------
+    places : mapping of str to Reliability
+        By name of the place.
+    """
+    figure, (axes,) = _axes()
+    axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, alpha=0.35)
+    styles = [{**style, "marker": mark} for mark in ("o", "s") for style in _STYLES]
+    for style, (name, table) in zip(styles, places.items(), strict=False):
+        seen = table.count > 0
+        label = f"{name} (error {table.error:.3f})"
+        axes.plot(
+            table.probability[seen], table.right[seen], label=label, linewidth=1.6,
+            markersize=4, **style,
+        )  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    _label(axes, "probability along found roads", "share that is right", loc="lower right")
+    return figure
+
+
+def history_figure(history: Mapping[str, Sequence[float]]) -> Figure | None:
+    """Draw loss and IoU over a training run.
+
+    Parameters
+    ----------
+    history : mapping
+        Columns of a run's log by name, NaN where there is no value: step (or epoch), loss, iou,
+        validation_iou. Those that are missing are left out.
+
+    Returns
+    -------
+    Figure or None
+        None when there is nothing to draw.
+    """
+    steps = history.get("step") or history.get("epoch")
+    wanted = (("loss",), ("iou", "validation_iou"))
+    panels = [
+        [name for name in names if any(map(math.isfinite, history.get(name, ())))]
+        for names in wanted
+    ]
+    panels = [names for names in panels if names]
+    if not steps or not panels:
+        return None
+    figure, axes = _axes(len(panels))
+    texts = {"loss": "loss", "iou": "IoU, training crops", "validation_iou": "IoU, validation"}
+    for each, names in zip(axes, panels, strict=True):
+        for style, name in zip(_STYLES, names, strict=False):
+            points = [
+                pair for pair in zip(steps, history[name], strict=True) if math.isfinite(pair[1])
+            ]
+            marker = "o" if len(points) < 20 else ""
+            each.plot(
+                *zip(*points, strict=True), label=texts[name], marker=marker, markersize=3,
+                linewidth=1.6, **style,
+            )  # fmt: skip
+        x = "step" if history.get("step") else "epoch"
+        _label(each, x, names[0].replace("iou", "IoU").replace("validation_", ""))
+    return figure
+
+
+def _svg(figure: Figure) -> str:
+    import matplotlib
+
+    buffer = io.StringIO()
+    settings: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "roadgis",
+        "font.family": "sans-serif",
+    }
+    with matplotlib.rc_context(settings):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def inline_svg(figure: Figure, name: str, text: str) -> str:
+    """Return a figure as an SVG element for an HTML page.
+
+    Parameters
+    ----------
+    figure : Figure
+        Made here: its ink takes the page's text colour, its ground is clear.
+    name : str
+        Put before all ids, so that several figures can stand in one page; letters only.
+    text : str
+        What it shows, for those who do not see it; already escaped.
+    """
+    svg = _svg(figure)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(_INK, "currentColor")
+    # The page's width decides, the view box keeps the shape.
+    head, rest = svg.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{text}"><title>{text}</title>{rest.strip()}'
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure on white ground; the name's ending says the format.
+
+    Parameters
+    ----------
+    figure : Figure
+        Made here.
+    path : Path
+        ``.svg``, ``.png`` or ``.pdf``; replaced when it exists.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    import matplotlib
+
+    kind = path.suffix.lower().removeprefix(".")
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    figure.patch.set_alpha(1.0)
+    with atomic_path(path) as partial, matplotlib.rc_context({"svg.hashsalt": "roadgis"}):
+        figure.savefig(
+            partial, format=kind, dpi=150, facecolor="white", edgecolor="none", metadata=metadata
+        )

@@ -1,0 +1,300 @@
+"""A model's answer for any window of a labelled scene, each tile predicted once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.errors import ModelError
+from roadgis.imagery.scene import INVALID_FILL
+from roadgis.model.card import ModelCard
+from roadgis.model.layout import Scaling
+from roadgis.train.data.normalized import normalized
+from roadgis.train.data.scenes import LabelledScene
+
+__all__ = [
+    "TILE_PX",
+    "TOP_LEVEL",
+    "NetworkPredictor",
+    "Predictor",
+    "ScenePrediction",
+    "image_reader",
+    "predict_scene",
+    "to_levels",
+]
+
+#: Side of a tile with its margins, pixels.
+TILE_PX = 2048
+#: Probability is counted as it is stored: levels 0..254 are p * 254.
+TOP_LEVEL = 254
+
+#: Returns the image, uint8 (height, width, B), of a window (row, col, height, width).
+ReadImage = Callable[[int, int, int, int], npt.NDArray[np.uint8]]
+
+
+class Predictor(Protocol):
+    """What scoring asks of a model; every :class:`roadgis.model.runtime.Segmenter` is one."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model expects and gives."""
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return road probability (N, H, W) of images (N, H, W, B)."""
+
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of each class (N, H, W, C) of images (N, H, W, B)."""
+
+
+class NetworkPredictor:
+    """A Keras model that is in memory, such as the one being trained.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Gives probabilities (N, H, W, C).
+    card : ModelCard
+        Describes it.
+
+    Attributes
+    ----------
+    card : ModelCard
+        As given.
+    """
+
+    def __init__(self, network: Any, card: ModelCard) -> None:
+        self.card = card
+        self._network = network
+        self._scaling = Scaling(card)
+
+    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return the probability of each class; see :class:`Predictor`.
+
+        Raises
+        ------
+        ModelError
+            If the network gives values that are not numbers.
+        """
+        output = np.asarray(self._network(self._scaling(images), training=False), np.float32)
+        if not np.isfinite(output).all():
+            raise ModelError(
+                "The network gave values that are not numbers (NaN or infinite). Its weights have "
+                "been lost in training: go on from an earlier checkpoint with a lower rate."
+            )
+        return output
+
+    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Return road probability; see :class:`Predictor`."""
+        road: npt.NDArray[np.float32] = self.predict_classes(images)[..., self.card.road_class]
+        return road
+
+
+def to_levels(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Return probability as it is stored: uint8, 0..254."""
+    levels: npt.NDArray[np.uint8] = np.rint(probability * np.float32(TOP_LEVEL)).astype(np.uint8)
+    return levels
+
+
+@dataclass(frozen=True)
+class _Tiling:
+    """Cores of `core` (rows, columns) pixels, within tiles that begin `margin` px before them."""
+
+    margin: int
+    core: tuple[int, int]
+    side: tuple[int, int]
+
+    @classmethod
+    def of(cls, card: ModelCard, height: int, width: int, tile_px: int) -> _Tiling:
+        margin, stride = card.margin_px, card.stride
+        if card.tile_px is not None:
+            core = card.tile_px - 2 * margin
+            return cls(margin, (core, core), (card.tile_px, card.tile_px))
+        largest = max(tile_px - 2 * margin, stride) // stride * stride
+
+        def even(size: int) -> int:
+            # Tiles of one size: a last one that is nearly empty would cost as much as the rest.
+            return -(-size // (-(-size // largest) * stride)) * stride
+
+        rows, cols = even(height), even(width)
+        return cls(margin, (rows, cols), (rows + 2 * margin, cols + 2 * margin))
+
+
+class ScenePrediction:
+    """Road probability, and the likeliest class, of any window of a scene.
+
+    Tiles are predicted when they are first asked for, and kept as long as windows go down the
+    scene no further than past them, so reading it in rows of windows predicts each tile once
+    and holds a few rows of tiles.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The model; its margin, stride and fixed tile size are kept to.
+    read : callable
+        Gives the image of a window that lies inside the scene.
+    height, width : int
+        Of the scene; it is surrounded by the value of pixels without image.
+    tile_px : int
+        Largest side of a tile with its margins; raised to what margin and stride need. Does
+        not act on models of a fixed tile size.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        read: ReadImage,
+        height: int,
+        width: int,
+        *,
+        tile_px: int = TILE_PX,
+    ) -> None:
+        self._predictor = predictor
+        self._read = read
+        self._size = (height, width)
+        self._tiling = _Tiling.of(predictor.card, height, width, tile_px)
+        self._kept: dict[tuple[int, int], tuple[npt.NDArray[np.uint8], Any]] = {}
+
+    def windows(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield the tiles' cores (row, col, height, width) within the scene, row by row."""
+        (height, width), (rows, cols) = self._size, self._tiling.core
+        for row in range(0, height, rows):
+            for col in range(0, width, cols):
+                yield row, col, min(rows, height - row), min(cols, width - col)
+
+    def probability(self, row: int, col: int) -> npt.NDArray[np.float32]:
+        """Predict one tile.
+
+        Parameters
+        ----------
+        row, col : int
+            Of its core, as :meth:`windows` gives them.
+
+        Returns
+        -------
+        ndarray of float32, shape (h, w, C)
+            Of the core's part within the scene; C is 1, road, for models of one class.
+        """
+        tiling, (height, width) = self._tiling, self._size
+        image = self._padded(row - tiling.margin, col - tiling.margin)[None]
+        if len(self._predictor.card.classes) == 1:
+            answer = self._predictor.predict(image)[0][..., None]
+        else:
+            answer = self._predictor.predict_classes(image)[0]
+        rows = slice(tiling.margin, tiling.margin + min(tiling.core[0], height - row))
+        cols = slice(tiling.margin, tiling.margin + min(tiling.core[1], width - col))
+        inside: npt.NDArray[np.float32] = answer[rows, cols]
+        return inside
+
+    def read(
+        self, row: int, col: int, height: int, width: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+        """Return the answer for a window that lies inside the scene.
+
+        Returns
+        -------
+        levels : ndarray of uint8, shape (height, width)
+            Road probability as stored, 0..254.
+        classes : ndarray of uint8, shape (height, width), or None
+            The likeliest class; None for models of one class.
+        """
+        rows, cols = self._tiling.core
+        first = row // rows
+        self._kept = {key: tile for key, tile in self._kept.items() if key[0] >= first}
+        levels = np.empty((height, width), np.uint8)
+        classes = None
+        if len(self._predictor.card.classes) > 1:
+            classes = np.empty((height, width), np.uint8)
+        for i in range(first, -(-(row + height) // rows)):
+            for j in range(col // cols, -(-(col + width) // cols)):
+                tile_levels, tile_classes = self._tile(i, j)
+                top, left = max(i * rows, row), max(j * cols, col)
+                bottom = min(i * rows + tile_levels.shape[0], row + height)
+                right = min(j * cols + tile_levels.shape[1], col + width)
+                here = np.s_[top - row : bottom - row, left - col : right - col]
+                there = np.s_[
+                    top - i * rows : bottom - i * rows, left - j * cols : right - j * cols
+                ]
+                levels[here] = tile_levels[there]
+                if classes is not None:
+                    classes[here] = tile_classes[there]
+        return levels, classes
+
+    def _tile(self, i: int, j: int) -> tuple[npt.NDArray[np.uint8], Any]:
+        if (i, j) not in self._kept:
+            card = self._predictor.card
+            answer = self.probability(i * self._tiling.core[0], j * self._tiling.core[1])
+            binary = len(card.classes) == 1
+            classes = None if binary else answer.argmax(axis=-1).astype(np.uint8)
+            self._kept[i, j] = (to_levels(answer[..., card.road_class]), classes)
+        return self._kept[i, j]
+
+    def _padded(self, row: int, col: int) -> npt.NDArray[np.uint8]:
+        """Read a tile, with fill where it reaches beyond the scene."""
+        side = self._tiling.side
+        starts = (max(row, 0), max(col, 0))
+        stops = [min(s + n, size) for s, n, size in zip((row, col), side, self._size, strict=True)]
+        image = self._read(*starts, *(b - a for a, b in zip(starts, stops, strict=True)))
+        around = [
+            (start - at, at + length - stop)
+            for start, stop, at, length in zip(starts, stops, (row, col), side, strict=True)
+        ]
+        return np.pad(image, [*around, (0, 0)], constant_values=INVALID_FILL)
+
+
+def predict_scene(
+    segmenter: Predictor,
+    image: npt.NDArray[np.uint8] | LabelledScene,
+    *,
+    tile_px: int = TILE_PX,
+) -> npt.NDArray[np.float32]:
+    """Return road probability of a whole scene, tile by tile.
+
+    Tiles start on multiples of the stride, counted from the scene's corner, and their margin is
+    cropped.
+
+    Parameters
+    ----------
+    segmenter : Predictor
+        The model.
+    image : ndarray of uint8, shape (H, W, B), or LabelledScene
+        Any size; surrounded by :data:`roadgis.imagery.scene.INVALID_FILL`. A scene is normalized
+        where the card says so, an array is taken as it is.
+    tile_px : int
+        See :class:`ScenePrediction`.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        Probability of road.
+    """
+    if isinstance(image, np.ndarray):
+        read, (height, width) = _array_reader(image), image.shape[:2]
+    else:
+        read, height, width = image_reader(image, segmenter.card), image.height, image.width
+    prediction = ScenePrediction(segmenter, read, height, width, tile_px=tile_px)
+    result = np.empty((height, width), np.float32)
+    road = segmenter.card.road_class
+    for row, col, rows, cols in prediction.windows():
+        result[row : row + rows, col : col + cols] = prediction.probability(row, col)[..., road]
+    return result
+
+
+def image_reader(scene: LabelledScene, card: ModelCard) -> ReadImage:
+    """Return a reader of a scene's image alone, as a model wants it."""
+    (scene,) = normalized([scene], card.normalize_to)
+
+    def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+        return scene.read(row, col, height, width)[0]
+
+    return read
+
+
+def _array_reader(pixels: npt.NDArray[np.uint8]) -> ReadImage:
+    def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+        return pixels[row : row + height, col : col + width]
+
+    return read

@@ -1,0 +1,85 @@
+"""Which scenes a model is scored on: those that are named, or what its run held back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from roadgis.errors import DataError
+from roadgis.model.card import ModelCard
+from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.training_data import open_labelled_data, open_training_data
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.settings import DataSettings, read_settings
+
+__all__ = ["ScoredOn", "data_names", "has_data", "scenes_to_score"]
+
+#: Folders of image and mask pairs; or settings, which can name georeferenced imagery with a road
+#: layer as well. Of settings, pixel size and classes are taken from the model.
+ScoredOn = Sequence[Path] | DataSettings
+
+
+def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Sequence[LabelledScene]:
+    """Open labelled scenes, or where none are named the validation scenes of a run.
+
+    Parameters
+    ----------
+    model : Path or str
+        As the user named it; a run's folder knows what it was validated on.
+    data : ScoredOn
+        What is named.
+    card : ModelCard
+        Of the model: its classes say how masks are to be read, and georeferenced imagery is
+        brought to its pixel size, or the nearest one in its range.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to score on, or it cannot be used.
+    """
+    named = _settings(data)
+    if _sources(named):
+        return open_labelled_data(
+            dataclasses.replace(
+                named,
+                classes=card.classes,
+                road=card.classes[card.road_class],
+                gsd_m=card.gsd_m,
+                gsd_range_m=card.gsd_range_m,
+            )
+        )
+    run = RunFolder(Path(model))
+    if not run.settings.is_file():
+        raise DataError(
+            f"{model}: found no data to score on. Name folders of image and mask pairs with "
+            "--data, or imagery with --images and its roads with --labels (the folder of a run is "
+            "scored on its own validation scenes without)."
+        )
+    settings = read_settings(run.settings)
+    scenes = open_training_data(settings.data, settings.optimization.seed).validation
+    if not scenes:
+        raise DataError(
+            f"{model}: the run had no validation scenes. Name folders of image and mask pairs with "
+            "--data, or imagery with --images and its roads with --labels."
+        )
+    return scenes
+
+
+def has_data(data: ScoredOn) -> bool:
+    """Return whether anything is named, rather than left to a run's own validation scenes."""
+    return bool(_sources(_settings(data)))
+
+
+def data_names(data: ScoredOn) -> tuple[str, ...]:
+    """Return what a model was scored on, as the user named it; for people to read."""
+    return tuple(map(str, _sources(_settings(data)))) or ("held out",)
+
+
+def _settings(data: ScoredOn) -> DataSettings:
+    return data if isinstance(data, DataSettings) else DataSettings(folders=tuple(data))
+
+
+def _sources(named: DataSettings) -> tuple[Path, ...]:
+    roads = () if named.roads is None else (named.roads,)
+    return (*named.folders, *named.images, *roads)

@@ -1,0 +1,381 @@
+"""Choosing the probability from which a pixel is road, on validation scenes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from roadgis.atomic import atomic_path
+from roadgis.errors import DataError, InputError, MissingExtraError, ModelError
+from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.model.catalog import read_card, resolve_model
+from roadgis.model.onnx_file import write_onnx_card
+from roadgis.model.runtime import load_model
+from roadgis.progress import Progress, no_progress
+from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
+from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes, plain
+from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
+from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
+from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "ThresholdChoice",
+    "ThresholdOptions",
+    "choose_threshold",
+    "histograms",
+    "iou_curve",
+    "predict_scene",
+    "set_threshold",
+    "warn_if_undertrained",
+    "write_curve",
+]
+
+logger = logging.getLogger(__name__)
+
+#: What the best threshold has the most of.
+Criterion = Literal["iou", "f1", "relaxed-f1"]
+CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
+
+# A network that is sure of its roads has a higher best threshold.
+_LOWEST_THRESHOLD = 0.2
+_LEVELS = TOP_LEVEL + 1
+#: The exported model that a run folder may hold beside its own.
+_EXPORTED = "model.onnx"
+
+
+@dataclass(frozen=True)
+class ThresholdChoice:
+    """The best threshold and how the others do.
+
+    Attributes
+    ----------
+    threshold : float
+        Halfway between two stored levels of probability, so that it means the same for
+        probability as a number and as stored.
+    iou : float
+        Of the road class at this threshold, over all valid pixels.
+    criterion : {"iou", "f1", "relaxed-f1"}
+        What was the highest there.
+    curve : Curve
+        The scores at all thresholds.
+    """
+
+    threshold: float
+    iou: float
+    criterion: Criterion
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class ThresholdOptions:
+    """How a threshold is chosen, and where its curve goes.
+
+    Attributes
+    ----------
+    criterion : {"iou", "f1", "relaxed-f1"}
+        What the best threshold has the most of. IoU and F1 choose the same one.
+    buffer_px : int
+        Of the relaxed scores.
+    tile_px : int
+        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
+    plot : Path or None
+        Picture of the curve to write, ``.svg``, ``.png`` or ``.pdf``. In a run folder it is
+        ``threshold.svg`` when none is named.
+    table : Path or None
+        The curve as numbers, ``.csv`` or ``.json``. In a run folder it is ``threshold.csv``
+        when none is named.
+    """
+
+    criterion: Criterion = "iou"
+    buffer_px: int = BUFFER_PX
+    tile_px: int = TILE_PX
+    plot: Path | None = None
+    table: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.criterion not in CRITERIA:
+            raise InputError(
+                f"The criterion is {self.criterion!r}, expected one of {', '.join(CRITERIA)}."
+            )
+        for path, known in ((self.plot, (".svg", ".png", ".pdf")), (self.table, (".csv", ".json"))):
+            if path is not None and path.suffix.lower() not in known:
+                raise InputError(f"{path}: expected a name that ends in {', '.join(known)}.")
+
+
+def iou_curve(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return the IoU of the road class for each lowest level that is taken for road.
+
+    Parameters
+    ----------
+    road, other : ndarray of int64, shape (255,)
+        Numbers of pixels by stored probability: those that are road, and those that are not.
+
+    Returns
+    -------
+    ndarray of float64, shape (255,)
+        Item k is the IoU when pixels of level k and above are road; 0 where there is neither
+        road nor pixels taken for it.
+    """
+    found_road = np.cumsum(road[::-1])[::-1]
+    found_other = np.cumsum(other[::-1])[::-1]
+    union = road.sum() + found_other
+    return np.asarray(found_road / np.maximum(union, 1), np.float64)
+
+
+def choose_threshold(
+    road: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    *,
+    near: npt.NDArray[np.int64] | None = None,
+    reached: npt.NDArray[np.int64] | None = None,
+    criterion: Criterion = "iou",
+) -> ThresholdChoice:
+    """Choose the threshold with the highest score; of several, the middle one.
+
+    Parameters
+    ----------
+    road, other : ndarray of int64, shape (255,)
+        See :func:`iou_curve` and :func:`histograms`.
+    near, reached : ndarray of int64, shape (255,), optional
+        See :class:`roadgis.train.scoring.curves.LevelCounts`; relaxed scores need them.
+    criterion : {"iou", "f1", "relaxed-f1"}
+        The score.
+
+    Raises
+    ------
+    DataError
+        If there is no road pixel at all.
+    InputError
+        If the criterion needs counts that are not given.
+    """
+    relaxed = [
+        part if part is not None else np.zeros(_LEVELS, np.int64) for part in (near, reached)
+    ]
+    counts = LevelCounts(road, other, *relaxed)
+    shapes = [part.shape for part in (road, other, *relaxed)]
+    if any(shape != (_LEVELS,) for shape in shapes):
+        raise DataError(f"Found histograms of shape {shapes}, expected ({_LEVELS},) each.")
+    if criterion == "relaxed-f1" and (near is None or reached is None):
+        raise InputError("The criterion relaxed-f1 needs the counts within the buffer.")
+    if road.sum() == 0:
+        raise DataError(
+            "The validation scenes hold no road pixel, so no threshold can be chosen on them. "
+            "Name scenes with roads."
+        )
+    curve = counts.curve()
+    score = np.nan_to_num(getattr(curve, criterion.replace("-", "_")))
+    best = np.flatnonzero(score == score.max())
+    chosen = int(best[len(best) // 2])
+    return ThresholdChoice(
+        float(curve.threshold[chosen]), float(curve.iou[chosen]), criterion, curve
+    )
+
+
+def histograms(
+    segmenter: Predictor,
+    scenes: Sequence[LabelledScene],
+    *,
+    tile_px: int = TILE_PX,
+    progress: Progress = no_progress,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Count the valid pixels of scenes by probability.
+
+    Parameters
+    ----------
+    segmenter : Predictor
+        The model.
+    scenes : sequence of LabelledScene
+        See :func:`roadgis.train.scoring.evaluation.evaluate_scenes`.
+    tile_px : int
+        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
+    progress : Progress
+        Told after each block.
+
+    Returns
+    -------
+    road, other : ndarray of int64, shape (255,)
+        Counts of pixels that are road and that are not, by probability as stored.
+    """
+    counts = evaluate_scenes(
+        segmenter, scenes, buffer_px=0, tile_px=tile_px, progress=progress
+    ).counts
+    return counts.road, counts.other
+
+
+def set_threshold(
+    model: Path,
+    data: ScoredOn,
+    options: ThresholdOptions | None = None,
+    *,
+    run: Path | None = None,
+    progress: Progress = no_progress,
+) -> ModelCard:
+    """Choose a model's threshold on validation scenes and write it into its card.
+
+    Parameters
+    ----------
+    model : Path
+        An ``.onnx`` or ``.keras`` file with its card, or a run folder: then its ``model.keras``
+        is scored, and a ``model.onnx`` beside it is given the same threshold.
+    data : ScoredOn
+        What the model was not trained on: folders of image and mask pairs at its pixel size, or
+        settings that name imagery with a road layer; nothing for the validation scenes of a
+        run's folder.
+    options : ThresholdOptions, optional
+        Criterion and outputs.
+    run : Path, optional
+        The run folder whose validation scenes are taken where `data` names nothing; `model` by
+        default.
+    progress : Progress
+        Told after each block.
+
+    Returns
+    -------
+    ModelCard
+        With the threshold, and its scores and the IoU at 0.5 among the scores.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be used, or is one that came with roadgis and was named by name.
+    DataError
+        If the data cannot be used, or holds no road.
+    OutputError
+        If a card, the plot or the table cannot be written.
+    """
+    settings = options or ThresholdOptions()
+    path = resolve_model(model)
+    if not model.exists():
+        raise ModelError(
+            f"{model}: is the model that comes with roadgis, whose card is not changed. Copy "
+            f"{path} and name the copy, or give the commands another --threshold."
+        )
+    if settings.plot is not None:
+        require_matplotlib()  # before the work, not after it
+    segmenter = load_model(path)
+    scenes = scenes_to_score(run or model, data, segmenter.card)
+    evaluation = evaluate_scenes(
+        segmenter,
+        scenes,
+        buffer_px=settings.buffer_px,
+        tile_px=settings.tile_px,
+        progress=progress,
+    )
+    counts = evaluation.counts
+    choice = choose_threshold(
+        counts.road,
+        counts.other,
+        near=counts.near,
+        reached=counts.reached,
+        criterion=settings.criterion,
+    )
+    names = ", ".join(Path(name).name for name in data_names(data))
+    scores = _card_scores(evaluation, choice, f"{names}: {len(scenes)} scenes")
+    warn_if_undertrained(choice.threshold)
+    logger.info("threshold %.4f: IoU %.4f on %s", choice.threshold, choice.iou, names)
+    card = _write_card(path, choice.threshold, scores)
+    if model.is_dir() and (model / _EXPORTED).is_file():
+        _write_card(model / _EXPORTED, choice.threshold, scores)
+    _write_outputs(choice, settings, model)
+    return card
+
+
+def warn_if_undertrained(threshold: float) -> None:
+    """Warn where the best threshold is so low that the network is hardly sure of any road."""
+    if threshold < _LOWEST_THRESHOLD:
+        logger.warning(
+            "The best threshold is %.2f, under %g: the network is hardly sure of any road, which "
+            "usually means that it was trained too little. Train longer, with a larger --steps, "
+            "and check that the labels are complete.",
+            threshold,
+            _LOWEST_THRESHOLD,
+        )
+
+
+def _card_scores(
+    evaluation: Evaluation, choice: ThresholdChoice, data: str
+) -> dict[str, str | float]:
+    at = choice.curve.at(choice.threshold)
+    numbers = {
+        "iou": choice.iou,
+        "iou_at_half": choice.curve.at(0.5).iou,
+        "f1": at.f1,
+        f"relaxed_f1_{evaluation.buffer_px}px": at.relaxed_f1,
+    }
+    return {"validation": data} | {key: round(value, 4) for key, value in numbers.items()}
+
+
+def _write_card(path: Path, threshold: float, scores: dict[str, str | float]) -> ModelCard:
+    is_keras = path.suffix.lower() == ".keras"
+    before = read_card_file(path) if is_keras else read_card(path)
+    card = dataclasses.replace(before, threshold=threshold, scores={**before.scores, **scores})
+    if is_keras:
+        write_card_file(card, path)
+    else:
+        write_onnx_card(path, card, path)
+    return card
+
+
+def _write_outputs(choice: ThresholdChoice, options: ThresholdOptions, model: Path) -> None:
+    plot, table = options.plot, options.table
+    if model.is_dir():
+        plot = plot or RunFolder(model).threshold_plot
+        table = table or model / "threshold.csv"
+    if table is not None:
+        write_curve(choice, table)
+    if plot is None:
+        return
+    try:
+        save_figure(threshold_figure(choice.curve, choice.threshold), plot)
+    except MissingExtraError as error:
+        if options.plot is not None:
+            raise
+        logger.warning("no plot of the threshold: %s", error)
+
+
+def write_curve(choice: ThresholdChoice, path: Path) -> None:
+    """Write the scores at all thresholds as numbers.
+
+    Parameters
+    ----------
+    choice : ThresholdChoice
+        What was chosen.
+    path : Path
+        ``.csv``: a row for each threshold, empty where a score means nothing. ``.json``: the
+        chosen threshold and a list for each score, null where it means nothing.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    columns = {
+        field.name: getattr(choice.curve, field.name).tolist()
+        for field in dataclasses.fields(choice.curve)
+    }
+    if path.suffix.lower() == ".json":
+        chosen = {"threshold": choice.threshold, "criterion": choice.criterion, "iou": choice.iou}
+        text = json.dumps(plain({**chosen, "curve": columns}), allow_nan=False, indent=1) + "\n"
+    else:
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow(["" if value != value else round(value, 6) for value in row])
+        text = buffer.getvalue()
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")

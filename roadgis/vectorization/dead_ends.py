@@ -1,0 +1,244 @@
+"""Where roads end, seen in the mask: what thinning has taken from each dead end."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from roadgis.network.centerlines import RoadEnds
+from roadgis.vectorization.bitplanes import dilated, pack, pixels
+from roadgis.vectorization.end_caps import last_stretches
+from roadgis.vectorization.thinning import measure_widths, nearest
+
+__all__ = ["road_ends"]
+
+#: Neighbours, in the order in which they are tried.
+_AROUND = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c)
+_BOX = ((0, 0), *_AROUND)
+#: Nearer to the end than this many half widths the skeleton may come from a corner: along the
+#: bisector of a right angle it is 1.41.
+_CLEAR = 1.6
+#: In a corner the distance to the rim grows: it has by this factor since the end, or is less than
+#: so many pixels, and does within so many steps.
+_GROWS, _SMALL_PX, _GROWS_STEPS = 1.4, 2.5, 5
+#: Over how many half widths the direction is taken.
+_BACK = 4.0
+#: at so many places.
+_PLACES = 17
+#: Dead ends that are looked at together: bounds the memory for samples of the mask.
+_CHUNK = 256
+
+
+def road_ends(
+    mask: npt.NDArray[np.uint8],
+    skeleton: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    radius: int,
+    walk: int,
+) -> RoadEnds:
+    """Measure where the roads end whose skeletons end.
+
+    Parameters
+    ----------
+    mask, skeleton : ndarray of uint8, shape (H, W)
+        0 and 1.
+    rows, cols : ndarray of int64, shape (K,)
+        Skeleton pixels; at least ``radius + walk + 3`` from the images' border.
+    ids : ndarray of int64, shape (K,)
+        By which they are told apart.
+    radius : int
+        Largest half width, pixels.
+    walk : int
+        How far along the skeleton its direction may be looked for, pixels.
+
+    Returns
+    -------
+    RoadEnds
+        Without the pixels that are no dead ends, and those of which the line is too short to
+        tell.
+    """
+    flat, stride = skeleton.reshape(-1), skeleton.shape[1]
+    position = rows * stride + cols
+    count = np.zeros(len(rows), np.int8)
+    for r, c in _AROUND:
+        count += flat[position + r * stride + c].astype(np.int8)
+    # A last pixel beside a corner touches two that touch each other.
+    tips = np.flatnonzero((count == 1) | (count == 2))
+    tips = tips[_is_tip(flat, stride, position[tips])]
+    if not len(tips):
+        return RoadEnds.none()
+    half = _half_widths(mask, skeleton, rows[tips], cols[tips], radius, walk)
+    parts = [
+        _measured(mask, half, rows[some], cols[some], ids[some], radius, walk)
+        for some in np.split(tips, range(_CHUNK, len(tips), _CHUNK))
+    ]
+    return RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def _is_tip(
+    flat: npt.NDArray[np.uint8], stride: int, position: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Return which pixels with one or two neighbours have one, or two that touch straight on."""
+    set_ = {(r, c): flat[position + r * stride + c] > 0 for r, c in _AROUND}
+    one = sum(part.astype(np.int8) for part in set_.values()) == 1
+    touching = np.zeros(len(position), bool)
+    for r, c in ((-1, 0), (1, 0)):
+        for side in (-1, 1):
+            touching |= set_[r, c] & set_[r, side]
+    for side in (-1, 1):
+        touching |= (set_[0, side] & set_[-1, side]) | (set_[0, side] & set_[1, side])
+    return np.asarray(one | touching, bool)
+
+
+def _half_widths(
+    mask: npt.NDArray[np.uint8],
+    skeleton: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+    radius: int,
+    walk: int,
+) -> npt.NDArray[np.float32]:
+    """Return the distance to the road's rim at the skeleton's pixels near its ends, else 0."""
+    image = np.zeros(skeleton.shape, bool)
+    image[rows, cols] = True
+    # Diagonal steps are longer than one pixel; twice the steps ahead are looked at.
+    around = dilated(pack(image), 1.5 * walk + 6) & pack(skeleton.view(bool))
+    r, c = pixels(around)
+    clear = radius + 1
+    inner = (r >= clear) & (r < len(mask) - clear) & (c >= clear) & (c < mask.shape[1] - clear)
+    r, c = r[inner], c[inner]
+    near, _ = nearest(mask, 0, r, c, radius)
+    out = np.zeros(mask.shape, np.float32)
+    out[r, c] = np.where(np.isfinite(near), near, np.float32(radius))
+    return out
+
+
+def _measured(
+    mask: npt.NDArray[np.uint8],
+    half_width: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    radius: int,
+    walk: int,
+) -> RoadEnds:
+    path = _walked(half_width, rows, cols, walk)
+    tip = np.stack([rows, cols], axis=1)
+    begin, half = _clear_of_the_end(half_width, path)
+    places, widths, steps = [], [], []
+    for share in np.linspace(0, _BACK, _PLACES).tolist():
+        step = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
+        at = path[np.arange(len(rows)), step]
+        measured = measure_widths(mask, at[:, 0], at[:, 1], radius)
+        # From the tip: what is rounded must not depend on where in its block an end lies.
+        places.append(at - tip + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=1)))
+        widths.append(measured.width.astype(np.float64))
+        steps.append(step.astype(np.float64))
+    width = np.median(widths, axis=0)
+    last = last_stretches(mask, np.stack(places), width, tip, radius)
+    reach = last.end - last.axis.along_of()
+    # No end is farther than its pixel's distance to the rim but in a corner; spurs have none.
+    known = (np.ptp(np.stack(steps), axis=0) >= 3) & (
+        np.abs(reach) < 1.5 * half_width[rows, cols] + 1.5
+    )
+    end = last.axis.moved(last.end, *np.zeros((3, len(tip))))
+    # Last digits can depend on how many ends are measured together, which depends on the blocks.
+    return RoadEnds(
+        id=ids[known],
+        reach_px=reach[known].astype(np.float32),
+        row=end.origin[known, 0].round(6),
+        col=end.origin[known, 1].round(6),
+        d_row=end.unit[known, 0].round(9),
+        d_col=end.unit[known, 1].round(9),
+        bend=end.bend[known].round(9),
+    )
+
+
+def _clear_of_the_end(
+    half_width: npt.NDArray[np.float32], path: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the first step of each path that is clear of its first pixel.
+
+    There the skeleton is in the middle of the road; before, it may turn into a corner. Also
+    returns the disc's radius.
+    """
+    near = half_width[path[..., 0], path[..., 1]].astype(np.float64)
+    away = np.hypot(*(path - path[:, :1]).transpose(2, 0, 1))
+    ahead = np.pad(near, ((0, 0), (0, _GROWS_STEPS)), mode="edge")
+    most = sliding_window_view(ahead, _GROWS_STEPS + 1, axis=1).max(axis=2)
+    corner = (most > _GROWS * near) & ((near > _GROWS * near[:, :1]) | (near < _SMALL_PX))
+    clear = (_CLEAR * near < away) & (near > 0) & ~corner
+    step = np.where(clear.any(axis=1), clear.argmax(axis=1), path.shape[1] - 1)
+    return step, near[np.arange(len(path)), step]
+
+
+def _walked(
+    half_width: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.int64],
+    cols: npt.NDArray[np.int64],
+    walk: int,
+) -> npt.NDArray[np.int64]:
+    """Return the pixels along the skeleton from its ends, (K, walk + 1, 2); the last stays.
+
+    Where the skeleton forks, the way is to where the road is widest a few pixels on: at its
+    end the other branch leads into a corner. A way that comes to an end is tried again with
+    the other branch.
+    """
+    start = np.stack([rows, cols], axis=1)
+    path, fork = _way(half_width, start, walk, np.full((len(start), 2, 2), -1))
+    size = _steps(path)
+    again = np.flatnonzero((size < walk) & (fork >= 0))
+    if len(again):
+        branch = fork[again, None] + [1, 2]
+        other, _ = _way(half_width, start[again], walk, path[again[:, None], branch])
+        longer = _steps(other) > size[again]
+        path[again[longer]] = other[longer]
+    return path
+
+
+def _steps(path: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how many steps ways take until they come to an end, (K,)."""
+    return np.asarray((np.diff(path, axis=1) != 0).any(axis=2).sum(axis=1), np.int64)
+
+
+def _way(
+    half_width: npt.NDArray[np.float32],
+    start: npt.NDArray[np.int64],
+    walk: int,
+    closed: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the pixels of a way from each start, not through those closed to it, (K, 2, 2).
+
+    Also the last step at which there was another way, -1 where there was none.
+    """
+    here, before = start, start
+    path, fork = [here], np.full(len(here), -1)
+    for number in range(walk):
+        best, count = np.zeros(len(here)), np.zeros(len(here), np.int64)
+        step = np.zeros_like(here)
+        for offset in _AROUND:
+            there = here + offset
+            # The farthest from the pixel before: past corners, and never back.
+            gain = ((there - before) ** 2).sum(axis=1)
+            open_ = (there[:, None] != closed).any(axis=2).all(axis=1)
+            at = np.flatnonzero(
+                (half_width[there[:, 0], there[:, 1]] > 0) & ((gain > 1) | (number == 0)) & open_
+            )
+            if not len(at):
+                continue
+            count[at] += 1
+            further = here[at] + 3 * np.array(offset)
+            width = np.max(
+                [half_width[further[:, 0] + r, further[:, 1] + c] for r, c in _BOX], axis=0
+            )
+            score = 1 + gain[at] + 4 * width.astype(np.float64)
+            better = score > best[at]
+            best[at[better]], step[at[better]] = score[better], offset
+        fork[count > 1] = number
+        before = np.where((best > 0)[:, None], here, before)
+        here = here + step
+        path.append(here)
+    return np.stack(path, axis=1), fork

@@ -1,0 +1,81 @@
+"""What a raster shows in which no road was found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roadgis.imagery.grid import Window
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.clean import CleanOptions, removed_by_cleaning
+from roadgis.network.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
+from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
+from roadgis.vectorization.bitplanes import unpack
+from roadgis.vectorization.mask import read_mask
+from roadgis.vectorization.options import VectorizeOptions
+
+__all__ = ["explain_empty"]
+
+_FULL = NO_DATA - 1
+
+
+def explain_empty(
+    source: ProbabilitySource,
+    cores: list[Window],
+    options: VectorizeOptions,
+    traced: tuple[Centerlines, float],
+    clean: CleanOptions,
+) -> WhyEmpty:
+    """Say why no road was found; reads the raster again.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        What was vectorized.
+    cores : list of Window
+        Blocks that cover its grid.
+    options : VectorizeOptions
+        As used.
+    traced : (Centerlines, float)
+        The raw lines, and how many metres there are with those along no data.
+    clean : CleanOptions
+        As used.
+    """
+    facts = _facts(source, cores, options)
+    lines, with_rim_m = traced
+    lines_m = float(lines.length_px.sum()) * lines.grid.gsd_m
+    removed = removed_by_cleaning(lines, clean, source=source)
+    if with_rim_m > lines_m:
+        along = Removed("along no data", with_rim_m - lines_m, NODATA_ADVICE)
+        removed = (along, *removed)
+    return WhyEmpty(max(lines_m, with_rim_m), removed, facts)
+
+
+def _facts(
+    source: ProbabilitySource, cores: list[Window], options: VectorizeOptions
+) -> RasterFacts:
+    grid = source.grid
+    radii = options.radii(grid.gsd_m)
+    missing = road = narrow = 0
+    highest = -1
+    for core in cores:
+        values = source.read(core)
+        known = values[values != NO_DATA]
+        missing += values.size - known.size
+        if not known.size:
+            continue
+        highest = max(highest, int(known.max()))
+        road += int(np.count_nonzero(known >= options.weak_level))
+        mask = read_mask(source, core, options.weak_level, radii)
+        if mask is not None:
+            top, left = core.row - mask.window.row, core.col - mask.window.col
+            kept = unpack(mask.road)[top : top + core.height, left : left + core.width]
+            narrow += int(np.count_nonzero(kept[values != NO_DATA]))
+    area = grid.gsd_m**2
+    return RasterFacts(
+        nodata_share=missing / (grid.width * grid.height),
+        highest=None if highest < 0 else highest / _FULL,
+        threshold=None if holds_mask(source) else options.threshold,
+        road_m2=road * area,
+        # Closing adds some pixels.
+        wide_m2=max(road - narrow, 0) * area,
+    )

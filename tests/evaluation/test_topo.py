@@ -1,0 +1,202 @@
+"""TOPO: counts by hand, walks against networkx, and what must never change a score."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roadgis.errors import InputError
+from roadgis.evaluation.graph import RoadGraph
+from roadgis.evaluation.graph_points import places_at
+from roadgis.evaluation.topo import TopoScores, _matched, _Walk, _walked, topo_scores
+
+
+def lines(*coordinates: Any) -> Any:
+    out = np.empty(len(coordinates), object)
+    out[:] = [shapely.LineString(line) for line in coordinates]
+    return out
+
+
+STREET = [(0.0, 0.0), (1000.0, 0.0)]
+
+
+def walked(drawn: Any, edge: int, at_m: float, radius_m: float, interval_m: float) -> Any:
+    graph = RoadGraph.from_lines(drawn)
+    seeds = places_at(graph, np.array([edge]), np.array([at_m]))
+    (points,) = _walked(graph, seeds, _Walk(radius_m, interval_m, 5.0))
+    return points[np.lexsort((points[:, 1].round(6), points[:, 0].round(6)))].round(6).tolist()
+
+
+class TestWalk:
+    def test_points_lie_each_interval_both_ways(self) -> None:
+        points = walked(lines(STREET), 0, 52.0, 12.0, 5.0)
+        assert points == [[42, 0], [47, 0], [52, 0], [57, 0], [62, 0]]
+
+    def test_the_radius_is_the_last_distance(self) -> None:
+        assert len(walked(lines(STREET), 0, 500.0, 300.0, 5.0)) == 2 * 60 + 1
+
+    def test_a_walk_goes_on_beyond_junctions(self) -> None:
+        fork = lines([(0, 0), (7, 0)], [(7, 0), (20, 0)], [(7, 0), (7, 20)])
+        points = walked(fork, 0, 0.0, 15.0, 5.0)
+        assert points == [[0, 0], [5, 0], [7, 3], [7, 8], [10, 0], [15, 0]]
+
+    def test_two_ways_round_a_block_meet_and_count_once(self) -> None:
+        block = lines([(-3, 0), (0, 0)], [(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
+        points = walked(block, 0, 0.0, 300.0, 5.0)
+        # a way round of 80 m after 3 m: 43 m to where both ways meet
+        assert len(points) == 1 + 2 * 8
+        assert [20, 17] in points
+        assert [17, 20] in points
+
+    def test_a_ring_is_walked_both_ways(self) -> None:
+        ring = lines([(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
+        points = walked(ring, 0, 10.0, 300.0, 10.0)
+        assert len(points) == 8  # 80 m round: the far point once
+
+    def test_a_street_without_a_junction_is_not_entered(self) -> None:
+        points = walked(lines(STREET, [(500, -9), (500, 9)]), 0, 500.0, 10.0, 5.0)
+        assert all(y == 0 for _, y in points)
+
+
+class TestMatching:
+    def test_as_many_pairs_as_can_be_formed(self) -> None:
+        # the nearest marble of the first hole is the only one of the second
+        holes = np.array([[0.0, 0.0], [4.0, 0.0]])
+        marbles = np.array([[1.0, 0.0], [-3.0, 0.0]])
+        assert _matched(holes, marbles, 3.0) == 2
+
+    def test_a_marble_falls_into_one_hole_only(self) -> None:
+        assert _matched(np.zeros((3, 2)), np.zeros((1, 2)), 5.0) == 1
+
+    def test_no_marbles_no_pairs(self) -> None:
+        assert _matched(np.zeros((3, 2)), np.empty((0, 2)), 5.0) == 0
+
+
+class TestByHand:
+    def test_a_street_half_found(self) -> None:
+        # every seed on the truth's second half misses; those of the first half that reach
+        # beyond the proposal's end miss there
+        half = lines([(0.0, 0.0), (500.0, 0.0)])
+        score = topo_scores(lines(STREET), half, radius_m=100.0)
+        assert score.precision == 1.0
+        assert 0.4 < score.recall < 0.75
+
+    def test_one_seed_counts_exactly(self) -> None:
+        # one seed on each street, at the share of it that the generator gives first; the
+        # parallel street lies 3 m off, each of its marbles in a hole
+        found = topo_scores(lines(STREET), lines([(0, 3), (1000, 3)]), seeds=1)
+        assert found == TopoScores(1.0, 1.0, 1.0)
+
+    def test_a_street_beside_the_true_one_is_wrong(self) -> None:
+        off = lines([(0, 5.1), (1000, 5.1)])
+        assert topo_scores(lines(STREET), off) == TopoScores(0.0, 0.0, 0.0)
+
+    def test_a_crossing_street_is_no_counterpart(self) -> None:
+        across = lines([(500, -300), (500, 300)])
+        assert topo_scores(lines(STREET), across).recall == 0.0
+
+    def test_a_missing_connection_lowers_recall_alone(self) -> None:
+        broken = lines([(0, 0), (480, 0)], [(500, 0), (1000, 0)])
+        score = topo_scores(lines(STREET), broken)
+        assert score.precision == 1.0
+        assert score.recall < 0.85
+
+    def test_a_wrong_connection_lowers_precision_alone(self) -> None:
+        apart = lines([(0, 0), (480, 0)], [(500, 0), (1000, 0)])
+        score = topo_scores(apart, lines(STREET))
+        assert score.recall == 1.0
+        assert score.precision < 0.85
+
+    def test_an_invented_street_that_nothing_leads_to_lowers_precision(self) -> None:
+        more = lines(STREET, [(0, 900), (1000, 900)])
+        score = topo_scores(lines(STREET), more)
+        assert score.recall == 1.0
+        assert 0.6 < score.precision < 0.8
+
+    def test_f1_is_the_harmonic_mean(self) -> None:
+        score = topo_scores(lines(STREET), lines([(0, 0), (480, 0)], [(0, 90), (300, 90)]))
+        p, r = score.precision, score.recall
+        assert score.f1 == pytest.approx(2 * p * r / (p + r))
+
+
+class TestLimits:
+    def test_empty_networks(self) -> None:
+        empty = np.empty(0, object)
+        assert topo_scores(lines(STREET), empty) == TopoScores(0.0, 0.0, 0.0)
+        assert np.isnan(topo_scores(empty, lines(STREET)).f1)
+
+    @pytest.mark.parametrize("option", ["radius_m", "hole_m", "interval_m", "seeds"])
+    def test_options_out_of_range_are_refused(self, option: Any) -> None:
+        with pytest.raises(InputError, match=option):
+            topo_scores(lines(STREET), lines(STREET), **{option: 0})
+
+    def test_streets_shorter_than_the_interval_have_a_seed(self) -> None:
+        short = lines([(0, 0), (2, 0)])
+        assert topo_scores(short, short) == TopoScores(1.0, 1.0, 1.0)
+
+
+POOL = np.random.default_rng(11).uniform(0, 400, (14, 2)).round(3)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Any:
+    paths = draw(
+        st.lists(st.lists(st.integers(0, 13), min_size=2, max_size=6), min_size=1, max_size=7)
+    )
+    return lines(*[POOL[path] for path in paths if len(set(path)) > 1])
+
+
+class TestProperties:
+    @settings(deadline=None, max_examples=25)
+    @given(networks(), st.integers(0, 99))
+    def test_a_network_and_itself(self, drawn: Any, seed: int) -> None:
+        if len(drawn):
+            backwards = shapely.reverse(drawn[::-1])
+            score = topo_scores(drawn, backwards, seeds=20, seed=seed)
+            assert score == TopoScores(1.0, 1.0, 1.0)
+
+    @settings(deadline=None, max_examples=25)
+    @given(networks(), networks())
+    def test_exchanged_networks_exchange_the_scores(self, one: Any, two: Any) -> None:
+        if len(one) and len(two):
+            there, back = topo_scores(one, two, seeds=15), topo_scores(two, one, seeds=15)
+            assert (there.precision, there.recall) == (back.recall, back.precision)
+            assert there.f1 == back.f1
+
+    @settings(deadline=None, max_examples=40)
+    @given(networks(), st.floats(0, 1), st.integers(1, 40))
+    def test_walks_reach_what_networkx_reaches(self, drawn: Any, at: float, parts: int) -> None:
+        if not len(drawn):
+            return
+        graph = RoadGraph.from_lines(drawn)
+        edge = parts % len(graph)
+        at_m = at * graph.length_m[edge]
+        points = walked(drawn, edge, at_m, 200.0, 10.0)
+        theirs = nx.MultiGraph()
+        theirs.add_nodes_from(range(len(graph.nodes)))
+        for e, (u, v, size) in enumerate(zip(graph.start, graph.end, graph.length_m, strict=True)):
+            if e == edge:
+                theirs.add_edge(u, "seed", weight=at_m)
+                theirs.add_edge("seed", v, weight=size - at_m)
+            else:
+                theirs.add_edge(u, v, weight=size)
+        way = nx.single_source_dijkstra_path_length(theirs, "seed", weight="weight")
+        expected = 1
+        for u, v, size in theirs.edges(data="weight"):
+            # the way to a place grows by a metre a metre to where both ways are as long
+            top = (way.get(u, np.inf) + way.get(v, np.inf) + size) / 2
+            for start in (way.get(u, np.inf), way.get(v, np.inf)):
+                steps = np.arange(10.0, 201.0, 10.0)
+                expected += int(((steps > start + 1e-6) & (steps < top - 1e-6)).sum())
+        assert abs(len(points) - expected) <= 1  # the seed may lie so that a step ends a way
+
+    def test_the_spread_repeats_and_depends_on_the_seed(self) -> None:
+        half = lines([(0.0, 0.0), (500.0, 0.0)])
+        scores = [topo_scores(lines(STREET), half, seeds=7, seed=seed) for seed in (0, 0, 1)]
+        assert scores[0] == scores[1] != scores[2]

@@ -1,0 +1,140 @@
+"""Cleaning does not depend on how the raster was cut: bridges, attributes and numbers included."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from roadgis.network.clean import CleanOptions
+from roadgis.network.network import RoadNetwork
+from roadgis.network.options import BridgeOptions, ParallelOptions
+from roadgis.probability.source import NO_DATA
+from roadgis.vectorization import VectorizeOptions, vectorize
+from tests.drawings import ArraySource, road
+
+# Small widths make a small halo, so that cuts of small rasters leave something out of sight.
+OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
+# Little is dropped and much is bridged, so that little of a difference can hide.
+CLEAN = CleanOptions(
+    min_component_m=4.0,
+    min_strong_m=1.0,
+    dangle_factor=1.5,
+    bridge=BridgeOptions(max_gap_m=40.0, max_turn_deg=60.0, min_evidence=0.01, min_support=0.2),
+)
+
+
+def differing(a: RoadNetwork, b: RoadNetwork) -> list[str]:
+    """Return the fields in which two networks differ, to the last bit."""
+    out = []
+    for field in dataclasses.fields(RoadNetwork):
+        one, two = getattr(a, field.name), getattr(b, field.name)
+        if field.name == "edges":
+            one, two = ([line.wkb for line in lines] for lines in (one, two))
+        if isinstance(one, np.ndarray):
+            same = np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+        else:
+            same = one == two
+        if not same:
+            out.append(field.name)
+    return out
+
+
+def scenery(seed: int, height: int, width: int, blobs: int) -> npt.NDArray[np.uint8]:
+    """Draw roads with gaps, faint parts and blobs on a raster with and without blanks."""
+    rng = np.random.default_rng(seed)
+    shape = (height, width)
+    out = np.zeros(shape, np.uint8)
+    for _ in range(7):
+        x0, x1 = rng.uniform(-20, width + 20, 2)
+        y0, y1 = rng.uniform(-20, height + 20, 2)
+        out = np.maximum(out, road(shape, (x0, y0, x1, y1, rng.uniform(3, 8))))
+    for _ in range(blobs):
+        row, col = rng.uniform(0, height), rng.uniform(0, width)
+        rows, cols = np.mgrid[:height, :width]
+        away = np.hypot(rows - row, (cols - col) * rng.uniform(0.5, 2))
+        out[away < rng.uniform(2, 15)] = rng.choice([0, 0, 20, 60, 200])
+    # Shades of probability, so that paths of least cost have something to choose from.
+    noise = ndimage.gaussian_filter(rng.normal(0, 120, shape), 2)
+    out = np.clip(out + noise * (out > 0) + np.abs(noise) * 0.5, 0, 254).astype(np.uint8)
+    if seed % 2:
+        out[ndimage.gaussian_filter(rng.random(shape), 7) > 0.53] = NO_DATA
+    return out
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 100_000),
+    height=st.integers(20, 240),
+    width=st.integers(20, 240),
+    blobs=st.integers(0, 12),
+    block_px=st.integers(13, 260),
+)
+@example(seed=2, height=231, width=189, blobs=10, block_px=37)
+@example(seed=3, height=189, width=231, blobs=10, block_px=64)
+def test_any_cut_gives_the_same_cleaned_and_bridged_network(
+    seed: int, height: int, width: int, blobs: int, block_px: int
+) -> None:
+    source = ArraySource(scenery(seed, height, width, blobs))
+    whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
+    cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px)
+    assert differing(whole, cut) == []
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 100_000), blobs=st.integers(0, 12), block_px=st.integers(13, 260))
+def test_any_cut_of_a_mask_gives_the_same_network(seed: int, blobs: int, block_px: int) -> None:
+    array = scenery(seed, 200, 220, blobs)
+    known = array != NO_DATA
+    array[known] = np.where(array[known] >= 127, 254, 0)
+    source = ArraySource(array)
+    source.is_mask = True
+    whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
+    cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px)
+    assert differing(whole, cut) == []
+
+
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 100_000), block_px=st.integers(31, 200))
+def test_any_cut_gives_the_same_merged_carriageways(seed: int, block_px: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (220, 220)
+    array = np.zeros(shape, np.uint8)
+    for _ in range(3):
+        x0, x1, y0, y1 = rng.uniform(0, 220, 4)
+        apart = rng.uniform(8, 16)
+        aside = apart * np.array([y0 - y1, x1 - x0]) / np.hypot(x1 - x0, y1 - y0)
+        for side in (0.0, 1.0):
+            dx, dy = side * aside
+            array = np.maximum(array, road(shape, (x0 + dx, y0 + dy, x1 + dx, y1 + dy, 5)))
+    clean = dataclasses.replace(CLEAN, parallels=ParallelOptions(merge_carriageways=True))
+    source = ArraySource(array)
+    whole = vectorize(source, OPTIONS, clean=clean, block_px=10_000)
+    assert differing(whole, vectorize(source, OPTIONS, clean=clean, block_px=block_px)) == []
+
+
+@pytest.mark.parametrize("cut_at", range(150, 172, 3))
+def test_a_gap_on_a_cut_is_bridged_as_one_beside_it(cut_at: int) -> None:
+    array = road((90, 400), (0, 45, 150, 45, 7), (172, 45, 400, 45, 7))
+    array[42:49, 150:172] = 60
+    source = ArraySource(array)
+    whole = vectorize(source, block_px=10_000)
+    cut = vectorize(source, block_px=cut_at)
+    assert whole.bridged.sum() == 1
+    assert differing(whole, cut) == []
+
+
+def test_a_bridge_and_a_blank_at_the_corner_of_four_blocks_are_the_same_in_one_block() -> None:
+    array = road((200, 200), (0, 100, 88, 100, 7), (112, 100, 200, 100, 7), (100, 0, 100, 60, 7))
+    array[97:104, 88:112] = 50
+    array[60:80, 90:110] = NO_DATA
+    source = ArraySource(array)
+    whole = vectorize(source, block_px=10_000)
+    cut = vectorize(source, block_px=100)
+    assert whole.bridged.sum() >= 1
+    assert differing(whole, cut) == []

@@ -1,0 +1,58 @@
+"""How much labelled road there is: lengths and areas of masks made in code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("skimage", reason="needs the train extra")
+
+from roadgis.train.data.amount import LabelledAmount, amount_of, centreline_px, labelled_amount
+from roadgis.train.data.data_checks import look_through, survey
+from roadgis.train.data.training_data import TrainingData
+from roadgis.train.settings import DataSettings
+from tests.train.test_scenes import ArrayScene
+
+
+def scene(*rows: int, side: int = 600, width: int = 8) -> ArrayScene:
+    """Return a scene with level roads of one width across it."""
+    labels = np.zeros((side, side), np.uint8)
+    for row in rows:
+        labels[row : row + width] = 1
+    return ArrayScene("s", np.zeros((side, side, 3), np.uint8), labels)
+
+
+def test_centreline_px_is_the_length_of_lines() -> None:
+    level = np.zeros((50, 100), np.bool_)
+    level[20] = True
+    assert centreline_px(level) == 99
+    assert centreline_px(level.T) == 99
+    assert centreline_px(np.eye(100, dtype=np.bool_)) == pytest.approx(99 * np.sqrt(2))
+    assert centreline_px(np.eye(100, dtype=np.bool_)[::-1]) == pytest.approx(99 * np.sqrt(2))
+    assert centreline_px(np.zeros((9, 9), np.bool_)) == 0
+
+
+def test_labelled_amount_adds_up_scenes_of_different_pixel_sizes() -> None:
+    scenes = [scene(100, 300), scene(500), scene()]
+    found = labelled_amount(scenes, look_through(scenes, 2, 1), [1.0, 0.5, 1.0])
+    # Two roads of 600 m, one of 300 m; widths of 8 and 4 m are averaged by their area.
+    assert found.road_km == pytest.approx(1.5, rel=0.15)
+    assert found.area_km2 == pytest.approx(0.36 + 0.09 + 0.36)
+
+
+def test_labelled_amount_without_road_is_zero() -> None:
+    empty = [scene()]
+    assert labelled_amount(empty, look_through(empty, 2, 1), [1.0]) == LabelledAmount(0.0, 0.36)
+
+
+def test_labelled_amount_in_words() -> None:
+    assert str(LabelledAmount(12.34, 3.14)) == "about 12 km of road on 3.1 km²"
+    assert str(LabelledAmount(1234.5, 0.0314)) == "about 1,234 km of road on 0.031 km²"
+
+
+def test_amount_of_takes_the_pixel_size_of_the_settings_for_pairs() -> None:
+    scenes = [scene(100)]
+    data = TrainingData(scenes, (), survey(scenes), "")
+    found = amount_of(data, DataSettings(gsd_m=0.5))
+    assert found.road_km == pytest.approx(0.3, rel=0.03)
+    assert found.area_km2 == pytest.approx(0.09)
