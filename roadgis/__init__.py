@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from roadgis._version import __version__
 
 if TYPE_CHECKING:
-    from roadgis.cleaning import clean_lines
     from roadgis.comparison import compare
     from roadgis.comparison.options import CompareOptions
     from roadgis.errors import RoadgisError
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import load_model
     from roadgis.network.clean import CleanOptions
+    from roadgis.network.from_lines.clean_lines import clean_lines
     from roadgis.network.network import RoadNetwork
     from roadgis.network.options import BridgeOptions
     from roadgis.output import write_network
@@ -59,7 +59,7 @@ _HOMES = {
     "Scene": "roadgis.imagery.scene",
     "SceneOptions": "roadgis.imagery.options",
     "VectorizeOptions": "roadgis.vectorization",
-    "clean_lines": "roadgis.cleaning",
+    "clean_lines": "roadgis.network.from_lines.clean_lines",
     "compare": "roadgis.comparison",
     "evaluate": "roadgis.evaluation",
     "extract_roads": "roadgis.pipeline",

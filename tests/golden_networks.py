@@ -19,7 +19,7 @@ import numpy.typing as npt
 import rasterio
 import shapely
 
-from roadgis.cleaning import clean_lines
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, ParallelOptions
 from roadgis.probability.source import NO_DATA

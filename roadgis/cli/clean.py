@@ -76,7 +76,7 @@ def command(
     for ends that nearly meet something. The output is in their CRS.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.cleaning import clean_lines
+        from roadgis.network.from_lines.clean_lines import clean_lines
 
         network = clean_lines(
             lines,
@@ -91,8 +91,8 @@ def command(
 
 
 def _settings(values: dict[str, Any], *, evidence: bool) -> Any:
-    from roadgis.cleaning import CleanLinesOptions, drawn_clean_options
-    from roadgis.network.from_lines import DrawnOptions
+    from roadgis.network.from_lines.centerlines import DrawnOptions
+    from roadgis.network.from_lines.clean_lines import CleanLinesOptions, drawn_clean_options
 
     own = drawn_clean_options()
     shape = {"smooth": own.smooth_m, "simplify": own.tolerance_m}

@@ -25,8 +25,8 @@ _EXTRACT = (
 #: The settings that each command uses; the first that has a field of the name counts.
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "clean": (
-        "roadgis.cleaning:CleanLinesOptions",
-        "roadgis.network.from_lines:DrawnOptions",
+        "roadgis.network.from_lines.clean_lines:CleanLinesOptions",
+        "roadgis.network.from_lines.centerlines:DrawnOptions",
         *_EXTRACT[3:],
     ),
     "compare": ("roadgis.comparison.options:CompareOptions",),

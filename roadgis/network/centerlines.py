@@ -70,7 +70,7 @@ class Centerlines:
         Unique, and orders the edges: the lowest pixel id (row * width + col) of the edge's
         pixels that belong to no junction; negative where bridging made or split the edge.
     bridged : ndarray of bool, shape (E,)
-        Whether the edge was inferred across a gap (:mod:`roadgis.network.bridge`).
+        Whether the edge was inferred across a gap (:mod:`roadgis.network.bridging.bridge`).
     offsets : ndarray of int64, shape (E + 1,)
         Edge e has the vertices ``offsets[e]:offsets[e + 1]``, from node to node.
     row, col : ndarray of float64, shape (V,)

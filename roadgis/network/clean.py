@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.network.attributes import edge_attributes
-from roadgis.network.bridge import bridge_gaps
+from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
@@ -23,7 +23,7 @@ from roadgis.network.prune import (
     drop_weak_components,
 )
 from roadgis.network.rules import apply_rules
-from roadgis.network.shape import edge_shapes
+from roadgis.network.shape.edge_shapes import edge_shapes
 from roadgis.network.why_empty import Removed
 from roadgis.probability.source import ProbabilitySource
 

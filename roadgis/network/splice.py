@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.network.bridging.candidates import Tips
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.gaps import Tips
 
 __all__ = ["NewEdges", "spliced"]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.errors import InputError
-from roadgis.network.bridge import bridge_gaps
+from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.options import BridgeOptions
 from roadgis.probability.source import NO_DATA

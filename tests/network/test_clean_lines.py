@@ -17,12 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from roadgis.cleaning import CleanLinesOptions, clean_lines, drawn_clean_options
 from roadgis.cli.clean import command
 from roadgis.errors import DataError, InputError, OutputError
-from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
+from roadgis.network.from_lines.centerlines import DrawnOptions, centerlines_from_lines
+from roadgis.network.from_lines.clean_lines import (
+    CleanLinesOptions,
+    clean_lines,
+    drawn_clean_options,
+)
+from roadgis.network.from_lines.noding import noded
 from roadgis.network.network import RoadNetwork
-from roadgis.network.noding import noded
 from roadgis.network.options import BridgeOptions, CleanOptions
 from tests.factories import write_raster
 

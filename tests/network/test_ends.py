@@ -12,7 +12,7 @@ import shapely
 from benchmarks.geometry_synthetic import found_lines, nodes_of
 from roadgis.network.arcs import Arcs
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.seen_ends import with_seen_ends
+from roadgis.network.shape.dead_ends import with_seen_ends
 from roadgis.vectorization import trace_centerlines
 from tests.drawings import ArraySource
 from tests.drawn_networks import drawn_network

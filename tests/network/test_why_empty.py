@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 from shapely import LineString
 
-from roadgis.cleaning import clean_lines
 from roadgis.cli import cli
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize

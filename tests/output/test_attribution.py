@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import rasterio
 
-from roadgis.cleaning import clean_lines
 from roadgis.comparison import compare
 from roadgis.model.card import ModelCard, named_models
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.output import provenance as provenance_module
 from roadgis.output import read_provenance, write_network
 from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file

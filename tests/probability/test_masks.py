@@ -14,9 +14,9 @@ import shapely
 from rasterio.enums import ColorInterp
 from scipy.ndimage import gaussian_filter
 
-from roadgis.cleaning import clean_lines
 from roadgis.errors import InputError, SceneError
 from roadgis.imagery.values.statistics import ValueStatistics
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.options import BridgeOptions, CleanOptions
 from roadgis.pipeline import ExtractOptions, vectorize_file
 from roadgis.probability.encoding import Stored, detect_encoding

@@ -23,11 +23,11 @@ from roadgis.model.card import named_models
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import cleaned_lines, removed_by_cleaning
-from roadgis.network.drawn import drawn_shapes
-from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
+from roadgis.network.from_lines.centerlines import DrawnOptions, centerlines_from_lines
+from roadgis.network.from_lines.shapes import drawn_shapes
+from roadgis.network.from_lines.source_features import Origin, find_origin
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, RuleOptions
-from roadgis.network.origin import Origin, find_origin
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
 from roadgis.output.names import distinct_names

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.arms import fitted
 from roadgis.network.centerlines import Centerlines, lengths_along
+from roadgis.network.edge_ends import fitted
 
 __all__ = ["with_corners"]
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.imagery.grid import Window
+from roadgis.network.bridging.candidates import Gaps, Pieces, Tips
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.gaps import Gaps, Pieces, Tips
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = [

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.smooth import smoothed, with_ring_nodes
+from roadgis.network.shape.smooth import smoothed, with_ring_nodes
 
 __all__ = ["drawn_shapes"]
 

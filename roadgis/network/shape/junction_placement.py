@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.arms import Arms, arms_of
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.seen_ends import with_seen_ends
-from roadgis.network.through import Passages, passages
+from roadgis.network.edge_ends import Arms, arms_of
+from roadgis.network.shape.dead_ends import with_seen_ends
+from roadgis.network.shape.strokes import Passages, passages
 
 __all__ = ["Ends", "placed_ends"]
 

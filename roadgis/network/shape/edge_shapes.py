@@ -11,10 +11,10 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.corners import with_corners
-from roadgis.network.ends import placed_ends
 from roadgis.network.paths import components
-from roadgis.network.smooth import smoothed, with_middles, with_ring_nodes
+from roadgis.network.shape.corners import with_corners
+from roadgis.network.shape.junction_placement import placed_ends
+from roadgis.network.shape.smooth import smoothed, with_middles, with_ring_nodes
 
 __all__ = ["edge_shapes"]
 

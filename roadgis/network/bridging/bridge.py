@@ -12,9 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.gaps import Gaps, Tips, cut_pieces, find_gaps, find_tips, mean_width
-from roadgis.network.least_cost import (
+from roadgis.network.bridging.candidates import (
+    Gaps,
+    Tips,
+    cut_pieces,
+    find_gaps,
+    find_tips,
+    mean_width,
+)
+from roadgis.network.bridging.path import (
     Arrivals,
     Evidence,
     GapPaths,
@@ -23,8 +29,9 @@ from roadgis.network.least_cost import (
     measure_evidence,
     path_lines,
 )
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.options import BridgeOptions
-from roadgis.network.sampling import sampled_levels
+from roadgis.network.raster_sampling import sampled_levels
 from roadgis.network.splice import NewEdges, spliced
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 

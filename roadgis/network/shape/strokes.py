@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.arms import Arms
+from roadgis.network.edge_ends import Arms
 
 __all__ = ["Passages", "passages"]
 
