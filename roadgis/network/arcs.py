@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from roadgis.arrays import Floats
 
 __all__ = ["Arcs", "arcs_through", "least_squares"]
 
@@ -28,13 +29,11 @@ class Arcs(NamedTuple):
         Curvature, 1/pixels, positive towards (-unit column, unit row).
     """
 
-    origin: npt.NDArray[np.float64]
-    unit: npt.NDArray[np.float64]
-    bend: npt.NDArray[np.float64]
+    origin: Floats
+    unit: Floats
+    bend: Floats
 
-    def along_of(
-        self, row: float | npt.NDArray[np.float64] = 0.0, col: float | npt.NDArray[np.float64] = 0.0
-    ) -> npt.NDArray[np.float64]:
+    def along_of(self, row: float | Floats = 0.0, col: float | Floats = 0.0) -> Floats:
         """Return how far along the arcs they are nearest to a point each, (K,)."""
         row, col = row - self.origin[:, 0], col - self.origin[:, 1]
         forth = row * self.unit[:, 0] + col * self.unit[:, 1]
@@ -43,9 +42,7 @@ class Arcs(NamedTuple):
         arc = np.arctan2(bend * forth, 1 - bend * side) / bend
         return np.asarray(np.where(self.bend == 0, forth, arc), np.float64)
 
-    def points(
-        self, along: npt.NDArray[np.float64], across: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def points(self, along: Floats, across: Floats) -> tuple[Floats, Floats]:
         """Return rows and columns, (K, S, C), of places along (K, S) and beside (K, C) arcs."""
         angle = self.bend[:, None] * along
         chord = along * np.sinc(angle / 2 / np.pi)
@@ -58,13 +55,7 @@ class Arcs(NamedTuple):
             self.origin[:, 1, None, None] + forth * d_col + side * d_row,
         )
 
-    def moved(
-        self,
-        along: npt.NDArray[np.float64],
-        across: npt.NDArray[np.float64],
-        tilt: npt.NDArray[np.float64],
-        bend: npt.NDArray[np.float64],
-    ) -> Arcs:
+    def moved(self, along: Floats, across: Floats, tilt: Floats, bend: Floats) -> Arcs:
         """Return the arcs that begin at places along and beside these, (K,) each.
 
         They are turned there by `tilt`, a tangent, and bent by `bend` more.
@@ -80,7 +71,7 @@ class Arcs(NamedTuple):
         )
 
 
-def arcs_through(places: npt.NDArray[np.float64]) -> Arcs:
+def arcs_through(places: Floats) -> Arcs:
     """Fit arcs to places (S, K, 2), straight ones unless the places clearly bend.
 
     The arcs begin beside the first place, and lead there from the last one.
@@ -112,12 +103,7 @@ def arcs_through(places: npt.NDArray[np.float64]) -> Arcs:
     )
 
 
-def least_squares(
-    terms: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    ridge: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.float64]:
+def least_squares(terms: Floats, y: Floats, ridge: Floats, weight: Floats | None = None) -> Floats:
     """Fit terms (K, T, S) to values (K, S), by weights (K, S); returns the coefficients, (K, T).
 
     The sums are numpy's, not BLAS's: the same whatever the number of fits.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 
 __all__ = ["EdgeAttributes", "clear_of_junctions", "edge_attributes", "grouped_quantiles"]
@@ -25,11 +26,11 @@ class EdgeAttributes(NamedTuple):
         Mean and lowest probability along the centreline, 0..1.
     """
 
-    width_m: npt.NDArray[np.float64]
-    width_p10_m: npt.NDArray[np.float64]
-    width_p90_m: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
-    confidence_min: npt.NDArray[np.float64]
+    width_m: Floats
+    width_p10_m: Floats
+    width_p90_m: Floats
+    confidence: Floats
+    confidence_min: Floats
 
 
 def edge_attributes(lines: Centerlines) -> EdgeAttributes:
@@ -52,7 +53,7 @@ def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     return EdgeAttributes(median * gsd, low * gsd, high * gsd, mean, lowest)
 
 
-def clear_of_junctions(lines: Centerlines) -> npt.NDArray[np.bool_]:
+def clear_of_junctions(lines: Centerlines) -> Bools:
     """Return the vertices whose width is that of their road, (V,) bool.
 
     Those within half a road's width of a junction are left out, unless the edge has no others.
@@ -67,11 +68,8 @@ def clear_of_junctions(lines: Centerlines) -> npt.NDArray[np.bool_]:
 
 
 def grouped_quantiles(
-    group: npt.NDArray[np.int64],
-    value: npt.NDArray[np.floating[Any]],
-    count: int,
-    shares: tuple[float, ...],
-) -> list[npt.NDArray[np.float64]]:
+    group: Ints, value: npt.NDArray[np.floating[Any]], count: int, shares: tuple[float, ...]
+) -> list[Floats]:
     """Return quantiles of the values of each group, interpolated linearly.
 
     Parameters

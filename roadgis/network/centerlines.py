@@ -8,18 +8,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles
 from roadgis.imagery.grid import Grid
 from roadgis.network.paths import order_paths
 
-__all__ = [
-    "Centerlines",
-    "RoadEnds",
-    "concatenated_ranges",
-    "lengths_along",
-    "merge_interstitial",
-]
+__all__ = ["Centerlines", "RoadEnds", "concatenated_ranges", "lengths_along", "merge_interstitial"]
 
 
 class RoadEnds(NamedTuple):
@@ -39,13 +33,13 @@ class RoadEnds(NamedTuple):
         Curvature there, 1/pixels, positive towards (-d_col, d_row).
     """
 
-    id: npt.NDArray[np.int64]
-    reach_px: npt.NDArray[np.float32]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    bend: npt.NDArray[np.float64]
+    id: Ints
+    reach_px: Singles
+    row: Floats
+    col: Floats
+    d_row: Floats
+    d_col: Floats
+    bend: Floats
 
     @classmethod
     def none(cls) -> RoadEnds:
@@ -99,50 +93,48 @@ class Centerlines:
 
     grid: Grid
     strong_level: int
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    key: npt.NDArray[np.int64]
-    bridged: npt.NDArray[np.bool_]
-    offsets: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float32]
-    d_col: npt.NDArray[np.float32]
-    width_px: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.uint8]
-    node_key: npt.NDArray[np.int64]
-    node_row: npt.NDArray[np.float64]
-    node_col: npt.NDArray[np.float64]
-    node_width_px: npt.NDArray[np.float32]
-    node_reach_px: npt.NDArray[np.float32]
-    node_exit: npt.NDArray[np.bool_]
-    node_blank_px: npt.NDArray[np.float32]
+    start: Ints
+    end: Ints
+    key: Ints
+    bridged: Bools
+    offsets: Ints
+    row: Floats
+    col: Floats
+    d_row: Singles
+    d_col: Singles
+    width_px: Singles
+    probability: Bytes
+    node_key: Ints
+    node_row: Floats
+    node_col: Floats
+    node_width_px: Singles
+    node_reach_px: Singles
+    node_exit: Bools
+    node_blank_px: Singles
     road_ends: RoadEnds = field(default_factory=RoadEnds.none)
 
     def __len__(self) -> int:
         return len(self.start)
 
     @cached_property
-    def edge_of_vertex(self) -> npt.NDArray[np.int64]:
+    def edge_of_vertex(self) -> Ints:
         """Edge of each vertex, (V,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
-    def degree(self) -> npt.NDArray[np.int64]:
+    def degree(self) -> Ints:
         """Edge ends at each node, (N,); a loop counts twice."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
 
     @cached_property
-    def arcs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def arcs(self) -> tuple[Floats, Floats]:
         """How far along its edge each vertex is from the start, and from the end, (V,) pixels."""
         total = lengths_along(self.row, self.col)
         edge = self.edge_of_vertex
         return total - total[self.offsets[edge]], total[self.offsets[edge + 1] - 1] - total
 
-    def first_beyond(
-        self, arc: npt.NDArray[np.float64], distance: npt.NDArray[np.float64], at_end: bool
-    ) -> npt.NDArray[np.int64]:
+    def first_beyond(self, arc: Floats, distance: Floats, at_end: bool) -> Ints:
         """Return the first vertex of each edge at least a distance from one of its ends, (E,).
 
         Parameters
@@ -159,19 +151,19 @@ class Centerlines:
         return self.offsets[1:] - 1 - count if at_end else self.offsets[:-1] + count
 
     @cached_property
-    def length_px(self) -> npt.NDArray[np.float64]:
+    def length_px(self) -> Floats:
         """Length of each edge along its vertices, (E,) pixels."""
         if not len(self):
             return np.empty(0)
         total = lengths_along(self.row, self.col)
-        length: npt.NDArray[np.float64] = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
+        length: Floats = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
         return length
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> Centerlines:
+    def select(self, keep: Bools) -> Centerlines:
         """Return some of the edges, with all nodes."""
         return self if keep.all() else self.take(np.flatnonzero(keep))
 
-    def take(self, edges: npt.NDArray[np.int64]) -> Centerlines:
+    def take(self, edges: Ints) -> Centerlines:
         """Return some of the edges by number, in that order, with all nodes."""
         size = np.diff(self.offsets)[edges]
         return self._with_vertices(
@@ -183,18 +175,12 @@ class Centerlines:
             self.bridged[edges],
         )
 
-    def vertices_of(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def vertices_of(self, edges: Ints) -> Ints:
         """Return the vertices of some edges, edge after edge."""
         return concatenated_ranges(self.offsets[edges], self.offsets[edges + 1])
 
     def _with_vertices(
-        self,
-        vertices: npt.NDArray[np.int64],
-        size: npt.NDArray[np.int64],
-        start: npt.NDArray[np.int64],
-        end: npt.NDArray[np.int64],
-        key: npt.NDArray[np.int64],
-        bridged: npt.NDArray[np.bool_],
+        self, vertices: Ints, size: Ints, start: Ints, end: Ints, key: Ints, bridged: Bools
     ) -> Centerlines:
         return dataclasses.replace(
             self,
@@ -209,7 +195,7 @@ class Centerlines:
             },
         )
 
-    def reversed_where(self, flip: npt.NDArray[np.bool_]) -> Centerlines:
+    def reversed_where(self, flip: Bools) -> Centerlines:
         """Return the lines with some of them running the other way."""
         if not flip.any():
             return self
@@ -226,9 +212,7 @@ class Centerlines:
         )
 
 
-def lengths_along(
-    row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def lengths_along(row: Floats, col: Floats) -> Floats:
     """Return how far it is to each of V points along all of them, (V,) pixels.
 
     Steps count in parts of 2**-20 pixels: sums of those are exact, so that differences within
@@ -238,9 +222,7 @@ def lengths_along(
     return np.concatenate([[0.0], np.cumsum(step)])
 
 
-def concatenated_ranges(
-    start: npt.NDArray[np.int64], stop: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def concatenated_ranges(start: Ints, stop: Ints) -> Ints:
     """Return ``start[0], ..., stop[0] - 1, start[1], ...`` as one array."""
     size = stop - start
     before = np.cumsum(size) - size
@@ -288,12 +270,8 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
 
 
 def _against_path(
-    lines: Centerlines,
-    order: npt.NDArray[np.int64],
-    offsets: npt.NDArray[np.int64],
-    links: npt.NDArray[np.int64],
-    link_node: npt.NDArray[np.int64],
-) -> npt.NDArray[np.bool_]:
+    lines: Centerlines, order: Ints, offsets: Ints, links: Ints, link_node: Ints
+) -> Bools:
     """Return which edges run against their path, (E,) bool."""
     count = len(order)
     same = np.ones(count - 1, bool)

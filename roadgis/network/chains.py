@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-__all__ = ["Chains", "inserted", "numbered_places", "split_at_nodes"]
+from roadgis.arrays import Bools, Floats, Ints, Lines
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
+__all__ = ["Chains", "inserted", "numbered_places", "split_at_nodes"]
 
 
 class Chains(NamedTuple):
@@ -36,7 +33,7 @@ class Chains(NamedTuple):
         return cls(xy, line.astype(np.int64))
 
     @property
-    def ends(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    def ends(self) -> tuple[Bools, Bools]:
         """Which vertices are the first, and which the last, of their line."""
         border = self.line[1:] != self.line[:-1]
         some = [True] if len(self.line) else []

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Ints
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines, merge_interstitial
@@ -63,10 +63,7 @@ def clean_network(
         return RoadNetwork.empty(lines.grid.crs)
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
-        lines,
-        np.nan_to_num(attributes.width_m / gsd),
-        options.smooth_m / gsd,
-        options.tolerance_m,
+        lines, np.nan_to_num(attributes.width_m / gsd), options.smooth_m / gsd, options.tolerance_m
     )
     return RoadNetwork(
         crs=lines.grid.crs,
@@ -200,7 +197,7 @@ def _ordered(lines: Centerlines) -> Centerlines:
     return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
 
 
-def _with_nodes(lines: Centerlines, nodes: npt.NDArray[np.int64]) -> Centerlines:
+def _with_nodes(lines: Centerlines, nodes: Ints) -> Centerlines:
     """Return the lines with some of the nodes, all that are in use, in a given order."""
     number = np.full(len(lines.node_key), -1)
     number[nodes] = np.arange(len(nodes))

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
 __all__ = ["Arms", "arms_of", "fitted"]
@@ -63,32 +63,29 @@ class Arms:
         Root mean square by which vertices leave the line or parabola, pixels.
     """
 
-    node: npt.NDArray[np.int64]
-    cut: npt.NDArray[np.float64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    bend: npt.NDArray[np.float64]
-    width: npt.NDArray[np.float64]
-    span: npt.NDArray[np.float64]
-    vague: npt.NDArray[np.bool_]
-    rms: npt.NDArray[np.float64]
+    node: Ints
+    cut: Floats
+    row: Floats
+    col: Floats
+    d_row: Floats
+    d_col: Floats
+    bend: Floats
+    width: Floats
+    span: Floats
+    vague: Bools
+    rms: Floats
 
     def __len__(self) -> int:
         return len(self.node)
 
     @property
-    def known(self) -> npt.NDArray[np.bool_]:
+    def known(self) -> Bools:
         """Arms that have a direction, (A,)."""
         return np.asarray((self.d_row != 0) | (self.d_col != 0), bool)
 
 
 def arms_of(
-    lines: Centerlines,
-    edge_width_px: npt.NDArray[np.float64],
-    more: npt.NDArray[np.float64] | None = None,
-    seen: npt.NDArray[np.bool_] | None = None,
+    lines: Centerlines, edge_width_px: Floats, more: Floats | None = None, seen: Bools | None = None
 ) -> Arms:
     """Fit a line, or a parabola where the road is curved, to each end of each edge.
 
@@ -143,16 +140,11 @@ def arms_of(
 
 
 def _fitted_between(
-    lines: Centerlines,
-    cut: npt.NDArray[np.float64],
-    far: npt.NDArray[np.float64],
-    limit: npt.NDArray[np.float64],
-    width: npt.NDArray[np.float64],
-    vague: npt.NDArray[np.bool_],
+    lines: Centerlines, cut: Floats, far: Floats, limit: Floats, width: Floats, vague: Bools
 ) -> Arms:
     """Fit what lies between two distances from each arm's node; straight roads up to a limit."""
 
-    def fit(to: npt.NDArray[np.float64], straight: npt.NDArray[np.bool_]) -> Arms:
+    def fit(to: Floats, straight: Bools) -> Arms:
         begin, stop = _windows(lines, *lines.arcs, cut, to)
         return fitted(lines, begin, stop, straight)
 
@@ -168,25 +160,20 @@ def _fitted_between(
     return _either(straight, whole, arms)
 
 
-def _either(use: npt.NDArray[np.bool_], one: Arms, two: Arms) -> Arms:
+def _either(use: Bools, one: Arms, two: Arms) -> Arms:
     """Return the arms of the first fit where it is to be used, else of the second."""
     fields = ((f.name, getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(one))
     return Arms(**{name: np.where(use, a, b) for name, a, b in fields})
 
 
-def _other(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _other(value: Floats) -> Floats:
     """Return for each arm what the other arm of its edge has."""
     return np.concatenate(np.split(value, 2)[::-1])
 
 
 def _merging(
-    lines: Centerlines,
-    width: npt.NDArray[np.float64],
-    arc: npt.NDArray[np.float64],
-    lean: npt.NDArray[np.float64],
-    *,
-    at_end: bool,
-) -> npt.NDArray[np.float64]:
+    lines: Centerlines, width: Floats, arc: Floats, lean: Floats, *, at_end: bool
+) -> Floats:
     """Return how far from one end of each edge its road is one with another, (E,) pixels.
 
     As far as it is wider than elsewhere, from where the skeleton leans on, without a longer
@@ -210,12 +197,12 @@ def _merging(
     gaps = np.cumsum(away - before > np.maximum(_PAUSE * width[of], 3.0))
     first = np.maximum.accumulate(np.where(new, np.arange(len(at)), 0))
     # A gap before an edge's first wide vertex counts, one of the edge before does not.
-    unbroken: npt.NDArray[np.bool_] = gaps - np.where(first > 0, gaps[first - 1], 0) == 0
+    unbroken: Bools = gaps - np.where(first > 0, gaps[first - 1], 0) == 0
     np.maximum.at(out, of[unbroken], away[unbroken] + _MARGIN * width[of[unbroken]])
     return out
 
 
-def _mean_width(lines: Centerlines) -> npt.NDArray[np.float64]:
+def _mean_width(lines: Centerlines) -> Floats:
     """Return the road's width at each vertex and its neighbours: on pixels each alone is coarse."""
     at, edge = np.arange(len(lines.row)), lines.edge_of_vertex
     low, high = lines.offsets[:-1][edge], lines.offsets[1:][edge] - 1
@@ -224,12 +211,8 @@ def _mean_width(lines: Centerlines) -> npt.NDArray[np.float64]:
 
 
 def _windows(
-    lines: Centerlines,
-    from_start: npt.NDArray[np.float64],
-    from_end: npt.NDArray[np.float64],
-    cut: npt.NDArray[np.float64],
-    far: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    lines: Centerlines, from_start: Floats, from_end: Floats, cut: Floats, far: Floats
+) -> tuple[Ints, Ints]:
     """Return the vertices begin..stop - 1 between two distances from each arm's node."""
     count = len(lines)
     ahead = [lines.first_beyond(from_start, d[:count], at_end=False) for d in (cut, far)]
@@ -242,12 +225,7 @@ def _windows(
     return begin, np.clip(stop, begin + 1, np.concatenate([last, last]))
 
 
-def fitted(
-    lines: Centerlines,
-    begin: npt.NDArray[np.int64],
-    stop: npt.NDArray[np.int64],
-    vague: npt.NDArray[np.bool_],
-) -> Arms:
+def fitted(lines: Centerlines, begin: Ints, stop: Ints, vague: Bools) -> Arms:
     """Fit vertices begin..stop - 1 of each of A arms.
 
     Parameters
@@ -305,18 +283,11 @@ def fitted(
     )
 
 
-def _sum(
-    of: npt.NDArray[np.int64], value: npt.NDArray[np.float64], count: int
-) -> npt.NDArray[np.float64]:
+def _sum(of: Ints, value: Floats, count: int) -> Floats:
     return np.asarray(np.bincount(of, weights=value, minlength=count), np.float64)
 
 
-def _straights(
-    of: npt.NDArray[np.int64],
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    count: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _straights(of: Ints, x: Floats, y: Floats, count: int) -> tuple[Floats, Floats]:
     """Return level at 0 and slope of the best line through each group's points."""
     n = np.maximum(np.bincount(of, minlength=count), 1)
     mean_x, mean_y = _sum(of, x, count) / n, _sum(of, y, count) / n
@@ -325,12 +296,7 @@ def _straights(
     return mean_y - slope * mean_x, slope
 
 
-def _parabolas(
-    of: npt.NDArray[np.int64],
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    count: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _parabolas(of: Ints, x: Floats, y: Floats, count: int) -> tuple[Floats, Floats, Floats]:
     """Return the coefficients of 1, x and x squared of the best parabola for each group."""
     power = [_sum(of, x**k, count) for k in range(5)]
     right = np.stack([_sum(of, y * x**k, count) for k in range(3)], axis=-1)

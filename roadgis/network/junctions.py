@@ -6,8 +6,8 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints, Singles
 from roadgis.network.centerlines import Centerlines
 
 __all__ = ["contract_junctions"]
@@ -46,7 +46,7 @@ def contract_junctions(lines: Centerlines, factor: float) -> Centerlines:
     return lines
 
 
-def _mutually_shortest(lines: Centerlines, factor: float) -> npt.NDArray[np.int64]:
+def _mutually_shortest(lines: Centerlines, factor: float) -> Ints:
     if not len(lines):
         return np.empty(0, np.int64)
     degree = lines.degree
@@ -68,12 +68,10 @@ def _mutually_shortest(lines: Centerlines, factor: float) -> npt.NDArray[np.int6
     return np.asarray(short[mutual], np.int64)
 
 
-def _is_crossing(lines: Centerlines, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _is_crossing(lines: Centerlines, edges: Ints) -> Bools:
     """Return for which edges between T junctions two roads go straight on across them, (K,)."""
     degree = lines.degree
-    out: npt.NDArray[np.bool_] = np.logical_and(
-        degree[lines.start[edges]] == 3, degree[lines.end[edges]] == 3
-    )
+    out: Bools = np.logical_and(degree[lines.start[edges]] == 3, degree[lines.end[edges]] == 3)
     if not out.any():
         return out
     at_ends = np.zeros(len(degree), bool)
@@ -97,14 +95,14 @@ def _is_crossing(lines: Centerlines, edges: npt.NDArray[np.int64]) -> npt.NDArra
 class _Arms(NamedTuple):
     """The first stretch of each edge from each of its nodes, ordered by node."""
 
-    node: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
+    node: Ints
+    edge: Ints
+    row: Floats
+    col: Floats
     #: Unit vector towards the node.
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    width: npt.NDArray[np.float32]
+    d_row: Floats
+    d_col: Floats
+    width: Singles
 
     def go_straight_on(self, a: int, b: int) -> bool:
         """Return whether one arm is the other's straight continuation."""
@@ -116,7 +114,7 @@ class _Arms(NamedTuple):
         return bool(offset < _BESIDE * max(self.width[a], self.width[b]))
 
 
-def _arms(lines: Centerlines, edges: npt.NDArray[np.int64]) -> _Arms:
+def _arms(lines: Centerlines, edges: Ints) -> _Arms:
     lines = lines.take(edges)
     from_start, from_end = lines.arcs
     length = lines.length_px
@@ -135,7 +133,7 @@ def _arms(lines: Centerlines, edges: npt.NDArray[np.int64]) -> _Arms:
     return _Arms(*(array[rank] for array in joined))
 
 
-def _contracted(lines: Centerlines, chosen: npt.NDArray[np.int64]) -> Centerlines:
+def _contracted(lines: Centerlines, chosen: Ints) -> Centerlines:
     """Merge the nodes of some edges, no two of which share a node, in their middle."""
     low = np.minimum(lines.start[chosen], lines.end[chosen])
     high = np.maximum(lines.start[chosen], lines.end[chosen])

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS, Geod, Transformer
 
+from roadgis.arrays import Bools, Floats, Ints, Lines, Objects
 from roadgis.network.paths import components
 from roadgis.network.why_empty import WhyEmpty
 
@@ -38,7 +38,7 @@ def _not_given() -> Any:
     return None
 
 
-def _text(values: npt.NDArray[np.object_]) -> Any:
+def _text(values: Objects) -> Any:
     """Return text as a column whose missing values stay None, whatever the pandas.
 
     File names that are no valid Unicode are made so: no format could store them.
@@ -81,19 +81,19 @@ class RoadNetwork:
     """
 
     crs: CRS
-    edges: npt.NDArray[np.object_]
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    width_m: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
-    confidence_min: npt.NDArray[np.float64]
-    nodes: npt.NDArray[np.float64]
+    edges: Lines
+    start: Ints
+    end: Ints
+    width_m: Floats
+    confidence: Floats
+    confidence_min: Floats
+    nodes: Floats
     provenance: dict[str, Any] = field(default_factory=dict)
-    width_p10_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
-    width_p90_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
-    bridged: npt.NDArray[np.bool_] = field(default_factory=_not_given)
-    source: npt.NDArray[np.object_] = field(default_factory=_not_given)
-    source_date: npt.NDArray[np.object_] = field(default_factory=_not_given)
+    width_p10_m: Floats = field(default_factory=_not_given)
+    width_p90_m: Floats = field(default_factory=_not_given)
+    bridged: Bools = field(default_factory=_not_given)
+    source: Objects = field(default_factory=_not_given)
+    source_date: Objects = field(default_factory=_not_given)
     why_empty: WhyEmpty | None = None
 
     def __post_init__(self) -> None:
@@ -120,13 +120,13 @@ class RoadNetwork:
         return len(self.edges)
 
     @property
-    def degree(self) -> npt.NDArray[np.int64]:
+    def degree(self) -> Ints:
         """Edge ends at each node, (N,) int64; a ring counts twice at its node."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.nodes)).astype(np.int64)
 
     @cached_property
-    def component(self) -> npt.NDArray[np.int64]:
+    def component(self) -> Ints:
         """Connected component of each edge, (E,) int64; counted in the order of the nodes."""
         if not len(self.edges):
             return np.empty(0, np.int64)
@@ -140,12 +140,12 @@ class RoadNetwork:
         return np.asarray(number[self.start], np.int64)
 
     @cached_property
-    def length_m(self) -> npt.NDArray[np.float64]:
+    def length_m(self) -> Floats:
         """Geodesic length of each edge on the CRS's ellipsoid, (E,) metres."""
         return self._geodesic[0]
 
     @cached_property
-    def sinuosity(self) -> npt.NDArray[np.float64]:
+    def sinuosity(self) -> Floats:
         """Length of each edge over the distance between its ends, (E,); NaN for rings."""
         length, chord = self._geodesic
         open_ = (self.start != self.end) & (chord > 0)
@@ -154,7 +154,7 @@ class RoadNetwork:
         return np.where(open_, ratio, np.nan)
 
     @cached_property
-    def _geodesic(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _geodesic(self) -> tuple[Floats, Floats]:
         """Length of each edge, and the distance between its ends, metres."""
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
         count = len(self.edges)
@@ -170,11 +170,10 @@ class RoadNetwork:
         _, _, chord = geod.inv(*coordinates[first].T, *coordinates[last].T)
         return total.astype(np.float64, copy=False), np.asarray(chord, np.float64)
 
-    def _transformed(self, crs: CRS) -> npt.NDArray[np.object_]:
+    def _transformed(self, crs: CRS) -> Lines:
         transformer = Transformer.from_crs(self.crs, crs, always_xy=True)
         return shapely.transform(
-            self.edges,
-            lambda xy: np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=-1),
+            self.edges, lambda xy: np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=-1)
         )
 
     def to_crs(self, crs: CRS) -> RoadNetwork:
@@ -191,7 +190,7 @@ class RoadNetwork:
         """Return the network with more provenance."""
         return dataclasses.replace(self, provenance={**self.provenance, **values})
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> RoadNetwork:
+    def select(self, keep: Bools) -> RoadNetwork:
         """Return some of the edges with the nodes that they use.
 
         Edges stay as they are, each with its shape, and are not joined where a junction has

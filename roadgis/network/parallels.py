@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import (
     Centerlines,
     concatenated_ranges,
@@ -85,9 +86,7 @@ def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines
     return lines
 
 
-def _unique(
-    lines: Centerlines, key: npt.NDArray[np.int64], row: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def _unique(lines: Centerlines, key: Ints, row: Floats) -> Ints:
     """Return keys of which no two are equal: those that occur again get one beyond the grid.
 
     Lines in the middle leave the lattice of pixels, so two may be named after one pixel.
@@ -102,9 +101,7 @@ def _unique(
     return out
 
 
-def _parallel(
-    lines: Centerlines, limit: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _parallel(lines: Centerlines, limit: float) -> tuple[Ints, Floats]:
     """Return pairs (K, 2) of a line and one it is parallel to, and their largest distances (K,)."""
     some = np.flatnonzero((lines.start != lines.end) & ~lines.bridged)
     if not len(some):
@@ -125,9 +122,7 @@ def _parallel(
     return np.stack([some[a], some[b]], axis=1)[use], distance[use]
 
 
-def _compared(
-    lines: npt.NDArray[np.object_], others: npt.NDArray[np.object_], limit: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def _compared(lines: Lines, others: Lines, limit: float) -> tuple[Floats, Bools]:
     """Return how far apart lines and others are where near, and whether they are parallel, (K,)."""
     points = shapely.line_interpolate_point(lines[:, None], [_POSITIONS], normalized=True)
     distance = shapely.distance(points, others[:, None])
@@ -144,12 +139,7 @@ def _compared(
     return np.where(near, distance, 0.0).max(axis=1), parallel
 
 
-def _disjoint(
-    lines: Centerlines,
-    pairs: npt.NDArray[np.int64],
-    distance: npt.NDArray[np.float64],
-    limit: float,
-) -> list[_Pair]:
+def _disjoint(lines: Centerlines, pairs: Ints, distance: Floats, limit: float) -> list[_Pair]:
     """Choose pairs, the nearest first, of which no two touch a common node."""
     rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
     taken: set[int] = set()
@@ -226,9 +216,7 @@ def _merged(lines: Centerlines, pairs: list[_Pair]) -> Centerlines:
     return _with_nodes_merged(lines.select(keep), first[apart], second[apart])
 
 
-def _split(
-    lines: Centerlines, cuts: npt.NDArray[np.int64]
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+def _split(lines: Centerlines, cuts: Ints) -> tuple[Centerlines, Ints]:
     """Split edges at vertices, at which they get nodes; cuts at the ends of edges are none.
 
     Returns
@@ -285,7 +273,7 @@ def _split(
     )
 
 
-def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: int, b: int) -> None:
+def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> None:
     """Move an edge into the middle between it and another one of the same direction, in place.
 
     `along` is how far along all lines, one after another, each vertex was at first.
@@ -315,9 +303,7 @@ def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: i
     lines.probability[on_a] = np.maximum(lines.probability[on_a], probability).astype(np.uint8)
 
 
-def _with_nodes_merged(
-    lines: Centerlines, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> Centerlines:
+def _with_nodes_merged(lines: Centerlines, first: Ints, second: Ints) -> Centerlines:
     """Make one node, in the middle, of each pair of nodes; links between the two go."""
     low, high = np.minimum(first, second), np.maximum(first, second)
     distance = np.hypot(

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from roadgis.arrays import Bools, Ints
+
 __all__ = ["Paths", "components", "order_paths"]
 
 
@@ -25,12 +27,12 @@ class Paths(NamedTuple):
         Whether the stop is linked to the start (a cycle).
     """
 
-    order: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    closed: npt.NDArray[np.bool_]
+    order: Ints
+    offsets: Ints
+    closed: Bools
 
 
-def components(count: int, links: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+def components(count: int, links: npt.NDArray[np.integer[Any]]) -> Ints:
     """Return the number of the connected component of each vertex, (count,).
 
     Parameters
@@ -49,9 +51,7 @@ def _matrix(count: int, links: npt.NDArray[np.integer[Any]]) -> sparse.csr_array
     return sparse.coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
 
 
-def order_paths(
-    count: int, links: npt.NDArray[np.integer[Any]], key: npt.NDArray[np.int64]
-) -> Paths:
+def order_paths(count: int, links: npt.NDArray[np.integer[Any]], key: Ints) -> Paths:
     """Order a graph whose vertices have at most two links.
 
     A path starts at the end with the lower key; a cycle at its lowest key, towards the
@@ -95,11 +95,8 @@ def order_paths(
 
 
 def _cut_cycles(
-    number: int,
-    label: npt.NDArray[np.int64],
-    links: npt.NDArray[np.integer[Any]],
-    key: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.bool_]]:
+    number: int, label: Ints, links: npt.NDArray[np.integer[Any]], key: Ints
+) -> tuple[npt.NDArray[np.integer[Any]], Bools]:
     """Remove one link of each cycle; returns the links left, and which components were cut."""
     degree = np.bincount(links.reshape(-1), minlength=len(label))
     closed = np.ones(number, bool)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Floats, Ints
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.paths import components
@@ -25,7 +25,7 @@ FULL = 254.0
 _SURE = 0.9 * FULL
 
 
-def _component(lines: Centerlines) -> npt.NDArray[np.int64]:
+def _component(lines: Centerlines) -> Ints:
     """Return the connected component of each edge, (E,)."""
     links = np.stack([lines.start, lines.end], axis=1)
     return components(len(lines.node_key), links)[lines.start]
@@ -46,7 +46,7 @@ def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
     return lines.select(total[component] >= strong_px)
 
 
-def _shares(lines: Centerlines) -> npt.NDArray[np.float64]:
+def _shares(lines: Centerlines) -> Floats:
     """Return the length that each vertex stands for, half of each step beside it, (V,) pixels."""
     step = np.hypot(np.diff(lines.row), np.diff(lines.col))
     # Steps between edges count for neither.
@@ -57,15 +57,13 @@ def _shares(lines: Centerlines) -> npt.NDArray[np.float64]:
     return share
 
 
-def mean_probability(lines: Centerlines) -> npt.NDArray[np.float64]:
+def mean_probability(lines: Centerlines) -> Floats:
     """Return the mean stored probability of each edge's vertices, (E,), 0..254."""
     total = np.add.reduceat(lines.probability.astype(np.int64), lines.offsets[:-1])
     return np.asarray(total / np.diff(lines.offsets), np.float64)
 
 
-def width_evenness(
-    lines: Centerlines,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def width_evenness(lines: Centerlines) -> tuple[Floats, Floats]:
     """Return each edge's median width, pixels, and its 10th percentile over that, (E,) twice.
 
     NaN where the width is not known.
@@ -77,7 +75,7 @@ def width_evenness(
     return median, low / np.maximum(median, 1e-9)
 
 
-def _weight(lines: Centerlines) -> npt.NDArray[np.float64]:
+def _weight(lines: Centerlines) -> Floats:
     """Return how much a metre counts at each vertex, (V,), 0..1.
 
     One when certain, a third at the threshold, nothing at a probability of 0.

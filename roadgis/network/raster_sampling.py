@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes, Floats
 from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
@@ -13,9 +13,7 @@ __all__ = ["sampled_levels"]
 _BLOCK_PX = 1024
 
 
-def sampled_levels(
-    source: ProbabilitySource, row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
-) -> npt.NDArray[np.uint8]:
+def sampled_levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
     """Return the stored probability of the pixels at some places, each block read once.
 
     Parameters
@@ -30,7 +28,7 @@ def sampled_levels(
     ndarray of uint8, shape (V,)
         0..254 = p * 254, 255 where there is no data.
     """
-    out: npt.NDArray[np.uint8] = np.full(len(row), NO_DATA, np.uint8)
+    out: Bytes = np.full(len(row), NO_DATA, np.uint8)
     grid = source.grid
     r, c = np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)
     inside = np.flatnonzero((r >= 0) & (r < grid.height) & (c >= 0) & (c < grid.width))

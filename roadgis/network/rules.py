@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools
 from roadgis.network.centerlines import Centerlines, merge_interstitial
 from roadgis.network.options import RuleOptions
 from roadgis.network.prune import FULL, mean_probability, width_evenness
 
-__all__ = [
-    "apply_rules",
-    "drop_patchy",
-    "drop_uneven",
-    "drop_winding",
-]
+__all__ = ["apply_rules", "drop_patchy", "drop_uneven", "drop_winding"]
 
 #: A line is patchy when less than this share of it is above the threshold,
 _PATCHY = 0.7
@@ -46,7 +41,7 @@ def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
     return lines
 
 
-def _doubtful(lines: Centerlines) -> npt.NDArray[np.bool_]:
+def _doubtful(lines: Centerlines) -> Bools:
     """Return the unsure dead ends and lone lines, (E,) bool."""
     degree = lines.degree
     free = (degree[lines.start] == 1) | (degree[lines.end] == 1)

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 from rasterio.errors import RasterioIOError
 
+from roadgis.arrays import Ints, Lines, Objects
 from roadgis.crs import transformer
 from roadgis.errors import ReadError
 from roadgis.imagery.dataset_pool import gdal_environment, open_dataset
@@ -31,8 +31,6 @@ _KEYS = (
 )
 # 2019:07:03 10:11:12, 2019-07-03T10:11:12Z, 20190703101112; digits that go on are a time.
 _DATE = re.compile(r"\s*(\d{4})([:/.-]?)(\d{2})\2(\d{2})(?=$|\D|\d{2}(?:\d{2}){0,2}(?:$|\D))")
-
-Lines = npt.NDArray[np.object_]
 
 
 class SheetIndex:
@@ -57,7 +55,7 @@ class SheetIndex:
         """Return the sheets of a scene, for lines in the CRS of its grid."""
         return cls(scene.sheets, scene.grid.crs)
 
-    def of(self, lines: Lines) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    def of(self, lines: Lines) -> tuple[Objects, Objects]:
         """Find the sheet that shows most of each line.
 
         Where sheets overlap, the one on top counts, as in the mosaic; that it may be blank
@@ -89,7 +87,7 @@ class SheetIndex:
             dates[here] = self._date(number)
         return names, dates
 
-    def _main_sheet(self, lines: Lines) -> npt.NDArray[np.int64]:
+    def _main_sheet(self, lines: Lines) -> Ints:
         """Return the number of the sheet that shows most of each line, -1 for none, (L,)."""
         line, sheet = shapely.STRtree(self._outlines).query(lines, predicate="intersects")
         rank = np.lexsort([sheet, line])

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints
 from roadgis.network.bridging.candidates import Tips
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
@@ -41,21 +41,21 @@ class NewEdges:
         Stored probability there, 0..254.
     """
 
-    tip: npt.NDArray[np.int64]
-    node: npt.NDArray[np.int64]
-    other: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    arc: npt.NDArray[np.float64]
-    size: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    width_px: npt.NDArray[np.float64]
-    probability: npt.NDArray[np.uint8]
+    tip: Ints
+    node: Ints
+    other: Ints
+    edge: Ints
+    arc: Floats
+    size: Ints
+    row: Floats
+    col: Floats
+    width_px: Floats
+    probability: Bytes
 
     def __len__(self) -> int:
         return len(self.tip)
 
-    def take(self, keep: npt.NDArray[np.bool_]) -> NewEdges:
+    def take(self, keep: Bools) -> NewEdges:
         """Return some of the edges."""
         vertex = np.repeat(keep, self.size)
         return NewEdges(
@@ -72,9 +72,7 @@ class NewEdges:
         )
 
 
-def spliced(
-    lines: Centerlines, tips: Tips, new: NewEdges, apart_px: npt.NDArray[np.float64]
-) -> Centerlines:
+def spliced(lines: Centerlines, tips: Tips, new: NewEdges, apart_px: Floats) -> Centerlines:
     """Add edges, marked as bridged, to a network.
 
     Keys stay unique and depend on no order: a dead end gets one edge at most, so its key
@@ -104,15 +102,13 @@ def spliced(
 class _Joints:
     """Where edges are split, in the order of edges and along them; J places."""
 
-    edge: npt.NDArray[np.int64]
-    arc: npt.NDArray[np.float64]
+    edge: Ints
+    arc: Floats
     #: Key of the dead end for which.
-    key: npt.NDArray[np.int64]
+    key: Ints
 
 
-def _joints(
-    new: NewEdges, tip_key: npt.NDArray[np.int64], apart_px: npt.NDArray[np.float64]
-) -> tuple[_Joints, npt.NDArray[np.int64]]:
+def _joints(new: NewEdges, tip_key: Ints, apart_px: Floats) -> tuple[_Joints, Ints]:
     """Return the places at which edges are split, and which of them each new edge needs."""
     at = np.flatnonzero(new.node < 0)
     edge, arc, key = new.edge[at], new.arc[at], tip_key[new.tip[at]]
@@ -125,7 +121,7 @@ def _joints(
     return _Joints(edge[some], arc[some], key[some]), group
 
 
-def _straightened(lines: Centerlines, tips: Tips, some: npt.NDArray[np.int64]) -> Centerlines:
+def _straightened(lines: Centerlines, tips: Tips, some: Ints) -> Centerlines:
     """Lead dead ends straight ahead, where the skeleton turns into a corner of the road."""
     row, col = lines.row.copy(), lines.col.copy()
     d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
@@ -146,7 +142,7 @@ def _straightened(lines: Centerlines, tips: Tips, some: npt.NDArray[np.int64]) -
     )
 
 
-def _split(lines: Centerlines, joints: _Joints) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+def _split(lines: Centerlines, joints: _Joints) -> tuple[Centerlines, Ints]:
     """Split edges; returns the network and the new node of each joint, (J,)."""
     lines, vertex = _with_vertices_at(lines, joints)
     count, many = len(lines.node_key), len(joints.edge)
@@ -194,9 +190,7 @@ def _split(lines: Centerlines, joints: _Joints) -> tuple[Centerlines, npt.NDArra
     ), node
 
 
-def _with_vertices_at(
-    lines: Centerlines, joints: _Joints
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+def _with_vertices_at(lines: Centerlines, joints: _Joints) -> tuple[Centerlines, Ints]:
     """Give edges a vertex at each joint where they have none; returns these, (J,)."""
     arc, _ = lines.arcs
     # Arcs rise along an edge; with the edge in front they rise over all vertices.
@@ -215,7 +209,7 @@ def _with_vertices_at(
     share = np.clip(low / np.maximum(low + high, 1e-9), 0.0, 1.0)[insert]
     at, a, b = after[insert], before[insert], after[insert]
 
-    def between(value: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def between(value: Floats) -> Floats:
         return (1 - share) * value[a] + share * value[b]
 
     vertex = np.where(take_low, before, after)
@@ -238,9 +232,7 @@ def _with_vertices_at(
     ), vertex
 
 
-def _appended(
-    lines: Centerlines, tips: Tips, new: NewEdges, stop: npt.NDArray[np.int64]
-) -> Centerlines:
+def _appended(lines: Centerlines, tips: Tips, new: NewEdges, stop: Ints) -> Centerlines:
     """Add the new edges after the others, with their ends at their nodes."""
     start = tips.node[new.tip]
     offsets = np.concatenate([[0], np.cumsum(new.size)]).astype(np.int64)

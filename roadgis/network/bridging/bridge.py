@@ -9,9 +9,9 @@ import heapq
 import logging
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.bridging.candidates import (
     Gaps,
     Tips,
@@ -111,7 +111,7 @@ def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerl
         new = new.take(~bad)
 
 
-def _drawn_near(lines: Centerlines, new: int) -> npt.NDArray[np.object_]:
+def _drawn_near(lines: Centerlines, new: int) -> Lines:
     """Return the last edges, the new ones, as LineStrings, after all whose boxes touch theirs."""
     first = lines.offsets[:-1]
     west, south, east, north = (
@@ -129,7 +129,7 @@ def _drawn_near(lines: Centerlines, new: int) -> npt.NDArray[np.object_]:
     return np.asarray(shapes, object)
 
 
-def _snap(lines: Centerlines) -> npt.NDArray[np.float64]:
+def _snap(lines: Centerlines) -> Floats:
     return np.maximum(_SNAP_WIDTHS * mean_width(lines), _SNAP_PX)
 
 
@@ -175,7 +175,7 @@ def _chosen(
     return _new_edges(gaps, paths, arrive, tips, node, best)
 
 
-def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> npt.NDArray[np.float64]:
+def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> Floats:
     """Return how much the shape of each gap speaks for a road, (G,) 0..1.
 
     1 is two dead ends of equally wide roads that touch and lie in one line. Each turn takes
@@ -190,12 +190,8 @@ def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> npt.NDArray[
 
 
 def _is_evident(
-    gaps: Gaps,
-    tips: Tips,
-    shape: npt.NDArray[np.float64],
-    evidence: Evidence,
-    options: BridgeOptions,
-) -> npt.NDArray[np.bool_]:
+    gaps: Gaps, tips: Tips, shape: Floats, evidence: Evidence, options: BridgeOptions
+) -> Bools:
     """Return which gaps are bridged on what is known of them, (G,)."""
     pair = gaps.other >= 0
     leaves = tips.leaves[gaps.tip]
@@ -210,7 +206,7 @@ def _is_evident(
 
 def _led_on(
     gaps: Gaps, tips: Tips, paths: GapPaths, source: ProbabilitySource, strong_level: int
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Return which gaps of a mask may be bridged by shape, (G,).
 
     All but those of roads that leave the raster; roads are led on across no data within it.
@@ -228,9 +224,7 @@ def _led_on(
     return led
 
 
-def _nodes_met(
-    lines: Centerlines, gaps: Gaps, tips: Tips, arrive: Arrivals
-) -> npt.NDArray[np.int64]:
+def _nodes_met(lines: Centerlines, gaps: Gaps, tips: Tips, arrive: Arrivals) -> Ints:
     """Return the node at which each path ends; -1 where an edge is to be split."""
     node = np.full(len(gaps), -1)
     pair = gaps.other >= 0
@@ -244,8 +238,8 @@ def _nodes_met(
 
 
 def _have_detour(
-    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, within_px: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
+    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, within_px: Floats
+) -> Bools:
     """Return around which gaps the network leads by a way shorter than a limit, (G,).
 
     Each search ends at its limit, so its time does not depend on the network's size.
@@ -279,9 +273,9 @@ def _reaches(
     seeds: list[tuple[float, int]],
     left: dict[int, float],
     within: float,
-    begin: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
-    step: npt.NDArray[np.float64],
+    begin: Ints,
+    other: Ints,
+    step: Floats,
 ) -> bool:
     """Return whether a node of `left` is near enough (Dijkstra's search from the seeds)."""
     queue, done = list(seeds), set()
@@ -307,20 +301,14 @@ def _mutually_best(
     tips: Tips,
     gaps: Gaps,
     arrive: Arrivals,
-    node: npt.NDArray[np.int64],
-    score: npt.NDArray[np.float64],
-    some: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+    node: Ints,
+    score: Floats,
+    some: Ints,
+) -> Ints:
     """Return the gaps that no better one competes with at a dead end, best first."""
     target = np.where(node >= 0, lines.node_key[node], lines.key[arrive.edge])
     rank = np.lexsort(
-        [
-            arrive.arc[some],
-            target[some],
-            node[some] >= 0,
-            tips.key[gaps.tip[some]],
-            -score[some],
-        ]
+        [arrive.arc[some], target[some], node[some] >= 0, tips.key[gaps.tip[some]], -score[some]]
     )
     some = some[rank]
     place = np.arange(len(some))
@@ -336,9 +324,7 @@ def _mutually_best(
     return np.asarray(some[first], np.int64)
 
 
-def _not_crossing(
-    drawn: npt.NDArray[np.object_], best: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _not_crossing(drawn: Lines, best: Ints) -> Ints:
     """Leave out bridges that cross a better one, or themselves; `best` is best first."""
     best = best[shapely.is_simple(drawn[best])]
     tree = shapely.STRtree(drawn[best])
@@ -350,12 +336,7 @@ def _not_crossing(
 
 
 def _new_edges(
-    gaps: Gaps,
-    paths: GapPaths,
-    arrive: Arrivals,
-    tips: Tips,
-    node: npt.NDArray[np.int64],
-    best: npt.NDArray[np.int64],
+    gaps: Gaps, paths: GapPaths, arrive: Arrivals, tips: Tips, node: Ints, best: Ints
 ) -> NewEdges:
     """Return the bridges as edges: their paths, cut where they arrive."""
     best = best[np.argsort(tips.key[gaps.tip[best]], kind="stable")]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
+from roadgis.arrays import Bools, Floats, Ints, Lines, Singles
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
 __all__ = ["Gaps", "Pieces", "Tips", "cut_pieces", "find_gaps", "find_tips", "mean_width"]
@@ -46,9 +46,9 @@ class Pieces(NamedTuple):
     """
 
     tree: shapely.STRtree
-    shape: npt.NDArray[np.object_]
-    edge: npt.NDArray[np.int64]
-    arc: npt.NDArray[np.float64]
+    shape: Lines
+    edge: Ints
+    arc: Floats
 
 
 class Tips(NamedTuple):
@@ -74,18 +74,18 @@ class Tips(NamedTuple):
         The node's.
     """
 
-    node: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    at_end: npt.NDArray[np.bool_]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    bend: npt.NDArray[np.float64]
-    width: npt.NDArray[np.float64]
-    reach: npt.NDArray[np.float64]
-    leaves: npt.NDArray[np.bool_]
-    key: npt.NDArray[np.int64]
+    node: Ints
+    edge: Ints
+    at_end: Bools
+    row: Floats
+    col: Floats
+    d_row: Floats
+    d_col: Floats
+    bend: Floats
+    width: Floats
+    reach: Floats
+    leaves: Bools
+    key: Ints
 
 
 @dataclass(frozen=True)
@@ -112,32 +112,32 @@ class Gaps:
         Parts at the two ends that lie within the roads, pixels.
     """
 
-    tip: npt.NDArray[np.int64]
-    other: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    turn: npt.NDArray[np.float64]
-    width: npt.NDArray[np.float64]
-    reach: npt.NDArray[np.float64]
+    tip: Ints
+    other: Ints
+    edge: Ints
+    row: Floats
+    col: Floats
+    d_row: Floats
+    d_col: Floats
+    turn: Floats
+    width: Floats
+    reach: Floats
 
     def __len__(self) -> int:
         return len(self.tip)
 
     @property
-    def distance(self) -> npt.NDArray[np.float64]:
+    def distance(self) -> Floats:
         """Straight distance between the two ends, (G,) pixels."""
         return np.hypot(self.row[:, 1] - self.row[:, 0], self.col[:, 1] - self.col[:, 0])
 
     @property
-    def clear(self) -> npt.NDArray[np.float64]:
+    def clear(self) -> Floats:
         """Length of the gap between the roads' borders, (G,) pixels."""
         border = self.reach.sum(axis=1)
         return np.asarray(np.maximum(self.distance - border, 0.0), np.float64)
 
-    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Gaps:
+    def take(self, index: Ints | Bools) -> Gaps:
         """Return some of the gaps."""
         return Gaps(
             **{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)}
@@ -206,12 +206,8 @@ def find_tips(lines: Centerlines) -> Tips:
 
 
 def _middle_at(
-    lines: Centerlines,
-    arc: npt.NDArray[np.float64],
-    distance: npt.NDArray[np.float64],
-    at_end: bool,
-    edges: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    lines: Centerlines, arc: Floats, distance: Floats, at_end: bool, edges: Ints
+) -> tuple[Floats, Floats]:
     """Return the middle of some roads at a distance from one of their ends, rows, columns."""
     first, last = lines.offsets[edges], lines.offsets[edges + 1] - 1
     distance = distance[edges]
@@ -229,13 +225,7 @@ def _middle_at(
     )
 
 
-def _between(
-    centre: npt.NDArray[np.float64],
-    shift: npt.NDArray[np.float32],
-    before: npt.NDArray[np.int64],
-    beyond: npt.NDArray[np.int64],
-    share: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _between(centre: Floats, shift: Singles, before: Ints, beyond: Ints, share: Floats) -> Floats:
     """Return rows or columns some share of the way from vertices to others, in the middle."""
     low, high = (centre[at] + np.nan_to_num(shift[at]) for at in (before, beyond))
     return np.asarray(low + share * (high - low), np.float64)
@@ -315,13 +305,7 @@ def _pairs(tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
     return gaps.take((turn <= max_turn_deg).all(axis=1) & (gaps.clear <= max_gap_px) & facing)
 
 
-def _turn(
-    d_row: npt.NDArray[np.float64],
-    d_col: npt.NDArray[np.float64],
-    row: npt.NDArray[np.float64],
-    col: npt.NDArray[np.float64],
-    slack: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _turn(d_row: Floats, d_col: Floats, row: Floats, col: Floats, slack: Floats) -> Floats:
     """Return the angle between a direction and the way to a point, degrees.
 
     How far to the side the point lies is known up to the slack only.
@@ -363,10 +347,10 @@ def _at_edges(
     return gaps.take(gaps.clear <= max_gap_px)
 
 
-def mean_width(lines: Centerlines) -> npt.NDArray[np.float64]:
+def mean_width(lines: Centerlines) -> Floats:
     """Return the mean width of each road, (E,) pixels."""
     total = np.bincount(lines.edge_of_vertex, weights=lines.width_px, minlength=len(lines))
-    width: npt.NDArray[np.float64] = total / np.diff(lines.offsets)
+    width: Floats = total / np.diff(lines.offsets)
     return width
 
 
@@ -374,11 +358,11 @@ def _first_met(
     lines: Centerlines,
     tips: Tips,
     pieces: Pieces,
-    ray_tip: npt.NDArray[np.int64],
-    d_row: npt.NDArray[np.float64],
-    d_col: npt.NDArray[np.float64],
+    ray_tip: Ints,
+    d_row: Floats,
+    d_col: Floats,
     reach_px: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+) -> tuple[Floats, Ints]:
     """Return how far along each ray an edge is met (inf: none), and which one (-1)."""
     length = reach_px + tips.reach[ray_tip]
     start = np.stack([tips.col, tips.row], axis=1)[ray_tip]

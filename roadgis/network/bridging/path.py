@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Lines
 from roadgis.imagery.grid import Window
 from roadgis.network.bridging.candidates import Gaps, Pieces, Tips
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
@@ -58,17 +58,17 @@ class GapPaths(NamedTuple):
         Stored probability, 255 where not known.
     """
 
-    last: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    level: npt.NDArray[np.uint8]
+    last: Ints
+    row: Floats
+    col: Floats
+    level: Bytes
 
-    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> GapPaths:
+    def take(self, index: Ints | Bools) -> GapPaths:
         """Return some of the paths."""
         return GapPaths(self.last[index], self.row[index], self.col[index], self.level[index])
 
     @property
-    def along(self) -> npt.NDArray[np.float64]:
+    def along(self) -> Floats:
         """How far along its path each sample is, (G, S) pixels."""
         step = np.hypot(np.diff(self.row, axis=1), np.diff(self.col, axis=1))
         step[np.arange(step.shape[1]) >= self.last[:, None]] = 0.0
@@ -104,7 +104,7 @@ def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
     return GapPaths(last, row, col, level)
 
 
-def _squares(gaps: Gaps, last: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def _squares(gaps: Gaps, last: Ints) -> list[Ints]:
     """Return groups of gaps that lie near each other and are about equally long."""
     if not len(gaps):
         return []
@@ -117,7 +117,7 @@ def _squares(gaps: Gaps, last: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int
     ).astype(np.int64)
     rank = np.lexsort(place)
     new = (np.diff(place[:, rank], axis=1) != 0).any(axis=0)
-    out: list[npt.NDArray[np.int64]] = []
+    out: list[Ints] = []
     for group in np.split(rank, np.flatnonzero(new) + 1):
         longest = int(last[group].max()) + 1
         each = longest * (2 * math.ceil(_BREADTH * longest / _ACROSS) + 1)
@@ -128,13 +128,13 @@ def _squares(gaps: Gaps, last: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int
 class _Curves(NamedTuple):
     """The middle of each strip, (G, S), and the unit vector across it."""
 
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    across_row: npt.NDArray[np.float64]
-    across_col: npt.NDArray[np.float64]
+    row: Floats
+    col: Floats
+    across_row: Floats
+    across_col: Floats
 
 
-def _curves(gaps: Gaps, last: npt.NDArray[np.int64], samples: int) -> _Curves:
+def _curves(gaps: Gaps, last: Ints, samples: int) -> _Curves:
     """Return the cubic curves between the ends; at an edge the end is free (a parabola)."""
     t = np.minimum(np.arange(samples) / last[:, None], 1.0)
     free = gaps.other < 0
@@ -164,8 +164,8 @@ def _curves(gaps: Gaps, last: npt.NDArray[np.int64], samples: int) -> _Curves:
 
 
 def _cheapest(
-    gaps: Gaps, base: _Curves, last: npt.NDArray[np.int64], source: ProbabilitySource
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]:
+    gaps: Gaps, base: _Curves, last: Ints, source: ProbabilitySource
+) -> tuple[Floats, Floats, Bytes]:
     """Return rows, columns and levels of the cheapest paths, (G, S) each."""
     side = math.ceil(_BREADTH * int(last.max()) / _ACROSS)
     offset = np.arange(-side, side + 1) * _ACROSS
@@ -179,27 +179,23 @@ def _cheapest(
     return row[gap, sample, lane], col[gap, sample, lane], level[gap, sample, lane]
 
 
-def _levels(
-    source: ProbabilitySource, row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
-) -> npt.NDArray[np.uint8]:
+def _levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
     """Return the stored probability of the pixels at some places."""
     rows, cols = np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)
     top, left = int(rows.min()), int(cols.min())
     window = Window(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
-    out: npt.NDArray[np.uint8] = source.read(window)[rows - top, cols - left]
+    out: Bytes = source.read(window)[rows - top, cols - left]
     return out
 
 
-def _costs() -> npt.NDArray[np.int64]:
+def _costs() -> Ints:
     """Return the cost of a step at each stored probability, (256,)."""
     probability = np.arange(256) / (NO_DATA - 1)
     probability[NO_DATA] = _UNKNOWN
     return np.rint(_UNIT / (probability + _FLOOR)).astype(np.int64)
 
 
-def _lanes(
-    cost: npt.NDArray[np.int64], far: npt.NDArray[np.bool_], last: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
     """Return the lane of the cheapest path at each sample, (G, S).
 
     From the middle lane to the middle lane, by one lane a step at most.
@@ -243,8 +239,8 @@ class Evidence(NamedTuple):
         Share of the pixels that have data.
     """
 
-    low: npt.NDArray[np.float64]
-    known: npt.NDArray[np.float64]
+    low: Floats
+    known: Floats
 
 
 def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence:
@@ -297,13 +293,13 @@ class Arrivals(NamedTuple):
         How far along the path, pixels.
     """
 
-    blocked: npt.NDArray[np.bool_]
-    edge: npt.NDArray[np.int64]
-    arc: npt.NDArray[np.float64]
-    along: npt.NDArray[np.float64]
+    blocked: Bools
+    edge: Ints
+    arc: Floats
+    along: Floats
 
 
-def path_lines(paths: GapPaths) -> npt.NDArray[np.object_]:
+def path_lines(paths: GapPaths) -> Lines:
     """Return the paths as LineStrings in (col, row), (G,)."""
     count = paths.last + 1
     gap = np.repeat(np.arange(len(count)), count)
@@ -312,9 +308,7 @@ def path_lines(paths: GapPaths) -> npt.NDArray[np.object_]:
     return np.asarray(shapely.linestrings(coordinates, indices=gap), object)
 
 
-def arrivals(
-    lines: Centerlines, tips: Tips, pieces: Pieces, gaps: Gaps, paths: npt.NDArray[np.object_]
-) -> Arrivals:
+def arrivals(lines: Centerlines, tips: Tips, pieces: Pieces, gaps: Gaps, paths: Lines) -> Arrivals:
     """Find where paths first meet a road.
 
     A path to an edge ends at the first road that it meets, be it that edge or another one.
@@ -363,27 +357,16 @@ def arrivals(
     return out
 
 
-def _near_tip(
-    lines: Centerlines,
-    tips: Tips,
-    tip: npt.NDArray[np.int64],
-    edge: npt.NDArray[np.int64],
-    arc: npt.NDArray[np.float64],
-) -> npt.NDArray[np.bool_]:
+def _near_tip(lines: Centerlines, tips: Tips, tip: Ints, edge: Ints, arc: Floats) -> Bools:
     """Return which places on edges are at the end of a dead end's own road."""
     to_tip = np.where(tips.at_end[tip], lines.length_px[edge] - arc, arc)
-    near: npt.NDArray[np.bool_] = (tips.edge[tip] == edge) & (
+    near: Bools = (tips.edge[tip] == edge) & (
         to_tip <= _OWN_WIDTHS * tips.width[tip] + tips.bend[tip]
     )
     return near
 
 
-def _aim(
-    lines: Centerlines,
-    gaps: Gaps,
-    some: npt.NDArray[np.int64],
-    arc: npt.NDArray[np.float64],
-) -> None:
+def _aim(lines: Centerlines, gaps: Gaps, some: Ints, arc: Floats) -> None:
     """Write how far along their edges the ends of some gaps are."""
     edges = lines.take(gaps.edge[some])
     shapes = shapely.linestrings(

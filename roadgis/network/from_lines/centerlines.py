@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Bytes, Floats, Ints, Lines
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines
@@ -23,10 +23,6 @@ __all__ = ["DrawnOptions", "centerlines_from_lines"]
 _MARGIN_M = 1000.0
 _FULL = 254
 _STRONG_LEVEL = 127
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -159,8 +155,6 @@ def _nodes(row: Floats, col: Floats, offsets: Ints) -> tuple[Floats, Floats, Int
     return place[:, 0], place[:, 1], index[:count], index[count:]
 
 
-def _with_evidence(
-    source: ProbabilitySource, row: Floats, col: Floats, level: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.uint8]:
+def _with_evidence(source: ProbabilitySource, row: Floats, col: Floats, level: Bytes) -> Bytes:
     read = sampled_levels(source, row, col)
     return np.where(read == NO_DATA, level, read)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas
 
 from roadgis._version import __version__
+from roadgis.arrays import Bools, Floats, Lines
 from roadgis.crs import continuous, in_degrees
 from roadgis.errors import DataError, InputError
 from roadgis.lines import LineLayer, metric_crs, read_lines
@@ -41,8 +42,6 @@ from roadgis.vector_files.reading import GEOMETRY_FIELD
 __all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
 
 _LOG = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float64]
 
 
 def drawn_clean_options(
@@ -114,7 +113,7 @@ class DrawnNetwork(RoadNetwork):
 
     fields: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> DrawnNetwork:
+    def select(self, keep: Bools) -> DrawnNetwork:
         """Return some of the edges; see :meth:`RoadNetwork.select`."""
         kept = super().select(keep)
         assert isinstance(kept, DrawnNetwork)
@@ -265,7 +264,7 @@ def _cleaned(
 def _network(
     cleaned: Centerlines,
     layer: LineLayer,
-    lines: npt.NDArray[np.object_],
+    lines: Lines,
     options: CleanLinesOptions,
     known: tuple[Floats, Floats],
     evidence: ProbabilitySource | None,

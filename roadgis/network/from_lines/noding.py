@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.spatial import cKDTree
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.chains import Chains, inserted, numbered_places, split_at_nodes
 
 __all__ = ["noded"]
@@ -18,11 +18,6 @@ _OWN_REACH = 4.0
 #: Metres. What touches does so but for the last digits.
 _TOUCHING = 1e-6
 _ROUNDING = 1 + 1e-9
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 
 def noded(lines: Lines, snap_m: float, *, node_crossings: bool = False) -> tuple[Lines, Ints]:

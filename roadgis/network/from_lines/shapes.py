@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Floats, Lines
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.shape.smooth import smoothed, with_ring_nodes
 
@@ -14,12 +14,8 @@ __all__ = ["drawn_shapes"]
 #: Metres. Vertices added to a line for the work on it are on it but for rounding.
 _ADDED = 1e-6
 
-Lines = npt.NDArray[np.object_]
 
-
-def drawn_shapes(
-    lines: Centerlines, smooth_px: float, tolerance_m: float
-) -> tuple[Lines, npt.NDArray[np.float64]]:
+def drawn_shapes(lines: Centerlines, smooth_px: float, tolerance_m: float) -> tuple[Lines, Floats]:
     """Return edges through the vertices that they were drawn with.
 
     Other than those of a skeleton, their nodes are where somebody put them, and they may pass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Floats, Ints, Lines
 from roadgis.network.attributes import grouped_quantiles
 from roadgis.network.centerlines import concatenated_ranges
 from roadgis.network.raster_sampling import sampled_levels
@@ -17,10 +17,6 @@ __all__ = ["Origin", "find_origin"]
 
 #: An edge is looked at in this many places, or each so many metres.
 _FEWEST, _MOST, _EACH_M = 3, 15, 10.0
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, lengths_along
 from roadgis.network.edge_ends import fitted
 
@@ -28,10 +28,8 @@ _CUT, _CUT_PX = 1.0, 1.0
 
 
 def with_corners(
-    lines: Centerlines,
-    edge_width_px: npt.NDArray[np.float64],
-    undisturbed: npt.NDArray[np.bool_],
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    lines: Centerlines, edge_width_px: Floats, undisturbed: Bools
+) -> tuple[Centerlines, Ints]:
     """Give roads that turn between two straight stretches the corner in which these meet.
 
     A road that turns in an arc wider than its own width has no such stretches, and stays.
@@ -70,7 +68,7 @@ def with_corners(
     return dataclasses.replace(found, row=row, col=col), corners
 
 
-def _other_start(rings: Centerlines) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _other_start(rings: Centerlines) -> tuple[Ints, Ints]:
     """Return the vertices of rings from three eighths of the way on, and the way back."""
     first, edge = rings.offsets[:-1][rings.edge_of_vertex], rings.edge_of_vertex
     steps = np.maximum(np.diff(rings.offsets) - 1, 1)[edge]
@@ -79,10 +77,8 @@ def _other_start(rings: Centerlines) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 
 def _cornered(
-    lines: Centerlines,
-    edge_width_px: npt.NDArray[np.float64],
-    undisturbed: npt.NDArray[np.bool_],
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    lines: Centerlines, edge_width_px: Floats, undisturbed: Bools
+) -> tuple[Centerlines, Ints]:
     """Return the lines with corners, and these."""
     along = lengths_along(lines.row, lines.col)
     low, high = _undisturbed_ranges(lines, undisturbed)
@@ -95,17 +91,12 @@ def _cornered(
     return _moved(lines, at[good], corner[good], legs), at[good]
 
 
-_Legs = tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]], ...]
+_Legs = tuple[tuple[Ints, Floats], ...]
 
 
 def _meetings(
-    lines: Centerlines,
-    along: npt.NDArray[np.float64],
-    at: npt.NDArray[np.int64],
-    width: npt.NDArray[np.float64],
-    low: npt.NDArray[np.int64],
-    high: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64], _Legs]:
+    lines: Centerlines, along: Floats, at: Ints, width: Floats, low: Ints, high: Ints
+) -> tuple[Bools, Floats, _Legs]:
     """Return which turns are corners, where these are, and the feet of the legs to them."""
     lean, far = _LEAN * width, (_LEAN + _SPAN) * width + _SPAN_PX
     # Windows after and before each corner, within its edge.
@@ -138,9 +129,7 @@ def _meetings(
     return np.asarray(good, bool), corner, legs
 
 
-def _undisturbed_ranges(
-    lines: Centerlines, undisturbed: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _undisturbed_ranges(lines: Centerlines, undisturbed: Bools) -> tuple[Ints, Ints]:
     """Return the first and the last undisturbed vertex of each edge; its middle if none."""
     at = np.flatnonzero(undisturbed)
     middle = (lines.offsets[:-1] + lines.offsets[1:]) // 2
@@ -151,22 +140,11 @@ def _undisturbed_ranges(
     return np.where(none, middle, low), np.where(none, middle, high)
 
 
-def _clipped(
-    along: npt.NDArray[np.float64],
-    value: npt.NDArray[np.float64],
-    low: npt.NDArray[np.int64],
-    high: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _clipped(along: Floats, value: Floats, low: Ints, high: Ints) -> Ints:
     return np.clip(np.searchsorted(along, value), low, high)
 
 
-def _sharpest(
-    lines: Centerlines,
-    along: npt.NDArray[np.float64],
-    width: npt.NDArray[np.float64],
-    low: npt.NDArray[np.int64],
-    high: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _sharpest(lines: Centerlines, along: Floats, width: Floats, low: Ints, high: Ints) -> Ints:
     """Return the vertex of the sharpest turn in each run of vertices at which lines turn."""
     edge = lines.edge_of_vertex
     at = np.arange(len(edge))
@@ -196,12 +174,7 @@ def _sharpest(
     return np.asarray(vertex[(first + last) // 2], np.int64)
 
 
-def _moved(
-    lines: Centerlines,
-    at: npt.NDArray[np.int64],
-    corner: npt.NDArray[np.float64],
-    legs: _Legs,
-) -> Centerlines:
+def _moved(lines: Centerlines, at: Ints, corner: Floats, legs: _Legs) -> Centerlines:
     """Put the vertices between each leg's foot and the corner evenly on the leg."""
     row, col = lines.row.copy(), lines.col.copy()
     for vertex, foot in legs:

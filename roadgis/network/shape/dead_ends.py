@@ -6,8 +6,8 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.arcs import Arcs
 from roadgis.network.centerlines import Centerlines
 
@@ -35,14 +35,12 @@ class SeenEnds(NamedTuple):
     """
 
     lines: Centerlines
-    node: npt.NDArray[np.bool_]
-    vertex: npt.NDArray[np.bool_]
+    node: Bools
+    vertex: Bools
 
 
 def with_seen_ends(
-    lines: Centerlines,
-    edge_width_px: npt.NDArray[np.float64],
-    held: npt.NDArray[np.bool_] | None = None,
+    lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
 ) -> SeenEnds:
     """Put dead ends where the mask shows the road to end, and lead the lines there.
 
@@ -97,22 +95,20 @@ def with_seen_ends(
     )
 
 
-def _joined(
-    axis: Arcs, row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
-) -> tuple[Arcs, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _joined(axis: Arcs, row: Floats, col: Floats) -> tuple[Arcs, Floats, Floats]:
     """Return arcs from dead ends, how far along them points are, and how far beside, (K, 2)."""
     along = np.minimum(axis.along_of(row, col), 0.0)
     axis = axis._replace(bend=np.where(np.abs(along * axis.bend) < _ANGLE, axis.bend, 0.0))
     return axis, along, np.stack([row, col], axis=1) - _points(axis, along)
 
 
-def _points(axis: Arcs, along: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _points(axis: Arcs, along: Floats) -> Floats:
     """Return a point (K, 2) on each arc."""
     row, col = axis.points(along[:, None], np.zeros((len(along), 1)))
     return np.stack([row[:, 0, 0], col[:, 0, 0]], axis=1)
 
 
-def _of_nodes(lines: Centerlines) -> npt.NDArray[np.int64]:
+def _of_nodes(lines: Centerlines) -> Ints:
     """Return which of the seen ends each node has, -1 for none, (N,)."""
     ends, grid = lines.road_ends, lines.grid
     out = np.full(len(lines.node_key), -1)

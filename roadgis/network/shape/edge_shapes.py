@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.paths import components
 from roadgis.network.shape.corners import with_corners
@@ -31,8 +31,8 @@ _SIMPLIFIED, _SMOOTH, _PIXELS = 0, 1, 3
 
 
 def edge_shapes(
-    lines: Centerlines, width_px: npt.NDArray[np.float64], smooth_px: float, tolerance_m: float
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
+    lines: Centerlines, width_px: Floats, smooth_px: float, tolerance_m: float
+) -> tuple[Lines, Floats]:
     """Give edges their final shape: smoothed, crisp at the ends, simplified.
 
     Where that would make an edge cross itself or another one, the edges concerned fall
@@ -95,30 +95,25 @@ class _Placed:
         Nodes.
     """
 
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    undisturbed: npt.NDArray[np.bool_]
-    node_row: npt.NDArray[np.float64]
-    node_col: npt.NDArray[np.float64]
+    row: Floats
+    col: Floats
+    undisturbed: Bools
+    node_row: Floats
+    node_col: Floats
 
 
-def _portions(edges: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def _portions(edges: Ints) -> Iterator[Ints]:
     for begin in range(0, len(edges), _TOGETHER):
         yield edges[begin : begin + _TOGETHER]
 
 
-def _edges_at(lines: Centerlines, nodes: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _edges_at(lines: Centerlines, nodes: Bools) -> Ints:
     """Return the edges with an end at any of some nodes, ascending."""
     return np.flatnonzero(nodes[lines.start] | nodes[lines.end])
 
 
 def _place(
-    placed: _Placed,
-    lines: Centerlines,
-    width_px: npt.NDArray[np.float64],
-    smooth_px: float,
-    held: npt.NDArray[np.bool_],
-    some: npt.NDArray[np.int64],
+    placed: _Placed, lines: Centerlines, width_px: Floats, smooth_px: float, held: Bools, some: Ints
 ) -> None:
     """Place some edges and the nodes at which they end.
 
@@ -143,9 +138,7 @@ def _place(
     placed.node_col[nodes[moved]] = new.node_col[moved]
 
 
-def _part(
-    lines: Centerlines, edges: npt.NDArray[np.int64]
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+def _part(lines: Centerlines, edges: Ints) -> tuple[Centerlines, Ints]:
     """Return some edges with their nodes only, in the same order, and which nodes these are."""
     if len(edges) == len(lines):
         return lines, np.arange(len(lines.node_key))
@@ -181,7 +174,7 @@ class _Drawing:
         #: Pairs of edges that crossed at any time, and that fall back together.
         self._met = np.empty((0, 2), np.int64)
 
-    def redraw(self, changed: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def redraw(self, changed: Ints) -> Bools:
         """Choose shapes again for edges whose vertices have been placed anew.
 
         Those that fell back with them choose again, too: what they crossed has changed.
@@ -206,7 +199,7 @@ class _Drawing:
             self._level[changed] += 1
         return self._crossing
 
-    def _with_companions(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _with_companions(self, edges: Ints) -> Ints:
         """Return edges with all that are linked to them by pairs that crossed, ascending."""
         members, links = np.unique(self._met, return_inverse=True)
         if not len(members):
@@ -215,13 +208,13 @@ class _Drawing:
         linked = np.isin(group, group[np.isin(members, edges)])
         return np.union1d(edges, members[linked])
 
-    def _draw(self, edges: npt.NDArray[np.int64]) -> None:
+    def _draw(self, edges: Ints) -> None:
         """Give edges the shape of their level."""
         for level in np.unique(self._level[edges]).tolist():
             for some in _portions(edges[self._level[edges] == level]):
                 self.shapes[some] = self._drawn(some, level)
 
-    def _drawn(self, edges: npt.NDArray[np.int64], level: int) -> npt.NDArray[np.object_]:
+    def _drawn(self, edges: Ints, level: int) -> Lines:
         """Return the edges of a level, from node to node."""
         lines, placed = self._lines, self._placed
         vertex = lines.vertices_of(edges)
@@ -241,7 +234,7 @@ class _Drawing:
             shapes = shapely.simplify(shapes, self._tolerance_m, preserve_topology=False)
         return np.asarray(shapes, object)
 
-    def _crossed_by(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _crossed_by(self, edges: Ints) -> Ints:
         """Return the pairs (K, 2) of edges that cross, the first of them one of some edges.
 
         One tree holds all lines as they were at first; the few that changed get one of

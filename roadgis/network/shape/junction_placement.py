@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import Arms, arms_of
 from roadgis.network.shape.dead_ends import with_seen_ends
@@ -38,14 +38,10 @@ class Ends:
     """
 
     lines: Centerlines
-    undisturbed: npt.NDArray[np.bool_]
+    undisturbed: Bools
 
 
-def placed_ends(
-    lines: Centerlines,
-    edge_width_px: npt.NDArray[np.float64],
-    held: npt.NDArray[np.bool_] | None = None,
-) -> Ends:
+def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = None) -> Ends:
     """Place nodes where roads lead, and lead the edges there.
 
     - A junction goes where the lines and curves through its arms meet. Arms begin where the
@@ -91,22 +87,22 @@ def placed_ends(
     return Ends(led.lines, led.undisturbed & ~moved)
 
 
-def _degree_without_rings(lines: Centerlines) -> npt.NDArray[np.int64]:
+def _degree_without_rings(lines: Centerlines) -> Ints:
     """Return the degree of each node, 0 at those of rings without a junction."""
-    degree: npt.NDArray[np.int64] = lines.degree.copy()
+    degree: Ints = lines.degree.copy()
     ring = (lines.start == lines.end) & (degree[lines.start] == 2)
     degree[lines.start[ring]] = 0
     return degree
 
 
-def _ahead(arms: Arms, lines: Centerlines) -> npt.NDArray[np.float64]:
+def _ahead(arms: Arms, lines: Centerlines) -> Floats:
     """Return how far ahead of each arm's foot its node is, (A,) pixels."""
     row, col = lines.node_row[arms.node] - arms.row, lines.node_col[arms.node] - arms.col
     return np.asarray(row * arms.d_row + col * arms.d_col, np.float64)
 
 
 def _junctions_placed(
-    lines: Centerlines, arms: Arms, through: Passages, degree: npt.NDArray[np.int64]
+    lines: Centerlines, arms: Arms, through: Passages, degree: Ints
 ) -> Centerlines:
     """Move junctions to the point that is nearest to the lines through their arms.
 
@@ -140,9 +136,7 @@ def _junctions_placed(
     return dataclasses.replace(lines, node_row=at[:, 0], node_col=at[:, 1])
 
 
-def _nearest_on(
-    through: Passages, at: npt.NDArray[np.float64], first: bool
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _nearest_on(through: Passages, at: Floats, first: bool) -> tuple[Floats, Floats]:
     """Return the nearest point of each passage to a point, and its direction there, (M, 2).
 
     At first the middle, where the curve is surest.
@@ -159,16 +153,11 @@ def _nearest_on(
     return curve[pick, index], direction / np.where(norm > 0, norm, 1.0)[:, None]
 
 
-def _meeting_point(
-    begin: npt.NDArray[np.float64],
-    node: npt.NDArray[np.int64],
-    point: npt.NDArray[np.float64],
-    unit: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tuple[Floats, Floats]:
     """Return where lines meet, (N, 2), and by how much the worst of them misses it, (N,)."""
     count = len(begin)
 
-    def total(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def total(weights: Floats) -> Floats:
         return np.bincount(node, weights=weights, minlength=count).astype(np.float64, copy=False)
 
     # Relative to the node, so that no digits are lost to large coordinates.
@@ -184,7 +173,7 @@ def _meeting_point(
     return begin + move, miss
 
 
-def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: npt.NDArray[np.bool_]) -> Centerlines:
+def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: Bools) -> Centerlines:
     """Put some dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
     tip = np.flatnonzero(unseen[arms.node] & arms.known)
     node = arms.node[tip]
@@ -215,12 +204,8 @@ def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: npt.NDArray[np.bool_
 
 
 def _to_border(
-    lines: Centerlines,
-    row: npt.NDArray[np.float64],
-    col: npt.NDArray[np.float64],
-    d_row: npt.NDArray[np.float64],
-    d_col: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+    lines: Centerlines, row: Floats, col: Floats, d_row: Floats, d_col: Floats
+) -> Floats:
     """Return how far ahead the raster's outer edge is, pixels; inf when it is not."""
     out = np.full(len(row), np.inf)
     for value, step, size in ((row, d_row, lines.grid.height), (col, d_col, lines.grid.width)):
@@ -262,12 +247,7 @@ def _led(lines: Centerlines, arms: Arms, through: Passages) -> Ends:
     return Ends(dataclasses.replace(lines, row=row, col=col), stays)
 
 
-def _free_way(
-    lines: Centerlines,
-    arms: Arms,
-    arm: npt.NDArray[np.int64],
-    share: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _free_way(lines: Centerlines, arms: Arms, arm: Ints, share: Floats) -> Floats:
     """Return points (K, 2) some share of the way from arms' feet to their nodes.
 
     Straight; for curved arms on the parabola that leaves the foot in the arm's direction.
@@ -283,9 +263,7 @@ def _free_way(
     return np.asarray((1 - t) ** 2 * foot + 2 * t * (1 - t) * control + t**2 * node, np.float64)
 
 
-def _joining(
-    lines: Centerlines, arms: Arms, through: Passages
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _joining(lines: Centerlines, arms: Arms, through: Passages) -> tuple[Floats, Floats]:
     """Return where on its passage each arm meets its node, and how far that is off the node.
 
     Shares (A,) of the passage from the arm's own foot, and offsets (A, 2).
@@ -301,12 +279,7 @@ def _joining(
     return share, offset
 
 
-def _on_curve(
-    curve: npt.NDArray[np.float64],
-    number: npt.NDArray[np.int64],
-    share: npt.NDArray[np.float64],
-    from_end: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.float64]:
+def _on_curve(curve: Floats, number: Ints, share: Floats, from_end: Bools) -> Floats:
     """Return points (K, 2) on curves, some share of the way from one of their ends."""
     steps = curve.shape[1] - 1
     position = np.where(from_end, 1 - share, share) * steps

@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from roadgis.arrays import Bools, Ints
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
 __all__ = ["smoothed", "with_middles", "with_ring_nodes"]
 
 
-def smoothed(lines: Centerlines, sigma_px: float, corners: npt.NDArray[np.int64]) -> Centerlines:
+def smoothed(lines: Centerlines, sigma_px: float, corners: Ints) -> Centerlines:
     """Smooth all edges along themselves; ends stay, rings without a junction have none.
 
     What a Gaussian takes from curves is put back, by smoothing what it took: a circle
@@ -63,9 +63,7 @@ def smoothed(lines: Centerlines, sigma_px: float, corners: npt.NDArray[np.int64]
     return dataclasses.replace(lines, row=row, col=col)
 
 
-def _is_ring_piece(
-    lines: Centerlines, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def _is_ring_piece(lines: Centerlines, first: Ints, last: Ints) -> Bools:
     """Return which stretches first..last are whole rings without a junction or a corner."""
     edge = lines.edge_of_vertex[np.minimum(first, last)]
     free = (lines.start == lines.end) & (lines.degree[lines.start] == 2)

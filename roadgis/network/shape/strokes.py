@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.edge_ends import Arms
 
 __all__ = ["Passages", "passages"]
@@ -37,12 +37,12 @@ class Passages(NamedTuple):
         (row, column) from the first arm's foot to the second's.
     """
 
-    first: npt.NDArray[np.int64]
-    second: npt.NDArray[np.int64]
-    curve: npt.NDArray[np.float64]
+    first: Ints
+    second: Ints
+    curve: Floats
 
 
-def passages(arms: Arms, degree: npt.NDArray[np.int64]) -> Passages:
+def passages(arms: Arms, degree: Ints) -> Passages:
     """Find the arms that continue each other, straight or in a curve.
 
     A pair is one road when the two directions fit an arc between its feet, and its arms are
@@ -75,12 +75,7 @@ def passages(arms: Arms, degree: npt.NDArray[np.int64]) -> Passages:
     return Passages(one, two, _curves(arms, one, two, chord[chosen], turn[chosen]))
 
 
-def _expected(
-    arms: Arms,
-    one: npt.NDArray[np.int64],
-    two: npt.NDArray[np.int64],
-    length: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _expected(arms: Arms, one: Ints, two: Ints, length: Floats) -> tuple[Floats, Floats]:
     """Return the turn to which the curvature of two arms leads, and how little is known of it."""
     # Curvature is known the better the longer the stretch that it was taken over.
     first, second = arms.span[one] ** 4 + 1, arms.span[two] ** 4 + 1
@@ -89,9 +84,7 @@ def _expected(
     return bend * length, np.minimum(doubt, _DOUBT)
 
 
-def _pairs(
-    arms: Arms, degree: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _pairs(arms: Arms, degree: Ints) -> tuple[Ints, Ints]:
     """Return all pairs of arms at the same junction; the first is the lower arm."""
     at = np.flatnonzero((degree[arms.node] > 2) & arms.known)
     at = at[np.argsort(arms.node[at], kind="stable")]
@@ -110,21 +103,14 @@ def _pairs(
     return np.minimum(first, second), np.maximum(first, second)
 
 
-def _angle(
-    a_row: npt.NDArray[np.float64],
-    a_col: npt.NDArray[np.float64],
-    b_row: npt.NDArray[np.float64],
-    b_col: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _angle(a_row: Floats, a_col: Floats, b_row: Floats, b_col: Floats) -> Floats:
     """Return the angle from one vector to another, positive towards (-a_col, a_row)."""
     return np.asarray(
         np.arctan2(-b_row * a_col + b_col * a_row, a_row * b_row + a_col * b_col), np.float64
     )
 
 
-def _clearly_best(
-    node: npt.NDArray[np.int64], cost: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
+def _clearly_best(node: Ints, cost: Floats) -> Bools:
     """Return which pairs cost less than all others of their node by a margin."""
     rank = np.lexsort([cost, node])
     sorted_node = node[rank]
@@ -136,12 +122,7 @@ def _clearly_best(
     return out
 
 
-def _mutual(
-    one: npt.NDArray[np.int64],
-    two: npt.NDArray[np.int64],
-    cost: npt.NDArray[np.float64],
-    count: int,
-) -> npt.NDArray[np.bool_]:
+def _mutual(one: Ints, two: Ints, cost: Floats, count: int) -> Bools:
     """Return which pairs are the cheapest for both of their arms."""
     best = np.full(count, np.inf)
     np.minimum.at(best, one, cost)
@@ -152,22 +133,11 @@ def _mutual(
     return np.asarray(out & (often[one] < 2) & (often[two] < 2), bool)
 
 
-def _curves(
-    arms: Arms,
-    one: npt.NDArray[np.int64],
-    two: npt.NDArray[np.int64],
-    chord: npt.NDArray[np.float64],
-    turn: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _curves(arms: Arms, one: Ints, two: Ints, chord: Floats, turn: Floats) -> Floats:
     """Return Hermite curves between feet, as near to arcs as they come."""
     t = np.linspace(0, 1, _STEPS + 1)
     speed = chord / np.cos(turn / 4) ** 2
-    weights = (
-        (1 + 2 * t) * (1 - t) ** 2,
-        t * (1 - t) ** 2,
-        t**2 * (3 - 2 * t),
-        -(t**2) * (t - 1),
-    )
+    weights = ((1 + 2 * t) * (1 - t) ** 2, t * (1 - t) ** 2, t**2 * (3 - 2 * t), -(t**2) * (t - 1))
     out = [
         place[one][:, None] * weights[0]
         + (speed * step[one])[:, None] * weights[1]
