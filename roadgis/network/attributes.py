@@ -59,7 +59,7 @@ def clear_of_junctions(lines: Centerlines) -> Bools:
     Those within half a road's width of a junction are left out, unless the edge has no others.
     """
     edge = lines.edge_of_vertex
-    from_start, from_end = lines.arcs
+    from_start, from_end = lines.distance_along
     radius = np.where(lines.degree > 2, lines.node_width_px / 2, np.float32(0))
     radius = np.nan_to_num(radius)
     clear = (from_start > radius[lines.start][edge]) & (from_end > radius[lines.end][edge])

@@ -8,21 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roadgis.arrays import Ints
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridging.bridge import bridge_gaps
-from roadgis.network.centerlines import Centerlines, merge_interstitial
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import merge_interstitial, take_nodes
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions
 from roadgis.network.parallels import merge_parallels
 from roadgis.network.prune import (
+    apply_rules,
     drop_dangles,
     drop_small_components,
     drop_small_loops,
     drop_weak_components,
 )
-from roadgis.network.rules import apply_rules
 from roadgis.network.shape.edge_shapes import edge_shapes
 from roadgis.network.why_empty import Removed
 from roadgis.probability.source import ProbabilitySource
@@ -192,19 +192,6 @@ def _ordered(lines: Centerlines) -> Centerlines:
     """
     used = np.unique(np.concatenate([lines.start, lines.end]))
     rank = np.lexsort([lines.node_col[used], lines.node_row[used], lines.node_key[used]])
-    lines = _with_nodes(lines, used[rank])
+    lines = take_nodes(lines, used[rank])
     lines = lines.reversed_where(lines.start > lines.end)
     return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
-
-
-def _with_nodes(lines: Centerlines, nodes: Ints) -> Centerlines:
-    """Return the lines with some of the nodes, all that are in use, in a given order."""
-    number = np.full(len(lines.node_key), -1)
-    number[nodes] = np.arange(len(nodes))
-    fields = {name: value for name, value in vars(lines).items() if name.startswith("node_")}
-    return replace(
-        lines,
-        start=number[lines.start],
-        end=number[lines.end],
-        **{name: value[nodes] for name, value in fields.items()},
-    )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from roadgis.errors import InputError
 from roadgis.network.bridging.bridge import bridge_gaps
-from roadgis.network.centerlines import Centerlines, merge_interstitial
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import merge_interstitial
 from roadgis.network.options import BridgeOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, trace_centerlines

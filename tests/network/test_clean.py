@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod
 
 from roadgis.errors import InputError
-from roadgis.network.centerlines import Centerlines, merge_interstitial
+from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.edit import merge_interstitial
 from roadgis.network.network import RoadNetwork
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles

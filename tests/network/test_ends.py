@@ -57,7 +57,7 @@ def test_dead_ends_stay_that_are_held_cut_or_leave_the_raster() -> None:
     assert not with_seen_ends(lines, width, one).node[some]
     cut = dataclasses.replace(lines, node_row=lines.node_row + one)
     assert not with_seen_ends(cut, width).node[some]
-    exits = dataclasses.replace(lines, node_exit=lines.node_exit | one)
+    exits = dataclasses.replace(lines, node_leaves_raster=lines.node_leaves_raster | one)
     assert not with_seen_ends(exits, width).node[some]
 
 

@@ -13,7 +13,7 @@ from roadgis.cli import cli
 from roadgis.cli.cleaning_options import clean_options
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.options import RuleOptions
-from roadgis.network.rules import (
+from roadgis.network.prune import (
     apply_rules,
     drop_patchy,
     drop_uneven,
@@ -49,7 +49,7 @@ def test_a_line_that_keeps_falling_below_the_threshold_is_dropped() -> None:
     assert len(drop_patchy(lines)) == 0
     assert len(apply_rules(lines, RuleOptions.none())) == 1
     # One that leaves the raster, or is inferred, is not judged.
-    assert len(drop_patchy(replace(lines, node_exit=np.ones(2, bool)))) == 1
+    assert len(drop_patchy(replace(lines, node_leaves_raster=np.ones(2, bool)))) == 1
     assert len(drop_patchy(replace(lines, bridged=np.ones(1, bool)))) == 1
 
 

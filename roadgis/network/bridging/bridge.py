@@ -1,25 +1,20 @@
-"""Bridging: gaps in roads are closed where shape and evidence say that the road goes on.
+"""Bridge gaps: close them where shape and evidence say that the road continues.
 
-What is bridged is an edge of its own, marked as such, whose probability is the evidence.
+A bridge is an edge of its own, flagged as `bridged`, whose probability is the evidence.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
-from roadgis.network.bridging.candidates import (
-    Gaps,
-    Tips,
-    cut_pieces,
-    find_gaps,
-    find_tips,
-    mean_width,
-)
+from roadgis.network.bridging.candidates import Gaps, cut_pieces, find_gaps, find_tips, take_rows
 from roadgis.network.bridging.path import (
     Arrivals,
     Evidence,
@@ -30,25 +25,70 @@ from roadgis.network.bridging.path import (
     path_lines,
 )
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.edge_ends import EdgeEnds
+from roadgis.network.edit import add_edges, insert_vertices, split, take_nodes
 from roadgis.network.options import BridgeOptions
 from roadgis.network.raster_sampling import sampled_levels
-from roadgis.network.splice import NewEdges, spliced
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 
-__all__ = ["bridge_gaps"]
+__all__ = ["BridgeTuning", "bridge_gaps"]
 
 logger = logging.getLogger(__name__)
 
-#: In the first round dead ends are bridged to each other only, so that others may join these
-#: bridges; one that lost its best gap to another one may get its next best in a later round.
-_ROUNDS = 4
-#: A bridge that arrives nearer to a node than this part of the road's width ends at the
-#: node; two that arrive nearer to each other end at one node. At least so many pixels.
-_SNAP_WIDTHS, _SNAP_PX = 0.75, 2.0
-#: What the shape of a gap of the largest length is worth, compared with one of no length.
-_LONGEST = 0.5
-#: What a dead end at an edge is worth, compared with two dead ends that point to each other.
-_ONE_SIDED = 0.5
+
+@dataclass(frozen=True)
+class BridgeTuning:
+    """Constants of the choice of bridges.
+
+    `rounds` was measured in decision 0034 (two rounds: no difference); the others were not fitted.
+    """
+
+    #: In the first round dead ends are bridged to each other only, so that others can join these
+    #: bridges; a dead end that lost its best gap to another one may get its next best later.
+    rounds: int = 4
+    #: A bridge that meets an edge nearer to a node than this many road widths ends at the node,
+    #: and two that meet it nearer to each other end at one node,
+    snap_widths: float = 0.75
+    #: at least this many pixels.
+    snap_px: float = 2.0
+    #: Support of a gap of the largest length, relative to one without a length.
+    longest: float = 0.5
+    #: Support of a gap between a dead end and an edge, relative to one between two dead ends.
+    one_sided: float = 0.5
+    #: Evidence a gap needs, in units of `BridgeOptions.min_evidence`, is this less its support.
+    needed: float = 1.5
+
+
+TUNING = BridgeTuning()
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Gaps that are bridged, in the order of their dead ends' keys; B of them.
+
+    Attributes
+    ----------
+    gaps, paths, arrive
+        Rows of the tables of all gaps.
+    node : ndarray of int64, shape (B,)
+        Node at which the bridge ends; -1 where an edge is split.
+    """
+
+    gaps: Gaps
+    paths: GapPaths
+    arrive: Arrivals
+    node: Ints
+
+    def __len__(self) -> int:
+        return len(self.gaps)
+
+    def take(self, index: Ints | Bools) -> _Chosen:
+        return _Chosen(
+            take_rows(self.gaps, index),
+            take_rows(self.paths, index),
+            take_rows(self.arrive, index),
+            self.node[index],
+        )
 
 
 def bridge_gaps(
@@ -56,18 +96,18 @@ def bridge_gaps(
 ) -> Centerlines:
     """Close gaps between dead ends that point to each other, or from one to an edge.
 
-    For each gap the path of least cost through the probability is found. It is bridged when
-    the probability along it exceeds what the shape of the gap demands, when it crosses no
-    road, and when no other way is near. A dead end is bridged once at most: two dead ends
-    when each is the other's best choice. At an edge a T junction is made.
-
-    No junction or overpass is invented: where a road lies between two dead ends, each of
-    them may join it, on its own evidence; they are never bridged across it.
+    1. Candidates come from geometry: :func:`roadgis.network.bridging.candidates.find_gaps`.
+    2. The path of least cost through the probability is found across each of them. The gap is
+       bridged if the probability along the path is as high as the shape of the gap demands.
+    3. A path to an edge ends at the first road it meets, with a T junction. A path between two
+       dead ends that meets a road is dropped: no crossing and no overpass is invented.
+    4. A gap is not bridged if the network already has a short way around it.
+    5. A dead end is bridged once at most; two dead ends if each is the other's best choice.
 
     Parameters
     ----------
     lines : Centerlines
-        Noded, without weak components and dangles that are none; keys of edges and nodes
+        Noded, after weak components and spurious dangles were removed; keys of edges and nodes
         are unique and not negative.
     options : BridgeOptions
         Limits.
@@ -78,13 +118,13 @@ def bridge_gaps(
     Returns
     -------
     Centerlines
-        With the bridges as edges of their own (`bridged`); edges at which one arrives are
-        split. Vertices of a bridge carry the probability there; 0 where there is no data.
+        With the bridges as edges of their own (`bridged`). Vertices of a bridge carry the
+        probability there; 0 where there is no data.
     """
     if options.max_gap_m == 0:
         return lines
     before = int(lines.bridged.sum())
-    for number in range(_ROUNDS):
+    for number in range(TUNING.rounds):
         tips = find_tips(lines)
         chosen = _chosen(lines, tips, options, source, pairs_only=number == 0)
         if chosen is None:
@@ -96,19 +136,19 @@ def bridge_gaps(
     return lines
 
 
-def _without_crossings(lines: Centerlines, tips: Tips, new: NewEdges) -> Centerlines:
-    """Add bridges, but none that crosses anything once its end lies at its node."""
+def _without_crossings(lines: Centerlines, tips: EdgeEnds, chosen: _Chosen) -> Centerlines:
+    """Add bridges, leaving out those that cross anything once they end at their nodes."""
     while True:
-        out = spliced(lines, tips, new, _snap(lines))
-        drawn = _drawn_near(out, len(new))
-        first = len(drawn) - len(new)
+        out = _bridged(lines, tips, chosen)
+        drawn = _drawn_near(out, len(chosen))
+        first = len(drawn) - len(chosen)
         a, b = shapely.STRtree(drawn).query(drawn[first:], predicate="crosses")
         bad = ~shapely.is_simple(drawn[first:])
         # Of two bridges that cross, the one with the higher key goes.
         bad[a[b < first + a]] = True
         if not bad.any():
             return out
-        new = new.take(~bad)
+        chosen = chosen.take(~bad)
 
 
 def _drawn_near(lines: Centerlines, new: int) -> Lines:
@@ -122,134 +162,210 @@ def _drawn_near(lines: Centerlines, new: int) -> Lines:
     boxes = np.asarray(shapely.box(west, south, east, north), object)
     old = len(lines) - new
     near = np.unique(shapely.STRtree(boxes[:old]).query(boxes[old:])[1])
-    some = lines.take(np.concatenate([near, np.arange(old, len(lines))]))
-    shapes = shapely.linestrings(
-        np.stack([some.col, some.row], axis=1), indices=some.edge_of_vertex
-    )
-    return np.asarray(shapes, object)
+    return lines.take(np.concatenate([near, np.arange(old, len(lines))])).pixel_lines()
 
 
 def _snap(lines: Centerlines) -> Floats:
-    return np.maximum(_SNAP_WIDTHS * mean_width(lines), _SNAP_PX)
+    return np.maximum(TUNING.snap_widths * lines.mean_width_px, TUNING.snap_px)
+
+
+def _bridged(lines: Centerlines, tips: EdgeEnds, chosen: _Chosen) -> Centerlines:
+    """Add bridges as the last edges, after splitting the edges at which they end.
+
+    Keys stay unique and depend on no order: a dead end has one bridge at most, so its key names
+    the bridge, and the piece of an edge that is split for it.
+    """
+    gaps, at_edge = chosen.gaps, np.flatnonzero(chosen.node < 0)
+    key = lines.node_key[tips.node[gaps.tip]]
+    edge, along = chosen.arrive.edge[at_edge], chosen.arrive.edge_along[at_edge]
+    rank = np.lexsort([key[at_edge], along, edge])
+    apart = _snap(lines)[edge[rank][1:]]
+    far = (np.diff(edge[rank]) != 0) | (np.diff(along[rank]) >= apart)
+    first = np.concatenate([[True], far])[: len(rank)]
+    end = chosen.node.copy()
+    end[at_edge[rank]] = len(lines.node_key) + np.cumsum(first) - 1
+    joint = rank[first]
+    out = _straightened(lines, tips.take(np.concatenate([gaps.tip, gaps.other[gaps.is_pair]])))
+    out, vertex = insert_vertices(out, edge[joint], along[joint])
+    out = split(out, vertex, key=-2 - 2 * key[at_edge[joint]])
+    out = add_edges(out, _as_edges(out, tips.node[gaps.tip], end, chosen))
+    return take_nodes(out, np.lexsort([out.node_col, out.node_row, out.node_key]))
+
+
+def _straightened(lines: Centerlines, tips: EdgeEnds) -> Centerlines:
+    """Lead dead ends straight ahead where the skeleton turns into a corner of the road."""
+    row, col = lines.row.copy(), lines.col.copy()
+    d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
+    node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
+    node_row[tips.node], node_col[tips.node] = tips.row, tips.col
+    for at_end, arc in zip((False, True), lines.distance_along, strict=True):
+        tip = np.flatnonzero(tips.at_end == at_end)
+        vertex = lines.vertices_of(tips.edge[tip])
+        of = np.repeat(tip, np.diff(lines.offsets)[tips.edge[tip]])
+        near = arc[vertex] <= tips.cut[of]
+        vertex, of = vertex[near], of[near]
+        row[vertex] = tips.row[of] - arc[vertex] * tips.d_row[of]
+        col[vertex] = tips.col[of] - arc[vertex] * tips.d_col[of]
+        d_row[vertex], d_col[vertex] = 0.0, 0.0
+    return dataclasses.replace(
+        lines, row=row, col=col, d_row=d_row, d_col=d_col, node_row=node_row, node_col=node_col
+    )
+
+
+def _as_edges(lines: Centerlines, start: Ints, end: Ints, chosen: _Chosen) -> Centerlines:
+    """Return the bridges as edges between nodes: their paths up to where they arrive."""
+    paths = chosen.paths
+    along, total = paths.along, chosen.arrive.along
+    # The path's samples short of the arrival, then the arrival itself.
+    beyond = (along >= total[:, None] - 1e-6) | (np.arange(along.shape[1]) >= paths.last[:, None])
+    size = np.maximum(beyond.argmax(axis=1), 1) + 1
+    bridge = np.repeat(np.arange(len(size)), size)
+    sample = concatenated_ranges(np.zeros_like(size), size)
+    share = np.minimum(along[bridge, sample] / np.maximum(total[bridge], 1e-9), 1.0)
+    width = chosen.gaps.width[bridge]
+    level = paths.level[bridge, sample]
+    row, col = paths.row[bridge, sample], paths.col[bridge, sample]
+    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    for vertex, node in ((offsets[:-1], start), (offsets[1:] - 1, end)):
+        row[vertex], col[vertex] = lines.node_row[node], lines.node_col[node]
+    # The path is taken as the middle of the road.
+    known = np.zeros(len(row), np.float32)
+    return dataclasses.replace(
+        lines,
+        start=start,
+        end=end,
+        key=-1 - 2 * lines.node_key[start],
+        bridged=np.ones(len(size), bool),
+        offsets=offsets,
+        row=row,
+        col=col,
+        d_row=known,
+        d_col=known,
+        width_px=(width[:, 0] * (1 - share) + width[:, 1] * share).astype(np.float32),
+        probability=np.where(level == NO_DATA, np.uint8(0), level).astype(np.uint8),
+    )
 
 
 def _chosen(
     lines: Centerlines,
-    tips: Tips,
+    tips: EdgeEnds,
     options: BridgeOptions,
     source: ProbabilitySource | None,
     *,
     pairs_only: bool,
-) -> NewEdges | None:
+) -> _Chosen | None:
     """Return the bridges of one round; None when there are none."""
-    if not len(tips.node):
+    if not len(tips):
         return None
     max_gap_px = options.max_gap_m / lines.grid.gsd_m
     pieces = cut_pieces(lines)
     gaps = find_gaps(lines, tips, pieces, max_gap_px, options.max_turn_deg)
     by_shape = source is None or holds_mask(source)
     if by_shape:
-        gaps = gaps.take(gaps.other >= 0)
+        gaps = take_rows(gaps, gaps.is_pair)
     paths = least_cost_paths(gaps, None if by_shape else source)
-    shape = _support(gaps, max_gap_px, options.max_turn_deg)
+    support = _support(gaps, max_gap_px, options.max_turn_deg)
     evidence = measure_evidence(gaps, paths, lines.strong_level)
-    ok = _is_evident(gaps, tips, shape, evidence, options)
+    leaves = _leave_raster(lines, tips, gaps)
+    ok = _is_evident(gaps, leaves, support, evidence, options)
     if by_shape and source is not None:
-        ok &= _led_on(gaps, tips, paths, source, lines.strong_level)
-    gaps, paths, shape = gaps.take(ok), paths.take(ok), shape[ok]
+        ok &= ~leaves | _is_across_nodata(gaps, leaves, paths, source, lines.strong_level)
+    gaps, paths = take_rows(gaps, ok), take_rows(paths, ok)
     if not len(gaps):
         return None
     # Rounded, so that what is equal but for rounding errors is decided by keys.
-    score = np.round((np.nan_to_num(evidence.low[ok]) + 0.1) * (0.25 + shape), 9)
+    score = np.round((np.nan_to_num(evidence.low[ok]) + 0.1) * (0.25 + support[ok]), 9)
     drawn = path_lines(paths)
     arrive = arrivals(lines, tips, pieces, gaps, drawn)
-    node = _nodes_met(lines, gaps, tips, arrive)
+    node = _nodes_met(lines, tips, gaps, arrive)
     ok = ~arrive.blocked & (node != tips.node[gaps.tip])
     ok &= ~_have_detour(lines, tips, gaps, arrive, options.detour_factor * arrive.along)
     best = _mutually_best(lines, tips, gaps, arrive, node, score, np.flatnonzero(ok))
     if pairs_only:
-        best = best[gaps.other[best] >= 0]
+        best = best[gaps.is_pair[best]]
     best = _not_crossing(drawn, best)
     if not len(best):
         return None
-    return _new_edges(gaps, paths, arrive, tips, node, best)
+    rank = np.argsort(lines.node_key[tips.node[gaps.tip[best]]], kind="stable")
+    return _Chosen(gaps, paths, arrive, node).take(best[rank])
 
 
 def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> Floats:
-    """Return how much the shape of each gap speaks for a road, (G,) 0..1.
+    """Return how much the shape of each gap supports a road, (G,) 0..1.
 
-    1 is two dead ends of equally wide roads that touch and lie in one line. Each turn takes
-    away by its square, the length up to half, and so does arriving at an edge.
+    1 is two dead ends of equally wide roads that touch and lie in one line. Each turn lowers it by
+    its square, the length by up to half, and so does arriving at an edge.
     """
     straight = 1 - (gaps.turn / max(max_turn_deg, 1e-9)) ** 2
     alike = gaps.width.min(axis=1) / np.maximum(gaps.width.max(axis=1), 1e-9)
-    near = 1 - (1 - _LONGEST) * np.minimum(gaps.clear / max_gap_px, 1.0)
-    two_sided = np.sqrt(alike)
-    side = np.where(gaps.other >= 0, two_sided, _ONE_SIDED)
+    near = 1 - (1 - TUNING.longest) * np.minimum(gaps.clear / max_gap_px, 1.0)
+    side = np.where(gaps.is_pair, np.sqrt(alike), TUNING.one_sided)
     return np.asarray(straight.clip(0, 1).prod(axis=1) * near * side, np.float64)
 
 
+def _leave_raster(lines: Centerlines, tips: EdgeEnds, gaps: Gaps) -> Bools:
+    """Return at which gaps a road leaves the raster or runs into nodata, (G,)."""
+    leaves = lines.node_leaves_raster[tips.node]
+    return np.asarray(leaves[gaps.tip] | (gaps.is_pair & leaves[gaps.other]), bool)
+
+
 def _is_evident(
-    gaps: Gaps, tips: Tips, shape: Floats, evidence: Evidence, options: BridgeOptions
+    gaps: Gaps, leaves: Bools, support: Floats, evidence: Evidence, options: BridgeOptions
 ) -> Bools:
-    """Return which gaps are bridged on what is known of them, (G,)."""
-    pair = gaps.other >= 0
-    leaves = tips.leaves[gaps.tip]
-    leaves[pair] |= tips.leaves[gaps.other[pair]]
-    by_shape = pair & (shape >= options.min_support)
-    # A road that leaves the data is led on through what is not known alone.
+    """Return which gaps have enough evidence, (G,)."""
+    by_shape = gaps.is_pair & (support >= options.min_support)
+    # A road that leaves the data is continued through nodata only.
     unknown = ~(evidence.known > 0)
-    seen = ~unknown & (evidence.low >= options.min_evidence * (1.5 - shape))
-    with_blank = evidence.known < 1
-    return np.where(unknown, by_shape, seen & np.where(with_blank, by_shape, ~leaves)).astype(bool)
+    seen = ~unknown & (evidence.low >= options.min_evidence * (TUNING.needed - support))
+    over_nodata = evidence.known < 1
+    return np.where(unknown, by_shape, seen & np.where(over_nodata, by_shape, ~leaves)).astype(bool)
 
 
-def _led_on(
-    gaps: Gaps, tips: Tips, paths: GapPaths, source: ProbabilitySource, strong_level: int
+def _is_across_nodata(
+    gaps: Gaps, leaves: Bools, paths: GapPaths, source: ProbabilitySource, strong_level: int
 ) -> Bools:
-    """Return which gaps of a mask may be bridged by shape, (G,).
-
-    All but those of roads that leave the raster; roads are led on across no data within it.
-    """
-    led = ~(tips.leaves[gaps.tip] | tips.leaves[gaps.other])
-    at = np.flatnonzero(~led)
+    """Return which gaps of a mask, of those where a road leaves it, hold nodata, (G,)."""
+    out = np.zeros(len(gaps), bool)
+    at = np.flatnonzero(leaves)
     if len(at):
-        gaps, paths = gaps.take(at), paths.take(at)
+        gaps, paths = take_rows(gaps, at), take_rows(paths, at)
         level = sampled_levels(source, paths.row.reshape(-1), paths.col.reshape(-1))
         level = level.reshape(paths.row.shape)
         row, col = np.rint(paths.row), np.rint(paths.col)
+        # Beyond the raster is not nodata within it.
         beyond = (row < 0) | (row >= source.grid.height) | (col < 0) | (col >= source.grid.width)
         level[beyond] = 0
-        led[at] = measure_evidence(gaps, paths._replace(level=level), strong_level).known < 1
-    return led
+        paths = dataclasses.replace(paths, level=level)
+        out[at] = measure_evidence(gaps, paths, strong_level).known < 1
+    return out
 
 
-def _nodes_met(lines: Centerlines, gaps: Gaps, tips: Tips, arrive: Arrivals) -> Ints:
+def _nodes_met(lines: Centerlines, tips: EdgeEnds, gaps: Gaps, arrive: Arrivals) -> Ints:
     """Return the node at which each path ends; -1 where an edge is to be split."""
     node = np.full(len(gaps), -1)
-    pair = gaps.other >= 0
+    pair = gaps.is_pair
     node[pair] = tips.node[gaps.other[pair]]
-    edge, arc = arrive.edge[~pair], arrive.arc[~pair]
+    edge, along = arrive.edge[~pair], arrive.edge_along[~pair]
     snap = np.minimum(_snap(lines)[edge], lines.length_px[edge] / 2)
-    rest = lines.length_px[edge] - arc
-    at = np.where(arc <= snap, lines.start[edge], np.where(rest <= snap, lines.end[edge], -1))
+    rest = lines.length_px[edge] - along
+    at = np.where(along <= snap, lines.start[edge], np.where(rest <= snap, lines.end[edge], -1))
     node[~pair] = at
     return node
 
 
 def _have_detour(
-    lines: Centerlines, tips: Tips, gaps: Gaps, arrive: Arrivals, within_px: Floats
+    lines: Centerlines, tips: EdgeEnds, gaps: Gaps, arrive: Arrivals, within_px: Floats
 ) -> Bools:
-    """Return around which gaps the network leads by a way shorter than a limit, (G,).
+    """Return around which gaps the network has a way shorter than a limit, (G,).
 
     Each search ends at its limit, so its time does not depend on the network's size.
     """
     length = lines.length_px
-    pair = gaps.other >= 0
+    pair = gaps.is_pair
     edge_a = tips.edge[gaps.tip]
     edge_b = np.where(pair, tips.edge[gaps.other], arrive.edge)
     at_tip = np.where(tips.at_end, length[tips.edge], 0.0)
-    arc_a, arc_b = at_tip[gaps.tip], np.where(pair, at_tip[gaps.other], arrive.arc)
+    arc_a, arc_b = at_tip[gaps.tip], np.where(pair, at_tip[gaps.other], arrive.edge_along)
     out = np.asarray((edge_a == edge_b) & (np.abs(arc_a - arc_b) < within_px), bool)
     node = np.concatenate([lines.start, lines.end])
     rank = np.argsort(node, kind="stable")
@@ -298,7 +414,7 @@ def _reaches(
 
 def _mutually_best(
     lines: Centerlines,
-    tips: Tips,
+    tips: EdgeEnds,
     gaps: Gaps,
     arrive: Arrivals,
     node: Ints,
@@ -308,7 +424,13 @@ def _mutually_best(
     """Return the gaps that no better one competes with at a dead end, best first."""
     target = np.where(node >= 0, lines.node_key[node], lines.key[arrive.edge])
     rank = np.lexsort(
-        [arrive.arc[some], target[some], node[some] >= 0, tips.key[gaps.tip[some]], -score[some]]
+        [
+            arrive.edge_along[some],
+            target[some],
+            node[some] >= 0,
+            lines.node_key[tips.node[gaps.tip[some]]],
+            -score[some],
+        ]
     )
     some = some[rank]
     place = np.arange(len(some))
@@ -333,33 +455,3 @@ def _not_crossing(drawn: Lines, best: Ints) -> Ints:
     keep = np.ones(len(best), bool)
     keep[b[a < b]] = False
     return best[keep]
-
-
-def _new_edges(
-    gaps: Gaps, paths: GapPaths, arrive: Arrivals, tips: Tips, node: Ints, best: Ints
-) -> NewEdges:
-    """Return the bridges as edges: their paths, cut where they arrive."""
-    best = best[np.argsort(tips.key[gaps.tip[best]], kind="stable")]
-    gaps, paths, node = gaps.take(best), paths.take(best), node[best]
-    along = paths.along
-    total = arrive.along[best]
-    # The path's samples short of the arrival, then the arrival itself.
-    beyond = (along >= total[:, None] - 1e-6) | (np.arange(along.shape[1]) >= paths.last[:, None])
-    size = np.maximum(beyond.argmax(axis=1), 1) + 1
-    bridge = np.repeat(np.arange(len(size)), size)
-    sample = concatenated_ranges(np.zeros_like(size), size)
-    share = np.minimum(along[bridge, sample] / np.maximum(total[bridge], 1e-9), 1.0)
-    width = gaps.width[bridge, 0] * (1 - share) + gaps.width[bridge, 1] * share
-    level = paths.level[bridge, sample]
-    return NewEdges(
-        tip=gaps.tip,
-        node=node,
-        other=gaps.other,
-        edge=arrive.edge[best],
-        arc=arrive.arc[best],
-        size=size,
-        row=paths.row[bridge, sample],
-        col=paths.col[bridge, sample],
-        width_px=width,
-        probability=np.where(level == NO_DATA, np.uint8(0), level).astype(np.uint8),
-    )

@@ -1,115 +1,103 @@
-"""Where roads break off, and what each dead end points to: other dead ends, and edges."""
+"""Candidates for bridges: where roads break off, and the dead ends and edges they point to.
+
+Shapes: E edges, T tips (dead ends), G gaps, P pieces of edges.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import shapely
 from scipy.spatial import cKDTree
 
-from roadgis.arrays import Bools, Floats, Ints, Lines, Singles
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.edge_ends import EdgeEnds, chord_ends
 
-__all__ = ["Gaps", "Pieces", "Tips", "cut_pieces", "find_gaps", "find_tips", "mean_width"]
+__all__ = ["CandidateTuning", "Gaps", "Pieces", "cut_pieces", "find_gaps", "find_tips", "take_rows"]
 
-#: Within this many widths of a dead end the skeleton turns into a corner of the road.
-_TURN = 1.0
-#: How far back from there the direction of a road is taken: road widths, at least pixels.
-_BASE_WIDTHS, _BASE_PX = 3.0, 10.0
-#: A road shorter than this many widths has no direction that could be trusted.
-_SHORT = 0.75
-#: Directions in which an edge is looked for, as parts of the largest turn.
-_FAN = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+
+@dataclass(frozen=True)
+class CandidateTuning:
+    """Constants of the search for gaps; lengths in road widths or pixels.
+
+    Not fitted; decision 0034 measured limits of length and turn, which are options.
+    """
+
+    #: Within this many widths of a dead end the skeleton turns into a corner of the road.
+    turn_widths: float = 1.0
+    #: The direction of a road is taken over this many widths before that,
+    base_widths: float = 3.0
+    #: at least over this many pixels.
+    base_px: float = 10.0
+    #: A road shorter than this many widths has no reliable direction.
+    short_widths: float = 0.75
+    #: Directions in which an edge is looked for, as parts of the largest turn.
+    fan: tuple[float, ...] = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
+    #: On its own edge a dead end meets nothing nearer behind it than this many widths.
+    own_widths: float = 4.0
+
+
+TUNING = CandidateTuning()
 #: Vertices in a piece of an edge in the spatial index, so that long edges have small boxes.
 _PIECE = 32
-#: On its own edge a dead end looks no nearer than this many widths behind itself.
-_OWN_WIDTHS = 4.0
+
+Table = TypeVar("Table", bound=Any)
+
+
+def take_rows(table: Table, index: Ints | Bools) -> Table:
+    """Return some of the rows of a dataclass of arrays."""
+    rows = {name: value[index] for name, value in vars(table).items()}
+    return type(table)(**rows)  # type: ignore[no-any-return]
 
 
 class Pieces(NamedTuple):
-    """Edges cut into P pieces of few vertices, so that long edges have small boxes.
+    """Edges cut into pieces of few vertices.
 
     Attributes
     ----------
     tree : shapely.STRtree
-        Of the pieces.
+        Index of the pieces.
     shape : ndarray of LineString, shape (P,)
-        In (col, row).
+        Pieces in (column, row).
     edge : ndarray of int64, shape (P,)
-        The edge of each.
-    arc : ndarray of float64, shape (P,)
-        How far along its edge each begins, pixels.
+        Edge of each piece.
+    along : ndarray of float64, shape (P,)
+        Distance along its edge at which each piece begins, pixels.
     """
 
     tree: shapely.STRtree
     shape: Lines
     edge: Ints
-    arc: Floats
-
-
-class Tips(NamedTuple):
-    """Dead ends and where they point; T tips. Pixels, unit vectors.
-
-    Attributes
-    ----------
-    node, edge : ndarray of int64, shape (T,)
-        The dead end, and the one edge there.
-    at_end : ndarray of bool, shape (T,)
-        Whether the edge ends there; else it starts there.
-    row, col : ndarray of float64, shape (T,)
-        Where the road leads, did it go on straight from before the corner it turns into.
-    d_row, d_col : ndarray of float64, shape (T,)
-        Direction ahead.
-    bend : ndarray of float64, shape (T,)
-        How much of the road's end is taken to be such a corner.
-    width, reach : ndarray of float64, shape (T,)
-        Width of the road, and by how much thinning has shortened it.
-    leaves : ndarray of bool, shape (T,)
-        Whether the road goes on beyond the raster or into no data.
-    key : ndarray of int64, shape (T,)
-        The node's.
-    """
-
-    node: Ints
-    edge: Ints
-    at_end: Bools
-    row: Floats
-    col: Floats
-    d_row: Floats
-    d_col: Floats
-    bend: Floats
-    width: Floats
-    reach: Floats
-    leaves: Bools
-    key: Ints
+    along: Floats
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """Gaps that could be bridged; G gaps.
+    """Gaps that could be bridged; the two columns of the 2-D arrays are their two ends.
 
     Attributes
     ----------
     tip : ndarray of int64, shape (G,)
-        The dead end from which it is bridged; of two, the one with the lower key.
+        Dead end at which the bridge starts; of two, the one whose node has the lower key.
     other : ndarray of int64, shape (G,)
-        The dead end to which it is bridged; -1 where that is an edge.
+        Dead end at which it ends; -1 where it ends at an edge.
     edge : ndarray of int64, shape (G,)
-        The edge to which it is bridged; -1 where that is a dead end.
+        Edge at which it ends; -1 where it ends at a dead end.
     row, col : ndarray of float64, shape (G, 2)
-        The two ends.
+        Positions.
     d_row, d_col : ndarray of float64, shape (G, 2)
-        Direction of travel at the two ends, unit vectors.
+        Directions of travel, unit vectors.
     turn : ndarray of float64, shape (G, 2)
-        Turn from the road to the straight line between the ends, degrees; 0 at an edge.
+        Turn from the road to the straight line across the gap, degrees; 0 at an edge.
     width : ndarray of float64, shape (G, 2)
-        Width of the roads at the two ends, pixels.
-    reach : ndarray of float64, shape (G, 2)
-        Parts at the two ends that lie within the roads, pixels.
+        Widths of the roads, pixels.
+    inside : ndarray of float64, shape (G, 2)
+        Lengths of the line across the gap that lie within the roads, pixels.
     """
 
     tip: Ints
@@ -121,10 +109,15 @@ class Gaps:
     d_col: Floats
     turn: Floats
     width: Floats
-    reach: Floats
+    inside: Floats
 
     def __len__(self) -> int:
         return len(self.tip)
+
+    @property
+    def is_pair(self) -> Bools:
+        """Whether the gap is one between two dead ends, (G,)."""
+        return np.asarray(self.other >= 0, bool)
 
     @property
     def distance(self) -> Floats:
@@ -134,101 +127,38 @@ class Gaps:
     @property
     def clear(self) -> Floats:
         """Length of the gap between the roads' borders, (G,) pixels."""
-        border = self.reach.sum(axis=1)
-        return np.asarray(np.maximum(self.distance - border, 0.0), np.float64)
-
-    def take(self, index: Ints | Bools) -> Gaps:
-        """Return some of the gaps."""
-        return Gaps(
-            **{field.name: getattr(self, field.name)[index] for field in dataclasses.fields(self)}
-        )
-
-    @classmethod
-    def joined(cls, parts: list[Gaps]) -> Gaps:
-        """Return the gaps of several as one."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        )
+        return np.asarray(np.maximum(self.distance - self.inside.sum(axis=1), 0.0), np.float64)
 
 
-def find_tips(lines: Centerlines) -> Tips:
-    """Find the dead ends whose roads are long enough to have a direction."""
-    from_start, from_end = lines.arcs if len(lines) else (np.empty(0), np.empty(0))
-    length = lines.length_px
-    width = mean_width(lines)
-    back = np.minimum(_TURN * width, 0.4 * length)
-    far = np.minimum(back + np.maximum(_BASE_WIDTHS * width, _BASE_PX), length)
-    parts = []
-    for node, arc, at_end in ((lines.start, from_start, False), (lines.end, from_end, True)):
-        edges = np.flatnonzero(lines.degree[node] == 1)
-        if not len(edges):
-            continue
-        row, col = _middle_at(lines, arc, back, at_end, edges)
-        d_row, d_col = (
-            a - b
-            for a, b in zip((row, col), _middle_at(lines, arc, far, at_end, edges), strict=True)
-        )
-        base = np.hypot(d_row, d_col)
-        some = base >= np.maximum(_SHORT * width[edges], 2.0)
-        edge, row, col = edges[some], row[some], col[some]
-        d_row, d_col = d_row[some] / base[some], d_col[some] / base[some]
-        parts.append(
-            Tips(
-                node=node[edge],
-                edge=edge,
-                at_end=np.full(len(edge), at_end),
-                row=row + back[edge] * d_row,
-                col=col + back[edge] * d_col,
-                d_row=d_row,
-                d_col=d_col,
-                bend=back[edge],
-                width=width[edge],
-                reach=lines.node_reach_px[node[edge]].astype(np.float64),
-                leaves=lines.node_exit[node[edge]],
-                key=lines.node_key[node[edge]],
-            )
-        )
-    if not parts:
-        none, no, number = np.empty(0), np.empty(0, bool), np.empty(0, np.int64)
-        return Tips(number, number, no, none, none, none, none, none, none, none, no, number)
-    tips = Tips._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    rank = np.argsort(tips.key, kind="stable")
-    tips = Tips._make(array[rank] for array in tips)
-    # Distances along edges are differences of sums over all edges, so their last digits
-    # depend on the edges' order; what follows from them shall not.
-    return tips._replace(
-        row=np.round(tips.row, 6),
-        col=np.round(tips.col, 6),
+def find_tips(lines: Centerlines) -> EdgeEnds:
+    """Find the dead ends whose roads are long enough to have a direction.
+
+    Returns
+    -------
+    EdgeEnds
+        In the order of their nodes' keys. `row` and `col` are where the road would end if it did
+        not turn into one of its corners: its foot, moved straight ahead by `cut`.
+    """
+    at_end = np.repeat([False, True], len(lines))
+    edge = np.tile(np.arange(len(lines)), 2)
+    node = np.concatenate([lines.start, lines.end])
+    dead = np.flatnonzero(lines.degree[node] == 1)
+    dead = dead[np.argsort(lines.node_key[node[dead]], kind="stable")]
+    edge, at_end = edge[dead], at_end[dead]
+    width, length = lines.mean_width_px[edge], lines.length_px[edge]
+    near = np.minimum(TUNING.turn_widths * width, 0.4 * length)
+    far = np.minimum(near + np.maximum(TUNING.base_widths * width, TUNING.base_px), length)
+    tips = chord_ends(lines, edge, at_end, near, far, width)
+    tips = tips.take(tips.span >= np.maximum(TUNING.short_widths * tips.width, 2.0))
+    # The last digits depend on the order of edges, as distances along edges are differences of
+    # sums over all of them; results must not.
+    return dataclasses.replace(
+        tips,
+        row=np.round(tips.row + tips.cut * tips.d_row, 6),
+        col=np.round(tips.col + tips.cut * tips.d_col, 6),
         d_row=np.round(tips.d_row, 9),
         d_col=np.round(tips.d_col, 9),
     )
-
-
-def _middle_at(
-    lines: Centerlines, arc: Floats, distance: Floats, at_end: bool, edges: Ints
-) -> tuple[Floats, Floats]:
-    """Return the middle of some roads at a distance from one of their ends, rows, columns."""
-    first, last = lines.offsets[edges], lines.offsets[edges + 1] - 1
-    distance = distance[edges]
-    want = np.minimum(distance, 0.999 * lines.length_px[edges])
-    size = last - first + 1
-    nearer = arc[lines.vertices_of(edges)] < np.repeat(want, size)
-    count = np.add.reduceat(nearer.astype(np.int64), np.cumsum(size) - size)
-    beyond = last - count if at_end else first + count
-    before = np.clip(beyond + 1 if at_end else beyond - 1, first, last)
-    step = arc[beyond] - arc[before]
-    share = (distance - arc[before]) / np.where(step > 0, step, 1.0)
-    share = np.where(step > 0, share, 0.0)
-    return _between(lines.row, lines.d_row, before, beyond, share), _between(
-        lines.col, lines.d_col, before, beyond, share
-    )
-
-
-def _between(centre: Floats, shift: Singles, before: Ints, beyond: Ints, share: Floats) -> Floats:
-    """Return rows or columns some share of the way from vertices to others, in the middle."""
-    low, high = (centre[at] + np.nan_to_num(shift[at]) for at in (before, beyond))
-    return np.asarray(low + share * (high - low), np.float64)
 
 
 def cut_pieces(lines: Centerlines) -> Pieces:
@@ -238,20 +168,13 @@ def cut_pieces(lines: Centerlines) -> Pieces:
     number = concatenated_ranges(np.zeros_like(count), count)
     begin = lines.offsets[edge] + number * _PIECE
     stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])
-    vertex = concatenated_ranges(begin, stop)
-    shape = np.asarray(
-        shapely.linestrings(
-            np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
-            indices=np.repeat(np.arange(len(edge)), stop - begin),
-        ),
-        object,
-    )
-    from_start, _ = lines.arcs
-    return Pieces(shapely.STRtree(shape), shape, edge, from_start[begin])
+    pieces = lines.with_edges(edge, concatenated_ranges(begin, stop), stop - begin).pixel_lines()
+    from_start, _ = lines.distance_along
+    return Pieces(shapely.STRtree(pieces), pieces, edge, from_start[begin])
 
 
 def find_gaps(
-    lines: Centerlines, tips: Tips, pieces: Pieces, max_gap_px: float, max_turn_deg: float
+    lines: Centerlines, tips: EdgeEnds, pieces: Pieces, max_gap_px: float, max_turn_deg: float
 ) -> Gaps:
     """Find what dead ends point to within a distance.
 
@@ -259,38 +182,38 @@ def find_gaps(
     ----------
     lines : Centerlines
         The network.
-    tips : Tips
-        Its dead ends.
+    tips : EdgeEnds
+        Its dead ends (:func:`find_tips`).
     pieces : Pieces
-        Its edges in pieces.
+        Its edges (:func:`cut_pieces`).
     max_gap_px : float
         Largest gap between the roads' borders.
     max_turn_deg : float
         Largest turn from a road to the straight line across the gap.
     """
-    pairs = _pairs(tips, max_gap_px, max_turn_deg)
-    at_edges = _at_edges(lines, tips, pieces, max_gap_px, max_turn_deg)
-    return Gaps.joined([pairs, at_edges])
+    pairs = vars(_pairs(lines, tips, max_gap_px, max_turn_deg))
+    at_edges = vars(_at_edges(lines, tips, pieces, max_gap_px, max_turn_deg))
+    return Gaps(**{name: np.concatenate([pairs[name], at_edges[name]]) for name in pairs})
 
 
-def _pairs(tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
+def _pairs(lines: Centerlines, tips: EdgeEnds, max_gap_px: float, max_turn_deg: float) -> Gaps:
     """Return the pairs of dead ends that point to each other."""
     xy = np.stack([tips.col, tips.row], axis=1)
+    removed = lines.node_shortening_px[tips.node].astype(np.float64)
+    index = np.empty((0, 2), np.int64)
     if len(xy) > 1:
-        radius = max_gap_px + 2 * float(tips.reach.max())
+        radius = max_gap_px + 2 * float(removed.max())
         index = cKDTree(xy).query_pairs(radius, output_type="ndarray").astype(np.int64)
-    else:
-        index = np.empty((0, 2), np.int64)
     # Tips are in the order of their keys.
     a, b = index.min(axis=1), index.max(axis=1)
     rank = np.lexsort([b, a])
     a, b = a[rank], b[rank]
-    row, col, d_row, d_col, width, reach = (
+    row, col, d_row, d_col, width, inside = (
         np.stack([value[a], value[b]], axis=1)
-        for value in (tips.row, tips.col, tips.d_row, tips.d_col, tips.width, tips.reach)
+        for value in (tips.row, tips.col, tips.d_row, tips.d_col, tips.width, removed)
     )
     run_row, run_col = row[:, 1] - row[:, 0], col[:, 1] - col[:, 0]
-    slack = _TURN / 2 * width.min(axis=1)
+    slack = TUNING.turn_widths / 2 * width.min(axis=1)
     turn = np.stack(
         [
             _turn(d_row[:, 0], d_col[:, 0], run_row, run_col, slack),
@@ -299,16 +222,16 @@ def _pairs(tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
         axis=1,
     )
     d_row[:, 1], d_col[:, 1] = -d_row[:, 1], -d_col[:, 1]
-    nowhere = np.full(len(a), -1)
-    gaps = Gaps(a, b, nowhere, row, col, d_row, d_col, turn, width, reach)
+    gaps = Gaps(a, b, np.full(len(a), -1), row, col, d_row, d_col, turn, width, inside)
     facing = d_row.prod(axis=1) + d_col.prod(axis=1) > math.cos(math.radians(2 * max_turn_deg))
-    return gaps.take((turn <= max_turn_deg).all(axis=1) & (gaps.clear <= max_gap_px) & facing)
+    straight = (turn <= max_turn_deg).all(axis=1)
+    return take_rows(gaps, straight & (gaps.clear <= max_gap_px) & facing)
 
 
 def _turn(d_row: Floats, d_col: Floats, row: Floats, col: Floats, slack: Floats) -> Floats:
     """Return the angle between a direction and the way to a point, degrees.
 
-    How far to the side the point lies is known up to the slack only.
+    The point's sideways offset is known up to the slack only.
     """
     ahead = d_row * row + d_col * col
     aside = np.maximum(np.abs(d_row * col - d_col * row) - slack, 0.0)
@@ -316,12 +239,12 @@ def _turn(d_row: Floats, d_col: Floats, row: Floats, col: Floats, slack: Floats)
 
 
 def _at_edges(
-    lines: Centerlines, tips: Tips, pieces: Pieces, max_gap_px: float, max_turn_deg: float
+    lines: Centerlines, tips: EdgeEnds, pieces: Pieces, max_gap_px: float, max_turn_deg: float
 ) -> Gaps:
-    """Return where dead ends point to edges: what is first met in each of some directions."""
-    tip = np.flatnonzero(~tips.leaves)
-    ray_tip = np.repeat(tip, len(_FAN))
-    angle = np.tile(np.radians(max_turn_deg) * np.array(_FAN), len(tip))
+    """Return the gaps between dead ends and the first edge in each of some directions."""
+    tip = np.flatnonzero(~lines.node_leaves_raster[tips.node])
+    ray_tip = np.repeat(tip, len(TUNING.fan))
+    angle = np.tile(np.radians(max_turn_deg) * np.array(TUNING.fan), len(tip))
     cos, sin = np.cos(angle), np.sin(angle)
     d_row = cos * tips.d_row[ray_tip] + sin * tips.d_col[ray_tip]
     d_col = cos * tips.d_col[ray_tip] - sin * tips.d_row[ray_tip]
@@ -330,33 +253,27 @@ def _at_edges(
     met = np.flatnonzero(first >= 0)
     a, edge = ray_tip[met], first[met]
     distance, d_row, d_col = away[met], d_row[met], d_col[met]
-    mean = mean_width(lines)
+    removed = lines.node_shortening_px[tips.node[a]].astype(np.float64)
+    width = lines.mean_width_px[edge]
     row, col = tips.row[a], tips.col[a]
     gaps = Gaps(
-        a,
-        np.full(len(a), -1),
-        edge,
-        np.stack([row, row + distance * d_row], axis=1),
-        np.stack([col, col + distance * d_col], axis=1),
-        np.stack([tips.d_row[a], d_row], axis=1),
-        np.stack([tips.d_col[a], d_col], axis=1),
-        np.stack([np.degrees(np.abs(angle[met])), np.zeros(len(a))], axis=1),
-        np.stack([tips.width[a], mean[edge]], axis=1),
-        np.stack([tips.reach[a], mean[edge] / 2], axis=1),
+        tip=a,
+        other=np.full(len(a), -1),
+        edge=edge,
+        row=np.stack([row, row + distance * d_row], axis=1),
+        col=np.stack([col, col + distance * d_col], axis=1),
+        d_row=np.stack([tips.d_row[a], d_row], axis=1),
+        d_col=np.stack([tips.d_col[a], d_col], axis=1),
+        turn=np.stack([np.degrees(np.abs(angle[met])), np.zeros(len(a))], axis=1),
+        width=np.stack([tips.width[a], width], axis=1),
+        inside=np.stack([removed, width / 2], axis=1),
     )
-    return gaps.take(gaps.clear <= max_gap_px)
-
-
-def mean_width(lines: Centerlines) -> Floats:
-    """Return the mean width of each road, (E,) pixels."""
-    total = np.bincount(lines.edge_of_vertex, weights=lines.width_px, minlength=len(lines))
-    width: Floats = total / np.diff(lines.offsets)
-    return width
+    return take_rows(gaps, gaps.clear <= max_gap_px)
 
 
 def _first_met(
     lines: Centerlines,
-    tips: Tips,
+    tips: EdgeEnds,
     pieces: Pieces,
     ray_tip: Ints,
     d_row: Floats,
@@ -364,15 +281,15 @@ def _first_met(
     reach_px: float,
 ) -> tuple[Floats, Ints]:
     """Return how far along each ray an edge is met (inf: none), and which one (-1)."""
-    length = reach_px + tips.reach[ray_tip]
+    length = reach_px + lines.node_shortening_px[tips.node[ray_tip]].astype(np.float64)
     start = np.stack([tips.col, tips.row], axis=1)[ray_tip]
     stop = start + np.stack([d_col, d_row], axis=1) * length[:, None]
     rays = np.asarray(shapely.linestrings(np.stack([start, stop], axis=1)), object)
     ray, piece = pieces.tree.query(rays, predicate="intersects")
-    edge, arc = pieces.edge[piece], pieces.arc[piece]
-    own = tips.edge[ray_tip[ray]] == edge
-    behind = np.where(tips.at_end[ray_tip[ray]], lines.length_px[edge] - arc, arc)
-    ok = ~own | (behind > _OWN_WIDTHS * tips.width[ray_tip[ray]] + _PIECE)
+    edge, along = pieces.edge[piece], pieces.along[piece]
+    tip = ray_tip[ray]
+    behind = np.where(tips.at_end[tip], lines.length_px[edge] - along, along)
+    ok = (tips.edge[tip] != edge) | (behind > TUNING.own_widths * tips.width[tip] + _PIECE)
     ray, piece, edge = ray[ok], piece[ok], edge[ok]
     away = shapely.distance(
         shapely.points(start[ray]), shapely.intersection(rays[ray], pieces.shape[piece])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +11,9 @@ import shapely
 
 from roadgis.arrays import Bools, Bytes, Floats, Ints, Lines
 from roadgis.imagery.grid import Window
-from roadgis.network.bridging.candidates import Gaps, Pieces, Tips
+from roadgis.network.bridging.candidates import Gaps, Pieces, take_rows
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.edge_ends import EdgeEnds
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = [
@@ -24,28 +26,41 @@ __all__ = [
     "path_lines",
 ]
 
+
+@dataclass(frozen=True)
+class PathTuning:
+    """Constants of the path of least cost and of the evidence along it.
+
+    Decision 0034 measured plain curves instead of these paths: no difference in scores. The
+    constants were not fitted.
+    """
+
+    #: Half the breadth of the strip that is searched, as a part of the gap's length.
+    breadth: float = 0.25
+    #: Step across the strip, pixels. Along it the step is at most a pixel, so a path leaves the
+    #: direction of its strip by 27 degrees at most.
+    across_px: float = 0.5
+    #: The cost of a pixel is 1 / (p + this): small, so a path goes far to follow a faint road.
+    cost_floor: float = 0.05
+    #: Probability at which nodata pixels count in the cost.
+    unknown_probability: float = 0.1
+    #: Share of a gap's pixels that may be below its evidence.
+    below_share: float = 0.2
+    #: Within this many widths of a dead end its own road does not block a path.
+    own_widths: float = 2.0
+
+
+TUNING = PathTuning()
 #: Side of the squares whose gaps share one read, pixels.
 _SQUARE = 512
-#: Step across the strip, pixels; along it the step is at most a pixel, so a path leaves the
-#: direction of its strip by 27 degrees at most.
-_ACROSS = 0.5
-#: Half the strip's breadth, as a part of the distance.
-_BREADTH = 0.25
-#: Cost of a pixel is 1 / (p + this): a path goes far to follow a faint trace of road.
-_FLOOR = 0.05
-#: Probability at which unknown pixels are counted.
-_UNKNOWN = 0.1
 #: Costs are whole numbers, so that equal paths tie exactly.
 _UNIT = 64
 #: Table entries that the dynamic programming holds at once.
 _ROOM = 4_000_000
-#: Share of a gap's pixels that may be below its evidence.
-_BELOW = 0.2
-#: Within this many widths of a dead end its own road does not block a path.
-_OWN_WIDTHS = 2.0
 
 
-class GapPaths(NamedTuple):
+@dataclass(frozen=True)
+class GapPaths:
     """Paths across G gaps, S samples each at most; what is beyond a path's end is not used.
 
     Attributes
@@ -62,10 +77,6 @@ class GapPaths(NamedTuple):
     row: Floats
     col: Floats
     level: Bytes
-
-    def take(self, index: Ints | Bools) -> GapPaths:
-        """Return some of the paths."""
-        return GapPaths(self.last[index], self.row[index], self.col[index], self.level[index])
 
     @property
     def along(self) -> Floats:
@@ -94,7 +105,7 @@ def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
     row, col = np.zeros((len(gaps), samples)), np.zeros((len(gaps), samples))
     level = np.full((len(gaps), samples), NO_DATA, np.uint8)
     for square in _squares(gaps, last):
-        some, count = gaps.take(square), int(last[square].max()) + 1
+        some, count = take_rows(gaps, square), int(last[square].max()) + 1
         base = _curves(some, last[square], count)
         if source is None:
             path = base.row, base.col, level[square, :count]
@@ -120,7 +131,7 @@ def _squares(gaps: Gaps, last: Ints) -> list[Ints]:
     out: list[Ints] = []
     for group in np.split(rank, np.flatnonzero(new) + 1):
         longest = int(last[group].max()) + 1
-        each = longest * (2 * math.ceil(_BREADTH * longest / _ACROSS) + 1)
+        each = longest * (2 * math.ceil(TUNING.breadth * longest / TUNING.across_px) + 1)
         out += np.array_split(group, -(-len(group) * each // _ROOM))
     return out
 
@@ -137,7 +148,7 @@ class _Curves(NamedTuple):
 def _curves(gaps: Gaps, last: Ints, samples: int) -> _Curves:
     """Return the cubic curves between the ends; at an edge the end is free (a parabola)."""
     t = np.minimum(np.arange(samples) / last[:, None], 1.0)
-    free = gaps.other < 0
+    free = ~gaps.is_pair
     values, slopes = [], []
     for place, direction in ((gaps.row, gaps.d_row), (gaps.col, gaps.d_col)):
         begin, stop = place[:, :1], place[:, 1:]
@@ -167,13 +178,13 @@ def _cheapest(
     gaps: Gaps, base: _Curves, last: Ints, source: ProbabilitySource
 ) -> tuple[Floats, Floats, Bytes]:
     """Return rows, columns and levels of the cheapest paths, (G, S) each."""
-    side = math.ceil(_BREADTH * int(last.max()) / _ACROSS)
-    offset = np.arange(-side, side + 1) * _ACROSS
+    side = math.ceil(TUNING.breadth * int(last.max()) / TUNING.across_px)
+    offset = np.arange(-side, side + 1) * TUNING.across_px
     row = base.row[..., None] + base.across_row[..., None] * offset
     col = base.col[..., None] + base.across_col[..., None] * offset
     level = _levels(source, row, col)
     cost = _costs()[level]
-    far = np.abs(offset) > np.maximum(_BREADTH * gaps.distance, 1.0)[:, None]
+    far = np.abs(offset) > np.maximum(TUNING.breadth * gaps.distance, 1.0)[:, None]
     lane = _lanes(cost, far, last)
     gap, sample = np.arange(len(last))[:, None], np.arange(cost.shape[1])
     return row[gap, sample, lane], col[gap, sample, lane], level[gap, sample, lane]
@@ -191,8 +202,8 @@ def _levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
 def _costs() -> Ints:
     """Return the cost of a step at each stored probability, (256,)."""
     probability = np.arange(256) / (NO_DATA - 1)
-    probability[NO_DATA] = _UNKNOWN
-    return np.rint(_UNIT / (probability + _FLOOR)).astype(np.int64)
+    probability[NO_DATA] = TUNING.unknown_probability
+    return np.rint(_UNIT / (probability + TUNING.cost_floor)).astype(np.int64)
 
 
 def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
@@ -207,7 +218,7 @@ def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
     total[:, middle] = cost[:, 0, middle]
     came = np.zeros((samples, gaps, lanes), np.int8)
     # Straight on is preferred; a step to the side is that much longer.
-    longer = math.hypot(1.0, _ACROSS)
+    longer = math.hypot(1.0, TUNING.across_px)
     for sample in range(1, samples):
         best, step = total + cost[:, sample], came[sample]
         aslant = np.rint(longer * cost[:, sample]).astype(np.int64)
@@ -262,7 +273,7 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
     sample = np.arange(along.shape[1])
     on_path = sample <= paths.last[:, None]
     total = along[np.arange(len(gaps)), paths.last][:, None]
-    inside = on_path & (along >= gaps.reach[:, :1]) & (along <= total - gaps.reach[:, 1:])
+    inside = on_path & (along >= gaps.inside[:, :1]) & (along <= total - gaps.inside[:, 1:])
     doubtful = on_path & ((paths.level < strong_level) | (paths.level == NO_DATA))
     inside &= np.logical_or.accumulate(doubtful, axis=1)
     inside &= np.logical_or.accumulate(doubtful[:, ::-1], axis=1)[:, ::-1]
@@ -272,30 +283,31 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
     known = inside & (paths.level != NO_DATA)
     count = known.sum(axis=1)
     ranked = np.sort(np.where(known, paths.level, NO_DATA), axis=1)
-    at = np.floor(_BELOW * np.maximum(count - 1, 0)).astype(np.int64)
+    at = np.floor(TUNING.below_share * np.maximum(count - 1, 0)).astype(np.int64)
     low = ranked[np.arange(len(gaps)), at] / (NO_DATA - 1)
     share = count / np.maximum(inside.sum(axis=1), 1)
     return Evidence(np.where(count > 0, low, np.nan), share)
 
 
-class Arrivals(NamedTuple):
+@dataclass(frozen=True)
+class Arrivals:
     """Where G paths end.
 
     Attributes
     ----------
     blocked : ndarray of bool, shape (G,)
-        Paths between dead ends with a road in between; all else is not set there.
+        Paths between dead ends that meet a road; the other fields are not set for them.
     edge : ndarray of int64, shape (G,)
-        Edge at which the path arrives.
-    arc : ndarray of float64, shape (G,)
-        How far along that edge, pixels.
+        Edge at which the path ends.
+    edge_along : ndarray of float64, shape (G,)
+        Distance of that place along the edge, pixels.
     along : ndarray of float64, shape (G,)
-        How far along the path, pixels.
+        Distance along the path, pixels.
     """
 
     blocked: Bools
     edge: Ints
-    arc: Floats
+    edge_along: Floats
     along: Floats
 
 
@@ -308,7 +320,9 @@ def path_lines(paths: GapPaths) -> Lines:
     return np.asarray(shapely.linestrings(coordinates, indices=gap), object)
 
 
-def arrivals(lines: Centerlines, tips: Tips, pieces: Pieces, gaps: Gaps, paths: Lines) -> Arrivals:
+def arrivals(
+    lines: Centerlines, tips: EdgeEnds, pieces: Pieces, gaps: Gaps, paths: Lines
+) -> Arrivals:
     """Find where paths first meet a road.
 
     A path to an edge ends at the first road that it meets, be it that edge or another one.
@@ -334,44 +348,40 @@ def arrivals(lines: Centerlines, tips: Tips, pieces: Pieces, gaps: Gaps, paths: 
     gap, piece = gap[index], piece[index]
     spot = shapely.points(points)
     along = shapely.line_locate_point(paths[gap], spot)
-    arc = pieces.arc[piece] + shapely.line_locate_point(pieces.shape[piece], spot)
+    arc = pieces.along[piece] + shapely.line_locate_point(pieces.shape[piece], spot)
     edge = pieces.edge[piece]
     at_own = _near_tip(lines, tips, gaps.tip[gap], edge, arc)
-    pair = gaps.other[gap] >= 0
+    pair = gaps.is_pair[gap]
     at_own[pair] |= _near_tip(lines, tips, gaps.other[gap][pair], edge[pair], arc[pair])
     gap, edge, arc, along = gap[~at_own], edge[~at_own], arc[~at_own], along[~at_own]
     rank = np.lexsort([arc, lines.key[edge], along, gap])
     rank = rank[np.concatenate([[True], np.diff(gap[rank]) != 0])[: len(rank)]]
     gap, edge, arc, along = gap[rank], edge[rank], arc[rank], along[rank]
     blocked = np.zeros(len(gaps), bool)
-    blocked[gap] = gaps.other[gap] >= 0
+    blocked[gap] = gaps.is_pair[gap]
     # What meets nothing, by a rounding error, arrives where it was aimed at.
     out = Arrivals(blocked, gaps.edge.copy(), np.zeros(len(gaps)), shapely.length(paths))
     aimed = np.ones(len(gaps), bool)
     aimed[gap] = False
-    aimed &= gaps.other < 0
-    _aim(lines, gaps, np.flatnonzero(aimed), out.arc)
-    free = gaps.other[gap] < 0
+    aimed &= ~gaps.is_pair
+    _aim(lines, gaps, np.flatnonzero(aimed), out.edge_along)
+    free = ~gaps.is_pair[gap]
     gap, edge, arc, along = gap[free], edge[free], arc[free], along[free]
-    out.edge[gap], out.arc[gap], out.along[gap] = edge, arc, along
+    out.edge[gap], out.edge_along[gap], out.along[gap] = edge, arc, along
     return out
 
 
-def _near_tip(lines: Centerlines, tips: Tips, tip: Ints, edge: Ints, arc: Floats) -> Bools:
+def _near_tip(lines: Centerlines, tips: EdgeEnds, tip: Ints, edge: Ints, arc: Floats) -> Bools:
     """Return which places on edges are at the end of a dead end's own road."""
     to_tip = np.where(tips.at_end[tip], lines.length_px[edge] - arc, arc)
     near: Bools = (tips.edge[tip] == edge) & (
-        to_tip <= _OWN_WIDTHS * tips.width[tip] + tips.bend[tip]
+        to_tip <= TUNING.own_widths * tips.width[tip] + tips.cut[tip]
     )
     return near
 
 
 def _aim(lines: Centerlines, gaps: Gaps, some: Ints, arc: Floats) -> None:
     """Write how far along their edges the ends of some gaps are."""
-    edges = lines.take(gaps.edge[some])
-    shapes = shapely.linestrings(
-        np.stack([edges.col, edges.row], axis=1), indices=edges.edge_of_vertex
-    )
-    arc[some] = shapely.line_locate_point(
-        shapes, shapely.points(gaps.col[some, 1], gaps.row[some, 1])
-    )
+    edges = lines.take(gaps.edge[some]).pixel_lines()
+    aims = shapely.points(gaps.col[some, 1], gaps.row[some, 1])
+    arc[some] = shapely.line_locate_point(edges, aims)

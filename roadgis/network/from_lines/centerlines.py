@@ -123,9 +123,9 @@ def centerlines_from_lines(
         node_row=node_row,
         node_col=node_col,
         node_width_px=node_width.astype(np.float32),
-        node_reach_px=np.zeros(count, np.float32),
-        node_exit=np.zeros(count, bool),
-        node_blank_px=np.full(count, np.inf, np.float32),
+        node_shortening_px=np.zeros(count, np.float32),
+        node_leaves_raster=np.zeros(count, bool),
+        node_nodata_distance_px=np.full(count, np.inf, np.float32),
     )
 
 

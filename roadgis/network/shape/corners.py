@@ -8,7 +8,7 @@ import numpy as np
 
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, lengths_along
-from roadgis.network.edge_ends import fitted
+from roadgis.network.edge_ends import fit_lines
 
 __all__ = ["with_corners"]
 
@@ -108,7 +108,7 @@ def _meetings(
         along[before_stop - 1] - along[before] > 0.5 * _SPAN * width + _SPAN_PX / 2
     )
     begin, stop = np.concatenate([after, before]), np.concatenate([after_stop, before_stop])
-    arms = fitted(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
+    arms = fit_lines(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
     count = len(at)
     unit = np.stack([arms.d_row, arms.d_col], axis=1)
     foot = np.stack([arms.row, arms.col], axis=1)

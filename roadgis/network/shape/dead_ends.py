@@ -66,9 +66,11 @@ def with_seen_ends(
     node_row[node] += ends.row[number[node]]
     node_col[node] += ends.col[number[node]]
     row, col = lines.row.copy(), lines.col.copy()
-    for arc, at, at_end in zip(lines.arcs, (lines.start, lines.end), (False, True), strict=True):
+    for arc, at, at_end in zip(
+        lines.distance_along, (lines.start, lines.end), (False, True), strict=True
+    ):
         turn = np.minimum(_TURN * edge_width_px + _TURN_PX, _MOST * lines.length_px)
-        foot = lines.first_beyond(arc, turn, at_end)
+        foot = lines.first_vertex_beyond(arc, turn, at_end)
         some = np.flatnonzero(node[at] & (arc[foot] > 0))
         of, foot = number[at[some]], foot[some]
         axis = Arcs(
@@ -117,10 +119,10 @@ def _of_nodes(lines: Centerlines) -> Ints:
     number = np.minimum(np.searchsorted(ends.id, lines.node_key), len(ends.id) - 1)
     pixel_row, pixel_col = np.divmod(lines.node_key, grid.width)
     # A line that was cut or moved since ends elsewhere.
-    same = (ends.id[number] == lines.node_key) & (lines.degree == 1) & ~lines.node_exit
+    same = (ends.id[number] == lines.node_key) & (lines.degree == 1) & ~lines.node_leaves_raster
     same &= (lines.node_row == pixel_row) & (lines.node_col == pixel_col)
     row, col = lines.node_row + ends.row[number], lines.node_col + ends.col[number]
     same &= (row > -0.5) & (row < grid.height - 0.5) & (col > -0.5) & (col < grid.width - 0.5)
     # No data begins half a pixel before the middle of its first pixel.
-    same &= np.hypot(ends.row[number], ends.col[number]) < lines.node_blank_px - 0.5
+    same &= np.hypot(ends.row[number], ends.col[number]) < lines.node_nodata_distance_px - 0.5
     return np.where(same, number, out)

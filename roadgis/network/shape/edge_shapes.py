@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import take_nodes
 from roadgis.network.paths import components
 from roadgis.network.shape.corners import with_corners
 from roadgis.network.shape.junction_placement import placed_ends
@@ -144,13 +144,7 @@ def _part(lines: Centerlines, edges: Ints) -> tuple[Centerlines, Ints]:
         return lines, np.arange(len(lines.node_key))
     part = lines.take(edges)
     nodes = np.unique(np.concatenate([part.start, part.end]))
-    fields = {name: value for name, value in vars(part).items() if name.startswith("node_")}
-    return dataclasses.replace(
-        part,
-        start=np.searchsorted(nodes, part.start),
-        end=np.searchsorted(nodes, part.end),
-        **{name: value[nodes] for name, value in fields.items()},
-    ), nodes
+    return take_nodes(part, nodes), nodes
 
 
 class _Drawing:

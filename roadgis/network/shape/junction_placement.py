@@ -9,7 +9,7 @@ import numpy as np
 
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.edge_ends import Arms, arms_of
+from roadgis.network.edge_ends import EdgeEnds, fitted_ends
 from roadgis.network.shape.dead_ends import with_seen_ends
 from roadgis.network.shape.strokes import Passages, passages
 
@@ -44,9 +44,9 @@ class Ends:
 def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = None) -> Ends:
     """Place nodes where roads lead, and lead the edges there.
 
-    - A junction goes where the lines and curves through its arms meet. Arms begin where the
+    - A junction goes where the lines and curves through its arms meet. EdgeEnds begin where the
       skeleton no longer leans towards another road: at acute junctions several widths away.
-    - Arms that continue each other in a curve, as on a roundabout, are joined by that curve.
+    - EdgeEnds that continue each other in a curve, as on a roundabout, are joined by that curve.
     - A dead end goes where the mask shows that the road's middle line ends. Where that is not
       known, it is prolonged by what thinning took, straight ahead or on its curve; not
       beyond the raster, nor into no data.
@@ -65,7 +65,7 @@ def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = 
     degree = _degree_without_rings(lines)
     skeleton = lines
     lines, seen, moved = with_seen_ends(lines, edge_width_px, held)
-    arms = arms_of(lines, edge_width_px, seen=seen)
+    arms = fitted_ends(lines, edge_width_px, measured=seen)
     through = passages(arms, degree)
     placed = _junctions_placed(lines, arms, through, degree)
     # A junction that came to lie behind where an arm begins: that arm begins farther away.
@@ -73,7 +73,7 @@ def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = 
     behind &= (degree[arms.node] > 2) & arms.known & ~arms.vague
     if behind.any():
         more = np.where(behind, 0.5 * arms.width - _ahead(arms, placed), 0.0)
-        arms = arms_of(lines, edge_width_px, more, seen)
+        arms = fitted_ends(lines, edge_width_px, more, seen)
         through = passages(arms, degree)
         placed = _junctions_placed(lines, arms, through, degree)
     placed = _tips_prolonged(placed, arms, (lines.degree == 1) & ~seen)
@@ -95,14 +95,14 @@ def _degree_without_rings(lines: Centerlines) -> Ints:
     return degree
 
 
-def _ahead(arms: Arms, lines: Centerlines) -> Floats:
+def _ahead(arms: EdgeEnds, lines: Centerlines) -> Floats:
     """Return how far ahead of each arm's foot its node is, (A,) pixels."""
     row, col = lines.node_row[arms.node] - arms.row, lines.node_col[arms.node] - arms.col
     return np.asarray(row * arms.d_row + col * arms.d_col, np.float64)
 
 
 def _junctions_placed(
-    lines: Centerlines, arms: Arms, through: Passages, degree: Ints
+    lines: Centerlines, arms: EdgeEnds, through: Passages, degree: Ints
 ) -> Centerlines:
     """Move junctions to the point that is nearest to the lines through their arms.
 
@@ -131,7 +131,7 @@ def _junctions_placed(
     agreed = (miss < _MISS * width + _MISS_PX) & ~vague
     limit = np.where(agreed, _FAR, _NEAR) * width
     scale = np.where(distance > limit, limit / np.where(distance > 0, distance, 1.0), 1.0)
-    scale = np.where(lines.node_exit | (vague & ~curved), 0.0, scale)
+    scale = np.where(lines.node_leaves_raster | (vague & ~curved), 0.0, scale)
     at = begin + scale[:, None] * move
     return dataclasses.replace(lines, node_row=at[:, 0], node_col=at[:, 1])
 
@@ -173,7 +173,7 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     return begin + move, miss
 
 
-def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: Bools) -> Centerlines:
+def _tips_prolonged(lines: Centerlines, arms: EdgeEnds, unseen: Bools) -> Centerlines:
     """Put some dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
     tip = np.flatnonzero(unseen[arms.node] & arms.known)
     node = arms.node[tip]
@@ -185,12 +185,12 @@ def _tips_prolonged(lines: Centerlines, arms: Arms, unseen: Bools) -> Centerline
     curve = np.where(bend == 0, 1.0, bend)
     arc = np.arctan2(curve * straight, 1 - curve * side) / curve
     arc = np.where(bend == 0, straight, arc)
-    ahead = np.maximum(arc + lines.node_reach_px[node], 0.0)
+    ahead = np.maximum(arc + lines.node_shortening_px[node], 0.0)
     # No data begins half a pixel before the middle of its first pixel.
-    to_blank = straight + np.maximum(lines.node_blank_px[node] - 0.5, 0)
+    to_blank = straight + np.maximum(lines.node_nodata_distance_px[node] - 0.5, 0)
     border = np.minimum(_to_border(lines, arms.row[tip], arms.col[tip], d_row, d_col), to_blank)
     # A road that goes on beyond the raster, or into no data, is led up to the edge.
-    exits = lines.node_exit[node] & (border < ahead + 3)
+    exits = lines.node_leaves_raster[node] & (border < ahead + 3)
     ahead = np.where(exits, border, np.minimum(ahead, border))
     # No arc goes on for more than a third of its circle beyond what is seen of it.
     bend = np.where(exits, 0.0, bend)
@@ -215,7 +215,7 @@ def _to_border(
     return np.asarray(np.maximum(out, 0), np.float64)
 
 
-def _led(lines: Centerlines, arms: Arms, through: Passages) -> Ends:
+def _led(lines: Centerlines, arms: EdgeEnds, through: Passages) -> Ends:
     """Lead the vertices before each arm's foot from there to the node."""
     row, col = lines.row.copy(), lines.col.copy()
     stays = np.ones(len(row), bool)
@@ -223,7 +223,7 @@ def _led(lines: Centerlines, arms: Arms, through: Passages) -> Ends:
     curve_of = np.full(len(arms), -1)
     curve_of[through.first], curve_of[through.second] = (np.arange(len(through.first)),) * 2
     count = len(lines)
-    for arc, first in zip(lines.arcs, (0, count), strict=True):
+    for arc, first in zip(lines.distance_along, (0, count), strict=True):
         arm = lines.edge_of_vertex + first
         near = np.flatnonzero((arc < arms.cut[arm]) & arms.known[arm])
         arm = arm[near]
@@ -247,7 +247,7 @@ def _led(lines: Centerlines, arms: Arms, through: Passages) -> Ends:
     return Ends(dataclasses.replace(lines, row=row, col=col), stays)
 
 
-def _free_way(lines: Centerlines, arms: Arms, arm: Ints, share: Floats) -> Floats:
+def _free_way(lines: Centerlines, arms: EdgeEnds, arm: Ints, share: Floats) -> Floats:
     """Return points (K, 2) some share of the way from arms' feet to their nodes.
 
     Straight; for curved arms on the parabola that leaves the foot in the arm's direction.
@@ -263,7 +263,7 @@ def _free_way(lines: Centerlines, arms: Arms, arm: Ints, share: Floats) -> Float
     return np.asarray((1 - t) ** 2 * foot + 2 * t * (1 - t) * control + t**2 * node, np.float64)
 
 
-def _joining(lines: Centerlines, arms: Arms, through: Passages) -> tuple[Floats, Floats]:
+def _joining(lines: Centerlines, arms: EdgeEnds, through: Passages) -> tuple[Floats, Floats]:
     """Return where on its passage each arm meets its node, and how far that is off the node.
 
     Shares (A,) of the passage from the arm's own foot, and offsets (A, 2).

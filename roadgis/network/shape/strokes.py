@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from roadgis.arrays import Bools, Floats, Ints
-from roadgis.network.edge_ends import Arms
+from roadgis.network.edge_ends import EdgeEnds
 
 __all__ = ["Passages", "passages"]
 
@@ -42,7 +42,7 @@ class Passages(NamedTuple):
     curve: Floats
 
 
-def passages(arms: Arms, degree: Ints) -> Passages:
+def passages(arms: EdgeEnds, degree: Ints) -> Passages:
     """Find the arms that continue each other, straight or in a curve.
 
     A pair is one road when the two directions fit an arc between its feet, and its arms are
@@ -52,7 +52,7 @@ def passages(arms: Arms, degree: Ints) -> Passages:
 
     Parameters
     ----------
-    arms : Arms
+    arms : EdgeEnds
         Of all edges.
     degree : ndarray of int64, shape (N,)
         Of all nodes.
@@ -75,7 +75,7 @@ def passages(arms: Arms, degree: Ints) -> Passages:
     return Passages(one, two, _curves(arms, one, two, chord[chosen], turn[chosen]))
 
 
-def _expected(arms: Arms, one: Ints, two: Ints, length: Floats) -> tuple[Floats, Floats]:
+def _expected(arms: EdgeEnds, one: Ints, two: Ints, length: Floats) -> tuple[Floats, Floats]:
     """Return the turn to which the curvature of two arms leads, and how little is known of it."""
     # Curvature is known the better the longer the stretch that it was taken over.
     first, second = arms.span[one] ** 4 + 1, arms.span[two] ** 4 + 1
@@ -84,7 +84,7 @@ def _expected(arms: Arms, one: Ints, two: Ints, length: Floats) -> tuple[Floats,
     return bend * length, np.minimum(doubt, _DOUBT)
 
 
-def _pairs(arms: Arms, degree: Ints) -> tuple[Ints, Ints]:
+def _pairs(arms: EdgeEnds, degree: Ints) -> tuple[Ints, Ints]:
     """Return all pairs of arms at the same junction; the first is the lower arm."""
     at = np.flatnonzero((degree[arms.node] > 2) & arms.known)
     at = at[np.argsort(arms.node[at], kind="stable")]
@@ -133,7 +133,7 @@ def _mutual(one: Ints, two: Ints, cost: Floats, count: int) -> Bools:
     return np.asarray(out & (often[one] < 2) & (often[two] < 2), bool)
 
 
-def _curves(arms: Arms, one: Ints, two: Ints, chord: Floats, turn: Floats) -> Floats:
+def _curves(arms: EdgeEnds, one: Ints, two: Ints, chord: Floats, turn: Floats) -> Floats:
     """Return Hermite curves between feet, as near to arcs as they come."""
     t = np.linspace(0, 1, _STEPS + 1)
     speed = chord / np.cos(turn / 4) ** 2
