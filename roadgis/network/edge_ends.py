@@ -142,6 +142,11 @@ class EdgeEnds:
         """The directions as rows and columns, (A, 2)."""
         return np.stack([self.d_row, self.d_col], axis=1)
 
+    def node_ahead(self, lines: Centerlines) -> Floats:
+        """Return how far the node is ahead of each foot in its direction, (A,) pixels."""
+        row, col = lines.node_row[self.node] - self.row, lines.node_col[self.node] - self.col
+        return np.asarray(row * self.d_row + col * self.d_col, np.float64)
+
     def take(self, index: Ints | Bools) -> EdgeEnds:
         """Return some of the ends."""
         return EdgeEnds(**{name: value[index] for name, value in vars(self).items()})

@@ -10,9 +10,8 @@ import pytest
 import shapely
 
 from benchmarks.geometry_synthetic import found_lines, nodes_of
-from roadgis.network.arcs import Arcs
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.shape.dead_ends import with_seen_ends
+from roadgis.network.shape.dead_ends import Arcs, place_measured_ends
 from roadgis.vectorization import trace_centerlines
 from tests.drawings import ArraySource
 from tests.drawn_networks import drawn_network
@@ -38,7 +37,7 @@ def test_ends_measured_on_the_mask_are_the_ends_of_curved_roads(width: float, ca
 def test_dead_ends_are_put_where_the_mask_shows_them() -> None:
     lines = traced("dead_ends", 10.0, "flat", 0)
     width = np.full(len(lines), 10.0)
-    placed = with_seen_ends(lines, width)
+    placed = place_measured_ends(lines, width)
     moved = np.flatnonzero(placed.node)
     number = np.searchsorted(lines.road_ends.id, lines.node_key[moved])
     assert len(moved) >= 14
@@ -52,13 +51,13 @@ def test_dead_ends_are_put_where_the_mask_shows_them() -> None:
 def test_dead_ends_stay_that_are_held_cut_or_leave_the_raster() -> None:
     lines = traced("dead_ends", 10.0, "flat", 0)
     width = np.full(len(lines), 10.0)
-    some = np.flatnonzero(with_seen_ends(lines, width).node)[0]
+    some = np.flatnonzero(place_measured_ends(lines, width).node)[0]
     one = np.arange(len(lines.node_key)) == some
-    assert not with_seen_ends(lines, width, one).node[some]
+    assert not place_measured_ends(lines, width, one).node[some]
     cut = dataclasses.replace(lines, node_row=lines.node_row + one)
-    assert not with_seen_ends(cut, width).node[some]
+    assert not place_measured_ends(cut, width).node[some]
     exits = dataclasses.replace(lines, node_leaves_raster=lines.node_leaves_raster | one)
-    assert not with_seen_ends(exits, width).node[some]
+    assert not place_measured_ends(exits, width).node[some]
 
 
 def test_acute_crossings_meet_where_the_roads_do() -> None:

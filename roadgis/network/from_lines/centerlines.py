@@ -14,7 +14,7 @@ from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.from_lines.noding import noded
-from roadgis.network.raster_sampling import sampled_levels
+from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = ["DrawnOptions", "centerlines_from_lines"]

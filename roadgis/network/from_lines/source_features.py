@@ -10,7 +10,7 @@ import shapely
 from roadgis.arrays import Floats, Ints, Lines
 from roadgis.network.attributes import grouped_quantiles
 from roadgis.network.centerlines import concatenated_ranges
-from roadgis.network.raster_sampling import sampled_levels
+from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
 __all__ = ["Origin", "find_origin"]

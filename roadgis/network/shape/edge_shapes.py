@@ -12,9 +12,8 @@ from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import take_nodes
 from roadgis.network.paths import components
-from roadgis.network.shape.corners import with_corners
-from roadgis.network.shape.junction_placement import placed_ends
-from roadgis.network.shape.smooth import smoothed, with_middles, with_ring_nodes
+from roadgis.network.shape.junction_placement import place_nodes
+from roadgis.network.shape.smooth import smoothed, with_corners, with_middles, with_ring_nodes
 
 __all__ = ["edge_shapes"]
 
@@ -126,7 +125,7 @@ def _place(
         near[lines.start[around]], near[lines.end[around]] = True, True
         around = _edges_at(lines, near)
     part, nodes = _part(lines, around)
-    ends = placed_ends(with_middles(part), width_px[around], held[nodes])
+    ends = place_nodes(with_middles(part), width_px[around], held[nodes])
     bent, corners = with_corners(ends.lines, width_px[around], ends.undisturbed)
     new = with_ring_nodes(smoothed(bent, smooth_px, corners))
     here = np.searchsorted(around, some)

@@ -1,55 +1,97 @@
-"""Where edges end: at junctions to which their roads lead, and where the road ends."""
+"""Place junctions: where the roads that end there, or go through them, meet.
+
+A *stroke* is a road that continues through a junction: two edge ends that continue each other.
+Shapes: E edges, V vertices, N nodes, A edge ends, M strokes, S steps along a stroke.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import EdgeEnds, fitted_ends
-from roadgis.network.shape.dead_ends import with_seen_ends
-from roadgis.network.shape.strokes import Passages, passages
+from roadgis.network.edit import move_nodes
+from roadgis.network.shape.dead_ends import place_measured_ends, prolong_dead_ends
 
-__all__ = ["Ends", "placed_ends"]
-
-#: Weight of a junction's place on the skeleton against each line that leads to it.
-_HOLD = 0.01
-#: How far a junction may be moved, road widths: where its lines meet in one point, and else.
-_FAR, _NEAR = 3.5, 0.5
-#: Lines meet in one point when they miss it by less than this many widths, and pixels.
-_MISS, _MISS_PX = 0.12, 0.6
-#: Rounds in which a junction is placed on the curves that go through it.
-_ROUNDS = 3
+__all__ = ["Placed", "PlacementTuning", "StrokeTuning", "place_nodes"]
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Nodes where roads lead, and how edges get there.
+class PlacementTuning:
+    """Constants of :func:`place_nodes`.
+
+    Not fitted to imagery; checked on drawn networks (perfect masks).
+    """
+
+    #: Weight of a junction's place on the skeleton against each line that leads to it.
+    hold: float = 0.01
+    #: How far a junction may be moved where its lines meet in one point, widths,
+    far_widths: float = 3.5
+    #: and how far elsewhere.
+    near_widths: float = 0.5
+    #: Lines meet in one point when they miss it by less than this many widths
+    miss_widths: float = 0.12
+    #: and this many pixels more.
+    miss_px: float = 0.6
+    #: Rounds in which a junction is placed on the strokes through it.
+    rounds: int = 3
+
+
+@dataclass(frozen=True)
+class StrokeTuning:
+    """Constants of the search for strokes; angles in radians.
+
+    Not fitted to imagery; checked on drawn networks (perfect masks).
+    """
+
+    #: Steps in which the curve of a stroke is drawn.
+    steps: int = 32
+    #: Largest turn of a stroke (80 degrees).
+    turn: float = 1.4
+    #: Largest difference of the angles at its two feet; 0 on an arc.
+    skew: float = 0.4
+    #: Largest difference of its turn from the one that its ends' curvature leads to.
+    surprise: float = 0.35
+    #: Curvature is uncertain by this offset in the middle of a fitted end, pixels,
+    unseen_px: float = 0.35
+    #: and adds this much at most to that difference.
+    doubt: float = 0.35
+    #: Where curvature is unknown, the pair must turn less than any other by this.
+    clearly: float = 0.35
+
+
+TUNING, STROKES = PlacementTuning(), StrokeTuning()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Result of :func:`place_nodes`.
 
     Attributes
     ----------
     lines : Centerlines
-        With nodes moved, and vertices near them led there.
+        With nodes moved, and the vertices near them.
     undisturbed : ndarray of bool, shape (V,)
-        Vertices that stayed where they were.
+        Vertices that were not moved.
     """
 
     lines: Centerlines
     undisturbed: Bools
 
 
-def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = None) -> Ends:
-    """Place nodes where roads lead, and lead the edges there.
+def place_nodes(lines: Centerlines, edge_width_px: Floats, held: Bools | None = None) -> Placed:
+    """Move nodes to where roads lead, and lead the edges there.
 
-    - A junction goes where the lines and curves through its arms meet. EdgeEnds begin where the
-      skeleton no longer leans towards another road: at acute junctions several widths away.
-    - EdgeEnds that continue each other in a curve, as on a roundabout, are joined by that curve.
-    - A dead end goes where the mask shows that the road's middle line ends. Where that is not
-      known, it is prolonged by what thinning took, straight ahead or on its curve; not
-      beyond the raster, nor into no data.
+    1. A dead end is placed where the mask shows that the road ends. Where that is unknown, it is
+       prolonged by the length that thinning removed, straight ahead or on its curve, but not
+       beyond the raster or into nodata.
+    2. A junction is placed where the lines and strokes of its edge ends meet.
+    3. Edge ends that continue each other in a curve, as on a roundabout, are joined by that curve.
 
     Parameters
     ----------
@@ -58,33 +100,34 @@ def placed_ends(lines: Centerlines, edge_width_px: Floats, held: Bools | None = 
     edge_width_px : ndarray of float64, shape (E,)
         Width of each road.
     held : ndarray of bool, shape (N,), optional
-        Nodes that stay where they are.
+        Nodes that are not moved.
     """
     if not len(lines):
-        return Ends(lines, np.ones(0, bool))
+        return Placed(lines, np.ones(0, bool))
     degree = _degree_without_rings(lines)
     skeleton = lines
-    lines, seen, moved = with_seen_ends(lines, edge_width_px, held)
-    arms = fitted_ends(lines, edge_width_px, measured=seen)
-    through = passages(arms, degree)
-    placed = _junctions_placed(lines, arms, through, degree)
-    # A junction that came to lie behind where an arm begins: that arm begins farther away.
-    behind = _ahead(arms, placed) < np.minimum(0.25 * arms.width, arms.cut)
-    behind &= (degree[arms.node] > 2) & arms.known & ~arms.vague
+    lines, measured, moved = place_measured_ends(lines, edge_width_px, held)
+    ends = fitted_ends(lines, edge_width_px, measured=measured)
+    strokes = find_strokes(ends, degree)
+    placed = _junctions_placed(lines, ends, strokes, degree)
+    # If a junction comes to lie behind a foot, that end is fitted from farther away.
+    ahead = ends.node_ahead(placed)
+    behind = ahead < np.minimum(0.25 * ends.width, ends.cut)
+    behind &= (degree[ends.node] > 2) & ends.known & ~ends.vague
     if behind.any():
-        more = np.where(behind, 0.5 * arms.width - _ahead(arms, placed), 0.0)
-        arms = fitted_ends(lines, edge_width_px, more, seen)
-        through = passages(arms, degree)
-        placed = _junctions_placed(lines, arms, through, degree)
-    placed = _tips_prolonged(placed, arms, (lines.degree == 1) & ~seen)
+        more = np.where(behind, 0.5 * ends.width - ahead, 0.0)
+        ends = fitted_ends(lines, edge_width_px, more, measured)
+        strokes = find_strokes(ends, degree)
+        placed = _junctions_placed(lines, ends, strokes, degree)
+    placed = prolong_dead_ends(placed, ends, (lines.degree == 1) & ~measured)
     if held is not None and held.any():
         placed = dataclasses.replace(
             placed,
             node_row=np.where(held, skeleton.node_row, placed.node_row),
             node_col=np.where(held, skeleton.node_col, placed.node_col),
         )
-    led = _led(placed, arms, through)
-    return Ends(led.lines, led.undisturbed & ~moved)
+    led = _led(placed, ends, strokes)
+    return Placed(led.lines, led.undisturbed & ~moved)
 
 
 def _degree_without_rings(lines: Centerlines) -> Ints:
@@ -95,53 +138,46 @@ def _degree_without_rings(lines: Centerlines) -> Ints:
     return degree
 
 
-def _ahead(arms: EdgeEnds, lines: Centerlines) -> Floats:
-    """Return how far ahead of each arm's foot its node is, (A,) pixels."""
-    row, col = lines.node_row[arms.node] - arms.row, lines.node_col[arms.node] - arms.col
-    return np.asarray(row * arms.d_row + col * arms.d_col, np.float64)
-
-
 def _junctions_placed(
-    lines: Centerlines, arms: EdgeEnds, through: Passages, degree: Ints
+    lines: Centerlines, ends: EdgeEnds, strokes: Strokes, degree: Ints
 ) -> Centerlines:
-    """Move junctions to the point that is nearest to the lines through their arms.
+    """Move junctions to the point nearest to the lines of their edge ends.
 
-    Least squares over the arms' distances, one system of two equations a node. On a
-    passage, the line is the curve's tangent where it is nearest to the point.
+    Least squares over the distances, one system of two equations for each node. On a stroke, the
+    line is the tangent of its curve where that is nearest to the point.
     """
-    use = np.flatnonzero((degree[arms.node] > 1) & arms.known)
-    point = np.stack([arms.row, arms.col], axis=1)
-    unit = np.stack([arms.d_row, arms.d_col], axis=1)
+    use = np.flatnonzero((degree[ends.node] > 1) & ends.known)
+    point, unit = ends.foot, ends.direction
     begin = np.stack([lines.node_row, lines.node_col], axis=1)
     at = begin
-    joined = np.concatenate([through.first, through.second])
-    for number in range(_ROUNDS if len(joined) else 1):
+    joined = np.concatenate([strokes.first, strokes.second])
+    for number in range(TUNING.rounds if len(joined) else 1):
         if len(joined):
-            foot, tangent = _nearest_on(through, at[arms.node[through.first]], number == 0)
+            foot, tangent = _nearest_on(strokes, at[ends.node[strokes.first]], number == 0)
             point[joined], unit[joined] = np.tile(foot, (2, 1)), np.tile(tangent, (2, 1))
-        at, miss = _meeting_point(begin, arms.node[use], point[use], unit[use])
+        at, miss = _meeting_point(begin, ends.node[use], point[use], unit[use])
     move = at - begin
     distance = np.hypot(move[:, 0], move[:, 1])
     width = np.zeros(len(degree))
-    np.maximum.at(width, arms.node, arms.width)
+    np.maximum.at(width, ends.node, ends.width)
     curved = np.zeros(len(degree), bool)
-    curved[arms.node[joined]] = True
+    curved[ends.node[joined]] = True
     vague = np.zeros(len(degree), bool)
-    vague[arms.node[arms.vague & ~np.isin(np.arange(len(arms)), joined)]] = True
-    agreed = (miss < _MISS * width + _MISS_PX) & ~vague
-    limit = np.where(agreed, _FAR, _NEAR) * width
+    vague[ends.node[ends.vague & ~np.isin(np.arange(len(ends)), joined)]] = True
+    agreed = (miss < TUNING.miss_widths * width + TUNING.miss_px) & ~vague
+    limit = np.where(agreed, TUNING.far_widths, TUNING.near_widths) * width
     scale = np.where(distance > limit, limit / np.where(distance > 0, distance, 1.0), 1.0)
     scale = np.where(lines.node_leaves_raster | (vague & ~curved), 0.0, scale)
     at = begin + scale[:, None] * move
     return dataclasses.replace(lines, node_row=at[:, 0], node_col=at[:, 1])
 
 
-def _nearest_on(through: Passages, at: Floats, first: bool) -> tuple[Floats, Floats]:
-    """Return the nearest point of each passage to a point, and its direction there, (M, 2).
+def _nearest_on(strokes: Strokes, at: Floats, first: bool) -> tuple[Floats, Floats]:
+    """Return the nearest point of each stroke to a point, and its direction there, (M, 2).
 
-    At first the middle, where the curve is surest.
+    In the first round the middle, where the curve is most certain.
     """
-    curve = through.curve
+    curve = strokes.curve
     steps = curve.shape[1]
     index = np.full(len(curve), steps // 2)
     if not first:
@@ -154,7 +190,7 @@ def _nearest_on(through: Passages, at: Floats, first: bool) -> tuple[Floats, Flo
 
 
 def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tuple[Floats, Floats]:
-    """Return where lines meet, (N, 2), and by how much the worst of them misses it, (N,)."""
+    """Return where lines meet, (N, 2), and the distance of the farthest of them, (N,)."""
     count = len(begin)
 
     def total(weights: Floats) -> Floats:
@@ -163,7 +199,8 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     # Relative to the node, so that no digits are lost to large coordinates.
     (row, col), (d_row, d_col) = (point - begin[node]).T, unit.T
     across = d_col * row - d_row * col
-    a, b, c = total(d_col * d_col) + _HOLD, total(-d_row * d_col), total(d_row * d_row) + _HOLD
+    a, c = total(d_col * d_col) + TUNING.hold, total(d_row * d_row) + TUNING.hold
+    b = total(-d_row * d_col)
     f, g = total(d_col * across), total(-d_row * across)
     determinant = a * c - b * b
     move = np.stack([(f * c - b * g) / determinant, (a * g - b * f) / determinant], axis=1)
@@ -173,116 +210,193 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     return begin + move, miss
 
 
-def _tips_prolonged(lines: Centerlines, arms: EdgeEnds, unseen: Bools) -> Centerlines:
-    """Put some dead ends as far ahead of their arm's foot as the skeleton, and its reach."""
-    tip = np.flatnonzero(unseen[arms.node] & arms.known)
-    node = arms.node[tip]
-    d_row, d_col, bend = arms.d_row[tip], arms.d_col[tip], arms.bend[tip]
-    straight = np.maximum(_ahead(arms, lines)[tip], 0.0)
-    row, col = lines.node_row[node] - arms.row[tip], lines.node_col[node] - arms.col[tip]
-    side = col * d_row - row * d_col
-    # On an arc the way is longer than straight ahead.
-    curve = np.where(bend == 0, 1.0, bend)
-    arc = np.arctan2(curve * straight, 1 - curve * side) / curve
-    arc = np.where(bend == 0, straight, arc)
-    ahead = np.maximum(arc + lines.node_shortening_px[node], 0.0)
-    # No data begins half a pixel before the middle of its first pixel.
-    to_blank = straight + np.maximum(lines.node_nodata_distance_px[node] - 0.5, 0)
-    border = np.minimum(_to_border(lines, arms.row[tip], arms.col[tip], d_row, d_col), to_blank)
-    # A road that goes on beyond the raster, or into no data, is led up to the edge.
-    exits = lines.node_leaves_raster[node] & (border < ahead + 3)
-    ahead = np.where(exits, border, np.minimum(ahead, border))
-    # No arc goes on for more than a third of its circle beyond what is seen of it.
-    bend = np.where(exits, 0.0, bend)
-    angle = np.clip(bend * ahead, -2.0, 2.0)
-    forth = np.where(angle == 0, ahead, ahead * np.sinc(angle / np.pi))
-    side = ahead * np.sinc(angle / 2 / np.pi) * np.sin(angle / 2)
-    node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
-    node_row[node] = arms.row[tip] + forth * d_row - side * d_col
-    node_col[node] = arms.col[tip] + forth * d_col + side * d_row
-    return dataclasses.replace(lines, node_row=node_row, node_col=node_col)
-
-
-def _to_border(
-    lines: Centerlines, row: Floats, col: Floats, d_row: Floats, d_col: Floats
-) -> Floats:
-    """Return how far ahead the raster's outer edge is, pixels; inf when it is not."""
-    out = np.full(len(row), np.inf)
-    for value, step, size in ((row, d_row, lines.grid.height), (col, d_col, lines.grid.width)):
-        border = np.where(step > 0, size - 0.5, -0.5)
-        moving = step != 0
-        out[moving] = np.minimum(out[moving], (border[moving] - value[moving]) / step[moving])
-    return np.asarray(np.maximum(out, 0), np.float64)
-
-
-def _led(lines: Centerlines, arms: EdgeEnds, through: Passages) -> Ends:
-    """Lead the vertices before each arm's foot from there to the node."""
+def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> Placed:
+    """Move the vertices between each foot and its node onto a way between the two."""
     row, col = lines.row.copy(), lines.col.copy()
     stays = np.ones(len(row), bool)
-    share_at_node, offset = _joining(lines, arms, through)
-    curve_of = np.full(len(arms), -1)
-    curve_of[through.first], curve_of[through.second] = (np.arange(len(through.first)),) * 2
-    count = len(lines)
-    for arc, first in zip(lines.distance_along, (0, count), strict=True):
-        arm = lines.edge_of_vertex + first
-        near = np.flatnonzero((arc < arms.cut[arm]) & arms.known[arm])
-        arm = arm[near]
+    share_at_node, offset = _joining(lines, ends, strokes)
+    curve_of = np.full(len(ends), -1)
+    curve_of[strokes.first], curve_of[strokes.second] = (np.arange(len(strokes.first)),) * 2
+    for arc, first in zip(lines.distance_along, (0, len(lines)), strict=True):
+        end = lines.edge_of_vertex + first
+        near = np.flatnonzero((arc < ends.cut[end]) & ends.known[end])
+        end = end[near]
         stays[near] = False
-        share = 1 - arc[near] / arms.cut[arm]
-        place = _free_way(lines, arms, arm, share)
-        on = np.flatnonzero(curve_of[arm] >= 0)
+        share = 1 - arc[near] / ends.cut[end]
+        place = _free_way(lines, ends, end, share)
+        on = np.flatnonzero(curve_of[end] >= 0)
         if len(on):
-            some = arm[on]
+            some = end[on]
             place[on] = _on_curve(
-                through.curve,
+                strokes.curve,
                 curve_of[some],
                 share_at_node[some] * share[on],
-                through.second[curve_of[some]] == some,
+                strokes.second[curve_of[some]] == some,
             )
             ease = share[on] ** 2 * (3 - 2 * share[on])
             place[on] += ease[:, None] * offset[some]
         row[near], col[near] = place.T
-    for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
-        row[vertex], col[vertex] = lines.node_row[node], lines.node_col[node]
-    return Ends(dataclasses.replace(lines, row=row, col=col), stays)
+    lines = dataclasses.replace(lines, row=row, col=col)
+    return Placed(move_nodes(lines, lines.node_row, lines.node_col), stays)
 
 
-def _free_way(lines: Centerlines, arms: EdgeEnds, arm: Ints, share: Floats) -> Floats:
-    """Return points (K, 2) some share of the way from arms' feet to their nodes.
+def _free_way(lines: Centerlines, ends: EdgeEnds, end: Ints, share: Floats) -> Floats:
+    """Return points (K, 2) at shares of the way from feet to their nodes.
 
-    Straight; for curved arms on the parabola that leaves the foot in the arm's direction.
+    Straight; for curved ends on the parabola that leaves the foot in the end's direction.
     """
-    foot = np.stack([arms.row, arms.col], axis=1)[arm]
-    node = np.stack([lines.node_row, lines.node_col], axis=1)[arms.node[arm]]
-    unit = np.stack([arms.d_row, arms.d_col], axis=1)[arm]
+    foot, unit = ends.foot[end], ends.direction[end]
+    node = np.stack([lines.node_row, lines.node_col], axis=1)[ends.node[end]]
     half = np.hypot(*(node - foot).T) / 2
     control = np.where(
-        (arms.bend[arm] != 0)[:, None], foot + unit * half[:, None], (foot + node) / 2
+        (ends.bend[end] != 0)[:, None], foot + unit * half[:, None], (foot + node) / 2
     )
     t = share[:, None]
     return np.asarray((1 - t) ** 2 * foot + 2 * t * (1 - t) * control + t**2 * node, np.float64)
 
 
-def _joining(lines: Centerlines, arms: EdgeEnds, through: Passages) -> tuple[Floats, Floats]:
-    """Return where on its passage each arm meets its node, and how far that is off the node.
+def _joining(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> tuple[Floats, Floats]:
+    """Return where on its stroke each end meets its node, and the offset of the node from there.
 
-    Shares (A,) of the passage from the arm's own foot, and offsets (A, 2).
+    Shares (A,) of the stroke from the end's own foot, and offsets (A, 2).
     """
-    share, offset = np.zeros(len(arms)), np.zeros((len(arms), 2))
-    if len(through.first):
-        at = np.stack([lines.node_row, lines.node_col], axis=1)[arms.node[through.first]]
-        index = ((through.curve - at[:, None]) ** 2).sum(axis=2).argmin(axis=1)
-        steps = through.curve.shape[1] - 1
-        share[through.first], share[through.second] = index / steps, 1 - index / steps
-        gap = at - through.curve[np.arange(len(index)), index]
-        offset[through.first], offset[through.second] = gap, gap
+    share, offset = np.zeros(len(ends)), np.zeros((len(ends), 2))
+    if len(strokes.first):
+        at = np.stack([lines.node_row, lines.node_col], axis=1)[ends.node[strokes.first]]
+        index = ((strokes.curve - at[:, None]) ** 2).sum(axis=2).argmin(axis=1)
+        steps = strokes.curve.shape[1] - 1
+        share[strokes.first], share[strokes.second] = index / steps, 1 - index / steps
+        gap = at - strokes.curve[np.arange(len(index)), index]
+        offset[strokes.first], offset[strokes.second] = gap, gap
     return share, offset
 
 
 def _on_curve(curve: Floats, number: Ints, share: Floats, from_end: Bools) -> Floats:
-    """Return points (K, 2) on curves, some share of the way from one of their ends."""
+    """Return points (K, 2) on curves, at shares of the way from one of their ends."""
     steps = curve.shape[1] - 1
     position = np.where(from_end, 1 - share, share) * steps
     low = np.clip(position.astype(np.int64), 0, steps - 1)
     part = (position - low)[:, None]
     return np.asarray((1 - part) * curve[number, low] + part * curve[number, low + 1], np.float64)
+
+
+class Strokes(NamedTuple):
+    """Pairs of edge ends that are one road.
+
+    Attributes
+    ----------
+    first, second : ndarray of int64, shape (M,)
+        Numbers of the edge ends.
+    curve : ndarray of float64, shape (M, S, 2)
+        Curve from the first foot to the second, rows and columns.
+    """
+
+    first: Ints
+    second: Ints
+    curve: Floats
+
+
+def find_strokes(ends: EdgeEnds, degree: Ints) -> Strokes:
+    """Find the edge ends that continue each other at a junction, straight or in a curve.
+
+    1. The two directions fit an arc between the feet.
+    2. The ends are curved as that arc is. Where they are too short to tell, no other pair at a
+       junction of three comes near instead.
+    3. Each of the two is the other's best partner.
+
+    Parameters
+    ----------
+    ends : EdgeEnds
+        All edge ends (:func:`fitted_ends`).
+    degree : ndarray of int64, shape (N,)
+        Degree of each node; 0 leaves a node out.
+    """
+    one, two = _pairs(ends, degree)
+    chord_row, chord_col = ends.row[two] - ends.row[one], ends.col[two] - ends.col[one]
+    chord = np.hypot(chord_row, chord_col)
+    # Angles from the first direction to the chord, and from the chord to the second, outwards.
+    enter = _angle(ends.d_row[one], ends.d_col[one], chord_row, chord_col)
+    leave = _angle(chord_row, chord_col, -ends.d_row[two], -ends.d_col[two])
+    turn, skew = enter + leave, np.abs(enter - leave)
+    expected, doubt = _expected(ends, one, two, chord / np.sinc(turn / 2 / np.pi))
+    unseen = ends.vague[one] | ends.vague[two]
+    clear = _clearly_best(ends.node[one], np.abs(turn) + skew) & (degree[ends.node[one]] == 3)
+    fits = np.where(unseen, clear, np.abs(turn - expected) < STROKES.surprise + doubt)
+    possible = fits & (np.abs(turn) < STROKES.turn) & (skew < STROKES.skew) & (chord > 0.5)
+    cost = np.where(possible, np.abs(turn - expected) + skew, np.inf)
+    chosen = np.flatnonzero(_mutual(one, two, cost, len(ends)))
+    one, two = one[chosen], two[chosen]
+    return Strokes(one, two, _curves(ends, one, two, chord[chosen], turn[chosen]))
+
+
+def _expected(ends: EdgeEnds, one: Ints, two: Ints, length: Floats) -> tuple[Floats, Floats]:
+    """Return the turn that the curvature of two ends leads to, and its uncertainty."""
+    # The longer the fitted stretch, the more certain its curvature.
+    first, second = ends.span[one] ** 4 + 1, ends.span[two] ** 4 + 1
+    bend = (first * ends.bend[one] - second * ends.bend[two]) / (first + second)
+    doubt = 8 * STROKES.unseen_px / np.sqrt(first + second) * length
+    return bend * length, np.minimum(doubt, STROKES.doubt)
+
+
+def _pairs(ends: EdgeEnds, degree: Ints) -> tuple[Ints, Ints]:
+    """Return all pairs of ends at the same junction, the lower number first."""
+    at = np.flatnonzero((degree[ends.node] > 2) & ends.known)
+    at = at[np.argsort(ends.node[at], kind="stable")]
+    node = ends.node[at]
+    one, two = [], []
+    apart = 1
+    while apart < len(at):
+        same = np.flatnonzero(node[apart:] == node[:-apart])
+        if not len(same):
+            break
+        one.append(at[same])
+        two.append(at[same + apart])
+        apart += 1
+    none = np.empty(0, np.int64)
+    first, second = np.concatenate([none, *one]), np.concatenate([none, *two])
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def _angle(a_row: Floats, a_col: Floats, b_row: Floats, b_col: Floats) -> Floats:
+    """Return the angle from one vector to another, positive towards (-a_col, a_row)."""
+    return np.asarray(
+        np.arctan2(-b_row * a_col + b_col * a_row, a_row * b_row + a_col * b_col), np.float64
+    )
+
+
+def _clearly_best(node: Ints, cost: Floats) -> Bools:
+    """Return which pairs are cheaper than all others at their node by a margin."""
+    rank = np.lexsort([cost, node])
+    sorted_node = node[rank]
+    first = np.concatenate([[True], sorted_node[1:] != sorted_node[:-1]])[: len(node)]
+    gap = np.full(len(node), np.inf)
+    gap[:-1] = np.where(sorted_node[1:] == sorted_node[:-1], np.diff(cost[rank]), np.inf)
+    out = np.zeros(len(node), bool)
+    out[rank] = first & (gap > STROKES.clearly)
+    return out
+
+
+def _mutual(one: Ints, two: Ints, cost: Floats, count: int) -> Bools:
+    """Return which pairs are the cheapest for both of their ends."""
+    best = np.full(count, np.inf)
+    np.minimum.at(best, one, cost)
+    np.minimum.at(best, two, cost)
+    out = np.isfinite(cost) & (cost == best[one]) & (cost == best[two])
+    # With equal costs an end could be in two pairs.
+    often = np.bincount(np.concatenate([one[out], two[out]]), minlength=count)
+    return np.asarray(out & (often[one] < 2) & (often[two] < 2), bool)
+
+
+def _curves(ends: EdgeEnds, one: Ints, two: Ints, chord: Floats, turn: Floats) -> Floats:
+    """Return the Hermite curves between feet that are nearest to arcs."""
+    t = np.linspace(0, 1, STROKES.steps + 1)
+    speed = chord / np.cos(turn / 4) ** 2
+    weights = ((1 + 2 * t) * (1 - t) ** 2, t * (1 - t) ** 2, t**2 * (3 - 2 * t), -(t**2) * (t - 1))
+    out = [
+        place[one][:, None] * weights[0]
+        + (speed * step[one])[:, None] * weights[1]
+        + place[two][:, None] * weights[2]
+        + (speed * step[two])[:, None] * weights[3]
+        for place, step in ((ends.row, ends.d_row), (ends.col, ends.d_col))
+    ]
+    return np.stack(out, axis=-1)
