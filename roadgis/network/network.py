@@ -13,14 +13,15 @@ from pyproj import CRS, Geod, Transformer
 
 from roadgis.arrays import Bools, Floats, Ints, Lines, Objects
 from roadgis.network.paths import components
-from roadgis.network.why_empty import WhyEmpty
 
 if TYPE_CHECKING:
     import geopandas
 
+    from roadgis.network.clean import WhyEmpty
+
 __all__ = ["RoadNetwork"]
 
-#: Fields that may be left out when a network is made, and what stands for "not known" there.
+#: Optional fields, and their values for "unknown".
 _UNKNOWN: dict[str, Any] = {
     "width_p10_m": np.nan,
     "width_p90_m": np.nan,
@@ -30,7 +31,7 @@ _UNKNOWN: dict[str, Any] = {
 }
 
 
-#: What is known about each edge, beside its nodes and shape.
+#: Attributes of edges, other than nodes and shape.
 _ATTRIBUTES = ("width_m", "confidence", "confidence_min", *_UNKNOWN)
 
 
@@ -39,9 +40,9 @@ def _not_given() -> Any:
 
 
 def _text(values: Objects) -> Any:
-    """Return text as a column whose missing values stay None, whatever the pandas.
+    """Return text as a column whose missing values stay None in every version of pandas.
 
-    File names that are no valid Unicode are made so: no format could store them.
+    Invalid Unicode in file names is replaced: no format can store it.
     """
     import pandas
 
@@ -56,7 +57,7 @@ class RoadNetwork:
     Attributes
     ----------
     crs : pyproj.CRS
-        Of all coordinates.
+        CRS of all coordinates.
     edges : ndarray of LineString, shape (E,)
         From the start node to the end node; a ring starts and ends at the same node.
     start, end : ndarray of int64, shape (E,)
@@ -69,15 +70,15 @@ class RoadNetwork:
     nodes : ndarray of float64, shape (N, 2)
         Coordinates.
     provenance : dict
-        What made it: version, model, settings, inputs. Plain JSON values.
+        Version, model, settings and inputs it was made with, as JSON values.
     bridged : ndarray of bool, shape (E,)
         Whether the edge was inferred across a gap; all False when not given.
     source : ndarray of object, shape (E,)
         Name (str) of the sheet that shows the edge, None where unknown.
     source_date : ndarray of object, shape (E,)
-        When that sheet was taken, ISO 8601 (str), None where unknown.
+        Acquisition date of that sheet, ISO 8601 (str), None where unknown.
     why_empty : WhyEmpty or None
-        Why there are no edges; None where there are, or where it is not known.
+        Why there are no edges; None if there are, or if the reason is unknown.
     """
 
     crs: CRS
@@ -127,7 +128,7 @@ class RoadNetwork:
 
     @cached_property
     def component(self) -> Ints:
-        """Connected component of each edge, (E,) int64; counted in the order of the nodes."""
+        """Connected component of each edge, (E,) int64; numbered in the order of the nodes."""
         if not len(self.edges):
             return np.empty(0, np.int64)
         label = components(len(self.nodes), np.stack([self.start, self.end], axis=1))
@@ -149,7 +150,7 @@ class RoadNetwork:
         """Length of each edge over the distance between its ends, (E,); NaN for rings."""
         length, chord = self._geodesic
         open_ = (self.start != self.end) & (chord > 0)
-        # Never below 1: both are rounded in their last digits.
+        # Both are rounded in their last digits; the ratio is never below 1.
         ratio = np.maximum(length / np.where(open_, chord, 1.0), 1.0)
         return np.where(open_, ratio, np.nan)
 
@@ -187,19 +188,14 @@ class RoadNetwork:
         )
 
     def with_provenance(self, **values: Any) -> RoadNetwork:
-        """Return the network with more provenance."""
+        """Return the network with values added to its provenance."""
         return dataclasses.replace(self, provenance={**self.provenance, **values})
 
     def select(self, keep: Bools) -> RoadNetwork:
-        """Return some of the edges with the nodes that they use.
+        """Return the edges for which `keep`, (E,) bool, is True, with the nodes that they use.
 
-        Edges stay as they are, each with its shape, and are not joined where a junction has
-        become a passage; nodes and edges are numbered anew, in the same order.
-
-        Parameters
-        ----------
-        keep : ndarray of bool, shape (E,)
-            Which edges.
+        Edges keep their shapes, and are not joined at nodes whose degree has become 2. Nodes and
+        edges are renumbered in the same order.
         """
         start, end = self.start[keep], self.end[keep]
         used, index = np.unique(np.concatenate([start, end]), return_inverse=True)
@@ -212,14 +208,14 @@ class RoadNetwork:
         )
 
     def without_bridges(self) -> RoadNetwork:
-        """Return what was seen only: the network without edges inferred across gaps.
+        """Return the network without the edges that were inferred across gaps.
 
-        Nodes at which a bridge met a line stay, also where only two edges are left there.
+        Nodes at which a bridge met a line stay, even if only two edges are left there.
         """
         return self.select(~self.bridged)
 
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table, with the attributes that every output format has."""
+        """Return the edges as a table, with the attributes of all output formats."""
         import geopandas
 
         return geopandas.GeoDataFrame(
@@ -286,9 +282,9 @@ class RoadNetwork:
         nodes : geopandas.GeoDataFrame
             Indexed by ``osmid`` (node id), with the columns x, y and street_count.
         edges : geopandas.GeoDataFrame
-            Indexed by (u, v, key), one row for each direction (imagery does not tell that of
-            traffic), rings once; with the columns osmid (edge id), length (metres),
-            reversed, and the attributes. Each geometry runs from u to v.
+            Indexed by (u, v, key), one row for each direction (the direction of traffic is
+            unknown), rings once; with the columns osmid (edge id), length (metres), reversed,
+            and the attributes. Each geometry runs from u to v.
 
         Notes
         -----

@@ -1,4 +1,4 @@
-"""Carriageways: two parallel lines become one in the middle, on request."""
+"""Merge carriageways: two parallel lines become one in the middle."""
 
 from __future__ import annotations
 
@@ -50,33 +50,28 @@ _PAIRS = 1 << 17
 
 
 class _Pair(NamedTuple):
-    """Two parallel edges, and the vertices between which they are parallel."""
+    """Two edges, and the vertices between which they are parallel."""
 
     a: int
     b: int
-    #: Numbers of vertices, (first, last) along a, and those next to them on b.
+    #: First and last vertex along a, and those next to them on b.
     on_a: tuple[int, int]
     on_b: tuple[int, int]
 
 
 def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines:
-    """Make one line, in the middle, of parallel lines that are nearer than a limit.
+    """Merge parallel lines nearer to each other than a limit into one line in their middle.
 
-    Where only a part of a line is parallel to another one, that part is merged. What was joined
-    to either line is joined to the one in the middle; links between the two vanish.
-    The pairs are merged nearest first, in rounds in which no two share a node.
+    Where only part of a line is parallel to another one, that part is merged. Edges joined to
+    either line are joined to the one in the middle; links between the two are dropped. Pairs are
+    merged nearest first, in rounds in which no two share a node.
 
     Parameters
     ----------
     lines : Centerlines
-        Noded, without interstitial nodes.
+        Noded, without interstitial nodes; so is the result.
     options : ParallelOptions
         Whether carriageways are merged, and up to which distance.
-
-    Returns
-    -------
-    Centerlines
-        Noded, without interstitial nodes.
     """
     if not options.merge_carriageways:
         return lines
@@ -95,9 +90,9 @@ def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines
 
 
 def _unique(lines: Centerlines, key: Ints, row: Floats) -> Ints:
-    """Return keys of which no two are equal: those that occur again get one beyond the grid.
+    """Return unique keys: repeated ones are moved beyond the grid's pixel ids.
 
-    Lines in the middle leave the lattice of pixels, so two may be named after one pixel.
+    Merged lines are off the pixel lattice, so two may be named after the same pixel.
     """
     rank = np.lexsort([row, key])
     ordered = key[rank]
@@ -110,7 +105,7 @@ def _unique(lines: Centerlines, key: Ints, row: Floats) -> Ints:
 
 
 def _parallel(lines: Centerlines, limit: float) -> tuple[Ints, Floats]:
-    """Return pairs (K, 2) of a line and one it is parallel to, and their largest distances (K,)."""
+    """Return pairs (K, 2) of parallel lines, and their largest distances (K,)."""
     some = np.flatnonzero((lines.start != lines.end) & ~lines.bridged)
     if not len(some):
         return np.empty((0, 2), np.int64), np.empty(0)
@@ -127,7 +122,7 @@ def _parallel(lines: Centerlines, limit: float) -> tuple[Ints, Floats]:
 
 
 def _compared(lines: Lines, others: Lines, limit: float) -> tuple[Floats, Bools]:
-    """Return how far apart lines and others are where near, and whether they are parallel, (K,)."""
+    """Return the largest distance of lines to others, and whether they are parallel, (K,)."""
     points = shapely.line_interpolate_point(lines[:, None], [TUNING.positions], normalized=True)
     distance = shapely.distance(points, others[:, None])
     near = distance <= limit
@@ -148,7 +143,7 @@ def _compared(lines: Lines, others: Lines, limit: float) -> tuple[Floats, Bools]
 
 
 def _disjoint(lines: Centerlines, pairs: Ints, distance: Floats, limit: float) -> list[_Pair]:
-    """Choose pairs, the nearest first, of which no two touch a common node."""
+    """Choose pairs, the nearest first, no two of which touch a common node."""
     rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
     taken: set[int] = set()
     chosen = []
@@ -169,7 +164,7 @@ def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
 
 
 def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
-    """Return from where to where a line is beside another, None when that comes to nothing."""
+    """Return the parts of two lines that are parallel; None if there are none."""
     (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
     on, other = (
         np.stack([lines.col[low:high], lines.row[low:high]], axis=1)
@@ -188,12 +183,12 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     on_a = tuple(snapped(a0 + int(at), a0, a1) for at in (beside[0], beside[-1]))
     on_b = tuple(snapped(b0 + int(nearest[at - a0]), b0, b1) for at in on_a)
     along_a, along_b = (abs(from_start[at[1]] - from_start[at[0]]) for at in (on_a, on_b))
-    # A long way round that comes back beside the line is not a track of it.
+    # A detour that returns to the line is not parallel to it.
     if min(along_a, along_b) < limit or max(along_a, along_b) > TUNING.stretch * min(
         along_a, along_b
     ):
         return None
-    # An end of both lines must not be beside the other end of both.
+    # A common end of both lines must not be next to another common end.
     node = {a0: lines.start[a], a1 - 1: lines.end[a], b0: lines.start[b], b1 - 1: lines.end[b]}
     first, last = (
         {node.get(vertex, -1 - vertex) for vertex in at} for at in zip(on_a, on_b, strict=True)
@@ -243,11 +238,10 @@ def _with_middles(lines: Centerlines, edges: Ints, others: Ints) -> Centerlines:
 def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> None:
     """Move an edge into the middle between it and another one of the same direction, in place.
 
-    `along` is how far along all lines, one after another, each vertex was at first.
+    `along` is the distance of each vertex along all lines, as it was before.
     """
     on_a, on_b = (slice(*lines.offsets[edge : edge + 2].tolist()) for edge in (a, b))
-    # Points as far along the one as along the other, in proportion: nearest points would jump
-    # where a line bends.
+    # Points at the same share of both lengths: nearest points would jump where a line bends.
     arc_a, arc_b = along[on_a] - along[on_a][0], along[on_b] - along[on_b][0]
     place = arc_a / arc_a[-1] * arc_b[-1]
     width_b = np.nan_to_num(lines.width_px[on_b].astype(np.float64))
@@ -256,7 +250,7 @@ def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> No
         for value in (lines.row[on_b], lines.col[on_b], width_b, lines.probability[on_b])
     )
     distance = np.hypot(row - lines.row[on_a], col - lines.col[on_a])
-    # Nearer to the one that is wider and surer.
+    # The middle is nearer to the line that is wider and more certain.
     own, other = (
         float(np.nanmean(lines.width_px[on].astype(np.float64) * lines.probability[on])) + 1e-6
         for on in (on_a, on_b)
@@ -265,7 +259,7 @@ def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> No
     lines.row[on_a] += share * (row - lines.row[on_a])
     lines.col[on_a] += share * (col - lines.col[on_a])
     lines.width_px[on_a] = (lines.width_px[on_a] + width) / 2 + distance
-    # Between the two the road's middle is where the line now is.
+    # The new line is the middle of the road.
     lines.d_row[on_a], lines.d_col[on_a] = 0, 0
     lines.probability[on_a] = np.maximum(lines.probability[on_a], probability).astype(np.uint8)
 

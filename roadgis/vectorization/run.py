@@ -12,9 +12,8 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import CleanOptions, WhyEmpty, clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.why_empty import WhyEmpty
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack

@@ -13,8 +13,9 @@ from affine import Affine
 
 from roadgis.affine import composed
 from roadgis.errors import ReadError
+from roadgis.imagery.acquisition_date import acquisition_date
 from roadgis.imagery.scene import open_scene
-from roadgis.network.sheets import SheetIndex, _short_names, acquisition_date
+from roadgis.network.sheets import SheetIndex, _short_names
 from tests.factories import X0, Y0, texture, write_raster
 
 

@@ -19,13 +19,13 @@ from pyproj import CRS
 
 from roadgis.cli.clean import command
 from roadgis.errors import DataError, InputError, OutputError
+from roadgis.lines.noding import noded
 from roadgis.network.from_lines.centerlines import DrawnOptions, centerlines_from_lines
 from roadgis.network.from_lines.clean_lines import (
     CleanLinesOptions,
     clean_lines,
     drawn_clean_options,
 )
-from roadgis.network.from_lines.noding import noded
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, CleanOptions
 from tests.factories import write_raster
@@ -359,7 +359,7 @@ def test_wrong_fields_and_values_are_named(tmp_path: Path) -> None:
         clean_lines(path, options=options(width_field="wide"))
     with pytest.raises(DataError, match="values from 87 to 87, expected 0 to 1"):
         clean_lines(path, options=options(confidence_field="sure"))
-    with pytest.raises(InputError, match="is no factor"):
+    with pytest.raises(InputError, match="is not a factor"):
         clean_lines(path, options=options(confidence_field="sure*x"))
     with pytest.raises(InputError, match="step_m is 0"):
         DrawnOptions(step_m=0)

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from shapely import LineString
 
 from roadgis.cli import cli
+from roadgis.network.clean import WhyEmpty
 from roadgis.network.from_lines.clean_lines import clean_lines
-from roadgis.network.why_empty import WhyEmpty
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
 from tests.drawings import ArraySource, road

@@ -1,4 +1,7 @@
-"""Paths of least cost across gaps: the probability along them, and where they meet roads."""
+"""Paths of least cost across gaps: the probability along them, and where they meet roads.
+
+Shapes: G gaps, S samples along a path.
+"""
 
 from __future__ import annotations
 
@@ -61,16 +64,16 @@ _ROOM = 4_000_000
 
 @dataclass(frozen=True)
 class GapPaths:
-    """Paths across G gaps, S samples each at most; what is beyond a path's end is not used.
+    """Paths across gaps; samples beyond a path's last one are not used.
 
     Attributes
     ----------
     last : ndarray of int64, shape (G,)
         Number of the last sample of each path; the first is 0.
     row, col : ndarray of float64, shape (G, S)
-        Samples, at most about a pixel apart.
+        Samples, about a pixel apart at most.
     level : ndarray of uint8, shape (G, S)
-        Stored probability, 255 where not known.
+        Stored probability, 255 where unknown.
     """
 
     last: Ints
@@ -80,7 +83,7 @@ class GapPaths:
 
     @property
     def along(self) -> Floats:
-        """How far along its path each sample is, (G, S) pixels."""
+        """Distance of each sample along its path, (G, S) pixels."""
         step = np.hypot(np.diff(self.row, axis=1), np.diff(self.col, axis=1))
         step[np.arange(step.shape[1]) >= self.last[:, None]] = 0.0
         return np.concatenate([np.zeros((len(self.last), 1)), np.cumsum(step, axis=1)], axis=1)
@@ -89,16 +92,16 @@ class GapPaths:
 def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
     """Find the path of least cost across each gap.
 
-    A path leaves and arrives as the roads do: it follows the cubic (Hermite) curve between
-    the two ends, within a quarter of their distance to both sides, never going back along
-    it. Among the paths that do, dynamic programming finds the cheapest.
+    A path follows the cubic (Hermite) curve that leaves one road and arrives at the other in
+    their directions, within a quarter of the gap's length to both sides, and never goes back
+    along it. Dynamic programming finds the cheapest of these paths.
 
     Parameters
     ----------
     gaps : Gaps
-        At least none.
+        What to cross.
     source : ProbabilitySource, optional
-        Without one, the paths are the curves, and their levels are not known.
+        Probability. Without it, the paths are the curves, and their levels are unknown.
     """
     last = np.maximum(2, np.ceil(gaps.distance)).astype(np.int64)
     samples = int(last.max()) + 1 if len(gaps) else 1
@@ -116,7 +119,7 @@ def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
 
 
 def _squares(gaps: Gaps, last: Ints) -> list[Ints]:
-    """Return groups of gaps that lie near each other and are about equally long."""
+    """Return groups of gaps near each other and of about the same length."""
     if not len(gaps):
         return []
     place = np.stack(
@@ -137,7 +140,7 @@ def _squares(gaps: Gaps, last: Ints) -> list[Ints]:
 
 
 class _Curves(NamedTuple):
-    """The middle of each strip, (G, S), and the unit vector across it."""
+    """The middle line of each strip, (G, S), and the unit vector across it."""
 
     row: Floats
     col: Floats
@@ -146,7 +149,7 @@ class _Curves(NamedTuple):
 
 
 def _curves(gaps: Gaps, last: Ints, samples: int) -> _Curves:
-    """Return the cubic curves between the ends; at an edge the end is free (a parabola)."""
+    """Return the cubic curves across gaps; at an edge the direction is free (a parabola)."""
     t = np.minimum(np.arange(samples) / last[:, None], 1.0)
     free = ~gaps.is_pair
     values, slopes = [], []
@@ -191,7 +194,7 @@ def _cheapest(
 
 
 def _levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
-    """Return the stored probability of the pixels at some places."""
+    """Return the stored probability of the pixels at places near each other."""
     rows, cols = np.rint(row).astype(np.int64), np.rint(col).astype(np.int64)
     top, left = int(rows.min()), int(cols.min())
     window = Window(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
@@ -209,7 +212,7 @@ def _costs() -> Ints:
 def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
     """Return the lane of the cheapest path at each sample, (G, S).
 
-    From the middle lane to the middle lane, by one lane a step at most.
+    The path starts and ends in the middle lane and changes by one lane a step at most.
     """
     gaps, samples, lanes = cost.shape
     middle = lanes // 2
@@ -217,7 +220,7 @@ def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
     total = np.full((gaps, lanes), never)
     total[:, middle] = cost[:, 0, middle]
     came = np.zeros((samples, gaps, lanes), np.int8)
-    # Straight on is preferred; a step to the side is that much longer.
+    # A step to the side is longer than one straight ahead.
     longer = math.hypot(1.0, TUNING.across_px)
     for sample in range(1, samples):
         best, step = total + cost[:, sample], came[sample]
@@ -240,14 +243,14 @@ def _lanes(cost: Ints, far: Bools, last: Ints) -> Ints:
 
 
 class Evidence(NamedTuple):
-    """Probability along G paths, without the parts that lie in the roads.
+    """Probability along paths, without their parts inside the roads.
 
     Attributes
     ----------
     low : ndarray of float64, shape (G,)
-        What all but a fifth of the known pixels exceed; NaN where none is known.
+        20th percentile of the pixels with data; NaN where there are none.
     known : ndarray of float64, shape (G,)
-        Share of the pixels that have data.
+        Share of the pixels with data.
     """
 
     low: Floats
@@ -255,19 +258,10 @@ class Evidence(NamedTuple):
 
 
 def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence:
-    """Measure the probability along the paths, between the roads' borders.
+    """Measure the probability along paths, between the roads' borders.
 
-    A path may come to a road at a flat angle, or run along inside it: what is road without
-    doubt at its ends says nothing about the gap.
-
-    Parameters
-    ----------
-    gaps : Gaps
-        What is bridged.
-    paths : GapPaths
-        Across the gaps.
-    strong_level : int
-        Stored probability from which a pixel is road without doubt.
+    Pixels above `strong_level` at the ends of a path do not count either: a path may reach a road
+    at a flat angle, or run along inside it.
     """
     along = paths.along
     sample = np.arange(along.shape[1])
@@ -277,7 +271,7 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
     doubtful = on_path & ((paths.level < strong_level) | (paths.level == NO_DATA))
     inside &= np.logical_or.accumulate(doubtful, axis=1)
     inside &= np.logical_or.accumulate(doubtful[:, ::-1], axis=1)[:, ::-1]
-    # Of a gap without a length, its middle.
+    # A gap without a length is measured in its middle.
     none = ~np.any(inside, axis=1, keepdims=True)
     inside |= none & (sample == paths.last[:, None] // 2)
     known = inside & (paths.level != NO_DATA)
@@ -291,7 +285,7 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Where G paths end.
+    """Where paths end.
 
     Attributes
     ----------
@@ -325,21 +319,21 @@ def arrivals(
 ) -> Arrivals:
     """Find where paths first meet a road.
 
-    A path to an edge ends at the first road that it meets, be it that edge or another one.
-    A path between dead ends must meet none: neither a junction nor an overpass is invented.
+    A path to an edge ends at the first road it meets, which may be another edge. A path between
+    dead ends is blocked if it meets one: no junction and no overpass is invented.
 
     Parameters
     ----------
     lines : Centerlines
         The network.
-    tips : Tips
-        Its dead ends.
+    tips : EdgeEnds
+        Its dead ends (:func:`roadgis.network.bridging.candidates.find_tips`).
     pieces : Pieces
-        Its edges in pieces.
+        Its edges (:func:`roadgis.network.bridging.candidates.cut_pieces`).
     gaps : Gaps
-        What is bridged.
+        The gaps.
     paths : ndarray of LineString, shape (G,)
-        Across the gaps, in (col, row).
+        Paths across them (:func:`path_lines`).
     """
     gap, piece = pieces.tree.query(paths, predicate="intersects")
     points, index = shapely.get_coordinates(
@@ -359,7 +353,7 @@ def arrivals(
     gap, edge, arc, along = gap[rank], edge[rank], arc[rank], along[rank]
     blocked = np.zeros(len(gaps), bool)
     blocked[gap] = gaps.is_pair[gap]
-    # What meets nothing, by a rounding error, arrives where it was aimed at.
+    # A path that misses its edge by a rounding error arrives where it was aimed at.
     out = Arrivals(blocked, gaps.edge.copy(), np.zeros(len(gaps)), shapely.length(paths))
     aimed = np.ones(len(gaps), bool)
     aimed[gap] = False
@@ -372,7 +366,7 @@ def arrivals(
 
 
 def _near_tip(lines: Centerlines, tips: EdgeEnds, tip: Ints, edge: Ints, arc: Floats) -> Bools:
-    """Return which places on edges are at the end of a dead end's own road."""
+    """Return which places on edges are near a dead end on its own road."""
     to_tip = np.where(tips.at_end[tip], lines.length_px[edge] - arc, arc)
     near: Bools = (tips.edge[tip] == edge) & (
         to_tip <= TUNING.own_widths * tips.width[tip] + tips.cut[tip]
@@ -381,7 +375,7 @@ def _near_tip(lines: Centerlines, tips: EdgeEnds, tip: Ints, edge: Ints, arc: Fl
 
 
 def _aim(lines: Centerlines, gaps: Gaps, some: Ints, arc: Floats) -> None:
-    """Write how far along their edges the ends of some gaps are."""
+    """Write the distances along their edges of the ends of some gaps."""
     edges = lines.take(gaps.edge[some]).pixel_lines()
     aims = shapely.points(gaps.col[some, 1], gaps.row[some, 1])
     arc[some] = shapely.line_locate_point(edges, aims)

@@ -1,4 +1,4 @@
-"""Anybody's lines as centrelines that can be cleaned."""
+"""Turn existing lines into centrelines that can be cleaned, and back into lines."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from pyproj import CRS
 from roadgis.arrays import Bytes, Floats, Ints, Lines
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid
+from roadgis.lines.noding import noded
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.from_lines.noding import noded
+from roadgis.network.shape.smooth import smoothed, with_ring_nodes
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = ["DrawnOptions", "centerlines_from_lines"]
+__all__ = ["DrawnOptions", "centerlines_from_lines", "drawn_shapes"]
 
-#: Around the lines the grid has room, so that no road ends at its edge.
+#: Margin of the grid around the lines, so that no road ends at its edge.
 _MARGIN_M = 1000.0
-_FULL = 254
-_STRONG_LEVEL = 127
+#: Vertices that were added to a line lie on it within this distance, metres.
+_ADDED_M = 1e-6
+#: Stored probability of certain road, and the threshold.
+_FULL, _STRONG_LEVEL = 254, 127
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def centerlines_from_lines(
     source: ProbabilitySource | None = None,
     options: DrawnOptions | None = None,
 ) -> Centerlines:
-    """Node lines and bring them into the form that cleaning works on.
+    """Node lines and convert them to centrelines.
 
     Parameters
     ----------
@@ -72,19 +75,18 @@ def centerlines_from_lines(
     crs : pyproj.CRS
         Projected, in metres; with `source` that of its grid.
     width_m : ndarray of float64, shape (L,), optional
-        Width of each road; NaN, where it is not known, stands for the nominal one.
+        Width of each road; NaN means the nominal width.
     confidence : ndarray of float64, shape (L,), optional
-        Of each road, 0..1; NaN, where it is not known, stands for 1.
+        Confidence of each road, 0..1; NaN means 1.
     source : ProbabilitySource, optional
-        Probability along the lines where it has data; it then goes before `confidence`.
+        Probability along the lines; where it has data it overrides `confidence`.
     options : DrawnOptions, optional
         Snapping and nominal values.
 
     Returns
     -------
     Centerlines
-        On the grid of `source`, else on one of about a metre. The same whatever the order of
-        the lines.
+        On the grid of `source`, else on one of 1 m. Independent of the order of the lines.
     """
     options = options or DrawnOptions()
     pieces, line = noded(lines, options.snap_m, node_crossings=options.node_crossings)
@@ -108,8 +110,8 @@ def centerlines_from_lines(
         strong_level=_STRONG_LEVEL,
         start=start,
         end=end,
-        # Pieces and nodes are in the order of their coordinates, so their numbers are stable and
-        # unique; no pixel that becomes a key later has the same one.
+        # Pieces and nodes are in the order of their coordinates, so their numbers are stable. They
+        # are above all pixel ids, which become keys later.
         key=grid.width * grid.height + np.arange(len(pieces)),
         bridged=np.zeros(len(pieces), bool),
         offsets=offsets,
@@ -137,7 +139,7 @@ def _known(values: Floats | None, line: Ints, default: float) -> Floats:
 
 
 def _nominal_grid(pieces: Lines, crs: CRS) -> Grid:
-    """Return pixels of a metre around the lines; whole metres, so that few digits are lost."""
+    """Return a grid of 1 m around the lines, on whole metres, so that few digits are lost."""
     if not len(pieces):
         return Grid(crs, 0.0, 0.0, 1.0, 1, 1)
     west, south, east, north = shapely.total_bounds(pieces)
@@ -147,7 +149,7 @@ def _nominal_grid(pieces: Lines, crs: CRS) -> Grid:
 
 
 def _nodes(row: Floats, col: Floats, offsets: Ints) -> tuple[Floats, Floats, Ints, Ints]:
-    """Give the places of edge ends numbers in the order of rows and columns."""
+    """Return the distinct places of edge ends, in order, and the numbers of starts and ends."""
     ends = np.concatenate([offsets[:-1], offsets[1:] - 1])
     place, index = np.unique(np.stack([row[ends], col[ends]], axis=1), axis=0, return_inverse=True)
     index = index.reshape(-1).astype(np.int64)
@@ -158,3 +160,60 @@ def _nodes(row: Floats, col: Floats, offsets: Ints) -> tuple[Floats, Floats, Int
 def _with_evidence(source: ProbabilitySource, row: Floats, col: Floats, level: Bytes) -> Bytes:
     read = sampled_levels(source, row, col)
     return np.where(read == NO_DATA, level, read)
+
+
+def drawn_shapes(lines: Centerlines, smooth_px: float, tolerance_m: float) -> tuple[Lines, Floats]:
+    """Return edges through the vertices that they were drawn with.
+
+    Their nodes are not moved, and they may pass over each other. Simplification adds no crossing.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        Noded; ends at the nodes.
+    smooth_px : float
+        Standard deviation of the smoothing, pixels; 0 for none. Nodes are not moved.
+    tolerance_m : float
+        Largest distance between a line and the simplified one, metres.
+
+    Returns
+    -------
+    ndarray of LineString, shape (E,)
+        In the grid's CRS.
+    ndarray of float64, shape (N, 2)
+        Nodes; the ends of the lines.
+    """
+    if smooth_px > 0:
+        # Smoothing is asked for when lines are jagged, so drawn corners are rounded, too.
+        lines = with_ring_nodes(smoothed(lines, smooth_px, np.empty(0, np.int64)))
+    nodes = lines.grid.xy(lines.node_row, lines.node_col)
+    xy = lines.grid.xy(lines.row, lines.col)
+    xy[lines.offsets[:-1]], xy[lines.offsets[1:] - 1] = nodes[lines.start], nodes[lines.end]
+    if not len(lines):
+        return np.empty(0, object), nodes
+    exact = np.asarray(shapely.linestrings(xy, indices=lines.edge_of_vertex), object)
+    exact = _simplified(exact, _ADDED_M)
+    if tolerance_m <= _ADDED_M:
+        return exact, nodes
+    return _without_new_crossings(_simplified(exact, tolerance_m), exact), nodes
+
+
+def _simplified(shapes: Lines, tolerance_m: float) -> Lines:
+    out: Lines = shapely.simplify(shapes, tolerance_m, preserve_topology=False)
+    # A small ring must not become a point.
+    return np.where(shapely.length(out) > 0, out, shapes)
+
+
+def _without_new_crossings(shapes: Lines, exact: Lines) -> Lines:
+    """Return the exact shapes where the others cross themselves or lines they did not cross."""
+    crossing = shapely.is_simple(exact) & ~shapely.is_simple(shapes)
+    shapes = np.where(crossing, exact, shapes)
+    while True:
+        a, b = shapely.STRtree(shapes).query(shapes, predicate="crosses")
+        changed = (shapes[a] != exact[a]) | (shapes[b] != exact[b])
+        a, b = a[changed], b[changed]
+        new = ~shapely.crosses(exact[a], exact[b])
+        if not new.any():
+            return shapes
+        back = np.concatenate([a[new], b[new]])
+        shapes[back] = exact[back]

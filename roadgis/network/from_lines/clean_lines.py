@@ -1,4 +1,4 @@
-"""Cleaning anybody's line layer: the same as what is traced from imagery goes through."""
+"""Clean an existing line layer with the steps that traced lines go through."""
 
 from __future__ import annotations
 
@@ -14,51 +14,57 @@ import geopandas
 import numpy as np
 import numpy.typing as npt
 import pandas
+import shapely
 
 from roadgis._version import __version__
-from roadgis.arrays import Bools, Floats, Lines
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.crs import continuous, in_degrees
-from roadgis.errors import DataError, InputError
+from roadgis.errors import DataError
 from roadgis.lines import LineLayer, metric_crs, read_lines
+from roadgis.lines.fields import check_fields, field_numbers, field_values
 from roadgis.model.card import named_models
-from roadgis.network.attributes import edge_attributes
-from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import cleaned_lines, removed_by_cleaning
-from roadgis.network.from_lines.centerlines import DrawnOptions, centerlines_from_lines
-from roadgis.network.from_lines.shapes import drawn_shapes
-from roadgis.network.from_lines.source_features import Origin, find_origin
+from roadgis.network.attributes import edge_attributes, grouped_quantiles
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
+from roadgis.network.clean import WhyEmpty, cleaned_lines, removed_by_cleaning
+from roadgis.network.from_lines.centerlines import (
+    DrawnOptions,
+    centerlines_from_lines,
+    drawn_shapes,
+)
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, RuleOptions
-from roadgis.network.why_empty import WhyEmpty
 from roadgis.output import check_output, write_network
 from roadgis.output.names import distinct_names
 from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
 from roadgis.probability.raster import RasterOptions, open_probability
-from roadgis.probability.source import ProbabilitySource
+from roadgis.probability.raster_sampling import sampled_levels
+from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.progress import Progress, no_progress
-from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
 
 _LOG = logging.getLogger(__name__)
+#: The source of an edge is looked up at one place each so many metres,
+_PLACE_EACH_M = 10.0
+#: at least and at most at so many.
+_FEWEST_PLACES, _MOST_PLACES = 3, 15
 
 
 def drawn_clean_options(
     base: CleanOptions | None = None, *, evidence: bool = False
 ) -> CleanOptions:
-    """Return settings of cleaning for lines that were drawn, not traced.
+    """Return cleaning options for lines that were drawn, not traced.
 
-    What only a measured width could tell is left alone: that junctions are one. Rules against
-    false roads, and sure dead ends, need probability along the lines.
+    Junctions are not contracted, because that needs measured widths. The rules against false roads,
+    and sure dead ends, need a probability along the lines.
 
     Parameters
     ----------
     base : CleanOptions, optional
-        Where the other settings come from; by default lines are not smoothed, and simplified
-        by 5 cm.
+        The other options; by default lines are not smoothed, and simplified by 5 cm.
     evidence : bool
-        Whether there is a raster of probability.
+        Whether there is a probability raster.
     """
     base = base or CleanOptions(smooth_m=0.0, tolerance_m=0.05)
     return dataclasses.replace(
@@ -102,13 +108,13 @@ class CleanLinesOptions:
 
 @dataclass(frozen=True)
 class DrawnNetwork(RoadNetwork):
-    """A network with fields taken over from the layer that it was made from.
+    """A network with fields copied from the layer that it was made from.
 
     Attributes
     ----------
     fields : dict of str to ndarray, shape (E,)
         A column for each field, missing where a road comes from no feature. Tables and files
-        have it under the name that `field_names` says.
+        name it as in `field_names`.
     """
 
     fields: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -122,12 +128,12 @@ class DrawnNetwork(RoadNetwork):
 
     @property
     def field_names(self) -> dict[str, str]:
-        """What each field is called in outputs, where attributes and formats have names too."""
+        """Name of each field in outputs, distinct from attributes and names used by formats."""
         attributes = RoadNetwork.to_geodataframe(self.select(np.zeros(len(self), np.bool_)))
         return distinct_names(self.fields, attributes.columns)
 
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table, the fields taken over after the attributes."""
+        """Return the edges as a table: the attributes, then the copied fields."""
         table = super().to_geodataframe()
         shape = table.pop("geometry")
         written = self.field_names
@@ -146,41 +152,41 @@ def clean_lines(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> RoadNetwork:
-    """Make a clean, noded road network of anybody's lines.
+    """Clean and node an existing line layer.
 
-    Lines are noded where they share vertices, ends are attached to what they nearly touch,
-    then it is cleaned as what :func:`roadgis.extract_roads` traces: dead ends, small parts,
-    gaps. Lines stay where they were drawn.
+    Lines are noded where they share vertices, ends are snapped to lines that they nearly touch,
+    and the network is cleaned as one traced by :func:`roadgis.extract_roads`: dead ends, small
+    components, gaps. Lines are not moved.
 
     Parameters
     ----------
     source : str, Path or LineLayer
-        A vector file in any format of OGR, in any CRS; or a layer already read.
+        Vector file in any OGR format and any CRS; or a layer already read.
     output : str or Path, optional
-        The vector file; its suffix chooses the format. None writes none.
+        Vector file to write; its suffix chooses the format. None writes no file.
     options : CleanLinesOptions, optional
-        The settings.
+        Fields, snapping and cleaning.
     probability : str or Path, optional
-        A probability raster or road mask: evidence for closing gaps, and where confidence is
-        taken from.
+        Probability raster or road mask: evidence for closing gaps, and source of the confidence.
     raster : RasterOptions, optional
-        What its values mean; what is not given is detected.
+        Meaning of its values; by default detected.
     overwrite : bool
         Replace an existing output.
     progress : Progress
-        Told how far it is; may raise :class:`roadgis.errors.Cancelled`.
+        Progress callback, called as ``progress(fraction, message)``; may raise
+        :class:`roadgis.errors.Cancelled`.
 
     Returns
     -------
     RoadNetwork
-        In the layer's CRS. Width and confidence are NaN where nothing tells them.
+        In the layer's CRS. Width and confidence are NaN where unknown.
 
     Raises
     ------
     DataError
         If the layer cannot be used: see :func:`roadgis.lines.read_lines`.
     RoadgisError
-        See :mod:`roadgis.errors`; nothing is left at the output's name.
+        See :mod:`roadgis.errors`; no partial output is left.
     """
     options = options or CleanLinesOptions()
     options = dataclasses.replace(options, keep_fields=tuple(dict.fromkeys(options.keep_fields)))
@@ -192,7 +198,7 @@ def clean_lines(
     layer = source if isinstance(source, LineLayer) else read_lines(
         source, layer=options.layer, assume_crs=options.assume_crs
     )  # fmt: skip
-    _check_fields(layer, options.keep_fields, "--keep-fields")
+    check_fields(layer, options.keep_fields, "--keep-fields")
     with _opened(probability, raster) as evidence:
         drawn = _cleaned(layer, options, evidence, progress)
         made_by = [getattr(evidence, "provenance", {})]
@@ -235,9 +241,9 @@ def _cleaned(
 ) -> DrawnNetwork:
     crs = metric_crs(layer) if evidence is None else evidence.grid.crs
     lines = layer.on(crs)
-    width_m = _numbers(layer, options.width_field, "--width-field")
+    width_m = field_numbers(layer, options.width_field, "--width-field")
     width_m[~(width_m > 0)] = np.nan
-    confidence = _numbers(layer, options.confidence_field, "--confidence-field")
+    confidence = field_numbers(layer, options.confidence_field, "--confidence-field")
     if (confidence < 0).any() or (confidence > 1).any():
         raise DataError(
             f"{layer.name}: the field {options.confidence_field!r} holds values from "
@@ -272,7 +278,7 @@ def _network(
     clean, gsd = options.clean, cleaned.grid.gsd_m
     edges, nodes = drawn_shapes(cleaned, clean.smooth_m / gsd, clean.tolerance_m)
     reach = options.drawn.snap_m + clean.tolerance_m + 2 * clean.smooth_m + 0.5
-    origin = find_origin(edges, lines, reach)
+    sources = find_source_lines(edges, lines, reach)
     return DrawnNetwork(
         crs=cleaned.grid.crs,
         edges=edges,
@@ -280,26 +286,23 @@ def _network(
         end=cleaned.end,
         nodes=nodes,
         bridged=cleaned.bridged,
-        **_measured(cleaned, origin, known, evidence),
-        fields={
-            name: _values(layer.table[_column_of(layer, name)], layer, origin)
-            for name in options.keep_fields
-        },
+        **_measured(cleaned, sources, known, evidence),
+        fields={name: field_values(layer, name, sources.line) for name in options.keep_fields},
     )
 
 
 def _measured(
     cleaned: Centerlines,
-    origin: Origin,
+    sources: SourceLines,
     known: tuple[Floats, Floats],
     evidence: ProbabilitySource | None,
 ) -> dict[str, Any]:
-    """Return widths and confidence as far as the layer, or the raster, tells them."""
-    median, low, high = origin.quantiles(known[0], (0.5, 0.1, 0.9))
-    mean, least = origin.mean_and_least(known[1])
+    """Return widths and confidence as known from the layer or the raster."""
+    median, low, high = sources.quantiles(known[0], (0.5, 0.1, 0.9))
+    mean, least = sources.mean_and_least(known[1])
     if evidence is not None:
-        # What cleaning has read counts where the raster has data along most of the road.
-        read, seen = edge_attributes(cleaned), origin.seen_share(evidence) > 0.5
+        # The raster counts where it has data along most of the road.
+        read, seen = edge_attributes(cleaned), sources.seen_share(evidence) > 0.5
         mean = np.where(seen, read.confidence, mean)
         least = np.where(seen, read.confidence_min, least)
     return {
@@ -309,23 +312,6 @@ def _measured(
         "confidence": mean,
         "confidence_min": least,
     }
-
-
-def _check_fields(layer: LineLayer, names: tuple[str, ...], option: str) -> None:
-    present = [str(c) for c in layer.table.columns if c != layer.table.geometry.name]
-    for name in names:
-        if _column_of(layer, name) not in present:
-            raise InputError(
-                f"{layer.name}: has no field {name!r}; it has "
-                f"{', '.join(map(repr, present)) or 'no fields at all'}. Name some of these with "
-                f"{option}."
-            )
-
-
-def _column_of(layer: LineLayer, field: str) -> str:
-    """Return the column of a layer's table that holds a field of its file."""
-    is_taken = field == layer.table.geometry.name and GEOMETRY_FIELD in layer.table.columns
-    return GEOMETRY_FIELD if is_taken else field
 
 
 def _tell_names(network: DrawnNetwork) -> None:
@@ -338,57 +324,95 @@ def _tell_names(network: DrawnNetwork) -> None:
         )
 
 
-def _numbers(layer: LineLayer, text: str | None, option: str) -> Floats:
-    """Return a field's numbers, one for each line; NaN where there is none."""
-    if text is None:
-        return np.full(len(layer.lines), np.nan)
-    name, star, by = text.rpartition("*")
-    if not star or text in layer.table.columns:
-        name, by = text, "1"
-    name = name.strip()
-    _check_fields(layer, (name,), option)
-    name = _column_of(layer, name)
-    try:
-        factor = float(by)
-    except ValueError as error:
-        raise InputError(
-            f"{option} {text}: {by!r} is no factor. Expected a number after the *, such as "
-            "lanes*3.5."
-        ) from error
-    column = layer.table[name]
-    if column.dtype.kind not in "iufb":
-        column = column.astype("string").str.strip().str.removesuffix("m").str.strip()
-    numbers = pandas.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    numbers = np.where(np.isfinite(numbers), numbers, np.nan)
-    wrong = int((np.isnan(numbers) & layer.table[name].notna().to_numpy()).sum())
-    if wrong:
-        _LOG.warning(
-            "%s: %d features have no number in the field %r; it is taken as not known there.",
-            layer.name,
-            wrong,
-            name,
-        )
-    return np.asarray(numbers[layer.feature] * factor, np.float64)
-
-
-def _values(column: pandas.Series, layer: LineLayer, origin: Origin) -> npt.NDArray[Any]:
-    """Return a field's value for each edge: numbers, with NaN where missing, or text, with None."""
-    none = origin.line < 0
-    row = np.where(none, 0, layer.feature[origin.line] if len(layer.feature) else -1)
-    if not len(column):
-        return np.full(len(row), None, object)
-    if column.dtype.kind in "iufb":
-        values = column.to_numpy()[row]
-        return np.where(none, np.nan, values) if none.any() else values
-    if column.dtype.kind == "M":
-        column = column.map(lambda value: value.isoformat(), na_action="ignore")
-    filled = column.astype(object).where(column.notna(), None).to_numpy(object)[row]
-    filled[none] = None
-    return np.array([v if v is None else str(v) for v in filled.tolist()] or [], object)
-
-
 def _in_crs_of(network: RoadNetwork, layer: LineLayer) -> RoadNetwork:
     network = network.to_crs(layer.crs)
     if in_degrees(layer.crs) and len(network):
         network = dataclasses.replace(network, edges=continuous(network.edges)[0])
     return network
+
+
+@dataclass(frozen=True)
+class SourceLines:
+    """Source lines of E edges, found at S evenly spaced places; M matches of a place and a line.
+
+    Attributes
+    ----------
+    line : ndarray of int64, shape (E,)
+        Line found at most of an edge's places; -1 where half of them have none.
+    edge, at : ndarray of int64, shape (M,)
+        Edge and line of each match; a place on several lines has several.
+    xy : ndarray of float64, shape (S, 2)
+        Places.
+    edge_of_place : ndarray of int64, shape (S,)
+        Their edges.
+    """
+
+    line: Ints
+    edge: Ints
+    at: Ints
+    xy: Floats
+    edge_of_place: Ints
+
+    def quantiles(self, values: Floats, shares: tuple[float, ...]) -> list[Floats]:
+        """Return quantiles, 0..1, of the lines' values along each edge; NaN where unknown."""
+        known = np.isfinite(values[self.at])
+        return grouped_quantiles(self.edge[known], values[self.at[known]], len(self.line), shares)
+
+    def mean_and_least(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the mean and the least value along each edge, (E,) each; NaN where unknown."""
+        known = np.isfinite(values[self.at])
+        edge, value = self.edge[known], values[self.at[known]]
+        count = np.bincount(edge, minlength=len(self.line))
+        total = np.bincount(edge, weights=value, minlength=len(self.line))
+        least = np.full(len(self.line), np.inf)
+        np.minimum.at(least, edge, value)
+        some = count > 0
+        mean = np.where(some, total / np.maximum(count, 1), np.nan)
+        return mean, np.where(some, least, np.nan)
+
+    def seen_share(self, source: ProbabilitySource) -> Floats:
+        """Return the share of each edge's places where a raster has data, (E,)."""
+        grid = source.grid
+        row = (grid.y0 - self.xy[:, 1]) / grid.gsd_m - 0.5
+        col = (self.xy[:, 0] - grid.x0) / grid.gsd_m - 0.5
+        level = sampled_levels(source, row, col)
+        seen = np.bincount(self.edge_of_place, weights=level != NO_DATA, minlength=len(self.line))
+        count = np.bincount(self.edge_of_place, minlength=len(self.line))
+        return np.asarray(seen / count.clip(1), np.float64)
+
+
+def find_source_lines(edges: Lines, lines: Lines, reach_m: float) -> SourceLines:
+    """Find the line that each edge mostly runs along.
+
+    Parameters
+    ----------
+    edges : ndarray of LineString, shape (E,)
+        Edges of the network.
+    lines : ndarray of LineString, shape (L,)
+        Lines in the same metric CRS.
+    reach_m : float
+        Largest distance of an edge from its line.
+    """
+    length = shapely.length(edges)
+    count = np.clip(np.ceil(length / _PLACE_EACH_M), _FEWEST_PLACES, _MOST_PLACES).astype(np.int64)
+    edge = np.repeat(np.arange(len(edges)), count)
+    number = concatenated_ranges(np.zeros_like(count), count)
+    share = (number + 0.5) / count[edge]
+    points = shapely.line_interpolate_point(edges[edge], share, normalized=True)
+    if not len(edges) or not len(lines):
+        none = np.empty(0, np.int64)
+        return SourceLines(
+            np.full(len(edges), -1), none, none, shapely.get_coordinates(points), edge
+        )
+    place, at = shapely.STRtree(lines).query_nearest(points, max_distance=reach_m)
+    xy = shapely.get_coordinates(points)
+    # The line at most places; of equal ones the one with the lowest coordinates.
+    order = np.empty(len(lines), np.int64)
+    order[np.lexsort(shapely.bounds(lines).T)] = np.arange(len(lines))
+    pair, votes = np.unique(np.stack([edge[place], order[at]], axis=1), axis=0, return_counts=True)
+    rank = np.lexsort([-pair[:, 1], votes, pair[:, 0]])
+    line = np.full(len(edges), -1)
+    line[pair[rank, 0]] = np.argsort(order)[pair[rank, 1]]
+    found = np.bincount(np.unique(place), minlength=len(edge)) > 0
+    some = np.bincount(edge, weights=found, minlength=len(edges)) >= count / 2
+    return SourceLines(np.where(some, line, -1), edge[place], at, xy, edge)

@@ -1,9 +1,12 @@
-"""The shape of edges: without staircases, crisp at the ends, with as few vertices as needed."""
+"""Give edges their final shape: smooth, crisp at the ends, simplified, without crossings.
+
+Shapes: E edges, V vertices, N nodes.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import shapely
@@ -17,27 +20,29 @@ from roadgis.network.shape.smooth import smoothed, with_corners, with_middles, w
 
 __all__ = ["edge_shapes"]
 
-#: Edges that are placed together, with those around them: what is large is bounded by this.
-_TOGETHER = 1 << 14
-#: How far around an edge others have a say in where it is placed: its nodes lie where the arms
-#: of all edges there meet; an arm begins farther away when the other arm of its edge does, which
-#: follows from where the edges at that one's node meet; and their arms from the degree of the
-#: nodes at their other ends.
+#: Edges up to so many steps away from an edge influence its placement: its nodes lie where all
+#: edges there meet; an edge end is fitted from farther away when the other end of its edge is,
+#: which follows from the edges at that node, and from the degree of the nodes at their other ends.
 _RINGS = 3
-#: Shapes to choose from, the best one first: simplified; smoothed; the pixels away from
-#: junctions; all pixels.
+#: Levels of shapes, the best one first: simplified; smoothed; pixels away from junctions; all
+#: pixels.
 _SIMPLIFIED, _SMOOTH, _PIXELS = 0, 1, 3
 
 
 def edge_shapes(
-    lines: Centerlines, width_px: Floats, smooth_px: float, tolerance_m: float
+    lines: Centerlines,
+    width_px: Floats,
+    smooth_px: float,
+    tolerance_m: float,
+    *,
+    edges_at_once: int = 1 << 14,
 ) -> tuple[Lines, Floats]:
     """Give edges their final shape: smoothed, crisp at the ends, simplified.
 
-    Where that would make an edge cross itself or another one, the edges concerned fall
-    back to a shape nearer to the pixels, of which no two cross. What crosses even then does
-    so because nodes were moved: these stay on the skeleton, and the edges there take their
-    shapes again, with those that fell back because of them.
+    1. Nodes are placed, corners restored, and edges smoothed and simplified.
+    2. Edges that then cross themselves or another one fall back to a shape nearer to the pixels.
+    3. Edges that cross even as pixels do so because nodes were moved. These nodes are put back on
+       the skeleton, and the edges there, and all that fell back with them, are shaped again.
 
     Parameters
     ----------
@@ -49,61 +54,30 @@ def edge_shapes(
         Standard deviation of the smoothing, pixels.
     tolerance_m : float
         Largest distance between a smoothed line and the simplified one, metres.
+    edges_at_once : int
+        Edges that are placed together, to bound the memory; the result is the same.
 
     Returns
     -------
     ndarray of LineString, shape (E,)
-        In the grid's CRS.
+        Edges in the grid's CRS.
     ndarray of float64, shape (N, 2)
-        Nodes; the ends of the lines.
+        Nodes; the ends of the edges.
     """
-    placed = _Placed(
-        lines.row.copy(),
-        lines.col.copy(),
-        np.ones(len(lines.row), bool),
-        lines.node_row.copy(),
-        lines.node_col.copy(),
-    )
+    drawing = _Drawing(lines, width_px, smooth_px, tolerance_m, edges_at_once)
     held = np.zeros(len(lines.node_key), bool)
-    drawing = _Drawing(lines, placed, tolerance_m)
     changed = np.arange(len(lines))
     while True:
-        for some in _portions(changed):
-            _place(placed, lines, width_px, smooth_px, held, some)
+        drawing.place(changed, held)
         crossing = drawing.redraw(changed)
         at_fault = np.zeros_like(held)
         at_fault[lines.start[crossing]], at_fault[lines.end[crossing]] = True, True
         at_fault &= ~held
         if not at_fault.any():
+            placed = drawing.placed
             return drawing.shapes, lines.grid.xy(placed.node_row, placed.node_col)
         held |= at_fault
         changed = _edges_at(lines, at_fault)
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Where the vertices of some lines, and their nodes, come to lie; changed in place.
-
-    Attributes
-    ----------
-    row, col : ndarray of float64, shape (V,)
-        Vertices.
-    undisturbed : ndarray of bool, shape (V,)
-        Vertices away from junctions and ends.
-    node_row, node_col : ndarray of float64, shape (N,)
-        Nodes.
-    """
-
-    row: Floats
-    col: Floats
-    undisturbed: Bools
-    node_row: Floats
-    node_col: Floats
-
-
-def _portions(edges: Ints) -> Iterator[Ints]:
-    for begin in range(0, len(edges), _TOGETHER):
-        yield edges[begin : begin + _TOGETHER]
 
 
 def _edges_at(lines: Centerlines, nodes: Bools) -> Ints:
@@ -111,77 +85,89 @@ def _edges_at(lines: Centerlines, nodes: Bools) -> Ints:
     return np.flatnonzero(nodes[lines.start] | nodes[lines.end])
 
 
-def _place(
-    placed: _Placed, lines: Centerlines, width_px: Floats, smooth_px: float, held: Bools, some: Ints
-) -> None:
-    """Place some edges and the nodes at which they end.
-
-    So that they come to lie where they would if all edges were placed at once, the edges
-    around them are looked at too.
-    """
-    around = some
-    for _ in range(_RINGS):
-        near = np.zeros(len(held), bool)
-        near[lines.start[around]], near[lines.end[around]] = True, True
-        around = _edges_at(lines, near)
-    part, nodes = _part(lines, around)
-    ends = place_nodes(with_middles(part), width_px[around], held[nodes])
-    bent, corners = with_corners(ends.lines, width_px[around], ends.undisturbed)
-    new = with_ring_nodes(smoothed(bent, smooth_px, corners))
-    here = np.searchsorted(around, some)
-    vertices, vertices_here = lines.vertices_of(some), new.vertices_of(here)
-    placed.row[vertices], placed.col[vertices] = new.row[vertices_here], new.col[vertices_here]
-    placed.undisturbed[vertices] = ends.undisturbed[vertices_here]
-    moved = np.unique(np.concatenate([new.start[here], new.end[here]]))
-    placed.node_row[nodes[moved]] = new.node_row[moved]
-    placed.node_col[nodes[moved]] = new.node_col[moved]
-
-
-def _part(lines: Centerlines, edges: Ints) -> tuple[Centerlines, Ints]:
-    """Return some edges with their nodes only, in the same order, and which nodes these are."""
-    if len(edges) == len(lines):
-        return lines, np.arange(len(lines.node_key))
-    part = lines.take(edges)
-    nodes = np.unique(np.concatenate([part.start, part.end]))
-    return take_nodes(part, nodes), nodes
-
-
 class _Drawing:
-    """The shapes of all edges, each the best one that nothing crosses.
+    """Edges as placed, and their shapes: each the best one that nothing crosses.
 
     Attributes
     ----------
+    placed : Centerlines
+        With vertices and nodes placed; changed in place.
     shapes : ndarray of LineString, shape (E,)
         In the grid's CRS.
     """
 
-    def __init__(self, lines: Centerlines, placed: _Placed, tolerance_m: float) -> None:
+    def __init__(
+        self,
+        lines: Centerlines,
+        width_px: Floats,
+        smooth_px: float,
+        tolerance_m: float,
+        edges_at_once: int,
+    ) -> None:
         count = len(lines)
+        names = ("row", "col", "node_row", "node_col")
+        self.placed = dataclasses.replace(
+            lines, **{name: getattr(lines, name).copy() for name in names}
+        )
         self.shapes = np.full(count, None, object)
-        self._lines, self._placed, self._tolerance_m = lines, placed, tolerance_m
+        self._lines, self._width_px, self._smooth_px = lines, width_px, smooth_px
+        self._tolerance_m, self._edges_at_once = tolerance_m, edges_at_once
+        #: Vertices away from junctions and dead ends.
+        self._undisturbed = np.ones(len(lines.row), bool)
         self._level = np.zeros(count, np.int8)
         self._crossing = np.zeros(count, bool)
         self._tree: shapely.STRtree | None = None
-        #: Edges that have another shape than in the tree.
+        #: Edges whose shape is not the one in the tree.
         self._redrawn = np.zeros(count, bool)
         #: Pairs of edges that crossed at any time, and that fall back together.
         self._met = np.empty((0, 2), np.int64)
 
-    def redraw(self, changed: Ints) -> Bools:
-        """Choose shapes again for edges whose vertices have been placed anew.
+    def _portions(self, edges: Ints) -> Iterator[Ints]:
+        for begin in range(0, len(edges), self._edges_at_once):
+            yield edges[begin : begin + self._edges_at_once]
 
-        Those that fell back with them choose again, too: what they crossed has changed.
+    def place(self, edges: Ints, held: Bools) -> None:
+        """Place edges and the nodes at which they end; nodes that are held stay on the skeleton.
+
+        They are placed together with the edges around them, so the result is that of placing all.
+        """
+        lines, placed = self._lines, self.placed
+        for some in self._portions(edges):
+            around = some
+            for _ in range(_RINGS):
+                near = np.zeros(len(held), bool)
+                near[lines.start[around]], near[lines.end[around]] = True, True
+                around = _edges_at(lines, near)
+            part, nodes = _part(lines, around)
+            width = self._width_px[around]
+            ends = place_nodes(with_middles(part), width, held[nodes])
+            bent, corners = with_corners(ends.lines, width, ends.undisturbed)
+            new = with_ring_nodes(smoothed(bent, self._smooth_px, corners))
+            here = np.searchsorted(around, some)
+            at, at_new = lines.vertices_of(some), new.vertices_of(here)
+            placed.row[at], placed.col[at] = new.row[at_new], new.col[at_new]
+            self._undisturbed[at] = ends.undisturbed[at_new]
+            moved = np.unique(np.concatenate([new.start[here], new.end[here]]))
+            placed.node_row[nodes[moved]] = new.node_row[moved]
+            placed.node_col[nodes[moved]] = new.node_col[moved]
+
+    def redraw(self, changed: Ints) -> Bools:
+        """Choose the shapes of edges that have been placed again.
+
+        Edges that fell back with them choose again, too: what they crossed has changed.
 
         Returns
         -------
         ndarray of bool, shape (E,)
-            Edges that cross something in their last shape too.
+            Edges that cross something even in their last shape.
         """
         changed = self._with_companions(changed)
         self._level[changed] = _SIMPLIFIED
         self._crossing[changed] = False
         while len(changed):
-            self._draw(changed)
+            for level in np.unique(self._level[changed]).tolist():
+                for some in self._portions(changed[self._level[changed] == level]):
+                    self.shapes[some] = self._drawn(some, level)
             pairs = self._crossed_by(changed)
             bad = np.zeros(len(self.shapes), bool)
             bad[changed] = ~shapely.is_simple(self.shapes[changed])
@@ -201,37 +187,27 @@ class _Drawing:
         linked = np.isin(group, group[np.isin(members, edges)])
         return np.union1d(edges, members[linked])
 
-    def _draw(self, edges: Ints) -> None:
-        """Give edges the shape of their level."""
-        for level in np.unique(self._level[edges]).tolist():
-            for some in _portions(edges[self._level[edges] == level]):
-                self.shapes[some] = self._drawn(some, level)
-
     def _drawn(self, edges: Ints, level: int) -> Lines:
-        """Return the edges of a level, from node to node."""
-        lines, placed = self._lines, self._placed
-        vertex = lines.vertices_of(edges)
-        size = np.diff(lines.offsets)[edges]
-        first, last = np.cumsum(size) - size, np.cumsum(size) - 1
-        source = placed if level <= _SMOOTH else lines
-        row, col = source.row[vertex], source.col[vertex]
-        for at, node in ((first, lines.start[edges]), (last, lines.end[edges])):
+        """Return the shapes of edges at a level, from node to node."""
+        placed = self.placed
+        part = (placed if level <= _SMOOTH else self._lines).take(edges)
+        row, col, edge = part.row, part.col, part.edge_of_vertex
+        first, last = part.offsets[:-1], part.offsets[1:] - 1
+        for at, node in ((first, part.start), (last, part.end)):
             row[at], col[at] = placed.node_row[node], placed.node_col[node]
-        edge = np.repeat(np.arange(len(edges)), size)
         if _SMOOTH < level < _PIXELS:
-            keep = placed.undisturbed[vertex]
+            keep = self._undisturbed[placed.vertices_of(edges)]
             keep[first], keep[last] = True, True
             row, col, edge = row[keep], col[keep], edge[keep]
-        shapes = shapely.linestrings(lines.grid.xy(row, col), indices=edge)
+        shapes = shapely.linestrings(placed.grid.xy(row, col), indices=edge)
         if level == _SIMPLIFIED:
             shapes = shapely.simplify(shapes, self._tolerance_m, preserve_topology=False)
         return np.asarray(shapes, object)
 
     def _crossed_by(self, edges: Ints) -> Ints:
-        """Return the pairs (K, 2) of edges that cross, the first of them one of some edges.
+        """Return the pairs (K, 2) of edges that cross, the first of each one of some edges.
 
-        One tree holds all lines as they were at first; the few that changed get one of
-        their own each time.
+        One tree holds the first shapes of all edges; the few that changed get a tree each time.
         """
         if self._tree is None:
             self._tree = shapely.STRtree(self.shapes)
@@ -246,3 +222,12 @@ class _Drawing:
         first = edges[np.concatenate([a[as_drawn], c])]
         second = np.concatenate([b[as_drawn], others[d]])
         return np.stack([first, second], axis=1)
+
+
+def _part(lines: Centerlines, edges: Ints) -> tuple[Centerlines, Ints]:
+    """Return some edges with their nodes only, in the same order, and the numbers of the nodes."""
+    if len(edges) == len(lines):
+        return lines, np.arange(len(lines.node_key))
+    part = lines.take(edges)
+    nodes = np.unique(np.concatenate([part.start, part.end]))
+    return take_nodes(part, nodes), nodes

@@ -48,21 +48,21 @@ TUNING = CornerTuning()
 
 
 def smoothed(lines: Centerlines, sigma_px: float, corners: Ints) -> Centerlines:
-    """Smooth all edges along themselves; ends stay, rings without a junction have none.
+    """Smooth edges along themselves, without moving their ends.
 
-    What a Gaussian takes from curves is put back, by smoothing what it took: a circle
-    shrinks by the fourth power of sigma over radius, not by the second. Beyond its ends a
-    line is continued by its reflection in the end point, which keeps the end where it is,
-    and straight lines straight.
+    The shrinkage of a Gaussian is compensated by smoothing the difference once more: a circle
+    shrinks by the fourth power of sigma over radius, not by the second. Beyond its ends a line is
+    continued by its reflection in the end point, which keeps the end in place, and straight lines
+    straight. Rings without a junction have no end.
 
     Parameters
     ----------
     lines : Centerlines
-        Edges whose first and last vertices are where they shall stay.
+        The edges.
     sigma_px : float
         Standard deviation, pixels.
-    corners : ndarray of int64
-        Vertices that stay too; lines are smoothed up to them from both sides.
+    corners : ndarray of int64, shape (C,)
+        Vertices that are not moved; lines are smoothed up to them from both sides.
     """
     reach = int(np.ceil(5 * sigma_px))
     if sigma_px <= 0 or not len(lines):
@@ -117,7 +117,7 @@ def with_ring_nodes(lines: Centerlines) -> Centerlines:
 def with_middles(lines: Centerlines) -> Centerlines:
     """Move each vertex to the middle of the road.
 
-    Where it is not known, it is as far from the pixel as at the next vertices that know it.
+    Where that is unknown, the offset is interpolated between the nearest vertices with one.
     """
     known = np.isfinite(lines.d_row)
     if not known.any():
@@ -127,7 +127,7 @@ def with_middles(lines: Centerlines) -> Centerlines:
     before = np.maximum.accumulate(np.where(known, at, -1))
     after = np.minimum.accumulate(np.where(known, at, len(known))[::-1])[::-1]
     has_before, has_after = before >= lines.offsets[edge], after < lines.offsets[edge + 1]
-    # Junctions stay: several edges end there.
+    # Junctions are not moved: several edges end there.
     junction = lines.degree > 2
     node = np.zeros(len(known), bool)
     node[lines.offsets[:-1]], node[lines.offsets[1:] - 1] = (
@@ -150,9 +150,9 @@ def with_middles(lines: Centerlines) -> Centerlines:
 def with_corners(
     lines: Centerlines, edge_width_px: Floats, undisturbed: Bools
 ) -> tuple[Centerlines, Ints]:
-    """Give roads that turn between two straight stretches the corner in which these meet.
+    """Restore the corners of roads that turn between two straight stretches.
 
-    A road that turns in an arc wider than its own width has no such stretches, and stays.
+    A road that turns in an arc wider than its own width has no corner, and is not changed.
 
     Parameters
     ----------
@@ -161,14 +161,14 @@ def with_corners(
     edge_width_px : ndarray of float64, shape (E,)
         Width of each road.
     undisturbed : ndarray of bool, shape (V,)
-        Vertices that do not belong to a junction or an end.
+        Vertices outside junctions and dead ends.
 
     Returns
     -------
     Centerlines
         With vertices moved.
     ndarray of int64, shape (C,)
-        The vertices that are corners, ascending.
+        Vertices at corners, ascending.
     """
     if not len(lines):
         return lines, np.empty(0, np.int64)
@@ -176,7 +176,7 @@ def with_corners(
     rings = np.flatnonzero((lines.start == lines.end) & (lines.degree[lines.start] == 2))
     if not len(rings):
         return found, corners
-    # Rings begin at their topmost pixel, often a corner: they are looked at from another start.
+    # Rings begin at their topmost pixel, often a corner: they are searched from another start.
     vertices = lines.vertices_of(rings)
     sub = found.take(rings)
     order, back = _other_start(sub)
@@ -189,7 +189,7 @@ def with_corners(
 
 
 def _other_start(rings: Centerlines) -> tuple[Ints, Ints]:
-    """Return the vertices of rings from three eighths of the way on, and the way back."""
+    """Return the order of rings' vertices from three eighths on, and its inverse."""
     first, edge = rings.offsets[:-1][rings.edge_of_vertex], rings.edge_of_vertex
     steps = np.maximum(np.diff(rings.offsets) - 1, 1)[edge]
     at, shift = np.arange(len(edge)) - first, 3 * steps // 8
@@ -199,7 +199,7 @@ def _other_start(rings: Centerlines) -> tuple[Ints, Ints]:
 def _cornered(
     lines: Centerlines, edge_width_px: Floats, undisturbed: Bools
 ) -> tuple[Centerlines, Ints]:
-    """Return the lines with corners, and these."""
+    """Return the lines with corners, and the vertices at these."""
     along = lengths_along(lines.row, lines.col)
     low, high = _undisturbed_ranges(lines, undisturbed)
     at = _sharpest(lines, along, edge_width_px, low, high)
@@ -217,12 +217,12 @@ _Legs = tuple[tuple[Ints, Floats], ...]
 def _meetings(
     lines: Centerlines, along: Floats, at: Ints, width: Floats, low: Ints, high: Ints
 ) -> tuple[Bools, Floats, _Legs]:
-    """Return which turns are corners, where these are, and the feet of the legs to them."""
+    """Return which turns are corners, their positions, and the feet of the two legs to each."""
     lean, far = (
         TUNING.lean_widths * width,
         (TUNING.lean_widths + TUNING.span_widths) * width + TUNING.span_px,
     )
-    # Windows after and before each corner, within its edge.
+    # Straight stretches after and before each corner, within its edge.
     after = _clipped(along, along[at] + lean, low, high)
     after_stop = _clipped(along, along[at] + far, low, high) + 1
     before = _clipped(along, along[at] - far, low, high)
@@ -306,7 +306,7 @@ def _sharpest(lines: Centerlines, along: Floats, width: Floats, low: Ints, high:
 
 
 def _moved(lines: Centerlines, at: Ints, corner: Floats, legs: _Legs) -> Centerlines:
-    """Put the vertices between each leg's foot and the corner evenly on the leg."""
+    """Distribute the vertices between each leg's foot and the corner evenly on the leg."""
     row, col = lines.row.copy(), lines.col.copy()
     for vertex, foot in legs:
         first, last = np.minimum(vertex, at), np.maximum(vertex, at)
