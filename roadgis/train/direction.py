@@ -17,7 +17,7 @@ from typing import Any
 from roadgis.errors import InputError
 from roadgis.train.architectures.geometry import tensor_scales
 from roadgis.train.framework import import_keras, upsample_bilinear
-from roadgis.train.losses import SegmentationLoss
+from roadgis.train.losses import SegmentationLoss, valid_pixels
 
 __all__ = [
     "DirectionLoss",
@@ -125,11 +125,12 @@ class DirectionLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
         self.segmentation = segmentation
         self.weight = weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of labels (N, H, W, 2) and predictions (N, H, W, 3)."""
-        labels, found = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-        error = direction_error(labels[..., :1], found[..., 1:], labels[..., 1:])
-        return self.segmentation.call(labels, found[..., :1]) + self.weight * error
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss of labels (N, H, W, 1) and predictions (N, H, W, 3)."""
+        road, predicted = (ops.cast(ops.convert_to_tensor(y), "float32") for y in (y_true, y_pred))
+        error = direction_error(road, predicted[..., 1:], valid_pixels(road, sample_weight))
+        segmentation = self.segmentation(road, predicted[..., :1], sample_weight)
+        return segmentation + self.weight * error
 
     def get_config(self) -> dict[str, Any]:
         """Return what the loss is made from."""

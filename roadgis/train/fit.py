@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,7 @@ from roadgis.train.data.sampling import crop_dataset, follow_epochs
 from roadgis.train.data.training_data import TrainingData, class_names, open_training_data
 from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
-from roadgis.train.losses import build_loss
-from roadgis.train.metrics import MeanIoU, ValidIoU
+from roadgis.train.losses import RoadIoU, build_loss
 from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.outcome import score_start
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
@@ -273,26 +273,33 @@ class _Run:
 
     def _compile(self, model: Any, first_epoch: int) -> None:
         settings = self.settings.optimization
-        several = len(self.settings.data.classes) > 1
+        classes = len(self.settings.data.classes)
         loss: Any = build_loss(
-            settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
-            classes=len(self.settings.data.classes),
+            settings.loss or ("cce_jaccard" if classes > 1 else "bce_jaccard"),
+            classes=classes,
             class_weights=settings.class_weights,
             edge_smoothing=settings.edge_smoothing,
             cldice_weight=settings.cldice_weight,
         )
         if settings.direction_weight:
             loss = DirectionLoss(loss, settings.direction_weight)
+        mean_iou = partial(import_keras().metrics.OneHotMeanIoU, dtype="float32", name="iou")
         model.compile(
             optimizer=build_optimizer(settings, first_epoch * settings.epoch_steps),
             loss=loss,
-            metrics=[
-                MeanIoU(len(self.settings.data.classes), name="iou") if several else ValidIoU()
-            ],
+            # Weighted: over the valid pixels.
+            weighted_metrics=[mean_iou(classes) if classes > 1 else RoadIoU()],
         )
 
     def _restored(self, checkpoint: Checkpoint) -> Any:
-        model = import_keras().models.load_model(checkpoint.model)
+        try:
+            model = import_keras().models.load_model(checkpoint.model)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{checkpoint.model}: cannot be loaded ({error}). It is damaged, or an older "
+                "roadgis wrote it: finish the run with that version, or start anew with "
+                "--overwrite."
+            ) from error
         set_seed_states(model, checkpoint.state.seeds)
         reschedule(model.optimizer, self.settings.optimization)
         return model

@@ -120,15 +120,17 @@ def test_the_error_is_none_for_the_same_half_for_nothing_and_two_for_the_opposit
 
 def test_the_loss_is_that_of_the_probability_and_the_weighted_error() -> None:
     mask = road(30)
-    labels = np.concatenate([mask, np.ones_like(mask)], axis=-1)
+    valid = np.ones((1, SIDE, SIDE), np.float32)
+    valid[:, :30] = 0
     rng = np.random.default_rng(1)
     predicted = rng.uniform(0.1, 0.9, (1, SIDE, SIDE, 3)).astype(np.float32)
     base = build_loss("bce_jaccard")
     loss = DirectionLoss(base, 0.25)
-    expected = float(base(labels, predicted[..., :1])) + 0.25 * error(mask, predicted[..., 1:])
-    assert float(loss(labels, predicted)) == pytest.approx(expected, rel=1e-5)
+    off = float(direction_error(mask, predicted[..., 1:], valid[..., None]))
+    expected = float(base(mask, predicted[..., :1], valid)) + 0.25 * off
+    assert float(loss(mask, predicted, valid)) == pytest.approx(expected, rel=1e-5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert float(again(labels, predicted)) == pytest.approx(expected, rel=1e-5)
+    assert float(again(mask, predicted, valid)) == pytest.approx(expected, rel=1e-5)
 
 
 NETWORKS: dict[str, dict[str, Any]] = {

@@ -152,15 +152,12 @@ def test_a_survey_of_other_scenes_is_refused() -> None:
         CropSampler([array_scene()] * 2, crop_px=9, seed=0, survey=survey([array_scene()]))
 
 
-def test_labels_become_one_channel_a_class_and_one_for_what_counts() -> None:
+def test_one_hot_has_one_channel_per_class() -> None:
     labels = np.array([[0, 1, 2, IGNORE]], np.uint8)
     np.testing.assert_array_equal(
-        one_hot(labels, np.array([0, 1, 2])),
-        [[[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]],
+        one_hot(labels, 3), [[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]]
     )
-    np.testing.assert_array_equal(
-        one_hot(labels, np.array([1])), [[[0, 1], [1, 1], [0, 1], [0, 0]]]
-    )
+    np.testing.assert_array_equal(one_hot(labels[:, [0, 1, 3]], 1), [[[0], [1], [0]]])
 
 
 class TestCropDataset:
@@ -178,8 +175,9 @@ class TestCropDataset:
     def test_batches_hold_scaled_images_and_channels(self) -> None:
         dataset = self.dataset()
         assert len(dataset) == 3
-        images, labels = dataset[1]
-        assert images.dtype == labels.dtype == np.float32
+        images, labels, valid = dataset[1]
+        assert images.dtype == labels.dtype == valid.dtype == np.float32
+        np.testing.assert_array_equal(valid, np.ones((2, 32, 32)))
         sampler = CropSampler([array_scene(48)], crop_px=32, seed=5)
         for slot, number in enumerate((2, 3)):
             crop, classes = sampler.crop(number)
@@ -187,12 +185,11 @@ class TestCropDataset:
                 images[slot], (crop / 255 - (0.4, 0.5, 0.6)) / (0.2, 0.3, 0.4), atol=1e-5
             )
             np.testing.assert_array_equal(labels[slot, ..., 0], classes == 1)
-            assert (labels[slot, ..., 1] == 1).all()
 
     def test_several_classes_have_a_channel_each(self) -> None:
-        labels = self.dataset(classes=3)[0][1]
-        assert labels.shape == (2, 32, 32, 4)
-        np.testing.assert_array_equal(labels[..., :3].sum(axis=-1), labels[..., 3])
+        _, labels, valid = self.dataset(classes=3)[0]
+        assert labels.shape == (2, 32, 32, 3)
+        np.testing.assert_array_equal(labels.sum(axis=-1), valid)
 
     def test_a_run_that_goes_on_sees_the_crops_of_one_that_was_not_stopped(self) -> None:
         whole = self.dataset()

@@ -175,12 +175,11 @@ def crop_dataset(
     Returns
     -------
     keras.utils.PyDataset
-        Gives images float32 (N, P, P, 3) and labels float32 (N, P, P, classes + 1): the classes
-        one-hot, then 1 where the pixel counts. All are 0 where it does not.
+        Gives images float32 (N, P, P, 3), labels float32 (N, P, P, classes), and the sample weight
+        float32 (N, P, P): 1 on valid pixels, else 0.
     """
     keras = import_keras()
     offset, scale = np.asarray(mean, np.float32), 1.0 / np.asarray(std, np.float32)
-    wanted = np.arange(1, 2) if classes == 1 else np.arange(classes)
 
     class CropDataset(keras.utils.PyDataset):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
@@ -190,14 +189,15 @@ def crop_dataset(
         def __len__(self) -> int:
             return steps
 
-        def __getitem__(self, index: int) -> tuple[Any, Any]:
+        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
             first = (self.epoch * steps + index) * batch
             crops = [sampler.crop(number) for number in range(first, first + batch)]
             images = np.stack([image for image, _ in crops]).astype(np.float32)
             images /= np.float32(255)
             images -= offset
             images *= scale
-            return images, one_hot(np.stack([labels for _, labels in crops]), wanted)
+            labels = np.stack([labels for _, labels in crops])
+            return images, one_hot(labels, classes), (labels != IGNORE).astype(np.float32)
 
         def on_epoch_end(self) -> None:
             self.epoch += 1
@@ -227,13 +227,8 @@ def follow_epochs(dataset: Any) -> Any:
     return FollowEpochs()
 
 
-def one_hot(labels: Bytes, wanted: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
-    """Return labels (..., K + 1): one channel for each wanted class, then whether it counts."""
-    out = np.empty((*labels.shape, len(wanted) + 1), np.float32)
-    if len(wanted) == 1:  # binary, perhaps probabilities
-        out[..., 0] = road_target(labels)
-    else:
-        for channel, index in enumerate(wanted):
-            out[..., channel] = labels == index
-    out[..., -1] = labels != IGNORE
-    return out
+def one_hot(labels: Bytes, classes: int) -> npt.NDArray[np.float32]:
+    """Return labels (..., classes): one channel for each class; one of road if binary."""
+    if classes == 1:  # perhaps probabilities
+        return road_target(labels)[..., None]
+    return (labels[..., None] == np.arange(classes)).astype(np.float32)
