@@ -77,29 +77,6 @@ def test_bce_jaccard_equals_the_loss_of_the_first_default_model(valid: float) ->
     assert value("bce_jaccard", *arrays) == pytest.approx(first_default_loss(*arrays), abs=1e-6)
 
 
-@pytest.mark.parametrize("classes", [1, 3])
-def test_build_loss_equals_the_losses_before_sample_weights(classes: int) -> None:
-    from tests.train import old_losses
-
-    weights = [1.0, 3.0] if classes == 1 else [1.0, 2.0, 3.0]
-    compared = 0
-    for name in LOSSES:
-        if name in (CATEGORICAL if classes == 1 else set(BINARY) - set(ANY)):
-            continue
-        for share in (1.0, 0.6, 0.0):
-            labels, probability, valid = batch(classes, share)
-            both = np.concatenate([labels, valid[..., None]], axis=-1)
-            for options in ({}, {"class_weights": weights}, {"edge_smoothing": 0.1}):
-                # Keras's binary focal loss treats labels between 0 and 1 in its own way.
-                if options == {"edge_smoothing": 0.1} and classes == 1 and "focal" in name:
-                    continue
-                expected = float(old_losses.build_loss(name, **options)(both, probability))
-                found = value(name, labels, probability, valid, **options)
-                assert found == pytest.approx(expected, rel=1e-5, abs=1e-6), (name, options)
-                compared += 1
-    assert compared > 50
-
-
 def test_losses_by_hand() -> None:
     # One road pixel at 0.8, one other at 0.4, and an invalid one that must not matter.
     labels = np.array([[[[1], [0], [0]]]], np.float32)
