@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,6 @@ from rasterio.errors import RasterioError
 from roadgis.atomic import atomic_path, make_folder
 from roadgis.errors import DataError, OutputError
 from roadgis.imagery.dataset_pool import open_dataset
-from roadgis.photos.index_png import write_index_png
 from roadgis.photos.label_classes import (
     CLASSES_FILE,
     IGNORE,
@@ -28,7 +29,7 @@ from roadgis.photos.label_classes import (
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["IndexMasks", "polygons_to_masks"]
+__all__ = ["MASK_PALETTE", "IndexMasks", "polygons_to_masks", "write_index_png"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,6 +41,27 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _SHOWN = 40
 # Reading all annotations once before the first mask is written takes about this share.
 _CHECK_SHARE = 0.2
+
+# Neighbouring classes differ in hue and in lightness; after the last they begin again, darker.
+_HUES = (
+    *((214, 84, 63), (79, 160, 214), (242, 196, 70), (108, 178, 92), (158, 104, 190)),
+    *((240, 146, 60), (64, 186, 176), (226, 120, 170), (150, 118, 84), (190, 200, 90)),
+    *((90, 110, 200), (180, 180, 180)),
+)
+
+
+def _palette() -> npt.NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    for index in range(1, 255):
+        turn, place = divmod(index - 1, len(_HUES))
+        table[index] = np.array(_HUES[place]) * 0.86**turn
+    table[255] = 255
+    return table
+
+
+#: Colour of each index, uint8 (256, 3): 0 is black, 255 (ignored) is white.
+MASK_PALETTE = _palette()
+
 
 T = TypeVar("T")
 
@@ -263,3 +285,38 @@ def _write_mask(
     with atomic_path(target, overwrite=overwrite) as partial:
         write_index_png(mask, partial)
     return np.bincount(mask.ravel(), minlength=256)
+
+
+def write_index_png(mask: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write class indices as a PNG with 8 bits and a palette.
+
+    Written here and not through GDAL, which sets process-wide state on the way: masks are
+    written by many threads.
+
+    Parameters
+    ----------
+    mask : ndarray of uint8, shape (height, width)
+        Read back, the values are the same.
+    path : Path
+        The file.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    height, width = mask.shape
+    # Each row begins with its filter: none.
+    rows = np.zeros((height, width + 1), np.uint8)
+    rows[:, 1:] = mask
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in (
+            (b"IHDR", header),
+            (b"PLTE", MASK_PALETTE.tobytes()),
+            (b"IDAT", zlib.compress(rows.tobytes(), 6)),
+            (b"IEND", b""),
+        ):
+            file.write(struct.pack(">I", len(data)) + kind + data)
+            file.write(struct.pack(">I", zlib.crc32(kind + data)))

@@ -6,13 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import DataError, InputError
-from roadgis.plain_values import converted, parse_json
+from roadgis.errors import InputError
 
-__all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes", "read_class_names"]
+__all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes"]
 
 #: Name of class 0: all that belongs to no other class.
 OTHER = "other"
@@ -110,35 +108,6 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
         "A pixel has one class: name each label once in --classes and --ignore.",
     )
     return LabelClasses(tuple(names), tuple(groups), ignored)
-
-
-def read_class_names(folder: Path | str) -> tuple[str, ...] | None:
-    """Return the class names by index that lie beside masks, or None where there are none.
-
-    Raises
-    ------
-    DataError
-        If the file is there and holds something else.
-    """
-    path = Path(folder) / CLASSES_FILE
-    if not path.exists():
-        return None
-    content: Any = None
-    try:
-        content = parse_json(path.read_bytes())
-        names: tuple[str, ...] = converted(content["classes"], tuple[str, ...])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(_no_classes(path)) from error
-    if len(names) < 2:
-        raise DataError(_no_classes(path))
-    return names
-
-
-def _no_classes(path: Path) -> str:
-    return (
-        f'{path}: holds no class names. Expected {{"classes": ["other", "road", ...]}} as '
-        "'roadgis labels' writes it; make the masks anew, or correct it."
-    )
 
 
 def _items(given: str | Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,11 +18,9 @@ from roadgis.train.architectures import (
     fixed_tile,
     freeze_encoder,
     model_stride,
-    receptive_margin,
     thaw_encoder,
     with_precision,
 )
-from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from roadgis.train.augmentation.augment import Augmentation, load_augmentation
 from roadgis.train.callbacks import (
     AveragedWeights,
@@ -32,29 +29,23 @@ from roadgis.train.callbacks import (
     set_seed_states,
 )
 from roadgis.train.data.amount import amount_of
-from roadgis.train.data.crop_source import crop_source
-from roadgis.train.data.looks import training_looks
-from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import crop_dataset, follow_epochs
-from roadgis.train.data.training_data import TrainingData, class_names, open_training_data
+from roadgis.train.data.training_data import TrainingData, crop_source, open_training_data
 from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
 from roadgis.train.losses import RoadIoU, build_loss
 from roadgis.train.optimizer import build_optimizer, reschedule
-from roadgis.train.outcome import score_start
+from roadgis.train.run_card import run_card
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
 from roadgis.train.run_report import conclude
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
 from roadgis.train.starting_model import initial_model
-from roadgis.train.terms import has_packaged_weights, sources_and_terms
-from roadgis.train.validation import data_set_scores, validation_scores
+from roadgis.train.validation import data_set_scores, score_start, validation_scores
 
 __all__ = ["fit"]
 
 logger = logging.getLogger(__name__)
 
-# The scaling of a new network's input: the mean is near that of aerial imagery.
-_MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
 # A run that is taken up may be made longer, and be given another name.
 _MAY_CHANGE = {
     ("optimization", "steps"),
@@ -190,7 +181,7 @@ class _Run:
             crop_px=self.settings.data.crop_px,
         )
         self._check_crops(float32)
-        card = self._card(float32, start)
+        card = run_card(self.settings, self.data.sets, float32, start)
         # Only now, as all that can be wrong with settings and data has been found out.
         if checkpoint is None:
             self.folder.remove()
@@ -241,35 +232,6 @@ class _Run:
         if crop_px % stride or (tile is not None and crop_px != tile):
             wanted = f"{tile} px" if tile else f"a multiple of the network's stride {stride}"
             raise InputError(f"crop_px is {crop_px}, expected {wanted}.")
-
-    def _card(self, model: Any, start: ModelCard | None) -> ModelCard:
-        stride = model_stride(model)
-        tile = fixed_tile(model)
-        margin = receptive_margin(model, stride) if tile is None else None
-        unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
-        card, data = self.settings.card, self.settings.data
-        names, road = class_names(data)
-        pretrained = has_packaged_weights(self.settings.network)
-        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
-        normalize_to = data.normalize_to or (start.normalize_to if start else None)
-        return ModelCard(
-            name=card.name,
-            version=card.version,
-            classes=names,
-            road_class=road,
-            mean=start.mean if start else mean,
-            std=start.std if start else std,
-            gsd_m=data.gsd_m,
-            gsd_range_m=_gsd_range(self.data.sets) or data.gsd_range_m,
-            normalize_to=normalize_to,
-            looks=training_looks(self.data.sets) if normalize_to else {},
-            stride=stride,
-            margin_px=margin if margin is not None else unbounded,
-            local=margin is not None,
-            tile_px=tile,
-            recipe=settings_to_dict(self.settings, paths=False),
-            **sources_and_terms(self.settings, start),
-        )
 
     def _compile(self, model: Any, first_epoch: int) -> None:
         settings = self.settings.optimization
@@ -355,12 +317,3 @@ class _Run:
                 self.folder.save_model(as_float32(without_direction(model)), card)
 
         return keep
-
-
-def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
-    """Return the pixel sizes that a model of several data sets is trained for."""
-    trained = [data for data in sets if data.settings.share]
-    ranges = [data.settings.crop_gsd_m or data.gsd_m for data in trained]
-    if not ranges:
-        return None
-    return min(map(min, ranges)), max(map(max, ranges))

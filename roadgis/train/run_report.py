@@ -20,7 +20,6 @@ from roadgis.train.data.amount import LabelledAmount
 from roadgis.train.data.holdout import part_of
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import TrainingData, class_names
-from roadgis.train.outcome import THRESHOLD, Outcome, compared, outcome_of
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.evaluation import evaluate_scenes
@@ -31,6 +30,7 @@ from roadgis.train.scoring.scene_prediction import NetworkPredictor
 from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.settings import TrainSettings
 from roadgis.train.starting_model import load_trained, resolve_trained
+from roadgis.train.validation import THRESHOLD, Outcome, compared, outcome_of
 
 __all__ = ["chosen_scenes", "conclude"]
 

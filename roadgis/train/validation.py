@@ -1,23 +1,42 @@
-"""Scores of a network in training, on the scenes that it does not learn from."""
+"""Validation scores of a run: before its first step, after each epoch, of the model it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from roadgis.model.card import ModelCard
-from roadgis.train.callbacks import MONITOR
+from roadgis.train.callbacks import MONITOR, Validate
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.open_data_set import OpenDataSet
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.run_folder import RunFolder, RunState
 from roadgis.train.scoring.evaluation import evaluate_scenes
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL, NetworkPredictor
 from roadgis.train.scoring.threshold import histograms, iou_curve
 
-__all__ = ["data_set_scores", "validation_scores"]
+__all__ = [
+    "THRESHOLD",
+    "Outcome",
+    "compared",
+    "data_set_scores",
+    "outcome_of",
+    "score_start",
+    "validation_scores",
+]
 
+logger = logging.getLogger(__name__)
+
+_BEST_IOU = "validation_best_iou"
+#: The best threshold in a run's history.
+THRESHOLD = "validation_threshold"
+# Smaller differences say nothing.
+_NOTEWORTHY = 0.0005
 # Smaller than for a finished model: the training holds memory as well.
 _TILE_PX = 1024
 
@@ -51,8 +70,8 @@ def validation_scores(
     best, threshold = _best(curve)
     return {
         MONITOR: float(curve[127]),
-        "validation_best_iou": float(curve[best]),
-        "validation_threshold": threshold,
+        _BEST_IOU: float(curve[best]),
+        THRESHOLD: threshold,
     }
 
 
@@ -80,7 +99,7 @@ def data_set_scores(
         [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in scored]
     )
     best, threshold = _best(curves.mean(axis=0))
-    scores = {MONITOR: float(curves[:, best].mean()), "validation_threshold": threshold}
+    scores = {MONITOR: float(curves[:, best].mean()), THRESHOLD: threshold}
     names = [f"{data.settings.name}_iou" for data in scored]
     return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}
 
@@ -94,3 +113,87 @@ def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
     levels = np.flatnonzero(curve[1:] == curve[1:].max()) + 1
     best = int(levels[len(levels) // 2])
     return best, (best - 0.5) / TOP_LEVEL
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Validation scores of a run.
+
+    Attributes
+    ----------
+    before : dict
+        Scores of the model that the run started from; empty where it started from none.
+    after : dict
+        Record of the epoch whose weights were kept; empty without validation.
+    """
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+    @property
+    def gain(self) -> float | None:
+        """IoU after less IoU before; None where one is missing."""
+        if not self.before or not self.after:
+            return None
+        return _iou(self.after) - _iou(self.before)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the run made the model worse."""
+        return self.gain is not None and self.gain < -_NOTEWORTHY
+
+    def __str__(self) -> str:
+        if not self.after:
+            return "There was no validation data, so nothing says how good the model is."
+        after = f"{_iou(self.after):.3f}"
+        if self.gain is None:
+            return f"Validation IoU {after}."
+        text = f"Validation IoU {_iou(self.before):.3f} before, {after} after ({self.gain:+.3f})."
+        if not self.is_worse:
+            return text
+        return (
+            f"{text} Training made it worse: keep using the model that it started from. Look at "
+            "the labels with --preview: missing roads and shifted lines do harm. Otherwise add "
+            "labelled area, or train with a lower --peak-rate."
+        )
+
+
+def score_start(validate: Validate, model: Any, state: RunState, folder: RunFolder) -> None:
+    """Score the model that a run starts from, as epoch 0 of the run's history."""
+    logger.info("scoring the model that training starts from")
+    started = time.monotonic()
+    scores = {name: float(value) for name, value in validate(model).items()}
+    seconds = round(time.monotonic() - started, 1)
+    state.history.append({"epoch": 0, "step": 0, **scores, "seconds": seconds})
+    folder.write_log(state.history)
+    text = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    logger.info("before the first step: %s", text)
+
+
+def outcome_of(history: Sequence[Mapping[str, float]], *, keeps_best: bool) -> Outcome:
+    """Return the outcome of a run.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        A record of each epoch; see :class:`roadgis.train.run_folder.RunState`.
+    keeps_best : bool
+        Whether the weights of the best epoch were kept, or else the last ones.
+    """
+    before = next((record for record in history if record["epoch"] == 0), {})
+    scored = [record for record in history if record["epoch"] > 0 and MONITOR in record]
+    if not scored:
+        return Outcome(before, {})
+    return Outcome(before, max(scored, key=lambda r: r[MONITOR]) if keeps_best else scored[-1])
+
+
+def compared(outcome: Outcome) -> list[tuple[str, float | None, float]]:
+    """Return name, score before and score after of each validation IoU and the threshold."""
+    names = [name for name in outcome.after if name.endswith("_iou")]
+    names += [THRESHOLD] if THRESHOLD in outcome.after else []
+    return [(name, outcome.before.get(name), outcome.after[name]) for name in names]
+
+
+def _iou(scores: Mapping[str, float]) -> float:
+    """Return the IoU at the best threshold; `MONITOR` is at 0.5 where both are known."""
+    return scores.get(_BEST_IOU, scores[MONITOR])

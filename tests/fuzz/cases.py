@@ -20,7 +20,7 @@ from roadgis.cli.shell import _status
 from roadgis.model.card import CARD_KEY
 from roadgis.output import read_provenance
 from roadgis.train.data.data_checks import survey
-from roadgis.train.data.scenes import open_pairs
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.settings import read_settings, write_settings
 from tests.fuzz.mutate import damaged, odd_json
 from tests.fuzz.seeds import TEXT_SUFFIXES

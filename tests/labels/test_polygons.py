@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import Cancelled, DataError, InputError, OutputError
-from roadgis.photos.annotations import polygons_to_masks
-from roadgis.photos.index_png import PALETTE, write_index_png
-from roadgis.photos.label_classes import parse_classes, read_class_names
+from roadgis.photos.annotations import PALETTE, polygons_to_masks, write_index_png
+from roadgis.photos.label_classes import parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons, is_polygon_json
 from tests.factories import write_raster
 
@@ -199,8 +198,9 @@ def test_folders_and_names_are_kept_and_the_classes_are_written_beside(tmp_path:
     expected[:10, :10] = 2
     for path in made.paths:
         np.testing.assert_array_equal(pixels_of(path), expected)
-    assert read_class_names(out) == ("other", "road", "vehicle")
-    assert json.loads((out / "classes.json").read_text())["labels"]["vehicle"] == ["car", "truck"]
+    classes = json.loads((out / "classes.json").read_text())
+    assert classes["classes"] == ["other", "road", "vehicle"]
+    assert classes["labels"]["vehicle"] == ["car", "truck"]
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
@@ -335,11 +335,3 @@ def test_polygon_json_is_told_from_geojson_by_its_beginning(tmp_path: Path) -> N
     geojson.write_text('{"type": "FeatureCollection", "features": []}')
     assert not is_polygon_json(geojson)
     assert not is_polygon_json(tmp_path / "gone.json")
-
-
-@pytest.mark.parametrize("text", ["{", "{}", '{"classes": ["other"]}', '{"classes": 3}'])
-def test_broken_class_names_are_an_error(tmp_path: Path, text: str) -> None:
-    assert read_class_names(tmp_path) is None
-    (tmp_path / "classes.json").write_text(text)
-    with pytest.raises(DataError, match=r"classes\.json: holds no class names"):
-        read_class_names(tmp_path)

@@ -17,14 +17,14 @@ pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
-from roadgis.train.data.computed_scene import redrawn, resampled
 from roadgis.train.data.data_set import DataSet
+from roadgis.train.data.derived_scenes import redrawn, resampled
 from roadgis.train.data.distillation import softened
 from roadgis.train.data.labelled_scene import FILL, IGNORE, road_target
-from roadgis.train.data.looks import training_looks
 from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.data.sampling import one_hot
+from roadgis.train.run_card import training_looks
 from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
 from tests.train.test_scenes import ArrayScene
 

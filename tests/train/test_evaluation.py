@@ -18,7 +18,7 @@ from scipy import ndimage
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import OnnxSegmenter
-from roadgis.train.data.scenes import IGNORE
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts, count_levels, level_of, within_reach
 from roadgis.train.scoring.evaluation import Evaluation, class_scores, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import ScenePrediction, predict_scene

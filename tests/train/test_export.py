@@ -23,7 +23,6 @@ from roadgis.model.runtime import KerasSegmenter, OnnxSegmenter, load_model
 from roadgis.train.architectures import (
     ArchitectureOptions,
     build_model,
-    build_unet,
     fixed_tile,
     model_stride,
     receptive_margin,
@@ -67,7 +66,7 @@ def keras_file(folder: Path) -> Path:
     """Return a small U-Net with random weights and random statistics in its normalizations."""
     keras = import_keras()
     keras.utils.set_random_seed(0)
-    model = build_unet(depth=DEPTH, decoder_filters=(16, 16, 8))
+    model = build_model(ArchitectureOptions(depth=DEPTH, decoder_filters=(16, 16, 8)))
     unsettle(model)
     margin = receptive_margin(model, STRIDE, limit_px=200)
     assert margin is not None

@@ -16,10 +16,12 @@ from roadgis.errors import DataError, InputError, ReadError, SceneError
 from roadgis.imagery.options import SceneOptions
 from roadgis.labels.vector import RoadLayer
 from roadgis.train.data.data_checks import survey
+from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out
-from roadgis.train.data.labelled_scene import known_gsd_m
+from roadgis.train.data.labelled_scene import FILL, IGNORE, known_gsd_m
+from roadgis.train.data.mask_layer import MaskLayer
 from roadgis.train.data.sampling import CropSampler
-from roadgis.train.data.scenes import FILL, IGNORE, MaskLayer, open_labelled, scenes_fingerprint
+from roadgis.train.data.training_data import scenes_fingerprint
 from tests.factories import METRIC, X0, Y0, texture, write_raster
 
 SIDE = 128

@@ -11,10 +11,9 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
 from roadgis.model.card import ModelCard
-from roadgis.train.outcome import compared, outcome_of
 from roadgis.train.run_report import chosen_scenes
 from roadgis.train.scoring.threshold import warn_if_undertrained
-from roadgis.train.validation import validation_scores
+from roadgis.train.validation import compared, outcome_of, validation_scores
 from tests.train.test_scenes import ArrayScene
 
 

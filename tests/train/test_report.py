@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import DataError, InputError, MissingExtraError, OutputError
 from roadgis.model.catalog import read_card
-from roadgis.train.data.scenes import IGNORE
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery

@@ -11,8 +11,10 @@ import pytest
 
 from roadgis.errors import DataError
 from roadgis.train.data.data_checks import survey
+from roadgis.train.data.holdout import hold_out
+from roadgis.train.data.labelled_scene import IGNORE
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, crop_dataset, follow_epochs, one_hot
-from roadgis.train.data.scenes import IGNORE, hold_out, open_pairs
 from tests.train.test_scenes import ArrayScene, array_scene, write_pair
 
 

@@ -20,18 +20,11 @@ from roadgis.errors import DataError, InputError, ReadError
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.train.data.cache import HeldScene, Memory
 from roadgis.train.data.data_checks import look_through, survey
-from roadgis.train.data.labelled_scene import blocks
-from roadgis.train.data.pair_scene import PairScene
-from roadgis.train.data.scenes import (
-    FILL,
-    IGNORE,
-    LabelledScene,
-    find_pairs,
-    find_splits,
-    hold_out,
-    open_pairs,
-    scenes_fingerprint,
-)
+from roadgis.train.data.holdout import hold_out
+from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, blocks
+from roadgis.train.data.pair_scene import PairScene, open_pairs
+from roadgis.train.data.pairs import find_pairs, find_splits
+from roadgis.train.data.training_data import scenes_fingerprint
 from tests.pairs import write_raster
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")

@@ -10,6 +10,7 @@ pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.model.card import write_card_file
 from roadgis.train.data.data_set import DataSet
+from roadgis.train.run_card import sources_and_terms
 from roadgis.train.settings import (
     CardSettings,
     DataSettings,
@@ -17,7 +18,6 @@ from roadgis.train.settings import (
     TrainSettings,
     read_settings,
 )
-from roadgis.train.terms import sources_and_terms
 from tests.models import tiny_card, tiny_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import OnnxSegmenter, load_model
-from roadgis.train.data.scenes import IGNORE
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts
 from roadgis.train.scoring.threshold import (
     ThresholdOptions,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from roadgis.errors import InputError
 
-__all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions", "available_backbones"]
+__all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions"]
 
 #: Names of the architectures.
 ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
@@ -45,18 +45,6 @@ _MEANING = {
 _DEFAULT_FILTERS = {"linknet": (16,), "fpn": (256, 128), "pspnet": (512,), "canet": (256, 256, 48)}
 
 
-def available_backbones(architecture: str) -> tuple[str, ...]:
-    """Return the encoders that an architecture can be built on; none for the plain U-Net.
-
-    Raises
-    ------
-    InputError
-        If there is no such architecture.
-    """
-    _check_architecture(architecture)
-    return () if architecture == "plain-unet" else BACKBONES
-
-
 def _check_architecture(name: str) -> None:
     if name not in ARCHITECTURES:
         raise InputError(
@@ -74,7 +62,7 @@ class ArchitectureOptions:
         The first four are segmentation-models'; ``plain-unet`` is the U-Net of Ronneberger et
         al. with same padding; ``canet`` is Tang et al.'s.
     backbone : str
-        The encoder, one of :func:`available_backbones`; without meaning for ``plain-unet``.
+        The encoder, one of :data:`BACKBONES`; ignored by ``plain-unet``.
     depth : int, optional
         Encoder stages kept: the encoder's stride is ``2 ** depth``. The usual number where None:
         5 for unet, linknet and fpn, 4 for canet, 3 for pspnet; for ``plain-unet`` it follows

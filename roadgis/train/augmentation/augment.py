@@ -23,12 +23,7 @@ import numpy as np
 from roadgis.errors import InputError, MissingExtraError
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes
 
-__all__ = [
-    "Augmentation",
-    "aerial_augmentation",
-    "augmentation_from_settings",
-    "load_augmentation",
-]
+__all__ = ["Augmentation", "import_albumentations", "load_augmentation"]
 
 _DEFAULT = "augmentation.yaml"
 _GROUPS = ("OneOf", "Sequential", "SomeOf")
@@ -137,23 +132,6 @@ def load_augmentation(path: Path | None = None) -> Augmentation:
                 f"{path}: cannot be read as a list of transforms ({error}). Name a YAML file."
             ) from error
     return _parse(text, str(path or _DEFAULT))
-
-
-def augmentation_from_settings(settings: Sequence[Any]) -> Augmentation:
-    """Build what ``settings`` of an :class:`Augmentation` describe.
-
-    Parameters
-    ----------
-    settings : sequence
-        Of ``{name: {parameter: value}}``.
-
-    Raises
-    ------
-    InputError
-        If an entry is not understood; names its number.
-    """
-    entries = [(f"augmentation, entry {n}", item) for n, item in enumerate(settings, 1)]
-    return _build(entries)
 
 
 def _parse(text: str, name: str) -> Augmentation:
@@ -318,32 +296,3 @@ def import_albumentations() -> Any:
         ) from error
     cv2.setNumThreads(1)  # the network has the cores
     return albumentations
-
-
-def aerial_augmentation() -> Any:
-    """Return the augmentation of the first default model, for labels of two channels.
-
-    Returns
-    -------
-    callable
-        Takes image (H, W, 3) uint8, labels (H, W, 2) uint8 and a ``numpy.random.Generator``;
-        returns both, transformed alike. The result depends on the generator's state alone.
-    """
-    A = import_albumentations()
-    transforms = A.Compose(
-        [
-            A.D4(p=1.0),
-            A.Affine(scale=(0.8, 1.25), rotate=(-45, 45), fill=FILL, fill_mask=0, p=0.3),
-            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.25, p=0.6),
-            A.HueSaturationValue(hue_shift_limit=12, sat_shift_limit=30, val_shift_limit=0, p=0.4),
-            A.RandomGamma(gamma_limit=(75, 135), p=0.3),
-            A.ToGray(p=0.05),
-        ]
-    )
-
-    def augment(image: Bytes, labels: Bytes, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
-        transforms.set_random_seed(int(rng.integers(2**31)))
-        result = transforms(image=np.ascontiguousarray(image), mask=np.ascontiguousarray(labels))
-        return result["image"], result["mask"]
-
-    return augment

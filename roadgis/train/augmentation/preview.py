@@ -15,9 +15,8 @@ from scipy import ndimage
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
 from roadgis.train.augmentation.augment import load_augmentation
-from roadgis.train.data.crop_source import crop_source
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
-from roadgis.train.data.training_data import class_names, open_training_data
+from roadgis.train.data.training_data import class_names, crop_source, open_training_data
 from roadgis.train.settings import TrainSettings
 
 __all__ = ["Crops", "draw_labels", "preview_settings", "write_preview"]

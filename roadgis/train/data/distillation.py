@@ -15,7 +15,7 @@ import numpy as np
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import load_model
-from roadgis.train.data.computed_scene import resampled
+from roadgis.train.data.derived_scenes import resampled
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
 from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -171,8 +170,7 @@ class GeoScene:
         self.gsd_m = scene.grid.gsd_m
         self._scene = scene
         self._surface = _touching(scene, roads)
-        self._blocks: OrderedDict[tuple[int, int], Bytes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._block = lru_cache(maxsize=_LABEL_BLOCKS)(self._burn)
         stamp = roads.path.stat()
         about = (scene.fingerprint, stamp.st_size, stamp.st_mtime_ns)
         self.fingerprint = hashlib.sha256(repr(about).encode()).hexdigest()
@@ -194,20 +192,8 @@ class GeoScene:
             out[top : top + part.shape[0], left : left + part.shape[1]] = part
         return out
 
-    def _block(self, i: int, j: int) -> Bytes:
-        with self._lock:
-            kept = self._blocks.get((i, j))
-            if kept is not None:
-                self._blocks.move_to_end((i, j))
-                return kept
-        block = self._burn(i * _BLOCK_PX, j * _BLOCK_PX)
-        with self._lock:
-            self._blocks[i, j] = block
-            while len(self._blocks) > _LABEL_BLOCKS:
-                self._blocks.popitem(last=False)
-        return block
-
-    def _burn(self, row: int, col: int) -> Bytes:
+    def _burn(self, i: int, j: int) -> Bytes:
+        row, col = i * _BLOCK_PX, j * _BLOCK_PX
         window = Window(
             row, col, min(_BLOCK_PX, self.height - row), min(_BLOCK_PX, self.width - col)
         )

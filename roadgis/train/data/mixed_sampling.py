@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadgis.errors import DataError
+from roadgis.train.data.derived_scenes import normalized
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, road_target
-from roadgis.train.data.normalized import normalized
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import Augment
 

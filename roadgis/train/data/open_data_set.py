@@ -10,12 +10,12 @@ from roadgis.errors import DataError
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import pixel_size_m
 from roadgis.imagery.raster import inspect_raster
-from roadgis.train.data.computed_scene import redrawn, resampled
 from roadgis.train.data.data_set import DataSet
+from roadgis.train.data.derived_scenes import redrawn, resampled
 from roadgis.train.data.distillation import load_teacher, softened
 from roadgis.train.data.labelled_scene import LabelledScene
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_pairs
-from roadgis.train.data.scenes import open_pairs
 
 __all__ = ["OpenDataSet", "open_data_set"]
 
@@ -52,7 +52,7 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
     ------
     DataError
         If there are no scenes, or they cannot be used; see
-        :func:`roadgis.train.data.scenes.open_pairs`.
+        :func:`roadgis.train.data.pair_scene.open_pairs`.
     SceneError
         If pixel sizes are to be read from images that have no CRS.
     """

@@ -1,4 +1,4 @@
-"""A pair of image and mask files as a labelled scene, read by windows."""
+"""Pairs of image and mask files as labelled scenes, read by windows."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from scipy import ndimage
 
 from roadgis.errors import DataError, ReadError
 from roadgis.imagery.damage import check_whole, missing_part
-from roadgis.imagery.dataset_pool import Handles
+from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, blocks
+from roadgis.train.data.cache import CACHE_BYTES, HeldScene, Memory
+from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, blocks
+from roadgis.train.data.pairs import find_pairs
 
-__all__ = ["PairScene"]
+__all__ = ["PairScene", "open_pairs"]
 
 #: A block of this many pixels a side that is purely white or black is taken for a collar.
 _BLANK_SIDE_PX = 15
@@ -33,6 +35,47 @@ _BLANK_SHARE = 0.001
 _WHITE, _BLACK = 253, 2
 
 Bools = npt.NDArray[np.bool_]
+
+
+def open_pairs(
+    folders: Sequence[Path],
+    *,
+    classes: Sequence[str] = ("road",),
+    cache_bytes: int = CACHE_BYTES,
+) -> list[LabelledScene]:
+    """Open folders of image and mask pairs.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Each as :func:`roadgis.train.data.pairs.find_pairs` takes it.
+    classes : sequence of str
+        One name: masks hold 0 and one other value. More names: class indices and 255.
+    cache_bytes : int
+        How much of decoded scenes to keep in memory.
+
+    Returns
+    -------
+    list of LabelledScene
+        In the order of the folders, sorted by name in each.
+
+    Raises
+    ------
+    DataError
+        If there are none, files do not pair, cannot be read, are of another type, or differ in
+        size. The values of masks are checked when they are first read.
+    """
+    pairs = [pair for folder in folders for pair in find_pairs(Path(folder))]
+    if not pairs:
+        raise DataError("Found no folder of training data. Give at least one.")
+    bound_block_cache()
+    handles, memory = Handles(), Memory(cache_bytes)
+    return [
+        HeldScene(
+            PairScene(pair.name, pair.image, pair.mask, classes=classes, handles=handles), memory
+        )
+        for pair in pairs
+    ]
 
 
 class PairScene:

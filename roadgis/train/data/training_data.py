@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +13,26 @@ from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.data_checks import Survey, survey
+from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.georeferenced import open_labelled
+from roadgis.train.data.holdout import hold_out
+from roadgis.train.data.labelled_scene import LabelledScene
+from roadgis.train.data.mask_layer import MaskLayer
+from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
-from roadgis.train.data.scenes import (
-    LabelledScene,
-    MaskLayer,
-    find_splits,
-    hold_out,
-    open_labelled,
-    open_pairs,
-    scenes_fingerprint,
-)
-from roadgis.train.settings import DataSettings
+from roadgis.train.data.pair_scene import open_pairs
+from roadgis.train.data.pairs import find_splits
+from roadgis.train.data.sampling import Augment, CropSampler, CropSource
+from roadgis.train.settings import DataSettings, TrainSettings
 
-__all__ = ["TrainingData", "class_names", "open_labelled_data", "open_training_data"]
+__all__ = [
+    "TrainingData",
+    "class_names",
+    "crop_source",
+    "open_labelled_data",
+    "open_training_data",
+    "scenes_fingerprint",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -227,4 +235,55 @@ def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
         layer=settings.layer,
         width_m=settings.label_width_m,
         width_field=settings.label_width_field,
+    )
+
+
+def scenes_fingerprint(scenes: Sequence[LabelledScene]) -> str:
+    """Return what differs when a run goes on with other data than it began with.
+
+    It follows from names, sizes and times of change of the files, how they are read, and the
+    order of the scenes; not from where the files lie.
+    """
+    about = [(scene.name, scene.height, scene.width, scene.fingerprint) for scene in scenes]
+    return hashlib.sha256(repr(about).encode()).hexdigest()
+
+
+def crop_source(
+    settings: TrainSettings,
+    data: TrainingData,
+    normalize_to: tuple[float, float] | None,
+    augment: Augment | None,
+) -> CropSource:
+    """Return what draws the crops of a run.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Of the run.
+    data : TrainingData
+        Opened by these settings.
+    normalize_to : tuple of two floats, or None
+        See :class:`roadgis.model.card.ModelCard`.
+    augment : Augment or None
+        Changes crops.
+    """
+    chosen, seed = settings.data, settings.optimization.seed
+    if data.sets:
+        return MixedSampler(
+            data.sets,
+            crop_px=chosen.crop_px,
+            seed=seed,
+            road_share=chosen.road_share,
+            normalize_to=normalize_to,
+            augment=augment,
+        )
+    names, road = class_names(chosen)
+    return CropSampler(
+        normalized(data.training, normalize_to),
+        crop_px=chosen.crop_px,
+        seed=seed,
+        road_share=chosen.road_share,
+        road_class=road if len(names) > 1 else 1,
+        augment=augment,
+        survey=data.survey,
     )

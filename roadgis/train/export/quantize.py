@@ -14,11 +14,12 @@ from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
+from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.mixed_sampling import MixedSampler
-from roadgis.train.data.normalized import normalized
 from roadgis.train.data.open_data_set import OpenDataSet
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
-from roadgis.train.data.scenes import LabelledScene, open_pairs
 
 __all__ = ["QuantizationError", "calibration_crops", "quantize"]
 

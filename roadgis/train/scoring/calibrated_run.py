@@ -11,7 +11,7 @@ import numpy as np
 
 from roadgis.errors import DataError, InputError, MissingExtraError
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import open_training_data
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.calibration import (

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from roadgis.errors import DataError, InputError
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.scenes import IGNORE, LabelledScene
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.curves import (
     BUFFER_PX,
     Curve,
@@ -190,7 +190,7 @@ class Block:
     image : ndarray of uint8, shape (h, w, 3)
         What the network saw.
     labels, found : ndarray of uint8, shape (h, w)
-        True class, :data:`roadgis.train.data.scenes.IGNORE` where nothing counts, and found class.
+        True class, `IGNORE` where unknown, and predicted class.
     """
 
     row: int
@@ -228,8 +228,7 @@ def evaluate_scenes(
         The model.
     scenes : sequence of LabelledScene
         At the model's pixel size. Labels are 1 for road where the model has one class, else
-        the index of its classes; pixels of :data:`roadgis.train.data.scenes.IGNORE` count nowhere,
-        nor as surroundings of others.
+        the index of its classes; pixels labelled `IGNORE` are left out everywhere.
     threshold : float, optional
         Probability from which a pixel is road. Default: the model card's.
     buffer_px : int

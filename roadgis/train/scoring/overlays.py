@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.train.data.scenes import IGNORE, LabelledScene
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.evaluation import Block, SceneScores
 
 __all__ = ["COLOURS", "Overlay", "OverlayGallery", "jpeg_uri"]

@@ -13,8 +13,8 @@ from roadgis.errors import ModelError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
-from roadgis.train.data.normalized import normalized
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.labelled_scene import LabelledScene
 
 __all__ = [
     "TILE_PX",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 from roadgis.model.card import ModelCard
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import open_labelled_data, open_training_data
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.settings import DataSettings, read_settings

@@ -22,12 +22,12 @@ from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
 from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes, plain
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
-from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
+from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor
 from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "choose_threshold",
     "histograms",
     "iou_curve",
-    "predict_scene",
     "set_threshold",
     "warn_if_undertrained",
     "write_curve",
