@@ -10,12 +10,12 @@ from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["FrameSegmenter", "class_names"]
+__all__ = ["FrameSegmenter", "drawn_classes"]
 
 _DEFAULT_HEIGHT = 512
 
 
-def class_names(card: ModelCard) -> tuple[str, ...]:
+def drawn_classes(card: ModelCard) -> tuple[str, ...]:
     """Return the names of the classes that are drawn, by index; index 0 is "other"."""
     return ("other", *card.classes) if len(card.classes) == 1 else card.classes
 
@@ -70,7 +70,7 @@ class FrameSegmenter:
         Returns
         -------
         ndarray of uint8, shape (H, W)
-            Indices into :func:`class_names`.
+            Indices into :func:`drawn_classes`.
 
         Raises
         ------

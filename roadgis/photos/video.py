@@ -15,7 +15,7 @@ from roadgis.atomic import atomic_path, check_target
 from roadgis.errors import InputError, ReadError
 from roadgis.model.runtime import Segmenter
 from roadgis.overwriting import check_not_input
-from roadgis.photos.frame_labels import FrameSegmenter, class_names
+from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes
 from roadgis.photos.frames import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -223,7 +223,7 @@ class _Drawing:
 
     def __init__(self, segmenter: Segmenter, options: VideoOptions) -> None:
         self._model = FrameSegmenter(segmenter, options.height)
-        self._names = class_names(segmenter.card)
+        self._names = drawn_classes(segmenter.card)
         self._options = options
         self._overlay: Overlay | None = None
         self._labels = np.zeros((0, 0), np.uint8)

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import shapely
 from shapely import LineString, Point, Polygon, affinity
 
-from roadgis.synthetic.through_streets import Lattice, Road
+from roadgis.synthetic.through_streets import Road, StreetLattice
 
-__all__ = ["Field", "Lots", "Patch", "Roof", "make_lots"]
+__all__ = ["Field", "LandCover", "Patch", "Roof", "make_land_cover"]
 
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -59,7 +59,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Lots:
+class LandCover:
     """All that stands in a district besides roads and plants."""
 
     paved: list[Patch] = field(default_factory=list)
@@ -73,9 +73,9 @@ class Lots:
 class _Builder:
     """Collects the lots of one district and keeps them apart."""
 
-    def __init__(self, lattice: Lattice, i: int, j: int, roads: list[Road]) -> None:
+    def __init__(self, lattice: StreetLattice, i: int, j: int, roads: list[Road]) -> None:
         self.random = lattice.random(20, i, j)
-        self.lots = Lots()
+        self.lots = LandCover()
         self.face = lattice.district(i, j)
         self.through = [
             road for road in lattice.existing(i, j) if road.line.intersects(self.face.buffer(1))
@@ -117,12 +117,12 @@ class _Builder:
                 self.car(at, math.atan2(along[1], along[0]))
 
 
-def make_lots(lattice: Lattice, i: int, j: int, roads: list[Road]) -> Lots:
+def make_land_cover(lattice: StreetLattice, i: int, j: int, roads: list[Road]) -> LandCover:
     """Fill a district.
 
     Parameters
     ----------
-    lattice : Lattice
+    lattice : StreetLattice
         The town's through roads.
     i, j : int
         The district.
@@ -131,7 +131,7 @@ def make_lots(lattice: Lattice, i: int, j: int, roads: list[Road]) -> Lots:
 
     Returns
     -------
-    Lots
+    LandCover
         In town metres; all within the district's face.
     """
     builder = _Builder(lattice, i, j, roads)

@@ -12,12 +12,12 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from roadgis.synthetic.land_cover import Lots
+from roadgis.synthetic.land_cover import LandCover
 from roadgis.synthetic.layout import BULB_RADIUS_M, Layout
 from roadgis.synthetic.noise import Frame
 from roadgis.synthetic.through_streets import KINDS, Road
 
-__all__ = ["Surface", "asphalt", "burn", "survey"]
+__all__ = ["Surface", "asphalt", "burn", "burn_layout"]
 
 Mask = npt.NDArray[np.bool_]
 #: Kerbs at junctions are rounded with this radius, metres.
@@ -36,7 +36,7 @@ class Surface:
         Asphalt of roads; the strip beside it; ponds and rivers; mown meadows.
     roads : list of Road
         All that reach into the frame.
-    lots : list of Lots
+    lots : list of LandCover
         Of the districts around.
     """
 
@@ -46,7 +46,7 @@ class Surface:
     water: Mask
     lawn: Mask
     roads: list[Road]
-    lots: list[Lots]
+    lots: list[LandCover]
 
 
 def burn(frame: Frame, shapes: Sequence[shapely.Geometry]) -> npt.NDArray[np.int32]:
@@ -70,7 +70,7 @@ def asphalt(roads: list[Road]) -> BaseGeometry:
     return area
 
 
-def survey(layout: Layout, frame: Frame) -> Surface:
+def burn_layout(layout: Layout, frame: Frame) -> Surface:
     """Burn the layout into a frame.
 
     Parameters

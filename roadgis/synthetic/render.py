@@ -14,7 +14,7 @@ from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
 from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.paint import paint
-from roadgis.synthetic.rasters import asphalt, burn, survey
+from roadgis.synthetic.rasters import asphalt, burn, burn_layout
 
 __all__ = ["Renderer"]
 
@@ -87,7 +87,7 @@ class Renderer:
         azimuth = math.radians(options.sun_azimuth_deg)
         # Away from the sun; rows count southwards.
         sun = (-reach * math.sin(azimuth), reach * math.cos(azimuth))
-        light = paint(survey(self._layout, frame), frame, sun, options.tree_density)
+        light = paint(burn_layout(self._layout, frame), frame, sun, options.tree_density)
         for k in range(3):
             ndimage.gaussian_filter(
                 light[..., k], options.blur_px * _OVERSAMPLING, output=light[..., k], truncate=3

@@ -12,7 +12,7 @@ import shapely
 from shapely import LineString, Point, Polygon, affinity
 from shapely.ops import substring
 
-from roadgis.synthetic.through_streets import Lattice, Road
+from roadgis.synthetic.through_streets import Road, StreetLattice
 
 __all__ = ["local_roads"]
 
@@ -92,7 +92,7 @@ class _Site:
         return line
 
 
-def local_roads(lattice: Lattice, i: int, j: int) -> list[Road]:
+def local_roads(lattice: StreetLattice, i: int, j: int) -> list[Road]:
     """Return the streets of a district; those that leave it end on its boundary's centrelines."""
     face = lattice.district(i, j)
     kind = lattice.kind(i, j)

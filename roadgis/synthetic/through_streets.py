@@ -19,7 +19,7 @@ from shapely import LineString, Point, Polygon
 from roadgis.synthetic.noise import generator
 from roadgis.synthetic.options import CELL_M
 
-__all__ = ["KINDS", "RURAL", "Lattice", "Road"]
+__all__ = ["KINDS", "RURAL", "Road", "StreetLattice"]
 
 Points = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Road:
     bulb: Point | None = None
 
 
-class Lattice:
+class StreetLattice:
     """Through roads of a town; remembers what was asked lately.
 
     Parameters

@@ -16,7 +16,7 @@ from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.render import Renderer
 
-__all__ = ["Town", "make_town", "metric_crs"]
+__all__ = ["Town", "make_town", "projected_crs"]
 
 
 class Town:
@@ -36,7 +36,7 @@ class Town:
     def __init__(self, options: TownOptions) -> None:
         self.options = options
         self.grid = Grid(
-            metric_crs(options.crs),
+            projected_crs(options.crs),
             options.x0,
             options.y0,
             options.gsd_m,
@@ -98,7 +98,7 @@ def make_town(options: TownOptions | None = None) -> Town:
     return Town(TownOptions() if options is None else options)
 
 
-def metric_crs(text: str) -> CRS:
+def projected_crs(text: str) -> CRS:
     """Return a CRS that is projected and in metres.
 
     Raises

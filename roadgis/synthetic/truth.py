@@ -14,7 +14,7 @@ from shapely import Polygon
 from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.through_streets import Road
 
-__all__ = ["Placed", "node_roads"]
+__all__ = ["ScenePlace", "node_roads"]
 
 #: Noding snaps to this grid, metres: no pixel sees the difference.
 _PRECISION_M = 0.01
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class Placed(Protocol):
+class ScenePlace(Protocol):
     """Options of a scene that say where it lies: CRS, and outer corner of its top left pixel."""
 
     @property
@@ -41,7 +41,7 @@ class Placed(Protocol):
     def seed(self) -> int: ...  # noqa: D102
 
 
-def node_roads(roads: list[Road], frame: Polygon, options: Placed) -> RoadNetwork:
+def node_roads(roads: list[Road], frame: Polygon, options: ScenePlace) -> RoadNetwork:
     """Cut roads at all their meetings and at the frame.
 
     Parameters
@@ -50,7 +50,7 @@ def node_roads(roads: list[Road], frame: Polygon, options: Placed) -> RoadNetwor
         Town metres, y down.
     frame : Polygon
         The scene, town metres.
-    options : Placed
+    options : ScenePlace
         The scene's place; `seed` goes into the provenance.
 
     Returns
@@ -143,7 +143,7 @@ def _split(points: Floats, stops: Ints) -> Lines:
 
 
 def _network(
-    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: Placed
+    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: ScenePlace
 ) -> RoadNetwork:
     """Bring the edges to the CRS and number their nodes, both in an order of place."""
     if not edges:

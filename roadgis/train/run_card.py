@@ -16,7 +16,7 @@ from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENE
 from roadgis.train.data.derived_scenes import resampled
 from roadgis.train.data.labelled_scene import FILL, IGNORE
 from roadgis.train.data.open_data_set import OpenDataSet
-from roadgis.train.data.training_data import class_names
+from roadgis.train.data.training_data import output_classes
 from roadgis.train.settings import NetworkSettings, TrainSettings, settings_to_dict
 
 __all__ = ["run_card", "sources_and_terms", "training_looks"]
@@ -49,7 +49,7 @@ def run_card(
     margin = receptive_margin(model, stride) if tile is None else None
     unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
     card, data = settings.card, settings.data
-    names, road = class_names(data)
+    names, road = output_classes(data)
     pretrained = _has_packaged_weights(settings.network)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
     normalize_to = data.normalize_to or (start.normalize_to if start else None)

@@ -19,11 +19,11 @@ from roadgis.imagery.size import duration
 from roadgis.train.data.amount import LabelledAmount
 from roadgis.train.data.holdout import part_of
 from roadgis.train.data.labelled_scene import LabelledScene
-from roadgis.train.data.training_data import TrainingData, class_names
+from roadgis.train.data.training_data import TrainingData, output_classes
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.evaluation import evaluate_scenes
-from roadgis.train.scoring.overlays import Overlay, OverlayGallery
+from roadgis.train.scoring.overlays import OverlayGallery, SceneOverlay
 from roadgis.train.scoring.plots import require_matplotlib
 from roadgis.train.scoring.report import history_section, read_history
 from roadgis.train.scoring.scene_prediction import NetworkPredictor
@@ -143,12 +143,12 @@ def _pictures(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, outcome: Outcome
 ) -> list[str]:
     """Return pictures of validation scenes, before and after where there was a model before."""
-    names, road = class_names(settings.data)
+    names, road = output_classes(settings.data)
     scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
     models = [("after", folder.model, outcome.after)]
     if settings.network.init is not None:
         models.insert(0, ("before", resolve_trained(settings.network.init), outcome.before))
-    shown: list[list[Overlay]] = [[] for _ in scenes]
+    shown: list[list[SceneOverlay]] = [[] for _ in scenes]
     for when, path, scores in models if scenes else []:
         predictor = NetworkPredictor(*load_trained(path))
         by_class = len(predictor.card.classes) > 1
@@ -158,7 +158,9 @@ def _pictures(
                 predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, watch=gallery
             )
             overlays += [
-                Overlay(dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture)
+                SceneOverlay(
+                    dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture
+                )
                 for one in gallery.best
             ]
     if not any(shown):

@@ -25,7 +25,7 @@ from tests.models import save_model, tiny_card, tiny_model
 cv2 = pytest.importorskip("cv2")
 
 from roadgis.photos import frames as frames_module  # noqa: E402
-from roadgis.photos.frame_labels import FrameSegmenter, class_names  # noqa: E402
+from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes  # noqa: E402
 from roadgis.photos.frames import check_video, find_codec, media_of  # noqa: E402
 from roadgis.photos.palette import PALETTE, Overlay, class_colours, hex_colour  # noqa: E402
 from roadgis.photos.video import VideoOptions, segment_video  # noqa: E402
@@ -219,7 +219,7 @@ def test_a_binary_model_draws_road_from_its_threshold_on(tmp_path: Path) -> None
     from tests.models import GROUND, ROAD
 
     road = load_model(tiny_model(tmp_path / "road.onnx"), threads=1)
-    assert class_names(road.card) == ("other", "road")
+    assert drawn_classes(road.card) == ("other", "road")
     image = np.full((64, 96, 3), GROUND, np.uint8)
     image[20:36] = ROAD
     labels = FrameSegmenter(road, 64).labels(image)

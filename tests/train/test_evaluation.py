@@ -20,7 +20,7 @@ from roadgis.model.card import ModelCard
 from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts, count_levels, level_of, within_reach
-from roadgis.train.scoring.evaluation import Evaluation, class_scores, evaluate_scenes
+from roadgis.train.scoring.evaluation import PixelEvaluation, class_scores, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import ScenePrediction, predict_scene
 from tests.models import GROUND, ROAD, tiny_card, tiny_model
 
@@ -291,7 +291,7 @@ def real_scene(height: int, width: int) -> ArrayScene:
 
 
 def scores_of(model: Any, scene: ArrayScene, tile_px: int) -> LevelCounts:
-    result: Evaluation = evaluate_scenes(model, [scene], tile_px=tile_px)
+    result: PixelEvaluation = evaluate_scenes(model, [scene], tile_px=tile_px)
     return result.counts
 
 

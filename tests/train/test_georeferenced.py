@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from roadgis.errors import DataError, InputError, ReadError, SceneError
 from roadgis.imagery.options import SceneOptions
 from roadgis.labels.vector import RoadLayer
-from roadgis.train.data.data_checks import survey
+from roadgis.train.data.data_checks import check_labels
 from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out
 from roadgis.train.data.labelled_scene import FILL, IGNORE, known_gsd_m
@@ -142,7 +142,7 @@ def test_a_scene_without_road_inside_is_told(
         [(x - 99, Y0 + 99), (x + 299, Y0 + 99), (x + 299, Y0 - 299), (x - 99, Y0 - 299)]
     )
     roads = write_roads(tmp_path / "r.gpkg", across(40), shapely.LineString(ring))
-    found = survey(open_labelled(images, roads, gsd_m=1))
+    found = check_labels(open_labelled(images, roads, gsd_m=1))
     assert [s.class_px[1] for s in found.scenes] == [8 * SIDE, 0]
     assert "1 of 2 scenes have no pixel labelled road, first without." in caplog.text
 
@@ -241,7 +241,7 @@ class TestMaskLayer:
         layer = MaskLayer.open(path, classes=("other", "road"))
         (scene,) = open_labelled([image], layer, gsd_m=1)
         with pytest.raises(DataError, match=r"mask\.tif: found mask values \[7\]; .* 0 to 1"):
-            survey([scene], ("other", "road"))
+            check_labels([scene], ("other", "road"))
 
     def test_masks_without_place_or_of_several_bands_are_refused(self, tmp_path: Path) -> None:
         path = write_raster(tmp_path / "m.tif", texture(8, 8)[:1], crs=None)

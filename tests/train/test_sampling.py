@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from roadgis.errors import DataError
-from roadgis.train.data.data_checks import survey
+from roadgis.train.data.data_checks import check_labels
 from roadgis.train.data.holdout import hold_out
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.data.pair_scene import open_pairs
@@ -21,7 +21,7 @@ from tests.train.test_scenes import ArrayScene, array_scene, write_pair
 def test_a_crop_depends_on_seed_and_number_alone() -> None:
     scenes = [array_scene(seed=0), array_scene(seed=1)]
     one = CropSampler(scenes, crop_px=32, seed=7)
-    other = CropSampler(scenes, crop_px=32, seed=7, survey=survey(scenes))
+    other = CropSampler(scenes, crop_px=32, seed=7, counts=check_labels(scenes))
     for number in (5, 0, 3):  # asked for in another order
         image, labels = other.crop(number)
         np.testing.assert_array_equal(one.crop(number)[0], image)
@@ -150,8 +150,8 @@ def test_scenes_without_a_valid_pixel_are_refused() -> None:
 
 
 def test_a_survey_of_other_scenes_is_refused() -> None:
-    with pytest.raises(DataError, match="survey is of 1 scenes, the crops are of 2"):
-        CropSampler([array_scene()] * 2, crop_px=9, seed=0, survey=survey([array_scene()]))
+    with pytest.raises(DataError, match="label counts are of 1 scenes, the crops are of 2"):
+        CropSampler([array_scene()] * 2, crop_px=9, seed=0, counts=check_labels([array_scene()]))
 
 
 def test_one_hot_has_one_channel_per_class() -> None:

@@ -19,7 +19,7 @@ from scipy import ndimage
 from roadgis.errors import DataError, InputError, ReadError
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.train.data.cache import HeldScene, Memory
-from roadgis.train.data.data_checks import look_through, survey
+from roadgis.train.data.data_checks import check_labels, count_labels
 from roadgis.train.data.holdout import hold_out
 from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, blocks
 from roadgis.train.data.pair_scene import PairScene, open_pairs
@@ -152,7 +152,7 @@ class TestFindPairs:
             (number, f"{number}{ending}.png", f"{number}_mask.png") for number in ("12", "3")
         ]
         assert find_splits(tmp_path) == {"train": tmp_path / "train"}
-        assert survey(open_pairs([tmp_path / "train"])).class_px == (2 * 34 * 40, 2 * 6 * 40)
+        assert check_labels(open_pairs([tmp_path / "train"])).class_px == (2 * 34 * 40, 2 * 6 * 40)
 
     def test_a_deepglobe_image_without_its_mask_is_named(self, tmp_path: Path) -> None:
         for name in ("1_sat", "1_mask", "2_sat"):
@@ -276,7 +276,7 @@ class TestPairScene:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.resize(np.array(values, np.uint8), (1, 40, 40)))
         with pytest.raises(DataError, match=said):
-            survey(open_pairs([tmp_path], classes=classes), classes)
+            check_labels(open_pairs([tmp_path], classes=classes), classes)
         with pytest.raises(DataError, match=said):
             open_pairs([tmp_path], classes=classes, cache_bytes=0)[0].read_labels(0, 0, 1, 1)
 
@@ -286,7 +286,7 @@ class TestPairScene:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.concatenate([road(value=255), road() * 0, road() * 0]))
         with pytest.raises(DataError, match="picture in colours"):
-            survey(open_pairs([tmp_path]))
+            check_labels(open_pairs([tmp_path]))
 
     def test_masks_of_floats_are_refused(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
@@ -488,7 +488,9 @@ class TestSurvey:
         valid[:, 25:] = 0
         write_image(image, noise(50), valid)
         said: list[float] = []
-        found = survey(open_pairs([tmp_path]), crop_px=40, progress=lambda f, _: said.append(f))
+        found = check_labels(
+            open_pairs([tmp_path]), crop_px=40, progress=lambda f, _: said.append(f)
+        )
         assert found.classes == ("other", "road")
         assert [s.class_px for s in found.scenes] == [(34 * 40, 6 * 40), (44 * 25, 6 * 25)]
         assert found.scenes[1].valid_px == 50 * 25
@@ -500,22 +502,22 @@ class TestSurvey:
     def test_scenes_smaller_than_a_crop_are_named_with_their_size(self) -> None:
         scenes = [array_scene(64), array_scene(40, name="little")]
         with pytest.raises(DataError, match=r"1 scenes .* crop of 64 px, first little \(40 x 40"):
-            survey(scenes, crop_px=64)
+            check_labels(scenes, crop_px=64)
 
     def test_nothing_to_train_on_is_refused(self) -> None:
         with pytest.raises(DataError, match="no labelled scenes"):
-            survey([])
+            check_labels([])
         empty = ArrayScene("a", np.zeros((8, 8, 3)), np.full((8, 8), IGNORE))
         with pytest.raises(DataError, match="has a valid pixel"):
-            survey([empty])
+            check_labels([empty])
 
     def test_data_without_any_road_is_refused_and_scenes_without_are_told(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
         bare = ArrayScene("bare", np.zeros((8, 8, 3)), np.zeros((8, 8)))
         with pytest.raises(DataError, match=r"None of the 64 valid pixels of 1 scenes .* road"):
-            survey([bare])
-        survey([bare, array_scene()])
+            check_labels([bare])
+        check_labels([bare, array_scene()])
         assert "1 of 2 scenes have no pixel labelled road, first bare." in caplog.text
 
     def test_inverted_masks_are_told_with_their_share(
@@ -523,7 +525,7 @@ class TestSurvey:
     ) -> None:
         labels = np.ones((10, 10))
         labels[:4, 0] = 0
-        survey([array_scene(), ArrayScene("turned", np.zeros((10, 10, 3)), labels)])
+        check_labels([array_scene(), ArrayScene("turned", np.zeros((10, 10, 3)), labels)])
         assert (
             "In 1 of 2 scenes more than 60 % of the valid pixels are labelled road" in caplog.text
         )
@@ -533,16 +535,16 @@ class TestSurvey:
     def test_masks_with_usual_shares_of_road_are_not_doubted(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        survey([array_scene()])
+        check_labels([array_scene()])
         assert "inverted" not in caplog.text
 
     def test_classes_that_never_come_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
-        survey([array_scene()], ("other", "road", "car"))
+        check_labels([array_scene()], ("other", "road", "car"))
         assert "No pixel is labelled car" in caplog.text
 
     def test_labels_beyond_the_classes_are_refused(self) -> None:
         with pytest.raises(DataError, match=r"s0: found labels \[7\]; expected .* 0 to 1"):
-            survey([ArrayScene("s0", np.zeros((8, 8, 3)), np.full((8, 8), 7))])
+            check_labels([ArrayScene("s0", np.zeros((8, 8, 3)), np.full((8, 8), 7))])
 
 
 @given(st.data(), st.integers(1, 150), st.integers(1, 150), st.integers(0, 9))
@@ -551,7 +553,7 @@ def test_bounds_of_a_window_enclose_what_it_holds(
 ) -> None:
     rng = np.random.default_rng(seed)
     labels = np.where(rng.random((height, width)) < 0.3, IGNORE, rng.random((height, width)) < 0.5)
-    (look,) = look_through([ArrayScene("a", np.zeros((height, width, 3)), labels)], 2, 1)
+    (look,) = count_labels([ArrayScene("a", np.zeros((height, width, 3)), labels)], 2, 1)
     side = data.draw(st.integers(1, min(height, width)))
     row = data.draw(st.integers(0, height - side))
     col = data.draw(st.integers(0, width - side))

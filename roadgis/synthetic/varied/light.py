@@ -1,4 +1,4 @@
-"""Crowns seen from above, and the shadows of everything that stands."""
+"""TreeCrowns seen from above, and the shadows of everything that stands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from scipy import ndimage
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats, spread
 from roadgis.synthetic.varied.climate import World
-from roadgis.synthetic.varied.trees import Crowns
+from roadgis.synthetic.varied.trees import TreeCrowns
 
 __all__ = ["light_scene"]
 
 
-def light_scene(canvas: Canvas, world: World, crowns: Crowns) -> None:
+def light_scene(canvas: Canvas, world: World, crowns: TreeCrowns) -> None:
     """Paint the crowns, then take the light out of the shadows."""
     on = crowns.height > canvas.height
     if world.leafless:
@@ -45,7 +45,7 @@ def _shadow_height(canvas: Canvas, world: World) -> Floats:
     return spread(top, fine)
 
 
-def _paint_crowns(canvas: Canvas, world: World, crowns: Crowns, on: np.ndarray) -> None:
+def _paint_crowns(canvas: Canvas, world: World, crowns: TreeCrowns, on: np.ndarray) -> None:
     random = canvas.random
     palette = world.crowns.astype(np.float32)
     kind = (crowns.tone[on] * 3.99).astype(np.int64) % len(palette)

@@ -17,7 +17,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.noise import generator
 from roadgis.synthetic.options import check_ranges
 from roadgis.synthetic.through_streets import Road
-from roadgis.synthetic.town import metric_crs
+from roadgis.synthetic.town import projected_crs
 from roadgis.synthetic.truth import node_roads
 from roadgis.synthetic.varied.camera import binned, photograph
 from roadgis.synthetic.varied.canvas import Canvas
@@ -111,7 +111,7 @@ class VariedScene:
     def __init__(self, options: VariedOptions) -> None:
         self.options = options
         size, gsd = options.size_px, options.gsd_m
-        self.grid = Grid(metric_crs(options.crs), options.x0, options.y0, gsd, size, size)
+        self.grid = Grid(projected_crs(options.crs), options.x0, options.y0, gsd, size, size)
         self.world: World = draw_world(self._random(1))
         self.streets: list[Street] = lay_streets(self._random(2), self.world, size * gsd)
 

@@ -16,7 +16,7 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
 from roadgis.train.augmentation.augment import load_augmentation
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
-from roadgis.train.data.training_data import class_names, crop_source, open_training_data
+from roadgis.train.data.training_data import crop_source, open_training_data, output_classes
 from roadgis.train.settings import TrainSettings
 
 __all__ = ["Crops", "draw_labels", "preview_settings", "write_preview"]
@@ -158,7 +158,7 @@ def preview_settings(settings: TrainSettings, output: Path, *, overwrite: bool =
         If the file exists, or cannot be written.
     """
     data = open_training_data(settings.data, settings.optimization.seed)
-    names, _ = class_names(settings.data)
+    names, _ = output_classes(settings.data)
     plain, augmented = (
         crop_source(settings, data, settings.data.normalize_to, augment)
         for augment in (None, load_augmentation(settings.data.augmentation))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.train.data.data_checks import CELL_PX, SceneSurvey
+from roadgis.train.data.data_checks import CELL_PX, SceneCounts
 from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
 from roadgis.train.data.training_data import TrainingData
 from roadgis.train.settings import DataSettings
@@ -46,12 +46,12 @@ def amount_of(data: TrainingData, settings: DataSettings) -> LabelledAmount:
     sizes = [size for one in data.sets for size in one.gsd_m] or [
         known_gsd_m(scene) or settings.gsd_m for scene in data.training
     ]
-    return labelled_amount(data.training, data.survey.scenes, sizes, data.survey.road_class)
+    return labelled_amount(data.training, data.counts.scenes, sizes, data.counts.road_class)
 
 
 def labelled_amount(
     scenes: Sequence[LabelledScene],
-    surveys: Sequence[SceneSurvey],
+    counts: Sequence[SceneCounts],
     gsd_m: Sequence[float],
     road_class: int = 1,
 ) -> LabelledAmount:
@@ -63,7 +63,7 @@ def labelled_amount(
     ----------
     scenes : sequence of LabelledScene
         Training scenes.
-    surveys : sequence of SceneSurvey
+    counts : sequence of SceneCounts
         Of the same scenes and road class.
     gsd_m : sequence of float
         Their pixel sizes, metres.
@@ -71,14 +71,14 @@ def labelled_amount(
         Class index of road.
     """
     pixel_m2 = np.square(np.asarray(gsd_m, np.float64))
-    area_m2 = float(np.sum(pixel_m2 * [look.valid_px for look in surveys]))
-    road_px = np.array([look.class_px[road_class] for look in surveys], np.float64)
+    area_m2 = float(np.sum(pixel_m2 * [count.valid_px for count in counts]))
+    road_px = np.array([count.class_px[road_class] for count in counts], np.float64)
     sampled_m2 = sampled_m = 0.0
     with_road = np.flatnonzero(road_px)
     for number in range(_SAMPLES if len(with_road) else 0):
         # Evenly spread over the scenes, and over the places in a scene.
         index = int(with_road[number * len(with_road) // _SAMPLES])
-        road = _sample(scenes[index], surveys[index], number) == road_class
+        road = _sample(scenes[index], counts[index], number) == road_class
         sampled_m += centreline_px(road) * gsd_m[index]
         sampled_m2 += float(road.sum()) * pixel_m2[index]
     road_m2 = float(np.sum(pixel_m2 * road_px))
@@ -86,9 +86,9 @@ def labelled_amount(
     return LabelledAmount(length_m / 1e3, area_m2 / 1e6)
 
 
-def _sample(scene: LabelledScene, look: SceneSurvey, number: int) -> npt.NDArray[np.uint8]:
+def _sample(scene: LabelledScene, count: SceneCounts, number: int) -> npt.NDArray[np.uint8]:
     """Return the labels of a square with road; its place follows from the number."""
-    cells = np.argwhere(np.diff(np.diff(look.cells[1], axis=0), axis=1))
+    cells = np.argwhere(np.diff(np.diff(count.cells[1], axis=0), axis=1))
     row, col = cells[np.random.default_rng(number).integers(len(cells))] * CELL_PX
     height, width = min(scene.height, _SAMPLE_PX), min(scene.width, _SAMPLE_PX)
     top = min(max(int(row) - height // 2, 0), scene.height - height)

@@ -12,20 +12,20 @@ import numpy.typing as npt
 
 from roadgis.errors import DataError
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, blocks, class_names
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, label_names, read_windows
 
-__all__ = ["CELL_PX", "SceneSurvey", "Survey", "check_sizes", "look_through", "survey"]
+__all__ = ["CELL_PX", "LabelCounts", "SceneCounts", "check_labels", "check_sizes", "count_labels"]
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 2
-#: Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
+#: Side of the cells that counts are kept of; divides the rows and columns of `read_windows`.
 CELL_PX = 32
 # Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
 _MOST_ROAD = 0.6
 
 
 @dataclass(frozen=True)
-class SceneSurvey:
+class SceneCounts:
     """What one scene holds.
 
     Attributes
@@ -76,21 +76,21 @@ class SceneSurvey:
 
 
 @dataclass(frozen=True)
-class Survey:
+class LabelCounts:
     """What a set of scenes holds.
 
     Attributes
     ----------
     classes : tuple of str
         Name of each class index.
-    scenes : tuple of SceneSurvey
+    scenes : tuple of SceneCounts
         In the order of the scenes.
     road_class : int
         Index of the class that cells are counted of.
     """
 
     classes: tuple[str, ...]
-    scenes: tuple[SceneSurvey, ...]
+    scenes: tuple[SceneCounts, ...]
     road_class: int = 1
 
     def __str__(self) -> str:
@@ -122,14 +122,14 @@ class Survey:
         return tuple(px / self.valid_px for px in self.class_px)
 
 
-def survey(
+def check_labels(
     scenes: Sequence[LabelledScene],
     classes: Sequence[str] = ("road",),
     *,
     crop_px: int | None = None,
     road_class: int = 1,
     progress: Progress = no_progress,
-) -> Survey:
+) -> LabelCounts:
     """Count the classes of all scenes, and refuse what training would stumble over.
 
     Reads all labels once, by blocks, in two threads.
@@ -149,7 +149,7 @@ def survey(
 
     Returns
     -------
-    Survey
+    LabelCounts
         Sizes, and pixels of each class.
 
     Raises
@@ -158,35 +158,35 @@ def survey(
         If there are no scenes, a scene is smaller than the crop, labels have unexpected values,
         or no pixel is valid or none of any class but the first.
     """
-    names = class_names(classes)
+    names = label_names(classes)
     if not scenes:
         raise DataError("Found no labelled scenes. Give at least one image with its labels.")
     check_sizes(scenes, crop_px)
-    found = look_through(scenes, len(names), road_class, progress)
-    result = Survey(names, tuple(found), road_class)
+    found = count_labels(scenes, len(names), road_class, progress)
+    result = LabelCounts(names, tuple(found), road_class)
     _check(result)
     return result
 
 
-def look_through(
+def count_labels(
     scenes: Sequence[LabelledScene],
     class_count: int,
     road_class: int,
     progress: Progress = no_progress,
-) -> list[SceneSurvey]:
-    """Read all labels once, and refuse values beyond the classes; see :func:`survey`.
+) -> list[SceneCounts]:
+    """Read all labels once, and refuse values beyond the classes; see :func:`check_labels`.
 
     Raises
     ------
     DataError
         If labels have unexpected values.
     """
-    found: list[SceneSurvey] = []
+    found: list[SceneCounts] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
-            for one in pool.map(lambda scene: _look(scene, class_count, road_class), scenes):
+            for one in pool.map(lambda scene: _count_scene(scene, class_count, road_class), scenes):
                 found.append(one)
-                text = f"Looking through {len(found)} of {len(scenes)} scenes"
+                text = f"Counting labels of {len(found)} of {len(scenes)} scenes"
                 progress(len(found) / len(scenes), text)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -211,11 +211,11 @@ def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
         )
 
 
-def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
+def _count_scene(scene: LabelledScene, count: int, road_class: int) -> SceneCounts:
     totals = np.zeros(256, np.int64)
     rows, cols = -(-scene.height // CELL_PX), -(-scene.width // CELL_PX)
     cells = np.zeros((2, rows + 1, cols + 1), np.int64)
-    for window in blocks(scene.height, scene.width):
+    for window in read_windows(scene.height, scene.width):
         labels = scene.read_labels(window.row, window.col, window.height, window.width)
         totals += np.bincount(labels.ravel(), minlength=256)
         row, col = window.row // CELL_PX + 1, window.col // CELL_PX + 1
@@ -230,7 +230,7 @@ def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
         )
     class_px = tuple(int(n) for n in totals[:count])
     sums = cells.cumsum(axis=1).cumsum(axis=2)
-    return SceneSurvey(scene.name, scene.height, scene.width, class_px, sums)
+    return SceneCounts(scene.name, scene.height, scene.width, class_px, sums)
 
 
 def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
@@ -239,7 +239,7 @@ def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)
 
 
-def _check(found: Survey) -> None:
+def _check(found: LabelCounts) -> None:
     if found.valid_px == 0:
         raise DataError(
             f"None of the {len(found.scenes)} scenes has a valid pixel. Check nodata, alpha and "
@@ -263,7 +263,7 @@ def _check(found: Survey) -> None:
         )  # fmt: skip
 
 
-def _warn_inverted(found: Survey) -> None:
+def _warn_inverted(found: LabelCounts) -> None:
     """Say which scenes have so much road that their masks are probably inverted."""
     shares = {
         scene.name: scene.class_px[1] / scene.valid_px for scene in found.scenes if scene.valid_px

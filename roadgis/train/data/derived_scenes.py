@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from roadgis.errors import DataError
 from roadgis.imagery.values.normalization import Normalization, measure
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, blocks
+from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
 
 __all__ = ["normalized", "redrawn", "resampled"]
 
@@ -151,6 +151,6 @@ class _NormalizedScene:
 
     def _samples(self) -> Iterator[Bytes]:
         """Yield the pixels with image."""
-        for block in blocks(self.height, self.width):
+        for block in read_windows(self.height, self.width):
             image, labels = self._scene.read(block.row, block.col, block.height, block.width)
             yield image[~((image == FILL).all(axis=2) & (labels == IGNORE))]

@@ -18,10 +18,10 @@ __all__ = [
     "SOFT_ZERO",
     "Bytes",
     "LabelledScene",
-    "blocks",
-    "class_names",
     "grid_blocks",
     "known_gsd_m",
+    "label_names",
+    "read_windows",
     "road_target",
 ]
 
@@ -78,7 +78,7 @@ def known_gsd_m(scene: LabelledScene) -> float | None:
     return size
 
 
-def class_names(classes: Sequence[str]) -> tuple[str, ...]:
+def label_names(classes: Sequence[str]) -> tuple[str, ...]:
     """Return a name for each class index; of binary labels ("other", "road").
 
     Parameters
@@ -105,7 +105,7 @@ _ROAD_TARGET[1] = 1
 _ROAD_TARGET[SOFT_ZERO : SOFT_ONE + 1] = np.linspace(0, 1, SOFT_ONE - SOFT_ZERO + 1)
 
 
-def blocks(height: int, width: int) -> Iterator[Window]:
+def read_windows(height: int, width: int) -> Iterator[Window]:
     """Yield windows of bounded size that cover a raster once, row by row.
 
     They are wide, so that files stored in rows are not read over and over, and their rows are

@@ -21,7 +21,7 @@ from roadgis.imagery.damage import check_whole, missing_part
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
 from roadgis.train.data.cache import CACHE_BYTES, HeldScene, Memory
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, blocks
+from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
 from roadgis.train.data.pairs import find_pairs
 
 __all__ = ["PairScene", "open_pairs"]
@@ -246,7 +246,7 @@ class PairScene:
 
     def _find_blank_colours(self) -> tuple[bool, bool]:
         counts = np.zeros(2, np.int64)
-        for window in blocks(self.height, self.width):
+        for window in read_windows(self.height, self.width):
             if self._masked and not self._declared(window).all():
                 return False, False  # the file knows itself what is invalid
             counts += [plain.sum() for plain in _plain(self._colour(window))]
@@ -255,7 +255,7 @@ class PairScene:
 
     def _check_values(self) -> None:
         found: set[int] = set()
-        for window in blocks(self.height, self.width):
+        for window in read_windows(self.height, self.width):
             values = self._raw(self._mask, self._mask_bands, window)
             if (values != values[0]).any():
                 raise DataError(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import DataError
-from roadgis.train.data.data_checks import Survey, check_sizes, look_through
+from roadgis.train.data.data_checks import LabelCounts, check_sizes, count_labels
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, road_target
 from roadgis.train.framework import import_keras
 
@@ -17,7 +17,7 @@ __all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
 
 _TRIES = 50
 _MIN_VALID = 0.5
-# What SceneSurvey.bounds counts.
+# What SceneCounts.bounds counts.
 _VALID, _ROAD = 0, 1
 # Index of a scene, row and column of a crop's top left pixel.
 _Place = tuple[int, int, int]
@@ -54,7 +54,7 @@ class CropSampler:
         Class index; None leaves crops as they come.
     augment : Augment, optional
         Changes crops; see :data:`Augment`.
-    survey : Survey, optional
+    counts : LabelCounts, optional
         Of the same scenes, which saves looking through them again.
 
     Raises
@@ -72,23 +72,23 @@ class CropSampler:
         road_share: float = 0.02,
         road_class: int | None = 1,
         augment: Augment | None = None,
-        survey: Survey | None = None,
+        counts: LabelCounts | None = None,
     ) -> None:
         check_sizes(scenes, crop_px)
-        if survey is None or road_class not in (None, survey.road_class):
-            looks = look_through(scenes, IGNORE, 1 if road_class is None else road_class)
+        if counts is None or road_class not in (None, counts.road_class):
+            found = count_labels(scenes, IGNORE, 1 if road_class is None else road_class)
         else:
-            looks = list(survey.scenes)
-        area = np.array([look.valid_px for look in looks], np.float64)
+            found = list(counts.scenes)
+        area = np.array([scene.valid_px for scene in found], np.float64)
         if len(area) != len(scenes):
             raise DataError(
-                f"The survey is of {len(area)} scenes, the crops are of {len(scenes)}; expected "
-                "the same ones."
+                f"The label counts are of {len(area)} scenes, the crops are of {len(scenes)}; "
+                "expected the same scenes."
             )
         if area.sum() == 0:
             raise DataError(f"None of the {len(scenes)} training scenes has a valid pixel.")
         self._scenes = tuple(scenes)
-        self._looks = tuple(looks)
+        self._counts = tuple(found)
         self._chance = area / area.sum()
         self._crop_px = crop_px
         self._road_share = road_share
@@ -128,7 +128,7 @@ class CropSampler:
         """Return whether a share of a crop is valid or road; reads it only where it is close."""
         index, row, col = place
         area = self._crop_px**2
-        low, high = self._looks[index].bounds(what, row, col, self._crop_px)
+        low, high = self._counts[index].bounds(what, row, col, self._crop_px)
         if low / area >= share or high / area < share:
             return low / area >= share
         return self._count(what, place) / area >= share

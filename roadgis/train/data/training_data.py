@@ -12,7 +12,7 @@ from pathlib import Path
 from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.data_checks import Survey, survey
+from roadgis.train.data.data_checks import LabelCounts, check_labels
 from roadgis.train.data.derived_scenes import normalized
 from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out
@@ -27,10 +27,10 @@ from roadgis.train.settings import DataSettings, TrainSettings
 
 __all__ = [
     "TrainingData",
-    "class_names",
     "crop_source",
     "open_labelled_data",
     "open_training_data",
+    "output_classes",
     "scenes_fingerprint",
 ]
 
@@ -50,7 +50,7 @@ class TrainingData:
     ----------
     training, validation : sequence of LabelledScene
         To learn from, and to score on.
-    survey : Survey
+    counts : LabelCounts
         Of what is learned from.
     fingerprint : str
         Of the training data: a run is not taken up with other data.
@@ -60,12 +60,12 @@ class TrainingData:
 
     training: Sequence[LabelledScene]
     validation: Sequence[LabelledScene]
-    survey: Survey
+    counts: LabelCounts
     fingerprint: str
     sets: Sequence[OpenDataSet] = ()
 
 
-def class_names(settings: DataSettings) -> tuple[tuple[str, ...], int]:
+def output_classes(settings: DataSettings) -> tuple[tuple[str, ...], int]:
     """Return the classes of the network's output and which of them is road.
 
     Raises
@@ -104,7 +104,7 @@ def open_training_data(
     """
     if settings.sets:
         return _open_sets(settings, progress)
-    names, road = class_names(settings)
+    names, road = output_classes(settings)
     road_class = road if len(names) > 1 else 1
     folders, beside = _parts(settings)
     training: Sequence[LabelledScene] = open_labelled_data(
@@ -120,13 +120,13 @@ def open_training_data(
         block_px = _HOLD_OUT_CROPS * settings.crop_px
         training, blocks = hold_out(training, share=settings.hold_out, block_px=block_px, seed=seed)
         validation += _with_labels(blocks, names)
-    found = survey(
+    found = check_labels(
         training, names, crop_px=settings.crop_px, road_class=road_class, progress=progress
     )
     logger.info("training data: %s", found)
     if beside:
         scenes = open_pairs(beside, classes=names)
-        survey(scenes, names, road_class=road_class)
+        check_labels(scenes, names, road_class=road_class)
         validation += scenes
     if validation:
         logger.info("validation: %d scenes", len(validation))
@@ -141,7 +141,7 @@ def _open_sets(settings: DataSettings, progress: Progress) -> TrainingData:
         )
     sets = [open_data_set(item, settings.classes) for item in settings.sets]
     training = [scene for data in sets for scene in data.training]
-    found = survey(training, settings.classes, progress=progress)
+    found = check_labels(training, settings.classes, progress=progress)
     for data in sets:
         logger.info(
             "%s: %d scenes to train on, %d to score on, share %g",
@@ -197,7 +197,7 @@ def _with_labels(
     blocks: Sequence[LabelledScene], names: tuple[str, ...]
 ) -> Sequence[LabelledScene]:
     """Return the blocks that hold something to score on."""
-    found = survey(blocks, names)
+    found = check_labels(blocks, names)
     kept = [
         block for block, seen in zip(blocks, found.scenes, strict=True) if sum(seen.class_px) > 0
     ]
@@ -277,7 +277,7 @@ def crop_source(
             normalize_to=normalize_to,
             augment=augment,
         )
-    names, road = class_names(chosen)
+    names, road = output_classes(chosen)
     return CropSampler(
         normalized(data.training, normalize_to),
         crop_px=chosen.crop_px,
@@ -285,5 +285,5 @@ def crop_source(
         road_share=chosen.road_share,
         road_class=road if len(names) > 1 else 1,
         augment=augment,
-        survey=data.survey,
+        counts=data.counts,
     )

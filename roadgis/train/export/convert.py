@@ -21,7 +21,7 @@ from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
 from roadgis.train.framework import import_keras
 
-__all__ = ["check_parity", "convert", "halve_weights", "load_keras", "quiet_converters"]
+__all__ = ["check_parity", "convert", "halve_file_weights", "load_keras", "quiet_converters"]
 
 _OPSET = 17
 #: The exported network may differ from Keras by this much in probability: rounding.
@@ -197,7 +197,7 @@ def check_parity(model: Any, before: ModelCard, path: Path, after: ModelCard, so
         )
 
 
-def halve_weights(path: Path) -> None:
+def halve_file_weights(path: Path) -> None:
     """Store an ONNX file's large weights in 16 bits."""
     onnx_graph = _import_onnx_graph()
     import onnx

@@ -24,7 +24,7 @@ from roadgis.train.architectures import as_float32
 from roadgis.train.export.convert import (
     check_parity,
     convert,
-    halve_weights,
+    halve_file_weights,
     load_keras,
     quiet_converters,
 )
@@ -209,7 +209,7 @@ class _Maker:
         else:
             shutil.copyfile(self.whole, made)
             if precision == "float16-weights":
-                halve_weights(made)
+                halve_file_weights(made)
         card = dataclasses.replace(self.card, recipe={**self.card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card

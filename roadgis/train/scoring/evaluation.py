@@ -27,7 +27,7 @@ from roadgis.train.scoring.scene_prediction import TILE_PX, Predictor, ScenePred
 __all__ = [
     "Block",
     "ClassScores",
-    "Evaluation",
+    "PixelEvaluation",
     "SceneScores",
     "Watcher",
     "class_scores",
@@ -84,7 +84,7 @@ class SceneScores:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class PixelEvaluation:
     """Scores of a model on scenes, all pixels together and scene by scene.
 
     Attributes
@@ -219,7 +219,7 @@ def evaluate_scenes(
     tile_px: int = TILE_PX,
     watch: Watcher | None = None,
     progress: Progress = no_progress,
-) -> Evaluation:
+) -> PixelEvaluation:
     """Predict scenes and score the answers, holding a few rows of tiles at a time.
 
     Parameters
@@ -242,7 +242,7 @@ def evaluate_scenes(
 
     Returns
     -------
-    Evaluation
+    PixelEvaluation
         The scores.
 
     Raises
@@ -283,7 +283,7 @@ def evaluate_scenes(
             watch.scored(scene, result)
         results.append(result)
         total, confusion = total + counts, confusion + mixed
-    return Evaluation(
+    return PixelEvaluation(
         chosen, buffer_px, total.curve().at(chosen), total, tuple(results), names, confusion
     )
 

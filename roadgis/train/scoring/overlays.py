@@ -13,7 +13,7 @@ import numpy.typing as npt
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.evaluation import Block, SceneScores
 
-__all__ = ["COLOURS", "Overlay", "OverlayGallery", "jpeg_uri"]
+__all__ = ["COLOURS", "OverlayGallery", "SceneOverlay", "jpeg_uri"]
 
 #: Hit, missed and falsely found pixels (red, green, blue): told apart with any kind of colour
 #: vision by hue and by lightness.
@@ -23,7 +23,7 @@ _LARGEST_PX = 700
 
 
 @dataclass(frozen=True)
-class Overlay:
+class SceneOverlay:
     """A scene with what was found on it.
 
     Attributes
@@ -57,7 +57,7 @@ class OverlayGallery:
         self._count = count
         self._by_class = by_class
         self._canvas: _Canvas | None = None
-        self._ranked: list[tuple[float, int, Overlay]] = []
+        self._ranked: list[tuple[float, int, SceneOverlay]] = []
         self._seen = 0
 
     def block(self, scene: LabelledScene, block: Block) -> None:
@@ -75,18 +75,18 @@ class OverlayGallery:
         self._seen += 1
         if canvas is None or not known:
             return
-        self._ranked.append((score, -self._seen, Overlay(scores, canvas.picture())))
+        self._ranked.append((score, -self._seen, SceneOverlay(scores, canvas.picture())))
         self._ranked.sort(key=lambda entry: entry[:2], reverse=True)
         del self._ranked[self._count : -self._count]
 
     @property
-    def best(self) -> list[Overlay]:
+    def best(self) -> list[SceneOverlay]:
         """The best scenes, the best one first; half of the scenes where there are few."""
         half = -(-len(self._ranked) // 2)
         return [overlay for *_, overlay in self._ranked[: min(self._count, half)]]
 
     @property
-    def worst(self) -> list[Overlay]:
+    def worst(self) -> list[SceneOverlay]:
         """The worst scenes, the worst one first; none of those in `best`."""
         rest = self._ranked[len(self.best) :]
         return [overlay for *_, overlay in reversed(rest[-self._count :])] if self._count else []

@@ -21,7 +21,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.curves import BUFFER_PX
-from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery
 from roadgis.train.scoring.plots import (
     histogram_figure,
@@ -106,7 +106,7 @@ def score_model(
     device: Device = "auto",
     threads: int | None = None,
     progress: Progress = no_progress,
-) -> Evaluation:
+) -> PixelEvaluation:
     """Score a model on labelled scenes and write what was asked for.
 
     Parameters
@@ -125,7 +125,7 @@ def score_model(
 
     Returns
     -------
-    Evaluation
+    PixelEvaluation
         The scores.
 
     Raises
@@ -249,7 +249,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
     return {name: [value(row[name]) for row in rows] for name in names}
 
 
-def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -> str:
+def _html(subject: _Subject, evaluation: PixelEvaluation, pictures: OverlayGallery) -> str:
     card = subject.segmenter.card
     title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}"
     parts = [
@@ -265,7 +265,7 @@ def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -
     return page.page(title, [part for part in parts if part])
 
 
-def _summary(evaluation: Evaluation) -> str:
+def _summary(evaluation: PixelEvaluation) -> str:
     scores = evaluation.scores
     return (
         f"IoU of road {page.number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
@@ -273,7 +273,7 @@ def _summary(evaluation: Evaluation) -> str:
     )
 
 
-def _facts(subject: _Subject, evaluation: Evaluation) -> str:
+def _facts(subject: _Subject, evaluation: PixelEvaluation) -> str:
     card = subject.segmenter.card
     default = " (the model card's)" if evaluation.threshold == card.threshold else ""
     return page.facts(
@@ -295,7 +295,7 @@ def _facts(subject: _Subject, evaluation: Evaluation) -> str:
     )
 
 
-def _score_tables(evaluation: Evaluation) -> list[str]:
+def _score_tables(evaluation: PixelEvaluation) -> list[str]:
     meeting = evaluation.curve.break_even()
     at = f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
     rows = [["all pixels", *page.score_row(evaluation.scores)]]
@@ -311,7 +311,7 @@ def _score_tables(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
+def _class_tables(evaluation: PixelEvaluation, *, several: bool) -> list[str]:
     rows = [
         [
             scores.name,
@@ -331,7 +331,7 @@ def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
     ]
 
 
-def _curves(evaluation: Evaluation) -> list[str]:
+def _curves(evaluation: PixelEvaluation) -> list[str]:
     curve, threshold = evaluation.curve, evaluation.threshold
     scores = evaluation.scores
     texts = (

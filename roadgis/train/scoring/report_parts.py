@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from roadgis.html import facts, figure, number, page, table
 from roadgis.train.scoring.curves import Scores
-from roadgis.train.scoring.overlays import COLOURS, Overlay, jpeg_uri
+from roadgis.train.scoring.overlays import COLOURS, SceneOverlay, jpeg_uri
 
 __all__ = [
     "confusion_table",
@@ -69,7 +69,7 @@ def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> s
     )
 
 
-def gallery(title: str, overlays: Sequence[Overlay], *, by_class: bool) -> str:
+def gallery(title: str, overlays: Sequence[SceneOverlay], *, by_class: bool) -> str:
     """Return pictures of scenes with their scores; nothing when there is none."""
     if not overlays:
         return ""

@@ -25,7 +25,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
-from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes, plain
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, plain
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
 from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor
 from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
@@ -306,7 +306,7 @@ def warn_if_undertrained(threshold: float) -> None:
 
 
 def _card_scores(
-    evaluation: Evaluation, choice: ThresholdChoice, data: str
+    evaluation: PixelEvaluation, choice: ThresholdChoice, data: str
 ) -> dict[str, str | float]:
     at = choice.curve.at(choice.threshold)
     numbers = {
