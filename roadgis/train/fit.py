@@ -1,4 +1,4 @@
-"""The training run: scenes to a Keras model and its card, going on after a kill."""
+"""The training run: from scenes to a Keras model and its card; resumes after interruption."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = ["fit"]
 
 logger = logging.getLogger(__name__)
 
-# A run that is taken up may be made longer, and be given another name.
+# A resumed run may be longer.
 _MAY_CHANGE = {
     ("optimization", "steps"),
     ("optimization", "decay_steps"),
@@ -64,24 +64,23 @@ def fit(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> ModelCard:
-    """Train a road model; go on from the checkpoint when the folder holds one.
+    """Train a road model; resume if the folder holds a checkpoint.
 
     Parameters
     ----------
     settings : TrainSettings
-        All of the run; written into its folder as ``settings.yaml``.
+        Written into the run folder as ``settings.yaml``.
     output : Path
-        The run's folder: ``model.keras`` with its card, ``log.csv``, ``report.html`` and the
-        checkpoint.
+        Run folder: ``model.keras`` with its card, ``log.csv``, ``report.html`` and the checkpoint.
     overwrite : bool
-        Start anew where the folder holds a run.
+        Start anew if the folder holds a run.
     progress : Progress
-        Told about each step.
+        Progress callback, called during and after each epoch.
 
     Returns
     -------
     ModelCard
-        Also written beside the model.
+        Also written next to the model.
 
     Raises
     ------
@@ -92,7 +91,7 @@ def fit(
     OutputError
         If the folder holds a finished run, or cannot be written.
     RoadgisError
-        If the loss stops being a number.
+        If the loss is not a number.
     """
     folder = RunFolder(output)
     if output.is_file():
@@ -111,10 +110,10 @@ def fit(
             f"{folder.model} exists, without a checkpoint to go on from. Choose another folder, "
             "replace it with --overwrite, or start from it in another folder with --init."
         )
-    # Before the data is gone through: a mistake in the list is found at once.
+    # Before reading the data: mistakes in the list are found at once.
     augmentation = load_augmentation(settings.data.augmentation)
     data = open_training_data(
-        # No part of the share done: of that, training tells.
+        # Messages only: the fraction is that of training.
         settings.data,
         settings.optimization.seed,
         scaled(progress, 0.0, 0.0),
@@ -135,18 +134,18 @@ def fit(
 
 
 def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
-    """Return what decides the crops besides the settings."""
+    """Return a fingerprint of what decides the crops, apart from the settings."""
     listed = json.dumps(augmentation.settings, sort_keys=True)
     return hashlib.sha256(f"{data.fingerprint}\n{listed}".encode()).hexdigest()
 
 
 def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
-    """Refuse to go on with a run of other settings."""
+    """Refuse to resume a run with other settings."""
     now, default = (
         json.loads(json.dumps(settings_to_dict(one, paths=False)))
         for one in (settings, TrainSettings())
     )
-    # A run that began before there was a setting had what is its default now.
+    # A setting that is newer than the run had its default value.
     before = {
         section: {**default[section], **state.settings.get(section, {})} for section in default
     }
@@ -173,7 +172,7 @@ class _Run:
     progress: Progress
 
     def train(self, checkpoint: Checkpoint | None) -> ModelCard:
-        """Run all epochs that are left and return the card."""
+        """Train the remaining epochs and return the card."""
         import_keras().utils.set_random_seed(self.settings.optimization.seed)
         float32, start = initial_model(
             self.settings.network,
@@ -182,7 +181,7 @@ class _Run:
         )
         self._check_crops(float32)
         card = run_card(self.settings, self.data.sets, float32, start)
-        # Only now, as all that can be wrong with settings and data has been found out.
+        # Only now, after all checks of settings and data.
         if checkpoint is None:
             self.folder.remove()
         self.folder.prepare()
@@ -208,14 +207,14 @@ class _Run:
             if state.epoch >= end:
                 continue
             if state.epoch in (0, frozen):
-                # A new phase has a new optimizer: it knows the weights that it may change.
+                # A new phase has a new optimizer, which knows the trainable weights.
                 (freeze_encoder if is_frozen else thaw_encoder)(model)
                 self._compile(model, state.epoch)
             stopped = self._epochs(model, card, state, end)
             if stopped or end == epochs:
                 break
-            # From the checkpoint, as a run that is killed here does: the end of `fit` has put
-            # the averaged weights in place.
+            # From the checkpoint, as in a resumed run: the end of `fit` has assigned the averaged
+            # weights.
             saved = self.folder.load_checkpoint()
             assert saved is not None
             model = self._restored(saved)
@@ -297,8 +296,8 @@ class _Run:
                     progress=self.progress,
                 ),
             ],
-            # Keras would shuffle the batches of an epoch from Python's generator, whose state a
-            # run that is taken up does not have; the crops are random already.
+            # Keras would shuffle the batches with Python's generator, whose state a resumed run
+            # does not have; the crops are random already.
             shuffle=False,
             verbose=0,
         )

@@ -1,4 +1,4 @@
-"""Losses and metrics of training over the valid pixels, under the names of segmentation-models.
+"""Losses and metrics over the valid pixels, under the names of segmentation-models.
 
 Shapes: N crops of H by W pixels, K classes. Labels (N, H, W, K) are 0 or 1, or probabilities;
 predictions (N, H, W, K) are probabilities; the sample weight (N, H, W) is 1 on valid pixels and 0
@@ -40,7 +40,7 @@ _FOCAL = {"alpha": 0.25, "gamma": 2.0}
 
 
 def valid_pixels(labels: Any, sample_weight: Any) -> Any:
-    """Return where pixels are valid, float32 (N, H, W, 1); everywhere without a sample weight."""
+    """Return the valid pixels as float32 (N, H, W, 1); all without a sample weight."""
     if sample_weight is None:
         return ops.ones_like(labels[..., :1], "float32")
     return ops.cast(ops.convert_to_tensor(sample_weight), "float32")[..., None]
@@ -138,7 +138,7 @@ def _soft_erode(image: Any) -> Any:
 
 
 def _soft_skeleton(image: Any, iterations: int) -> Any:
-    """Return what opening takes away from the image and its erosions, as a soft union."""
+    """Return the soft union of the ridges of the image and its erosions."""
     skeleton: Any = None
     for _ in range(iterations + 1):
         eroded = _soft_erode(image)
@@ -152,19 +152,19 @@ def _soft_skeleton(image: Any, iterations: int) -> Any:
 def cldice(road: Any, probability: Any, valid: Any, *, iterations: int = 5) -> Any:
     """Soft-clDice loss (Shit et al., CVPR 2021): how much of each centreline the other covers.
 
-    A road that is cut costs what it costs whatever its width, unlike with Dice and Jaccard.
+    A cut road costs the same at any width, unlike with Dice and Jaccard.
 
     Parameters
     ----------
     road, probability, valid : tensor (N, H, W, 1)
         Float32. Invalid pixels count as other on both sides.
     iterations : int
-        Erosions in thinning: at least half the width of the widest road, in pixels.
+        Erosions of the thinning: at least half the width of the widest road, in pixels.
 
     Returns
     -------
     tensor ()
-        0 (the same lines) to 1.
+        0 (equal lines) to 1.
     """
     road, probability = road * valid, probability * valid
     found_line = _soft_skeleton(probability, iterations)
@@ -189,7 +189,7 @@ _TERMS: dict[str, tuple[Callable[[_Batch], Any], str]] = {
     "dice": (_dice, _ANY),
     "cldice": (_cldice, _BINARY),
 }
-#: Losses by name: the terms that are added up.
+#: Losses by name: the terms that are summed.
 LOSSES: dict[str, tuple[str, ...]] = {
     "jaccard": ("jaccard",),
     "dice": ("dice",),
@@ -215,19 +215,19 @@ LOSSES: dict[str, tuple[str, ...]] = {
 
 
 def check_loss(name: str, classes: int | None = None) -> str:
-    """Return the loss's own name, or say what is wrong with it.
+    """Return the canonical name of a loss.
 
     Parameters
     ----------
     name : str
         One of :data:`LOSSES`, with or without ``_loss`` at the end.
     classes : int, optional
-        Output channels of the network.
+        Output channels of the model.
 
     Raises
     ------
     InputError
-        If there is no such loss, or it does not go with the number of classes.
+        If the loss is unknown, or does not suit the number of classes.
     """
     known = name.removesuffix("_loss")
     if known not in LOSSES:
@@ -254,7 +254,7 @@ def _smooth_edges(labels: Any, valid: Any, amount: float) -> Any:
     each = ops.concatenate([1 - labels, labels], axis=-1) if binary else labels
     around = ops.average_pool(each * valid, 3, strides=1, padding="same") * (1 - each)
     total = ops.sum(around, axis=-1, keepdims=True)
-    # A ninth is the least that a neighbour adds.
+    # A neighbour adds at least a ninth.
     edge = ops.cast(total > 0.05, "float32") * amount
     target = each * (1 - edge) + edge * around / ops.maximum(total, _EPSILON)
     return target[..., 1:] if binary else target
@@ -334,7 +334,7 @@ class SegmentationLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
 
 
 def _scaled(weights: Sequence[float] | None) -> tuple[float, ...]:
-    """Scale class weights to a mean of one, so that they do not change the size of a step."""
+    """Scale class weights to a mean of one, so that the step size does not change."""
     if weights is None:
         return ()
     if not weights or min(weights) < 0 or sum(weights) <= 0:
@@ -359,29 +359,27 @@ def build_loss(
     Parameters
     ----------
     name : str
-        One of :data:`LOSSES`; ``_loss`` at the end is taken as well.
+        One of :data:`LOSSES`, with or without ``_loss`` at the end.
     classes : int, optional
-        Output channels of the network, to be told now and not at the first step when the loss
-        does not go with them.
+        Output channels of the model, to detect a mismatch early.
     class_weights : sequence of float, optional
-        One per class, scaled to a mean of one. For a binary network (other, road), which
-        weigh in cross-entropy and focal loss only.
+        One per class, scaled to a mean of one. Binary models: (other, road), for cross-entropy and
+        focal loss only.
     edge_smoothing : float
-        Cross-entropy and focal loss expect so much less than certainty of pixels beside
-        another class, since drawn labels are a pixel off here and there. 0 to below 0.5.
+        Label smoothing at class boundaries in cross-entropy and focal loss, 0 to below 0.5, as
+        labels are a pixel off here and there.
     cldice_weight, cldice_iterations
-        Of the clDice term; see :func:`cldice`.
+        See :func:`cldice`.
 
     Returns
     -------
     SegmentationLoss
-        Callable with labels (N, H, W, K + 1) and probabilities (N, H, W, K); a Keras loss that
-        is saved and loaded with the model.
+        A Keras loss, called with labels, probabilities and sample weight.
 
     Raises
     ------
     InputError
-        If there is no such loss, it does not go with `classes`, or an option is out of range.
+        If the loss is unknown, does not suit `classes`, or an option is out of range.
     """
     check_loss(name, classes)
     return SegmentationLoss(name, class_weights, edge_smoothing, cldice_weight, cldice_iterations)

@@ -21,9 +21,9 @@ from roadgis.train.settings import NetworkSettings, TrainSettings, settings_to_d
 
 __all__ = ["run_card", "sources_and_terms", "training_looks"]
 
-# The scaling of a new model's input: the mean is near that of aerial imagery.
+# Input scaling of a new model: the mean is near that of aerial imagery.
 _MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
-# Percentiles of the scenes' figures, so that a few odd scenes do not widen the range.
+# Percentiles over the scenes, so that outliers do not widen the range.
 _PERCENTILES = (1.0, 99.0)
 # Augmentation shows the model brighter, darker, blurred and sharper scenes.
 _BEYOND = 1.25
@@ -32,15 +32,10 @@ _BEYOND = 1.25
 def run_card(
     settings: TrainSettings, sets: Sequence[OpenDataSet], model: Any, start: ModelCard | None
 ) -> ModelCard:
-    """Return the card of the model that a run trains.
+    """Return the card of a run's model, given in float32.
 
     Parameters
     ----------
-    settings : TrainSettings
-    sets : sequence of OpenDataSet
-        The data sets, where the settings name several.
-    model : keras.Model
-        In float32.
     start : ModelCard or None
         Card of the model that the run starts from.
     """
@@ -74,7 +69,7 @@ def run_card(
 
 
 def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
-    """Return the pixel sizes that a model of several data sets is trained for."""
+    """Return the range of pixel sizes of a model trained on several data sets."""
     trained = [data for data in sets if data.settings.share]
     ranges = [data.settings.crop_gsd_m or data.gsd_m for data in trained]
     if not ranges:
@@ -85,15 +80,10 @@ def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
 def training_looks(sets: Sequence[OpenDataSet]) -> dict[str, tuple[float, float]]:
     """Return the range of each figure of :class:`roadgis.imagery.values.look.Look` in data sets.
 
-    Parameters
-    ----------
-    sets : sequence of OpenDataSet
-        Those with a share of 0 are left out.
-
     Returns
     -------
     dict of str to tuple of two floats
-        The first and last percentile of the scenes, a quarter beyond; empty without scenes.
+        First and last percentile of the scenes, widened by a quarter; empty without scenes.
     """
     found = []
     for data in sets:
@@ -108,7 +98,7 @@ def training_looks(sets: Sequence[OpenDataSet]) -> dict[str, tuple[float, float]
     if not found:
         return {}
     low, high = np.percentile(found, _PERCENTILES, axis=0)
-    low[LOOKS.index("saturation")] = 0.0  # augmentation turns crops grey
+    low[LOOKS.index("saturation")] = 0.0  # augmentation makes grey crops
     return {
         name: (round(float(low[i]) / _BEYOND, 3), round(float(high[i]) * _BEYOND, 3))
         for i, name in enumerate(LOOKS)
@@ -118,15 +108,13 @@ def training_looks(sets: Sequence[OpenDataSet]) -> dict[str, tuple[float, float]
 def sources_and_terms(settings: TrainSettings, start: ModelCard | None) -> dict[str, Any]:
     """Return the fields `training_data`, `licence` and `attribution` of a run's model card.
 
-    What the settings leave out is taken from the data and from the models that the weights come
-    from: their licence holds for what is made of them.
+    Defaults come from the data and from the models that the weights come from, whose licence also
+    applies to the result.
 
     Parameters
     ----------
-    settings : TrainSettings
-        Of the run.
     start : ModelCard or None
-        Of the model that all weights start from.
+        Card of the starting model.
 
     Raises
     ------
@@ -158,12 +146,12 @@ def sources_and_terms(settings: TrainSettings, start: ModelCard | None) -> dict[
 
 
 def _has_packaged_weights(network: NetworkSettings) -> bool:
-    """Return whether a new network starts from the ImageNet weights that come with roadgis."""
+    """Return whether a new model starts from the ImageNet weights of a package."""
     return network.encoder_weights == "imagenet" and network.backbone.startswith("efficientnetlite")
 
 
 def _encoder_origin(network: NetworkSettings) -> list[ModelCard]:
-    """Return the card of the model of ours that a new network's encoder comes from, if any."""
+    """Return the card of the roadgis model that a new model's encoder comes from, if any."""
     if network.encoder_weights is None:
         return []
     path = Path(network.encoder_weights)

@@ -1,4 +1,4 @@
-"""The end of a training run: whether it helped, in a sentence and as a page."""
+"""The end of a training run: outcome and report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["chosen_scenes", "conclude"]
 
 logger = logging.getLogger(__name__)
 
-# Scenes shown, the largest side that is shown of one, and scenes looked through to choose them.
+# Scenes shown, largest side shown, and scenes considered.
 _SHOWN = 2
 _SHOWN_PX = 1024
 _LOOKED_AT = 60
@@ -48,17 +48,6 @@ def conclude(
     """Log whether a finished run helped, and write its report.
 
     A report that cannot be written is a warning: the model is kept.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Settings of the run.
-    folder : RunFolder
-        Holds the model and the last checkpoint.
-    data : TrainingData
-        What it was trained and scored on.
-    amount : LabelledAmount
-        Labelled road that it was trained on.
     """
     checkpoint = folder.load_checkpoint()
     history = checkpoint.state.history if checkpoint is not None else []
@@ -142,7 +131,7 @@ def _scores(outcome: Outcome) -> list[str]:
 def _pictures(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, outcome: Outcome
 ) -> list[str]:
-    """Return pictures of validation scenes, before and after where there was a model before."""
+    """Return pictures of validation scenes before training, if possible, and after it."""
     names, road = output_classes(settings.data)
     scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
     models = [("after", folder.model, outcome.after)]
@@ -173,23 +162,21 @@ def _pictures(
 
 
 def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
-    """Return the scenes with the most labelled road, each cut to a square with much of it.
+    """Return the scenes with the most labelled road, each cut to the square with most of it.
 
     Parameters
     ----------
     scenes : sequence of LabelledScene
-        Validation scenes; of many, evenly spread ones are looked through.
-    road_class : int
-        Class index of road.
+        Validation scenes; a regular sample of them is considered if there are many.
     """
     spread = scenes[:: max(1, -(-len(scenes) // _LOOKED_AT))]
     fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
-    # Stable: of scenes with as much road, the first ones.
+    # A stable sort: of equal scenes the first ones.
     fullest.sort(key=lambda one: one[0], reverse=True)
     return [
         scene
         if (window.height, window.width) == (scene.height, scene.width)
-        # Only for pictures, so that a model that normalizes scenes sees this part's statistics.
+        # For pictures only: a model that normalizes scenes sees the statistics of this part.
         else part_of(scene, window)
         for road_px, window, scene in fullest[:_SHOWN]
         if road_px
@@ -197,7 +184,7 @@ def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[Labe
 
 
 def _fullest_square(scene: LabelledScene, road_class: int) -> tuple[int, Window]:
-    """Return the window with the most labelled road, of those that a scene divides into."""
+    """Return the window with the most labelled road, on a regular division of the scene."""
     rows, cols = (
         np.linspace(0, size, -(-size // _SHOWN_PX) + 1).astype(int).tolist()
         for size in (scene.height, scene.width)

@@ -33,34 +33,25 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _BEST_IOU = "validation_best_iou"
-#: The best threshold in a run's history.
+#: Best threshold in a run's history.
 THRESHOLD = "validation_threshold"
-# Smaller differences say nothing.
+# Smaller differences are noise.
 _NOTEWORTHY = 0.0005
-# Smaller than for a finished model: the training holds memory as well.
+# Smaller than for a finished model, as training needs memory as well.
 _TILE_PX = 1024
 
 
 def validation_scores(
     model: Any, card: ModelCard, scenes: Sequence[LabelledScene]
 ) -> dict[str, float]:
-    """Score a network.
-
-    Parameters
-    ----------
-    model : keras.Model
-        In memory.
-    card : ModelCard
-        Describes it.
-    scenes : sequence of LabelledScene
-        To score on.
+    """Score a model.
 
     Returns
     -------
     dict
-        ``validation_iou``: of road at probability 0.5; for several classes the mean IoU.
-        ``validation_best_iou``: of road at the threshold that suits these scenes best;
-        ``validation_threshold``: that threshold.
+        ``validation_iou``: road IoU at probability 0.5, or mean IoU of several classes.
+        ``validation_best_iou``: road IoU at the best threshold; ``validation_threshold``: that
+        threshold.
     """
     predictor = NetworkPredictor(model, card)
     if len(card.classes) > 1:
@@ -78,20 +69,18 @@ def validation_scores(
 def data_set_scores(
     model: Any, card: ModelCard, data_sets: Sequence[OpenDataSet]
 ) -> dict[str, float]:
-    """Score a road network on each of several data sets, at one threshold for all of them.
+    """Score a road model on each of several data sets, at one common threshold.
 
     Parameters
     ----------
-    model, card
-        See :func:`validation_scores`.
     data_sets : sequence of OpenDataSet
-        Those without scenes to score on are left out.
+        Those without validation scenes are left out.
 
     Returns
     -------
     dict
-        ``validation_iou``: mean of the IoU of the data sets at the threshold that is best for
-        that mean; ``validation_threshold``: that threshold; ``NAME_iou``: of each data set.
+        ``validation_iou``: mean IoU of the data sets at the best common threshold;
+        ``validation_threshold``: that threshold; ``NAME_iou``: IoU of each data set.
     """
     predictor = NetworkPredictor(model, card)
     scored = [data for data in data_sets if data.validation]
@@ -107,8 +96,7 @@ def data_set_scores(
 def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
     """Return the level with the highest IoU, of several the middle one, and its threshold.
 
-    The threshold lies halfway to the level below; see
-    :class:`roadgis.train.scoring.threshold.ThresholdChoice`.
+    The threshold is halfway to the level below.
     """
     levels = np.flatnonzero(curve[1:] == curve[1:].max()) + 1
     best = int(levels[len(levels) // 2])
@@ -117,12 +105,12 @@ def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Validation scores of a run.
+    """Outcome of a run: validation scores before and after.
 
     Attributes
     ----------
     before : dict
-        Scores of the model that the run started from; empty where it started from none.
+        Scores of the starting model; empty without one.
     after : dict
         Record of the epoch whose weights were kept; empty without validation.
     """
@@ -132,7 +120,7 @@ class Outcome:
 
     @property
     def gain(self) -> float | None:
-        """IoU after less IoU before; None where one is missing."""
+        """Change of the IoU; None if one is missing."""
         if not self.before or not self.after:
             return None
         return _iou(self.after) - _iou(self.before)
@@ -159,7 +147,7 @@ class Outcome:
 
 
 def score_start(validate: Validate, model: Any, state: RunState, folder: RunFolder) -> None:
-    """Score the model that a run starts from, as epoch 0 of the run's history."""
+    """Score the model that a run starts from, as epoch 0 of its history."""
     logger.info("scoring the model that training starts from")
     started = time.monotonic()
     scores = {name: float(value) for name, value in validate(model).items()}
@@ -176,9 +164,9 @@ def outcome_of(history: Sequence[Mapping[str, float]], *, keeps_best: bool) -> O
     Parameters
     ----------
     history : sequence of dict
-        A record of each epoch; see :class:`roadgis.train.run_folder.RunState`.
+        One record per epoch; see :class:`roadgis.train.run_folder.RunState`.
     keeps_best : bool
-        Whether the weights of the best epoch were kept, or else the last ones.
+        Whether the weights of the best epoch were kept, or the last ones.
     """
     before = next((record for record in history if record["epoch"] == 0), {})
     scored = [record for record in history if record["epoch"] > 0 and MONITOR in record]
@@ -195,5 +183,5 @@ def compared(outcome: Outcome) -> list[tuple[str, float | None, float]]:
 
 
 def _iou(scores: Mapping[str, float]) -> float:
-    """Return the IoU at the best threshold; `MONITOR` is at 0.5 where both are known."""
+    """Return the IoU at the best threshold if known, else at 0.5."""
     return scores.get(_BEST_IOU, scores[MONITOR])

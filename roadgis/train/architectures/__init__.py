@@ -1,9 +1,9 @@
-"""Network architectures: what can be built, how it is built, and what is known of a network.
+"""Model architectures: what can be built, how it is built, and properties of a built model.
 
-From the ground up: ``options`` (names and settings), ``encoders`` (backbones of
-segmentation-models, their taps and weights), ``decoders`` (its U-Net, Linknet, FPN, PSPNet),
-``canet``, ``build`` (and the plain U-Net); then ``geometry`` (stride, margin, fixed tile) and
-``states`` (frozen encoder, float32 copy), which take any network, built or loaded.
+In dependency order: ``options`` (names and settings), ``encoders`` (backbones of
+segmentation-models, their feature layers and weights), ``decoders`` (its U-Net, Linknet, FPN,
+PSPNet), ``canet``, ``build`` (and the plain U-Net); then ``geometry`` (stride, margin, fixed tile)
+and ``states`` (frozen encoder, float32 copy), which take any model, built or loaded.
 
 Importing this package loads neither Keras nor tensorflow.
 """

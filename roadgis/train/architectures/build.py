@@ -1,4 +1,4 @@
-"""From settings to a network."""
+"""Build a Keras model from settings."""
 
 from __future__ import annotations
 
@@ -18,31 +18,29 @@ __all__ = ["build_model"]
 
 
 def build_model(options: ArchitectureOptions | None = None) -> Any:
-    """Build a network.
+    """Build a model.
 
     Parameters
     ----------
     options : ArchitectureOptions, optional
-        Which one; the defaults are a U-Net on ResNet-18.
+        Default: a U-Net on ResNet-18.
 
     Returns
     -------
     keras.Model
         Input (N, H, W, bands) float32, H and W multiples of
         :func:`~roadgis.train.architectures.model_stride`, or exactly
-        :func:`~roadgis.train.architectures.fixed_tile` where that is a number; output
-        (N, H, W, classes) float32 probabilities. Its last layer is the activation alone, float32
-        under any precision policy: sigmoid for one class, else softmax. It loads with
+        :func:`~roadgis.train.architectures.fixed_tile` if that is a number; output (N, H, W,
+        classes) float32 probabilities. The last layer is the activation, float32 under any
+        precision policy: sigmoid for one class, else softmax. It loads with
         ``keras.models.load_model`` alone.
 
     Raises
     ------
     InputError, ModelError
-        If the encoder weights do not exist or fit.
+        If the encoder weights do not exist or do not fit.
     ReadError
         If they cannot be downloaded.
-    MissingExtraError
-        If the ``train`` extra is not installed.
     """
     settings = options or ArchitectureOptions()
     if settings.architecture == "plain-unet":
@@ -72,9 +70,9 @@ def _load_plain_encoder(model: Any, weights: str | None) -> None:
 def _plain_unet(options: ArchitectureOptions) -> Any:
     """Build the plain U-Net: two convolutions at each resolution, pooling down, transposed up.
 
-    Differs from arXiv 1505.04597 in that the convolutions pad, so that the answer has the size of
-    the image, in the batch normalization that may follow them, and in leaving out the dropout at
-    the bottom. The contracting path's layers are named ``encoder_...``.
+    Unlike arXiv 1505.04597, convolutions are padded (the output has the size of the image), may be
+    followed by batch normalization, and there is no dropout at the bottom. Layers of the
+    contracting path are named ``encoder_...``.
     """
     keras = import_keras()
     layers = keras.layers

@@ -1,4 +1,4 @@
-"""Keeping decoded scenes in memory, as far as a limit allows."""
+"""Cache of decoded scenes in memory, up to a limit."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ from roadgis.train.data.labelled_scene import Bytes, LabelledScene, grid_blocks,
 
 __all__ = ["CACHE_BYTES", "HeldScene", "Memory"]
 
-#: How much of decoded scenes is kept by default.
+#: Default cache size.
 CACHE_BYTES = 512 * 2**20
-# Scenes of up to this many pixels are kept in one piece.
+# Scenes up to this size are cached in one piece.
 _SMALL_PX = 4 * 2**20
 _BLOCK_PX = 1024
-# Image and label bytes of a pixel.
+# Image and label bytes per pixel.
 _PIXEL_BYTES = 4
 
 
 class Memory:
-    """A budget of bytes that scenes share; thread-safe.
+    """Memory budget shared by scenes; thread-safe.
 
-    Random crops come back to every scene equally often, so what was kept first is as good as
-    what was used last: nothing is ever thrown out, and a scene that found no room is read by
-    windows, which costs less than decoding the whole of it for one crop.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes.
+    Random crops use all scenes equally often, so nothing is ever evicted: blocks that found no room
+    are read by windows, which costs less than decoding whole blocks for one crop.
     """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
@@ -38,7 +32,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def claim(self, count: int) -> bool:
-        """Take `count` bytes, or return False where they are not left."""
+        """Reserve `count` bytes; return False if fewer are left."""
         with self._lock:
             if count > self._left:
                 return False
@@ -47,14 +41,12 @@ class Memory:
 
 
 class HeldScene:
-    """A scene of which decoded parts are kept in memory.
+    """A scene with decoded blocks in memory.
 
     Parameters
     ----------
-    scene : LabelledScene
-        What is read.
     memory : Memory
-        Shared by all scenes.
+        Budget shared by all scenes.
     """
 
     def __init__(self, scene: LabelledScene, memory: Memory) -> None:
@@ -71,7 +63,7 @@ class HeldScene:
         self._lock = threading.Lock()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         window = Window(row, col, height, width)
         if not self._holds(window):
             return self._scene.read(row, col, height, width)
@@ -91,7 +83,7 @@ class HeldScene:
         return labels
 
     def _holds(self, window: Window) -> bool:
-        """Return whether all of a window is kept; keeps it where there is room."""
+        """Return whether a window is cached; caches it if there is room."""
         keys = list(grid_blocks(window, self._side))
         if self._full:
             return all(key in self._kept for key in keys)
@@ -111,7 +103,7 @@ class HeldScene:
         return True
 
     def _copy(self, window: Window, out: Bytes, part: int) -> None:
-        """Fill `out` with a window of the kept images (part 0) or labels (part 1)."""
+        """Fill `out` with a window of the cached images (part 0) or labels (part 1)."""
         for i, j in grid_blocks(window, self._side):
             row, col = i * self._side, j * self._side
             block = self._kept[i, j][part]

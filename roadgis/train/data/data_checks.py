@@ -1,4 +1,4 @@
-"""Looking once through the training data: what is wrong, and how much of what is where."""
+"""Counting and checking the labels of all training data."""
 
 from __future__ import annotations
 
@@ -18,27 +18,23 @@ __all__ = ["CELL_PX", "LabelCounts", "SceneCounts", "check_labels", "check_sizes
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 2
-#: Side of the cells that counts are kept of; divides the rows and columns of `read_windows`.
+#: Side of the counting cells; divides the rows and columns of `read_windows`.
 CELL_PX = 32
-# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
+# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level photograph.
 _MOST_ROAD = 0.6
 
 
 @dataclass(frozen=True)
 class SceneCounts:
-    """What one scene holds.
+    """Label counts of one scene.
 
     Attributes
     ----------
-    name : str
-        The scene's name.
-    height, width : int
-        Size, pixels.
     class_px : tuple of int
-        Labelled, valid pixels of each class, index 0 first.
+        Valid pixels per class index.
     cells : ndarray of int64, shape (2, rows + 1, cols + 1)
-        Valid pixels, and those of the road class, above and left of the corners of a grid of
-        cells: what :meth:`bounds` needs.
+        Cumulative counts of valid pixels and of road pixels over a grid of cells; see
+        :meth:`bounds`.
     """
 
     name: str
@@ -48,14 +44,12 @@ class SceneCounts:
     cells: npt.NDArray[np.int64] = field(repr=False, compare=False)
 
     def bounds(self, what: int, row: int, col: int, side: int) -> tuple[int, int]:
-        """Return how many pixels a square window holds at least and at most, without reading it.
+        """Return lower and upper bounds of the pixel count of a square window, without reading it.
 
         Parameters
         ----------
         what : int
-            0 counts valid pixels, 1 those of the road class.
-        row, col, side : int
-            The window, inside the scene.
+            0 for valid pixels, 1 for road pixels.
         """
         first, last = (row, col), (row + side, col + side)
         inner = [-(-v // CELL_PX) for v in first], [v // CELL_PX for v in last]
@@ -71,22 +65,18 @@ class SceneCounts:
 
     @property
     def valid_px(self) -> int:
-        """Pixels that count."""
+        """Valid pixels."""
         return sum(self.class_px)
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """What a set of scenes holds.
+    """Label counts of a set of scenes.
 
     Attributes
     ----------
-    classes : tuple of str
-        Name of each class index.
-    scenes : tuple of SceneCounts
-        In the order of the scenes.
     road_class : int
-        Index of the class that cells are counted of.
+        Class index of road.
     """
 
     classes: tuple[str, ...]
@@ -103,7 +93,7 @@ class LabelCounts:
 
     @property
     def class_px(self) -> tuple[int, ...]:
-        """Valid pixels of each class in all scenes."""
+        """Valid pixels per class in all scenes."""
         return tuple(sum(px) for px in zip(*(s.class_px for s in self.scenes), strict=True))
 
     @property
@@ -113,7 +103,7 @@ class LabelCounts:
 
     @property
     def valid_share(self) -> float:
-        """Share of all pixels that is valid."""
+        """Valid share of all pixels."""
         return self.valid_px / sum(s.height * s.width for s in self.scenes)
 
     @property
@@ -130,33 +120,26 @@ def check_labels(
     road_class: int = 1,
     progress: Progress = no_progress,
 ) -> LabelCounts:
-    """Count the classes of all scenes, and refuse what training would stumble over.
+    """Count the classes of all scenes, and reject data that cannot be trained on.
 
     Reads all labels once, by blocks, in two threads.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        To be trained or validated on.
     classes : sequence of str
-        As given to ``open_pairs``: one name for binary labels, else all names.
+        As for ``open_pairs``: one name for binary labels, else all names.
     crop_px : int, optional
-        Side of the training crops, which every scene must hold.
+        Side of the training crops; no scene may be smaller.
     road_class : int
-        The class that crops are to be balanced by.
+        Class that crops are balanced by.
     progress : Progress
-        Called after each scene.
-
-    Returns
-    -------
-    LabelCounts
-        Sizes, and pixels of each class.
+        Progress callback, called after each scene.
 
     Raises
     ------
     DataError
-        If there are no scenes, a scene is smaller than the crop, labels have unexpected values,
-        or no pixel is valid or none of any class but the first.
+        If there are no scenes, a scene is smaller than the crop, labels have unexpected values, or
+        no pixel is valid or none belongs to a class but the first.
     """
     names = label_names(classes)
     if not scenes:
@@ -174,13 +157,7 @@ def count_labels(
     road_class: int,
     progress: Progress = no_progress,
 ) -> list[SceneCounts]:
-    """Read all labels once, and refuse values beyond the classes; see :func:`check_labels`.
-
-    Raises
-    ------
-    DataError
-        If labels have unexpected values.
-    """
+    """Read all labels once; reject values outside the classes."""
     found: list[SceneCounts] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
@@ -195,13 +172,7 @@ def count_labels(
 
 
 def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
-    """Refuse scenes that a crop does not fit into.
-
-    Raises
-    ------
-    DataError
-        Naming the first of them.
-    """
+    """Raise DataError if a scene is smaller than the crop; the message names the first ones."""
     small = [s for s in scenes if crop_px is not None and min(s.height, s.width) < crop_px]
     if small:
         shown = ", ".join(f"{s.name} ({s.width} x {s.height} px)" for s in small[:3])
@@ -234,7 +205,7 @@ def _count_scene(scene: LabelledScene, count: int, road_class: int) -> SceneCoun
 
 
 def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return how many pixels of each cell are wanted; cells at the end may be incomplete."""
+    """Return the number of wanted pixels per cell; cells at the end may be incomplete."""
     along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], CELL_PX), axis=1, dtype=np.uint8)
     return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)
 
@@ -264,7 +235,7 @@ def _check(found: LabelCounts) -> None:
 
 
 def _warn_inverted(found: LabelCounts) -> None:
-    """Say which scenes have so much road that their masks are probably inverted."""
+    """Warn about scenes with more road than plausible, whose masks are probably inverted."""
     shares = {
         scene.name: scene.class_px[1] / scene.valid_px for scene in found.scenes if scene.valid_px
     }

@@ -14,14 +14,14 @@ from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene
 
 __all__ = ["normalized", "redrawn", "resampled"]
 
-# Scenes are read whole to be redrawn or resampled.
+# Scenes are read whole to redraw or resample them.
 _LARGEST_PX = 64 * 2**20
-# A scene this close to the pixel size wanted is not resampled.
+# Scenes within this of the target pixel size are not resampled.
 _SAME_SIZE = 0.01
 
 
 class _ComputedScene:
-    """A scene that is computed once from another one, and kept."""
+    """A scene computed once from another one, and kept in memory."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class _ComputedScene:
         self._kept: tuple[Bytes, Bytes] | None = None
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         image, labels = self._whole()
         part = np.s_[row : row + height, col : col + width]
         return np.array(image[part]), np.array(labels[part])
@@ -58,16 +58,15 @@ class _ComputedScene:
 
 
 def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
-    """Return a scene whose road labels are redrawn as lines of one width.
+    """Redraw the road labels of a scene as lines of one width.
 
     Parameters
     ----------
     scene : LabelledScene
         With binary labels.
-    width_px : float
-        Width of the lines, pixels.
     """
-    # Not in `change`, which threads call: lazily loaded modules fail when two import them at once.
+    # Not in `change`, which runs in threads: lazily loaded modules fail if two threads import them
+    # at once.
     from skimage import morphology
 
     thin: Callable[..., Bytes] = morphology.skeletonize
@@ -83,14 +82,12 @@ def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
 
 
 def resampled(scene: LabelledScene, scale: float) -> LabelledScene:
-    """Return a scene at another pixel size.
+    """Resample a scene to another pixel size.
 
     Parameters
     ----------
-    scene : LabelledScene
-        Read whole.
     scale : float
-        Pixels of the result for each of the scene's, along a side.
+        Side of an input pixel in output pixels.
     """
     if abs(scale - 1) <= _SAME_SIZE:
         return scene
@@ -112,14 +109,14 @@ def resampled(scene: LabelledScene, scale: float) -> LabelledScene:
 def normalized(
     scenes: Sequence[LabelledScene], target: tuple[float, float] | None
 ) -> Sequence[LabelledScene]:
-    """Return scenes whose bands are normalized by the statistics of the whole scene.
+    """Normalize the bands of scenes by the statistics of the whole scene.
 
     Parameters
     ----------
     scenes : sequence of LabelledScene
-        They are looked through when they are first read.
+        Statistics are computed at the first read.
     target : tuple of two floats, or None
-        Mean and standard deviation, 0..255; None returns the scenes as they are.
+        Mean and standard deviation, 0..255; None returns the scenes unchanged.
     """
     if target is None:
         return scenes
@@ -135,7 +132,7 @@ class _NormalizedScene:
         self._lock = threading.Lock()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         with self._lock:
             if self._found is None:
                 self._found = measure(self._samples(), 3, self._target)

@@ -32,7 +32,7 @@ __all__ = ["GeoScene", "LabelLayer", "LabelSurface", "open_labelled"]
 
 _LOG = logging.getLogger(__name__)
 
-# Labels are made in fixed blocks, so that a pixel's label does not depend on the window.
+# Labels are burnt in fixed blocks, so that they do not depend on the window.
 _BLOCK_PX = 512
 _LABEL_BLOCKS = 512
 
@@ -44,21 +44,21 @@ class LabelSurface(Protocol):
 
     @property
     def bounds(self) -> Bounds:
-        """(west, south, east, north) in that CRS; NaN where there is nothing."""
+        """(west, south, east, north) in that CRS; NaN if empty."""
 
     def burn(self, transform: Affine, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """Return uint8 (height, width) of class indices, `IGNORE` where unknown."""
+        """Return class indices, uint8 (height, width), `IGNORE` if unknown."""
 
 
 class LabelLayer(Protocol):
-    """Labels with a CRS of their own: a ``RoadLayer`` or a ``MaskLayer``."""
+    """Labels in their own CRS: a ``RoadLayer`` or a ``MaskLayer``."""
 
     @property
     def path(self) -> Path:
         """The file."""
 
     def on(self, crs: CRS, *, bounds: Bounds | None = None) -> LabelSurface:
-        """Return the labels in another CRS; what lies outside `bounds` may be left out."""
+        """Return the labels in another CRS; labels outside `bounds` may be left out."""
 
 
 def open_labelled(
@@ -70,24 +70,24 @@ def open_labelled(
     options: SceneOptions | None = None,
     cache_bytes: int = CACHE_BYTES,
 ) -> list[LabelledScene]:
-    """Open georeferenced imagery, with labels from a layer, as one scene for each file.
+    """Open georeferenced imagery with labels from a layer, as one scene per file.
 
     Parameters
     ----------
     images : sequence of path or str
-        Files, folders and patterns; any CRS, type of pixel, and bands.
+        Files, folders and patterns.
     roads : RoadLayer or MaskLayer
-        Where roads are, in any CRS; it is taken to be complete where it counts.
+        Roads in any CRS, assumed to be complete within the area.
     gsd_m : float or tuple of two floats
-        Ground sampling distance to train at, metres; of two, the smallest and the largest one,
-        and imagery keeps its own between them.
+        Pixel size to train at, metres; or the smallest and the largest one, between which imagery
+        keeps its own.
     area : path, geometry, GeoSeries or GeoDataFrame, optional
-        Polygons inside which the layer is complete: labels count only there, and imagery wholly
+        Polygons inside which the layer is complete. Pixels outside are ignored, and imagery wholly
         outside is left out.
     options : SceneOptions, optional
-        How to read the imagery; the same that prediction is to use.
+        Reading options, the same as for prediction.
     cache_bytes : int
-        How much of decoded scenes to keep in memory.
+        Size of the cache of decoded scenes.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def open_labelled(
 def _open(
     name: str, gsd_m: float | tuple[float, float], area: Any, options: SceneOptions
 ) -> Scene | None:
-    """Open a scene, cut to the area; None where the area misses it."""
+    """Open a scene, cut to the area; None if the area does not touch it."""
     scene = open_scene(name, gsd_m=gsd_m, options=options)
     if area is None:
         return scene
@@ -140,18 +140,12 @@ def _stem(name: str) -> str:
 
 
 class GeoScene:
-    """A scene with the labels of a layer.
-
-    Labels are :data:`IGNORE` where the image is invalid and outside the scene's area of interest.
+    """A scene labelled by a layer; `IGNORE` where the image is invalid or outside the area.
 
     Parameters
     ----------
-    name : str
-        What to call it.
     scene : Scene
         Imagery with three bands.
-    roads : LabelLayer
-        Where roads are.
 
     Attributes
     ----------
@@ -176,7 +170,7 @@ class GeoScene:
         self.fingerprint = hashlib.sha256(repr(about).encode()).hexdigest()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         image, _ = self._scene.read(Window(row, col, height, width))
         return image, self.read_labels(row, col, height, width)
 
@@ -222,12 +216,12 @@ def _touching(scene: Scene, roads: LabelLayer) -> LabelSurface:
 
 
 def _overlap(a: Bounds, b: Bounds) -> bool:
-    # False where a bound is NaN.
+    # False if a bound is NaN.
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _show(bounds: Bounds, crs: CRS) -> str:
-    """Return bounds in the CRS, and in degrees, which tell people where on Earth that is."""
+    """Format bounds in the CRS, with the centre in degrees."""
     west, south, east, north = bounds
     to_degrees = transformer(crs, CRS.from_epsg(4326))
     lon, lat = to_degrees.transform((west + east) / 2, (south + north) / 2)

@@ -1,4 +1,4 @@
-"""Holding out parts of scenes for validation where there is no validation set."""
+"""Hold out blocks of scenes for validation."""
 
 from __future__ import annotations
 
@@ -16,36 +16,30 @@ __all__ = ["hold_out", "part_of"]
 def hold_out(
     scenes: Sequence[LabelledScene], *, share: float, block_px: int, seed: int
 ) -> tuple[list[LabelledScene], list[LabelledScene]]:
-    """Divide scenes into training and validation by blocks; no pixel's label is in both.
+    """Split scenes into training and validation blocks; no label is in both.
 
-    Which blocks are held out follows from a hash of the seed, the scene's name and the block's
-    place: the same ones each time, and in scenes of the same name the same ones. Reads nothing.
+    The choice depends on a hash of the seed, the scene's name and the block's position only. Reads
+    nothing.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        All labelled data.
     share : float
-        Of all blocks, 0 to less than 1. At least one block is held out unless it is 0.
+        Share of the blocks, 0 to less than 1. At least one block is held out unless it is 0.
     block_px : int
-        Side of the blocks, roughly: scenes are divided evenly. Several times what the network
-        sees of the surroundings of a pixel, or validation looks better than it is.
-    seed : int
-        Changes which blocks are held out.
+        Approximate side of the blocks, several times the receptive field: smaller blocks give
+        scores that are too high.
 
     Returns
     -------
     training : list of LabelledScene
-        The scenes without those held out wholly; labels are `IGNORE` in blocks held out.
+        Scenes without those held out as a whole; labels of held-out blocks are `IGNORE`.
     validation : list of LabelledScene
         Each block as a scene named ``SCENE@ROW,COL`` by its top left pixel.
 
     Raises
     ------
-    InputError
-        If `share` or `block_px` is out of range.
     DataError
-        If there are too few blocks to have both parts.
+        If there are too few blocks for both parts.
     """
     if not 0 <= share < 1 or block_px < 1:
         raise InputError(
@@ -102,7 +96,7 @@ def _hash(seed: int, name: str, key: tuple[int, int]) -> bytes:
 
 
 class _Block:
-    """A part of a scene as a scene of its own."""
+    """A window of a scene as its own scene."""
 
     def __init__(self, scene: LabelledScene, window: Window) -> None:
         self.name = f"{scene.name}@{window.row},{window.col}"
@@ -121,7 +115,7 @@ class _Block:
 
 
 class _Without:
-    """A scene without the labels of some blocks."""
+    """A scene with the labels of some blocks hidden."""
 
     def __init__(self, scene: LabelledScene, held: Sequence[Window]) -> None:
         self.name = scene.name

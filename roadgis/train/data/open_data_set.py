@@ -1,4 +1,4 @@
-"""The scenes of a data set, with labels redrawn and scenes resampled as its settings ask for."""
+"""The scenes of a data set, with labels redrawn and scenes resampled by its settings."""
 
 from __future__ import annotations
 
@@ -26,16 +26,12 @@ class OpenDataSet:
 
     Attributes
     ----------
-    settings : DataSet
-        Where they come from.
     training : sequence of LabelledScene
         At the pixel size of the images.
     gsd_m : sequence of float
         Pixel size of each training scene, metres.
     validation : sequence of LabelledScene
-        Each at its pixel size, or the nearest one trained at.
-    validation_gsd_m : sequence of float
-        The pixel sizes of these.
+        Each at its pixel size, or the nearest training pixel size.
     """
 
     settings: DataSet
@@ -46,15 +42,14 @@ class OpenDataSet:
 
 
 def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> OpenDataSet:
-    """Open a data set and divide it into training and validation.
+    """Open a data set and split it into training and validation.
 
     Raises
     ------
     DataError
-        If there are no scenes, or they cannot be used; see
-        :func:`roadgis.train.data.pair_scene.open_pairs`.
+        If there are no scenes, or they cannot be used.
     SceneError
-        If pixel sizes are to be read from images that have no CRS.
+        If pixel sizes are needed from images without a CRS.
     """
     every = settings.hold_out_every
     training: list[tuple[LabelledScene, float]] = []

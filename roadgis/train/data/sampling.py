@@ -1,4 +1,4 @@
-"""Random crops of labelled scenes, each a function of the seed and its number alone."""
+"""Random crops of labelled scenes; each depends on the seed and its number only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
 
 _TRIES = 50
 _MIN_VALID = 0.5
-# What SceneCounts.bounds counts.
+# Counts of SceneCounts.bounds.
 _VALID, _ROAD = 0, 1
 # Index of a scene, row and column of a crop's top left pixel.
 _Place = tuple[int, int, int]
 
-#: Takes image uint8 (H, W, 3), labels uint8 (H, W) and the source of all that is random; returns
-#: both, changed alike.
+#: Callback, called as `augment(image, labels, rng)` with image uint8 (H, W, 3) and labels uint8
+#: (H, W); returns both, transformed together.
 Augment = Callable[[Bytes, Bytes, np.random.Generator], tuple[Bytes, Bytes]]
 
 
 class CropSource(Protocol):
-    """Gives training crops by number; thread-safe."""
+    """Source of training crops by number; thread-safe."""
 
     def crop(self, number: int) -> tuple[Bytes, Bytes]:
         """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
@@ -37,25 +37,18 @@ class CropSource(Protocol):
 class CropSampler:
     """Draws random crops of scenes in proportion to their valid area; thread-safe.
 
-    At least half of a crop is valid where the scenes have such places.
+    At least half of a crop is valid if the scenes have such positions.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        What is cropped.
-    crop_px : int
-        Side of the square crops.
-    seed : int
-        Of all that is random.
     road_share : float
-        At least this share of every other crop, on average, is of `road_class`, so that empty
-        country does not drown the rest.
+        Minimum share of `road_class` in half of the crops, to balance empty areas.
     road_class : int or None
-        Class index; None leaves crops as they come.
+        Class index; None disables the balancing.
     augment : Augment, optional
-        Changes crops; see :data:`Augment`.
+        See :data:`Augment`.
     counts : LabelCounts, optional
-        Of the same scenes, which saves looking through them again.
+        Counts of the same scenes, if known.
 
     Raises
     ------
@@ -125,7 +118,7 @@ class CropSampler:
         return valid or max(others, key=lambda place: self._count(_VALID, place))
 
     def _holds(self, what: int, place: _Place, share: float) -> bool:
-        """Return whether a share of a crop is valid or road; reads it only where it is close."""
+        """Return whether a share of a crop is valid or road."""
         index, row, col = place
         area = self._crop_px**2
         low, high = self._counts[index].bounds(what, row, col, self._crop_px)
@@ -150,33 +143,30 @@ def crop_dataset(
     first_epoch: int = 0,
     workers: int = 1,
 ) -> Any:
-    """Wrap a sampler as a Keras data generator.
+    """Wrap a sampler as a Keras data set.
 
-    Batch b of epoch e holds the same crops whatever the number of workers and whether the run
-    began with that epoch. Keras puts batches in an order of its own unless told not to, and some
-    of its versions also end an epoch before the first one, so train with
+    Batches do not depend on the number of workers or on the epoch a run resumes at. Keras shuffles
+    batches by default, and some versions end an epoch before the first one, so train with
     ``model.fit(dataset, shuffle=False, callbacks=[follow_epochs(dataset), ...])``.
 
     Parameters
     ----------
-    sampler : CropSource
-        Gives the crops.
     batch, steps : int
-        Crops in a batch, batches in an epoch.
+        Crops per batch, batches per epoch.
     mean, std : sequence of float
-        Applied to values in 0..1, per band.
+        Per band, applied to values in 0..1.
     classes : int
-        Channels of the network's output: 1 for binary, where class 1 is road.
+        Output channels of the model: 1 for binary, where class 1 is road.
     first_epoch : int
-        The epoch that a run goes on with; its crops follow on those already seen.
+        Epoch at which the run resumes.
     workers : int
-        Threads that prepare batches ahead.
+        Threads that prepare batches.
 
     Returns
     -------
     keras.utils.PyDataset
-        Gives images float32 (N, P, P, 3), labels float32 (N, P, P, classes), and the sample weight
-        float32 (N, P, P): 1 on valid pixels, else 0.
+        Images float32 (N, P, P, 3), labels float32 (N, P, P, classes), and sample weight float32
+        (N, P, P): 1 on valid pixels, else 0.
     """
     keras = import_keras()
     offset, scale = np.asarray(mean, np.float32), 1.0 / np.asarray(std, np.float32)
@@ -206,18 +196,7 @@ def crop_dataset(
 
 
 def follow_epochs(dataset: Any) -> Any:
-    """Return a Keras callback that tells a data generator which epoch begins.
-
-    Parameters
-    ----------
-    dataset : keras.utils.PyDataset
-        Of :func:`crop_dataset`; its ``epoch`` becomes that of ``fit``, which counts from
-        ``initial_epoch``.
-
-    Returns
-    -------
-    keras.callbacks.Callback
-    """
+    """Return a Keras callback that sets the epoch of a :func:`crop_dataset`."""
     keras = import_keras()
 
     class FollowEpochs(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
@@ -228,7 +207,7 @@ def follow_epochs(dataset: Any) -> Any:
 
 
 def one_hot(labels: Bytes, classes: int) -> npt.NDArray[np.float32]:
-    """Return labels (..., classes): one channel for each class; one of road if binary."""
-    if classes == 1:  # perhaps probabilities
+    """Return labels (..., classes): one channel per class; a single road channel if binary."""
+    if classes == 1:  # may be probabilities
         return road_target(labels)[..., None]
-    return (labels[..., None] == np.arange(classes)).astype(np.float32)
+    return np.asarray(labels[..., None] == np.arange(classes), np.float32)

@@ -1,4 +1,4 @@
-"""From the data settings of a run to scenes to learn from and scenes to check on."""
+"""Open the training and validation data of a run from its settings."""
 
 from __future__ import annotations
 
@@ -36,26 +36,24 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Side of the blocks that --hold-out takes, in crops: large enough that most of a block is far
-# from what is trained on, small enough that few scenes give many.
+# Side of the blocks of --hold-out, in crops: large enough that most of a block is far from
+# training pixels, small enough that few scenes have many blocks.
 _HOLD_OUT_CROPS = 2
 _RASTERS = (".tif", ".tiff", ".vrt", ".img", ".jp2", ".png")
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run works on.
+    """The data of a run.
 
     Attributes
     ----------
-    training, validation : sequence of LabelledScene
-        To learn from, and to score on.
     counts : LabelCounts
-        Of what is learned from.
+        Label counts of the training scenes.
     fingerprint : str
-        Of the training data: a run is not taken up with other data.
+        Fingerprint of the training data: a run resumes with the same data only.
     sets : sequence of OpenDataSet
-        The data sets, where the settings name several.
+        The data sets, if the settings name several.
     """
 
     training: Sequence[LabelledScene]
@@ -66,12 +64,12 @@ class TrainingData:
 
 
 def output_classes(settings: DataSettings) -> tuple[tuple[str, ...], int]:
-    """Return the classes of the network's output and which of them is road.
+    """Return the classes of the model's output, and the index of road.
 
     Raises
     ------
     DataError
-        If none of several classes is called as the settings say road is.
+        If no class has the name of the road class.
     """
     if len(settings.classes) == 1:
         return settings.classes, 0
@@ -86,16 +84,14 @@ def output_classes(settings: DataSettings) -> tuple[tuple[str, ...], int]:
 def open_training_data(
     settings: DataSettings, seed: int, progress: Progress = no_progress
 ) -> TrainingData:
-    """Open all data of a run and look through it once.
+    """Open all data of a run and check its labels.
 
     Parameters
     ----------
-    settings : DataSettings
-        What to open.
     seed : int
-        Of the choice of blocks that are held out.
+        Seed of the held-out blocks.
     progress : Progress
-        Told how many scenes were looked through, which takes minutes for thousands.
+        Progress callback for the label check, which takes minutes for thousands of scenes.
 
     Raises
     ------
@@ -156,22 +152,22 @@ def _open_sets(settings: DataSettings, progress: Progress) -> TrainingData:
 
 
 def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:
-    """Open the folders of pairs and the georeferenced imagery that settings name.
+    """Open the pair folders and the georeferenced imagery of the settings.
 
     Parameters
     ----------
     settings : DataSettings
-        What to open; folders are taken as they are, not divided into parts.
+        Folders are used as they are, without splits.
 
     Returns
     -------
     list of LabelledScene
-        Pairs first; empty where nothing is named.
+        Pairs first; empty without data.
 
     Raises
     ------
     DataError
-        If the data cannot be used, or imagery is named without roads or roads without imagery.
+        If the data cannot be used, or imagery is given without roads or roads without imagery.
     """
     scenes: list[LabelledScene] = []
     if settings.folders:
@@ -182,7 +178,7 @@ def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:
 
 
 def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
-    """Return folders to train and to validate on; a divided data set gives both."""
+    """Return the training and validation folders; data sets with splits give both."""
     folders: list[Path] = []
     beside = [find_splits(folder).get("valid", folder) for folder in settings.validation]
     for folder in settings.folders:
@@ -196,7 +192,7 @@ def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
 def _with_labels(
     blocks: Sequence[LabelledScene], names: tuple[str, ...]
 ) -> Sequence[LabelledScene]:
-    """Return the blocks that hold something to score on."""
+    """Return the blocks with valid pixels."""
     found = check_labels(blocks, names)
     kept = [
         block for block, seen in zip(blocks, found.scenes, strict=True) if sum(seen.class_px) > 0
@@ -221,7 +217,7 @@ def _georeferenced(settings: DataSettings) -> list[LabelledScene]:
 
 
 def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
-    """Open what `roads` names: a raster by its suffix, else a vector layer."""
+    """Open `roads`: a raster by its suffix, else a vector layer."""
     assert settings.roads is not None
     if settings.roads.suffix.lower() in _RASTERS:
         return MaskLayer.open(settings.roads, classes=settings.classes)
@@ -239,10 +235,10 @@ def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
 
 
 def scenes_fingerprint(scenes: Sequence[LabelledScene]) -> str:
-    """Return what differs when a run goes on with other data than it began with.
+    """Return a fingerprint that changes with the training data.
 
-    It follows from names, sizes and times of change of the files, how they are read, and the
-    order of the scenes; not from where the files lie.
+    It depends on names, sizes and modification times of the files, on how they are read, and on the
+    order of the scenes, not on where the files lie.
     """
     about = [(scene.name, scene.height, scene.width, scene.fingerprint) for scene in scenes]
     return hashlib.sha256(repr(about).encode()).hexdigest()
@@ -254,19 +250,7 @@ def crop_source(
     normalize_to: tuple[float, float] | None,
     augment: Augment | None,
 ) -> CropSource:
-    """Return what draws the crops of a run.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Of the run.
-    data : TrainingData
-        Opened by these settings.
-    normalize_to : tuple of two floats, or None
-        See :class:`roadgis.model.card.ModelCard`.
-    augment : Augment or None
-        Changes crops.
-    """
+    """Return the crop sampler of a run."""
     chosen, seed = settings.data, settings.optimization.seed
     if data.sets:
         return MixedSampler(

@@ -1,4 +1,4 @@
-"""Export of a trained Keras model to an ONNX file with its card, whole or compressed."""
+"""Export of a trained Keras model: ONNX with its card, or a small file for fine-tuning."""
 
 from __future__ import annotations
 
@@ -37,41 +37,37 @@ __all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx", "write_com
 
 logger = logging.getLogger(__name__)
 
-#: How the weights are stored and computed with; "auto" measures what 8 bits cost.
+#: Storage and arithmetic of the weights; "auto" measures the loss of 8 bits.
 Precision = Literal["auto", "float32", "float16-weights", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-#: "auto" keeps 8 bits where the IoU on validation drops by less than this.
+#: "auto" keeps 8 bits if the IoU on validation drops by less than this.
 _LARGEST_DROP = 0.005
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a trained model becomes an ONNX file.
+    """Options of :func:`export_onnx`.
 
     Attributes
     ----------
     precision : {"auto", "float32", "float16-weights", "int8"} or None
-        "float32" keeps the network as trained. "float16-weights" stores the weights in half the
-        space and computes as before. "int8" quantizes weights (per channel) and activations: a
-        quarter of the space and about twice as fast on CPUs with VNNI. GPUs gain nothing: use a
-        float model there. "auto" makes both compressed files, scores each at its best threshold on
-        `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto" where
-        data for calibration and `validation` are named, "int8" where there is `calibration` only,
-        else "float16-weights".
+        "float32" keeps the model as trained. "float16-weights" halves the size and computes as
+        before. "int8" quantizes weights (per channel) and activations: a quarter of the size and
+        about twice as fast on CPUs with VNNI, but not faster on GPUs. "auto" writes both compressed
+        files, scores each at its best threshold on `validation`, and keeps int8 if its IoU is less
+        than 0.5 points lower. Default: "auto" with data for calibration and `validation`, "int8"
+        with `calibration` only, else "float16-weights".
     calibration : tuple of Path
-        Folders of training pairs; int8 takes the ranges of the activations from crops of them.
-        Of a run folder that is exported, what it was trained on by default.
+        Folders of training pairs; int8 takes the activation ranges from crops of them. Default for
+        a run folder: its training data.
     validation : sequence of Path, or DataSettings
-        Folders of pairs, or imagery with a road layer, to choose the threshold on, which goes
-        into the card with its scores. Where "auto" is asked for and nothing is named, of a run
-        folder its own validation scenes.
+        Pair folders, or imagery with a road layer, to choose the threshold on; threshold and scores
+        go into the card. Default for "auto" and a run folder: its validation scenes.
     calibration_crops, crop_px : int
-        How many crops, and their side in pixels.
-    seed : int
-        Of the choice of crops.
+        Number of crops, and their side in pixels.
     card_updates : mapping
-        Fields of the card to replace, e.g. ``{"threshold": 0.43}``.
+        Card fields to replace, e.g. ``{"threshold": 0.43}``.
     """
 
     precision: Precision | None = None
@@ -87,12 +83,12 @@ class ExportOptions:
             raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}.")
 
     def chosen(self, run: Path | None) -> Precision:
-        """Return the precision to export in; `run` is the run folder that is exported, if any.
+        """Return the precision to export in; `run` is the exported run folder, if any.
 
         Raises
         ------
         DataError
-            If it needs data that is not named.
+            If required data is missing.
         """
         precision = self.precision
         if precision is None:
@@ -125,32 +121,24 @@ def export_onnx(
     Parameters
     ----------
     model : Path
-        The folder of a training run, or a ``.keras`` file with its card beside it. Weights of a
-        network that was trained in mixed precision are float32 too, and are exported so.
-    output : Path
-        The ``.onnx`` file; written beside and renamed, so no half file is ever seen.
-    options : ExportOptions, optional
-        Precision and data.
+        The folder of a run, or a ``.keras`` file with its card next to it.
     progress : Progress
-        Told while it is scored on validation.
+        Progress callback for scoring on validation.
 
     Returns
     -------
     ModelCard
-        As written; its recipe tells the precision, and after "auto" its scores hold the IoU of
-        both.
+        The card as written; its recipe holds the precision, and after "auto" its scores hold the
+        IoU of both.
 
     Raises
     ------
     ModelError
-        If the model or its card cannot be read, or the exported network does not give what
-        the Keras model gives.
+        If the model or its card cannot be read, or the exported model disagrees with Keras.
     DataError
-        If data is needed that is not named or cannot be used.
+        If required data is missing or cannot be used.
     InputError
-        If the output's name is unknown, or the model is no Keras model.
-    MissingExtraError
-        If the ``train`` extra is not installed.
+        If the output is not named .onnx, or the model is not a Keras model.
     """
     settings = options or ExportOptions()
     if output.suffix.lower() != ".onnx":
@@ -183,7 +171,7 @@ def export_onnx(
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes files of several precisions from one float32 file, in its folder."""
+    """Writes one float32 file in several precisions, into its folder."""
 
     whole: Path
     card: ModelCard
@@ -191,7 +179,7 @@ class _Maker:
     run: Path | None
 
     def make(self, precision: Precision) -> tuple[Path, ModelCard]:
-        """Return a file of a precision, and the card that is in it."""
+        """Return a file of a precision, and its card."""
         settings, made = self.settings, self.whole.with_name(f"{precision}.onnx")
         export: dict[str, Any] = {"precision": precision}
         if precision == "int8":
@@ -215,7 +203,7 @@ class _Maker:
         return made, card
 
     def cheapest(self, progress: Progress) -> tuple[Path, ModelCard]:
-        """Return the int8 file, or the float16 one if 8 bits cost too much or cannot be run."""
+        """Return the int8 file, or the float16 one if 8 bits lose too much or cannot run."""
         made: dict[Precision, Path] = {}
         cards: dict[Precision, ModelCard] = {}
         compared: tuple[Precision, ...] = ("float16-weights", "int8")
@@ -243,29 +231,17 @@ class _Maker:
 
 
 def write_compact(source: Path, output: Path) -> ModelCard:
-    """Write a trained model with its weights rounded to 16 bits, about a third of the size.
+    """Write a trained model with weights rounded to 16 bits, about a third of the size.
 
-    The file stays an ordinary ``.keras`` file with float32 weights: the bits that rounding has
-    emptied cost nothing once the archive is compressed.
+    The file remains an ordinary ``.keras`` file with float32 weights; the bits emptied by rounding
+    compress well.
 
     Parameters
     ----------
     source : Path
         A ``.keras`` file with its card.
     output : Path
-        Another one; its card is written beside it.
-
-    Returns
-    -------
-    ModelCard
-        As written.
-
-    Raises
-    ------
-    ModelError
-        If the source cannot be loaded.
-    OutputError
-        If the output cannot be written.
+        Another one; its card is written next to it.
     """
     model, card = load_trained(source)
     for variable in model.variables:
@@ -283,7 +259,7 @@ def write_compact(source: Path, output: Path) -> ModelCard:
 
 def _rounded(values: Any) -> Any:
     half = values.astype(np.float16)
-    # Beyond the range of 16 bits (a variance can be) the number stays as it is.
+    # Numbers outside the range of 16 bits (a variance may be) are kept.
     fits = np.isfinite(half) & ((half != 0) | (values == 0))
     return np.where(fits, half.astype(values.dtype), values)
 

@@ -1,4 +1,4 @@
-"""Calibration of the model of a training run on the run's own validation scenes."""
+"""Calibration of a run's model on its own validation scenes."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ __all__ = ["CalibratedRun", "calibrate_run"]
 
 logger = logging.getLogger(__name__)
 
-# Calibrated once, the logits need no more than a touch: a run is not calibrated twice by mistake.
+# Prevents calibrating twice by mistake.
 _KEY = "calibration"
 
 
 @dataclass(frozen=True)
 class CalibratedRun:
-    """What calibration did.
+    """Result of a calibration.
 
     Attributes
     ----------
     places : tuple of str
-        The data sets that it was fitted on.
+        Names of the data sets it was fitted on.
     threshold : float
-        The model's new threshold: the same pixels are road.
+        New threshold; the same pixels are road as before.
     error_before, error : float
-        Expected calibration error, mean of the places.
+        Expected calibration error, mean of the data sets.
     """
 
     places: tuple[str, ...]
@@ -57,23 +57,19 @@ class CalibratedRun:
 
 
 def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedRun:
-    """Calibrate the model of a run and write its reliability beside it.
+    """Calibrate the model of a run and write its reliability next to it.
 
     Parameters
     ----------
     run : Path
-        Folder of a training run; its ``model.keras`` and card are replaced.
-    progress : Progress
-        Progress callback.
+        Run folder; its ``model.keras`` and card are replaced.
 
     Raises
     ------
     InputError
-        If the model has been calibrated, or has several classes.
+        If the model is calibrated already, or has several classes.
     DataError
-        If the run has no validation scenes, or nothing wrong or right is found on them.
-    ModelError, OutputError
-        If the model cannot be read or written.
+        If the run has no validation scenes, or no correct or no wrong roads are predicted on them.
     """
     folder = RunFolder(run)
     if not (folder.settings.is_file() and folder.model.is_file()):

@@ -1,8 +1,8 @@
-"""Calibration: making the probability along found roads the share of them that is right.
+"""Calibration of the probability along predicted roads to the share that is correct.
 
-A network's output orders pixels well and is seldom a probability: at 0.8, six or nine of ten
+The output of a model ranks pixels well but is seldom a probability: at 0.8, six or nine of ten
 metres may be road. A scale and an offset of its logits, fitted on validation scenes (Platt 1999),
-mend that; both go into the weights of its last convolution, so nothing else changes.
+correct that; both go into the weights of its last convolution, so nothing else changes.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ __all__ = [
     "write_reliability",
 ]
 
-#: A found metre is right where a labelled road is at most this far away.
+#: A predicted metre is correct if a labelled road is within this distance.
 _NEAR_M = 3.0
 _BINS = 10
 _LEAST = 1e-4
-# Probabilities keep their order.
+# Keeps the order of the probabilities.
 _LEAST_SCALE = 0.05
 
 
 class FoundMetres(NamedTuple):
-    """The middle lines that a model finds in some scenes, metre by metre.
+    """Predicted centrelines of some scenes, pixel by pixel.
 
     Attributes
     ----------
     probability : ndarray of float64, shape (N,)
-        The model's, at the middle line.
+        Predicted probability at the centreline.
     right : ndarray of bool, shape (N,)
         Whether a labelled road is within 3 m.
     """
@@ -73,14 +73,14 @@ class Calibration(NamedTuple):
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often found roads are right, by probability: bins of equal width over 0..1.
+    """Share of correct roads by predicted probability, in bins of equal width over 0..1.
 
     Attributes
     ----------
     probability, right : ndarray of float64, shape (B,)
-        Mean probability and share that is right; NaN where a bin is empty.
+        Mean probability and correct share; NaN if a bin is empty.
     count : ndarray of int64, shape (B,)
-        Found pixels in each bin.
+        Centreline pixels in each bin.
     error : float
         Expected calibration error: mean of the difference, weighted by `count`.
     """
@@ -99,20 +99,14 @@ def found_metres(
     threshold: float,
     progress: Progress = no_progress,
 ) -> FoundMetres:
-    """Trace middle lines at a threshold and look at each of their pixels.
+    """Trace centrelines at a threshold and compare each of their pixels with the labels.
 
     Parameters
     ----------
-    predictor : Predictor
-        The model.
     scenes : sequence of LabelledScene
-        With binary labels, at the pixel sizes that the model is to see.
-    gsd_m : sequence of float
-        Their pixel sizes, metres.
-    threshold : float
-        Probability from which a pixel is road.
+        With binary labels, at pixel sizes that suit the model.
     progress : Progress
-        Progress callback, after each scene.
+        Progress callback, called after each scene.
     """
     from skimage import morphology
 
@@ -134,17 +128,17 @@ def found_metres(
 
 
 def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
-    """Fit scale and offset; every place counts the same.
+    """Fit scale and offset; each place has the same weight.
 
     Parameters
     ----------
     places : mapping of str to FoundMetres
-        What was found in each place.
+        Predicted centrelines of each place.
 
     Raises
     ------
     DataError
-        If no place has both right and wrong roads.
+        If no place has both correct and wrong roads.
     """
     used = [found for found in places.values() if found.right.any() and not found.right.all()]
     if not used:
@@ -172,7 +166,7 @@ def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
 
 
 def reliability(found: FoundMetres) -> Reliability:
-    """Return how often roads are right in each bin of probability."""
+    """Return the share of correct roads in each bin of probability."""
     bins = np.minimum((found.probability * _BINS).astype(np.int64), _BINS - 1)
     count = np.bincount(bins, minlength=_BINS)
     with np.errstate(invalid="ignore"):
@@ -183,14 +177,12 @@ def reliability(found: FoundMetres) -> Reliability:
 
 
 def apply_calibration(model: Any, calibration: Calibration) -> None:
-    """Put scale and offset into the weights of a binary network's last convolution.
+    """Apply scale and offset to the weights of a binary model's last convolution.
 
     Parameters
     ----------
     model : keras.Model
         Ends in a convolution and a sigmoid.
-    calibration : Calibration
-        What to apply.
 
     Raises
     ------
@@ -198,7 +190,7 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
         If it has several classes or no such convolution.
     """
     weighted = [layer for layer in model.layers if layer.weights]
-    # The last layer with a bias: itself, or one before a layer that lays sub-pixels out.
+    # The last layer with a bias: the last one, or the one before a sub-pixel layout layer.
     tail = weighted[-2:] if weighted and weighted[-1].bias is None else weighted[-1:]
     if model.output_shape[-1] != 1 or not tail or tail[0].bias is None:
         raise ModelError(
@@ -211,7 +203,8 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
     if first is last:
         first.bias.assign(np.asarray(first.bias) * calibration.scale + calibration.offset)
         return
-    # Kernel (h, w, 1, sub-pixels): what, added to the sub-pixels, adds the offset to each pixel.
+    # Kernel (h, w, 1, sub-pixels): solve for the sub-pixel biases that add the offset to each
+    # pixel.
     rows = kernel.reshape(-1, kernel.shape[-1])
     added = np.linalg.lstsq(rows, np.full(len(rows), calibration.offset), rcond=None)[0]
     first.bias.assign(np.asarray(first.bias) + added)

@@ -1,4 +1,4 @@
-"""Scoring a model on labelled scenes: of road at its threshold, and of each class."""
+"""Pixel scores of a model on labelled scenes: of road at its threshold, and of each class."""
 
 from __future__ import annotations
 
@@ -40,16 +40,14 @@ Confusion = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class is told from the others; NaN where a score means nothing.
+    """Scores of one class; NaN if undefined.
 
     Attributes
     ----------
-    name : str
-        Of the class.
     iou, precision, recall, f1 : float
-        As in :class:`roadgis.train.scoring.curves.Scores`.
+        See :class:`roadgis.train.scoring.curves.Scores`.
     pixels : int
-        Labelled as this class.
+        Labelled pixels.
     """
 
     name: str
@@ -62,18 +60,16 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class SceneScores:
-    """Of one scene.
+    """Scores of one scene.
 
     Attributes
     ----------
-    name : str
-        Of the scene.
     scores : Scores
-        Of road at the threshold.
+        Scores of road at the threshold.
     mean_iou : float
-        Mean over the classes that occur or were found.
+        Mean over the classes that are labelled or predicted.
     pixels, road_pixels : int
-        That count, and those of them that are road.
+        Valid pixels, and valid road pixels.
     """
 
     name: str
@@ -85,25 +81,23 @@ class SceneScores:
 
 @dataclass(frozen=True)
 class PixelEvaluation:
-    """Scores of a model on scenes, all pixels together and scene by scene.
+    """Scores of a model, for all pixels together and by scene.
 
     Attributes
     ----------
     threshold : float
-        That the scores of road are at.
+        Threshold of the road scores.
     buffer_px : int
-        Of the relaxed scores.
+        Buffer of the relaxed scores.
     scores : Scores
-        Of road, over all pixels of all scenes together.
+        Road scores over the pixels of all scenes.
     counts : LevelCounts
-        What they are made from.
-    scenes : tuple of SceneScores
-        In the order given.
+        Pixel counts of the scores.
     class_names : tuple of str
-        Other and road for models of one class.
+        ("other", name) for models of one class.
     confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns): the likeliest one, or for models
-        of one class what the threshold says.
+        Pixels by true class (rows) and predicted class (columns): the most probable one, or by the
+        threshold for models of one class.
     """
 
     threshold: float
@@ -126,11 +120,11 @@ class PixelEvaluation:
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the classes that occur or were found; NaN where there is none."""
+        """Mean over the classes that are labelled or predicted; NaN if there is none."""
         return _mean_iou(self.confusion)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all numbers as plain JSON values; None for what means nothing."""
+        """Return all numbers as JSON values; None if undefined."""
         curve = self.curve
         meeting = curve.break_even()
         values: dict[str, Any] = plain(
@@ -169,7 +163,7 @@ class PixelEvaluation:
 
 
 def plain(value: Any) -> Any:
-    """Return JSON values with numbers that mean nothing (NaN, infinite) as None."""
+    """Replace numbers that are not finite by None in JSON values."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -181,16 +175,16 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a scene as it is scored.
+    """A scored part of a scene.
 
     Attributes
     ----------
     row, col : int
-        Where it lies in the scene.
+        Top left pixel in the scene.
     image : ndarray of uint8, shape (h, w, 3)
-        What the network saw.
+        Input of the model.
     labels, found : ndarray of uint8, shape (h, w)
-        True class, `IGNORE` where unknown, and predicted class.
+        True class, `IGNORE` if unknown, and predicted class.
     """
 
     row: int
@@ -201,13 +195,13 @@ class Block:
 
 
 class Watcher(Protocol):
-    """Shown what is scored, while it is in memory; for pictures of it."""
+    """Observer of the scoring, for pictures."""
 
     def block(self, scene: LabelledScene, block: Block) -> None:
-        """See one block of a scene; a scene's blocks cover it and come one after the other."""
+        """Receive a block; the blocks of a scene cover it and come one after the other."""
 
     def scored(self, scene: LabelledScene, scores: SceneScores) -> None:
-        """See a scene's scores after its last block."""
+        """Receive the scores of a scene after its last block."""
 
 
 def evaluate_scenes(
@@ -220,35 +214,28 @@ def evaluate_scenes(
     watch: Watcher | None = None,
     progress: Progress = no_progress,
 ) -> PixelEvaluation:
-    """Predict scenes and score the answers, holding a few rows of tiles at a time.
+    """Predict scenes and score the predictions; a few rows of tiles are in memory at a time.
 
     Parameters
     ----------
-    segmenter : Predictor
-        The model.
     scenes : sequence of LabelledScene
-        At the model's pixel size. Labels are 1 for road where the model has one class, else
-        the index of its classes; pixels labelled `IGNORE` are left out everywhere.
+        At the model's pixel size. Labels are 1 for road if the model has one class, else class
+        indices; pixels labelled `IGNORE` are left out everywhere.
     threshold : float, optional
-        Probability from which a pixel is road. Default: the model card's.
+        Default: the model card's.
     buffer_px : int
-        Of the relaxed scores: how far apart the centres of two pixels may be to be near.
+        Buffer of the relaxed scores, between pixel centres.
     tile_px : int
         See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
     watch : Watcher, optional
-        Shown each block and each scene's scores.
+        Receives each block and the scores of each scene.
     progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    PixelEvaluation
-        The scores.
+        Progress callback, called after each block.
 
     Raises
     ------
     DataError
-        If there is no scene, or a label is no class of the model.
+        If there is no scene, or a label is not a class of the model.
     InputError
         If the threshold is not between 0 and 1, or the buffer is negative.
     """
@@ -355,9 +342,7 @@ def class_scores(confusion: Confusion, names: Sequence[str]) -> tuple[ClassScore
     Parameters
     ----------
     confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns).
-    names : sequence of str
-        Of the classes.
+        Pixels by true class (rows) and predicted class (columns).
     """
     hits = np.diagonal(confusion)
     true, found = confusion.sum(axis=1), confusion.sum(axis=0)

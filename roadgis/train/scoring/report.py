@@ -1,4 +1,4 @@
-"""Testing a model on labelled scenes, with a report as an HTML page and as JSON."""
+"""Scoring of a model on labelled scenes, with an HTML report and JSON."""
 
 from __future__ import annotations
 
@@ -46,22 +46,20 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How a model is scored, and what is written about it.
+    """Options of :func:`score_model`.
 
     Attributes
     ----------
     threshold : float or None
-        Probability from which a pixel is road; None takes the model card's.
+        Default: the model card's.
     buffer_px : int
-        Of the relaxed scores.
+        Buffer of the relaxed scores.
     tile_px : int
         See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
     examples : int
-        How many of the best scenes are shown, and how many of the worst.
+        Number of best and of worst scenes to show.
     report, scores : Path or None
-        The HTML page and the JSON file to write.
-    overwrite : bool
-        Replace these when they exist.
+        HTML page and JSON file to write.
     """
 
     threshold: float | None = None
@@ -79,14 +77,12 @@ class ReportOptions:
             raise InputError(f"{self.report}: found one name for the report and the scores.")
 
     def check_outputs(self) -> None:
-        """Raise before the work what would fail after it.
+        """Check the outputs before the work.
 
         Raises
         ------
         OutputError
             If an output exists and may not be replaced, or its folder does not exist.
-        MissingExtraError
-            If the report needs what is not installed.
         """
         for path in (self.report, self.scores):
             if path is None:
@@ -107,37 +103,19 @@ def score_model(
     threads: int | None = None,
     progress: Progress = no_progress,
 ) -> PixelEvaluation:
-    """Score a model on labelled scenes and write what was asked for.
+    """Score a model on labelled scenes, and write report and scores.
 
     Parameters
     ----------
     model : str or Path
         A model file, a run folder, or the name of a bundled model.
     data : ScoredOn
-        Folders of image and mask pairs at the model's pixel size, or settings that name
-        imagery with a road layer; nothing for the validation scenes of a run's folder.
-    options : ReportOptions, optional
-        Scores and outputs.
+        Pair folders at the model's pixel size, or settings of imagery with a road layer. Empty: the
+        validation scenes of the run folder.
     device, threads
         See :func:`roadgis.model.runtime.load_model`.
     progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    PixelEvaluation
-        The scores.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be used.
-    DataError
-        If the data cannot be used.
-    OutputError
-        If an output exists and may not be replaced, or cannot be written.
-    MissingExtraError
-        If the report needs matplotlib and it is not installed.
+        Progress callback, called after each block.
     """
     settings = options or ReportOptions()
     settings.check_outputs()
@@ -174,7 +152,7 @@ def score_model(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was scored, on what, when."""
+    """What was scored, on which data, when."""
 
     segmenter: Segmenter
     path: Path
@@ -206,7 +184,7 @@ def _write(path: Path, text: str, overwrite: bool) -> None:
 
 
 def _log_of(model: str | Path, path: Path) -> Path | None:
-    """Return the log of the training run that a model is of, when it lies in its run folder."""
+    """Return the log of the training run that a model belongs to, if it is in its run folder."""
     folder = Path(model) if Path(model).is_dir() else path.parent
     run = RunFolder(folder)
     return run.log if run.log.is_file() and (run.is_run() or folder == Path(model)) else None
@@ -215,20 +193,10 @@ def _log_of(model: str | Path, path: Path) -> Path | None:
 def read_history(path: Path) -> dict[str, list[float]]:
     """Read the log of a training run.
 
-    Parameters
-    ----------
-    path : Path
-        CSV with a header (see :class:`roadgis.train.run_folder.RunFolder`).
-
     Returns
     -------
     dict of list of float
-        Columns by name, NaN where there is no number.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read.
+        Columns by name, NaN if missing.
     """
 
     def value(text: str | None) -> float:
@@ -357,7 +325,7 @@ def _curves(evaluation: PixelEvaluation) -> list[str]:
 
 
 def history_section(history: dict[str, list[float]] | None) -> list[str]:
-    """Return the part of a page about the course of a training run; empty where it has none."""
+    """Return the section about the training run; empty without history."""
     figure = None if history is None else history_figure(history)
     if figure is None:
         return []

@@ -1,4 +1,4 @@
-"""The parts of a test report's page that are about pixels, classes and scenes."""
+"""Parts of a test report about pixels, classes and scenes."""
 
 from __future__ import annotations
 
@@ -42,15 +42,7 @@ def score_row(scores: Scores) -> list[str]:
 
 
 def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> str:
-    """Return a confusion matrix as a table, each cell shaded by its share of the row.
-
-    Parameters
-    ----------
-    confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns).
-    names : sequence of str
-        Of the classes.
-    """
+    """Return a confusion matrix as a table, each cell shaded by its share of the row."""
     lines = []
     for name, row in zip(names, confusion, strict=True):
         whole = max(int(row.sum()), 1)
@@ -70,7 +62,7 @@ def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> s
 
 
 def gallery(title: str, overlays: Sequence[SceneOverlay], *, by_class: bool) -> str:
-    """Return pictures of scenes with their scores; nothing when there is none."""
+    """Return pictures of scenes with their scores; empty if there are none."""
     if not overlays:
         return ""
     figures = []
@@ -99,7 +91,7 @@ def _shares(scores: Scores) -> str:
 
 
 def legend() -> str:
-    """Return the key to the pictures' colours."""
+    """Return the legend of the pictures."""
     keys = "".join(
         f'<span class="key" style="background:rgb{COLOURS[name]}"></span>{text}'
         for name, text in _KEYS.items()
