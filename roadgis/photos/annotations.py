@@ -1,4 +1,4 @@
-"""A folder of annotated photographs (IDD, Cityscapes) to a folder of index masks."""
+"""Convert a folder of annotated photographs (IDD, Cityscapes) to index masks."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _ANNOTATION_FOLDERS = ("gtFine", "gtCoarse")
 _IMAGE_FOLDER = "leftImg8bit"
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _SHOWN = 40
-# Reading all annotations once before the first mask is written takes about this share.
+# Share of the check of all annotations in the progress.
 _CHECK_SHARE = 0.2
 
-# Neighbouring classes differ in hue and in lightness; after the last they begin again, darker.
+# Neighbouring classes differ in hue and lightness; the colours repeat, darker.
 _HUES = (
     *((214, 84, 63), (79, 160, 214), (242, 196, 70), (108, 178, 92), (158, 104, 190)),
     *((240, 146, 60), (64, 186, 176), (226, 120, 170), (150, 118, 84), (190, 200, 90)),
@@ -68,18 +68,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class IndexMasks:
-    """What was written.
+    """The written masks.
 
     Attributes
     ----------
     paths : tuple of Path
-        The masks, sorted.
+        Sorted.
     names : tuple of str
         Class names by index.
     pixels : dict of str to int
         Pixels of each class, and of ``ignored`` (255).
     skipped : int
-        Outlines left out as they have fewer than three points.
+        Outlines left out because they have fewer than three points.
     """
 
     paths: tuple[Path, ...]
@@ -107,36 +107,27 @@ def polygons_to_masks(
     source : Path or str
         A folder with ``*_polygons.json`` at any depth, or one such file.
     output : Path or str
-        Folder for the masks; the folders below `source` are kept.
-        ``a/NAME_gtFine_polygons.json`` gives ``a/NAME_mask.png``, one band of class indices with
-        a palette. ``classes.json`` beside them names the indices.
+        Folder for the masks; subfolders of `source` are kept. ``a/NAME_gtFine_polygons.json`` gives
+        ``a/NAME_mask.png``, one band of class indices with a palette. ``classes.json`` next to them
+        names the indices.
     classes : str or sequence of str
         ``road,sidewalk,vehicle=car+truck``; see :func:`roadgis.photos.label_classes.parse_classes`.
     ignore : str or sequence of str
         Labels of pixels that become 255.
-    overwrite : bool
-        Replace masks that exist.
     workers : int, optional
-        Threads; by default one a core, at most 8.
-    progress : Progress
-        Called with the share done.
-
-    Returns
-    -------
-    IndexMasks
-        The masks and their pixels.
+        Threads. Default: number of cores, at most 8.
 
     Raises
     ------
     InputError
-        If `classes` cannot be read.
+        If `classes` is invalid.
     DataError
-        If there are no annotations; one is broken; a label is in none of them; or an image
-        beside them has another size.
+        If there are no annotations, one is damaged, none has one of the labels, or an image has
+        another size than its annotation.
     OutputError
         If a mask exists and `overwrite` is not set, or one cannot be written.
     Cancelled
-        If `progress` raises it; masks that are finished stay.
+        If `progress` raises it; finished masks are kept.
     """
     chosen = parse_classes(classes, ignore)
     files, root = _annotations(Path(source))
@@ -177,7 +168,7 @@ def _each(
     progress: Progress,
     text: str,
 ) -> Iterator[T]:
-    """Yield results in order; on an error or a stop, nothing more is begun."""
+    """Yield results in order; cancel the rest on an error."""
     futures = [pool.submit(work, item) for item in items]
     try:
         for number, future in enumerate(futures):
@@ -190,7 +181,7 @@ def _each(
 
 
 def _annotations(source: Path) -> tuple[list[Path], Path]:
-    """Return the annotation files, and the folder that their own folders are counted from."""
+    """Return the annotation files, and the root of their folders."""
     if source.is_file():
         return [source], source.parent
     if not source.is_dir():
@@ -224,7 +215,7 @@ def _targets(files: Sequence[Path], root: Path, output: Path, overwrite: bool) -
 
 
 def _stem(file: Path) -> str:
-    """Return what annotation, image and mask have in common in their names."""
+    """Return the common part of the names of annotation, image and mask."""
     ending = next((end for end in _ENDINGS if file.name.endswith(end)), "")
     return file.name.removesuffix(ending)
 
@@ -251,7 +242,7 @@ def _check(file: Path) -> tuple[Counter[str], int]:
 
 
 def _image_of(file: Path) -> Path | None:
-    """Return the photograph that an annotation belongs to, where it lies in its usual place."""
+    """Return the photograph of an annotation, if it is in its usual place."""
     stem = _stem(file)
     folders = [file.parent]
     parts = list(file.absolute().parent.parts)
@@ -279,7 +270,7 @@ def _require_labels(classes: LabelClasses, present: Counter[str], source: str) -
 def _write_mask(
     file: Path, target: Path, classes: LabelClasses, overwrite: bool
 ) -> npt.NDArray[np.int64]:
-    """Draw and write one mask; return how often each value is in it, (256,)."""
+    """Draw and write one mask; return the count of each value, (256,)."""
     mask = draw_polygons(PolygonDocument.read(file), classes)
     make_folder(target.parent)
     with atomic_path(target, overwrite=overwrite) as partial:
@@ -290,23 +281,10 @@ def _write_mask(
 def write_index_png(mask: npt.NDArray[np.uint8], path: Path) -> None:
     """Write class indices as a PNG with 8 bits and a palette.
 
-    Written here and not through GDAL, which sets process-wide state on the way: masks are
-    written by many threads.
-
-    Parameters
-    ----------
-    mask : ndarray of uint8, shape (height, width)
-        Read back, the values are the same.
-    path : Path
-        The file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written.
+    Not through GDAL, which changes process-wide state: masks are written in threads.
     """
     height, width = mask.shape
-    # Each row begins with its filter: none.
+    # Filter type of each row: none.
     rows = np.zeros((height, width + 1), np.uint8)
     rows[:, 1:] = mask
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Which labels make up which class of an index mask."""
+"""Classes of index masks: which labels belong to which class."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from roadgis.errors import InputError
 
 __all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes"]
 
-#: Name of class 0: all that belongs to no other class.
+#: Name of class 0, for all other labels.
 OTHER = "other"
-#: The index of pixels that count neither in training nor in metrics.
+#: Index of pixels ignored in training and metrics.
 IGNORE = 255
-#: Lies beside the masks and says what their indices mean.
+#: File next to the masks with the meaning of their indices.
 CLASSES_FILE = "classes.json"
 
 _MAX_CLASSES = 254
@@ -24,14 +24,14 @@ _MAX_CLASSES = 254
 
 @dataclass(frozen=True)
 class LabelClasses:
-    """Classes by index, and the labels that each one gathers.
+    """Classes by index, and their labels.
 
     Attributes
     ----------
     names : tuple of str
         By index; the first is always ``other``.
     labels : tuple of (tuple of str)
-        By index; of ``other`` none, as it takes what no class names.
+        By index; empty for ``other``, which holds the labels of no class.
     ignore : tuple of str
         Labels of pixels that become 255.
     """
@@ -42,18 +42,12 @@ class LabelClasses:
 
     @property
     def index_of(self) -> dict[str, int]:
-        """Index of each label that is named; all others have 0."""
+        """Index of each named label; others have 0."""
         found = {label: i for i, labels in enumerate(self.labels) for label in labels}
         return {**found, **dict.fromkeys(self.ignore, IGNORE)}
 
     def write(self, path: Path) -> None:
-        """Write names, labels and the ignored index as JSON.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written.
-        """
+        """Write names, labels and the ignored index as JSON."""
         content = {
             "classes": list(self.names),
             "labels": dict(zip(self.names[1:], map(list, self.labels[1:]), strict=True)),
@@ -66,20 +60,20 @@ class LabelClasses:
 
 
 def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()) -> LabelClasses:
-    """Read classes as a user writes them.
+    """Parse the classes of an option.
 
     Parameters
     ----------
     classes : str or sequence of str
-        ``road,sidewalk,vehicle=car+truck+bus``: a label that is a class of its own, or
-        ``NAME=LABEL+LABEL``. The first has index 1.
+        ``road,sidewalk,vehicle=car+truck+bus``: a label as its own class, or ``NAME=LABEL+LABEL``.
+        The first has index 1.
     ignore : str or sequence of str
         Labels of pixels that become 255, such as ``out of roi,ego vehicle``.
 
     Raises
     ------
     InputError
-        If there are none, a name is empty, or a class or label is there twice.
+        If there are none, a name is empty, or a class or label occurs twice.
     """
     names: list[str] = [OTHER]
     groups: list[tuple[str, ...]] = [()]

@@ -1,4 +1,4 @@
-"""The whole town as geometry: its roads anywhere, and the exact network of a scene."""
+"""Geometry of the whole town: roads anywhere, and the exact network of a scene."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Bounds = tuple[float, float, float, float]
 
 
 class Layout:
-    """Roads and land use of a town without borders, made where they are asked for.
+    """Roads and land cover of a town without borders, computed on demand.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Layout:
         return [road for road in roads if road.line.intersects(box)]
 
     def lots(self, i: int, j: int) -> LandCover:
-        """Return what stands in a district."""
+        """Return the land cover of a district."""
         return self._lots(i, j)
 
     def rivers(self, bounds: Bounds) -> list[Polygon]:

@@ -1,4 +1,4 @@
-"""What lies where in a tile: the layout burnt into rasters of samples."""
+"""Land cover and roads of a tile, burnt into rasters of samples."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from roadgis.synthetic.through_streets import KINDS, Road
 __all__ = ["Surface", "asphalt", "burn", "burn_layout"]
 
 Mask = npt.NDArray[np.bool_]
-#: Kerbs at junctions are rounded with this radius, metres.
+#: Radius of kerbs at junctions, metres.
 _FILLET_M = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Rasters over a frame, each (R, C), and the lots that touch it.
+    """Rasters over a frame, each (R, C), and its land cover.
 
     Attributes
     ----------
     land : ndarray of uint8
         Index into KINDS.
     road, shoulder, water, lawn : ndarray of bool
-        Asphalt of roads; the strip beside it; ponds and rivers; mown meadows.
+        Asphalt of roads; the strip next to it; ponds and rivers; mown meadows.
     roads : list of Road
-        All that reach into the frame.
+        Those that reach into the frame.
     lots : list of LandCover
-        Of the districts around.
+        Land cover of the districts around.
     """
 
     land: npt.NDArray[np.uint8]
@@ -75,15 +75,8 @@ def burn_layout(layout: Layout, frame: Frame) -> Surface:
 
     Parameters
     ----------
-    layout : Layout
-        The town.
     frame : Frame
-        Where, with all that can cast a shadow into it.
-
-    Returns
-    -------
-    Surface
-        Land use, roads, water.
+        Including all that can cast a shadow into it.
     """
     districts = list(layout.districts(frame.bounds))
     faces = burn(frame, [layout.lattice.district(i, j) for i, j in districts])

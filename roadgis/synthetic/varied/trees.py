@@ -25,9 +25,9 @@ class TreeCrowns:
     Attributes
     ----------
     height : ndarray of float32
-        Metres, 0 where there is none.
+        Metres, 0 without trees.
     tone : ndarray of float32
-        One number in 0..1 for each tree.
+        One number in 0..1 per tree.
     """
 
     height: Floats
@@ -35,7 +35,7 @@ class TreeCrowns:
 
 
 def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> TreeCrowns:
-    """Plant trees by the land's chance of them, and rows along streets."""
+    """Plant trees by their probability on the land, and rows along streets."""
     random = canvas.random
     size = random.uniform(2.2, 4.6)
     places = [_scattered(canvas, land, world, size)]
