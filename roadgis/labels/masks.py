@@ -195,12 +195,12 @@ class _SceneGrid:
             )
         if not found:
             raise SceneError(
-                f"{name}: has no coordinate reference system, so that roads cannot be placed on "
-                "it. Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
+                f"{name}: has no coordinate reference system, so roads cannot be placed on it. "
+                "Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
             )
         if transform.is_identity or not has_area(transform):
             raise SceneError(
-                f"{name}: has no position (transform {tuple(transform)[:6]}), so that roads "
+                f"{name}: has no position (transform {tuple(transform)[:6]}), so roads "
                 "cannot be placed on it. Georeference it first."
             )
         crs = CRS.from_wkt(found.to_wkt())
@@ -274,7 +274,7 @@ def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
 def _warn_empty(grid: _SceneGrid) -> None:
     west, south, east, north = grid.bounds
     _LOG.warning(
-        "%s: no road lies on it (%.6g, %.6g .. %.6g, %.6g in %s). Check that layer and scene "
+        "%s: contains no road (%.6g, %.6g .. %.6g, %.6g in %s). Check that layer and scene "
         "are of the same place, and the layer's CRS.",
         grid.name, west, south, east, north, grid.crs.name,
     )  # fmt: skip
@@ -283,7 +283,6 @@ def _warn_empty(grid: _SceneGrid) -> None:
 def _check_output(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as a mask is a GeoTIFF. "
-            "Name it so."
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as masks are GeoTIFF files."
         )
     check_target(path, overwrite=overwrite)

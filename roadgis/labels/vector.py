@@ -146,7 +146,7 @@ class RoadLayer:
         )
         if surfaces is None:
             raise DataError(
-                f"{self.path}: no place of it ({_show(self.bounds)}) can be expressed in "
+                f"{self.path}: none of it ({_show(self.bounds)}) can be expressed in "
                 f"{target.name}. Check the layer's CRS ({self.crs.name})."
             )
         return BurnLayer(target, surfaces)

@@ -65,7 +65,7 @@ def parse_width_fields(
             )
         if number is None or number <= 0:
             raise DataError(
-                f"--width-field {text}: {factor!r} is no factor. Expected a positive number of "
+                f"--width-field {text}: {factor!r} is not a factor. Expected a positive number of "
                 "metres after the *, such as lanes*3.5."
             )
         fields.append(WidthField(name.strip(), number))
@@ -140,7 +140,7 @@ def _column_widths(
     if wrong:
         more = f" and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise DataError(
-            f"{source}: the width field {field.name!r} has values that are no widths: "
+            f"{source}: the width field {field.name!r} has invalid widths: "
             f"{', '.join(wrong[:_SHOWN])}{more}. Expected positive numbers of metres, or null "
             "for features that take --width. Correct them, or leave the field out."
         )

@@ -185,7 +185,7 @@ def _annotations(source: Path) -> tuple[list[Path], Path]:
     if source.is_file():
         return [source], source.parent
     if not source.is_dir():
-        raise DataError(f"{source}: found no such file or folder. Check the path.")
+        raise DataError(f"{source}: does not exist. Check the path.")
     files = sorted(path for path in source.rglob(_PATTERN) if path.is_file())
     if not files:
         raise DataError(
@@ -208,8 +208,8 @@ def _targets(files: Sequence[Path], root: Path, output: Path, overwrite: bool) -
     existing = [path for path in targets if path.exists()]
     if existing and not overwrite:
         raise OutputError(
-            f"{existing[0]}: exists already ({len(existing)} of {len(targets)} masks do). Choose "
-            "another folder, or ask for them to be replaced (--overwrite)."
+            f"{existing[0]}: exists ({len(existing)} of {len(targets)} masks do). Choose "
+            "another folder, or replace them with --overwrite."
         )
     return list(targets)
 
@@ -229,8 +229,8 @@ def _check(file: Path) -> tuple[Counter[str], int]:
                 size = (dataset.height, dataset.width)
         except RasterioError as error:
             raise DataError(
-                f"{image}: is not an image that can be opened ({error}). Copy it again, or take "
-                f"{file.name} away."
+                f"{image}: is not an image that can be opened ({error}). Copy it again, or remove "
+                f"{file.name}."
             ) from error
         if size != (document.height, document.width):
             raise DataError(

@@ -111,7 +111,7 @@ def media_of(path: Path) -> Media:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: found no such file; expected a video or a PNG or JPEG picture."
+            f"{path}: does not exist; expected a video or a PNG or JPEG picture."
         ) from error
     except OSError as error:
         raise ReadError(f"{path}: cannot be read ({error}); expected a video file.") from error
@@ -120,7 +120,7 @@ def media_of(path: Path) -> Media:
     if _is_container(head):
         return "video"
     raise InputError(
-        f"{path}: found no video; expected a file of kind MP4, MOV, WebM, MKV, AVI, MPEG, OGG, FLV "
+        f"{path}: is not a video; expected a file of type MP4, MOV, WebM, MKV, AVI, MPEG, OGG, FLV "
         "or WMV, or a PNG or JPEG picture. Convert it, for example with FFmpeg."
     )
 
@@ -309,7 +309,7 @@ class FrameWriter:
             self._writer.release()
             raise OutputError(
                 f"{path.name}: OpenCV cannot write {codec} of {self.size[0]} x {self.size[1]} px "
-                f"at {fps:g} frames a second. Try another kind of file: {VIDEO_SUFFIXES}."
+                f"at {fps:g} frames a second. Try another file type: {VIDEO_SUFFIXES}."
             )
 
     def write(self, frame: npt.NDArray[np.uint8]) -> None:
@@ -330,7 +330,7 @@ class FrameWriter:
         if error is None and (not self._path.exists() or self._path.stat().st_size == 0):
             raise OutputError(
                 f"{self._path.name}: OpenCV wrote nothing. Check the disk's free space, or try "
-                f"another kind of file: {VIDEO_SUFFIXES}."
+                f"another file type: {VIDEO_SUFFIXES}."
             )
 
 
@@ -360,5 +360,5 @@ def write_picture(path: Path, image: npt.NDArray[np.uint8]) -> None:
     cv2 = import_opencv()
     done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError(f"{path.name}: OpenCV cannot write this kind of picture; use .png.")
+        raise OutputError(f"{path.name}: OpenCV cannot write this type of picture; use .png.")
     path.write_bytes(data.tobytes())

@@ -82,13 +82,13 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
         labels = tuple(part.strip() for part in gathered.split("+")) if equals else (name.strip(),)
         if not name.strip() or not all(labels):
             raise InputError(
-                f"--classes: {text!r} is no class. Expected LABEL or NAME=LABEL+LABEL, such as "
+                f"--classes: {text!r} is not a class. Expected LABEL or NAME=LABEL+LABEL, such as "
                 "vehicle=car+truck."
             )
         names.append(name.strip())
         groups.append(labels)
     if len(names) == 1:
-        raise InputError("--classes: names no class. Expected labels, such as road,sidewalk.")
+        raise InputError("--classes: found no class. Expected labels, such as road,sidewalk.")
     if len(names) > _MAX_CLASSES + 1:
         raise InputError(
             f"--classes: {len(names) - 1} classes; a mask holds {_MAX_CLASSES} at most. Gather "

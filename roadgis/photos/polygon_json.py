@@ -201,7 +201,7 @@ def _is_coordinate(value: Any) -> bool:
 
 def _wrong(name: str, what: str) -> DataError:
     return DataError(
-        f"{name}: {what}. Expected polygon JSON as of IDD and Cityscapes: 'imgHeight' and "
+        f"{name}: {what}. Expected polygon JSON of IDD or Cityscapes: 'imgHeight' and "
         "'imgWidth' in pixels, and 'objects', each with 'label' and 'polygon' ([[x, y], ...]). "
-        "Correct the file or take it away."
+        "Correct or remove the file."
     )

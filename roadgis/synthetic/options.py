@@ -106,7 +106,7 @@ class TownOptions:
             raise InputError(
                 f"A repeating town needs a pixel size that divides {REPEAT_M:g} m into a multiple "
                 f"of {TILE_PX} pixels, such as 1.0, 0.6, 0.5, 0.3 or 0.25; found {self.gsd_m} m. "
-                "Choose one of these, or do not ask for repetition."
+                "Choose one of these, or leave repetition out."
             )
 
     @property

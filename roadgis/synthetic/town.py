@@ -105,7 +105,7 @@ def projected_crs(text: str) -> CRS:
         ) from error
     if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
         raise InputError(
-            f"The scene's CRS {crs.name} is not a projected one in metres. Give one that is, such "
-            "as EPSG:32619."
+            f"The scene's CRS {crs.name} is not projected in metres. Give a projected CRS in "
+            "metres, such as EPSG:32619."
         )
     return crs

@@ -102,8 +102,7 @@ def write_large_town(
 def _check_image(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a "
-            "GeoTIFF. Name it so."
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a GeoTIFF."
         )
     check_target(path, overwrite=overwrite)
 

@@ -165,8 +165,8 @@ def with_direction(model: Any) -> Any:
     """
     if model.output_shape[-1] != 1:
         raise InputError(
-            f"Found a network of {model.output_shape[-1]} classes; direction can be learned along "
-            "with one class only, road or not. Leave --direction-weight out."
+            f"Found a model of {model.output_shape[-1]} classes; road direction needs a single "
+            "class. Leave --direction-weight out."
         )
     layers = keras.layers
     features = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][-1].input

@@ -37,7 +37,7 @@ from roadgis.train.losses import RoadIoU, build_loss
 from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.run_card import run_card
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
-from roadgis.train.run_report import conclude
+from roadgis.train.run_report import finish_run
 from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
 from roadgis.train.starting_model import initial_model
 from roadgis.train.validation import data_set_scores, score_start, validation_scores
@@ -107,7 +107,7 @@ def fit(
             )
     if checkpoint is None and folder.model.exists() and not overwrite:
         raise OutputError(
-            f"{folder.model} exists, without a checkpoint to go on from. Choose another folder, "
+            f"{folder.model} exists, without a checkpoint to resume from. Choose another folder, "
             "replace it with --overwrite, or start from it in another folder with --init."
         )
     # Before reading the data: mistakes in the list are found at once.
@@ -129,7 +129,7 @@ def fit(
     logger.info("labelled: %s", amount)
     run = _Run(settings, folder, data, augmentation, fingerprint, progress)
     card = run.train(checkpoint)
-    conclude(settings, folder, data, amount)
+    finish_run(settings, folder, data, amount)
     return card
 
 
@@ -158,7 +158,7 @@ def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder)
     if differ:
         raise InputError(
             f"{folder.path}: holds a run with other settings ({'; '.join(differ)}). Use those to "
-            "go on with it, start anew with --overwrite, or choose another folder."
+            "resume it, start anew with --overwrite, or choose another folder."
         )
 
 
@@ -192,7 +192,7 @@ class _Run:
         if checkpoint is not None:
             state = checkpoint.state
             state.settings = settings_to_dict(self.settings, paths=False)
-            logger.info("going on after epoch %d", state.epoch)
+            logger.info("resuming after epoch %d", state.epoch)
             model = self._restored(checkpoint)
         else:
             model = with_precision(float32, self.settings.optimization.precision)
@@ -229,7 +229,7 @@ class _Run:
     def _check_crops(self, model: Any) -> None:
         crop_px, stride, tile = self.settings.data.crop_px, model_stride(model), fixed_tile(model)
         if crop_px % stride or (tile is not None and crop_px != tile):
-            wanted = f"{tile} px" if tile else f"a multiple of the network's stride {stride}"
+            wanted = f"{tile} px" if tile else f"a multiple of the model's stride {stride}"
             raise InputError(f"crop_px is {crop_px}, expected {wanted}.")
 
     def _compile(self, model: Any, first_epoch: int) -> None:

@@ -50,7 +50,7 @@ def import_segmentation_models() -> ModuleType:
         # It tries a second framework after the first failure, which is the one that explains.
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise MissingExtraError(
-            f"Training needs segmentation-models, which does not import ({cause}). "
+            f"Training needs segmentation-models, which cannot be imported ({cause}). "
             "Install it with: pip install 'roadgis[train]'"
         ) from error
     module: ModuleType = segmentation_models
@@ -148,7 +148,7 @@ class _EncoderLayers:
                 [pair[0], pair[1] * float(settings["scale"])]
             )
         raise ModelError(
-            f"segmentation-models made a Lambda layer that is not known ({function}, {settings}). "
+            f"Found an unknown Lambda layer of segmentation-models ({function}, {settings}). "
             "Expected segmentation-models 1.0.1 with image-classifiers 1.0.0."
         )
 

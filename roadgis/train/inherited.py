@@ -17,7 +17,7 @@ from roadgis.train.settings import (
     read_settings_values,
 )
 
-__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "with_inherited"]
+__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "inherit_settings"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def file_settings(path: Path) -> set[SettingName]:
     }
 
 
-def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> TrainSettings:
+def inherit_settings(settings: TrainSettings, given: Collection[SettingName]) -> TrainSettings:
     """Complete settings from the model that the run starts from, if any.
 
     Parameters
@@ -97,21 +97,21 @@ def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> T
     from roadgis.train.starting_model import resolve_trained
 
     card = read_card_file(resolve_trained(settings.network.init))
-    taken = _pixel_size(card, settings, given) | _crop(card, given)
-    taken |= _schedule(card, settings, given)
-    if not taken:
+    inherited = _pixel_size(card, settings, given) | _crop(card, given)
+    inherited |= _schedule(card, settings, given)
+    if not inherited:
         return settings
     sections = {
         section: dataclasses.replace(
             getattr(settings, section),
-            **{field: value for (home, field), value in taken.items() if home == section},
+            **{field: value for (home, field), value in inherited.items() if home == section},
         )
-        for section in {section for section, _ in taken}
+        for section in {section for section, _ in inherited}
     }
     result = dataclasses.replace(settings, **sections)
     logger.info(
-        "taken from the model %s %s: %s; options and settings files override this",
-        card.name, card.version, _described(taken, result),
+        "inherited from the model %s %s: %s; options and settings files override this",
+        card.name, card.version, _described(inherited, result),
     )  # fmt: skip
     return result
 
@@ -171,7 +171,7 @@ def _recipe(card: ModelCard, section: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
+def _described(inherited: Collection[SettingName], result: TrainSettings) -> str:
     """Describe the inherited settings for the log."""
     data, optimization = result.data, result.optimization
     size = f"pixel size {data.gsd_m:g} m"
@@ -188,4 +188,4 @@ def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
         ("optimization", "peak_rate"): f"peak rate {optimization.peak_rate:g}",
         ("network", "frozen_epochs"): f"encoder frozen for {result.network.frozen_epochs} epochs",
     }
-    return ", ".join(text for name, text in texts.items() if name in taken)
+    return ", ".join(text for name, text in texts.items() if name in inherited)

@@ -13,7 +13,7 @@ from roadgis.model.card import LOOKS, ModelCard, card_path, read_card_file
 from roadgis.model.catalog import read_card
 from roadgis.train.architectures import fixed_tile, model_stride, receptive_margin
 from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
-from roadgis.train.data.derived_scenes import resampled
+from roadgis.train.data.derived_scenes import resample
 from roadgis.train.data.labelled_scene import FILL, IGNORE
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.training_data import output_classes
@@ -90,7 +90,7 @@ def training_looks(sets: Sequence[OpenDataSet]) -> dict[str, tuple[float, float]
         for scene, gsd in zip(data.training, data.gsd_m, strict=True):
             if not data.settings.share:
                 continue
-            seen = resampled(scene, gsd / data.settings.nearest_gsd_m(gsd))
+            seen = resample(scene, gsd / data.settings.nearest_gsd_m(gsd))
             image, labels = seen.read(0, 0, seen.height, seen.width)
             look = measure_look([(image, (labels != IGNORE) | (image != FILL).any(axis=2))])
             if look is not None:

@@ -157,10 +157,10 @@ class RunFolder:
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             after = (
-                "The checkpoint before it is kept: make room and run the same command again to "
-                "resume from there."
+                "The previous checkpoint is kept: free disk space and repeat the same command to "
+                "resume from it."
                 if before
-                else "There is no checkpoint yet: make room and run the same command again."
+                else "There is no checkpoint yet: free disk space and repeat the same command."
             )
             raise OutputError(f"{describe_failure(target, error)} {after}") from error
         for folder in before:

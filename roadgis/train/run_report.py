@@ -26,13 +26,13 @@ from roadgis.train.scoring.evaluation import evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery, SceneOverlay
 from roadgis.train.scoring.plots import require_matplotlib
 from roadgis.train.scoring.report import history_section, read_history
-from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.settings import TrainSettings
 from roadgis.train.starting_model import load_trained, resolve_trained
-from roadgis.train.validation import THRESHOLD, Outcome, compared, outcome_of
+from roadgis.train.validation import THRESHOLD, Outcome, outcome_of, score_changes
 
-__all__ = ["chosen_scenes", "conclude"]
+__all__ = ["choose_scenes", "finish_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _SHOWN_PX = 1024
 _LOOKED_AT = 60
 
 
-def conclude(
+def finish_run(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, amount: LabelledAmount
 ) -> None:
     """Log whether a finished run helped, and write its report.
@@ -120,11 +120,11 @@ def _scores(outcome: Outcome) -> list[str]:
             page.number(after),
             "" if before is None else f"{after - before:+.3f}",
         ]
-        for name, before, after in compared(outcome)
+        for name, before, after in score_changes(outcome)
     ]
     if not rows:
         return []
-    caption = "Scores on validation scenes, before the first step and of the weights that are kept"
+    caption = "Validation scores before the first step and of the kept weights"
     return ["<h2>Scores</h2>", page.table(caption, ["score", "before", "after", "change"], rows)]
 
 
@@ -133,18 +133,18 @@ def _pictures(
 ) -> list[str]:
     """Return pictures of validation scenes before training, if possible, and after it."""
     names, road = output_classes(settings.data)
-    scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
+    scenes = choose_scenes(data.validation, road if len(names) > 1 else 1)
     models = [("after", folder.model, outcome.after)]
     if settings.network.init is not None:
         models.insert(0, ("before", resolve_trained(settings.network.init), outcome.before))
     shown: list[list[SceneOverlay]] = [[] for _ in scenes]
     for when, path, scores in models if scenes else []:
-        predictor = NetworkPredictor(*load_trained(path))
+        predictor = KerasPredictor(*load_trained(path))
         by_class = len(predictor.card.classes) > 1
         for scene, overlays in zip(scenes, shown, strict=True):
             gallery = OverlayGallery(1, by_class=by_class)
             evaluate_scenes(
-                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, watch=gallery
+                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, observer=gallery
             )
             overlays += [
                 SceneOverlay(
@@ -161,7 +161,7 @@ def _pictures(
     return ["<h2>Scenes</h2>", page.legend(), *parts]
 
 
-def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
+def choose_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
     """Return the scenes with the most labelled road, each cut to the square with most of it.
 
     Parameters

@@ -17,15 +17,15 @@ from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.run_folder import RunFolder, RunState
 from roadgis.train.scoring.evaluation import evaluate_scenes
-from roadgis.train.scoring.scene_prediction import TOP_LEVEL, NetworkPredictor
+from roadgis.train.scoring.scene_prediction import TOP_LEVEL, KerasPredictor
 from roadgis.train.scoring.threshold import histograms, iou_curve
 
 __all__ = [
     "THRESHOLD",
     "Outcome",
-    "compared",
     "data_set_scores",
     "outcome_of",
+    "score_changes",
     "score_start",
     "validation_scores",
 ]
@@ -53,7 +53,7 @@ def validation_scores(
         ``validation_best_iou``: road IoU at the best threshold; ``validation_threshold``: that
         threshold.
     """
-    predictor = NetworkPredictor(model, card)
+    predictor = KerasPredictor(model, card)
     if len(card.classes) > 1:
         found = evaluate_scenes(predictor, scenes, buffer_px=0, tile_px=_TILE_PX)
         return {MONITOR: found.mean_iou}
@@ -82,14 +82,14 @@ def data_set_scores(
         ``validation_iou``: mean IoU of the data sets at the best common threshold;
         ``validation_threshold``: that threshold; ``NAME_iou``: IoU of each data set.
     """
-    predictor = NetworkPredictor(model, card)
-    scored = [data for data in data_sets if data.validation]
+    predictor = KerasPredictor(model, card)
+    sets = [data for data in data_sets if data.validation]
     curves = np.array(
-        [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in scored]
+        [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in sets]
     )
     best, threshold = _best(curves.mean(axis=0))
     scores = {MONITOR: float(curves[:, best].mean()), THRESHOLD: threshold}
-    names = [f"{data.settings.name}_iou" for data in scored]
+    names = [f"{data.settings.name}_iou" for data in sets]
     return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}
 
 
@@ -132,7 +132,7 @@ class Outcome:
 
     def __str__(self) -> str:
         if not self.after:
-            return "There was no validation data, so nothing says how good the model is."
+            return "There was no validation data, so the quality of the model is unknown."
         after = f"{_iou(self.after):.3f}"
         if self.gain is None:
             return f"Validation IoU {after}."
@@ -140,15 +140,15 @@ class Outcome:
         if not self.is_worse:
             return text
         return (
-            f"{text} Training made it worse: keep using the model that it started from. Look at "
-            "the labels with --preview: missing roads and shifted lines do harm. Otherwise add "
-            "labelled area, or train with a lower --peak-rate."
+            f"{text} Training made the model worse: keep using the starting model. Check the "
+            "labels with --preview for missing roads and shifted lines, add labelled area, or "
+            "lower --peak-rate."
         )
 
 
 def score_start(validate: Validate, model: Any, state: RunState, folder: RunFolder) -> None:
     """Score the model that a run starts from, as epoch 0 of its history."""
-    logger.info("scoring the model that training starts from")
+    logger.info("scoring the starting model")
     started = time.monotonic()
     scores = {name: float(value) for name, value in validate(model).items()}
     seconds = round(time.monotonic() - started, 1)
@@ -169,13 +169,13 @@ def outcome_of(history: Sequence[Mapping[str, float]], *, keeps_best: bool) -> O
         Whether the weights of the best epoch were kept, or the last ones.
     """
     before = next((record for record in history if record["epoch"] == 0), {})
-    scored = [record for record in history if record["epoch"] > 0 and MONITOR in record]
-    if not scored:
+    records = [record for record in history if record["epoch"] > 0 and MONITOR in record]
+    if not records:
         return Outcome(before, {})
-    return Outcome(before, max(scored, key=lambda r: r[MONITOR]) if keeps_best else scored[-1])
+    return Outcome(before, max(records, key=lambda r: r[MONITOR]) if keeps_best else records[-1])
 
 
-def compared(outcome: Outcome) -> list[tuple[str, float | None, float]]:
+def score_changes(outcome: Outcome) -> list[tuple[str, float | None, float]]:
     """Return name, score before and score after of each validation IoU and the threshold."""
     names = [name for name in outcome.after if name.endswith("_iou")]
     names += [THRESHOLD] if THRESHOLD in outcome.after else []

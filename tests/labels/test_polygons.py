@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import Cancelled, DataError, InputError, OutputError
-from roadgis.photos.annotations import PALETTE, polygons_to_masks, write_index_png
+from roadgis.photos.annotations import MASK_PALETTE, polygons_to_masks, write_index_png
 from roadgis.photos.label_classes import parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons, is_polygon_json
 from tests.factories import write_raster
@@ -228,11 +228,11 @@ def test_png_reads_back_as_it_was_with_its_palette(
         np.testing.assert_array_equal(dataset.read(1), mask)
         colours = dataset.colormap(1)
     assert colours[0][:3] == (0, 0, 0)
-    assert [colours[i][:3] for i in range(256)] == [tuple(c) for c in PALETTE.tolist()]
+    assert [colours[i][:3] for i in range(256)] == [tuple(c) for c in MASK_PALETTE.tolist()]
 
 
 def test_classes_have_colours_of_their_own() -> None:
-    assert len({tuple(colour) for colour in PALETTE[:40].tolist()}) == 40
+    assert len({tuple(colour) for colour in MASK_PALETTE[:40].tolist()}) == 40
 
 
 def test_label_that_is_nowhere_lists_those_present(tmp_path: Path) -> None:

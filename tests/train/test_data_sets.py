@@ -18,8 +18,8 @@ pytest.importorskip("yaml", reason="needs the train extra")
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
 from roadgis.train.data.data_set import DataSet
-from roadgis.train.data.derived_scenes import redrawn, resampled
-from roadgis.train.data.distillation import softened
+from roadgis.train.data.derived_scenes import redraw_labels, resample
+from roadgis.train.data.distillation import soften_labels
 from roadgis.train.data.labelled_scene import FILL, IGNORE, road_target
 from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
@@ -111,7 +111,7 @@ def test_open_data_set_without_scenes_to_train_on_is_an_error(tmp_path: Path) ->
 
 
 def test_redrawn_labels_have_the_width_asked_for() -> None:
-    scene = redrawn(flat(90, road=slice(50, 53)), width_px=9)
+    scene = redraw_labels(flat(90, road=slice(50, 53)), width_px=9)
     labels = scene.read_labels(0, 0, SIDE, SIDE)
     assert np.flatnonzero(labels[:, 60]).tolist() == list(range(47, 56))
 
@@ -119,7 +119,7 @@ def test_redrawn_labels_have_the_width_asked_for() -> None:
 def test_redrawn_labels_keep_what_is_unknown() -> None:
     source = flat(90, road=slice(50, 53))
     source.labels[:, :30] = IGNORE
-    labels = redrawn(source, width_px=9).read_labels(0, 0, SIDE, SIDE)
+    labels = redraw_labels(source, width_px=9).read_labels(0, 0, SIDE, SIDE)
     assert (labels[:, :30] == IGNORE).all()
     assert (labels[:, 30:] != IGNORE).all()
 
@@ -127,7 +127,7 @@ def test_redrawn_labels_keep_what_is_unknown() -> None:
 def test_resampled_scene_keeps_unknown_pixels_grey() -> None:
     source = flat(90)
     source.labels[:20] = IGNORE
-    image, labels = resampled(source, 0.5).read(0, 0, 60, 60)
+    image, labels = resample(source, 0.5).read(0, 0, 60, 60)
     assert (labels[:10] == IGNORE).all()
     assert (image[:10] == FILL).all()
     assert (image[10:] == 90).all()
@@ -288,7 +288,7 @@ def test_softened_labels_mix_labels_and_teacher() -> None:
     labels[50:60] = 1
     labels[:5] = IGNORE
     scene = ArrayScene("a", np.full((SIDE, SIDE, 3), 90, np.uint8), labels)
-    (soft,) = softened([scene], [1.0], Halves(1.0), weight=0.5)
+    (soft,) = soften_labels([scene], [1.0], Halves(1.0), weight=0.5)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
     assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher says 0.8
     assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher says 0
@@ -300,7 +300,7 @@ def test_softened_labels_mix_labels_and_teacher() -> None:
 
 def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> None:
     teacher = Halves(2.0)
-    (soft,) = softened([flat(90)], [1.0], teacher, weight=1.0)
+    (soft,) = soften_labels([flat(90)], [1.0], teacher, weight=1.0)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
     assert teacher.seen == [(1, SIDE // 2, SIDE // 2, 3)]
     assert np.allclose(target[:, : SIDE // 2 - 2], 0.8, atol=0.006)
@@ -308,7 +308,7 @@ def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> Non
 
 
 def test_mixed_sampler_of_softened_labels_gives_probabilities() -> None:
-    (soft,) = softened([flat(90)], [1.0], Halves(1.0), weight=0.5)
+    (soft,) = soften_labels([flat(90)], [1.0], Halves(1.0), weight=0.5)
     data = OpenDataSet(DataSet("a"), [soft], [1.0])
     labels = MixedSampler([data], crop_px=64, seed=1).crop(3)[1]
     target = one_hot(labels, 1)[..., 0]

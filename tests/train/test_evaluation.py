@@ -19,7 +19,7 @@ from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.data.labelled_scene import IGNORE
-from roadgis.train.scoring.curves import LevelCounts, count_levels, level_of, within_reach
+from roadgis.train.scoring.curves import LevelCounts, count_levels, disc_maximum, level_of
 from roadgis.train.scoring.evaluation import PixelEvaluation, class_scores, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import ScenePrediction, predict_scene
 from tests.models import GROUND, ROAD, tiny_card, tiny_model
@@ -138,7 +138,7 @@ def test_the_reach_of_a_pixel_is_a_disc(answer: tuple[Bytes, Bytes], radius: int
     expected = ndimage.maximum_filter(
         levels, footprint=rows**2 + cols**2 <= radius**2, mode="constant"
     )
-    np.testing.assert_array_equal(within_reach(levels, radius), expected)
+    np.testing.assert_array_equal(disc_maximum(levels, radius), expected)
 
 
 @given(st.lists(answers(), min_size=1, max_size=3))

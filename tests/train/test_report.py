@@ -228,7 +228,7 @@ def test_the_gallery_keeps_the_best_and_the_worst_only() -> None:
     gallery = OverlayGallery(2, by_class=False)
     for iou in (0.5, 0.1, math.nan, 0.9, 0.4, 0.7, 0.2, 0.6):
         gallery.block(scene, Block(0, 0, scene.image, blank, blank))
-        gallery.scored(scene, scene_scores(iou))
+        gallery.scene_done(scene, scene_scores(iou))
     assert [overlay.scores.scores.iou for overlay in gallery.best] == [0.9, 0.7]
     assert [overlay.scores.scores.iou for overlay in gallery.worst] == [0.1, 0.2]
 
@@ -247,7 +247,7 @@ def test_a_large_scene_is_averaged_block_by_block_as_if_at_once() -> None:
             for col in range(0, shape[1], cols):
                 here = np.s_[row : row + rows, col : col + cols]
                 gallery.block(scene, Block(row, col, image[here], labels[here], found[here]))
-        gallery.scored(scene, scene_scores(0.5))
+        gallery.scene_done(scene, scene_scores(0.5))
         pictures.append(gallery.best[0].picture.astype(int))
     assert pictures[0].shape == (501, 301, 3)
     assert abs(pictures[0] - pictures[1]).max() <= 1

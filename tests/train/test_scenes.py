@@ -18,10 +18,10 @@ from scipy import ndimage
 
 from roadgis.errors import DataError, InputError, ReadError
 from roadgis.imagery.dataset_pool import Handles
-from roadgis.train.data.cache import HeldScene, Memory
+from roadgis.train.data.cache import CacheBudget, CachedScene
 from roadgis.train.data.data_checks import check_labels, count_labels
 from roadgis.train.data.holdout import hold_out
-from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, blocks
+from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_windows
 from roadgis.train.data.pair_scene import PairScene, open_pairs
 from roadgis.train.data.pairs import find_pairs, find_splits
 from roadgis.train.data.training_data import scenes_fingerprint
@@ -430,7 +430,7 @@ def test_any_window_of_a_scene_with_collars_is_the_same_part_of_the_whole(
         labels = np.where(blank, IGNORE, dataset.read(1))
     values = np.where(blank[..., None], FILL, values)
 
-    for scene in (pair, HeldScene(pair, Memory(10**6))):
+    for scene in (pair, CachedScene(pair, CacheBudget(10**6))):
         found = scene.read(*window)
         np.testing.assert_array_equal(found[0], values[part])
         np.testing.assert_array_equal(found[1], labels[part])
@@ -439,9 +439,9 @@ def test_any_window_of_a_scene_with_collars_is_the_same_part_of_the_whole(
 
 class TestMemory:
     def test_a_scene_that_fits_is_read_once_and_others_by_windows(self) -> None:
-        memory = Memory(64 * 64 * 4)
+        memory = CacheBudget(64 * 64 * 4)
         first, second = array_scene(seed=0), array_scene(seed=1)
-        held = [HeldScene(scene, memory) for scene in (first, second)]
+        held = [CachedScene(scene, memory) for scene in (first, second)]
         for _ in range(3):
             for scene, source in zip(held, (first, second), strict=True):
                 image, labels = scene.read(3, 5, 20, 30)
@@ -450,7 +450,7 @@ class TestMemory:
         assert (first.reads, second.reads) == (1, 3)
 
     def test_what_is_read_is_the_callers_own(self) -> None:
-        held = HeldScene(array_scene(), Memory())
+        held = CachedScene(array_scene(), CacheBudget())
         image, labels = held.read(0, 0, 64, 64)
         before = labels.copy()
         image[:], labels[:] = 7, 7
@@ -460,7 +460,7 @@ class TestMemory:
         rng = np.random.default_rng(0)
         shape = (2100, 2100)
         source = ArrayScene("a", rng.integers(0, 9, (*shape, 3)), rng.integers(0, 2, shape))
-        held = HeldScene(source, Memory(4 * 1024 * 1024 * 4))
+        held = CachedScene(source, CacheBudget(4 * 1024 * 1024 * 4))
         for window in ((1000, 1000, 100, 100), (1020, 10, 9, 9), (1000, 2000, 100, 100)) * 2:
             row, col, height, width = window
             image, labels = held.read(*window)
@@ -474,9 +474,9 @@ class TestMemory:
 @given(st.integers(1, 2100), st.integers(1, 20000))
 @settings(max_examples=20)
 def test_blocks_cover_a_raster_once(height: int, width: int) -> None:
-    seen = sum(w.height * w.width for w in blocks(height, width))
+    seen = sum(w.height * w.width for w in read_windows(height, width))
     assert seen == height * width
-    ends = [(w.row + w.height, w.col + w.width) for w in blocks(height, width)]
+    ends = [(w.row + w.height, w.col + w.width) for w in read_windows(height, width)]
     assert max(ends) == (height, width)
 
 

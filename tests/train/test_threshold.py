@@ -165,7 +165,7 @@ def test_histograms_count_each_valid_pixel_once(tmp_path: Path) -> None:
 
 def test_counts_of_nothing_add_nothing() -> None:
     some = LevelCounts(*(levels(_3=5) for _ in range(4)))
-    np.testing.assert_array_equal((some + LevelCounts.none()).near, some.near)
+    np.testing.assert_array_equal((some + LevelCounts.empty()).near, some.near)
 
 
 def test_the_chosen_threshold_and_its_scores_go_into_the_card(tmp_path: Path) -> None:

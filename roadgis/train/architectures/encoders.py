@@ -177,8 +177,7 @@ def load_keras_model(path: Path) -> Any:
         return import_keras().models.load_model(path, compile=False)
     except (ValueError, TypeError, OSError) as error:
         raise ModelError(
-            f"{path}: Keras cannot load it ({error}). Expected a .keras file of a network of "
-            "roadgis."
+            f"{path}: Keras cannot load it ({error}). Expected a .keras file of a roadgis model."
         ) from error
 
 

@@ -136,7 +136,7 @@ def _parse(text: str, name: str) -> Augmentation:
         mark = getattr(error, "problem_mark", None)
         where = name if mark is None else f"{name}, line {mark.line + 1}"
         problem = getattr(error, "problem", None) or error
-        raise InputError(f"{where}: this is no valid YAML ({problem}).") from error
+        raise InputError(f"{where}: is not valid YAML ({problem}).") from error
     if not isinstance(data, list):
         kind = "nothing" if data is None else f"a {type(data).__name__}"
         raise InputError(
@@ -174,7 +174,7 @@ def _name_and_parameters(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
 def _make(name: str, parameters: dict[str, Any], where: str, known: Mapping[str, Any]) -> Any:
     """Build one transform; pixels from outside get the fill value and are ignored."""
     if name not in known:
-        raise InputError(f"{where}: found no transform {name!r}.{_near(name, known)}")
+        raise InputError(f"{where}: unknown transform {name!r}.{_near(name, known)}")
     kind = known[name]
     accepted = [key for key in inspect.signature(kind.__init__).parameters if key != "self"]
     for key in parameters:

@@ -9,7 +9,7 @@ import numpy as np
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import Bytes, LabelledScene, grid_blocks, known_gsd_m
 
-__all__ = ["CACHE_BYTES", "HeldScene", "Memory"]
+__all__ = ["CACHE_BYTES", "CacheBudget", "CachedScene"]
 
 #: Default cache size.
 CACHE_BYTES = 512 * 2**20
@@ -20,7 +20,7 @@ _BLOCK_PX = 1024
 _PIXEL_BYTES = 4
 
 
-class Memory:
+class CacheBudget:
     """Memory budget shared by scenes; thread-safe.
 
     Random crops use all scenes equally often, so nothing is ever evicted: blocks that found no room
@@ -40,32 +40,32 @@ class Memory:
             return True
 
 
-class HeldScene:
+class CachedScene:
     """A scene with decoded blocks in memory.
 
     Parameters
     ----------
-    memory : Memory
+    budget : CacheBudget
         Budget shared by all scenes.
     """
 
-    def __init__(self, scene: LabelledScene, memory: Memory) -> None:
+    def __init__(self, scene: LabelledScene, budget: CacheBudget) -> None:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
         self.fingerprint = scene.fingerprint
         self.gsd_m = known_gsd_m(scene)
         self._scene = scene
-        self._memory = memory
+        self._budget = budget
         small = scene.height * scene.width <= _SMALL_PX
         self._side = max(scene.height, scene.width) if small else _BLOCK_PX
-        self._kept: dict[tuple[int, int], tuple[Bytes, Bytes]] = {}
+        self._blocks: dict[tuple[int, int], tuple[Bytes, Bytes]] = {}
         self._full = False
         self._lock = threading.Lock()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
         """Return image and labels."""
         window = Window(row, col, height, width)
-        if not self._holds(window):
+        if not self._is_cached(window):
             return self._scene.read(row, col, height, width)
         image = np.empty((height, width, 3), np.uint8)
         labels = np.empty((height, width), np.uint8)
@@ -76,37 +76,37 @@ class HeldScene:
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
         """Return the labels alone."""
         window = Window(row, col, height, width)
-        if not self._holds(window):
+        if not self._is_cached(window):
             return self._scene.read_labels(row, col, height, width)
         labels = np.empty((height, width), np.uint8)
         self._copy(window, labels, 1)
         return labels
 
-    def _holds(self, window: Window) -> bool:
+    def _is_cached(self, window: Window) -> bool:
         """Return whether a window is cached; caches it if there is room."""
         keys = list(grid_blocks(window, self._side))
         if self._full:
-            return all(key in self._kept for key in keys)
+            return all(key in self._blocks for key in keys)
         with self._lock:
             for key in keys:
-                if key not in self._kept and not self._keep(key):
+                if key not in self._blocks and not self._load(key):
                     self._full = True
                     return False
         return True
 
-    def _keep(self, key: tuple[int, int]) -> bool:
+    def _load(self, key: tuple[int, int]) -> bool:
         row, col = key[0] * self._side, key[1] * self._side
         height, width = min(self._side, self.height - row), min(self._side, self.width - col)
-        if not self._memory.claim(height * width * _PIXEL_BYTES):
+        if not self._budget.claim(height * width * _PIXEL_BYTES):
             return False
-        self._kept[key] = self._scene.read(row, col, height, width)
+        self._blocks[key] = self._scene.read(row, col, height, width)
         return True
 
     def _copy(self, window: Window, out: Bytes, part: int) -> None:
         """Fill `out` with a window of the cached images (part 0) or labels (part 1)."""
         for i, j in grid_blocks(window, self._side):
             row, col = i * self._side, j * self._side
-            block = self._kept[i, j][part]
+            block = self._blocks[i, j][part]
             top, left = max(row, window.row), max(col, window.col)
             end = min(row + block.shape[0], window.row + window.height)
             right = min(col + block.shape[1], window.col + window.width)

@@ -87,7 +87,7 @@ class LabelCounts:
         shares = zip(self.classes[1:], self.class_share[1:], strict=True)
         return (
             f"{len(self.scenes)} scenes, {self.valid_px / 1e6:.1f} million valid pixels "
-            f"({self.valid_share:.0%}), of which "
+            f"({self.valid_share:.0%}): "
             + ", ".join(f"{share:.1%} {name}" for name, share in shares)
         )
 
@@ -223,7 +223,7 @@ def _check(found: LabelCounts) -> None:
         )
     absent = [n for n, px in zip(found.classes, found.class_px, strict=True) if px == 0]
     if absent:
-        _LOG.warning("No pixel is labelled %s: nothing can be learnt of it.", ", ".join(absent))
+        _LOG.warning("No pixel is labelled %s: the class cannot be learned.", ", ".join(absent))
     if len(found.classes) == 2:
         _warn_inverted(found)
     empty = [s.name for s in found.scenes if s.valid_px and sum(s.class_px[1:]) == 0]
@@ -244,6 +244,6 @@ def _warn_inverted(found: LabelCounts) -> None:
         _LOG.warning(
             "In %d of %d scenes more than %.0f %% of the valid pixels are labelled %s, first %s; "
             "roads usually cover 2 to 20 %%. These masks are probably inverted (0 where road is): "
-            "stop, look at them, and exchange their values, e.g. with gdal_calc --calc=A==0.",
+            "stop, check them, and invert their values, e.g. with gdal_calc --calc=A==0.",
             len(full), len(found.scenes), 100 * _MOST_ROAD, found.classes[1], ", ".join(full[:3]),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scenes derived from others: labels redrawn, images resampled, bands normalized."""
+"""Scenes derived from others: labels redraw_labels, images resample, bands normalized."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from roadgis.errors import DataError
 from roadgis.imagery.values.normalization import Normalization, measure
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
 
-__all__ = ["normalized", "redrawn", "resampled"]
+__all__ = ["normalize_scenes", "redraw_labels", "resample"]
 
 # Scenes are read whole to redraw or resample them.
 _LARGEST_PX = 64 * 2**20
@@ -57,7 +57,7 @@ class _ComputedScene:
         return self._kept
 
 
-def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
+def redraw_labels(scene: LabelledScene, width_px: float) -> LabelledScene:
     """Redraw the road labels of a scene as lines of one width.
 
     Parameters
@@ -81,7 +81,7 @@ def redrawn(scene: LabelledScene, width_px: float) -> LabelledScene:
     return _ComputedScene(scene, (scene.height, scene.width), f"{width_px:.2f} px wide", change)
 
 
-def resampled(scene: LabelledScene, scale: float) -> LabelledScene:
+def resample(scene: LabelledScene, scale: float) -> LabelledScene:
     """Resample a scene to another pixel size.
 
     Parameters
@@ -106,7 +106,7 @@ def resampled(scene: LabelledScene, scale: float) -> LabelledScene:
     return _ComputedScene(scene, (height, width), f"scaled by {scale:.4f}", change)
 
 
-def normalized(
+def normalize_scenes(
     scenes: Sequence[LabelledScene], target: tuple[float, float] | None
 ) -> Sequence[LabelledScene]:
     """Normalize the bands of scenes by the statistics of the whole scene.

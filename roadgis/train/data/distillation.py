@@ -14,11 +14,11 @@ import numpy as np
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import load_model
-from roadgis.train.data.derived_scenes import resampled
+from roadgis.train.data.derived_scenes import resample
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
 from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
-__all__ = ["load_teacher", "softened"]
+__all__ = ["load_teacher", "soften_labels"]
 
 
 def load_teacher(name: str) -> Predictor:
@@ -43,7 +43,7 @@ def load_teacher(name: str) -> Predictor:
     return teacher
 
 
-def softened(
+def soften_labels(
     scenes: Sequence[LabelledScene],
     gsd_m: Sequence[float],
     teacher: Predictor,
@@ -106,7 +106,7 @@ class _SoftenedScene:
         """Return the teacher's probability of the whole scene, 0 to 255."""
         import cv2
 
-        seen = resampled(self._scene, self._scale)
+        seen = resample(self._scene, self._scale)
         levels: Bytes = np.rint(predict_scene(self._teacher, seen) * 255).astype(np.uint8)
         if levels.shape != (self.height, self.width):
             size = (self.width, self.height)

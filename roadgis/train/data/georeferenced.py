@@ -25,7 +25,7 @@ from roadgis.imagery.grid import Window
 from roadgis.imagery.inputs import expand_sources
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
-from roadgis.train.data.cache import CACHE_BYTES, HeldScene, Memory
+from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, grid_blocks
 
 __all__ = ["GeoScene", "LabelLayer", "LabelSurface", "open_labelled"]
@@ -105,17 +105,14 @@ def open_labelled(
     if area is not None and options.aoi is not None:
         raise InputError("Found both an area and options.aoi; expected one area of interest.")
     names = expand_sources(list(images))
-    memory = Memory(cache_bytes)
+    budget = CacheBudget(cache_bytes)
     scenes: list[LabelledScene] = []
     for name in names:
         scene = _open(name, gsd_m, area, options)
         if scene is not None:
-            scenes.append(HeldScene(GeoScene(_stem(name), scene, roads), memory))
+            scenes.append(CachedScene(GeoScene(_stem(name), scene, roads), budget))
     if not scenes:
-        raise DataError(
-            f"None of the {len(names)} images touches the area in which labels count. Check the "
-            "CRS of both."
-        )
+        raise DataError(f"None of the {len(names)} images touches the area. Check the CRS of both.")
     return scenes
 
 
@@ -130,7 +127,7 @@ def _open(
     scene.close()
     inside = load_area(area, scene.native_crs, grid.crs)
     if not shapely.intersects(inside, shapely.box(*grid.bounds)):
-        _LOG.warning("%s: lies outside the area in which labels count, left out.", name)
+        _LOG.warning("%s: outside the area, left out.", name)
         return None
     return open_scene(name, gsd_m=gsd_m, options=replace(options, aoi=area))
 
@@ -209,8 +206,8 @@ def _touching(scene: Scene, roads: LabelLayer) -> LabelSurface:
         return surface
     whole = roads.on(grid.crs).bounds
     raise DataError(
-        f"{roads.path}: does not touch {scene.inputs[0]}. The labels reach over "
-        f"{_show(whole, grid.crs)}, the image over {_show(grid.bounds, grid.crs)} in "
+        f"{roads.path}: does not touch {scene.inputs[0]}. The labels cover "
+        f"{_show(whole, grid.crs)}, the image {_show(grid.bounds, grid.crs)} in "
         f"{grid.crs.name}. Check the CRS of both, or leave the image out."
     )
 

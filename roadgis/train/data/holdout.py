@@ -56,14 +56,14 @@ def hold_out(
     training: list[LabelledScene] = []
     validation: list[LabelledScene] = []
     for scene, parts, values in zip(scenes, cut, hashes, strict=True):
-        held = [
+        hidden = [
             window for window, value in zip(parts.values(), values, strict=True) if value <= last
         ]
-        validation.extend(_Block(scene, window) for window in held)
-        if not held:
+        validation.extend(_Block(scene, window) for window in hidden)
+        if not hidden:
             training.append(scene)
-        elif len(held) < len(parts):
-            training.append(_Without(scene, held))
+        elif len(hidden) < len(parts):
+            training.append(_Without(scene, hidden))
     if not training:
         raise DataError(
             f"All of the {len(ordered)} blocks of {len(scenes)} scenes would be held out for "
@@ -117,13 +117,13 @@ class _Block:
 class _Without:
     """A scene with the labels of some blocks hidden."""
 
-    def __init__(self, scene: LabelledScene, held: Sequence[Window]) -> None:
+    def __init__(self, scene: LabelledScene, hidden: Sequence[Window]) -> None:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
-        self.fingerprint = f"{scene.fingerprint}-{list(held)}"
+        self.fingerprint = f"{scene.fingerprint}-{list(hidden)}"
         self.gsd_m = known_gsd_m(scene)
         self._scene = scene
-        self._held = tuple(held)
+        self._hidden = tuple(hidden)
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
         image, labels = self._scene.read(row, col, height, width)
@@ -133,7 +133,7 @@ class _Without:
         return self._hide(self._scene.read_labels(row, col, height, width), row, col)
 
     def _hide(self, labels: Bytes, row: int, col: int) -> Bytes:
-        for window in self._held:
+        for window in self._hidden:
             top, left = max(window.row - row, 0), max(window.col - col, 0)
             end, right = window.row + window.height - row, window.col + window.width - col
             if end > 0 and right > 0:

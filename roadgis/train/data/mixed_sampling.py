@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadgis.errors import DataError
-from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, road_target
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import Augment
@@ -62,7 +62,7 @@ class MixedSampler:
             raise DataError("None of the data sets has a share above 0; nothing to train on.")
         shares = np.array([data.settings.share for data in self._sets])
         self._chance = shares / shares.sum()
-        self._scenes = [normalized(data.training, normalize_to) for data in self._sets]
+        self._scenes = [normalize_scenes(data.training, normalize_to) for data in self._sets]
         self._areas = []
         for data in self._sets:
             area = np.array([scene.height * scene.width for scene in data.training], np.float64)

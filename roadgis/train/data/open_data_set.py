@@ -11,8 +11,8 @@ from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import pixel_size_m
 from roadgis.imagery.raster import inspect_raster
 from roadgis.train.data.data_set import DataSet
-from roadgis.train.data.derived_scenes import redrawn, resampled
-from roadgis.train.data.distillation import load_teacher, softened
+from roadgis.train.data.derived_scenes import redraw_labels, resample
+from roadgis.train.data.distillation import load_teacher, soften_labels
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_pairs
@@ -65,12 +65,12 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
     scenes, sizes = [scene for scene, _ in training], [gsd for _, gsd in training]
     if settings.teacher is not None:
         teacher = load_teacher(settings.teacher)
-        scenes = softened(scenes, sizes, teacher, settings.teacher_weight)
+        scenes = soften_labels(scenes, sizes, teacher, settings.teacher_weight)
     return OpenDataSet(
         settings,
         scenes,
         sizes,
-        [resampled(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
+        [resample(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
         [settings.nearest_gsd_m(gsd) for _, gsd in held],
     )
 
@@ -89,7 +89,7 @@ def _scenes(
         sizes = [_own_gsd(pair.image) for pair in pairs]
     if settings.redraw_width_m is not None:
         width_m = settings.redraw_width_m
-        scenes = [redrawn(one, width_m / gsd) for one, gsd in zip(scenes, sizes, strict=True)]
+        scenes = [redraw_labels(one, width_m / gsd) for one, gsd in zip(scenes, sizes, strict=True)]
     return list(zip(scenes, sizes, strict=True))
 
 

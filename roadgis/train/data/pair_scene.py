@@ -20,7 +20,7 @@ from roadgis.errors import DataError, ReadError
 from roadgis.imagery.damage import check_whole, missing_part
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
-from roadgis.train.data.cache import CACHE_BYTES, HeldScene, Memory
+from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
 from roadgis.train.data.pairs import find_pairs
 
@@ -69,9 +69,9 @@ def open_pairs(
     if not pairs:
         raise DataError("Found no folder of training data. Give at least one.")
     bound_block_cache()
-    handles, memory = Handles(), Memory(cache_bytes)
+    handles, memory = Handles(), CacheBudget(cache_bytes)
     return [
-        HeldScene(
+        CachedScene(
             PairScene(pair.name, pair.image, pair.mask, classes=classes, handles=handles), memory
         )
         for pair in pairs

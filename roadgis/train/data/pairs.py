@@ -54,7 +54,7 @@ def find_pairs(folder: Path) -> list[Pair]:
           ``map``, ``mask`` or ``labels``; file types may differ;
         - holds images and masks together, named ``1_sat.jpg`` (or ``1.jpg``) and ``1_mask.png``,
           as DeepGlobe has them;
-        - holds images itself, beside a folder of the same name with ``_labels`` at its end;
+        - holds images itself, next to a folder of the same name with ``_labels`` at its end;
         - holds ``leftImg8bit`` (Cityscapes, IDD) and ``masks`` with the same folders inside, or
           is one of the folders inside ``leftImg8bit``.
 
@@ -110,16 +110,16 @@ def _folders(folder: Path) -> tuple[Path, Path, bool]:
     """Return the image and mask folders, and whether they have subfolders."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: found no folder of images; the folder itself is not there. Check its name."
+            f"{folder}: found no folder of images; the folder does not exist. Check its name."
         )
     street = _street_folders(folder)
     if street is not None:
         return (*street, True)
     images = _first(folder, _IMAGE_FOLDERS)
     masks = _first(folder, _MASK_FOLDERS)
-    beside = folder.with_name(f"{folder.name}_labels")
-    if images is None and masks is None and beside.is_dir():
-        return folder, beside, False
+    sibling = folder.with_name(f"{folder.name}_labels")
+    if images is None and masks is None and sibling.is_dir():
+        return folder, sibling, False
     if images is None and masks is None and any(map(_is_mask, _listed(folder, deep=False))):
         return folder, folder, False
     for found, names, what in (
@@ -149,7 +149,7 @@ def _street_folders(folder: Path) -> tuple[Path, Path] | None:
     masks = _first(top, _MASK_FOLDERS)
     if masks is None:
         raise DataError(
-            f"{folder}: found {_STREET_FOLDER} but no folder of masks beside it. Make one from "
+            f"{folder}: found {_STREET_FOLDER} but no folder of masks next to it. Make one from "
             f"the polygons first: roadgis labels {top / 'gtFine'} -o {top / 'masks'} --classes ..."
         )
     if not (masks / inside).is_dir():

@@ -13,7 +13,7 @@ from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.data_checks import LabelCounts, check_labels
-from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out
 from roadgis.train.data.labelled_scene import LabelledScene
@@ -75,8 +75,8 @@ def output_classes(settings: DataSettings) -> tuple[tuple[str, ...], int]:
         return settings.classes, 0
     if settings.road not in settings.classes:
         raise DataError(
-            f"Found the classes {', '.join(settings.classes)}, none of which is called "
-            f"{settings.road!r}. Say with --road which one is road."
+            f"Found the classes {', '.join(settings.classes)}, but no class "
+            f"{settings.road!r}. Name the road class with --road."
         )
     return settings.classes, settings.classes.index(settings.road)
 
@@ -102,7 +102,7 @@ def open_training_data(
         return _open_sets(settings, progress)
     names, road = output_classes(settings)
     road_class = road if len(names) > 1 else 1
-    folders, beside = _parts(settings)
+    folders, validation_folders = _parts(settings)
     training: Sequence[LabelledScene] = open_labelled_data(
         dataclasses.replace(settings, folders=tuple(folders))
     )
@@ -120,8 +120,8 @@ def open_training_data(
         training, names, crop_px=settings.crop_px, road_class=road_class, progress=progress
     )
     logger.info("training data: %s", found)
-    if beside:
-        scenes = open_pairs(beside, classes=names)
+    if validation_folders:
+        scenes = open_pairs(validation_folders, classes=names)
         check_labels(scenes, names, road_class=road_class)
         validation += scenes
     if validation:
@@ -132,8 +132,8 @@ def open_training_data(
 def _open_sets(settings: DataSettings, progress: Progress) -> TrainingData:
     if len(settings.classes) > 1:
         raise DataError(
-            f"Found {len(settings.classes)} classes with several data sets, which are for road or "
-            "not. Leave classes out, or name the data with folders."
+            f"Found {len(settings.classes)} classes with several data sets, which support "
+            "a single class only. Leave classes out, or name the data with folders."
         )
     sets = [open_data_set(item, settings.classes) for item in settings.sets]
     training = [scene for data in sets for scene in data.training]
@@ -180,13 +180,15 @@ def open_labelled_data(settings: DataSettings) -> list[LabelledScene]:
 def _parts(settings: DataSettings) -> tuple[list[Path], list[Path]]:
     """Return the training and validation folders; data sets with splits give both."""
     folders: list[Path] = []
-    beside = [find_splits(folder).get("valid", folder) for folder in settings.validation]
+    validation_folders = [
+        find_splits(folder).get("valid", folder) for folder in settings.validation
+    ]
     for folder in settings.folders:
         splits = find_splits(folder)
         folders.append(splits.get("train", folder))
         if "valid" in splits and not settings.validation and not settings.hold_out:
-            beside.append(splits["valid"])
-    return folders, beside
+            validation_folders.append(splits["valid"])
+    return folders, validation_folders
 
 
 def _with_labels(
@@ -199,7 +201,7 @@ def _with_labels(
     ]
     if not kept:
         raise DataError(
-            "The blocks that were held out hold no valid pixel. Raise --hold-out, or name scenes "
+            "The held-out blocks have no valid pixel. Raise --hold-out, or name scenes "
             "with --validation."
         )
     return kept
@@ -208,8 +210,8 @@ def _with_labels(
 def _georeferenced(settings: DataSettings) -> list[LabelledScene]:
     if not (settings.images and settings.roads):
         raise DataError(
-            "Found imagery without roads or roads without imagery; --images and --labels go "
-            "together."
+            "Found imagery without roads or roads without imagery; expected both --images and "
+            "--labels."
         )
     return open_labelled(
         settings.images, _labels(settings), gsd_m=settings.working_gsd_m, area=settings.area
@@ -223,8 +225,8 @@ def _labels(settings: DataSettings) -> RoadLayer | MaskLayer:
         return MaskLayer.open(settings.roads, classes=settings.classes)
     if len(settings.classes) > 1:
         raise DataError(
-            f"{settings.roads}: a road layer gives two classes, road and the rest. For more, give "
-            "a raster mask of class indices."
+            f"{settings.roads}: a road layer gives two classes, road and other. For more classes, "
+            "give a raster mask of class indices."
         )
     return RoadLayer.open(
         settings.roads,
@@ -263,7 +265,7 @@ def crop_source(
         )
     names, road = output_classes(chosen)
     return CropSampler(
-        normalized(data.training, normalize_to),
+        normalize_scenes(data.training, normalize_to),
         crop_px=chosen.crop_px,
         seed=seed,
         road_share=chosen.road_share,

@@ -106,8 +106,8 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
     # Errors of Keras and tf2onnx for layers that they cannot convert.
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise ModelError(
-            f"{model.name}: this network cannot be exported for images of any size ({error}). "
-            "Use it as a .keras file, or replace the layer that is named."
+            f"{model.name}: this model cannot be exported for images of any size ({error}). "
+            "Use it as a .keras file, or replace the named layer."
         ) from error
     exported = onnx.load(str(output))
     onnx_graph.fix_upsampling(exported)
@@ -189,7 +189,7 @@ def check_parity(model: Any, before: ModelCard, path: Path, after: ModelCard, so
     found = open_session(path).run(None, {"image": Scaling(after)(probe)})[0]
     if found.shape != wanted.shape or not np.abs(found - wanted).max() <= _PARITY:
         raise ModelError(
-            f"{source}: the exported network gives another answer than Keras (shapes "
+            f"{source}: the exported model differs from Keras (shapes "
             f"{found.shape} and {wanted.shape}); expected at most {_PARITY} of difference. "
             "Its layers are not supported by the exporter."
         )

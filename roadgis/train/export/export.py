@@ -29,7 +29,7 @@ from roadgis.train.export.convert import (
     quiet_converters,
 )
 from roadgis.train.export.quantize import QuantizationError, calibration_crops, quantize
-from roadgis.train.scoring.scoring_data import ScoredOn, has_data
+from roadgis.train.scoring.scoring_data import ScoringData, has_data
 from roadgis.train.scoring.threshold import set_threshold
 from roadgis.train.starting_model import load_trained
 
@@ -72,7 +72,7 @@ class ExportOptions:
 
     precision: Precision | None = None
     calibration: tuple[Path, ...] = ()
-    validation: ScoredOn = ()
+    validation: ScoringData = ()
     calibration_crops: int = 24
     crop_px: int = 256
     seed: int = 0

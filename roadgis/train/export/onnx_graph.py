@@ -78,7 +78,7 @@ def fix_upsampling(model: onnx.ModelProto) -> None:
     made_by = {name: node for node in graph.node for name in node.output}
     constants: dict[tuple[int, int], str] = {}
     for node in graph.node:
-        factors = _told_factors(node, made_by) if node.op_type == "Resize" else None
+        factors = _named_factors(node, made_by) if node.op_type == "Resize" else None
         if factors is not None:
             name = constants.setdefault(factors, f"upsampling_{factors[0]}x{factors[1]}")
             node.input[:] = [node.input[0], "", name]
@@ -88,16 +88,16 @@ def fix_upsampling(model: onnx.ModelProto) -> None:
     drop_unused(model)
 
 
-def _told_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | None:
+def _named_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | None:
     """Return the factors in the names of the nodes that compute a resize's size."""
     waiting = [*resize.input[3:4]]
     while waiting:
         node = made_by.get(waiting.pop(0))
         if node is None:
             continue
-        told = _FACTORS.search(node.name)
-        if told is not None:
-            return int(told[1]), int(told[2])
+        match = _FACTORS.search(node.name)
+        if match is not None:
+            return int(match[1]), int(match[2])
         if node.op_type != "Shape":  # before that comes the image, not its size
             waiting += node.input
     return None

@@ -14,7 +14,7 @@ from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
-from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet
@@ -70,7 +70,7 @@ def calibration_crops(
     if sets:
         sampler = MixedSampler(sets, crop_px=side, seed=seed, normalize_to=card.normalize_to)
     else:
-        scenes = normalized(scenes, card.normalize_to)
+        scenes = normalize_scenes(scenes, card.normalize_to)
         sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
     scaling = Scaling(card)
     return [scaling(sampler.crop(number)[0][None]) for number in range(count)]
@@ -92,7 +92,7 @@ def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDat
     ]
     if missing:
         raise DataError(
-            f"{run}: was trained on {', '.join(missing)}, which is not there any more. Name "
+            f"{run}: was trained on {', '.join(missing)}, which no longer exists. Name "
             "training pairs to calibrate on with --data, or export with --precision "
             "float16-weights."
         )
@@ -154,7 +154,7 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         open_session(output)
     except ModelError as error:
         raise QuantizationError(
-            "ONNX Runtime cannot run this network in 8 bits. Export it with --precision "
+            "ONNX Runtime cannot run this model in 8 bits. Export it with --precision "
             f"float16-weights. ({error})"
         ) from error
 

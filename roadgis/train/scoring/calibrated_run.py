@@ -16,15 +16,15 @@ from roadgis.train.data.training_data import open_training_data
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.calibration import (
     Calibration,
-    FoundMetres,
+    CentrelineSamples,
     apply_calibration,
     fit_calibration,
-    found_metres,
     reliability,
+    sample_centrelines,
     write_reliability,
 )
 from roadgis.train.scoring.plots import reliability_figure, save_figure
-from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.settings import read_settings
 from roadgis.train.starting_model import load_trained
 
@@ -87,17 +87,17 @@ def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedR
     validation = {name: found for name, found in validation.items() if found[0]}
     if not validation:
         raise DataError(f"{run}: the run had no validation scenes to calibrate on.")
-    places: dict[str, FoundMetres] = {}
-    predictor = NetworkPredictor(model, card)
+    places: dict[str, CentrelineSamples] = {}
+    predictor = KerasPredictor(model, card)
     for number, (name, (scenes, sizes)) in enumerate(validation.items()):
         part = scaled(progress, number / len(validation), (number + 1) / len(validation))
-        places[name] = found_metres(
+        places[name] = sample_centrelines(
             predictor, scenes, sizes, threshold=card.threshold, progress=part
         )
     calibration = fit_calibration(places)
     apply_calibration(model, calibration)
     after = {
-        name: FoundMetres(calibration(found.probability), found.right)
+        name: CentrelineSamples(calibration(found.probability), found.correct)
         for name, found in places.items()
     }
     made = CalibratedRun(
@@ -116,11 +116,13 @@ def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedR
     return made
 
 
-def _error(places: dict[str, FoundMetres]) -> float:
+def _error(places: dict[str, CentrelineSamples]) -> float:
     return float(np.mean([reliability(found).error for found in places.values()]))
 
 
-def _write_reliability(run: Path, places: dict[str, FoundMetres], calibration: Calibration) -> None:
+def _write_reliability(
+    run: Path, places: dict[str, CentrelineSamples], calibration: Calibration
+) -> None:
     logger.info("calibration: %s", calibration)
     write_reliability(places, run / "reliability.csv")
     tables = {name: reliability(found) for name, found in places.items()}

@@ -25,12 +25,12 @@ from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
 __all__ = [
     "Calibration",
-    "FoundMetres",
+    "CentrelineSamples",
     "Reliability",
     "apply_calibration",
     "fit_calibration",
-    "found_metres",
     "reliability",
+    "sample_centrelines",
     "write_reliability",
 ]
 
@@ -42,19 +42,19 @@ _LEAST = 1e-4
 _LEAST_SCALE = 0.05
 
 
-class FoundMetres(NamedTuple):
+class CentrelineSamples(NamedTuple):
     """Predicted centrelines of some scenes, pixel by pixel.
 
     Attributes
     ----------
     probability : ndarray of float64, shape (N,)
         Predicted probability at the centreline.
-    right : ndarray of bool, shape (N,)
+    correct : ndarray of bool, shape (N,)
         Whether a labelled road is within 3 m.
     """
 
     probability: npt.NDArray[np.float64]
-    right: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
 
 
 class Calibration(NamedTuple):
@@ -77,7 +77,7 @@ class Reliability:
 
     Attributes
     ----------
-    probability, right : ndarray of float64, shape (B,)
+    probability, correct : ndarray of float64, shape (B,)
         Mean probability and correct share; NaN if a bin is empty.
     count : ndarray of int64, shape (B,)
         Centreline pixels in each bin.
@@ -86,19 +86,19 @@ class Reliability:
     """
 
     probability: npt.NDArray[np.float64]
-    right: npt.NDArray[np.float64]
+    correct: npt.NDArray[np.float64]
     count: npt.NDArray[np.int64]
     error: float
 
 
-def found_metres(
+def sample_centrelines(
     predictor: Predictor,
     scenes: Sequence[LabelledScene],
     gsd_m: Sequence[float],
     *,
     threshold: float,
     progress: Progress = no_progress,
-) -> FoundMetres:
+) -> CentrelineSamples:
     """Trace centrelines at a threshold and compare each of their pixels with the labels.
 
     Parameters
@@ -111,7 +111,7 @@ def found_metres(
     from skimage import morphology
 
     thinned: Callable[..., npt.NDArray[np.bool_]] = morphology.skeletonize
-    probabilities, rights = [np.empty(0)], [np.empty(0, np.bool_)]
+    probabilities, corrects = [np.empty(0)], [np.empty(0, np.bool_)]
     for number, (scene, gsd) in enumerate(zip(scenes, gsd_m, strict=True)):
         probability = predict_scene(predictor, scene)
         labels = scene.read_labels(0, 0, scene.height, scene.width)
@@ -122,17 +122,17 @@ def found_metres(
             else np.full(labels.shape, np.inf)
         )
         probabilities.append(probability[line].astype(np.float64))
-        rights.append(away[line] <= _NEAR_M)
+        corrects.append(away[line] <= _NEAR_M)
         progress((number + 1) / len(scenes), scene.name)
-    return FoundMetres(np.concatenate(probabilities), np.concatenate(rights))
+    return CentrelineSamples(np.concatenate(probabilities), np.concatenate(corrects))
 
 
-def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
+def fit_calibration(places: Mapping[str, CentrelineSamples]) -> Calibration:
     """Fit scale and offset; each place has the same weight.
 
     Parameters
     ----------
-    places : mapping of str to FoundMetres
+    places : mapping of str to CentrelineSamples
         Predicted centrelines of each place.
 
     Raises
@@ -140,18 +140,18 @@ def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
     DataError
         If no place has both correct and wrong roads.
     """
-    used = [found for found in places.values() if found.right.any() and not found.right.all()]
+    used = [found for found in places.values() if found.correct.any() and not found.correct.all()]
     if not used:
         raise DataError(
-            "The validation scenes give no place with both right and wrong roads; expected some of "
-            "each to calibrate on. Use more scenes."
+            "No place of the validation scenes has both correct and wrong roads, which calibration "
+            "needs. Use more scenes."
         )
     logit = [special.logit(np.clip(found.probability, _LEAST, 1 - _LEAST)) for found in used]
 
     def loss(values: npt.NDArray[np.float64]) -> float:
         return float(
             sum(
-                np.logaddexp(0, np.where(found.right, -1, 1) * (values[0] * x + values[1])).mean()
+                np.logaddexp(0, np.where(found.correct, -1, 1) * (values[0] * x + values[1])).mean()
                 for found, x in zip(used, logit, strict=True)
             )
         )
@@ -165,15 +165,15 @@ def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
     return Calibration(float(scale), float(offset))
 
 
-def reliability(found: FoundMetres) -> Reliability:
+def reliability(found: CentrelineSamples) -> Reliability:
     """Return the share of correct roads in each bin of probability."""
     bins = np.minimum((found.probability * _BINS).astype(np.int64), _BINS - 1)
     count = np.bincount(bins, minlength=_BINS)
     with np.errstate(invalid="ignore"):
         probability = np.bincount(bins, found.probability, _BINS) / count
-        right = np.bincount(bins, found.right, _BINS) / count
-    error = np.nansum(np.abs(probability - right) * count) / max(count.sum(), 1)
-    return Reliability(probability, right, count, float(error))
+        correct = np.bincount(bins, found.correct, _BINS) / count
+    error = np.nansum(np.abs(probability - correct) * count) / max(count.sum(), 1)
+    return Reliability(probability, correct, count, float(error))
 
 
 def apply_calibration(model: Any, calibration: Calibration) -> None:
@@ -195,7 +195,7 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
     if model.output_shape[-1] != 1 or not tail or tail[0].bias is None:
         raise ModelError(
             f"{model.name}: gives {model.output_shape[-1]} classes or does not end in a "
-            "convolution with a bias; expected a network of one class that does."
+            "convolution with a bias; expected a model of one class that does."
         )
     first, last = tail[0], tail[-1]
     kernel = np.asarray(last.kernel) * calibration.scale
@@ -210,13 +210,13 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
     first.bias.assign(np.asarray(first.bias) + added)
 
 
-def write_reliability(places: Mapping[str, FoundMetres], path: Path) -> None:
+def write_reliability(places: Mapping[str, CentrelineSamples], path: Path) -> None:
     """Write the reliability of each place as CSV: place, probability, right, count."""
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["place", "probability", "right", "count"])
         for name, found in places.items():
             table = reliability(found)
-            for row in zip(table.probability, table.right, table.count, strict=True):
+            for row in zip(table.probability, table.correct, table.count, strict=True):
                 if row[2]:
                     writer.writerow([name, round(row[0], 4), round(row[1], 4), row[2]])

@@ -19,8 +19,8 @@ __all__ = [
     "LevelCounts",
     "Scores",
     "count_levels",
+    "disc_maximum",
     "level_of",
-    "within_reach",
 ]
 
 #: Buffer of the relaxed scores, pixels (Mnih 2013, "Machine learning for aerial image labeling").
@@ -153,7 +153,7 @@ class LevelCounts:
     reached: Counts
 
     @classmethod
-    def none(cls) -> LevelCounts:
+    def empty(cls) -> LevelCounts:
         """Return zero counts."""
         return cls(*(np.zeros(_LEVELS, np.int64) for _ in range(4)))
 
@@ -227,8 +227,8 @@ def count_levels(
     """
     truth = truth & valid
     levels = np.where(valid, levels, 0).astype(np.uint8)
-    near = within_reach(truth.view(np.uint8), buffer_px)[core] > 0
-    highest = within_reach(levels, buffer_px)[core]
+    near = disc_maximum(truth.view(np.uint8), buffer_px)[core] > 0
+    highest = disc_maximum(levels, buffer_px)[core]
     levels, truth, valid = levels[core], truth[core], valid[core]
     return LevelCounts(
         *(
@@ -243,7 +243,7 @@ def count_levels(
     )
 
 
-def within_reach(values: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.uint8]:
+def disc_maximum(values: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.uint8]:
     """Return the maximum over the disc around each pixel.
 
     Parameters

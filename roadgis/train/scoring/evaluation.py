@@ -29,10 +29,10 @@ __all__ = [
     "ClassScores",
     "PixelEvaluation",
     "SceneScores",
-    "Watcher",
+    "ScoringObserver",
     "class_scores",
     "evaluate_scenes",
-    "plain",
+    "finite_values",
 ]
 
 Confusion = npt.NDArray[np.int64]
@@ -127,7 +127,7 @@ class PixelEvaluation:
         """Return all numbers as JSON values; None if undefined."""
         curve = self.curve
         meeting = curve.break_even()
-        values: dict[str, Any] = plain(
+        values: dict[str, Any] = finite_values(
             {
                 "threshold": self.threshold,
                 "buffer_px": self.buffer_px,
@@ -162,12 +162,12 @@ class PixelEvaluation:
         return values
 
 
-def plain(value: Any) -> Any:
+def finite_values(value: Any) -> Any:
     """Replace numbers that are not finite by None in JSON values."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: finite_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [finite_values(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -194,24 +194,24 @@ class Block:
     found: npt.NDArray[np.uint8]
 
 
-class Watcher(Protocol):
+class ScoringObserver(Protocol):
     """Observer of the scoring, for pictures."""
 
     def block(self, scene: LabelledScene, block: Block) -> None:
         """Receive a block; the blocks of a scene cover it and come one after the other."""
 
-    def scored(self, scene: LabelledScene, scores: SceneScores) -> None:
+    def scene_done(self, scene: LabelledScene, scores: SceneScores) -> None:
         """Receive the scores of a scene after its last block."""
 
 
 def evaluate_scenes(
-    segmenter: Predictor,
+    predictor: Predictor,
     scenes: Sequence[LabelledScene],
     threshold: float | None = None,
     *,
     buffer_px: int = BUFFER_PX,
     tile_px: int = TILE_PX,
-    watch: Watcher | None = None,
+    observer: ScoringObserver | None = None,
     progress: Progress = no_progress,
 ) -> PixelEvaluation:
     """Predict scenes and score the predictions; a few rows of tiles are in memory at a time.
@@ -227,7 +227,7 @@ def evaluate_scenes(
         Buffer of the relaxed scores, between pixel centres.
     tile_px : int
         See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    watch : Watcher, optional
+    observer : ScoringObserver, optional
         Receives each block and the scores of each scene.
     progress : Progress
         Progress callback, called after each block.
@@ -243,20 +243,20 @@ def evaluate_scenes(
         raise DataError("There is no scene to score; name a folder of image and mask pairs.")
     if buffer_px < 0:
         raise InputError(f"The buffer is {buffer_px} px, expected 0 or more.")
-    card = segmenter.card
+    card = predictor.card
     chosen = card.threshold if threshold is None else threshold
     names = card.classes if len(card.classes) > 1 else ("other", card.classes[0])
-    scorer = _Scorer(segmenter, names, level_of(chosen), buffer_px, tile_px)
-    total, confusion = LevelCounts.none(), np.zeros((len(names),) * 2, np.int64)
+    scorer = _Scorer(predictor, names, level_of(chosen), buffer_px, tile_px)
+    total, confusion = LevelCounts.empty(), np.zeros((len(names),) * 2, np.int64)
     area = sum(scene.height * scene.width for scene in scenes)
     done = 0
     results = []
     for scene in scenes:
-        counts, mixed = LevelCounts.none(), np.zeros_like(confusion)
+        counts, mixed = LevelCounts.empty(), np.zeros_like(confusion)
         for block, block_counts, block_mixed in scorer.blocks(scene):
             counts, mixed = counts + block_counts, mixed + block_mixed
-            if watch is not None:
-                watch.block(scene, block)
+            if observer is not None:
+                observer.block(scene, block)
             done += block.labels.size
             progress(done / area, f"scoring {scene.name}")
         result = SceneScores(
@@ -266,8 +266,8 @@ def evaluate_scenes(
             counts.pixels,
             int(counts.road.sum()),
         )
-        if watch is not None:
-            watch.scored(scene, result)
+        if observer is not None:
+            observer.scene_done(scene, result)
         results.append(result)
         total, confusion = total + counts, confusion + mixed
     return PixelEvaluation(
@@ -277,7 +277,7 @@ def evaluate_scenes(
 
 @dataclass(frozen=True)
 class _Scorer:
-    segmenter: Predictor
+    predictor: Predictor
     names: tuple[str, ...]
     level: int
     buffer_px: int
@@ -286,8 +286,8 @@ class _Scorer:
     def blocks(self, scene: LabelledScene) -> Iterator[tuple[Block, LevelCounts, Confusion]]:
         """Yield each block of a scene with its counts and its confusion matrix."""
         prediction = ScenePrediction(
-            self.segmenter,
-            image_reader(scene, self.segmenter.card),
+            self.predictor,
+            image_reader(scene, self.predictor.card),
             scene.height,
             scene.width,
             tile_px=self.tile_px,
@@ -305,11 +305,11 @@ class _Scorer:
             )
             if (labels[core] == IGNORE).all():
                 nothing = np.zeros((height, width), np.uint8)
-                counts, mixed = LevelCounts.none(), np.zeros((len(self.names),) * 2, np.int64)
+                counts, mixed = LevelCounts.empty(), np.zeros((len(self.names),) * 2, np.int64)
                 yield Block(row, col, image[core], labels[core], nothing), counts, mixed
                 continue
             levels, classes = prediction.read(*around)
-            road = 1 if classes is None else self.segmenter.card.road_class
+            road = 1 if classes is None else self.predictor.card.road_class
             counts = count_levels(
                 levels,
                 labels == road,

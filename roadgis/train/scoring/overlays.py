@@ -62,7 +62,7 @@ class OverlayGallery:
                 self._canvas = _Canvas(scene.height, scene.width)
             self._canvas.draw(block.row, block.col, _painted(block))
 
-    def scored(self, scene: LabelledScene, scores: SceneScores) -> None:
+    def scene_done(self, scene: LabelledScene, scores: SceneScores) -> None:
         """Keep the scene's picture if it is among the best or worst so far."""
         canvas, self._canvas = self._canvas, None
         score = scores.mean_iou if self._by_class else scores.scores.iou

@@ -159,7 +159,7 @@ def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
         seen = table.count > 0
         label = f"{name} (error {table.error:.3f})"
         axes.plot(
-            table.probability[seen], table.right[seen], label=label, linewidth=1.6,
+            table.probability[seen], table.correct[seen], label=label, linewidth=1.6,
             markersize=4, **style,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1.02))

@@ -32,7 +32,7 @@ from roadgis.train.scoring.plots import (
     threshold_figure,
 )
 from roadgis.train.scoring.scene_prediction import TILE_PX
-from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = ["ReportOptions", "history_section", "read_history", "score_model"]
 
@@ -96,7 +96,7 @@ class ReportOptions:
 
 def score_model(
     model: str | Path,
-    data: ScoredOn,
+    data: ScoringData,
     options: ReportOptions | None = None,
     *,
     device: Device = "auto",
@@ -109,7 +109,7 @@ def score_model(
     ----------
     model : str or Path
         A model file, a run folder, or the name of a bundled model.
-    data : ScoredOn
+    data : ScoringData
         Pair folders at the model's pixel size, or settings of imagery with a road layer. Empty: the
         validation scenes of the run folder.
     device, threads
@@ -130,7 +130,7 @@ def score_model(
         settings.threshold,
         buffer_px=settings.buffer_px,
         tile_px=settings.tile_px,
-        watch=pictures,
+        observer=pictures,
         progress=progress,
     )
     log = _log_of(model, path)
@@ -253,7 +253,7 @@ def _facts(subject: _Subject, evaluation: PixelEvaluation) -> str:
             "Ran on": subject.segmenter.device,
             "Data": ", ".join(subject.data),
             "Scenes": (
-                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} pixels that count, "
+                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} valid pixels, "
                 f"{int(evaluation.counts.road.sum()):,} of them road"
             ),
             "Pixel size": f"{card.gsd_m:g} m",
@@ -270,7 +270,7 @@ def _score_tables(evaluation: PixelEvaluation) -> list[str]:
     rows += [[scene.name, *page.score_row(scene.scores)] for scene in evaluation.scenes]
     caption = (
         f"Scores of road at threshold {evaluation.threshold:.3f}. Relaxed: a pixel within "
-        f"{evaluation.buffer_px} px of one of the other kind counts as right."
+        f"{evaluation.buffer_px} px of a pixel of the other mask counts as correct."
     )
     return [
         "<h2>Scores</h2>",
@@ -288,7 +288,7 @@ def _class_tables(evaluation: PixelEvaluation, *, several: bool) -> list[str]:
         ]
         for scores in evaluation.classes
     ]
-    how = "each pixel is of its likeliest class" if several else "at the threshold"
+    how = "by the most probable class" if several else "at the threshold"
     caption = f"Scores of each class, {how}; mean IoU {page.number(evaluation.mean_iou)}"
     head = ["class", "IoU", "precision", "recall", "F1", "pixels"]
     return [

@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 _KEYS = {
-    "hit": "hit: labelled and found",
-    "missed": "missed: labelled, not found",
-    "false": "false: found, not labelled",
+    "hit": "hit: labelled and predicted",
+    "missed": "missed: labelled, not predicted",
+    "false": "false: predicted, not labelled",
 }
 
 
@@ -52,10 +52,10 @@ def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> s
             for count in row.tolist()
         )
         lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">found {html.escape(name)}</th>' for name in names)
+    heads = "".join(f'<th scope="col">predicted {html.escape(name)}</th>' for name in names)
     return (
         '<div class="wide"><table><caption>Pixels of each labelled class (row) by the class that '
-        "was found (column), as a share of the row and as a number</caption>"
+        "was predicted (column), as a share of the row and as a number</caption>"
         f'<thead><tr><th scope="col">labelled</th>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

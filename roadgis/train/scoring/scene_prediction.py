@@ -13,13 +13,13 @@ from roadgis.errors import ModelError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
-from roadgis.train.data.derived_scenes import normalized
+from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import LabelledScene
 
 __all__ = [
     "TILE_PX",
     "TOP_LEVEL",
-    "NetworkPredictor",
+    "KerasPredictor",
     "Predictor",
     "ScenePrediction",
     "image_reader",
@@ -51,18 +51,18 @@ class Predictor(Protocol):
         """Return the probability of each class (N, H, W, C) of images (N, H, W, B)."""
 
 
-class NetworkPredictor:
+class KerasPredictor:
     """A Keras model in memory, such as the one being trained.
 
     Parameters
     ----------
-    network : keras.Model
+    model : keras.Model
         Outputs probabilities (N, H, W, C).
     """
 
-    def __init__(self, network: Any, card: ModelCard) -> None:
+    def __init__(self, model: Any, card: ModelCard) -> None:
         self.card = card
-        self._network = network
+        self._model = model
         self._scaling = Scaling(card)
 
     def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -73,11 +73,11 @@ class NetworkPredictor:
         ModelError
             If the output is not finite.
         """
-        output = np.asarray(self._network(self._scaling(images), training=False), np.float32)
+        output = np.asarray(self._model(self._scaling(images), training=False), np.float32)
         if not np.isfinite(output).all():
             raise ModelError(
-                "The network gave values that are not numbers (NaN or infinite). Its weights have "
-                "been lost in training: go on from an earlier checkpoint with a lower rate."
+                "The output of the model is not finite (NaN or infinite): its weights diverged in "
+                "training. Start anew with a lower --peak-rate."
             )
         return output
 
@@ -235,7 +235,7 @@ class ScenePrediction:
 
 
 def predict_scene(
-    segmenter: Predictor,
+    predictor: Predictor,
     image: npt.NDArray[np.uint8] | LabelledScene,
     *,
     tile_px: int = TILE_PX,
@@ -254,10 +254,10 @@ def predict_scene(
     if isinstance(image, np.ndarray):
         read, (height, width) = _array_reader(image), image.shape[:2]
     else:
-        read, height, width = image_reader(image, segmenter.card), image.height, image.width
-    prediction = ScenePrediction(segmenter, read, height, width, tile_px=tile_px)
+        read, height, width = image_reader(image, predictor.card), image.height, image.width
+    prediction = ScenePrediction(predictor, read, height, width, tile_px=tile_px)
     result = np.empty((height, width), np.float32)
-    road = segmenter.card.road_class
+    road = predictor.card.road_class
     for row, col, rows, cols in prediction.windows():
         result[row : row + rows, col : col + cols] = prediction.probability(row, col)[..., road]
     return result
@@ -265,7 +265,7 @@ def predict_scene(
 
 def image_reader(scene: LabelledScene, card: ModelCard) -> ReadImage:
     """Return a reader of a scene's image, normalized as the model card says."""
-    (scene,) = normalized([scene], card.normalize_to)
+    (scene,) = normalize_scenes([scene], card.normalize_to)
 
     def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
         return scene.read(row, col, height, width)[0]

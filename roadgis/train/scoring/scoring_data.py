@@ -13,14 +13,16 @@ from roadgis.train.data.training_data import open_labelled_data, open_training_d
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.settings import DataSettings, read_settings
 
-__all__ = ["ScoredOn", "data_names", "has_data", "scenes_to_score"]
+__all__ = ["ScoringData", "data_names", "has_data", "scenes_to_score"]
 
 #: Pair folders; or settings, which can also name georeferenced imagery with a road layer. Pixel
 #: size and classes come from the model.
-ScoredOn = Sequence[Path] | DataSettings
+ScoringData = Sequence[Path] | DataSettings
 
 
-def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Sequence[LabelledScene]:
+def scenes_to_score(
+    model: Path | str, data: ScoringData, card: ModelCard
+) -> Sequence[LabelledScene]:
     """Open the given labelled scenes, or else the validation scenes of a run.
 
     Parameters
@@ -51,8 +53,8 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
     if not run.settings.is_file():
         raise DataError(
             f"{model}: found no data to score on. Name folders of image and mask pairs with "
-            "--data, or imagery with --images and its roads with --labels (the folder of a run is "
-            "scored on its own validation scenes without)."
+            "--data, or imagery with --images and its roads with --labels. Only run folders have "
+            "validation scenes of their own."
         )
     settings = read_settings(run.settings)
     scenes = open_training_data(settings.data, settings.optimization.seed).validation
@@ -64,17 +66,17 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
     return scenes
 
 
-def has_data(data: ScoredOn) -> bool:
+def has_data(data: ScoringData) -> bool:
     """Return whether data is given, instead of a run's own validation scenes."""
     return bool(_sources(_settings(data)))
 
 
-def data_names(data: ScoredOn) -> tuple[str, ...]:
+def data_names(data: ScoringData) -> tuple[str, ...]:
     """Return the names of the scoring data as given by the user."""
     return tuple(map(str, _sources(_settings(data)))) or ("held out",)
 
 
-def _settings(data: ScoredOn) -> DataSettings:
+def _settings(data: ScoringData) -> DataSettings:
     return data if isinstance(data, DataSettings) else DataSettings(folders=tuple(data))
 
 

@@ -25,10 +25,10 @@ from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
-from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, plain
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, finite_values
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
 from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor
-from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = [
     "CRITERIA",
@@ -204,7 +204,7 @@ def histograms(
 
 def set_threshold(
     model: Path,
-    data: ScoredOn,
+    data: ScoringData,
     options: ThresholdOptions | None = None,
     *,
     run: Path | None = None,
@@ -217,7 +217,7 @@ def set_threshold(
     model : Path
         An ``.onnx`` or ``.keras`` file with its card, or a run folder: its ``model.keras`` is
         scored, and its ``model.onnx`` gets the same threshold.
-    data : ScoredOn
+    data : ScoringData
         Data that the model was not trained on: pair folders at its pixel size, or settings of
         imagery with a road layer. Empty: the validation scenes of the run folder.
     run : Path, optional
@@ -243,8 +243,8 @@ def set_threshold(
     path = resolve_model(model)
     if not model.exists():
         raise ModelError(
-            f"{model}: is the model that comes with roadgis, whose card is not changed. Copy "
-            f"{path} and name the copy, or give the commands another --threshold."
+            f"{model}: is a bundled model, whose card cannot be changed. Copy {path} and name the "
+            "copy, or use another --threshold."
         )
     if settings.plot is not None:
         require_matplotlib()  # before the work
@@ -280,8 +280,8 @@ def warn_if_undertrained(threshold: float) -> None:
     """Warn if the best threshold is so low that the model is hardly confident about any road."""
     if threshold < _LOWEST_THRESHOLD:
         logger.warning(
-            "The best threshold is %.2f, under %g: the network is hardly sure of any road, which "
-            "usually means that it was trained too little. Train longer, with a larger --steps, "
+            "The best threshold is %.2f, under %g: the model is hardly confident about any road, "
+            "usually because it was trained too little. Train longer, with a larger --steps, "
             "and check that the labels are complete.",
             threshold,
             _LOWEST_THRESHOLD,
@@ -344,7 +344,10 @@ def write_curve(choice: ThresholdChoice, path: Path) -> None:
     }
     if path.suffix.lower() == ".json":
         chosen = {"threshold": choice.threshold, "criterion": choice.criterion, "iou": choice.iou}
-        text = json.dumps(plain({**chosen, "curve": columns}), allow_nan=False, indent=1) + "\n"
+        text = (
+            json.dumps(finite_values({**chosen, "curve": columns}), allow_nan=False, indent=1)
+            + "\n"
+        )
     else:
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
