@@ -355,7 +355,7 @@ def test_wrong_fields_and_values_are_named(tmp_path: Path) -> None:
         clean_lines(path, options=options(width_field="wide"))
     with pytest.raises(DataError, match="values from 87 to 87, expected 0 to 1"):
         clean_lines(path, options=options(confidence_field="sure"))
-    with pytest.raises(InputError, match="is no factor"):
+    with pytest.raises(InputError, match="is not a factor"):
         clean_lines(path, options=options(confidence_field="sure*x"))
     with pytest.raises(InputError, match="step_m is 0"):
         DrawnOptions(step_m=0)

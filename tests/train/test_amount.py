@@ -45,12 +45,12 @@ def test_labelled_amount_without_road_is_zero() -> None:
     assert labelled_amount(empty, count_labels(empty, 2, 1), [1.0]) == LabelledAmount(0.0, 0.36)
 
 
-def test_labelled_amount_in_words() -> None:
+def test_labelled_amount_as_text() -> None:
     assert str(LabelledAmount(12.34, 3.14)) == "about 12 km of road on 3.1 km²"
     assert str(LabelledAmount(1234.5, 0.0314)) == "about 1,234 km of road on 0.031 km²"
 
 
-def test_amount_of_takes_the_pixel_size_of_the_settings_for_pairs() -> None:
+def test_amount_of_pairs_uses_the_pixel_size_of_the_settings() -> None:
     scenes = [scene(100)]
     data = TrainingData(scenes, (), check_labels(scenes), "")
     found = amount_of(data, DataSettings(gsd_m=0.5))

@@ -37,7 +37,7 @@ def write_model(path: Path, seed: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_weights_are_averaged_and_normalization_measured_where_there_is_data(
+def test_average_weights_updates_normalization_if_there_is_data(
     tmp_path: Path, measured: bool
 ) -> None:
     one, two = (

@@ -73,7 +73,7 @@ def network(kernel: float, bias: float) -> object:
     return model
 
 
-def test_found_metres_are_right_within_three_metres_of_a_labelled_road() -> None:
+def test_sample_centrelines_is_correct_within_three_metres_of_a_road() -> None:
     scene = flat(90, road=slice(50, 60))  # the line at row 43 is 7 px away, that at 93 far
     near, far = (sample_centrelines(Fixed(), [scene], [gsd], threshold=0.5) for gsd in (0.4, 1.0))
     sure = near.probability > 0.8
@@ -90,12 +90,12 @@ def test_fit_calibration_finds_scale_and_offset() -> None:
     assert made.offset == pytest.approx(-0.4, abs=0.1)
 
 
-def test_fit_calibration_needs_right_and_wrong_roads() -> None:
+def test_fit_calibration_needs_correct_and_wrong_roads() -> None:
     with pytest.raises(DataError, match="right and wrong"):
         fit_calibration({"a": CentrelineSamples(np.array([0.9, 0.8]), np.array([True, True]))})
 
 
-def test_reliability_counts_by_tenths() -> None:
+def test_reliability_bins_are_tenths() -> None:
     table = reliability(
         CentrelineSamples(np.array([0.55, 0.58, 0.91, 1.0]), np.array([True, False, True, True]))
     )
@@ -113,7 +113,7 @@ def test_apply_calibration_changes_the_logits() -> None:
     np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-6)  # type: ignore[operator]
 
 
-def test_apply_calibration_changes_the_logits_of_subpixel_networks() -> None:
+def test_apply_calibration_changes_the_logits_of_subpixel_models() -> None:
     model = build_model(
         ArchitectureOptions(depth=3, decoder_filters=(8, 8), subpixel=True, crop_px=64)
     )
@@ -129,7 +129,7 @@ def test_apply_calibration_changes_the_logits_of_subpixel_networks() -> None:
     np.testing.assert_allclose(after, Calibration(0.6, -0.3)(before), atol=1e-4)
 
 
-def test_apply_calibration_refuses_several_classes() -> None:
+def test_apply_calibration_rejects_several_classes() -> None:
     keras = import_keras()
     image = keras.layers.Input((None, None, 3))
     with pytest.raises(ModelError, match="gives 2 classes"):

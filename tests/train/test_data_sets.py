@@ -102,7 +102,7 @@ def test_open_data_set_scores_at_the_nearest_trained_pixel_size(tmp_path: Path) 
     assert image[27, 0].tolist() == [100, 100, 200]
 
 
-def test_open_data_set_without_scenes_to_train_on_is_an_error(tmp_path: Path) -> None:
+def test_open_data_set_rejects_a_share_without_scenes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="The data set a has a share of 1 and no scenes"):
         open_data_set(DataSet("a"))
     write_tile(tmp_path, "t0")
@@ -110,13 +110,13 @@ def test_open_data_set_without_scenes_to_train_on_is_an_error(tmp_path: Path) ->
     assert (len(only_scored.training), len(only_scored.validation)) == (0, 1)
 
 
-def test_redrawn_labels_have_the_width_asked_for() -> None:
+def test_redraw_labels_sets_the_width() -> None:
     scene = redraw_labels(flat(90, road=slice(50, 53)), width_px=9)
     labels = scene.read_labels(0, 0, SIDE, SIDE)
     assert np.flatnonzero(labels[:, 60]).tolist() == list(range(47, 56))
 
 
-def test_redrawn_labels_keep_what_is_unknown() -> None:
+def test_redraw_labels_keeps_ignored_pixels() -> None:
     source = flat(90, road=slice(50, 53))
     source.labels[:, :30] = IGNORE
     labels = redraw_labels(source, width_px=9).read_labels(0, 0, SIDE, SIDE)
@@ -124,7 +124,7 @@ def test_redrawn_labels_keep_what_is_unknown() -> None:
     assert (labels[:, 30:] != IGNORE).all()
 
 
-def test_resampled_scene_keeps_unknown_pixels_grey() -> None:
+def test_resample_keeps_ignored_pixels_grey() -> None:
     source = flat(90)
     source.labels[:20] = IGNORE
     image, labels = resample(source, 0.5).read(0, 0, 60, 60)
@@ -170,7 +170,7 @@ def test_mixed_sampler_resamples_to_the_range(tmp_path: Path) -> None:
     assert max(areas) <= 11
 
 
-def test_mixed_sampler_fills_beyond_the_scene(tmp_path: Path) -> None:
+def test_mixed_sampler_fills_outside_the_scene(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", value=60)
     crops = sampler(DataSet("a", (tmp_path,), gsd_m=1.0), crop_px=SIDE + 40)
     image, labels = crops.crop(0)
@@ -180,7 +180,7 @@ def test_mixed_sampler_fills_beyond_the_scene(tmp_path: Path) -> None:
     assert (image[~outside][:, 0] == 60).mean() > 0.97
 
 
-def test_mixed_sampler_repeats_by_number(tmp_path: Path) -> None:
+def test_mixed_sampler_is_reproducible_by_number(tmp_path: Path) -> None:
     write_tile(tmp_path, "t0")
     write_tile(tmp_path, "t1", value=30)
     one, other = (
@@ -205,7 +205,7 @@ def test_mixed_sampler_normalizes_scenes(tmp_path: Path) -> None:
     assert max(values) <= 160
 
 
-def test_mask_of_0_1_255_leaves_255_out(tmp_path: Path) -> None:
+def test_pair_scene_ignores_255_in_masks_of_0_1_255(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", mask_values=(0, 1, 255))
     (scene,) = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0)).training
     labels = scene.read_labels(0, 0, SIDE, SIDE)
@@ -214,7 +214,7 @@ def test_mask_of_0_1_255_leaves_255_out(tmp_path: Path) -> None:
     assert (labels[60:] == 0).all()
 
 
-def test_mask_of_0_and_255_is_road_unless_255_is_its_nodata(tmp_path: Path) -> None:
+def test_pair_scene_takes_255_as_road_unless_it_is_nodata(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", mask_values=(0, 255))
     (scene,) = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0)).training
     assert (scene.read_labels(50, 0, 10, SIDE) == 1).all()
@@ -224,7 +224,7 @@ def test_mask_of_0_and_255_is_road_unless_255_is_its_nodata(tmp_path: Path) -> N
     assert (scene.read_labels(50, 0, 10, SIDE) == IGNORE).all()
 
 
-def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
+def test_settings_of_data_sets_survive_yaml(tmp_path: Path) -> None:
     sets = (
         DataSet("a", (tmp_path / "x",), share=0.5, gsd_m=0.76, crop_gsd_m=(0.5, 1.2)),
         DataSet("b", validation=(tmp_path / "y",), share=0.0, redraw_width_m=7.0),
@@ -246,7 +246,7 @@ def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
         ("data: {sets: [{name: a, teacher_weight: 2}]}", "teacher_weight of a is 2.0, expected 0"),
     ],
 )
-def test_settings_of_data_sets_name_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_settings_of_data_sets_name_errors(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
@@ -283,7 +283,7 @@ class Halves:
         return self.predict(images)[..., None]
 
 
-def test_softened_labels_mix_labels_and_teacher() -> None:
+def test_soften_labels_mixes_labels_and_teacher() -> None:
     labels = np.zeros((SIDE, SIDE), np.uint8)
     labels[50:60] = 1
     labels[:5] = IGNORE
@@ -298,7 +298,7 @@ def test_softened_labels_mix_labels_and_teacher() -> None:
     np.testing.assert_array_equal(soft.read_labels(0, 0, SIDE, SIDE), labels)
 
 
-def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> None:
+def test_soften_labels_predicts_at_the_pixel_size_of_the_teacher() -> None:
     teacher = Halves(2.0)
     (soft,) = soften_labels([flat(90)], [1.0], teacher, weight=1.0)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
@@ -307,7 +307,7 @@ def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> Non
     assert np.allclose(target[:, SIDE // 2 + 2 :], 0.0)
 
 
-def test_mixed_sampler_of_softened_labels_gives_probabilities() -> None:
+def test_mixed_sampler_keeps_soft_labels() -> None:
     (soft,) = soften_labels([flat(90)], [1.0], Halves(1.0), weight=0.5)
     data = OpenDataSet(DataSet("a"), [soft], [1.0])
     labels = MixedSampler([data], crop_px=64, seed=1).crop(3)[1]

@@ -35,7 +35,7 @@ def write_scene(folder: Path, name: str, rows: slice, label_rows: slice) -> None
     write_raster(folder / "masks" / f"{name}.tif", label)
 
 
-def test_the_worse_half_is_linked(tmp_path: Path) -> None:
+def test_hard_tiles_links_the_worse_half(tmp_path: Path) -> None:
     for name, rows in SHOWN.items():
         write_scene(tmp_path / "data", name, rows, slice(40, 48))
     # Without a labelled road its IoU is 0, which says nothing about the model.

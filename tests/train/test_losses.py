@@ -77,7 +77,7 @@ def test_bce_jaccard_equals_the_loss_of_the_first_default_model(valid: float) ->
     assert value("bce_jaccard", *arrays) == pytest.approx(first_default_loss(*arrays), abs=1e-6)
 
 
-def test_losses_by_hand() -> None:
+def test_build_loss_by_hand() -> None:
     # One road pixel at 0.8, one other at 0.4, and an invalid one that must not matter.
     labels = np.array([[[[1], [0], [0]]]], np.float32)
     probability = np.array([[[[0.8], [0.4], [0.9]]]], np.float32)
@@ -103,7 +103,7 @@ def test_losses_by_hand() -> None:
     assert found == pytest.approx(weighted)
 
 
-def test_categorical_losses_by_hand() -> None:
+def test_build_loss_of_several_classes_by_hand() -> None:
     labels = np.array([[[[1, 0], [0, 1], [0, 0]]]], np.float32)
     probability = np.array([[[[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]]]], np.float32)
     valid = np.array([[[1, 1, 0]]], np.float32)
@@ -122,7 +122,7 @@ def test_categorical_losses_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {n for n in LOSSES if "cldice" in n}))
-def test_losses_are_those_of_segmentation_models_where_all_is_valid(name: str) -> None:
+def test_build_loss_equals_segmentation_models_if_all_is_valid(name: str) -> None:
     losses = import_segmentation_models().losses
     terms = {
         "bce": losses.BinaryCELoss(),
@@ -151,7 +151,7 @@ def test_losses_are_those_of_segmentation_models_where_all_is_valid(name: str) -
         assert value(name, labels, probability) == pytest.approx(expected, rel=2e-5)
 
 
-def test_names_of_segmentation_models_are_known() -> None:
+def test_check_loss_knows_the_names_of_segmentation_models() -> None:
     losses = import_segmentation_models().losses
     theirs = [name for name in dir(losses) if name.endswith("_loss")]
     assert len(theirs) > 8
@@ -161,7 +161,7 @@ def test_names_of_segmentation_models_are_known() -> None:
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 @pytest.mark.parametrize("kind", ["random", "invalid", "road", "other", "certain"])
-def test_value_and_gradient_are_finite_and_leave_invalid_pixels_out(name: str, kind: str) -> None:
+def test_build_loss_has_finite_gradients_and_ignores_invalid_pixels(name: str, kind: str) -> None:
     classes = 3 if name in CATEGORICAL else 1
     labels, probability, valid = batch(classes, valid=0.0 if kind == "invalid" else 0.6)
     if kind in ("road", "other"):
@@ -187,7 +187,7 @@ def test_value_and_gradient_are_finite_and_leave_invalid_pixels_out(name: str, k
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_sums_are_taken_in_float32_when_the_network_is_not(dtype: str) -> None:
+def test_build_loss_sums_in_float32(dtype: str) -> None:
     # 70,000 pixels are more than float16 can count.
     labels = np.ones((1, 256, 288, 1), np.float32)
     probability = tf.cast(tf.fill((1, 256, 288, 1), 0.5), dtype)
@@ -196,7 +196,7 @@ def test_sums_are_taken_in_float32_when_the_network_is_not(dtype: str) -> None:
     assert float(result) == pytest.approx(np.log(2) + 0.5, abs=1e-3)
 
 
-def test_perfect_prediction_costs_next_to_nothing() -> None:
+def test_build_loss_of_a_perfect_prediction_is_near_zero() -> None:
     for name in LOSSES:
         labels, *_ = batch(3 if name in CATEGORICAL else 1)
         assert value(name, labels, labels) < 1e-4, name
@@ -211,7 +211,7 @@ def lines(*gaps: tuple[int, int]) -> Floats:
     return road
 
 
-def test_cldice_is_zero_for_the_same_lines_and_grows_with_each_cut() -> None:
+def test_cldice_is_zero_for_equal_lines_and_grows_with_each_cut() -> None:
     ones = np.ones((1, 64, 64, 1), np.float32)
     whole = lines()
     costs = [
@@ -222,7 +222,7 @@ def test_cldice_is_zero_for_the_same_lines_and_grows_with_each_cut() -> None:
     assert all(low + 0.01 < high for low, high in pairwise(costs))
 
 
-def test_cldice_minds_cuts_more_than_width() -> None:
+def test_cldice_weighs_cuts_more_than_width() -> None:
     ones = np.ones((1, 64, 64, 1), np.float32)
     thin = lines()
     thin[:, 28:30] = thin[:, 33:35] = 0
@@ -230,13 +230,13 @@ def test_cldice_minds_cuts_more_than_width() -> None:
     assert float(cldice(lines(), thin, ones)) < float(cldice(lines(), lines((30, 38)), ones)) / 2
 
 
-def test_cldice_leaves_invalid_pixels_out() -> None:
+def test_cldice_ignores_invalid_pixels() -> None:
     valid = np.ones((1, 64, 64, 1), np.float32)
     valid[:, :, 30:34] = 0
     assert float(cldice(lines(), lines((30, 34)), valid)) == pytest.approx(0, abs=1e-6)
 
 
-def test_cldice_term_has_its_weight() -> None:
+def test_build_loss_weighs_cldice() -> None:
     cut = lines((30, 40)) * 0.9
     plain = value("bce_jaccard", lines(), cut)
     extra = float(cldice(lines(), cut, np.ones_like(cut), iterations=3))
@@ -244,7 +244,7 @@ def test_cldice_term_has_its_weight() -> None:
     assert found == pytest.approx(plain + 2 * extra, rel=1e-5)
 
 
-def test_edge_smoothing_changes_pixels_beside_the_edge_only() -> None:
+def test_build_loss_smooths_labels_at_edges_only() -> None:
     labels = np.zeros((1, 9, 9, 1), np.float32)
     labels[:, :, 4:8] = 1
     # The border of an invalid area is not an edge.
@@ -261,7 +261,7 @@ def test_edge_smoothing_changes_pixels_beside_the_edge_only() -> None:
     assert gradient[:, [0, 1, 2, 5, 6, 7]].min() > 0.01
 
 
-def test_edge_smoothing_of_several_classes_goes_to_the_neighbours_classes() -> None:
+def test_build_loss_smooths_labels_towards_neighbouring_classes() -> None:
     index = np.zeros((1, 5, 6), int)
     index[:, :, 3:] = 2
     labels = np.eye(3)[index].astype(np.float32)
@@ -288,12 +288,12 @@ def test_edge_smoothing_of_several_classes_goes_to_the_neighbours_classes() -> N
         ("bce_jaccard_cldice", {"cldice_iterations": 0}, "0 iterations"),
     ],
 )
-def test_loss_that_cannot_be_built(name: str, options: dict[str, Any], message: str) -> None:
+def test_build_loss_rejects_wrong_options(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_loss(name, **options)
 
 
-def test_loss_and_network_that_do_not_go_together() -> None:
+def test_build_loss_rejects_mismatched_models() -> None:
     labels, probability, _ = batch(3)
     with pytest.raises(InputError, match="found 3 classes"):
         build_loss("bce_jaccard")(labels, probability)
@@ -303,7 +303,7 @@ def test_loss_and_network_that_do_not_go_together() -> None:
         build_loss("jaccard", class_weights=[1, 2])(labels, probability)
 
 
-def test_loss_and_metrics_are_saved_and_loaded_with_the_model(tmp_path: Path) -> None:
+def test_build_loss_is_saved_and_loaded_with_the_model(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(1, 1)])
     model.add(keras.layers.Activation("sigmoid"))
     loss = build_loss("bce_jaccard", class_weights=[1, 2], edge_smoothing=0.1)

@@ -69,14 +69,14 @@ def write_pairs(folder: Path, scene: ArrayScene, names: tuple[str, ...] = ("a",)
     return folder
 
 
-def test_the_threshold_falls_between_what_is_road_and_what_is_not() -> None:
+def test_choose_threshold_separates_road_and_other() -> None:
     choice = choose_threshold(levels(_200=10, _201=5), levels(_99=70, _100=30))
     assert choice.iou == 1.0
     assert 100 / 254 < choice.threshold < 200 / 254
     assert choice.threshold == pytest.approx(150.5 / 254, abs=0.003)  # the middle of the best
 
 
-def test_the_iou_is_worked_out_by_hand() -> None:
+def test_iou_curve_by_hand() -> None:
     # Road from level 150: 6 of 10 road pixels found, with 2 others: 6 / 12.
     curve = iou_curve(levels(_150=6, _50=4), levels(_160=2, _10=100))
     assert curve[150] == pytest.approx(6 / 12)
@@ -86,7 +86,7 @@ def test_the_iou_is_worked_out_by_hand() -> None:
 
 
 @given(road=counts, other=counts)
-def test_no_other_threshold_does_better(road: Counts, other: Counts) -> None:
+def test_choose_threshold_maximizes_iou(road: Counts, other: Counts) -> None:
     if road.sum() == 0:
         road[7] = 1
     choice = choose_threshold(road, other)
@@ -106,7 +106,7 @@ def test_no_other_threshold_does_better(road: Counts, other: Counts) -> None:
 
 
 @given(road=counts, other=counts, near=counts, reached=counts)
-def test_no_other_threshold_has_a_higher_relaxed_f1(
+def test_choose_threshold_maximizes_relaxed_f1(
     road: Counts, other: Counts, near: Counts, reached: Counts
 ) -> None:
     # As in images: what is road is near road, and a road pixel is reached by itself at least.
@@ -126,7 +126,7 @@ def test_no_other_threshold_has_a_higher_relaxed_f1(
     assert choice.criterion == "relaxed-f1"
 
 
-def test_scenes_without_road_and_wrong_histograms_are_refused() -> None:
+def test_choose_threshold_rejects_missing_road_and_wrong_histograms() -> None:
     with pytest.raises(DataError, match="hold no road pixel"):
         choose_threshold(levels(), levels(_3=5))
     with pytest.raises(DataError, match=r"expected \(255,\)"):
@@ -135,7 +135,7 @@ def test_scenes_without_road_and_wrong_histograms_are_refused() -> None:
         choose_threshold(levels(_9=1), levels(), criterion="relaxed-f1")
 
 
-def test_options_that_mean_nothing_are_refused() -> None:
+def test_threshold_options_reject_wrong_values() -> None:
     with pytest.raises(InputError, match="expected one of iou"):
         ThresholdOptions(criterion="best")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"ends in \.svg"):
@@ -144,7 +144,7 @@ def test_options_that_mean_nothing_are_refused() -> None:
         ThresholdOptions(table=Path("curve.xlsx"))
 
 
-def test_scenes_of_any_size_are_predicted_alike_for_any_tile(tmp_path: Path) -> None:
+def test_predict_scene_does_not_depend_on_tiles(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx"))
     image = np.random.default_rng(0).integers(0, 256, (53, 70, 3), np.uint8)
     whole = predict_scene(segmenter, image, tile_px=256)
@@ -163,12 +163,12 @@ def test_histograms_count_each_valid_pixel_once(tmp_path: Path) -> None:
     assert choose_threshold(road, other).iou > 0.95
 
 
-def test_counts_of_nothing_add_nothing() -> None:
+def test_level_counts_empty_adds_nothing() -> None:
     some = LevelCounts(*(levels(_3=5) for _ in range(4)))
     np.testing.assert_array_equal((some + LevelCounts.empty()).near, some.near)
 
 
-def test_the_chosen_threshold_and_its_scores_go_into_the_card(tmp_path: Path) -> None:
+def test_set_threshold_writes_threshold_and_scores_into_the_card(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx", threshold=0.9)
     scene = road_scene()
     folder = write_pairs(tmp_path / "valid", scene)
@@ -183,7 +183,7 @@ def test_the_chosen_threshold_and_its_scores_go_into_the_card(tmp_path: Path) ->
     np.testing.assert_array_equal(load_model(path).predict(scene.image[None, :68, :88]), before)
 
 
-def test_the_curve_is_written_as_numbers(tmp_path: Path) -> None:
+def test_write_curve_as_csv_and_json(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     folder = write_pairs(tmp_path / "valid", road_scene())
     card = set_threshold(path, [folder], ThresholdOptions(table=tmp_path / "curve.csv"))
@@ -200,7 +200,7 @@ def test_the_curve_is_written_as_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
-def test_the_curve_is_drawn(tmp_path: Path, kind: str) -> None:
+def test_set_threshold_plots_the_curve(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("matplotlib")
     path = tiny_model(tmp_path / "m.onnx")
     folder = write_pairs(tmp_path / "valid", road_scene())
@@ -210,16 +210,16 @@ def test_the_curve_is_drawn(tmp_path: Path, kind: str) -> None:
     assert plot.read_bytes().startswith(start)
 
 
-def test_the_bundled_model_named_by_name_is_left_alone(tmp_path: Path) -> None:
+def test_set_threshold_rejects_the_bundled_model(tmp_path: Path) -> None:
     before = resolve_model("default").read_bytes()
-    with pytest.raises(ModelError, match="comes with roadgis"):
+    with pytest.raises(ModelError, match="bundled model"):
         set_threshold(Path("default"), [tmp_path])
     assert resolve_model("default").read_bytes() == before
 
 
 # From Keras under NumPy 2, on saving.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-def test_a_run_folder_gets_its_threshold_in_both_models(tmp_path: Path) -> None:
+def test_set_threshold_of_a_run_changes_both_models(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     pytest.importorskip("matplotlib")
     from roadgis.model.card import read_card_file, write_card_file
@@ -254,7 +254,7 @@ def test_a_run_folder_gets_its_threshold_in_both_models(tmp_path: Path) -> None:
     shutil.rmtree(run)
 
 
-def test_scores_that_mean_nothing_are_empty_in_the_table(tmp_path: Path) -> None:
+def test_write_curve_leaves_undefined_scores_empty(tmp_path: Path) -> None:
     # Nothing is found at high thresholds, so what share of it is right means nothing there.
     choice = choose_threshold(levels(_10=5), levels(_20=1))
     write_curve(choice, tmp_path / "curve.csv")
