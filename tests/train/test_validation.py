@@ -50,7 +50,7 @@ def test_outcome_that_is_worse_names_the_remedy() -> None:
     worse = outcome_of([record(0, 0.5, 0.6), record(1, 0.4, 0.5)], keeps_best=True)
     assert worse.is_worse
     assert str(worse).startswith(
-        "Validation IoU 0.600 before, 0.500 after (-0.100). Training made the model worse: keep using"
+        "Validation IoU 0.600 before, 0.500 after (-0.100). Training made the model worse: "
     )
     assert "--preview" in str(worse)
 
