@@ -22,9 +22,9 @@ from roadgis.output import read_provenance
 from roadgis.train.data.data_checks import survey
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.settings import read_settings, write_settings
+from tests.factories.models import tiny_card
 from tests.fuzz.mutate import damaged, odd_json
 from tests.fuzz.seeds import TEXT_SUFFIXES
-from tests.models import tiny_card
 
 __all__ = ["FULL", "KINDS", "SHORT", "prepared"]
 

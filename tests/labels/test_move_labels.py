@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from tests.factories import write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import write_raster
 
 pytest.importorskip("cv2", reason="needs the train extra")
 

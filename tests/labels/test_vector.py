@@ -33,7 +33,7 @@ from roadgis.errors import Cancelled, DataError, InputError, OutputError, SceneE
 from roadgis.labels.masks import burn_like, burn_like_each
 from roadgis.labels.surfaces import road_surfaces
 from roadgis.labels.vector import BurnLayer, RoadLayer
-from tests.factories import METRIC, X0, Y0, write_raster
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 NORTH_UP = Affine(1.0, 0.0, X0, 0.0, -1.0, Y0)
 

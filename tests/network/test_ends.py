@@ -14,8 +14,8 @@ from roadgis.network.arcs import Arcs
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.seen_ends import with_seen_ends
 from roadgis.vectorization import trace_centerlines
-from tests.drawings import ArraySource
-from tests.drawn_networks import drawn_network
+from tests.factories.networks import drawn_network
+from tests.factories.roads import ArraySource
 
 
 def traced(kind: str, width: float, caps: str, seed: int) -> Centerlines:

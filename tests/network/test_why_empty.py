@@ -20,8 +20,8 @@ from roadgis.cli import cli
 from roadgis.network.why_empty import WhyEmpty
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
-from tests.drawings import ArraySource, road
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
+from tests.factories.roads import ArraySource, road
 
 SHAPE = (200, 300)
 ROAD = road(SHAPE, (20, 100, 280, 100, 7))

@@ -18,7 +18,7 @@ from roadgis.errors import Cancelled, DataError, InputError, OutputError
 from roadgis.photos.annotations import MASK_PALETTE, polygons_to_masks, write_index_png
 from roadgis.photos.label_classes import parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons, is_polygon_json
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{NotGeoreferencedWarning.__module__}."
                                         f"{NotGeoreferencedWarning.__name__}")  # fmt: skip

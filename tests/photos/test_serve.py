@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from roadgis.errors import InputError
 from roadgis.model.runtime import load_model
-from tests.models import failing_model
+from tests.factories.models import failing_model
 
 pytest.importorskip("cv2")
 

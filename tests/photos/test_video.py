@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 from roadgis.errors import Cancelled, InputError, MissingExtraError, OutputError
 from roadgis.model.runtime import load_model
-from tests.models import save_model, tiny_card, tiny_model
+from tests.factories.models import save_model, tiny_card, tiny_model
 
 cv2 = pytest.importorskip("cv2")
 
@@ -216,7 +216,7 @@ def test_frame_segmenter_rejects_four_bands(segmenter: Any) -> None:
 
 
 def test_frame_segmenter_of_a_binary_model_uses_the_threshold(tmp_path: Path) -> None:
-    from tests.models import GROUND, ROAD
+    from tests.factories.models import GROUND, ROAD
 
     road = load_model(tiny_model(tmp_path / "road.onnx"), threads=1)
     assert drawn_classes(road.card) == ("other", "road")

@@ -11,7 +11,7 @@ from roadgis.train.data.amount import LabelledAmount, amount_of, centreline_px, 
 from roadgis.train.data.data_checks import check_labels, count_labels
 from roadgis.train.data.training_data import TrainingData
 from roadgis.train.settings import DataSettings
-from tests.train.test_scenes import ArrayScene
+from tests.factories.pairs import ArrayScene
 
 
 def scene(*rows: int, side: int = 600, width: int = 8) -> ArrayScene:

@@ -15,8 +15,8 @@ import keras
 
 from roadgis.model.card import read_card_file, write_card_file
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from tests.models import tiny_card
-from tests.pairs import write_road_pair
+from tests.factories.models import tiny_card
+from tests.factories.pairs import write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
-from affine import Affine
 
 pytest.importorskip("cv2", reason="needs the train extra")
 pytest.importorskip("yaml", reason="needs the train extra")
@@ -26,7 +24,8 @@ from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.data.sampling import one_hot
 from roadgis.train.run_card import training_looks
 from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
-from tests.train.test_scenes import ArrayScene
+from tests.factories.pairs import ArrayScene
+from tests.factories.rasters import write_image, write_raster
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -50,19 +49,12 @@ def write_tile(
         mask[0, road] = mask_values[1]
     if len(mask_values) == 3:
         mask[0, :10] = mask_values[2]
-    place = {} if gsd_m is None else {
-        "crs": "EPSG:32632", "transform": Affine(gsd_m, 0, 500000, 0, -gsd_m, 5400000)
-    }  # fmt: skip
     for kind, bands in (("images", image), ("masks", mask)):
         path = folder / kind / f"{name}.tif"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with rasterio.open(
-                path, "w", driver="GTiff", count=len(bands), height=SIDE, width=SIDE,
-                dtype="uint8", **place,
-            ) as dataset:  # fmt: skip
-                dataset.write(bands)
+        if gsd_m is None:
+            write_image(path, bands)
+        else:
+            write_raster(path, bands, pixel=gsd_m)
 
 
 def flat(value: int, road: slice | None = slice(50, 60)) -> ArrayScene:

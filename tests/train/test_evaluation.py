@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +21,10 @@ from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts, count_levels, disc_maximum, level_of
 from roadgis.train.scoring.evaluation import PixelEvaluation, class_scores, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import ScenePrediction, predict_scene
-from tests.models import GROUND, ROAD, tiny_card, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_card, tiny_model
+from tests.factories.pairs import ArrayScene
 
 Bytes = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class ArrayScene:
-    """A labelled scene in memory that notes what is read."""
-
-    name: str
-    image: Bytes
-    labels: Bytes
-
-    @property
-    def height(self) -> int:
-        return self.labels.shape[0]
-
-    @property
-    def width(self) -> int:
-        return self.labels.shape[1]
-
-    def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        assert 0 <= row <= row + height <= self.height
-        assert 0 <= col <= col + width <= self.width
-        window = np.s_[row : row + height, col : col + width]
-        return self.image[window].copy(), self.labels[window].copy()
 
 
 class Painted:

@@ -30,8 +30,8 @@ from roadgis.train.architectures import (
 from roadgis.train.export.export import ExportOptions, Precision, export_onnx
 from roadgis.train.framework import import_keras
 from roadgis.train.settings import DataSettings, TrainSettings, write_settings
-from tests.factories import METRIC, X0, Y0, write_raster
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),

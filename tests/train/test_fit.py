@@ -32,7 +32,7 @@ from roadgis.train.settings import (
     read_settings,
     write_settings,
 )
-from tests.pairs import write_class_pair, write_road_pair
+from tests.factories.pairs import write_class_pair, write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),

@@ -22,7 +22,7 @@ from roadgis.train.data.labelled_scene import FILL, IGNORE, known_gsd_m
 from roadgis.train.data.mask_layer import MaskLayer
 from roadgis.train.data.sampling import CropSampler
 from roadgis.train.data.training_data import scenes_fingerprint
-from tests.factories import METRIC, X0, Y0, texture, write_raster
+from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 
 SIDE = 128
 

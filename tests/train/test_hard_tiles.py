@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from roadgis.cli.test import command as scoring_command
 from roadgis.train.data.pairs import find_pairs
-from tests.factories import write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import write_raster
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "hard_tiles.py"
 SIDE = 96

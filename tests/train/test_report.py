@@ -23,8 +23,8 @@ from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery
 from roadgis.train.scoring.report import ReportOptions, read_history, score_model
-from tests.models import GROUND, tiny_model
-from tests.train.test_evaluation import ArrayScene
+from tests.factories.models import GROUND, tiny_model
+from tests.factories.pairs import ArrayScene
 from tests.train.test_threshold import road_scene, write_pairs
 
 pytestmark = pytest.mark.filterwarnings(

@@ -18,7 +18,7 @@ from roadgis.train.settings import (
     TrainSettings,
     read_settings,
 )
-from tests.models import tiny_card, tiny_model
+from tests.factories.models import tiny_card, tiny_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 START = tiny_card(

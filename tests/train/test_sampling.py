@@ -15,7 +15,8 @@ from roadgis.train.data.holdout import hold_out
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, crop_dataset, follow_epochs, one_hot
-from tests.train.test_scenes import ArrayScene, array_scene, write_pair
+from tests.factories.pairs import ArrayScene
+from tests.train.test_scenes import array_scene, write_pair
 
 
 def test_crop_sampler_depends_on_seed_and_number_only() -> None:

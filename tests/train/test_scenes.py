@@ -25,27 +25,10 @@ from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_
 from roadgis.train.data.pair_scene import PairScene, open_pairs
 from roadgis.train.data.pairs import find_pairs, find_splits
 from roadgis.train.data.training_data import scenes_fingerprint
-from tests.pairs import write_raster
+from tests.factories.pairs import ArrayScene
+from tests.factories.rasters import write_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
-class ArrayScene:
-    """A labelled scene in memory."""
-
-    def __init__(self, name: str, image: Any, labels: Any) -> None:
-        self.name, self.fingerprint = name, name
-        self.image, self.labels = np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
-        self.height, self.width = self.labels.shape
-        self.reads = 0
-
-    def read(self, row: int, col: int, height: int, width: int) -> tuple[Any, Any]:
-        self.reads += 1
-        part = np.s_[row : row + height, col : col + width]
-        return self.image[part].copy(), self.labels[part].copy()
-
-    def read_labels(self, row: int, col: int, height: int, width: int) -> Any:
-        return self.labels[row : row + height, col : col + width].copy()
 
 
 def array_scene(side: int = 64, seed: int = 0, name: str = "") -> ArrayScene:
@@ -53,35 +36,6 @@ def array_scene(side: int = 64, seed: int = 0, name: str = "") -> ArrayScene:
     labels = np.zeros((side, side), np.uint8)
     labels[side // 2 - 4 : side // 2 + 4] = 1
     return ArrayScene(name or f"s{seed}", rng.integers(0, 256, (side, side, 3)), labels)
-
-
-def write_image(
-    path: Path,
-    bands: npt.NDArray[Any],
-    mask: npt.NDArray[Any] | None = None,
-    **profile: Any,
-) -> Path:
-    """Write bands (B, H, W), with an internal mask on request."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    count, height, width = bands.shape
-    driver = "PNG" if path.suffix == ".png" else "GTiff"
-    colormap = profile.pop("colormap", None)
-    colours = profile.pop("colorinterp", None)
-    with (
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(
-            path, "w", driver=driver, width=width, height=height, count=count,
-            dtype=bands.dtype.name, **profile,
-        ) as dataset,
-    ):  # fmt: skip
-        if colours is not None:
-            dataset.colorinterp = colours
-        dataset.write(bands)
-        if colormap is not None:
-            dataset.write_colormap(1, colormap)
-        if mask is not None:
-            dataset.write_mask(mask)
-    return path
 
 
 def noise(side: int = 40, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -648,8 +602,8 @@ class TestFingerprint:
 
 def test_pair_scene_rejects_a_mask_with_late_damage(tmp_path: Path) -> None:
     """GDAL reports it in a call that rasterio expects no error from."""
-    image = write_raster(tmp_path / "image.tif", np.zeros((3, 96, 96), np.uint8))
-    mask = write_raster(tmp_path / "mask.tif", np.eye(96, dtype=np.uint8)[None])
+    image = write_image(tmp_path / "image.tif", np.zeros((3, 96, 96), np.uint8))
+    mask = write_image(tmp_path / "mask.tif", np.eye(96, dtype=np.uint8)[None])
     data = mask.read_bytes()
     # The type of StripByteCounts becomes ASCII.
     entry = next(e for kind in (3, 4) if (e := struct.pack("<HH", 279, kind)) in data)

@@ -19,8 +19,8 @@ from roadgis.errors import DataError, InputError
 from roadgis.model.catalog import read_card
 from roadgis.train.scoring.report import score_model
 from roadgis.train.settings import DataSettings
-from tests.factories import METRIC, X0, Y0, write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 from tests.train.test_threshold import road_scene, write_pairs
 
 SIDE = 128

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -29,8 +28,8 @@ from roadgis.train.scoring.threshold import (
     set_threshold,
     write_curve,
 )
-from tests.models import GROUND, ROAD, tiny_model
-from tests.train.test_evaluation import ArrayScene
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.pairs import ArrayScene, write_scene
 
 pytestmark = pytest.mark.filterwarnings(
     f"ignore::{NotGeoreferencedWarning.__module__}.{NotGeoreferencedWarning.__name__}"
@@ -55,17 +54,8 @@ def road_scene(height: int = 70, width: int = 90) -> ArrayScene:
 
 def write_pairs(folder: Path, scene: ArrayScene, names: tuple[str, ...] = ("a",)) -> Path:
     """Write a scene as image and mask under several names, and return the folder."""
-    for kind, bands in (
-        ("images", np.moveaxis(scene.image, -1, 0)),
-        ("masks", scene.labels[None]),
-    ):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for name in names:
-            with rasterio.open(
-                folder / kind / f"{name}.tif", "w", driver="GTiff", dtype="uint8",
-                count=len(bands), height=scene.height, width=scene.width,
-            ) as dataset:  # fmt: skip
-                dataset.write(bands)
+    for name in names:
+        write_scene(folder, name, scene)
     return folder
 
 

@@ -14,7 +14,7 @@ from roadgis.model.card import ModelCard
 from roadgis.train.run_report import choose_scenes
 from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.validation import outcome_of, score_changes, validation_scores
-from tests.train.test_scenes import ArrayScene
+from tests.factories.pairs import ArrayScene
 
 
 def record(epoch: int, iou: float, best: float, threshold: float = 0.5) -> dict[str, Any]:
