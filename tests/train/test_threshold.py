@@ -19,12 +19,12 @@ from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import OnnxSegmenter, load_model
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts
+from roadgis.train.scoring.scene_prediction import predict_scene
 from roadgis.train.scoring.threshold import (
     ThresholdOptions,
     choose_threshold,
     histograms,
     iou_curve,
-    predict_scene,
     set_threshold,
     write_curve,
 )

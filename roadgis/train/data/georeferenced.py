@@ -127,7 +127,7 @@ def _open(
     scene.close()
     inside = load_area(area, scene.native_crs, grid.crs)
     if not shapely.intersects(inside, shapely.box(*grid.bounds)):
-        _LOG.warning("%s: outside the area, left out.", name)
+        _LOG.warning("%s: lies outside the area, left out.", name)
         return None
     return open_scene(name, gsd_m=gsd_m, options=replace(options, aoi=area))
 
