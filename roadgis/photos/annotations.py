@@ -20,12 +20,7 @@ from rasterio.errors import RasterioError
 from roadgis.atomic import atomic_path, make_folder
 from roadgis.errors import DataError, OutputError
 from roadgis.imagery.dataset_pool import open_dataset
-from roadgis.photos.label_classes import (
-    CLASSES_FILE,
-    IGNORE,
-    LabelClasses,
-    parse_classes,
-)
+from roadgis.photos.label_classes import CLASSES_FILE, IGNORE, LabelClasses, parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons
 from roadgis.progress import Progress, no_progress, scaled
 

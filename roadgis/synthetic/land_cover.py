@@ -257,12 +257,7 @@ def _stores(builder: _Builder) -> None:
 
 
 def _store(
-    builder: _Builder,
-    lot: Polygon,
-    at: Points,
-    scale: float,
-    axes: Points,
-    angle: float,
+    builder: _Builder, lot: Polygon, at: Points, scale: float, axes: Points, angle: float
 ) -> None:
     random = builder.random
     tone = random.uniform(100, 142)

@@ -136,10 +136,7 @@ def _split(points: Floats, stops: Ints) -> Lines:
         stop = np.isin(_keys(points), stops)
     cuts = np.flatnonzero(stop[1:-1]) + 1
     bounds = [0, *cuts.tolist(), len(points) - 1]
-    return np.array(
-        [shapely.LineString(points[a : b + 1]) for a, b in pairwise(bounds)],
-        object,
-    )
+    return np.array([shapely.LineString(points[a : b + 1]) for a, b in pairwise(bounds)], object)
 
 
 def _network(

@@ -31,11 +31,7 @@ class Crowns:
 
 
 def grow(
-    frame: Frame,
-    density: Floats,
-    cell_m: float,
-    radius_m: tuple[float, float],
-    salt: int,
+    frame: Frame, density: Floats, cell_m: float, radius_m: tuple[float, float], salt: int
 ) -> Crowns:
     """Grow at most one tree in each cell of a grid.
 

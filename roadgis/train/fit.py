@@ -22,12 +22,7 @@ from roadgis.train.architectures import (
     with_precision,
 )
 from roadgis.train.augmentation.augment import Augmentation, load_augmentation
-from roadgis.train.callbacks import (
-    AveragedWeights,
-    Validate,
-    run_callbacks,
-    set_seed_states,
-)
+from roadgis.train.callbacks import AveragedWeights, Validate, run_callbacks, set_seed_states
 from roadgis.train.data.amount import amount_of
 from roadgis.train.data.sampling import crop_dataset, follow_epochs
 from roadgis.train.data.training_data import TrainingData, crop_source, open_training_data

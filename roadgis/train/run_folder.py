@@ -22,15 +22,7 @@ __all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
 logger = logging.getLogger(__name__)
 
 #: First columns of ``log.csv``; others follow them.
-HISTORY_COLUMNS = (
-    "epoch",
-    "step",
-    "loss",
-    "iou",
-    "validation_iou",
-    "learning_rate",
-    "seconds",
-)
+HISTORY_COLUMNS = ("epoch", "step", "loss", "iou", "validation_iou", "learning_rate", "seconds")
 _CHECKPOINT = "checkpoint-"
 _PARTIAL = ".partial-checkpoint"
 

@@ -59,11 +59,7 @@ def validation_scores(
         return {MONITOR: found.mean_iou}
     curve = iou_curve(*histograms(predictor, scenes, tile_px=_TILE_PX))
     best, threshold = _best(curve)
-    return {
-        MONITOR: float(curve[127]),
-        _BEST_IOU: float(curve[best]),
-        THRESHOLD: threshold,
-    }
+    return {MONITOR: float(curve[127]), _BEST_IOU: float(curve[best]), THRESHOLD: threshold}
 
 
 def data_set_scores(

@@ -96,12 +96,7 @@ class Canvas:
     """
 
     def __init__(
-        self,
-        size_px: int,
-        gsd_m: float,
-        margin_px: int,
-        random: np.random.Generator,
-        fine: int = 2,
+        self, size_px: int, gsd_m: float, margin_px: int, random: np.random.Generator, fine: int = 2
     ) -> None:
         self.size_px, self.gsd_m, self.fine = size_px, gsd_m, fine
         self.step = gsd_m / fine

@@ -44,10 +44,7 @@ def load_teacher(name: str) -> Predictor:
 
 
 def soften_labels(
-    scenes: Sequence[LabelledScene],
-    gsd_m: Sequence[float],
-    teacher: Predictor,
-    weight: float,
+    scenes: Sequence[LabelledScene], gsd_m: Sequence[float], teacher: Predictor, weight: float
 ) -> list[LabelledScene]:
     """Mix the labels of scenes with a teacher's probabilities.
 

@@ -123,12 +123,7 @@ def _drawn_gsd(data: OpenDataSet, index: int, position: float) -> float:
 
 
 def _warped(
-    image: Bytes,
-    labels: Bytes,
-    centre: tuple[float, float],
-    step: float,
-    turn: float,
-    side: int,
+    image: Bytes, labels: Bytes, centre: tuple[float, float], step: float, turn: float, side: int
 ) -> tuple[Bytes, Bytes]:
     """Resample a square around `centre` (column, row) of pixels that are `step` pixels apart."""
     import cv2

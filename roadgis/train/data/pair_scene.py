@@ -38,10 +38,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def open_pairs(
-    folders: Sequence[Path],
-    *,
-    classes: Sequence[str] = ("road",),
-    cache_bytes: int = CACHE_BYTES,
+    folders: Sequence[Path], *, classes: Sequence[str] = ("road",), cache_bytes: int = CACHE_BYTES
 ) -> list[LabelledScene]:
     """Open folders of image and mask pairs.
 

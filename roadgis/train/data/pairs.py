@@ -122,10 +122,7 @@ def _folders(folder: Path) -> tuple[Path, Path, bool]:
         return folder, sibling, False
     if images is None and masks is None and any(map(_is_mask, _listed(folder, deep=False))):
         return folder, folder, False
-    for found, names, what in (
-        (images, _IMAGE_FOLDERS, "images"),
-        (masks, _MASK_FOLDERS, "masks"),
-    ):
+    for found, names, what in ((images, _IMAGE_FOLDERS, "images"), (masks, _MASK_FOLDERS, "masks")):
         if found is None:
             raise DataError(
                 f"{folder}: found no folder of {what}; expected one named "

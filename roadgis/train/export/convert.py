@@ -129,9 +129,7 @@ def _scaling_into_card(
     scale, shift = (np.asarray(part, np.float64) for part in taken)
     mean, std = np.asarray(card.mean), np.asarray(card.std)
     return dataclasses.replace(
-        card,
-        mean=tuple((mean - shift * std / scale).tolist()),
-        std=tuple((std / scale).tolist()),
+        card, mean=tuple((mean - shift * std / scale).tolist()), std=tuple((std / scale).tolist())
     )
 
 

@@ -101,10 +101,7 @@ def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedR
         for name, found in places.items()
     }
     made = CalibratedRun(
-        tuple(places),
-        float(calibration([card.threshold])[0]),
-        _error(places),
-        _error(after),
+        tuple(places), float(calibration([card.threshold])[0]), _error(places), _error(after)
     )
     about = {
         _KEY: f"logit x {calibration.scale:.3f} + {calibration.offset:.3f}",

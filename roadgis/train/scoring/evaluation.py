@@ -299,10 +299,7 @@ class _Scorer:
             around = (top, left, bottom - top, right - left)
             image, labels = scene.read(*around)
             self._check(labels, scene.name)
-            core = (
-                slice(row - top, row - top + height),
-                slice(col - left, col - left + width),
-            )
+            core = (slice(row - top, row - top + height), slice(col - left, col - left + width))
             if (labels[core] == IGNORE).all():
                 nothing = np.zeros((height, width), np.uint8)
                 counts, mixed = LevelCounts.empty(), np.zeros((len(self.names),) * 2, np.int64)
@@ -311,11 +308,7 @@ class _Scorer:
             levels, classes = prediction.read(*around)
             road = 1 if classes is None else self.predictor.card.road_class
             counts = count_levels(
-                levels,
-                labels == road,
-                labels != IGNORE,
-                buffer_px=self.buffer_px,
-                core=core,
+                levels, labels == road, labels != IGNORE, buffer_px=self.buffer_px, core=core
             )
             found = (levels >= self.level).astype(np.uint8) if classes is None else classes
             block = Block(row, col, image[core], labels[core], found[core])

@@ -210,11 +210,7 @@ def _svg(figure: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "roadgis",
-        "font.family": "sans-serif",
-    }
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "roadgis", "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()

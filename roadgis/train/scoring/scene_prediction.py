@@ -235,10 +235,7 @@ class ScenePrediction:
 
 
 def predict_scene(
-    predictor: Predictor,
-    image: npt.NDArray[np.uint8] | LabelledScene,
-    *,
-    tile_px: int = TILE_PX,
+    predictor: Predictor, image: npt.NDArray[np.uint8] | LabelledScene, *, tile_px: int = TILE_PX
 ) -> npt.NDArray[np.float32]:
     """Return road probability of a whole scene.
 

@@ -251,11 +251,7 @@ def set_threshold(
     segmenter = load_model(path)
     scenes = scenes_to_score(run or model, data, segmenter.card)
     evaluation = evaluate_scenes(
-        segmenter,
-        scenes,
-        buffer_px=settings.buffer_px,
-        tile_px=settings.tile_px,
-        progress=progress,
+        segmenter, scenes, buffer_px=settings.buffer_px, tile_px=settings.tile_px, progress=progress
     )
     counts = evaluation.counts
     choice = choose_threshold(
