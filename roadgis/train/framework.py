@@ -9,6 +9,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "encoder_modules",
     "import_keras",
     "import_segmentation_models",
+    "load_keras_model",
     "standard_activations",
     "upsample_bilinear",
 ]
@@ -55,6 +57,25 @@ def import_segmentation_models() -> ModuleType:
         ) from error
     module: ModuleType = segmentation_models
     return module
+
+
+def load_keras_model(path: Path) -> Any:
+    """Load a ``.keras`` file, not compiled.
+
+    Raises
+    ------
+    ModelError
+        If Keras cannot load it.
+    """
+    keras = import_keras()
+    try:
+        return keras.models.load_model(path, compile=False)
+    # Errors of Keras for other files: not an archive, missing members.
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
+            f"from another Keras than {keras.__version__} ({error})."
+        ) from error
 
 
 class _Backend:

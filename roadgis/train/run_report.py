@@ -17,7 +17,7 @@ from roadgis.errors import MissingExtraError, RoadgisError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.size import duration
 from roadgis.train.data.amount import LabelledAmount
-from roadgis.train.data.holdout import part_of
+from roadgis.train.data.holdout import ScenePart
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import TrainingData, output_classes
 from roadgis.train.run_folder import RunFolder
@@ -177,7 +177,7 @@ def choose_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[Labe
         scene
         if (window.height, window.width) == (scene.height, scene.width)
         # For pictures only: a model that normalizes scenes sees the statistics of this part.
-        else part_of(scene, window)
+        else ScenePart(scene, window)
         for road_px, window, scene in fullest[:_SHOWN]
         if road_px
     ]

@@ -10,7 +10,7 @@ from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file
 from roadgis.model.catalog import DEFAULT_MODEL
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from roadgis.train.framework import import_keras
+from roadgis.train.framework import load_keras_model
 from roadgis.train.settings import NetworkSettings
 
 __all__ = ["initial_model", "load_trained", "resolve_trained"]
@@ -50,15 +50,7 @@ def load_trained(path: Path) -> tuple[Any, ModelCard]:
         If it cannot be loaded, or has no card.
     """
     card = read_card_file(path)
-    keras = import_keras()
-    try:
-        return keras.models.load_model(path, compile=False), card
-    # Errors of Keras for other files: not an archive, missing members.
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
-            f"from another Keras than {keras.__version__} ({error})."
-        ) from error
+    return load_keras_model(path), card
 
 
 def _depth(settings: NetworkSettings) -> int | None:

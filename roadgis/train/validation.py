@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from roadgis.model.card import ModelCard
 from roadgis.train.callbacks import MONITOR, Validate
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.run_folder import RunFolder, RunState
-from roadgis.train.scoring.evaluation import evaluate_scenes
-from roadgis.train.scoring.scene_prediction import TOP_LEVEL, KerasPredictor
-from roadgis.train.scoring.threshold import histograms, iou_curve
+from roadgis.train.scoring.curves import middle_of_best
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 
 __all__ = [
     "THRESHOLD",
@@ -53,13 +52,16 @@ def validation_scores(
         ``validation_best_iou``: road IoU at the best threshold; ``validation_threshold``: that
         threshold.
     """
-    predictor = KerasPredictor(model, card)
+    found = _evaluate(model, card, scenes)
     if len(card.classes) > 1:
-        found = evaluate_scenes(predictor, scenes, buffer_px=0, tile_px=_TILE_PX)
         return {MONITOR: found.mean_iou}
-    curve = iou_curve(*histograms(predictor, scenes, tile_px=_TILE_PX))
-    best, threshold = _best(curve)
-    return {MONITOR: float(curve[127]), _BEST_IOU: float(curve[best]), THRESHOLD: threshold}
+    curve = found.curve
+    best = middle_of_best(np.nan_to_num(curve.iou))
+    return {
+        MONITOR: curve.at(0.5).iou,
+        _BEST_IOU: float(curve.iou[best]),
+        THRESHOLD: float(curve.threshold[best]),
+    }
 
 
 def data_set_scores(
@@ -78,25 +80,18 @@ def data_set_scores(
         ``validation_iou``: mean IoU of the data sets at the best common threshold;
         ``validation_threshold``: that threshold; ``NAME_iou``: IoU of each data set.
     """
-    predictor = KerasPredictor(model, card)
     sets = [data for data in data_sets if data.validation]
-    curves = np.array(
-        [iou_curve(*histograms(predictor, data.validation, tile_px=_TILE_PX)) for data in sets]
-    )
-    best, threshold = _best(curves.mean(axis=0))
-    scores = {MONITOR: float(curves[:, best].mean()), THRESHOLD: threshold}
+    curves = [_evaluate(model, card, data.validation).curve for data in sets]
+    iou = np.nan_to_num([curve.iou for curve in curves])
+    best = middle_of_best(iou.mean(axis=0))
+    scores = {MONITOR: float(iou[:, best].mean()), THRESHOLD: float(curves[0].threshold[best])}
     names = [f"{data.settings.name}_iou" for data in sets]
-    return {**scores, **dict(zip(names, curves[:, best].tolist(), strict=True))}
+    return {**scores, **dict(zip(names, iou[:, best].tolist(), strict=True))}
 
 
-def _best(curve: npt.NDArray[np.float64]) -> tuple[int, float]:
-    """Return the level with the highest IoU, of several the middle one, and its threshold.
-
-    The threshold is halfway to the level below.
-    """
-    levels = np.flatnonzero(curve[1:] == curve[1:].max()) + 1
-    best = int(levels[len(levels) // 2])
-    return best, (best - 0.5) / TOP_LEVEL
+def _evaluate(model: Any, card: ModelCard, scenes: Sequence[LabelledScene]) -> PixelEvaluation:
+    predictor = KerasPredictor(model, card)
+    return evaluate_scenes(predictor, scenes, buffer_px=0, tile_px=_TILE_PX)
 
 
 @dataclass(frozen=True)

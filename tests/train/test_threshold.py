@@ -19,12 +19,11 @@ from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import OnnxSegmenter, load_model
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts
+from roadgis.train.scoring.evaluation import evaluate_scenes
 from roadgis.train.scoring.scene_prediction import predict_scene
 from roadgis.train.scoring.threshold import (
     ThresholdOptions,
     choose_threshold,
-    histograms,
-    iou_curve,
     set_threshold,
     write_curve,
 )
@@ -66,13 +65,13 @@ def test_choose_threshold_separates_road_and_other() -> None:
     assert choice.threshold == pytest.approx(150.5 / 254, abs=0.003)  # the middle of the best
 
 
-def test_iou_curve_by_hand() -> None:
+def test_level_counts_curve_iou_by_hand() -> None:
     # Road from level 150: 6 of 10 road pixels found, with 2 others: 6 / 12.
-    curve = iou_curve(levels(_150=6, _50=4), levels(_160=2, _10=100))
-    assert curve[150] == pytest.approx(6 / 12)
-    assert curve[151] == pytest.approx(0 / 12)
-    assert curve[11] == pytest.approx(10 / 12)
-    assert curve[0] == pytest.approx(10 / 112)
+    road, other = levels(_150=6, _50=4), levels(_160=2, _10=100)
+    iou = LevelCounts(road, other, 0 * road, 0 * road).curve().iou
+    assert iou[150 - 1] == pytest.approx(6 / 12)
+    assert iou[151 - 1] == pytest.approx(0 / 12)
+    assert iou[11 - 1] == pytest.approx(10 / 12)
 
 
 @given(road=counts, other=counts)
@@ -143,11 +142,12 @@ def test_predict_scene_does_not_depend_on_tiles(tmp_path: Path) -> None:
         np.testing.assert_array_equal(predict_scene(segmenter, image, tile_px=tile_px), whole)
 
 
-def test_histograms_count_each_valid_pixel_once(tmp_path: Path) -> None:
+def test_evaluate_scenes_counts_each_valid_pixel_once(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx"))
     scene = road_scene()
     scene.labels[:, :11] = IGNORE
-    road, other = histograms(segmenter, [scene, scene])
+    found = evaluate_scenes(segmenter, [scene, scene]).counts
+    road, other = found.road, found.other
     assert road.sum() == 2 * (scene.labels == 1).sum()
     assert road.sum() + other.sum() == 2 * (scene.labels != IGNORE).sum()
     assert choose_threshold(road, other).iou > 0.95

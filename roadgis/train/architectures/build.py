@@ -9,10 +9,10 @@ from typing import Any
 from roadgis.errors import InputError
 from roadgis.train.architectures.canet import build_canet
 from roadgis.train.architectures.decoders import build_segmentation_model
-from roadgis.train.architectures.encoders import copy_weights_by_name, load_keras_model
+from roadgis.train.architectures.encoders import copy_weights_by_name
 from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import encoder_layers
-from roadgis.train.framework import import_keras
+from roadgis.train.framework import import_keras, load_keras_model
 
 __all__ = ["build_model"]
 

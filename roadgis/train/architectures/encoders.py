@@ -16,6 +16,7 @@ from roadgis.train.framework import (
     encoder_modules,
     import_keras,
     import_segmentation_models,
+    load_keras_model,
     standard_activations,
 )
 
@@ -24,7 +25,6 @@ __all__ = [
     "copy_weights_by_name",
     "cut_encoder",
     "encoder_taps",
-    "load_keras_model",
 ]
 
 
@@ -168,16 +168,6 @@ def _load_file(encoder: Any, backbone: str, path: Path) -> None:
             f"{path}: its weights do not fit the encoder {backbone} ({error}). Expected the "
             f"weights of {backbone} without its classification layers; weights of a whole "
             "segmentation model are taken from its .keras file."
-        ) from error
-
-
-def load_keras_model(path: Path) -> Any:
-    """Load a ``.keras`` file, not compiled."""
-    try:
-        return import_keras().models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as error:
-        raise ModelError(
-            f"{path}: Keras cannot load it ({error}). Expected a .keras file of a roadgis model."
         ) from error
 
 

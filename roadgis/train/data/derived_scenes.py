@@ -1,4 +1,4 @@
-"""Scenes derived from others: labels redraw_labels, images resample, bands normalized."""
+"""Scenes derived from others: labels redrawn, images resampled, bands normalized."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from roadgis.errors import DataError, InputError
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, known_gsd_m
 
-__all__ = ["hold_out", "part_of"]
+__all__ = ["ScenePart", "hold_out"]
 
 
 def hold_out(
@@ -59,7 +59,7 @@ def hold_out(
         hidden = [
             window for window, value in zip(parts.values(), values, strict=True) if value <= last
         ]
-        validation.extend(_Block(scene, window) for window in hidden)
+        validation.extend(ScenePart(scene, window) for window in hidden)
         if not hidden:
             training.append(scene)
         elif len(hidden) < len(parts):
@@ -70,11 +70,6 @@ def hold_out(
             "validation. Choose smaller blocks, a smaller share, or give a validation set."
         )
     return training, validation
-
-
-def part_of(scene: LabelledScene, window: Window) -> LabelledScene:
-    """Return a window of a scene as a scene named ``SCENE@ROW,COL``."""
-    return _Block(scene, window)
 
 
 def _blocks(scene: LabelledScene, block_px: int) -> dict[tuple[int, int], Window]:
@@ -95,8 +90,8 @@ def _hash(seed: int, name: str, key: tuple[int, int]) -> bytes:
     return hashlib.sha256(repr((seed, name, *key)).encode()).digest()
 
 
-class _Block:
-    """A window of a scene as its own scene."""
+class ScenePart:
+    """A window of a scene as its own scene, named ``SCENE@ROW,COL``."""
 
     def __init__(self, scene: LabelledScene, window: Window) -> None:
         self.name = f"{scene.name}@{window.row},{window.col}"
@@ -106,9 +101,11 @@ class _Block:
         self._window = window
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
+        """Return image and labels."""
         return self._scene.read(self._window.row + row, self._window.col + col, height, width)
 
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
+        """Return the labels alone."""
         return self._scene.read_labels(
             self._window.row + row, self._window.col + col, height, width
         )

@@ -21,7 +21,7 @@ from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
 from roadgis.train.framework import import_keras
 
-__all__ = ["check_parity", "convert", "halve_file_weights", "load_keras", "quiet_converters"]
+__all__ = ["check_backend", "check_parity", "convert", "halve_file_weights", "quiet_converters"]
 
 _OPSET = 17
 #: Largest difference in probability between the exported model and Keras, by rounding.
@@ -57,26 +57,14 @@ def _import_onnx_graph() -> ModuleType:
     return onnx_graph
 
 
-def load_keras(path: Path) -> Any:
-    """Load a ``.keras`` file for export, not compiled.
-
-    Raises
-    ------
-    InputError
-        If Keras does not run on tensorflow.
-    """
-    keras = import_keras()
-    if keras.config.backend() != "tensorflow":
+def check_backend() -> None:
+    """Raise InputError if Keras does not run on tensorflow."""
+    backend = import_keras().config.backend()
+    if backend != "tensorflow":
         raise InputError(
-            f"Export needs Keras on tensorflow, and it runs on {keras.config.backend()}. Set "
+            f"Export needs Keras on tensorflow, and it runs on {backend}. Set "
             "KERAS_BACKEND=tensorflow and try again."
         )
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: cannot be loaded as a Keras model ({error}). Train it again."
-        ) from error
 
 
 def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:

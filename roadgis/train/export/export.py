@@ -22,13 +22,14 @@ from roadgis.model.onnx_file import write_onnx_card
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import as_float32
 from roadgis.train.export.convert import (
+    check_backend,
     check_parity,
     convert,
     halve_file_weights,
-    load_keras,
     quiet_converters,
 )
 from roadgis.train.export.quantize import QuantizationError, calibration_crops, quantize
+from roadgis.train.framework import load_keras_model
 from roadgis.train.scoring.scoring_data import ScoringData, has_data
 from roadgis.train.scoring.threshold import set_threshold
 from roadgis.train.starting_model import load_trained
@@ -148,13 +149,14 @@ def export_onnx(
         raise InputError(f"{source}: expected a .keras file, or the folder of a training run.")
     run = model if model.is_dir() else None
     precision = settings.chosen(run)
+    check_backend()
     card = dataclasses.replace(read_card_file(source), **dict(settings.card_updates))
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="roadgis-export-") as scratch:
         whole = Path(scratch) / "whole.onnx"
-        network = as_float32(load_keras(source))
-        before, card = card, convert(network, card, whole)
-        check_parity(network, before, whole, card, source)
+        keras_model = as_float32(load_keras_model(source))
+        before, card = card, convert(keras_model, card, whole)
+        check_parity(keras_model, before, whole, card, source)
         maker = _Maker(whole, card, settings, run)
         if precision == "auto":
             made, card = maker.cheapest(progress)

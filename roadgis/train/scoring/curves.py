@@ -21,6 +21,7 @@ __all__ = [
     "count_levels",
     "disc_maximum",
     "level_of",
+    "middle_of_best",
 ]
 
 #: Buffer of the relaxed scores, pixels (Mnih 2013, "Machine learning for aerial image labeling").
@@ -37,6 +38,12 @@ def level_of(threshold: float) -> int:
         raise InputError(f"The threshold is {threshold}, expected a number between 0 and 1.")
     # Tolerance for products just above a level, as in 0.3 * 254.
     return max(1, math.ceil(threshold * TOP_LEVEL - 1e-9))
+
+
+def middle_of_best(score: Floats) -> int:
+    """Return the index of the highest score; of several, the middle one."""
+    best = np.flatnonzero(score == score.max())
+    return int(best[len(best) // 2])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -22,12 +21,11 @@ from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
+from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts, middle_of_best
 from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, finite_values
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
-from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor
+from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = [
@@ -36,8 +34,6 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdOptions",
     "choose_threshold",
-    "histograms",
-    "iou_curve",
     "set_threshold",
     "warn_if_undertrained",
     "write_curve",
@@ -113,25 +109,6 @@ class ThresholdOptions:
                 raise InputError(f"{path}: expected a name that ends in {', '.join(known)}.")
 
 
-def iou_curve(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the road IoU for each lowest level that counts as road.
-
-    Parameters
-    ----------
-    road, other : ndarray of int64, shape (255,)
-        Numbers of road and other pixels by stored probability.
-
-    Returns
-    -------
-    ndarray of float64, shape (255,)
-        Item k is the IoU if level k and above is road; 0 if nothing is labelled or predicted.
-    """
-    found_road = np.cumsum(road[::-1])[::-1]
-    found_other = np.cumsum(other[::-1])[::-1]
-    union = road.sum() + found_other
-    return np.asarray(found_road / np.maximum(union, 1), np.float64)
-
-
 def choose_threshold(
     road: npt.NDArray[np.int64],
     other: npt.NDArray[np.int64],
@@ -145,7 +122,7 @@ def choose_threshold(
     Parameters
     ----------
     road, other : ndarray of int64, shape (255,)
-        See :func:`histograms`.
+        Pixel counts by stored probability.
     near, reached : ndarray of int64, shape (255,), optional
         See :class:`roadgis.train.scoring.curves.LevelCounts`; needed for relaxed scores.
 
@@ -170,36 +147,10 @@ def choose_threshold(
         )
     curve = counts.curve()
     score = np.nan_to_num(getattr(curve, criterion.replace("-", "_")))
-    best = np.flatnonzero(score == score.max())
-    chosen = int(best[len(best) // 2])
+    chosen = middle_of_best(score)
     return ThresholdChoice(
         float(curve.threshold[chosen]), float(curve.iou[chosen]), criterion, curve
     )
-
-
-def histograms(
-    segmenter: Predictor,
-    scenes: Sequence[LabelledScene],
-    *,
-    tile_px: int = TILE_PX,
-    progress: Progress = no_progress,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Count the road and other pixels of scenes by stored probability.
-
-    Parameters
-    ----------
-    progress : Progress
-        Progress callback, called after each block.
-
-    Returns
-    -------
-    road, other : ndarray of int64, shape (255,)
-        Pixel counts by stored probability.
-    """
-    counts = evaluate_scenes(
-        segmenter, scenes, buffer_px=0, tile_px=tile_px, progress=progress
-    ).counts
-    return counts.road, counts.other
 
 
 def set_threshold(
