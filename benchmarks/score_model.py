@@ -23,7 +23,9 @@ from roadgis.model.runtime import Segmenter, load_model
 from roadgis.pipeline import ExtractOptions, predict_to_file
 from roadgis.probability.prediction import PredictOptions
 from roadgis.probability.source import NO_DATA
-from roadgis.train.data.scenes import IGNORE, LabelledScene, find_pairs, open_pairs
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
+from roadgis.train.data.pair_scene import open_pairs
+from roadgis.train.data.pairs import find_pairs
 from roadgis.train.scoring.curves import LevelCounts, Scores, count_levels
 
 

@@ -24,8 +24,8 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, ParallelOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
-from tests.drawings import ArraySource, road
-from tests.drawn_networks import drawn_network
+from tests.factories.networks import drawn_network
+from tests.factories.roads import ArraySource, road
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = 500

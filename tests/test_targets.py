@@ -16,7 +16,7 @@ from roadgis.cli import _COMMANDS, cli
 from roadgis.cli.description import path_role
 from roadgis.errors import InputError, OutputError
 from roadgis.overwriting import check_not_input, input_files
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 VRT = (
     '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'

@@ -77,7 +77,7 @@ def command(
                     f"{output}: a .keras file for fine-tuning keeps weights and threshold as they "
                     "are; expected neither --precision nor data."
                 )
-            from roadgis.train.export.checkpoint import write_compact
+            from roadgis.train.export.export import write_compact
             from roadgis.train.starting_model import resolve_trained
 
             write_compact(resolve_trained(str(model)), output)

@@ -404,7 +404,7 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
 
     What neither gives is taken from the model that the run starts from.
     """
-    from roadgis.train.inherited import file_settings, with_inherited
+    from roadgis.train.inherited import file_settings, inherit_settings
     from roadgis.train.settings import TrainSettings, read_settings
 
     settings = TrainSettings() if path is None else read_settings(path)
@@ -422,7 +422,7 @@ def _settings(path: Path | None, values: dict[str, Any]) -> Any:
             given["gsd_range_m"] = None
         known |= {(section, field) for field in given}
         sections[section] = dataclasses.replace(getattr(settings, section), **given)
-    return with_inherited(dataclasses.replace(settings, **sections), known)
+    return inherit_settings(dataclasses.replace(settings, **sections), known)
 
 
 def _value(option: str, value: Any) -> Any:

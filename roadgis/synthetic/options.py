@@ -1,4 +1,4 @@
-"""What a synthetic town is made from: its options and their defaults."""
+"""Options of a synthetic town."""
 
 from __future__ import annotations
 
@@ -11,28 +11,21 @@ __all__ = ["CELL_M", "REPEAT_M", "TILE_PX", "TownOptions", "check_ranges"]
 
 #: Distance between through roads, metres.
 CELL_M = 384.0
-#: A repeating town repeats after this distance, metres.
+#: Period of a repeating town, metres.
 REPEAT_M = 4 * CELL_M
-#: Pictures are rendered in aligned tiles of this size, so that windows and the whole agree.
+#: Pictures are rendered in aligned tiles of this size, so that windows agree.
 TILE_PX = 256
 
 
 def check_ranges(what: str, options: object, ranges: list[tuple[str, float, float]]) -> None:
-    """Check numbers against their smallest and largest values.
+    """Check that numbers are within their range.
 
     Parameters
     ----------
     what : str
-        What the options are of, for the message.
-    options : object
-        Holds the numbers as attributes.
+        Kind of options, for the message.
     ranges : list of tuple
         Name, smallest and largest value.
-
-    Raises
-    ------
-    InputError
-        If a number is out of its range.
     """
     for name, low, high in ranges:
         value = getattr(options, name)
@@ -113,7 +106,7 @@ class TownOptions:
             raise InputError(
                 f"A repeating town needs a pixel size that divides {REPEAT_M:g} m into a multiple "
                 f"of {TILE_PX} pixels, such as 1.0, 0.6, 0.5, 0.3 or 0.25; found {self.gsd_m} m. "
-                "Choose one of these, or do not ask for repetition."
+                "Choose one of these, or leave repetition out."
             )
 
     @property

@@ -20,7 +20,7 @@ from roadgis.synthetic.write import write_town
 __all__ = ["TrainingSetOptions", "write_training_set"]
 
 _FOLDERS = ("images", "masks")
-#: Distance of the scenes' corners, metres: on a map they lie in a row.
+#: Distance of the scenes' corners, metres: they lie in a row on a map.
 _SPACING_M = 5_000.0
 _COLUMNS = 100
 
@@ -79,28 +79,24 @@ def write_training_set(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write drawn scenes as ``images`` and ``masks``, the layout that training reads.
+    """Write drawn scenes as ``images`` and ``masks``, a layout for training.
 
-    Masks hold 1 on roads, 255 where labels differ about it (drives, aisles of car parks, faint
-    tracks) and 0 elsewhere.
+    Masks hold 1 on roads, 255 where labels differ (drives, aisles of car parks, faint tracks) and 0
+    elsewhere.
 
     Parameters
     ----------
-    options : TrainingSetOptions
-        How many, how large, which.
     folder : Path or str
-        Made if it is missing.
-    overwrite : bool
-        Replace files that exist.
+        Created if missing.
     progress : Progress
-        Called after each scene.
+        Progress callback, called after each scene.
 
     Raises
     ------
     OutputError
         If a file exists and `overwrite` is not set, or if a file cannot be written.
     Cancelled
-        If `progress` raises it; the scenes written so far are complete.
+        If `progress` raises it; finished scenes are kept.
     """
     folder = Path(folder)
     numbers = range(options.first, options.first + options.scenes)
@@ -112,7 +108,7 @@ def write_training_set(
     for done, number in enumerate(numbers):
         progress(done / options.scenes, "drawing scenes")
         scene = VariedScene(_scene_options(options, number))
-        # The mask first: there is no image without one.
+        # The mask first: there is no image without a mask.
         _write_mask(scene, options, _path(folder, "masks", number), overwrite)
         write_town(scene, _path(folder, "images", number), overwrite=overwrite)
     progress(1.0, f"{options.scenes} scenes written")
@@ -123,7 +119,7 @@ def _path(folder: Path, name: str, number: int) -> Path:
 
 
 def _scene_options(options: TrainingSetOptions, number: int) -> VariedOptions:
-    """Draw pixel size and compression of a scene, and give it a place."""
+    """Draw pixel size, compression and position of a scene."""
     random = generator(options.seed, 0, number)
     low, high = math.log(options.min_gsd_m), math.log(options.max_gsd_m)
     place = VariedOptions()

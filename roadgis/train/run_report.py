@@ -1,4 +1,4 @@
-"""The end of a training run: whether it helped, in a sentence and as a page."""
+"""The end of a training run: outcome and report."""
 
 from __future__ import annotations
 
@@ -17,48 +17,37 @@ from roadgis.errors import MissingExtraError, RoadgisError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.size import duration
 from roadgis.train.data.amount import LabelledAmount
-from roadgis.train.data.holdout import part_of
+from roadgis.train.data.holdout import ScenePart
 from roadgis.train.data.labelled_scene import LabelledScene
-from roadgis.train.data.training_data import TrainingData, class_names
-from roadgis.train.outcome import THRESHOLD, Outcome, compared, outcome_of
+from roadgis.train.data.training_data import TrainingData, output_classes
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.evaluation import evaluate_scenes
-from roadgis.train.scoring.overlays import Overlay, OverlayGallery
+from roadgis.train.scoring.overlays import OverlayGallery, SceneOverlay
 from roadgis.train.scoring.plots import require_matplotlib
 from roadgis.train.scoring.report import history_section, read_history
-from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.settings import TrainSettings
 from roadgis.train.starting_model import load_trained, resolve_trained
+from roadgis.train.validation import THRESHOLD, Outcome, outcome_of, score_changes
 
-__all__ = ["chosen_scenes", "conclude"]
+__all__ = ["choose_scenes", "finish_run"]
 
 logger = logging.getLogger(__name__)
 
-# Scenes shown, the largest side that is shown of one, and scenes looked through to choose them.
+# Scenes shown, largest side shown, and scenes considered.
 _SHOWN = 2
 _SHOWN_PX = 1024
 _LOOKED_AT = 60
 
 
-def conclude(
+def finish_run(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, amount: LabelledAmount
 ) -> None:
     """Log whether a finished run helped, and write its report.
 
     A report that cannot be written is a warning: the model is kept.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Settings of the run.
-    folder : RunFolder
-        Holds the model and the last checkpoint.
-    data : TrainingData
-        What it was trained and scored on.
-    amount : LabelledAmount
-        Labelled road that it was trained on.
     """
     checkpoint = folder.load_checkpoint()
     history = checkpoint.state.history if checkpoint is not None else []
@@ -131,34 +120,36 @@ def _scores(outcome: Outcome) -> list[str]:
             page.number(after),
             "" if before is None else f"{after - before:+.3f}",
         ]
-        for name, before, after in compared(outcome)
+        for name, before, after in score_changes(outcome)
     ]
     if not rows:
         return []
-    caption = "Scores on validation scenes, before the first step and of the weights that are kept"
+    caption = "Validation scores before the first step and of the kept weights"
     return ["<h2>Scores</h2>", page.table(caption, ["score", "before", "after", "change"], rows)]
 
 
 def _pictures(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, outcome: Outcome
 ) -> list[str]:
-    """Return pictures of validation scenes, before and after where there was a model before."""
-    names, road = class_names(settings.data)
-    scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
+    """Return pictures of validation scenes before training, if possible, and after it."""
+    names, road = output_classes(settings.data)
+    scenes = choose_scenes(data.validation, road if len(names) > 1 else 1)
     models = [("after", folder.model, outcome.after)]
     if settings.network.init is not None:
         models.insert(0, ("before", resolve_trained(settings.network.init), outcome.before))
-    shown: list[list[Overlay]] = [[] for _ in scenes]
+    shown: list[list[SceneOverlay]] = [[] for _ in scenes]
     for when, path, scores in models if scenes else []:
-        predictor = NetworkPredictor(*load_trained(path))
+        predictor = KerasPredictor(*load_trained(path))
         by_class = len(predictor.card.classes) > 1
         for scene, overlays in zip(scenes, shown, strict=True):
             gallery = OverlayGallery(1, by_class=by_class)
             evaluate_scenes(
-                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, watch=gallery
+                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, observer=gallery
             )
             overlays += [
-                Overlay(dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture)
+                SceneOverlay(
+                    dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture
+                )
                 for one in gallery.best
             ]
     if not any(shown):
@@ -170,32 +161,30 @@ def _pictures(
     return ["<h2>Scenes</h2>", page.legend(), *parts]
 
 
-def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
-    """Return the scenes with the most labelled road, each cut to a square with much of it.
+def choose_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
+    """Return the scenes with the most labelled road, each cut to the square with most of it.
 
     Parameters
     ----------
     scenes : sequence of LabelledScene
-        Validation scenes; of many, evenly spread ones are looked through.
-    road_class : int
-        Class index of road.
+        Validation scenes; a regular sample of them is considered if there are many.
     """
     spread = scenes[:: max(1, -(-len(scenes) // _LOOKED_AT))]
     fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
-    # Stable: of scenes with as much road, the first ones.
+    # A stable sort: of equal scenes the first ones.
     fullest.sort(key=lambda one: one[0], reverse=True)
     return [
         scene
         if (window.height, window.width) == (scene.height, scene.width)
-        # Only for pictures, so that a model that normalizes scenes sees this part's statistics.
-        else part_of(scene, window)
+        # For pictures only: a model that normalizes scenes sees the statistics of this part.
+        else ScenePart(scene, window)
         for road_px, window, scene in fullest[:_SHOWN]
         if road_px
     ]
 
 
 def _fullest_square(scene: LabelledScene, road_class: int) -> tuple[int, Window]:
-    """Return the window with the most labelled road, of those that a scene divides into."""
+    """Return the window with the most labelled road, on a regular division of the scene."""
     rows, cols = (
         np.linspace(0, size, -(-size // _SHOWN_PX) + 1).astype(int).tolist()
         for size in (scene.height, scene.width)

@@ -20,7 +20,7 @@ from roadgis.cli.shell import PROTOCOL
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import bundled_models, read_card
 from roadgis.model.onnx_metadata import read_metadata
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
 
 
 @pytest.fixture(scope="module")

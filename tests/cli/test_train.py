@@ -16,7 +16,7 @@ import pytest
 from roadgis.cli.shell import shell
 from roadgis.cli.train import _SETTINGS, _kept, command
 from roadgis.train.settings import TrainSettings
-from tests.pairs import write_road_pair
+from tests.factories.pairs import write_road_pair
 
 
 def help_of(name: str) -> str:

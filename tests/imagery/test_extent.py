@@ -19,10 +19,9 @@ from roadgis.probability.prediction import PredictOptions
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
 from roadgis.vectorization import vectorize
-from tests.drawings import ArraySource, road
-from tests.factories import X0, Y0, texture, write_raster
-from tests.models import tiny_model
-from tests.painted import painted
+from tests.factories.models import tiny_model
+from tests.factories.rasters import X0, Y0, texture, write_raster
+from tests.factories.roads import ArraySource, painted, road
 
 
 @pytest.fixture(scope="module")

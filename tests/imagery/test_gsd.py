@@ -11,7 +11,7 @@ from roadgis.errors import ModelError, SceneError
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
 from roadgis.model.card import ModelCard
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 RANGE = (0.4, 1.2)
 

@@ -16,7 +16,7 @@ from roadgis.errors import ReadError
 from roadgis.imagery.acquisition_date import acquisition_date
 from roadgis.imagery.scene import open_scene
 from roadgis.network.sheets import SheetIndex, _short_names
-from tests.factories import X0, Y0, texture, write_raster
+from tests.factories.rasters import X0, Y0, texture, write_raster
 
 
 def sheet(path: Path, x0: float, **tags: Any) -> Path:

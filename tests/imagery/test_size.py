@@ -16,8 +16,8 @@ from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
 from roadgis.imagery.size import RunSize, check_space, duration, storage
 from roadgis.probability.prediction import PredictOptions, network_pixels
-from tests.factories import METRIC, X0, Y0, texture, write_raster
-from tests.models import tiny_card
+from tests.factories.models import tiny_card
+from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 
 
 def write_vrt(path: Path, side: int, pixel: float = 1.0) -> Path:

@@ -17,7 +17,7 @@ from roadgis.imagery.damage import missing_end
 from roadgis.imagery.grid import Window
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from tests.factories import texture, write_raster
+from tests.factories.rasters import texture, write_raster
 
 KINDS: dict[str, dict[str, Any]] = {
     "png.png": {"driver": "PNG"},

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from tests.factories import write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import write_raster
 
 pytest.importorskip("cv2", reason="needs the train extra")
 
@@ -30,7 +30,7 @@ ROWS = slice(76, 84)
         (slice(90, 98), slice(90, 98)),  # too far off to be the same road
     ],
 )
-def test_labels_move_to_the_road_that_the_model_sees(
+def test_move_labels_shifts_labels_to_the_predicted_road(
     tmp_path: Path, drawn: slice, expected: slice
 ) -> None:
     pixels = np.full((SIDE, SIDE, 3), GROUND, np.uint8)

@@ -16,7 +16,7 @@ from roadgis.model.runtime import Segmenter, load_model
 from roadgis.network.network import RoadNetwork
 from roadgis.pipeline import ExtractOptions, extract_roads
 from roadgis.probability.prediction import PredictOptions
-from tests.factories import cut_into_sheets
+from tests.factories.rasters import cut_into_sheets
 
 # rasterio.merge multiplies transforms in a way that affine 3 wants no more.
 MERGING = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")

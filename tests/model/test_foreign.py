@@ -21,7 +21,7 @@ from roadgis.model.description import ModelDescription
 from roadgis.model.foreign import adopt
 from roadgis.model.onnx_tail import last_operation
 from roadgis.model.runtime import load_model
-from tests.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
+from tests.factories.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
 
 DEEPNESS: dict[str, Any] = {
     "model_type": "Segmentor",

@@ -18,7 +18,15 @@ from onnx import helper
 from roadgis.errors import InputError, MissingExtraError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.model.runtime import OnnxSegmenter, available_threads, load_model
-from tests.models import GROUND, MAGENTA, ROAD, failing_model, save_model, tiny_card, tiny_model
+from tests.factories.models import (
+    GROUND,
+    MAGENTA,
+    ROAD,
+    failing_model,
+    save_model,
+    tiny_card,
+    tiny_model,
+)
 
 Image = npt.NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from roadgis.network.attributes import edge_attributes, grouped_quantiles
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import UTM, ArraySource, road
+from tests.factories.roads import UTM, ArraySource, road
 
 SIZE = (200, 300)
 

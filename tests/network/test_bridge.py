@@ -18,7 +18,7 @@ from roadgis.network.edit import merge_interstitial
 from roadgis.network.options import BridgeOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, ring, road
+from tests.factories.roads import ArraySource, ring, road
 
 SHAPE = (200, 200)
 TRACE = VectorizeOptions(closing_m=0, rim_m=0, max_road_width_m=20)

@@ -20,7 +20,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import UTM, ArraySource, pixel_xy, ring, road, same
+from tests.factories.roads import UTM, ArraySource, assert_networks_equal, pixel_xy, ring, road
 
 SIZE = (200, 200)
 
@@ -187,7 +187,7 @@ def test_cleaning_is_the_same_each_time_and_leaves_its_input_alone() -> None:
     array = np.maximum(ring(SIZE, 100, 100, 60, 7), road(SIZE, (0, 0, 200, 200, 7)))
     lines = traced(array)
     before = lines.row.copy(), lines.node_row.copy(), lines.start.copy()
-    assert same(clean_network(lines), clean_network(lines))
+    assert_networks_equal(clean_network(lines), clean_network(lines))
     after = lines.row, lines.node_row, lines.start
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 

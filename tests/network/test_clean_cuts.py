@@ -16,7 +16,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, ParallelOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
-from tests.drawings import ArraySource, road
+from tests.factories.roads import ArraySource, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.
 OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)

@@ -28,7 +28,7 @@ from roadgis.network.from_lines.clean_lines import (
 )
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, CleanOptions
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 UTM = CRS(32632)
 X, Y = 500_000.0, 5_300_000.0

@@ -13,8 +13,8 @@ from benchmarks.geometry_synthetic import found_lines, nodes_of
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.shape.dead_ends import Arcs, place_measured_ends
 from roadgis.vectorization import trace_centerlines
-from tests.drawings import ArraySource
-from tests.drawn_networks import drawn_network
+from tests.factories.networks import drawn_network
+from tests.factories.roads import ArraySource
 
 
 def traced(kind: str, width: float, caps: str, seed: int) -> Centerlines:

@@ -14,7 +14,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.options import ParallelOptions
 from roadgis.network.parallels import merge_parallels
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, pixel_xy, ring, road
+from tests.factories.roads import ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 300)
 

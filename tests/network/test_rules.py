@@ -20,7 +20,7 @@ from roadgis.network.prune import (
     drop_winding,
 )
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, road
+from tests.factories.roads import ArraySource, road
 
 SIZE = (200, 300)
 WEAK = 110  # a probability of 0.43, at a threshold of 0.5

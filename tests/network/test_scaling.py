@@ -15,8 +15,8 @@ from benchmarks.network_scaling import ArraySource, streets
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
-from tests.drawings import road
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
+from tests.factories.roads import road
 
 
 def _on(grid: Grid, lines: Centerlines, down_px: int) -> Centerlines:

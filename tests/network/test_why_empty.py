@@ -20,8 +20,8 @@ from roadgis.network.clean import WhyEmpty
 from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, vectorize
-from tests.drawings import ArraySource, road
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
+from tests.factories.roads import ArraySource, road
 
 SHAPE = (200, 300)
 ROAD = road(SHAPE, (20, 100, 280, 100, 7))

@@ -16,8 +16,8 @@ from roadgis.output import provenance as provenance_module
 from roadgis.output import read_provenance, write_network
 from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.prediction import PredictOptions
-from tests.models import tiny_card, tiny_model
-from tests.painted import write_net
+from tests.factories.models import tiny_card, tiny_model
+from tests.factories.roads import write_net
 
 TERMS: dict[str, Any] = {
     "training_data": "Drawn roads",

@@ -18,8 +18,8 @@ from roadgis.model.runtime import Segmenter, load_model
 from roadgis.pipeline import ExtractOptions, predict_to_file
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.prediction import PredictOptions, predict
-from tests.factories import X0, Y0, write_raster
-from tests.models import tiny_model
+from tests.factories.models import tiny_model
+from tests.factories.rasters import X0, Y0, write_raster
 
 SIDE = 128
 BLOCK = 64

@@ -55,7 +55,7 @@ def run(town: Path) -> Path:
     return town / "run"
 
 
-def test_the_weights_for_fine_tuning_are_those_of_the_bundled_model() -> None:
+def test_finetune_weights_are_those_of_the_bundled_model() -> None:
     model, card = load_trained(resolve_trained("default"))
     bundled = read_card()
     assert (card.name, card.version) == (bundled.name, bundled.version)
@@ -70,7 +70,7 @@ def test_the_weights_for_fine_tuning_are_those_of_the_bundled_model() -> None:
     assert np.abs(trained - load_model().predict(images)).mean() < 0.02
 
 
-def test_the_run_begins_near_the_bundled_model_and_moves_away(run: Path) -> None:
+def test_finetune_starts_near_the_bundled_model(run: Path) -> None:
     with (run / "log.csv").open() as file:
         start, first, last = csv.DictReader(file)
     assert (start["epoch"], start["step"], start["loss"]) == ("0", "0", "")
@@ -88,7 +88,7 @@ def test_the_run_begins_near_the_bundled_model_and_moves_away(run: Path) -> None
     assert all(moved.values())
 
 
-def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> None:
+def test_finetune_freezes_the_encoder_in_the_first_epoch(town: Path, run: Path) -> None:
     from roadgis.errors import Cancelled
     from roadgis.train.fit import fit
     from roadgis.train.run_folder import RunFolder
@@ -113,7 +113,7 @@ def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> Non
     assert all(name.startswith(("decoder", "subpixel", "final")) for name in changed)
 
 
-def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, run: Path) -> None:
+def test_finetune_logs_inherited_settings_and_progress(town: Path, run: Path) -> None:
     said = (town / "said.txt").read_text().splitlines()
     # All else was given on the command line.
     assert said[0].startswith(f"Info: taken from the model {read_card().name} ")
@@ -134,7 +134,7 @@ def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, r
     )
 
 
-def test_its_threshold_is_chosen_on_what_was_held_out(run: Path) -> None:
+def test_finetune_threshold_uses_held_out_scenes(run: Path) -> None:
     done: Any = subprocess.run(
         [sys.executable, "-m", "roadgis", "threshold", "run"],
         cwd=run.parent, capture_output=True, text=True, check=False,

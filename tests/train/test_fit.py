@@ -32,7 +32,7 @@ from roadgis.train.settings import (
     read_settings,
     write_settings,
 )
-from tests.pairs import write_class_pair, write_road_pair
+from tests.factories.pairs import write_class_pair, write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
@@ -101,7 +101,7 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_cancelled_run_goes_on_to_the_same_weights(
+def test_fit_resumes_a_cancelled_run_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run = tmp_path / "run"
@@ -129,7 +129,7 @@ fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=stop)
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
-def test_a_killed_run_goes_on_to_the_same_weights(
+def test_fit_resumes_a_killed_run_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run, reached = tmp_path / "run", tmp_path / "reached"
@@ -152,9 +152,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_resumes_after_the_frozen_epochs(data: Path, tmp_path: Path) -> None:
     settings = settings_of(data)
     settings = dataclasses.replace(
         settings, network=dataclasses.replace(settings.network, frozen_epochs=1)
@@ -171,7 +169,7 @@ def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
 
 
 @pytest.mark.slow
-def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
+def test_fit_with_directions_resumes_and_saves_the_probability_only(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     settings = settings_of(data, direction_weight=0.5, keep="best")
@@ -196,7 +194,7 @@ def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
 
 
 @pytest.mark.slow
-def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> None:
+def test_fit_resumes_the_count_of_early_stopping(data: Path, tmp_path: Path) -> None:
     # At this rate the weights do not change, so that the score never gets better.
     stopping = settings_of(data, peak_rate=1e-30, stop_epochs=2, steps=20, keep="best")
     stopping = dataclasses.replace(
@@ -217,7 +215,7 @@ def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_cut_rate_stays_cut_after_a_kill(data: Path, tmp_path: Path) -> None:
+def test_fit_resumes_a_reduced_rate(data: Path, tmp_path: Path) -> None:
     settings = settings_of(
         data, schedule="constant", peak_rate=1e-30, plateau_epochs=1, plateau_factor=0.5, steps=8
     )
@@ -239,7 +237,7 @@ def test_a_cut_rate_stays_cut_after_a_kill(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path) -> None:
+def test_fit_saves_a_model_with_a_card(uninterrupted: Path) -> None:
     card = read_card_file(uninterrupted / "model.keras")
     assert (card.stride, card.local) == (8, True)
     assert card.margin_px % 8 == 0
@@ -257,7 +255,7 @@ def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path
 
 
 @pytest.mark.slow
-def test_fine_tuning_starts_from_the_weights_of_a_run(
+def test_fit_starts_from_the_weights_of_a_run(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=2)
@@ -282,7 +280,7 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
 
 
 @pytest.mark.slow
-def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_after(
+def test_fit_scores_the_starting_model_and_reports_before_and_after(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fresh = dataclasses.replace(settings_of(data, steps=2), network=PLAIN)
@@ -337,7 +335,7 @@ def _model(run: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_a_run_learns_the_road_of_its_only_scene(data: Path, tmp_path: Path) -> None:
+def test_fit_learns_the_road_of_a_scene(data: Path, tmp_path: Path) -> None:
     settings = settings_of(
         data, steps=60, epoch_steps=30, peak_rate=3e-3, decay_steps=30, ema=0.8, keep="best"
     )
@@ -349,7 +347,7 @@ def test_a_run_learns_the_road_of_its_only_scene(data: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_run_on_several_classes_tells_them_apart(tmp_path: Path) -> None:
+def test_fit_learns_several_classes(tmp_path: Path) -> None:
     for seed in range(2):
         write_class_pair(tmp_path / "data", f"s{seed}", seed=seed)
     settings = settings_of(
@@ -368,14 +366,14 @@ def test_a_run_on_several_classes_tells_them_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_mixed_precision_leaves_a_model_in_float32(data: Path, tmp_path: Path) -> None:
+def test_fit_in_mixed_precision_saves_float32(data: Path, tmp_path: Path) -> None:
     fit(settings_of(data, precision="mixed_bfloat16", steps=4), tmp_path / "run")
     model = _model(tmp_path / "run")
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
-def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_path: Path) -> None:
+def test_fit_rejects_wrong_settings_and_data(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "m.keras"
     file.touch()
     with pytest.raises(OutputError, match="expected the name of a folder"):
@@ -392,7 +390,7 @@ def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_settings_of_the_loss_reach_it(data: Path, tmp_path: Path) -> None:
+def test_fit_passes_settings_to_the_loss(data: Path, tmp_path: Path) -> None:
     def first_loss(name: str, **loss: Any) -> float:
         fit(settings_of(data, steps=2, **loss), tmp_path / name)
         return float(log_of(tmp_path / name)[0]["loss"])
@@ -411,9 +409,7 @@ def test_the_settings_of_the_loss_reach_it(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_refuses_to_replace_other_or_finished_runs(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "data"
     for seed in range(2):
         write_road_pair(own, f"scene{seed}", seed=seed)
@@ -451,9 +447,7 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_the_run_and_saves_no_model(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_stops_at_a_loss_that_is_not_a_number(data: Path, tmp_path: Path) -> None:
     with pytest.raises(
         RoadgisError, match=r"loss became (nan|inf) at step \d+\. Start anew .*--peak-rate"
     ):
@@ -484,7 +478,7 @@ except OutputError as error:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="resource limits are POSIX")
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+def test_fit_keeps_the_previous_checkpoint_if_writing_fails(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run = tmp_path / "run"

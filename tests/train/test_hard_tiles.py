@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from roadgis.cli.test import command as scoring_command
 from roadgis.train.data.pairs import find_pairs
-from tests.factories import write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import write_raster
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "hard_tiles.py"
 SIDE = 96
@@ -35,7 +35,7 @@ def write_scene(folder: Path, name: str, rows: slice, label_rows: slice) -> None
     write_raster(folder / "masks" / f"{name}.tif", label)
 
 
-def test_the_worse_half_is_linked(tmp_path: Path) -> None:
+def test_hard_tiles_links_the_worse_half(tmp_path: Path) -> None:
     for name, rows in SHOWN.items():
         write_scene(tmp_path / "data", name, rows, slice(40, 48))
     # Without a labelled road its IoU is 0, which says nothing about the model.

@@ -43,7 +43,7 @@ def chosen(file: Path | None = None, **options: Any) -> TrainSettings:
     return settings
 
 
-def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
+def test_inherit_settings_takes_pixel_size_crop_and_schedule(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "roadgis"):
@@ -63,7 +63,7 @@ def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
     ]
 
 
-def test_train_settings_given_as_options_win(tmp_path: Path) -> None:
+def test_inherit_settings_keeps_given_options(tmp_path: Path) -> None:
     found = chosen(
         init=trained(tmp_path), gsd=0.5, crop_px=256, steps=800, peak_rate=1e-4, frozen_epochs=1
     )
@@ -75,7 +75,7 @@ def test_train_settings_given_as_options_win(tmp_path: Path) -> None:
     assert (optimization.warmup_steps, optimization.decay_steps) == (40, 600)
 
 
-def test_train_settings_given_in_a_file_win_even_where_they_are_the_defaults(
+def test_inherit_settings_keeps_defaults_given_in_a_file(
     tmp_path: Path,
 ) -> None:
     init = trained(tmp_path)
@@ -92,11 +92,11 @@ def test_train_settings_given_in_a_file_win_even_where_they_are_the_defaults(
     assert chosen(file, gsd=0.6).data.working_gsd_m == 0.6
 
 
-def test_train_settings_without_init_keep_their_defaults() -> None:
+def test_inherit_settings_without_init_changes_nothing() -> None:
     assert chosen() == TrainSettings()
 
 
-def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: Path) -> None:
+def test_inherit_settings_keeps_pixel_sizes_of_data_sets(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(
         f"data: {{sets: [{{name: a, folders: [a]}}]}}\nnetwork: {{init: {trained(tmp_path)}}}\n"
@@ -118,21 +118,21 @@ def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: 
         ({"recipe": RECIPE | {"optimization": {"peak_rate": 3e-4}}}, 384, 3e-4),
     ],
 )
-def test_train_settings_from_other_recipes(
+def test_inherit_settings_from_other_recipes(
     tmp_path: Path, card: dict[str, Any], crop_px: int, peak_rate: float
 ) -> None:
     found = chosen(init=trained(tmp_path, **card))
     assert (found.data.crop_px, found.optimization.peak_rate) == (crop_px, peak_rate)
 
 
-def test_train_settings_are_rounded_up_to_whole_epochs(tmp_path: Path) -> None:
+def test_inherit_settings_rounds_up_to_whole_epochs(tmp_path: Path) -> None:
     found = chosen(init=trained(tmp_path), epoch_steps=300)
     assert found.optimization.steps == 2100
     assert dataclasses.replace(found.optimization, steps=300)
 
 
 @pytest.mark.parametrize("bounds", [[0.8, 0.5], [0, 1]])
-def test_gsd_range_that_is_not_a_range_is_an_error(bounds: list[float]) -> None:
+def test_data_settings_reject_a_wrong_gsd_range(bounds: list[float]) -> None:
     with pytest.raises(InputError, match="expected the smallest and the largest pixel size"):
         settings_from_dict({"data": {"gsd_range_m": bounds}}, "file")
     assert DataSettings(gsd_range_m=(0.5, 0.5)).working_gsd_m == (0.5, 0.5)

@@ -40,7 +40,7 @@ def test_pace_leaves_out_the_first_step_and_counts_validation() -> None:
     assert pace.left(30) == ""
 
 
-def test_pace_takes_the_validation_of_epoch_0_into_its_first_estimate() -> None:
+def test_pace_first_estimate_includes_the_validation_of_epoch_0() -> None:
     clock = Clock()
     pace = Pace(20, 10, epoch_end_s=120.0, slower_later=True, clock=clock)
     run(pace, clock, 60, *[1.0] * 5)

@@ -18,13 +18,13 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import DataError, InputError, MissingExtraError, OutputError
 from roadgis.model.catalog import read_card
-from roadgis.train.data.scenes import IGNORE
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery
 from roadgis.train.scoring.report import ReportOptions, read_history, score_model
-from tests.models import GROUND, tiny_model
-from tests.train.test_evaluation import ArrayScene
+from tests.factories.models import GROUND, tiny_model
+from tests.factories.pairs import ArrayScene
 from tests.train.test_threshold import road_scene, write_pairs
 
 pytestmark = pytest.mark.filterwarnings(
@@ -82,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_json_has_all_numbers(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_writes_all_numbers_as_json(tmp_path: Path, model: Path, data: Path) -> None:
     path = tmp_path / "scores.json"
     result = score_model(model, [data], ReportOptions(scores=path))
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def test_the_json_has_all_numbers(tmp_path: Path, model: Path, data: Path) -> No
     assert sum(values["histogram"]["road"]) == 3 * 8 * 90
 
 
-def test_the_page_needs_nothing_else_and_is_well_formed(
+def test_score_model_report_is_self_contained_and_well_formed(
     tmp_path: Path, model: Path, data: Path
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -142,7 +142,7 @@ def test_the_page_needs_nothing_else_and_is_well_formed(
     assert len(text) < 1_000_000
 
 
-def test_pictures_are_of_the_scenes(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_report_shows_scenes(tmp_path: Path, model: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     from matplotlib import image
 
@@ -160,7 +160,7 @@ def test_pictures_are_of_the_scenes(tmp_path: Path, model: Path, data: Path) -> 
     assert "half: IoU 0." in path.read_text(encoding="utf-8")
 
 
-def test_the_training_log_of_a_run_is_drawn(tmp_path: Path, data: Path) -> None:
+def test_score_model_report_plots_the_training_log(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     model = tiny_model(tmp_path / "model.onnx")
     (tmp_path / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
@@ -179,7 +179,7 @@ def test_the_training_log_of_a_run_is_drawn(tmp_path: Path, data: Path) -> None:
     assert math.isnan(history["validation_iou"][0])
 
 
-def test_a_log_without_anything_to_draw_leaves_the_figure_out(tmp_path: Path, data: Path) -> None:
+def test_history_section_is_empty_without_values(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     model = tiny_model(tmp_path / "model.onnx")
     (tmp_path / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
@@ -193,7 +193,7 @@ def test_a_log_without_anything_to_draw_leaves_the_figure_out(tmp_path: Path, da
         read_history(tmp_path / "log.csv")
 
 
-def test_outputs_are_checked_before_the_work(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_checks_outputs_first(tmp_path: Path, model: Path, data: Path) -> None:
     taken = tmp_path / "taken.json"
     taken.write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="--overwrite"):
@@ -208,7 +208,7 @@ def test_outputs_are_checked_before_the_work(tmp_path: Path, model: Path, data: 
     assert sorted(os.listdir(tmp_path)) == ["taken.json"]
 
 
-def test_without_matplotlib_a_report_is_refused_before_the_work(
+def test_score_model_without_matplotlib_is_an_error(
     tmp_path: Path, model: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
@@ -222,18 +222,18 @@ def scene_scores(iou: float) -> SceneScores:
     return SceneScores("s", Scores(iou, *[math.nan] * 6), math.nan, 1, 1)
 
 
-def test_the_gallery_keeps_the_best_and_the_worst_only() -> None:
+def test_overlay_gallery_keeps_the_best_and_the_worst() -> None:
     blank = np.zeros((4, 4), np.uint8)
     scene = ArrayScene("s", np.zeros((4, 4, 3), np.uint8), blank)
     gallery = OverlayGallery(2, by_class=False)
     for iou in (0.5, 0.1, math.nan, 0.9, 0.4, 0.7, 0.2, 0.6):
         gallery.block(scene, Block(0, 0, scene.image, blank, blank))
-        gallery.scored(scene, scene_scores(iou))
+        gallery.scene_done(scene, scene_scores(iou))
     assert [overlay.scores.scores.iou for overlay in gallery.best] == [0.9, 0.7]
     assert [overlay.scores.scores.iou for overlay in gallery.worst] == [0.1, 0.2]
 
 
-def test_a_large_scene_is_averaged_block_by_block_as_if_at_once() -> None:
+def test_overlay_gallery_averages_large_scenes_by_block() -> None:
     rng = np.random.default_rng(0)
     shape = (1501, 901)
     image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
@@ -247,14 +247,14 @@ def test_a_large_scene_is_averaged_block_by_block_as_if_at_once() -> None:
             for col in range(0, shape[1], cols):
                 here = np.s_[row : row + rows, col : col + cols]
                 gallery.block(scene, Block(row, col, image[here], labels[here], found[here]))
-        gallery.scored(scene, scene_scores(0.5))
+        gallery.scene_done(scene, scene_scores(0.5))
         pictures.append(gallery.best[0].picture.astype(int))
     assert pictures[0].shape == (501, 301, 3)
     assert abs(pictures[0] - pictures[1]).max() <= 1
     assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # what does not count is dark
 
 
-def test_marks_are_told_apart_by_lightness_too() -> None:
+def test_overlay_colours_differ_in_lightness() -> None:
     light = {
         name: 0.2126 * red + 0.7152 * green + 0.0722 * blue
         for name, (red, green, blue) in COLOURS.items()
@@ -263,7 +263,7 @@ def test_marks_are_told_apart_by_lightness_too() -> None:
     assert min(b - a for a, b in itertools.pairwise(values)) > 8
 
 
-def test_the_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) -> None:
+def test_test_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) -> None:
     from roadgis.cli.test import command
 
     path = tmp_path / "scores.json"
@@ -280,7 +280,7 @@ def test_the_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) 
     assert "found no data to score on" in str(without.exception)
 
 
-def test_the_threshold_command_changes_the_card_and_says_so(tmp_path: Path, data: Path) -> None:
+def test_threshold_command_changes_the_card(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     from roadgis.cli.threshold import command
 

@@ -16,7 +16,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
-from tests.drawings import UTM, ArraySource, pixel_xy, ring, road
+from tests.factories.roads import UTM, ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 200)
 

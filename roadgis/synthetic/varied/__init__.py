@@ -1,4 +1,4 @@
-"""Scenes of made-up places from all over the world, for training."""
+"""Varied scenes of made-up places all over the world, for training."""
 
 from __future__ import annotations
 

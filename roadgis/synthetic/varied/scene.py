@@ -1,4 +1,4 @@
-"""A varied scene: a picture of a made-up place somewhere in the world, and its roads."""
+"""A varied scene: picture and roads of a made-up place somewhere in the world."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.noise import generator
 from roadgis.synthetic.options import check_ranges
 from roadgis.synthetic.through_streets import Road
-from roadgis.synthetic.town import metric_crs
+from roadgis.synthetic.town import projected_crs
 from roadgis.synthetic.truth import node_roads
 from roadgis.synthetic.varied.camera import binned, photograph
 from roadgis.synthetic.varied.canvas import Canvas
@@ -32,7 +32,7 @@ from roadgis.synthetic.varied.trees import grow
 
 __all__ = ["IGNORE", "VariedOptions", "VariedScene"]
 
-#: What counts neither as road nor as anything else.
+#: Label of ignored pixels.
 IGNORE = 255
 _MARGIN_PX = 12
 
@@ -86,32 +86,23 @@ class VariedOptions:
 
 
 class VariedScene:
-    """A scene drawn from a seed: its looks, its roads and all that stands beside them.
-
-    Parameters
-    ----------
-    options : VariedOptions
-        Size, place and seed.
+    """A scene drawn from a seed: roads and all that surrounds them.
 
     Attributes
     ----------
-    grid : Grid
-        The picture's pixels.
-    world : World
-        Looks and habits of the place.
     streets : list of Street
-        The roads before they are noded, in metres from the top left corner, y southwards.
+        The roads before noding, in metres from the top left corner, y to the south.
 
     Raises
     ------
     InputError
-        If the CRS is unknown or not a projected one in metres.
+        If the CRS is unknown or not projected in metres.
     """
 
     def __init__(self, options: VariedOptions) -> None:
         self.options = options
         size, gsd = options.size_px, options.gsd_m
-        self.grid = Grid(metric_crs(options.crs), options.x0, options.y0, gsd, size, size)
+        self.grid = Grid(projected_crs(options.crs), options.x0, options.y0, gsd, size, size)
         self.world: World = draw_world(self._random(1))
         self.streets: list[Street] = lay_streets(self._random(2), self.world, size * gsd)
 
@@ -120,7 +111,7 @@ class VariedScene:
 
     @cached_property
     def _painted(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """The picture, and where nobody can say what is road."""
+        """The picture, and the ignored pixels."""
         size = self.options.size_px
         canvas = Canvas(size, self.options.gsd_m, _MARGIN_PX, self._random(3))
         land = paint_land(canvas, self.world, divide(canvas, self.world, self.streets))
@@ -159,17 +150,13 @@ class VariedScene:
         )
 
     def mask(self, line_width_m: float | None = None) -> npt.NDArray[np.uint8]:
-        """Return 1 on roads, IGNORE where nobody can say, 0 elsewhere.
+        """Return 1 on roads, IGNORE where it is ambiguous, 0 elsewhere.
 
         Parameters
         ----------
         line_width_m : float, optional
-            Draw all roads in this width along their centrelines; what else of their surface is
-            IGNORE. Default: as wide as they are.
-
-        Returns
-        -------
-        ndarray of uint8, (height, width)
+            Draw all roads in this width along their centrelines; the rest of their surface is
+            IGNORE. Default: full width.
         """
         unknown, road = self._painted[1], self.road_mask
         if line_width_m is not None:
@@ -180,9 +167,9 @@ class VariedScene:
 
     @cached_property
     def centerlines(self) -> RoadNetwork:
-        """The lines that the roads were drawn along, noded, in the grid's CRS.
+        """The road centrelines, noded, in the grid's CRS.
 
-        Cut at the frame; `width_m` is that of the surface; no confidence.
+        Cut at the frame; `width_m` is the width of the surface; no confidence.
         """
         roads = [Road(s.line, s.width_m, s.kind, s.bulb) for s in self.streets]
         side = self.options.size_px * self.options.gsd_m

@@ -1,4 +1,4 @@
-"""One of several data sets of a run: its folders, its pixel sizes, its share of the crops."""
+"""Settings of one of several data sets of a run."""
 
 from __future__ import annotations
 
@@ -12,35 +12,32 @@ __all__ = ["DataSet"]
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set and how a run uses it.
+    """Settings of a data set.
 
     Attributes
     ----------
-    name : str
-        Name in the log and in reports.
     folders : tuple of Path
         Folders of image and mask pairs.
     validation : tuple of Path
-        Folders of pairs to score on, never trained on.
+        Folders of validation pairs.
     hold_out_every : int
-        Every n-th image of `folders`, sorted by name, is held out for validation, starting with
-        the first; 0 for none.
+        Every n-th image of `folders`, sorted by name, is held out for validation, starting with the
+        first; 0 disables it.
     share : float
-        Share of the crops, relative to the shares of the other data sets; 0 for a data set that
-        only validates.
+        Share of the crops, relative to the other data sets; 0 for validation only.
     gsd_m : float or None
-        Pixel size of the images, metres; None for what their georeference says.
+        Pixel size of the images, metres. None: from their georeference.
     crop_gsd_m : tuple of float
-        Smallest and largest pixel size to train at: each crop is resampled to one drawn from
-        this range, uniformly on a log scale. Empty for the images' own size.
+        Smallest and largest pixel size of crops, metres: each crop is resampled to a size drawn
+        uniformly on a log scale. Empty: the images' own size.
     redraw_width_m : float or None
-        Redraw labels as lines of this width along their middle line, for labels that were drawn
-        thinner than roads are.
+        Redraw labels as lines of this width along their centreline, metres; for labels narrower
+        than the roads.
     teacher : str or None
-        A trained model whose probabilities are mixed into the labels trained on: a name or file
-        as for ``--model``.
+        Trained model whose probabilities are mixed into the training labels: a name or file as for
+        ``--model``.
     teacher_weight : float
-        Its share in the labels, 0 to 1.
+        Share of the teacher in the labels, 0 to 1.
     """
 
     name: str
@@ -75,6 +72,6 @@ class DataSet:
             )
 
     def nearest_gsd_m(self, gsd_m: float) -> float:
-        """Return the pixel size that is trained at and is nearest to one, metres."""
+        """Return the training pixel size nearest to a given one, metres."""
         low, high = self.crop_gsd_m or (gsd_m, gsd_m)
         return min(max(gsd_m, low), high)

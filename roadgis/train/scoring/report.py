@@ -1,4 +1,4 @@
-"""Testing a model on labelled scenes, with a report as an HTML page and as JSON."""
+"""Scoring of a model on labelled scenes, with an HTML report and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.curves import BUFFER_PX
-from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery
 from roadgis.train.scoring.plots import (
     histogram_figure,
@@ -32,7 +32,7 @@ from roadgis.train.scoring.plots import (
     threshold_figure,
 )
 from roadgis.train.scoring.scene_prediction import TILE_PX
-from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = ["ReportOptions", "history_section", "read_history", "score_model"]
 
@@ -46,22 +46,20 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How a model is scored, and what is written about it.
+    """Options of :func:`score_model`.
 
     Attributes
     ----------
     threshold : float or None
-        Probability from which a pixel is road; None takes the model card's.
+        Default: the model card's.
     buffer_px : int
-        Of the relaxed scores.
+        Buffer of the relaxed scores.
     tile_px : int
         See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
     examples : int
-        How many of the best scenes are shown, and how many of the worst.
+        Number of best and of worst scenes to show.
     report, scores : Path or None
-        The HTML page and the JSON file to write.
-    overwrite : bool
-        Replace these when they exist.
+        HTML page and JSON file to write.
     """
 
     threshold: float | None = None
@@ -79,14 +77,12 @@ class ReportOptions:
             raise InputError(f"{self.report}: found one name for the report and the scores.")
 
     def check_outputs(self) -> None:
-        """Raise before the work what would fail after it.
+        """Check the outputs before the work.
 
         Raises
         ------
         OutputError
             If an output exists and may not be replaced, or its folder does not exist.
-        MissingExtraError
-            If the report needs what is not installed.
         """
         for path in (self.report, self.scores):
             if path is None:
@@ -100,44 +96,26 @@ class ReportOptions:
 
 def score_model(
     model: str | Path,
-    data: ScoredOn,
+    data: ScoringData,
     options: ReportOptions | None = None,
     *,
     device: Device = "auto",
     threads: int | None = None,
     progress: Progress = no_progress,
-) -> Evaluation:
-    """Score a model on labelled scenes and write what was asked for.
+) -> PixelEvaluation:
+    """Score a model on labelled scenes, and write report and scores.
 
     Parameters
     ----------
     model : str or Path
         A model file, a run folder, or the name of a bundled model.
-    data : ScoredOn
-        Folders of image and mask pairs at the model's pixel size, or settings that name
-        imagery with a road layer; nothing for the validation scenes of a run's folder.
-    options : ReportOptions, optional
-        Scores and outputs.
+    data : ScoringData
+        Pair folders at the model's pixel size, or settings of imagery with a road layer. Empty: the
+        validation scenes of the run folder.
     device, threads
         See :func:`roadgis.model.runtime.load_model`.
     progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    Evaluation
-        The scores.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be used.
-    DataError
-        If the data cannot be used.
-    OutputError
-        If an output exists and may not be replaced, or cannot be written.
-    MissingExtraError
-        If the report needs matplotlib and it is not installed.
+        Progress callback, called after each block.
     """
     settings = options or ReportOptions()
     settings.check_outputs()
@@ -152,7 +130,7 @@ def score_model(
         settings.threshold,
         buffer_px=settings.buffer_px,
         tile_px=settings.tile_px,
-        watch=pictures,
+        observer=pictures,
         progress=progress,
     )
     log = _log_of(model, path)
@@ -174,7 +152,7 @@ def score_model(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was scored, on what, when."""
+    """What was scored, on which data, when."""
 
     segmenter: Segmenter
     path: Path
@@ -206,7 +184,7 @@ def _write(path: Path, text: str, overwrite: bool) -> None:
 
 
 def _log_of(model: str | Path, path: Path) -> Path | None:
-    """Return the log of the training run that a model is of, when it lies in its run folder."""
+    """Return the log of the training run that a model belongs to, if it is in its run folder."""
     folder = Path(model) if Path(model).is_dir() else path.parent
     run = RunFolder(folder)
     return run.log if run.log.is_file() and (run.is_run() or folder == Path(model)) else None
@@ -215,20 +193,10 @@ def _log_of(model: str | Path, path: Path) -> Path | None:
 def read_history(path: Path) -> dict[str, list[float]]:
     """Read the log of a training run.
 
-    Parameters
-    ----------
-    path : Path
-        CSV with a header (see :class:`roadgis.train.run_folder.RunFolder`).
-
     Returns
     -------
     dict of list of float
-        Columns by name, NaN where there is no number.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read.
+        Columns by name, NaN if missing.
     """
 
     def value(text: str | None) -> float:
@@ -249,7 +217,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
     return {name: [value(row[name]) for row in rows] for name in names}
 
 
-def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -> str:
+def _html(subject: _Subject, evaluation: PixelEvaluation, pictures: OverlayGallery) -> str:
     card = subject.segmenter.card
     title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}"
     parts = [
@@ -265,7 +233,7 @@ def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -
     return page.page(title, [part for part in parts if part])
 
 
-def _summary(evaluation: Evaluation) -> str:
+def _summary(evaluation: PixelEvaluation) -> str:
     scores = evaluation.scores
     return (
         f"IoU of road {page.number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
@@ -273,7 +241,7 @@ def _summary(evaluation: Evaluation) -> str:
     )
 
 
-def _facts(subject: _Subject, evaluation: Evaluation) -> str:
+def _facts(subject: _Subject, evaluation: PixelEvaluation) -> str:
     card = subject.segmenter.card
     default = " (the model card's)" if evaluation.threshold == card.threshold else ""
     return page.facts(
@@ -285,7 +253,7 @@ def _facts(subject: _Subject, evaluation: Evaluation) -> str:
             "Ran on": subject.segmenter.device,
             "Data": ", ".join(subject.data),
             "Scenes": (
-                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} pixels that count, "
+                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} valid pixels, "
                 f"{int(evaluation.counts.road.sum()):,} of them road"
             ),
             "Pixel size": f"{card.gsd_m:g} m",
@@ -295,14 +263,14 @@ def _facts(subject: _Subject, evaluation: Evaluation) -> str:
     )
 
 
-def _score_tables(evaluation: Evaluation) -> list[str]:
+def _score_tables(evaluation: PixelEvaluation) -> list[str]:
     meeting = evaluation.curve.break_even()
     at = f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
     rows = [["all pixels", *page.score_row(evaluation.scores)]]
     rows += [[scene.name, *page.score_row(scene.scores)] for scene in evaluation.scenes]
     caption = (
         f"Scores of road at threshold {evaluation.threshold:.3f}. Relaxed: a pixel within "
-        f"{evaluation.buffer_px} px of one of the other kind counts as right."
+        f"{evaluation.buffer_px} px of a pixel of the other mask counts as correct."
     )
     return [
         "<h2>Scores</h2>",
@@ -311,7 +279,7 @@ def _score_tables(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
+def _class_tables(evaluation: PixelEvaluation, *, several: bool) -> list[str]:
     rows = [
         [
             scores.name,
@@ -320,7 +288,7 @@ def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
         ]
         for scores in evaluation.classes
     ]
-    how = "each pixel is of its likeliest class" if several else "at the threshold"
+    how = "by the most probable class" if several else "at the threshold"
     caption = f"Scores of each class, {how}; mean IoU {page.number(evaluation.mean_iou)}"
     head = ["class", "IoU", "precision", "recall", "F1", "pixels"]
     return [
@@ -331,7 +299,7 @@ def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
     ]
 
 
-def _curves(evaluation: Evaluation) -> list[str]:
+def _curves(evaluation: PixelEvaluation) -> list[str]:
     curve, threshold = evaluation.curve, evaluation.threshold
     scores = evaluation.scores
     texts = (
@@ -357,7 +325,7 @@ def _curves(evaluation: Evaluation) -> list[str]:
 
 
 def history_section(history: dict[str, list[float]] | None) -> list[str]:
-    """Return the part of a page about the course of a training run; empty where it has none."""
+    """Return the section about the training run; empty without history."""
     figure = None if history is None else history_figure(history)
     if figure is None:
         return []

@@ -1,4 +1,4 @@
-"""The parts of a test report's page that are about pixels, classes and scenes."""
+"""Parts of a test report about pixels, classes and scenes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from roadgis.html import facts, figure, number, page, table
 from roadgis.train.scoring.curves import Scores
-from roadgis.train.scoring.overlays import COLOURS, Overlay, jpeg_uri
+from roadgis.train.scoring.overlays import COLOURS, SceneOverlay, jpeg_uri
 
 __all__ = [
     "confusion_table",
@@ -26,9 +26,9 @@ __all__ = [
 ]
 
 _KEYS = {
-    "hit": "hit: labelled and found",
-    "missed": "missed: labelled, not found",
-    "false": "false: found, not labelled",
+    "hit": "hit: labelled and predicted",
+    "missed": "missed: labelled, not predicted",
+    "false": "false: predicted, not labelled",
 }
 
 
@@ -42,15 +42,7 @@ def score_row(scores: Scores) -> list[str]:
 
 
 def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> str:
-    """Return a confusion matrix as a table, each cell shaded by its share of the row.
-
-    Parameters
-    ----------
-    confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns).
-    names : sequence of str
-        Of the classes.
-    """
+    """Return a confusion matrix as a table, each cell shaded by its share of the row."""
     lines = []
     for name, row in zip(names, confusion, strict=True):
         whole = max(int(row.sum()), 1)
@@ -60,17 +52,17 @@ def confusion_table(confusion: npt.NDArray[np.int64], names: Sequence[str]) -> s
             for count in row.tolist()
         )
         lines.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
-    heads = "".join(f'<th scope="col">found {html.escape(name)}</th>' for name in names)
+    heads = "".join(f'<th scope="col">predicted {html.escape(name)}</th>' for name in names)
     return (
         '<div class="wide"><table><caption>Pixels of each labelled class (row) by the class that '
-        "was found (column), as a share of the row and as a number</caption>"
+        "was predicted (column), as a share of the row and as a number</caption>"
         f'<thead><tr><th scope="col">labelled</th>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
-def gallery(title: str, overlays: Sequence[Overlay], *, by_class: bool) -> str:
-    """Return pictures of scenes with their scores; nothing when there is none."""
+def gallery(title: str, overlays: Sequence[SceneOverlay], *, by_class: bool) -> str:
+    """Return pictures of scenes with their scores; empty if there are none."""
     if not overlays:
         return ""
     figures = []
@@ -99,7 +91,7 @@ def _shares(scores: Scores) -> str:
 
 
 def legend() -> str:
-    """Return the key to the pictures' colours."""
+    """Return the legend of the pictures."""
     keys = "".join(
         f'<span class="key" style="background:rgb{COLOURS[name]}"></span>{text}'
         for name, text in _KEYS.items()

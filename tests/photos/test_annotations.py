@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import Cancelled, DataError, InputError, OutputError
-from roadgis.photos.annotations import polygons_to_masks
-from roadgis.photos.index_png import PALETTE, write_index_png
-from roadgis.photos.label_classes import parse_classes, read_class_names
+from roadgis.photos.annotations import MASK_PALETTE, polygons_to_masks, write_index_png
+from roadgis.photos.label_classes import parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons, is_polygon_json
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{NotGeoreferencedWarning.__module__}."
                                         f"{NotGeoreferencedWarning.__name__}")  # fmt: skip
@@ -52,7 +51,7 @@ def rectangle(x0: int, y0: int, x1: int, y1: int) -> list[list[int]]:
     return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
 
 
-def test_outline_belongs_to_its_polygon_so_that_the_image_is_filled_to_its_edges(
+def test_draw_polygons_includes_the_outline(
     tmp_path: Path,
 ) -> None:
     assert (draw(tmp_path, "road", thing("road", WHOLE)) == 1).all()
@@ -63,7 +62,7 @@ def test_outline_belongs_to_its_polygon_so_that_the_image_is_filled_to_its_edges
     )
 
 
-def test_later_objects_lie_over_earlier_ones_and_unnamed_ones_hide_what_is_behind(
+def test_draw_polygons_draws_in_order_and_unnamed_labels_as_0(
     tmp_path: Path,
 ) -> None:
     drawn = draw(
@@ -80,7 +79,7 @@ def test_later_objects_lie_over_earlier_ones_and_unnamed_ones_hide_what_is_behin
     np.testing.assert_array_equal(drawn, expected)
 
 
-def test_classes_gather_labels_and_ignored_ones_are_255(tmp_path: Path) -> None:
+def test_draw_polygons_groups_labels_and_ignores_as_255(tmp_path: Path) -> None:
     drawn = draw(
         tmp_path, "road, vehicle = car + truck",
         thing("road", rectangle(0, 0, 39, 9)),
@@ -96,7 +95,7 @@ def test_classes_gather_labels_and_ignored_ones_are_255(tmp_path: Path) -> None:
     np.testing.assert_array_equal(drawn, expected)
 
 
-def test_deleted_objects_and_those_of_fewer_than_three_points_are_left_out(tmp_path: Path) -> None:
+def test_polygon_document_skips_deleted_and_degenerate_objects(tmp_path: Path) -> None:
     path = write_json(
         tmp_path / "a.json",
         thing("road", rectangle(0, 0, 9, 9), deleted=0),
@@ -110,7 +109,7 @@ def test_deleted_objects_and_those_of_fewer_than_three_points_are_left_out(tmp_p
     assert draw_polygons(document, parse_classes("road")).sum() == 100
 
 
-def test_what_lies_beyond_the_image_is_cut_off_however_far_it_runs(tmp_path: Path) -> None:
+def test_draw_polygons_clips_at_the_image(tmp_path: Path) -> None:
     far = 5e8
     band = [[-far, 10], [far, 10], [far, 14], [-far, 14]]
     outside = rectangle(100, 100, 200, 200)
@@ -128,7 +127,7 @@ coordinates = st.floats(-30, 60, allow_nan=False).map(lambda v: round(v, 2))
 
 
 @given(points=st.lists(st.tuples(coordinates, coordinates), min_size=3, max_size=9))
-def test_cutting_off_changes_nothing_inside(
+def test_draw_polygons_clipping_keeps_the_inside(
     tmp_path: Path, points: list[tuple[float, float]]
 ) -> None:
     # In an image so large that nothing lies beyond it, the same ring is not cut.
@@ -153,7 +152,7 @@ def test_cutting_off_changes_nothing_inside(
 @pytest.mark.parametrize(
     ("classes", "ignore", "message"),
     [
-        ("", "", "names no class"),
+        ("", "", "found no class"),
         ("road,road", "", "'road' is named more than once"),
         ("road,other", "", "'other' is named more than once"),
         ("road,vehicle=car+road", "", "label 'road' is named more than once"),
@@ -164,7 +163,7 @@ def test_cutting_off_changes_nothing_inside(
         (",".join(f"c{i}" for i in range(255)), "", "255 classes; a mask holds 254"),
     ],
 )
-def test_classes_that_make_no_sense_are_refused(classes: str, ignore: str, message: str) -> None:
+def test_parse_classes_rejects_wrong_classes(classes: str, ignore: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_classes(classes, ignore)
 
@@ -185,7 +184,7 @@ def idd(tmp_path: Path, suffix: str = "png") -> Path:
     return root
 
 
-def test_folders_and_names_are_kept_and_the_classes_are_written_beside(tmp_path: Path) -> None:
+def test_polygons_to_masks_keeps_folders_and_writes_classes(tmp_path: Path) -> None:
     seen: list[float] = []
     out = tmp_path / "masks"
     made = polygons_to_masks(
@@ -199,13 +198,14 @@ def test_folders_and_names_are_kept_and_the_classes_are_written_beside(tmp_path:
     expected[:10, :10] = 2
     for path in made.paths:
         np.testing.assert_array_equal(pixels_of(path), expected)
-    assert read_class_names(out) == ("other", "road", "vehicle")
-    assert json.loads((out / "classes.json").read_text())["labels"]["vehicle"] == ["car", "truck"]
+    classes = json.loads((out / "classes.json").read_text())
+    assert classes["classes"] == ["other", "road", "vehicle"]
+    assert classes["labels"]["vehicle"] == ["car", "truck"]
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 
 
-def test_any_number_of_threads_gives_the_same_masks(tmp_path: Path) -> None:
+def test_polygons_to_masks_does_not_depend_on_threads(tmp_path: Path) -> None:
     root = tmp_path / "gtFine"
     rng = np.random.default_rng(0)
     for i in range(24):
@@ -219,7 +219,7 @@ def test_any_number_of_threads_gives_the_same_masks(tmp_path: Path) -> None:
 
 
 @given(seed=st.integers(0, 99), height=st.integers(1, 40), width=st.integers(1, 40))
-def test_png_reads_back_as_it_was_with_its_palette(
+def test_write_index_png_round_trip_with_palette(
     tmp_path: Path, seed: int, height: int, width: int
 ) -> None:
     mask = np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
@@ -228,14 +228,14 @@ def test_png_reads_back_as_it_was_with_its_palette(
         np.testing.assert_array_equal(dataset.read(1), mask)
         colours = dataset.colormap(1)
     assert colours[0][:3] == (0, 0, 0)
-    assert [colours[i][:3] for i in range(256)] == [tuple(c) for c in PALETTE.tolist()]
+    assert [colours[i][:3] for i in range(256)] == [tuple(c) for c in MASK_PALETTE.tolist()]
 
 
-def test_classes_have_colours_of_their_own() -> None:
-    assert len({tuple(colour) for colour in PALETTE[:40].tolist()}) == 40
+def test_mask_palette_colours_differ() -> None:
+    assert len({tuple(colour) for colour in MASK_PALETTE[:40].tolist()}) == 40
 
 
-def test_label_that_is_nowhere_lists_those_present(tmp_path: Path) -> None:
+def test_polygons_to_masks_lists_present_labels(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"label 'sidewalk', 'sky'\. .*road \(3\), car \(2\), truck \(1\)"
     ):
@@ -244,7 +244,7 @@ def test_label_that_is_nowhere_lists_those_present(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_image_of_another_size_is_an_error(tmp_path: Path, suffix: str) -> None:
+def test_polygons_to_masks_rejects_images_of_another_size(tmp_path: Path, suffix: str) -> None:
     root = idd(tmp_path, suffix)
     write_json(root / "train" / "1" / "005_gtFine_polygons.json", thing("road", WHOLE), height=31)
     with pytest.raises(
@@ -278,7 +278,7 @@ def test_image_of_another_size_is_an_error(tmp_path: Path, suffix: str) -> None:
         ),
     ],
 )
-def test_broken_annotation_is_named_before_anything_is_written(
+def test_polygons_to_masks_names_broken_annotations_first(
     tmp_path: Path, text: str, message: str
 ) -> None:
     root = idd(tmp_path)
@@ -289,33 +289,33 @@ def test_broken_annotation_is_named_before_anything_is_written(
     assert not (tmp_path / "masks").exists()
 
 
-def test_folder_without_annotations_is_an_error(tmp_path: Path) -> None:
+def test_polygons_to_masks_rejects_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"found no \*_polygons\.json"):
         polygons_to_masks(tmp_path, tmp_path / "masks", "road")
-    with pytest.raises(DataError, match="found no such file or folder"):
+    with pytest.raises(DataError, match="does not exist"):
         polygons_to_masks(tmp_path / "gone", tmp_path / "masks", "road")
 
 
-def test_masks_are_not_replaced_unasked(tmp_path: Path) -> None:
+def test_polygons_to_masks_keeps_existing_masks(tmp_path: Path) -> None:
     root, out = idd(tmp_path), tmp_path / "masks"
     mine = out / "train" / "1" / "005_mask.png"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
-    with pytest.raises(OutputError, match=r"exists already \(1 of 3"):
+    with pytest.raises(OutputError, match=r"exists \(1 of 3"):
         polygons_to_masks(root, out, "road")
     assert mine.read_bytes() == b"mine"
     polygons_to_masks(root, out, "road", overwrite=True)
     assert (pixels_of(mine) == 1).sum() == 1100
 
 
-def test_two_annotations_of_one_name_are_an_error(tmp_path: Path) -> None:
+def test_polygons_to_masks_rejects_equal_names(tmp_path: Path) -> None:
     for kind in ("gtFine", "gtCoarse"):
         write_json(tmp_path / "in" / f"a_{kind}_polygons.json", thing("road", WHOLE))
     with pytest.raises(DataError, match=r"would both give .*a_mask\.png"):
         polygons_to_masks(tmp_path / "in", tmp_path / "masks", "road")
 
 
-def test_cancelling_leaves_only_whole_masks(tmp_path: Path) -> None:
+def test_polygons_to_masks_cancelled_leaves_complete_masks(tmp_path: Path) -> None:
     def stop(share: float, text: str) -> None:
         if text.startswith("drawing masks: 1"):
             raise Cancelled
@@ -329,17 +329,9 @@ def test_cancelling_leaves_only_whole_masks(tmp_path: Path) -> None:
             assert pixels_of(path).shape == (30, 40)
 
 
-def test_polygon_json_is_told_from_geojson_by_its_beginning(tmp_path: Path) -> None:
+def test_is_polygon_json_rejects_geojson(tmp_path: Path) -> None:
     assert is_polygon_json(write_json(tmp_path / "a.json"))
     geojson = tmp_path / "b.json"
     geojson.write_text('{"type": "FeatureCollection", "features": []}')
     assert not is_polygon_json(geojson)
     assert not is_polygon_json(tmp_path / "gone.json")
-
-
-@pytest.mark.parametrize("text", ["{", "{}", '{"classes": ["other"]}', '{"classes": 3}'])
-def test_broken_class_names_are_an_error(tmp_path: Path, text: str) -> None:
-    assert read_class_names(tmp_path) is None
-    (tmp_path / "classes.json").write_text(text)
-    with pytest.raises(DataError, match=r"classes\.json: holds no class names"):
-        read_class_names(tmp_path)

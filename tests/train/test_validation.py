@@ -11,11 +11,10 @@ import pytest
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
 from roadgis.model.card import ModelCard
-from roadgis.train.outcome import compared, outcome_of
-from roadgis.train.run_report import chosen_scenes
+from roadgis.train.run_report import choose_scenes
 from roadgis.train.scoring.threshold import warn_if_undertrained
-from roadgis.train.validation import validation_scores
-from tests.train.test_scenes import ArrayScene
+from roadgis.train.validation import outcome_of, score_changes, validation_scores
+from tests.factories.pairs import ArrayScene
 
 
 def record(epoch: int, iou: float, best: float, threshold: float = 0.5) -> dict[str, Any]:
@@ -34,44 +33,44 @@ HISTORY = [
 ]
 
 
-def test_outcome_compares_the_epoch_that_was_kept_with_epoch_0() -> None:
+def test_outcome_compares_the_kept_epoch_with_epoch_0() -> None:
     best = outcome_of(HISTORY, keeps_best=True)
     assert str(best) == "Validation IoU 0.412 before, 0.566 after (+0.154)."
     assert not best.is_worse
     last = outcome_of(HISTORY, keeps_best=False)
     assert str(last) == "Validation IoU 0.412 before, 0.501 after (+0.089)."
-    assert compared(last) == [
+    assert score_changes(last) == [
         ("validation_iou", 0.3, 0.4),
         ("validation_best_iou", 0.412, 0.501),
         ("validation_threshold", 0.5, 0.3),
     ]
 
 
-def test_outcome_that_is_worse_says_what_to_do() -> None:
+def test_outcome_that_is_worse_names_the_remedy() -> None:
     worse = outcome_of([record(0, 0.5, 0.6), record(1, 0.4, 0.5)], keeps_best=True)
     assert worse.is_worse
     assert str(worse).startswith(
-        "Validation IoU 0.600 before, 0.500 after (-0.100). Training made it worse: keep using"
+        "Validation IoU 0.600 before, 0.500 after (-0.100). Training made the model worse: "
     )
     assert "--preview" in str(worse)
 
 
-def test_outcome_of_data_sets_compares_each_of_them() -> None:
+def test_score_changes_of_each_data_set() -> None:
     before = {"epoch": 0, "validation_iou": 0.5, "a_iou": 0.4}
     after = {"epoch": 1, "validation_iou": 0.6, "a_iou": 0.7, "loss": 1.0, "iou": 0.2}
     outcome = outcome_of([before, after], keeps_best=True)
     assert str(outcome) == "Validation IoU 0.500 before, 0.600 after (+0.100)."
-    assert compared(outcome) == [("validation_iou", 0.5, 0.6), ("a_iou", 0.4, 0.7)]
+    assert score_changes(outcome) == [("validation_iou", 0.5, 0.6), ("a_iou", 0.4, 0.7)]
 
 
-def test_outcome_without_a_start_or_validation() -> None:
+def test_outcome_without_starting_model_or_validation() -> None:
     assert str(outcome_of(HISTORY[1:], keeps_best=True)) == "Validation IoU 0.566."
     none = outcome_of([{"epoch": 1, "loss": 0.5}], keeps_best=False)
     assert str(none).startswith("There was no validation data")
-    assert compared(none) == []
+    assert score_changes(none) == []
 
 
-def test_validation_scores_take_the_middle_of_the_best_thresholds() -> None:
+def test_validation_scores_choose_the_middle_of_the_best_thresholds() -> None:
     labels = np.zeros((40, 40), np.uint8)
     labels[10:20] = 1
     scene = ArrayScene("s", np.repeat(200 * labels[..., None], 3, axis=2), labels)
@@ -88,7 +87,7 @@ def test_validation_scores_take_the_middle_of_the_best_thresholds() -> None:
     }
 
 
-def test_warn_if_undertrained_is_silent_from_a_threshold_of_a_fifth(
+def test_warn_if_undertrained_below_a_threshold_of_a_fifth(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     warn_if_undertrained(0.2)
@@ -100,7 +99,7 @@ def test_warn_if_undertrained_is_silent_from_a_threshold_of_a_fifth(
     assert "--steps" in one.getMessage()
 
 
-def test_chosen_scenes_are_those_with_the_most_road_cut_to_a_square_with_most_of_it() -> None:
+def test_choose_scenes_prefers_most_road_and_cuts_a_square() -> None:
     def scene(name: str, side: int, rows: slice) -> ArrayScene:
         labels = np.zeros((side, side), np.uint8)
         labels[rows, :500] = 1
@@ -112,9 +111,9 @@ def test_chosen_scenes_are_those_with_the_most_road_cut_to_a_square_with_most_of
         scene("none", 600, slice(0, 0)),
         scene("small", 600, slice(0, 20)),
     ]
-    large, small = chosen_scenes(scenes, 1)
+    large, small = choose_scenes(scenes, 1)
     assert (large.name, large.height, large.width) == ("large@1000,0", 1000, 1000)
     assert (large.read_labels(900, 0, 90, 500) == 1).all()
     assert small is scenes[3]
-    assert chosen_scenes(scenes[2:3], 1) == []
-    assert chosen_scenes([], 1) == []
+    assert choose_scenes(scenes[2:3], 1) == []
+    assert choose_scenes([], 1) == []

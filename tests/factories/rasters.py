@@ -1,7 +1,8 @@
-"""Rasters made in code, for any test."""
+"""Rasters made in code: the one raster writer of the tests."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.affine import composed
 
@@ -52,7 +54,8 @@ def write_raster(
     bands, height, width = values.shape
     if transform is None:
         transform = Affine(pixel, 0.0, x0, 0.0, -pixel, y0)
-    settings: dict[str, Any] = {"driver": "GTiff", **profile}
+    driver = "PNG" if path.suffix == ".png" else "GTiff"
+    settings: dict[str, Any] = {"driver": driver, **profile}
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
@@ -72,6 +75,13 @@ def write_raster(
         with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
             dataset.build_overviews(list(overviews), Resampling.average)
     return path
+
+
+def write_image(path: Path, values: Any, **options: Any) -> Path:
+    """Write an array (bands, height, width) as a raster without CRS and position."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        return write_raster(path, values, crs=None, transform=Affine.identity(), **options)
 
 
 def cut_into_sheets(whole: Path, folder: Path, rows: Sequence[int], cols: Sequence[int]) -> Path:

@@ -19,8 +19,8 @@ from roadgis.errors import DataError, InputError
 from roadgis.model.catalog import read_card
 from roadgis.train.scoring.report import score_model
 from roadgis.train.settings import DataSettings
-from tests.factories import METRIC, X0, Y0, write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 from tests.train.test_threshold import road_scene, write_pairs
 
 SIDE = 128
@@ -51,7 +51,7 @@ def write_area(path: Path, west: float = 16, east: float = SIDE - 16) -> Path:
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326"])
 @pytest.mark.parametrize(("row", "iou"), [(64, 1.0), (66, 6 / 10)])
-def test_a_model_is_scored_on_imagery_with_a_road_layer(
+def test_scenes_to_score_opens_imagery_with_a_road_layer(
     tmp_path: Path, image: Path, crs: str, row: float, iou: float
 ) -> None:
     model = tiny_model(tmp_path / "m.onnx", threshold=0.5)
@@ -65,7 +65,9 @@ def test_a_model_is_scored_on_imagery_with_a_road_layer(
     assert [scene.name for scene in result.scenes] == ["scene"]
 
 
-def test_imagery_is_brought_to_the_pixel_size_of_the_model(tmp_path: Path, image: Path) -> None:
+def test_scenes_to_score_resamples_to_the_pixel_size_of_the_model(
+    tmp_path: Path, image: Path
+) -> None:
     model = tiny_model(tmp_path / "m.onnx", gsd_m=2.0)
     roads = write_line(tmp_path / "roads.gpkg", 64)
     # What the settings say of the pixel size is that of a training run, not of the model.
@@ -76,7 +78,7 @@ def test_imagery_is_brought_to_the_pixel_size_of_the_model(tmp_path: Path, image
 @pytest.mark.filterwarnings(
     f"ignore::{NotGeoreferencedWarning.__module__}.{NotGeoreferencedWarning.__name__}"
 )
-def test_the_commands_take_a_road_layer_and_pairs_together(tmp_path: Path, image: Path) -> None:
+def test_test_command_accepts_a_road_layer_and_pairs(tmp_path: Path, image: Path) -> None:
     pytest.importorskip("matplotlib")
     model = tiny_model(tmp_path / "m.onnx", threshold=0.5)
     roads = write_line(tmp_path / "roads.gpkg", 64, wide=8.0)
@@ -104,7 +106,7 @@ def test_the_commands_take_a_road_layer_and_pairs_together(tmp_path: Path, image
     assert read_card(model).scores["validation"] == "pairs, scene.tif, roads.gpkg: 2 scenes"
 
 
-def test_imagery_and_roads_go_together(tmp_path: Path, image: Path) -> None:
+def test_test_command_rejects_imagery_without_roads(tmp_path: Path, image: Path) -> None:
     model = tiny_model(tmp_path / "m.onnx")
     for arguments in (["--images", str(image)], ["--labels", str(image)]):
         done = CliRunner().invoke(scoring_command, [str(model), *arguments])
@@ -120,7 +122,7 @@ def test_imagery_and_roads_go_together(tmp_path: Path, image: Path) -> None:
         (["--data", "pairs", "--label-width-field", "wide"], "--label-width-field"),
     ],
 )
-def test_what_is_about_a_road_layer_needs_one(
+def test_test_command_rejects_label_options_without_roads(
     tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     model = tiny_model(tmp_path / "m.onnx")

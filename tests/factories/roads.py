@@ -1,6 +1,10 @@
-"""Probability rasters drawn in code, for the tests of vectorizing and cleaning."""
+"""Roads drawn in code: as probability, and as imagery that the tiny model understands."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +13,23 @@ from pyproj import CRS
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
 from roadgis.probability.source import NO_DATA
+from tests.factories.models import GROUND, ROAD
+from tests.factories.rasters import write_raster
 
 #: Metric, and far enough from its central meridian's scale to be told from the ground.
 UTM = CRS.from_epsg(32632)
+
+
+Stroke = tuple[float, float, float, float, float]
+
+#: A net of roads over 600 x 500 px: a cross, a slanting road, a dead end, a lane near the rim.
+NET: tuple[Stroke, ...] = (
+    (0, 120, 600, 120, 8),
+    (200, 0, 200, 500, 8),
+    (40, 480, 560, 160, 10),
+    (420, 120, 420, 40, 6),
+    (0, 470, 600, 470, 7),
+)
 
 
 class ArraySource:
@@ -62,13 +80,14 @@ def ring(
     return np.where(np.abs(distance - radius) < width / 2, 254, 0).astype(np.uint8)
 
 
-def same(a: RoadNetwork, b: RoadNetwork) -> bool:
-    """Return whether two networks are equal to the last bit, order and numbers included."""
-    numbers = ("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min")
-    return [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges] and all(
-        np.array_equal(getattr(a, name), getattr(b, name), equal_nan=name in numbers)
-        for name in ("start", "end", "nodes", "bridged", *numbers)
-    )
+def assert_networks_equal(a: RoadNetwork, b: RoadNetwork) -> None:
+    """Assert that two networks are equal to the last bit, order and numbers included."""
+    assert [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges]
+    for name in (
+        *("start", "end", "nodes", "bridged"),
+        *("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min"),
+    ):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
 def pixel_xy(network: RoadNetwork, gsd_m: float = 1.0) -> npt.NDArray[np.float64]:
@@ -77,3 +96,19 @@ def pixel_xy(network: RoadNetwork, gsd_m: float = 1.0) -> npt.NDArray[np.float64
         np.stack([network.nodes[:, 0] - 500_000.0, 5_000_000.0 - network.nodes[:, 1]], axis=1)
         / gsd_m
     )
+
+
+def painted(shape: tuple[int, int], strokes: Sequence[Stroke]) -> npt.NDArray[np.uint8]:
+    """Return an image (3, height, width): bands (x0, y0, x1, y1, width) of road on ground."""
+    is_road = road(shape, *strokes) > 0
+    image = np.where(is_road, np.array(ROAD)[:, None, None], np.array(GROUND)[:, None, None])
+    return image.astype(np.uint8)
+
+
+def write_net(path: Path, *, seed: int | None = None, **keywords: Any) -> Path:
+    """Write :data:`NET` as a scene of 600 x 500 px at 1 m; with a seed, with noise."""
+    image = painted((500, 600), NET)
+    if seed is not None:
+        rng = np.random.default_rng(seed)
+        image = np.clip(image + rng.integers(-25, 26, image.shape), 1, 254).astype(np.uint8)
+    return write_raster(path, image, **keywords)

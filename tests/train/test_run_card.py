@@ -10,6 +10,7 @@ pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.model.card import write_card_file
 from roadgis.train.data.data_set import DataSet
+from roadgis.train.run_card import sources_and_terms
 from roadgis.train.settings import (
     CardSettings,
     DataSettings,
@@ -17,8 +18,7 @@ from roadgis.train.settings import (
     TrainSettings,
     read_settings,
 )
-from roadgis.train.terms import sources_and_terms
-from tests.models import tiny_card, tiny_model
+from tests.factories.models import tiny_card, tiny_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 START = tiny_card(
@@ -38,7 +38,7 @@ def test_sources_and_terms_are_those_of_the_settings() -> None:
     }
 
 
-def test_sources_and_terms_name_the_data_where_nothing_is_said() -> None:
+def test_sources_and_terms_default_to_the_data_names() -> None:
     data = DataSettings(sets=(DataSet("s", folders=(Path("x/a"), Path("y/b")), gsd_m=1.0),))
     assert sources_and_terms(TrainSettings(data=data), None) == {
         "training_data": "a, b",
@@ -47,7 +47,7 @@ def test_sources_and_terms_name_the_data_where_nothing_is_said() -> None:
     }
 
 
-def test_sources_and_terms_of_the_model_that_a_run_starts_from_go_on() -> None:
+def test_sources_and_terms_include_the_starting_model() -> None:
     data = DataSettings(folders=(Path("mine"),))
     assert sources_and_terms(TrainSettings(data=data), START) == {
         "training_data": "mine; before that, as start 1: A town",
@@ -59,7 +59,7 @@ def test_sources_and_terms_of_the_model_that_a_run_starts_from_go_on() -> None:
     assert said["attribution"] == ("Imagery: C.", "Labels: B.", "Imagery: A.")
 
 
-def test_sources_and_terms_of_an_encoder_and_of_a_teacher_go_on(tmp_path: Path) -> None:
+def test_sources_and_terms_include_encoder_and_teacher(tmp_path: Path) -> None:
     write_card_file(START, tmp_path / "encoder.keras")
     teacher = tiny_model(tmp_path / "teacher.onnx", attribution=("Teacher: D.",))
     data = DataSettings(
@@ -81,7 +81,7 @@ def test_sources_and_terms_credit_packaged_imagenet_weights() -> None:
     assert sentence not in sources_and_terms(TrainSettings(network=network), START)["attribution"]
 
 
-def test_the_settings_of_world_credit_each_source_once() -> None:
+def test_world_settings_credit_each_source_once() -> None:
     settings = read_settings(EXAMPLES / "world.yaml")
     assert (settings.card.name, settings.card.version) == ("roadgis-roads", "7")
     said = sources_and_terms(settings, None)
