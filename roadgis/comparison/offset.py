@@ -19,9 +19,10 @@ import scipy.sparse as sp
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.sparse.linalg import spsolve
 
-from roadgis.comparison.linear_reference import Feet, MeasuredLines, feet, stations
+from roadgis.comparison.feet import Feet, feet
 from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, holding
 from roadgis.comparison.options import CompareOptions
+from roadgis.lines.linear_reference import LineAxis, stations
 
 __all__ = ["estimate_offset"]
 
@@ -49,14 +50,12 @@ _SETTLING = ((12.0, 2.0), (8.0, 1.2), (5.0, 0.7), (5.0, 0.4))
 _FEWEST = 3
 
 
-def estimate_offset(
-    base: MeasuredLines, extraction: MeasuredLines, options: CompareOptions
-) -> OffsetField:
+def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOptions) -> OffsetField:
     """Estimate the displacement from the base to the extraction.
 
     Parameters
     ----------
-    base, extraction : MeasuredLines
+    base, extraction : LineAxis
         In one metric CRS.
     options : CompareOptions
         `estimate_offset`, `max_offset_m` and `grid_m` are used.
@@ -68,7 +67,7 @@ def estimate_offset(
     """
     grid = grid_over(base, options.grid_m)
     zero = _Evidence.nothing(grid.shape)
-    if not options.estimate_offset or not len(base) or not len(extraction):
+    if not options.estimate_offset or not len(base.lines) or not len(extraction.lines):
         return _field((0.0, 0.0), grid, zero, "nothing", False)
     places = stations(base, _SPACING_M)
     near = feet(places.xy, places.direction, extraction, options.max_offset_m, _ANGLE_DEG)
@@ -172,7 +171,7 @@ def _tukey(rest: _Floats, least: float) -> _Floats:
 
 
 def _refine(
-    xy: _Floats, direction: _Floats, extraction: MeasuredLines, guess: _Floats
+    xy: _Floats, direction: _Floats, extraction: LineAxis, guess: _Floats
 ) -> tuple[_Floats, str]:
     """Return the displacement of the whole after robust least squares, and what is known."""
     offset, known = guess, "both"
@@ -226,7 +225,7 @@ class _Evidence(NamedTuple):
 def _evidence(
     xy: _Floats,
     direction: _Floats,
-    extraction: MeasuredLines,
+    extraction: LineAxis,
     mean: _Floats,
     grid: OffsetGrid,
 ) -> _Evidence:

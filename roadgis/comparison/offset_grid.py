@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from roadgis.comparison.linear_reference import MeasuredLines
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
 
@@ -49,13 +49,11 @@ class OffsetGrid(NamedTuple):
         )
 
 
-def grid_over(base: MeasuredLines, grid_m: float) -> OffsetGrid:
+def grid_over(base: LineAxis, grid_m: float) -> OffsetGrid:
     """Return a grid that ends where the base ends, with cells of at most a size."""
-    if not len(base):
+    if not len(base.lines):
         return OffsetGrid((0.0, 0.0), (grid_m, grid_m), (2, 2))
-    start, end, _, _ = base.segments
-    low = np.floor(np.minimum(start, end).min(axis=0))
-    high = np.ceil(np.maximum(start, end).max(axis=0))
+    low, high = np.floor(base.vertices.min(axis=0)), np.ceil(base.vertices.max(axis=0))
     extent = np.maximum(high - low, grid_m / 10)
     cells = np.ceil(extent / grid_m)
     cols, rows = (cells + 1).astype(int)

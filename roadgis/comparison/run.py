@@ -18,7 +18,6 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
 from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
-from roadgis.comparison.linear_reference import MeasuredLines
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
 from roadgis.comparison.offset_grid import OffsetField
@@ -37,6 +36,7 @@ from roadgis.comparison.write import check_review, write_review
 from roadgis.errors import DataError
 from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, metric_crs, read_lines
+from roadgis.lines.linear_reference import LineAxis
 from roadgis.model.card import named_models
 from roadgis.network.network import RoadNetwork
 from roadgis.output.provenance import provenance_where_written
@@ -195,7 +195,7 @@ def compare(
     near = clipped(ours, wide)
     if not (len(extraction.lines) or len(near.lines)):
         raise _apart(layers, theirs, ours, crs, "The area of interest holds no line of either")
-    field = estimate_offset(MeasuredLines(near.lines), MeasuredLines(extraction.lines), options)
+    field = estimate_offset(LineAxis(near.lines), LineAxis(extraction.lines), options)
 
     progress(0.4, "Matching the lines")
     moved = near._replace(lines=_onto(near.lines, field))
@@ -329,7 +329,7 @@ def _compared(
     options: CompareOptions,
 ) -> Comparison:
     """Match what lies in one frame, and make the tables."""
-    ours, theirs = MeasuredLines(base.lines), MeasuredLines(extraction.lines)
+    ours, theirs = LineAxis(base.lines), LineAxis(extraction.lines)
     our_side, their_side = match_lines(ours, theirs, options)
     pieces = cut_pieces(ours, our_side, theirs, options)
     their_pieces = cut_pieces(theirs, their_side, ours, options)
@@ -366,7 +366,7 @@ def _compared(
 def _table(
     name: str,
     pieces: Pieces,
-    own: tuple[MeasuredLines, Placed, int],
+    own: tuple[LineAxis, Placed, int],
     other: tuple[Placed, int],
     layers: tuple[LineLayer, LineLayer],
     crs: CRS,

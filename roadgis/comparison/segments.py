@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.comparison.linear_reference import MeasuredLines
 from roadgis.comparison.matching import Matched
 from roadgis.comparison.options import CompareOptions
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["MATCHED", "MOVED", "UNMATCHED", "Pieces", "cut_pieces"]
 
@@ -59,17 +59,17 @@ class Pieces(NamedTuple):
 
 
 def cut_pieces(
-    lines: MeasuredLines, matched: Matched, others: MeasuredLines, options: CompareOptions
+    lines: LineAxis, matched: Matched, others: LineAxis, options: CompareOptions
 ) -> Pieces:
     """Cut lines where their class changes.
 
     Parameters
     ----------
-    lines : MeasuredLines
+    lines : LineAxis
         One network.
     matched : Matched
         Its stations.
-    others : MeasuredLines
+    others : LineAxis
         The other network.
     options : CompareOptions
         `moved_m` and `min_length_m` are used.
@@ -143,7 +143,7 @@ def _far(matched: Matched, has: _Bools, moved_m: float) -> _Bools:
 
 
 def _limits(
-    lines: MeasuredLines, matched: Matched, others: MeasuredLines, first: _Ints, kind: _Ints
+    lines: LineAxis, matched: Matched, others: LineAxis, first: _Ints, kind: _Ints
 ) -> tuple[_Floats, _Floats]:
     """Return where pieces begin and end; where their counterpart ends, they end beside its end."""
     places = matched.places

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, harmonic_mean, measurable
-from roadgis.evaluation.line_axis import LineAxis
 from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
 
@@ -90,7 +90,7 @@ def buffer_scores(
     (inner_proposal, all_proposal), _ = _axes(proposal, aoi)
     hit_truth = cover(inner_truth, all_proposal, buffer_m).length_m
     hit_proposal = cover(inner_proposal, all_truth, buffer_m).length_m
-    truth_m, proposal_m = inner_truth.length_m, inner_proposal.length_m
+    truth_m, proposal_m = inner_truth.total_m, inner_proposal.total_m
     lengths = {
         "truth_m": truth_m,
         "proposal_m": proposal_m,
@@ -120,11 +120,11 @@ def _axes(
 ) -> tuple[tuple[LineAxis, LineAxis], npt.NDArray[np.int64]]:
     """Return a layer inside the area and as a whole, and what each line inside is part of."""
     usable, source = measurable(lines)
-    whole = LineAxis.of(usable)
+    whole = LineAxis(usable)
     if aoi is None:
         return (whole, whole), source
     inside, part = clipped(usable, aoi)
-    return (LineAxis.of(inside), whole), source[part]
+    return (LineAxis(inside), whole), source[part]
 
 
 @dataclass(frozen=True)
@@ -193,20 +193,21 @@ def buffer_curve(
     (inner_truth, all_truth), _ = _axes(truth, aoi)
     (inner_proposal, all_proposal), source = _axes(proposal, aoi)
     _, whole = measurable(proposal)
-    if not len(inner_truth) or not len(inner_proposal) or not np.isfinite(values[source]).any():
+    known = np.isfinite(values[source]).any()
+    if not known or not inner_truth.total_m or not inner_proposal.total_m:
         return BufferCurve(np.empty(0), np.empty(0), np.empty(0))
     of_line = values[source]
     thresholds = np.unique(of_line)[::-1]
     hits = cover(inner_proposal, all_truth, buffer_m)
     hit_m = np.zeros(len(of_line))
     np.add.at(hit_m, inner_proposal.line_at(hits.start), hits.stop - hits.start)
-    length_m = inner_proposal.line_stop - inner_proposal.line_start
+    length_m = inner_proposal.length_m
     start, stop, best = _best_confidence(inner_truth, all_proposal, values[whole], buffer_m)
     taken = _sums_from(thresholds, of_line, length_m)
     return BufferCurve(
         confidence=thresholds,
         precision=np.minimum(_sums_from(thresholds, of_line, hit_m) / taken, 1.0),
-        recall=np.minimum(_sums_from(thresholds, best, stop - start) / inner_truth.length_m, 1.0),
+        recall=np.minimum(_sums_from(thresholds, best, stop - start) / inner_truth.total_m, 1.0),
     )
 
 

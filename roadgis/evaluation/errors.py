@@ -12,8 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, measurable
-from roadgis.evaluation.line_axis import TOUCH_M, LineAxis, Spans, merged
 from roadgis.evaluation.within_distance import cover, neighbours
+from roadgis.lines.linear_reference import TOUCH_M, LineAxis, Spans, merged
 
 __all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "Pieces", "classify_errors"]
 
@@ -143,8 +143,8 @@ class _Layer:
         usable, source = measurable(lines)
         parts, part = clipped(usable, aoi)
         self.source = source[part]
-        self.inside = LineAxis.of(parts)
-        self.whole = LineAxis.of(usable) if aoi is not None else self.inside
+        self.inside = LineAxis(parts)
+        self.whole = LineAxis(usable) if aoi is not None else self.inside
 
 
 def _displaced(
@@ -154,12 +154,12 @@ def _displaced(
     hit = cover(others, own, buffer_m)
     start, stop, covered = _cells(others, [hit])
     rest = others.pieces(start[~covered[0]], stop[~covered[0]])
-    return cover(axis, LineAxis.of(rest), displaced_m, alongside_deg=_ALONGSIDE_DEG)
+    return cover(axis, LineAxis(rest), displaced_m, alongside_deg=_ALONGSIDE_DEG)
 
 
 def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
     """Return where lines run beside a longer one of the same layer."""
-    length = axis.line_stop - axis.line_start
+    length = axis.length_m
     # Of two as long as each other the one that lies further west is kept, in any order of lines.
     corner = np.full((2, len(length)), np.inf)
     for side, origin, end in zip(

@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from roadgis.errors import InputError
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["RoadGraph"]
 
@@ -153,9 +154,9 @@ class RoadGraph:
         return _sums(self.segment_cost, self.first)
 
     @cached_property
-    def segment_start_m(self) -> _Floats:
-        """Where each segment starts when all edges are laid end to end, metres; shape (M,)."""
-        return np.asarray(np.cumsum(self.segment_m) - self.segment_m)
+    def axis(self) -> LineAxis:
+        """The edges laid end to end; its segments are those of the graph."""
+        return LineAxis(self.edge_lines())
 
     @cached_property
     def segment_at_m(self) -> _Floats:

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import harmonic_mean, measurable
-from roadgis.evaluation.line_axis import LineAxis
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["JunctionScores", "junction_scores", "junctions"]
 
@@ -115,8 +115,8 @@ def junctions(lines: Lines) -> Floats:
     ndarray of float64, shape (J, 2)
         By x, then y; the same for any order of the lines.
     """
-    axis = LineAxis.of(measurable(lines)[0])
-    if not len(axis):
+    axis = LineAxis(measurable(lines)[0])
+    if not len(axis.first):
         return np.empty((0, 2))
     places, node = _nodes(axis.vertices)
     arms = _arms(axis, places, node)
@@ -145,16 +145,16 @@ def _arms(axis: LineAxis, places: Floats, node: Ints) -> Ints:
     first, last = node[axis.first], node[axis.first + 1]
     turn = np.flatnonzero(np.diff(axis.line, prepend=-1, append=-1))
     ends = np.unique(np.concatenate([first[turn[:-1]], last[turn[1:] - 1]]))
-    tree = shapely.STRtree(axis.segments())
-    end, segment = tree.query(shapely.points(places[ends]), predicate="dwithin", distance=_TOUCH_M)
+    end, segment = axis.near(places[ends], _TOUCH_M)
     end = ends[end]
     between = (end != first[segment]) & (end != last[segment])
     end, segment = end[between], segment[between]
-    along = ((places[end] - axis.origin[segment]) * axis.direction[segment]).sum(axis=1)
-    every = np.arange(len(axis))
+    along = axis.along_m(places[end], segment)
+    every = np.arange(len(axis.first))
     stops = np.concatenate([first, end, last])
     owner = np.concatenate([every, segment, every])
-    along = np.concatenate([np.full(len(axis), -np.inf), along, np.full(len(axis), np.inf)])
+    begin = np.full(len(every), -np.inf)
+    along = np.concatenate([begin, along, -begin])
     order = np.lexsort((stops, along, owner))
     stops, owner = stops[order], owner[order]
     pairs = np.stack([stops[:-1], stops[1:]], axis=1)[owner[:-1] == owner[1:]]

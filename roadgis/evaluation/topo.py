@@ -133,7 +133,7 @@ def _spread(graph: RoadGraph, seeds: int, interval_m: float, seed: int) -> Place
     count = max(1, min(seeds, int(total / interval_m)))
     offset = np.random.default_rng(seed).uniform()
     along = (np.arange(count) + offset) * (total / count)
-    start = graph.segment_start_m[graph.first[:-1]]
+    start = np.cumsum(graph.length_m) - graph.length_m
     edge = np.clip(np.searchsorted(start, along, side="right") - 1, 0, len(graph) - 1)
     return places_at(graph, edge, np.minimum(along - start[edge], graph.length_m[edge]))
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
-from roadgis.evaluation.line_axis import LineAxis, Spans, merged
+from roadgis.lines.linear_reference import LineAxis, Spans, merged
 
 __all__ = ["Neighbours", "cover", "neighbours", "rms_distance"]
 
@@ -69,18 +68,16 @@ def neighbours(
         Counts only what lies beside a segment, not ahead of its ends, and whose direction
         differs by no more than this angle, either way round.
     """
-    if not len(axis) or not len(others):
+    if not len(axis.first) or not len(others.first):
         return
-    tree = shapely.STRtree(others.segments())
-    segments = axis.segments()
     frame = _Frame(axis, others)
     # By length too: a long segment has many neighbours.
     step = axis.span_m / _CHUNK_M + 1.0 / _CHUNK_SEGMENTS
     chunk = np.floor(np.cumsum(step) - step).astype(np.int64)
     bounds = np.flatnonzero(np.diff(chunk, prepend=-1))
-    for low, high in zip(bounds, [*bounds[1:], len(axis)], strict=True):
-        near, other = tree.query(
-            segments[low:high], predicate="dwithin", distance=reach_m + 2 * _ROUNDING_M
+    for low, high in zip(bounds, [*bounds[1:], len(axis.first)], strict=True):
+        near, other = others.tree.query(
+            axis.segments[low:high], predicate="dwithin", distance=reach_m + 2 * _ROUNDING_M
         )
         pairs = frame.intervals(near + low, other, reach_m + _ROUNDING_M, alongside_deg)
         # The tree's order is its own.

@@ -17,8 +17,8 @@ from roadgis.errors import InputError
 from roadgis.evaluation.buffer import break_even, buffer_curve, buffer_scores
 from roadgis.evaluation.errors import PROPOSAL_KINDS, TRUTH_KINDS, classify_errors
 from roadgis.evaluation.junctions import junction_scores, junctions
-from roadgis.evaluation.line_axis import LineAxis
 from roadgis.evaluation.within_distance import cover
+from roadgis.lines.linear_reference import LineAxis
 
 Lines = npt.NDArray[np.object_]
 
@@ -60,7 +60,7 @@ def test_layer_against_itself_scores_exactly_one(paths: list[list[tuple[int, int
 def test_covered_length_is_that_within_the_true_buffer(
     one: list[list[tuple[int, int]]], two: list[list[tuple[int, int]]], reach: float
 ) -> None:
-    axis, others = LineAxis.of(lines(*one)), LineAxis.of(lines(*two))
+    axis, others = LineAxis(lines(*one)), LineAxis(lines(*two))
     buffered = shapely.union_all(shapely.buffer(lines(*two), reach, quad_segs=128))
     # Straight part by straight part: shapely counts what a line passes twice once.
     parts = lines(*(part for line in one for part in pairwise(line) if part[0] != part[1]))
