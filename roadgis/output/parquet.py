@@ -22,7 +22,8 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) -> None:
     """Write lines as GeoParquet 1.1: WKB, PROJJSON, a bounding box for each row.
 
-    geopandas writes GeoParquet too, but has no way to add a metadata entry.
+    geopandas stores metadata (``attrs``) since 1.2, which needs Python 3.11, and as a pandas
+    entry that other programs do not look for.
 
     Parameters
     ----------

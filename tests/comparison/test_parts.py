@@ -30,7 +30,7 @@ def line_sets(draw: st.DrawFn) -> LineAxis:
 
 
 @given(line_sets(), st.data())
-def test_parts_of_a_line_join_to_the_line(lines: LineAxis, data: st.DataObject) -> None:
+def test_line_axis_cut_parts_join_to_the_line(lines: LineAxis, data: st.DataObject) -> None:
     nth = data.draw(st.integers(0, len(lines.lines) - 1))
     length = lines.length_m[nth]
     assert length == pytest.approx(lines.lines[nth].length)
@@ -62,7 +62,7 @@ def test_stations_lie_on_their_lines_and_their_cells_fill_them(
     assert shapely.distance(exact, shapely.points(places.xy)).max() < 1e-6
 
 
-def test_a_line_that_ends_before_a_station_does_not_pass_it() -> None:
+def test_feet_exclude_a_line_that_ends_before_the_station() -> None:
     east = np.array([[1.0, 0.0]])
     road = measured([(0, 0), (100, 0)])
     for x, y, count in ((50, 3, 1), (99.9, 3, 1), (102, 0, 0), (104, 3, 0), (50, 11, 0)):
@@ -85,7 +85,7 @@ def test_feet_do_not_depend_on_how_stations_are_batched(monkeypatch: pytest.Monk
         assert np.array_equal(one, two)
 
 
-def test_a_stretch_of_a_line_has_one_counterpart_only() -> None:
+def test_match_lines_gives_a_stretch_one_counterpart_only() -> None:
     # Two lines of the base, one of the extraction nearer to the first.
     base = measured([(0, 0), (200, 0)], [(0, 9), (200, 9)])
     road = measured([(0, 4), (200, 4)])
@@ -97,7 +97,7 @@ def test_a_stretch_of_a_line_has_one_counterpart_only() -> None:
     assert ours.beside_m[ours.places.line == 1] == pytest.approx(5.0)
 
 
-def test_a_road_may_go_on_from_line_to_line_on_both_sides() -> None:
+def test_match_lines_follows_a_road_from_line_to_line() -> None:
     base = measured([(0, 0), (70, 0)], [(70, 0), (73, 0)], [(73, 0), (200, 0)])
     road = measured([(0, 1), (71, 1)], [(71, 1), (200, 1)])
     options = CompareOptions()
@@ -108,7 +108,7 @@ def test_a_road_may_go_on_from_line_to_line_on_both_sides() -> None:
     assert cut_pieces(road, theirs, base, options).kind.tolist() == [MATCHED] * 2
 
 
-def test_a_hairpin_is_not_folded_onto_a_straight_line() -> None:
+def test_match_lines_does_not_fold_a_hairpin_onto_a_straight_line() -> None:
     base = measured([(0, 0), (200, 0)])
     road = measured([(0, 0), (200, 0), (200, 10), (0, 10)])
     options = CompareOptions()
@@ -119,7 +119,7 @@ def test_a_hairpin_is_not_folded_onto_a_straight_line() -> None:
     assert 200 <= pieces.begin_m[1] <= 220
 
 
-def test_short_gaps_go_with_the_line_and_long_ones_do_not() -> None:
+def test_cut_pieces_closes_short_gaps_but_not_long_ones() -> None:
     base = measured([(0, 0), (200, 0)])
     for gap, kinds in ((8.0, [MATCHED]), (16.0, [MATCHED, UNMATCHED, MATCHED])):
         road = measured([(0, 1), (100, 1)], [(100 + gap, 1), (200, 1)])

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.report.backdrop import Backdrop, north_up, picture_uri
 
-__all__ = ["KINDS", "MAP_STYLE", "Kind", "LineMap", "legend", "scale_length"]
+__all__ = ["KINDS", "Kind", "LineMap", "scale_length"]
 
 _Bounds = tuple[float, float, float, float]
 
@@ -57,11 +57,6 @@ _MOST_VERTICES = 0.04
 #: Deviation of simplified lines, pixels of the map.
 _TOLERANCE_PX = 0.4
 
-MAP_STYLE = """
-.map { background: var(--panel); border-radius: .35rem; }
-.map .area { stroke: var(--soft); }
-.map text { font: 600 13px system-ui, sans-serif; }
-"""
 #: Drawn below what must stand out from any ground.
 _UNDER = "#ffffff"
 _INK = "#111111"
@@ -255,11 +250,3 @@ def _scale_bar(gsd_m: float, width: int, height: int) -> str:
         f'<text stroke="{_UNDER}" stroke-width="3" {place}>{text}</text>'
         f'<text fill="{_INK}" {place}>{text}</text>'
     )
-
-
-def legend() -> str:
-    """Return the key to the lines' colours."""
-    keys = "".join(
-        f'<span class="key" style="background:{kind.hex}"></span>{kind.text}' for kind in KINDS
-    )
-    return f"<p>{keys}</p>"
