@@ -14,7 +14,7 @@ from pyproj import CRS
 
 from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.segments import Pieces
+from roadgis.comparison.segments import Segments
 from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
@@ -74,14 +74,14 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def scores(name: str, pieces: Pieces, confidence: _Floats, options: CompareOptions) -> _Floats:
+def scores(name: str, pieces: Segments, confidence: _Floats, options: CompareOptions) -> _Floats:
     """Return how sure each piece's class is, (K,), 0..1.
 
     Parameters
     ----------
     name : {"missing", "extra", "moved", "matched"}
         The class.
-    pieces : Pieces
+    pieces : Segments
         K pieces of it.
     confidence : ndarray of float64, shape (K,)
         Of the extraction; NaN where unknown, which counts as sure.
@@ -108,7 +108,7 @@ def scores(name: str, pieces: Pieces, confidence: _Floats, options: CompareOptio
 
 def review_table(
     name: str,
-    pieces: Pieces,
+    pieces: Segments,
     lines: npt.NDArray[np.object_],
     own: pd.DataFrame,
     other: pd.DataFrame | None,
@@ -121,7 +121,7 @@ def review_table(
     ----------
     name : str
         The class.
-    pieces : Pieces
+    pieces : Segments
         K pieces of it.
     lines : ndarray of LineString, shape (K,)
         Their geometry, in `crs`.

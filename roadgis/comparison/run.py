@@ -31,7 +31,7 @@ from roadgis.comparison.review import (
     review_table,
     scores,
 )
-from roadgis.comparison.segments import MATCHED, MOVED, UNMATCHED, Pieces, cut_pieces
+from roadgis.comparison.segments import MATCHED, MOVED, UNMATCHED, Segments, cut_pieces
 from roadgis.comparison.write import check_review, write_review
 from roadgis.errors import DataError
 from roadgis.imagery.area import load_area
@@ -341,7 +341,7 @@ def _compared(
         ("moved", pieces, (ours, base, 1), (extraction, 0), MOVED),
         ("matched", pieces, (ours, base, 1), (extraction, 0), MATCHED),
     ):
-        these = Pieces(*(values[all_pieces.kind == kind] for values in all_pieces))
+        these = Segments(*(values[all_pieces.kind == kind] for values in all_pieces))
         table = _table(name, these, own, other, layers, crs, field, options).to_crs(target)
         table.insert(0, "id", np.arange(number, number + len(table)))
         number += len(table)
@@ -365,7 +365,7 @@ def _compared(
 
 def _table(
     name: str,
-    pieces: Pieces,
+    pieces: Segments,
     own: tuple[LineAxis, Placed, int],
     other: tuple[Placed, int],
     layers: tuple[LineLayer, LineLayer],

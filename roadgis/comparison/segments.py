@@ -11,7 +11,7 @@ from roadgis.comparison.matching import Matched
 from roadgis.comparison.options import CompareOptions
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["MATCHED", "MOVED", "UNMATCHED", "Pieces", "cut_pieces"]
+__all__ = ["MATCHED", "MOVED", "UNMATCHED", "Segments", "cut_pieces"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ _Bools = npt.NDArray[np.bool_]
 UNMATCHED, MATCHED, MOVED = 0, 1, 2
 
 
-class Pieces(NamedTuple):
+class Segments(NamedTuple):
     """Stretches of lines, which together make up the lines.
 
     Attributes
@@ -60,7 +60,7 @@ class Pieces(NamedTuple):
 
 def cut_pieces(
     lines: LineAxis, matched: Matched, others: LineAxis, options: CompareOptions
-) -> Pieces:
+) -> Segments:
     """Cut lines where their class changes.
 
     Parameters
@@ -86,7 +86,7 @@ def cut_pieces(
     first, of = _stretches(kind, line)
     begin, end = _limits(lines, matched, others, first, kind)
     usable = (matched.partner >= 0) & (kind != UNMATCHED)
-    return Pieces(
+    return Segments(
         line[first],
         begin,
         end,

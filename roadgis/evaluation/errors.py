@@ -15,7 +15,7 @@ from roadgis.evaluation.area import clipped, measurable
 from roadgis.evaluation.within_distance import cover, neighbours
 from roadgis.lines.linear_reference import TOUCH_M, LineAxis, Spans, merged
 
-__all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "Pieces", "classify_errors"]
+__all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "LayerPieces", "classify_errors"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ _RUN_BUFFERS = 4.0
 
 
 @dataclass(frozen=True)
-class Pieces:
+class LayerPieces:
     """A layer taken apart by class; P pieces.
 
     Attributes
@@ -69,17 +69,17 @@ class ErrorPieces:
 
     Attributes
     ----------
-    truth : Pieces
+    truth : LayerPieces
         ``hit``: within the buffer of the proposal. ``displaced``: not, but a line of the
         proposal that hits nothing runs beside it. ``gap``: missed between parts that were
         found, a broken connection. ``missed``: the rest.
-    proposal : Pieces
+    proposal : LayerPieces
         ``hit``: within the buffer of the truth. ``duplicate``: so too, but beside a longer line
         of the proposal. ``displaced``: beside a road that nothing hits. ``false``: the rest.
     """
 
-    truth: Pieces
-    proposal: Pieces
+    truth: LayerPieces
+    proposal: LayerPieces
 
 
 def classify_errors(
@@ -204,7 +204,7 @@ def _pieces(
     rest: str,
     kinds: tuple[str, ...],
     sliver_m: float,
-) -> Pieces:
+) -> LayerPieces:
     """Take a layer apart: each part is of the first class all of whose spans hold it."""
     axis = layer.inside
     start, stop, held = _cells(axis, [span for _, spans in rules for span in spans])
@@ -218,7 +218,7 @@ def _pieces(
     start, stop, code = _runs(axis, start, stop, code)
     code = _between_displaced(axis, start, stop, code, kinds, rest, sliver_m)
     start, stop, code = _runs(axis, start, stop, code)
-    return Pieces(
+    return LayerPieces(
         lines=axis.pieces(start, stop),
         kind=np.array(kinds)[code],
         length_m=stop - start,
@@ -259,7 +259,7 @@ def _between_displaced(
     return np.where(taken, moved, code)
 
 
-def _with_gaps(pieces: Pieces, run_m: float, gap_m: float) -> Pieces:
+def _with_gaps(pieces: LayerPieces, run_m: float, gap_m: float) -> LayerPieces:
     """Return the pieces of the truth, those missed between found ones as gaps."""
     missed = np.flatnonzero(pieces.kind == "missed")
     if not len(missed):
@@ -289,7 +289,7 @@ def _with_gaps(pieces: Pieces, run_m: float, gap_m: float) -> Pieces:
     gap = (sums[0] == 2) & (sums[1] == 2) & (sums[2] >= 1) & (length <= gap_m)
     kind = pieces.kind.copy()
     kind[missed[gap[chain]]] = "gap"
-    return Pieces(pieces.lines, kind, pieces.length_m, pieces.source, pieces.kinds)
+    return LayerPieces(pieces.lines, kind, pieces.length_m, pieces.source, pieces.kinds)
 
 
 def _chains(node: Ints, passed: npt.NDArray[np.bool_]) -> Ints:

@@ -13,7 +13,7 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError, Geometry
 
 from roadgis.atomic import check_target, describe_failure
 from roadgis.errors import InputError, OutputError
-from roadgis.evaluation.errors import ErrorPieces, Pieces
+from roadgis.evaluation.errors import ErrorPieces, LayerPieces
 from roadgis.vector_files.geopackage import geopackage
 
 __all__ = ["LAYERS", "check_layers", "write_layers"]
@@ -95,7 +95,7 @@ def write_layers(
 
 
 def _table(
-    pairs: Sequence[tuple[str, Pieces, pyproj.CRS]], target: pyproj.CRS, *, hits: bool
+    pairs: Sequence[tuple[str, LayerPieces, pyproj.CRS]], target: pyproj.CRS, *, hits: bool
 ) -> geopandas.GeoDataFrame:
     chosen = [(pieces.kind == "hit") == hits for _, pieces, _ in pairs]
     lines = [
