@@ -1,6 +1,6 @@
-"""Which part of which line of one network is which part of which line of the other.
+"""Match parts of lines of one network with parts of lines of the other.
 
-Stations of the base are paired with their feet on lines of the extraction that go the same way.
+Stations of the base are paired with their feet on lines of the extraction with the same direction.
 A run is a chain of stations of one base line whose feet go steadily along one line of the
 extraction: a pairing that moves forward on both, so that its longest distance bounds the Frechet
 distance of the two parts (Alt and Godau, 1995). Runs compete for stations and for the stretches
@@ -24,7 +24,7 @@ __all__ = ["Matched", "match_lines"]
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
-#: A run goes on over this many stations without a foot (a corner), and no more.
+#: A run continues over at most this many stations without a foot (a corner).
 _SKIP = 3
 #: A line that drifts across another by more than this share of the search distance crosses it.
 _DRIFT = 1.2

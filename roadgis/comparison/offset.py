@@ -1,11 +1,11 @@
 """The displacement between two road networks: one vector for all, then a field over the area.
 
-A line tells the displacement across itself and nothing about that along itself, so a place needs
+A line shows the displacement across itself and nothing about that along itself, so a place needs
 roads of two directions. First every station of the base votes for all displacements that would
 lay it on a parallel line of the extraction (a Hough transform over displacements); then the best
 one is refined by least squares over the distances from stations to lines with Tukey's weights;
-then the same is solved for the corners of a coarse grid, bilinear in between, held together where
-there is little to go by.
+then the same is solved for the corners of a coarse grid, bilinear in between, regularized where
+there is little evidence.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _BIN_M = 0.5
 _DIRECTIONS = 36
 #: A second displacement with this share of the best one's votes makes the choice doubtful;
 _RIVAL = 0.85
-#: so does one that lays less than this share of the roads that have others beside them on these.
+#: so does one that lays less than this share of the roads with parallel ones on these.
 _AGREEING = 0.5
 #: Of the normal matrix's eigenvalues: below it, one direction of roads is all there is.
 _CONDITION = 0.02
-#: As the offset settles: reach of the search, and least standard deviation that is taken for
+#: As the offset settles: reach of the search, and least standard deviation that counts as
 #: noise, metres. A direction of roads that fits already must not make the other an outlier.
 _SETTLING = ((12.0, 2.0), (8.0, 1.2), (5.0, 0.7), (5.0, 0.4))
-#: Fewer stations than this tell nothing.
+#: Fewer stations than this are no evidence.
 _FEWEST = 3
 
 
@@ -63,7 +63,7 @@ def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOption
     Returns
     -------
     OffsetField
-        Zero where nothing is known, or where none was asked for.
+        Zero where nothing is known, or where no estimate was requested.
     """
     grid = grid_over(base, options.grid_m)
     zero = _Evidence.nothing(grid.shape)
@@ -74,9 +74,9 @@ def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOption
     beside = len(np.unique(near.station))
     if beside < _FEWEST:
         _LOG.warning(
-            "The offset between the two networks is taken for zero: of the base's roads, next to "
-            "none has a parallel one of the extraction within %g m. If the two are further apart, "
-            "raise max_offset_m (--max-offset).",
+            "The offset between the two networks is set to zero: hardly any road of the base has a "
+            "parallel one of the extraction within %g m. If the two are further apart, raise "
+            "max_offset_m (--max-offset).",
             options.max_offset_m,
         )
         return _field((0.0, 0.0), grid, zero, "nothing", False)
@@ -85,7 +85,7 @@ def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOption
     if known == "across":
         _LOG.warning(
             "The two networks have roads in common of one direction only: their offset along "
-            "these roads cannot be known and is taken for zero."
+            "these roads is unknown and set to zero."
         )
     evidence = _evidence(places.xy, places.direction, extraction, mean, grid)
     if known == "across":
@@ -137,7 +137,7 @@ def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
 def _has_rival(votes: _Floats, chosen: tuple[int, int]) -> bool:
     """Return whether another peak is nearly as high, measured from the dip in between.
 
-    Displaced along one direction of roads all votes of these stay: it is the dip that tells.
+    Displaced along one direction of roads all votes of these stay: the dip is decisive.
     """
     high = maximum_filter(votes, size=int(3 / _BIN_M)) == votes
     peaks = np.argwhere(high & (votes >= votes.max() / 3))
@@ -173,7 +173,7 @@ def _tukey(rest: _Floats, least: float) -> _Floats:
 def _refine(
     xy: _Floats, direction: _Floats, extraction: LineAxis, guess: _Floats
 ) -> tuple[_Floats, str]:
-    """Return the displacement of the whole after robust least squares, and what is known."""
+    """Return the displacement of the whole after robust least squares, and whether it is known."""
     offset, known = guess, "both"
     thin = slice(None, None, 1 + len(xy) // _REFINERS)
     xy, direction = xy[thin], direction[thin]

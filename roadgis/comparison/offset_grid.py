@@ -66,8 +66,8 @@ def grid_over(base: LineAxis, grid_m: float) -> OffsetGrid:
 def holding(grid: OffsetGrid) -> sp.csc_matrix:
     """Return what keeps the field smooth and near its mean, for dx and dy.
 
-    Stiff against bending, lest one displaced road bends it; less so against a slope, which
-    imagery has.
+    Stiff against bending, so that one displaced road does not bend it; less so against a slope,
+    which imagery has.
     """
     rows, cols = grid.shape
     east, north = ((1000.0 / spacing) ** 2 for spacing in grid.spacing_m)
@@ -100,7 +100,7 @@ class OffsetField:
     origin : tuple of float
         Lowest corner of the grid, in the metric CRS.
     spacing_m : tuple of float
-        Of its corners, east and north.
+        Spacing of its corners, east and north.
     dx, dy : ndarray of float64, shape (R, C)
         The displacement at each corner, metres.
     places : ndarray of float64, shape (Q, 2)
@@ -115,7 +115,7 @@ class OffsetField:
         How many there were.
     known : {"both", "across", "nothing"}
         Whether roads of two directions were found; with one direction the displacement across
-        it is known, and taken for the whole.
+        it is known, and used for the whole.
     ambiguous : bool
         Another displacement fits nearly as well.
     """

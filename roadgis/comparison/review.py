@@ -84,15 +84,15 @@ def scores(name: str, pieces: Segments, confidence: _Floats, options: CompareOpt
     pieces : Segments
         K pieces of it.
     confidence : ndarray of float64, shape (K,)
-        Of the extraction; NaN where unknown, which counts as sure.
+        Confidence of the extraction; NaN where unknown, which counts as 1.
     options : CompareOptions
         Distances.
 
     Notes
     -----
-    Long pieces are surer than short ones. A road that the other network lacks is doubtful where
-    the other has one close beside it, as then it may be the other carriageway or a pavement. What
-    the extraction alone shows is as sure as its confidence.
+    Long pieces score higher than short ones. A road that the other network lacks is doubtful where
+    the other has a parallel one close by, as it may be the other carriageway or a pavement. Roads
+    of the extraction alone are weighted by their confidence.
     """
     sure = np.where(np.isnan(confidence), 1.0, np.clip(confidence, 0.0, 1.0))
     length = pieces.length_m / (pieces.length_m + _HALF_SURE_M)
@@ -130,7 +130,7 @@ def review_table(
     score : ndarray of float64, shape (K,)
         From :func:`scores`.
     crs : pyproj.CRS
-        Of the geometry.
+        CRS of the geometry.
     """
     unmatched = name in {"missing", "extra"}
     largest = pieces.beside_m if unmatched else pieces.largest_m
@@ -152,7 +152,7 @@ def review_table(
 
 
 def azimuth_deg(shift: _Floats) -> _Floats:
-    """Return the compass direction of displacements (K, 2), 0 to 360; NaN where there is none."""
+    """Return the compass direction of displacements (K, 2), 0 to 360; NaN for 0 m."""
     some = np.hypot(shift[:, 0], shift[:, 1]) > 0.005
     angle = np.round(np.degrees(np.arctan2(shift[:, 0], shift[:, 1])) % 360.0, 1) % 360.0
     return np.asarray(np.where(some, angle, np.nan), np.float64)

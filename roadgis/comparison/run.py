@@ -65,7 +65,7 @@ class Comparison:
     extra : geopandas.GeoDataFrame
         What the extraction has and the base lacks.
     moved : geopandas.GeoDataFrame
-        Lines of the base whose counterpart lies beside them.
+        Lines of the base whose counterpart is displaced.
     matched : geopandas.GeoDataFrame
         Lines of the base with a counterpart in their place.
     offsets : geopandas.GeoDataFrame
@@ -164,7 +164,7 @@ def compare(
     overwrite : bool
         Replace an existing output.
     progress : Progress
-        Told the share done; may cancel.
+        Progress callback, called as `progress(fraction, message)`; may cancel.
 
     Returns
     -------

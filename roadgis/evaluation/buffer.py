@@ -20,7 +20,7 @@ Lines = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class BufferScores:
-    """Shares of length within a buffer; None where there is nothing to take a share of.
+    """Shares of length within a buffer; None where the length is 0.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class BufferScores:
         Matched length of the proposal over the proposal's length and the missed truth's.
     redundancy : float or None
         How much more of the proposal is matched than of the truth, as share of the proposal;
-        below 0 where one line stands for several.
+        below 0 where one line matches several.
     rmse_m : float or None
         Root mean square distance of the matched proposal to the truth.
     truth_m, proposal_m, matched_truth_m, matched_proposal_m : float
@@ -118,7 +118,7 @@ def buffer_scores(
 def _axes(
     lines: Lines, aoi: BaseGeometry | None
 ) -> tuple[tuple[LineAxis, LineAxis], npt.NDArray[np.int64]]:
-    """Return a layer inside the area and as a whole, and what each line inside is part of."""
+    """Return a layer inside the area and as a whole, and the source of each line inside."""
     usable, source = measurable(lines)
     whole = LineAxis(usable)
     if aoi is None:
@@ -129,12 +129,12 @@ def _axes(
 
 @dataclass(frozen=True)
 class BufferCurve:
-    """Relaxed precision over recall as less and less sure lines are taken in; T thresholds.
+    """Relaxed precision over recall as lines are added by falling confidence; T thresholds.
 
     Attributes
     ----------
     confidence : ndarray of float64, shape (T,)
-        Lines of at least this confidence are taken; falling. -inf takes those without one.
+        Lines of at least this confidence are included; falling. -inf includes those without one.
     precision, recall : ndarray of float64, shape (T,)
     """
 
@@ -144,13 +144,13 @@ class BufferCurve:
 
     @property
     def break_even(self) -> float | None:
-        """Where precision equals recall; None where precision is higher all along.
+        """Where precision equals recall; None if precision is higher throughout.
 
-        Between two thresholds the curve is taken as straight.
+        The curve is linear between two thresholds.
         """
         if not len(self.confidence):
             return None
-        # Before the first line is taken in, nothing is recalled.
+        # Before the first line is added, recall is 0.
         precision = np.concatenate([self.precision[:1], self.precision])
         recall = np.concatenate([[0.0], self.recall])
         ahead = precision - recall
@@ -179,7 +179,7 @@ def buffer_curve(
     truth, proposal : ndarray of LineString, shapes (L,) and (M,)
         In one metric CRS.
     confidence : ndarray of float64, shape (M,)
-        Of each line of the proposal, in any unit; lines with NaN are taken in last.
+        Confidence of each line of the proposal, in any unit; lines with NaN are added last.
     buffer_m, aoi
         See :func:`buffer_scores`.
 
@@ -221,8 +221,8 @@ def break_even(
 ) -> float | None:
     """Return the relaxed precision at which it equals the relaxed recall; see `buffer_curve`.
 
-    None where no line has a confidence, and where precision stays above recall even when all
-    lines are taken: that is so for most networks that were cut at a threshold before.
+    None if no line has a confidence, or if precision stays above recall even with all lines, as
+    for most networks that were extracted with a threshold.
     """
     return buffer_curve(truth, proposal, confidence, buffer_m=buffer_m, aoi=aoi).break_even
 

@@ -33,7 +33,7 @@ _RUN_BUFFERS = 4.0
 
 @dataclass(frozen=True)
 class LayerPieces:
-    """A layer taken apart by class; P pieces.
+    """A layer divided by class; P pieces.
 
     Attributes
     ----------
@@ -71,11 +71,12 @@ class ErrorPieces:
     ----------
     truth : LayerPieces
         ``hit``: within the buffer of the proposal. ``displaced``: not, but a line of the
-        proposal that hits nothing runs beside it. ``gap``: missed between parts that were
+        proposal that hits nothing runs parallel. ``gap``: missed between parts that were
         found, a broken connection. ``missed``: the rest.
     proposal : LayerPieces
-        ``hit``: within the buffer of the truth. ``duplicate``: so too, but beside a longer line
-        of the proposal. ``displaced``: beside a road that nothing hits. ``false``: the rest.
+        ``hit``: within the buffer of the truth. ``duplicate``: the same, but parallel to a longer
+        line of the proposal. ``displaced``: parallel to a road that nothing hits. ``false``: the
+        rest.
     """
 
     truth: LayerPieces
@@ -91,7 +92,7 @@ def classify_errors(
     gap_m: float = 100.0,
     aoi: BaseGeometry | None = None,
 ) -> ErrorPieces:
-    """Take both layers apart by class of error.
+    """Divide both layers by class of error.
 
     Parameters
     ----------
@@ -102,10 +103,10 @@ def classify_errors(
     displaced_m : float
         Up to here it is displaced, where the directions differ by at most 30 degrees.
     gap_m : float
-        Longest gap. Both its ends touch found parts, at least one of which is longer than four
-        buffers: a street that is missed from crossing to crossing is no gap.
+        Longest gap. Both its ends touch found parts, and at least one of these is longer than four
+        buffers: a street that is missed from crossing to crossing is not a gap.
     aoi : shapely polygon, optional
-        Only what is inside is taken apart; partners may lie outside.
+        Only parts inside are classified; counterparts may lie outside.
 
     Returns
     -------
@@ -137,7 +138,7 @@ def classify_errors(
 
 
 class _Layer:
-    """A layer inside the area and as a whole, and what the lines inside are part of."""
+    """A layer inside the area and as a whole, and the sources of the lines inside."""
 
     def __init__(self, lines: Lines, aoi: BaseGeometry | None) -> None:
         usable, source = measurable(lines)
@@ -150,7 +151,7 @@ class _Layer:
 def _displaced(
     axis: LineAxis, others: LineAxis, own: LineAxis, buffer_m: float, displaced_m: float
 ) -> Spans:
-    """Return where lines run beside those parts of others that are within no line's buffer."""
+    """Return where lines run parallel to those parts of others that are in no line's buffer."""
     hit = cover(others, own, buffer_m)
     start, stop, covered = _cells(others, [hit])
     rest = others.pieces(start[~covered[0]], stop[~covered[0]])
@@ -158,7 +159,7 @@ def _displaced(
 
 
 def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
-    """Return where lines run beside a longer one of the same layer."""
+    """Return where lines run parallel to a longer one of the same layer."""
     length = axis.length_m
     # Of two as long as each other the one that lies further west is kept, in any order of lines.
     corner = np.full((2, len(length)), np.inf)
@@ -205,7 +206,7 @@ def _pieces(
     kinds: tuple[str, ...],
     sliver_m: float,
 ) -> LayerPieces:
-    """Take a layer apart: each part is of the first class all of whose spans hold it."""
+    """Divide a layer: each part is of the first class whose spans all contain it."""
     axis = layer.inside
     start, stop, held = _cells(axis, [span for _, spans in rules for span in spans])
     code = np.full(len(start), kinds.index(rest), np.int64)
@@ -244,7 +245,7 @@ def _between_displaced(
     rest: str,
     sliver_m: float,
 ) -> Ints:
-    """Return the classes, short remainders beside a displaced part that go on as displaced.
+    """Return the classes, with short remainders next to a displaced part as displaced.
 
     Where a line leaves the buffer at an angle, the two layers do so some metres apart.
     """

@@ -45,7 +45,7 @@ class FilePair:
 
 
 def find_pairs(proposal: Path | str, truth: Path | str) -> list[FilePair]:
-    """Find what is to be evaluated against what.
+    """Pair the files of proposals with those of truths.
 
     Parameters
     ----------

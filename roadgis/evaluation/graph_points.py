@@ -1,4 +1,4 @@
-"""Places on a road graph: points along edges, the nearest ones, and the ways between them."""
+"""Places on a road graph: points along edges, nearest places, and shortest paths."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def ways(
     Parameters
     ----------
     rows_of : RoadGraph, optional
-        Another graph whose table is walked through beside this one: the blocks of both
+        Another graph whose table is traversed in step with this one: the blocks of both
         then have the same rows.
 
     Yields
@@ -192,7 +192,7 @@ def ways(
     rows : slice
         Of `sources`.
     cost : ndarray of float64, shape (rows, len(targets))
-        Metres or seconds; infinite where no way exists or one of the two is no place.
+        Metres or seconds; infinite where no way exists or one of the two is not a place.
     """
     is_place = targets.edge >= 0
     edge = np.where(is_place, targets.edge, 0)
@@ -220,7 +220,7 @@ def node_ways(
     rows : slice
         Of `sources`.
     cost : ndarray of float64, shape (rows, N)
-        Infinite where no way exists, none up to `limit`, or the source is no place.
+        Infinite where no way exists, none up to `limit`, or the source is not a place.
     """
     nodes = len(graph.nodes)
     height = max(1, _CELLS // max(nodes, width, 1))

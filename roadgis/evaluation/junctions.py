@@ -132,7 +132,7 @@ def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
     shape = (len(distinct), len(distinct))
     links = coo_array((np.ones(len(close), bool), (close[:, 0], close[:, 1])), shape=shape)
     _, label = connected_components(links, directed=False)
-    # Of places that are one, the first stands for all.
+    # The first of several equal places represents them.
     _, first, group = np.unique(label, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
@@ -187,7 +187,7 @@ def _matched(ours: Floats, theirs: Floats, radius_m: float) -> tuple[Ints, Ints]
 
 
 def _group_matched(first: Ints, second: Ints, distance: Floats) -> tuple[Ints, Ints]:
-    """Match candidates that hang together."""
+    """Match candidates of one connected component."""
     if len(first) == 1:
         return first, second
     ours, row = np.unique(first, return_inverse=True)

@@ -55,7 +55,7 @@ class EvaluateOptions:
     topo_seeds : int
         Most seeds on each layer.
     seed : int
-        Of all random choices.
+        Seed of all random choices.
     """
 
     buffer_m: float = 3.0

@@ -21,7 +21,8 @@ __all__ = ["PixelScores", "ValidPixels", "pixel_scores"]
 Lines = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
-#: Told x and y of pixel centres, two arrays of one shape in the lines' CRS, it says which count.
+#: Called with x and y of pixel centres, two arrays of one shape in the lines' CRS, it returns
+#: which of them are valid.
 ValidPixels: TypeAlias = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Mask]
 
 _POLYGON = 3
@@ -72,7 +73,7 @@ def pixel_scores(
         Width that all lines are drawn with, metres. A pixel is road when its centre is within
         half of it of a line.
     gsd_m : float
-        Pixel size, metres. Centres lie a quarter of it beside its multiples.
+        Pixel size, metres. Centres are a quarter of it off its multiples.
     aoi : shapely polygon, optional
         Only pixels whose centres are inside count; by default all.
     valid : ValidPixels, optional

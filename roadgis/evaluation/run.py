@@ -156,7 +156,7 @@ def evaluate(
     options : EvaluateOptions, optional
         Buffers, radii, seeds.
     progress : Progress
-        Told the share done; may cancel.
+        Progress callback, called as `progress(fraction, message)`; may cancel.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def evaluate(
         If the truth has no lines, or none inside the area.
     InputError
         If a layer cannot be read as lines, the layers lie more than 10 km apart, or a layer lacks
-        the speed field asked for.
+        the requested speed field.
     """
     options = options or EvaluateOptions()
     progress(0.0, "Reading the layers")
@@ -272,7 +272,7 @@ def _speed(side: Side, field: str) -> Floats:
     if not known.all():
         length = shapely.length(side.lines)
         _LOG.warning(
-            "%s: %.0f %% of the length has no speed in %r; the median of the others is taken.",
+            "%s: %.0f %% of the length has no speed in %r; the median of the others is used.",
             side.layer.name,
             100 * length[~known].sum() / length.sum(),
             field,

@@ -72,7 +72,7 @@ def total_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _joined(pairs: Sequence[Mapping[str, Any]], name: str) -> Any:
     found = [(pair[name], pair) for pair in pairs if _is_number(pair.get(name))]
     if not found:
-        # A setting or a text: told if all pairs have the same.
+        # A setting or a text: included if all pairs have the same.
         values = [pair.get(name) for pair in pairs]
         return values[0] if all(value == values[0] for value in values) else None
     numbers = [value for value, _ in found]
@@ -97,9 +97,9 @@ def write_csv(
     Parameters
     ----------
     path : Path
-        Written beside and renamed.
+        Written under a temporary name and renamed.
     names : sequence of str
-        Of the pairs.
+        Names of the pairs.
     rows : sequence of mapping
         Their scores; what does not apply is an empty cell.
     overwrite : bool

@@ -82,7 +82,7 @@ def topo_scores(
     seeds : int
         Greatest number of seeds on each network, spread evenly along its roads.
     seed : int
-        Of the random offset of that spread.
+        Seed of the random offset of that spread.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def topo_scores(
     values = {"radius_m": radius_m, "hole_m": hole_m, "interval_m": interval_m, "seeds": seeds}
     if min(values.values()) <= 0:
         shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
-        raise InputError(f"TOPO was asked for with {shown}; all of them must be positive.")
+        raise InputError(f"TOPO was called with {shown}; all of them must be positive.")
     one, two = RoadGraph.from_lines(truth), RoadGraph.from_lines(proposal)
     if not len(one):
         return TopoScores(float("nan"), float("nan"), float("nan"))

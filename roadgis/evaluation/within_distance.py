@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 _CHUNK_M = 200_000.0
 _CHUNK_SEGMENTS = 20_000
-#: A distance of exactly the reach counts, whatever the last bits of the coordinates say.
+#: A distance of exactly the reach counts, regardless of the last bits of the coordinates.
 _ROUNDING_M = 1e-6
 #: Two points of Gauss each: exact where the distance is to one side or one end of a segment.
 _CELL_M = 0.5
@@ -65,8 +65,8 @@ def neighbours(
     reach_m : float
         The distance, metres; one of exactly this counts.
     alongside_deg : float, optional
-        Counts only what lies beside a segment, not ahead of its ends, and whose direction
-        differs by no more than this angle, either way round.
+        Counts only lines next to a segment, not ahead of its ends, whose direction differs
+        by at most this angle, either way round.
     """
     if not len(axis.first) or not len(others.first):
         return
@@ -153,7 +153,7 @@ def _disc(offset: Floats, u: Floats, reach: float) -> tuple[Floats, Floats]:
 
 
 def _joined(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Return the hull of two intervals, of which an empty one has its start after its stop."""
+    """Return the hull of two intervals; an empty one has its start after its stop."""
     empty_a, empty_b = a[0] > a[1], b[0] > b[1]
     start = np.minimum(np.where(empty_a, np.inf, a[0]), np.where(empty_b, np.inf, b[0]))
     stop = np.maximum(np.where(empty_a, -np.inf, a[1]), np.where(empty_b, -np.inf, b[1]))
@@ -193,7 +193,7 @@ def cover(
 
 
 def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | None:
-    """Return the root mean square distance to other lines, over what is within reach of them.
+    """Return the root mean square distance to other lines, over the parts within reach of them.
 
     Integrated over the length; None where nothing is within reach. Exact where one neighbour is
     the nearest over half a metre, and else to a share of a per cent. Rounded to micrometres.

@@ -61,5 +61,5 @@ def shapefile_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _cut(name: str, size: int) -> str:
-    """Return the beginning of a name that takes at most so many bytes in UTF-8."""
+    """Return the beginning of a name of at most `size` bytes in UTF-8."""
     return name.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

@@ -71,7 +71,7 @@ def render(template: str, **values: Any) -> str:
 
 def _part(macro: str, *arguments: Any) -> str:
     module = _environment().get_template("parts.html.j2").module
-    # Plain text, as what is added to Markup would be escaped.
+    # A plain str: text added to Markup would be escaped.
     return str(getattr(module, macro)(*arguments))
 
 

@@ -165,7 +165,7 @@ def test_buffer_scores_accept_heights_multiparts_and_lines_without_length() -> N
 def test_buffer_scores_reject_polygons_and_nan_coordinates() -> None:
     with pytest.raises(InputError, match="Found Polygon where lines"):
         buffer_scores(ROAD, np.array([shapely.box(0, 0, 1, 1)], object))
-    with pytest.raises(InputError, match="no finite numbers"):
+    with pytest.raises(InputError, match="not finite numbers"):
         buffer_scores(ROAD, lines([(0, 0), (math.inf, 0)]))
 
 

@@ -780,7 +780,7 @@ def test_read_provenance_ignores_damage_with_a_warning(
             read_provenance(path)
         return
     assert read_provenance(path) == {}
-    assert "what made the file cannot be told" in caplog.text
+    assert "the provenance cannot be read" in caplog.text
 
 
 def _damage_provenance(path: Path, text: str) -> None:

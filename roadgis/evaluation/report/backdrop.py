@@ -60,7 +60,7 @@ class Backdrop:
     Raises
     ------
     SceneError
-        If there is no such raster, or one has no CRS.
+        If the raster does not exist or has no CRS.
     ReadError
         If one cannot be read.
     """

@@ -59,7 +59,7 @@ def write_layers(
     Parameters
     ----------
     path : Path
-        Ends in ``.gpkg``. Written beside and renamed; its other layers are kept.
+        Ends in ``.gpkg``. Written under a temporary name and renamed; other layers are kept.
     pairs : sequence of (str, ErrorPieces, pyproj.CRS)
         Name, pieces and their metric CRS; at least one.
     overwrite : bool

@@ -1,4 +1,4 @@
-"""Maps of hits, misses and false roads as SVG, each of limited size whatever it shows."""
+"""Maps of hits, misses and false roads as SVG, each of limited size."""
 
 from __future__ import annotations
 
