@@ -133,8 +133,6 @@ def nearest_feet(found: Feet, *, of_each_line: bool) -> Feet:
 
     Parameters
     ----------
-    found : Feet
-        All feet.
     of_each_line : bool
         Whether a station keeps one foot on each line or one in all.
     """

@@ -32,8 +32,6 @@ def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) ->
 
     Parameters
     ----------
-    table : GeoDataFrame
-        The features.
     rows : ndarray of int64, shape (K,)
         The feature of each piece; -1 for none.
     prefix : str
@@ -75,18 +73,12 @@ def _plain(value: Any) -> Any:
 
 
 def scores(name: str, pieces: Segments, confidence: _Floats, options: CompareOptions) -> _Floats:
-    """Return how sure each piece's class is, (K,), 0..1.
+    """Return the confidence in the class of each of K pieces, (K,), 0..1.
 
     Parameters
     ----------
-    name : {"missing", "extra", "moved", "matched"}
-        The class.
-    pieces : Segments
-        K pieces of it.
     confidence : ndarray of float64, shape (K,)
         Confidence of the extraction; NaN where unknown, which counts as 1.
-    options : CompareOptions
-        Distances.
 
     Notes
     -----
@@ -115,22 +107,14 @@ def review_table(
     score: _Floats,
     crs: CRS,
 ) -> geopandas.GeoDataFrame:
-    """Return the table of one class, the surest pieces first.
+    """Return the table of one class with K pieces, highest score first.
 
     Parameters
     ----------
-    name : str
-        The class.
-    pieces : Segments
-        K pieces of it.
     lines : ndarray of LineString, shape (K,)
-        Their geometry, in `crs`.
+        Geometry of the pieces, in `crs`.
     own, other : DataFrame
-        Attributes of their features, and of those that they are matched with; K rows.
-    score : ndarray of float64, shape (K,)
-        From :func:`scores`.
-    crs : pyproj.CRS
-        CRS of the geometry.
+        Attributes of their features and of the matched ones; K rows.
     """
     unmatched = name in {"missing", "extra"}
     largest = pieces.beside_m if unmatched else pieces.largest_m

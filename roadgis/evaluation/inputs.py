@@ -78,10 +78,8 @@ class Measured:
 
     Attributes
     ----------
-    truth, proposal : Side
     crs : pyproj.CRS
         Metric; of all lines and the area.
-    area : shapely polygon or None
     issues : tuple of str
         What a reader of the scores should know.
     """
@@ -98,7 +96,6 @@ def as_layer(lines: LinesLike, name: str) -> LineLayer:
 
     Parameters
     ----------
-    lines : path, LineLayer, GeoDataFrame or RoadNetwork
     name : str
         Name for messages of a layer without a name of its own.
 

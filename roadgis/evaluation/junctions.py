@@ -41,7 +41,6 @@ class JunctionScores:
     truth, proposal : ndarray of float64, shapes (J, 2) and (K, 2)
         The junctions that count, by x, then y.
     truth_matched, proposal_matched : ndarray of bool, shapes (J,) and (K,)
-    radius_m : float
     """
 
     precision: float | None
@@ -71,8 +70,6 @@ def junction_scores(
     ----------
     truth, proposal : ndarray of LineString, shapes (L,) and (M,)
         In one metric CRS, noded in any way.
-    radius_m : float
-        Metres.
     aoi : shapely polygon, optional
         Only junctions inside count; partners may lie outside.
 

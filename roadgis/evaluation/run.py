@@ -40,24 +40,16 @@ class Evaluation:
 
     Attributes
     ----------
-    pixel : PixelScores
-    buffer : BufferScores
     curve : BufferCurve
         Relaxed precision over recall by confidence; no thresholds where lines have none.
     apls : AplsScores
         By length.
     apls_time : AplsScores or None
         By travel time, where `EvaluateOptions.speed_field` is given.
-    topo : TopoScores
-    junctions : JunctionScores
     errors : ErrorPieces
         Both layers taken apart by class of error.
     crs : pyproj.CRS
         Metric CRS of all pieces and of `area`.
-    area : shapely polygon or None
-        Area of interest.
-    proposal_name, truth_name : str
-    options : EvaluateOptions
     issues : tuple of str
         What was left out or looks wrong.
     """

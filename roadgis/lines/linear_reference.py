@@ -252,7 +252,6 @@ def stations(axis: LineAxis, spacing_m: float) -> Stations:
 
     Parameters
     ----------
-    axis : LineAxis
     spacing_m : float
         Largest length of a cell.
     """

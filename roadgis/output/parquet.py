@@ -29,8 +29,6 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
     ----------
     table : geopandas.GeoDataFrame
         LineStrings with a CRS.
-    path : Path
-        File to write.
     provenance : str
         JSON text, stored in the schema's metadata.
     """

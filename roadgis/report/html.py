@@ -18,10 +18,8 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    caption : str
     head : sequence of str
         One for each column.
-    rows : sequence of sequence of str
     total : bool
         Whether the first row sums up the others.
     """

@@ -23,8 +23,6 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
 
     Parameters
     ----------
-    path : str
-        The file.
     name : str
         What messages call it.
 

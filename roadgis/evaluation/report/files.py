@@ -53,8 +53,6 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
 
     Parameters
     ----------
-    outputs : Outputs
-        What is to be written.
     inputs : sequence of Path or str, optional
         What is read.
 
@@ -94,8 +92,6 @@ def write_outputs(
 
     Parameters
     ----------
-    outputs : Outputs
-        What to write.
     evaluations : sequence of (str, Evaluation)
         Name of each pair, and its evaluation; at least one.
     progress : Progress
