@@ -32,7 +32,7 @@ _Ints = npt.NDArray[np.int64]
 #: Spacing of the base's stations that are used here, and how parallel a line must be.
 _SPACING_M = 10.0
 _ANGLE_DEG = 20.0
-#: Stations that vote, and those that give the mean; more add nothing but time.
+#: Stations that vote, and those that give the mean; more only take time.
 _VOTERS = 200_000
 _REFINERS = 50_000
 _BIN_M = 0.5
@@ -41,7 +41,7 @@ _DIRECTIONS = 36
 _RIVAL = 0.85
 #: so does one that lays less than this share of the roads with parallel ones on these.
 _AGREEING = 0.5
-#: Of the normal matrix's eigenvalues: below it, one direction of roads is all there is.
+#: Ratio of the normal matrix's eigenvalues below which all roads have one direction.
 _CONDITION = 0.02
 #: As the offset settles: reach of the search, and least standard deviation that counts as
 #: noise, metres. A direction of roads that fits already must not make the other an outlier.
@@ -90,7 +90,7 @@ def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOption
     evidence = _evidence(places.xy, places.direction, extraction, mean, grid)
     if known == "across":
         evidence = evidence.flattened(mean)
-    # Of networks that have little in common many displacements lay some roads on others.
+    # With little in common, many displacements lay some roads on others.
     ambiguous = ambiguous or evidence.stations < _AGREEING * beside
     if ambiguous:
         _LOG.warning(
@@ -127,7 +127,7 @@ def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
         votes[inside] += profile[nth][place[inside]]
     distance = np.hypot(x, y)
     votes[distance > reach_m] = 0.0
-    # Among equals the smallest displacement; along a ridge, which has no peak of its own, too.
+    # Of equal ones the smallest displacement, also along a ridge without a peak.
     best = np.flatnonzero((votes >= 0.97 * votes.max()).ravel())
     chosen = int(best[np.lexsort([best, np.round(distance.ravel()[best], 6)])[0]])
     guess = np.array([x.ravel()[chosen], y.ravel()[chosen]])
@@ -189,7 +189,7 @@ def _refine(
             known = "both" if both else "across"
         offset = offset + moved
     if known == "across":
-        # The vote may have moved along the roads too, where nothing holds it.
+        # The vote may also have moved along the roads, where there is no evidence.
         normal = found.normal
         _, vectors = np.linalg.eigh(normal.T @ normal)
         offset = vectors[:, 1] * (vectors[:, 1] @ offset)

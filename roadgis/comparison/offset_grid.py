@@ -15,7 +15,7 @@ __all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
-#: What holds the field, as numbers of stations: to its mean, against a slope and against bending.
+#: Regularization of the field, in stations: towards its mean, against slope, against bending.
 #: The last two are for corners 1 km apart.
 _PRIOR, _SLOPE, _BEND = 0.3, 6.0, 30.0
 

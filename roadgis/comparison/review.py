@@ -21,9 +21,9 @@ __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_
 
 _Floats = npt.NDArray[np.float64]
 
-#: What stands before the names of the attributes of either network.
+#: Prefixes of the attributes of both networks.
 BASE, ROAD = "base_", "road_"
-#: A piece of this length is half as sure as a very long one.
+#: A piece of this length scores half as much as a very long one.
 _HALF_SURE_M = 25.0
 
 
@@ -52,7 +52,7 @@ def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) ->
     for column in plain.columns:
         name = "geometry" if column == GEOMETRY_FIELD else column
         wanted, number = f"{prefix}{name}", 1
-        # SQLite holds names that differ in case only for equal.
+        # SQLite treats names that differ only in case as equal.
         while wanted.lower() in taken:
             number += 1
             wanted = f"{prefix}{name}_{number}"

@@ -263,7 +263,7 @@ def _area(
         return load_area(aoi, layers[0].crs, crs)
     margin = options.margin_m + options.max_offset_m
     common = common_extent(theirs, ours, margin)
-    # Each within the other's margin is near; both margins that just touch is not.
+    # Near: one is within the other's margin; touching margins are not enough.
     if common is None or common_extent(theirs, ours, margin / 2) is None:
         raise _apart(layers, theirs, ours, crs, "The two networks lie apart")
     return common

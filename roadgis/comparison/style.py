@@ -61,7 +61,7 @@ def add_styles(path: Path) -> None:
                     "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
                     (name, description),
                 )
-                # A style that somebody has made the default of an earlier review stays it.
+                # A default style that the user saved in an earlier review is kept.
                 file.execute(
                     "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                     "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "

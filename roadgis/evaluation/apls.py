@@ -166,8 +166,8 @@ def _one_way(
     if not routes or not len(on):
         return 0.0
     controls, snapped, part = controls.take(on), snapped.take(on), part[on]
-    # only routes that exist in both networks need be walked: how many there are and how
-    # many of all they are follows from the connected parts
+    # only routes that exist in both networks need to be computed: their number, and their share
+    # of all routes, follow from the connected components
     other_part = other.component[other.start[snapped.edge]]
     kept_routes = _pairs(part * (int(other_part.max()) + 1) + other_part)
     chosen = np.arange(len(on))

@@ -22,12 +22,12 @@ Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 Kinds = npt.NDArray[np.str_]
 
-#: What a piece of the truth may be, and what a piece of the proposal.
+#: Classes of pieces of the truth and of the proposal.
 TRUTH_KINDS = ("hit", "displaced", "gap", "missed")
 PROPOSAL_KINDS = ("hit", "duplicate", "displaced", "false")
 
 _ALONGSIDE_DEG = 30.0
-#: Roads that part at a sharp angle are within each other's buffer for a few buffers.
+#: Roads that fork at a sharp angle are within each other's buffer for a few buffers.
 _RUN_BUFFERS = 4.0
 
 
@@ -161,7 +161,7 @@ def _displaced(
 def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
     """Return where lines run parallel to a longer one of the same layer."""
     length = axis.length_m
-    # Of two as long as each other the one that lies further west is kept, in any order of lines.
+    # Of two equally long ones the western one is kept, in any order of lines.
     corner = np.full((2, len(length)), np.inf)
     for side, origin, end in zip(
         corner, axis.origin.T, axis.vertices[axis.first + 1].T, strict=True
@@ -188,7 +188,7 @@ def _cells(
     )
     cuts = np.unique(cuts)
     own = np.isin(cuts, axis.line_start) | np.isin(cuts, axis.line_stop)
-    # What rounding makes of one place is one cut, and at a line's end it is the end.
+    # Places that differ by rounding are one cut, and at a line's end it is the end.
     keep = own | (np.diff(cuts, prepend=-np.inf) > TOUCH_M)
     keep &= own | (np.diff(cuts, append=np.inf) > TOUCH_M) | ~np.append(own[1:], False)
     cuts = cuts[keep]
@@ -276,7 +276,7 @@ def _with_gaps(pieces: LayerPieces, run_m: float, gap_m: float) -> LayerPieces:
     found = np.flatnonzero(pieces.kind != "missed")
     for ends_at in node[:, found]:
         np.maximum.at(longest, ends_at, pieces.length_m[found])
-    # Missed pieces that only meet each other, end to end, are one.
+    # Missed pieces that meet only each other, end to end, are one.
     passed = (count == 2) & (lost == 2)
     chain = _chains(node[:, missed], passed)
     outer = ~passed[node[:, missed]]

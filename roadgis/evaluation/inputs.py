@@ -28,12 +28,12 @@ _LOG = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.object_]
 
-#: What can be evaluated: a file, a layer, a table or a network.
+#: Inputs of an evaluation: a file, a layer, a table or a network.
 LinesLike: TypeAlias = Path | str | LineLayer | geopandas.GeoDataFrame | RoadNetwork
 
 #: Layers farther apart than this have a wrong CRS, or are not of the same place.
 _FAR_M = 10_000.0
-#: From this share of the truth outside the proposal's extent on, it is said.
+#: Share of the truth outside the proposal's extent that gives a warning.
 _OUTSIDE = 0.1
 _MARGIN_M = 50.0
 
@@ -195,7 +195,7 @@ def _coverage(ours: Side, theirs: Side, has_area: bool) -> list[str]:
         return [f"{name}: no line lies inside the area of interest; all scores are 0"]
     if has_area:
         return []
-    # Roads at the extent's edge may lie to its other side.
+    # Roads at the edge of the extent may lie just outside.
     extent = shapely.total_bounds(theirs.lines) + np.array([-1, -1, 1, 1]) * _MARGIN_M
     covered = shapely.clip_by_rect(ours.inside, *extent)
     outside = 1.0 - float(shapely.length(covered).sum() / shapely.length(ours.inside).sum())

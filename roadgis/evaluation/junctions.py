@@ -22,11 +22,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 
-#: Vertices, and ends on lines, that lie nearer than this are meant to be one place.
+#: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
 _ROUNDING_M = 1e-6
 _ARMS = 3
-#: Groups of more candidates are matched for their number alone, not for the least distance.
+#: Larger groups of candidates are matched for number only, not for least distance.
 _LARGE = 2_000
 
 
@@ -194,7 +194,7 @@ def _group_matched(first: Ints, second: Ints, distance: Floats) -> tuple[Ints, I
         graph = coo_array((np.ones(len(row), bool), (row, col)), shape=shape).tocsr()
         partner = maximum_bipartite_matching(graph, perm_type="column")
         return ours[partner >= 0], theirs[partner[partner >= 0]]
-    # One match more is worth any distance.
+    # One more match outweighs any distance.
     gain = np.zeros(shape)
     gain[row, col] = 2.0 * min(shape) * max(float(distance.max()), 1.0) - distance
     rows, cols = linear_sum_assignment(gain, maximize=True)

@@ -13,14 +13,14 @@ from roadgis.evaluation.area import harmonic_mean
 
 __all__ = ["SCORES", "flat", "total_row", "write_csv"]
 
-#: The scores that every output names first, in this order.
+#: The scores that every output lists first, in this order.
 SCORES = (
     "iou", "relaxed_precision", "relaxed_recall", "relaxed_f1", "apls",
     "apls_truth_onto_proposal", "apls_proposal_onto_truth", "topo_precision", "topo_recall",
     "topo_f1", "junction_f1",
 )  # fmt: skip
 _BY_KIND = "_length_by_kind_m"
-# In metres, but no length that adds up.
+# In metres, but not additive.
 _NO_SUMS = {"rmse_m"}
 _SHARES = {
     "relaxed_precision": ("matched_proposal_m", "proposal_m"),

@@ -80,7 +80,7 @@ def neighbours(
             axis.segments[low:high], predicate="dwithin", distance=reach_m + 2 * _ROUNDING_M
         )
         pairs = frame.intervals(near + low, other, reach_m + _ROUNDING_M, alongside_deg)
-        # The tree's order is its own.
+        # The tree's order is arbitrary.
         order = np.lexsort((pairs.stop, pairs.start, pairs.segment))
         yield Neighbours(
             pairs.segment[order], pairs.other[order], pairs.start[order], pairs.stop[order]
@@ -207,7 +207,7 @@ def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | No
 
 def _square_sum(axis: LineAxis, others: LineAxis, pairs: Neighbours) -> tuple[float, float]:
     """Return the integral of the squared distance and the length that it is over."""
-    # Within one segment, so that its own neighbours are all there is to ask.
+    # Within one segment, so that only its own neighbours matter.
     seams = axis.at[axis.first[np.unique(pairs.segment)]]
     spans = merged(pairs.start, pairs.stop)
     start = np.union1d(spans.start, seams[spans.contains(seams)])

@@ -51,7 +51,7 @@ def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str)
     file.write(',"features":[')
     separator = "\n"
     for row, properties in enumerate(_properties(table)):
-        # Text is made line by line: Python lists of all positions would take ten times the space.
+        # Line by line: Python lists of all positions would take ten times the memory.
         whole = positions[starts[row] : starts[row + 1]].tolist()
         feature = {
             "type": "Feature",

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 __all__ = ["SHAPEFILE_NAMES", "distinct_names", "shapefile_names"]
 
-#: Attributes whose names are longer than a Shapefile can hold, and what they become there.
+#: Attributes whose names are longer than a Shapefile can hold, with their names there.
 SHAPEFILE_NAMES = {
     "width_p10_m": "width_p10",
     "width_p90_m": "width_p90",
     "confidence_min": "conf_min",
     "source_date": "src_date",
 }
-#: Names that one format or another keeps for geometries, boxes and row numbers.
+#: Names that formats reserve for geometries, boxes and row numbers.
 _RESERVED = frozenset(["bbox", "fid", "geom", "geometry", "ogc_fid", "rowid"])
 _SHAPEFILE_BYTES = 10
 

@@ -37,7 +37,7 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
 
     geometries = np.asarray(table.geometry)
     columns: dict[str, Any] = {
-        # Text that is nowhere known would become a column of the type null.
+        # A text column without values would get the type null.
         name: pa.array(
             np.asarray(table[name]),
             pa.string() if table[name].dtype == object else None,

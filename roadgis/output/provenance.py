@@ -24,8 +24,7 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 
-# Of a longer GeoJSON file this much is looked at, bytes: roadgis writes the provenance before the
-# features, which need not be read for it.
+# Bytes read of a longer GeoJSON file: roadgis writes the provenance before the features.
 _GEOJSON_HEAD = 4 << 20
 #: The name of the provenance in every format: a foreign member in GeoJSON, a metadata item in
 #: GeoPackage, FlatGeobuf and GeoParquet.
@@ -99,7 +98,7 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         ) from error
     try:
         values = parse_json(found) if isinstance(found, str | bytes) else found
-        # Also what JSON does not know (NaN, infinity), which no output could hold.
+        # Rejects NaN and infinity too, which no output could hold.
         json.dumps(values, allow_nan=False)
         if values is not None and not isinstance(values, dict):
             raise ValueError(f"it holds {shown(values)}")

@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1
 # A projected coordinate is kept to 0.001 of its unit, a geographic one to 1e-9 degrees: 0.1 mm.
-# Less than a rounding of the last bit can show, so that the same network gives the same bytes.
+# Noise in the last bits does not show, so that the same network gives the same bytes.
 _DECIMALS_PROJECTED = 3
 _DECIMALS_GEOGRAPHIC = 9
 

@@ -13,9 +13,9 @@ from roadgis.errors import OutputError
 __all__ = ["geopackage"]
 
 _MAGIC = b"SQLite format 3\0"
-#: A journal left by a program that was killed would be played into the new file by SQLite.
+#: SQLite would apply a journal left by a killed program to the new file.
 _STALE = ("-wal", "-shm", "-journal")
-# A second program that writes the file at this moment is waited for.
+# Wait for another program that is writing the file.
 _BUSY_S = 10.0
 
 

@@ -33,14 +33,14 @@ __all__ = ["GEOMETRY_FIELD", "LayerFile", "is_dataset_folder"]
 
 _LOG = logging.getLogger(__name__)
 
-# What damaged files make of pyogrio, and of pandas, shapely and pyproj, which it hands values to.
+# Errors that damaged files raise in pyogrio, and in pandas, shapely and pyproj.
 _FAILURES = (
     *(DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError, CRSError),
     *(ValueError, OverflowError, ShapelyError, UnknownCrs),
 )
 #: A field called "geometry" is read under this name.
 GEOMETRY_FIELD = "geometry_field"
-#: Every byte is a letter of Latin-1, so that reading text as Latin-1 never fails.
+#: Every byte is valid Latin-1, so that reading text as Latin-1 never fails.
 _LATIN_1 = "ISO-8859-1"
 
 T = TypeVar("T")
@@ -254,7 +254,7 @@ class LayerFile:
                 f"{self._shown}: has no layer with geometries (layers: {shown}). Expected a vector "
                 f"layer of {self._expected}; it is of another kind or damaged."
             )
-        # A road network of ours holds edges and nodes: points are never meant.
+        # Road networks of roadgis hold edges and nodes: nodes are never meant.
         drawn = [
             name
             for name, kind in layers

@@ -18,7 +18,7 @@ from roadgis.vector_files.geopackage import geopackage
 
 __all__ = ["LAYERS", "check_layers", "write_layers"]
 
-#: The layers, each with the side of the evaluation that it is of and whether it holds hits.
+#: The layers, each with its side of the evaluation and whether it holds hits.
 LAYERS = {
     "hits": ("proposal", True),
     "misses": ("truth", False),

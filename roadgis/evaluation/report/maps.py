@@ -45,7 +45,7 @@ class Kind:
         return "#" + bytes(self.colour).hex()
 
 
-#: In the order in which they are drawn: what is wrong lies over what is right.
+#: In drawing order: errors on top of hits.
 KINDS = (
     Kind("hit", "hit: found, and in the truth", (20, 130, 225)),
     Kind("miss", "missed: in the truth, not found", (200, 20, 50)),
@@ -57,7 +57,7 @@ _MOST_VERTICES = 0.04
 #: Deviation of simplified lines, pixels of the map.
 _TOLERANCE_PX = 0.4
 
-#: Drawn below what must stand out from any ground.
+#: Halo below lines and text that must stand out from any background.
 _UNDER = "#ffffff"
 _INK = "#111111"
 
@@ -169,7 +169,7 @@ def _line_parts(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
 
 
 def _simplified(lines: npt.NDArray[np.object_], gsd_m: float) -> npt.NDArray[np.object_]:
-    # Without topology: nothing is computed with these any more, and it is much quicker.
+    # Without topology: these are only drawn, and it is much faster.
     simple: npt.NDArray[np.object_] = shapely.simplify(
         lines, _TOLERANCE_PX * gsd_m, preserve_topology=False
     )
@@ -201,7 +201,7 @@ def _path(lines: npt.NDArray[np.object_], west: float, north: float, gsd_m: floa
     """Return lines as SVG path data, pixels with one decimal."""
     coordinates, line = shapely.get_coordinates(lines, return_index=True)
     pixels = np.round((coordinates - (west, north)) / (gsd_m, -gsd_m), 1)
-    # Points that fall on the one before them say nothing.
+    # Points equal to the one before them are superfluous.
     starts = np.ones(len(line), np.bool_)
     starts[1:] = line[1:] != line[:-1]
     moves = np.ones(len(line), np.bool_)
@@ -217,7 +217,7 @@ def _painted(
     shown: Sequence[npt.NDArray[np.object_]], bounds: _Bounds, width: int, height: int
 ) -> npt.NDArray[np.uint8]:
     """Return lines as a picture with alpha, for maps of more lines than a page can hold."""
-    # Two pixels a unit: lines are thin, and screens are fine.
+    # Two pixels per unit, for thin lines on high-resolution screens.
     shape = (2 * height, 2 * width)
     transform = north_up(bounds, shape[1], shape[0])
     shapes = [(line, code) for code, kind in enumerate(shown, 1) for line in kind]

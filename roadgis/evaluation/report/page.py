@@ -27,7 +27,7 @@ from roadgis.report.html import Table, number, render
 
 __all__ = ["ReportPair", "report_page", "write_report"]
 
-#: Maps of the whole extent, and of the worst places; of several pairs the worst have them.
+#: Numbers of maps: of whole extents (of the worst pairs), and of the largest errors.
 _OVERVIEWS, _PLACES = 4, 12
 _OVERVIEW_PX, _PLACE_PX = 960, 480
 _OVERVIEW_OF_SEVERAL_PX = 640
