@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Texts of the command line are written from the commands, and are checked there.
-GENERATED = {"cli.md"}
+#: Written from the commands; and a record of the past.
+GENERATED = {"cli.md", "CHANGELOG.md"}
+FOLDERS = (".", "docs", "examples", "benchmarks", "qgis_plugin")
 PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *(path for path in sorted(ROOT.glob("docs/*.md")) if path.name not in GENERATED),
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).glob("*.md"))
+    if path.name not in GENERATED
 ]
 
 #: Phrase to avoid (a regular expression), and what to write.
@@ -56,7 +58,7 @@ def text_of(page: Path) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_page_avoids_listed_phrases(page: Path) -> None:
     text = text_of(page)
     found = [
