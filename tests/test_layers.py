@@ -17,7 +17,7 @@ PACKAGE = Path(roadgis.__file__).parent
 FLOORS = [
     {"_version", "errors", "progress", "affine", "arrays", "dataset_names"},
     {"crs", "locks", "overwriting"},
-    {"atomic", "html", "plain_values"},
+    {"atomic", "plain_values", "report"},
     {"model", "vector_files", "workdir"},
     {"imagery", "lines"},
     {"probability"},

@@ -1,4 +1,4 @@
-"""Two road networks side by side: what is missing, extra and moved, and how they are displaced.
+"""Differences of two road networks: missing, extra and moved roads, and their offset.
 
 ::
 

@@ -13,7 +13,7 @@ __all__ = ["Placed", "clipped", "common_extent", "in_fixed_order"]
 
 
 class Placed(NamedTuple):
-    """Lines in the metric CRS, with the features that they come from.
+    """Lines in the metric CRS, with their source features.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ class CompareOptions:
         Find the displacement between the two networks, and take it out before matching.
     max_offset_m : float
         Largest displacement that is looked for. Less than half the distance of neighbouring
-        streets, or a street may be taken for the next one.
+        streets, or a street may be confused with the next one.
     grid_m : float
         Spacing of the points at which the displacement is estimated.
     max_distance_m : float
@@ -75,7 +75,7 @@ class CompareOptions:
         if self.grid_m < 4 * self.max_offset_m:
             raise InputError(
                 f"grid_m is {self.grid_m:g}, less than four times max_offset_m "
-                f"({self.max_offset_m:g}): cells would be smaller than what is looked for. "
+                f"({self.max_offset_m:g}): cells would be smaller than the search distance. "
                 "Raise grid_m, or lower max_offset_m."
             )
         if self.frame not in {"extraction", "base"}:

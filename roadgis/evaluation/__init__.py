@@ -16,7 +16,7 @@ from roadgis.evaluation.buffer import (
     buffer_curve,
     buffer_scores,
 )
-from roadgis.evaluation.errors import ErrorPieces, Pieces, classify_errors
+from roadgis.evaluation.errors import ErrorPieces, LayerPieces, classify_errors
 from roadgis.evaluation.junctions import JunctionScores, junction_scores, junctions
 from roadgis.evaluation.options import EvaluateOptions
 from roadgis.evaluation.pixel import PixelScores, pixel_scores
@@ -31,7 +31,7 @@ __all__ = [
     "EvaluateOptions",
     "Evaluation",
     "JunctionScores",
-    "Pieces",
+    "LayerPieces",
     "PixelScores",
     "TopoScores",
     "apls_score",

@@ -20,7 +20,7 @@ _POSITIVE = (
     "topo_hole_m",
     "topo_interval_m",
 )
-#: Metres. Finer ones measure nothing but take hours, or more memory than there is.
+#: Smallest settings, metres. Finer ones add no accuracy, but take hours or all memory.
 LEAST = {"gsd_m": 0.05, "apls_spacing_m": 1.0, "topo_interval_m": 0.5}
 _COUNTS = ("apls_max_controls", "topo_seeds")
 
@@ -55,7 +55,7 @@ class EvaluateOptions:
     topo_seeds : int
         Most seeds on each layer.
     seed : int
-        Of all random choices.
+        Seed of all random choices.
     """
 
     buffer_m: float = 3.0

@@ -126,7 +126,7 @@ def test_named_models_lists_each_model_once() -> None:
     assert named_models({"model": a}, {"models": [a, b]}) == {"models": [a, b]}
 
 
-def test_read_provenance_reads_no_more_of_geojson_than_its_head(
+def test_read_provenance_reads_only_the_head_of_geojson(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = vectorize_file(folder / "p.tif")
@@ -143,7 +143,7 @@ def test_read_provenance_reads_no_more_of_geojson_than_its_head(
     assert read_provenance(tmp_path / "roads.geojson") == whole
 
 
-def test_cards_without_attribution_are_read() -> None:
+def test_model_card_without_attribution_is_read() -> None:
     values = json.loads(tiny_card().to_json())
     assert values.pop("attribution") == []
     assert ModelCard.from_json(json.dumps(values), "here").attribution == ()

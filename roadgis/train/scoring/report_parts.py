@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.html import facts, figure, number, page, table
+from roadgis.report.html import facts, figure, number, page, table
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.overlays import COLOURS, SceneOverlay, jpeg_uri
 

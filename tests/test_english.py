@@ -1,0 +1,69 @@
+"""Documentation avoids phrases that read as translated, by a list of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Written from the commands; and a record of the past.
+GENERATED = {"cli.md", "CHANGELOG.md"}
+FOLDERS = (".", "docs", "examples", "benchmarks", "qgis_plugin")
+PAGES = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).glob("*.md"))
+    if path.name not in GENERATED
+]
+
+#: Phrase to avoid (a regular expression), and what to write.
+PHRASES = {
+    r"(?<!there )\b(is|are) no (?!longer)": "is not a ..., or: there is no ...",
+    r"(?<!there )\b(is|are) none\b": "is not one",
+    r"\btold\b": "callback; reported; given",
+    r"\bof which\b": "a relative clause with a verb, or two sentences",
+    r"\b(anybody|somebody|one)'s\b": "an existing layer; your own",
+    r"\bbeside\b": "next to, parallel to, besides",
+    r"\bso (many|much|long) (?!(as|that)\b)": "the number itself",
+    r"\bgone on\b|\bgoes? on\b|\bgoing on\b|\bgo on\b": "resume, continue",
+    r"\btaken? for\b": "mistaken for, treated as",
+    r"\bhangs? together\b": "a connected component",
+    r"\bgrown together\b": "merged",
+    r"\btook up\b|\btaken up\b|\btakes up\b": "resume",
+    r"\bled (up )?to the edge\b": "extended to the edge",
+    r"\bas (all|the) others do\b": "the rule itself",
+    r"\bof one's own\b": "your own",
+    r"\bheld back\b": "held out",
+    r"\bthrows? away\b": "discard",
+    r"\bfound out\b|\bfinds? out\b": "detected, determined",
+    r"\bwhat (they|it) (is|are) made of\b": "the parts by name",
+    r"\bstands? (in|for)\b": "is in; means",
+    r"\bin work\b": "running",
+    r"\bas it is\b": "unchanged",
+    r"\btells?\b": "reports, says, shows",
+    r"\bto be found\b": "is in",
+    r"\bis refused\b|\bare refused\b": "rejected",
+    r"\bno data\b": "nodata",
+    r"\bwork folder\b": "work directory",
+}
+
+
+def text_of(page: Path) -> str:
+    """Return a page as one line without code blocks, code and addresses of links."""
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_avoids_listed_phrases(page: Path) -> None:
+    text = text_of(page)
+    found = [
+        f"{text[max(0, match.start() - 40) : match.end() + 40]!r}: write {better}"
+        for phrase, better in PHRASES.items()
+        for match in re.finditer(phrase, text, re.IGNORECASE)
+    ]
+    assert not found, "\n".join(found)
