@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -21,10 +24,10 @@ PAGES = [
 #: Phrase to avoid (a regular expression), and what to write.
 PHRASES = {
     r"(?<!there )\b(is|are) no (?!longer)": "is not a ..., or: there is no ...",
-    r"(?<!there )\b(is|are) none\b": "is not one",
+    r"(?<!there )\b(is|are) (?-i:none)\b": "is not one",
     r"\btold\b": "callback; reported; given",
     r"\bof which\b": "a relative clause with a verb, or two sentences",
-    r"\b(anybody|somebody|one)'s\b": "an existing layer; your own",
+    r"\b(anybody's|somebody's|(of|with) one's)\b": "an existing layer; your own",
     r"\bbeside\b": "next to, parallel to, besides",
     r"\bso (many|much|long) (?!(as|that)\b)": "the number itself",
     r"\bgone on\b|\bgoes? on\b|\bgoing on\b|\bgo on\b": "resume, continue",
@@ -58,12 +61,40 @@ def text_of(page: Path) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_page_avoids_listed_phrases(page: Path) -> None:
-    text = text_of(page)
-    found = [
+def listed(text: str) -> list[str]:
+    """Return each place of a text with a phrase of the list, and what to write."""
+    return [
         f"{text[max(0, match.start() - 40) : match.end() + 40]!r}: write {better}"
         for phrase, better in PHRASES.items()
         for match in re.finditer(phrase, text, re.IGNORECASE)
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_page_avoids_listed_phrases(page: Path) -> None:
+    found = listed(text_of(page))
+    assert not found, "\n".join(found)
+
+
+#: Packages whose docstrings and comments are held to the same list.
+PACKAGES = ("comparison", "evaluation", "lines", "output", "report", "vector_files")
+
+
+def words_of(module: Path) -> str:
+    """Return the docstrings and comments of a module as one line, without code in backticks."""
+    source = module.read_text(encoding="utf-8")
+    texts = [
+        ast.get_docstring(node) or ""
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+    ]
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    texts += [token.string.lstrip("#:") for token in tokens if token.type == tokenize.COMMENT]
+    return re.sub(r"`[^`]*`", "", " ".join(" ".join(texts).split()))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_docstrings_and_comments_avoid_listed_phrases(package: str) -> None:
+    modules = sorted((ROOT / "roadgis" / package).rglob("*.py"))
+    found = [line for module in modules for line in listed(words_of(module))]
     assert not found, "\n".join(found)

@@ -46,7 +46,7 @@ _CONDITION = 0.02
 #: As the offset settles: reach of the search, and least standard deviation that counts as
 #: noise, metres. A direction of roads that fits already must not make the other an outlier.
 _SETTLING = ((12.0, 2.0), (8.0, 1.2), (5.0, 0.7), (5.0, 0.4))
-#: Fewer stations than this are no evidence.
+#: Fewer stations than this are ignored.
 _FEWEST = 3
 
 

@@ -30,7 +30,7 @@ _FAILURES = (DataSourceError, DataLayerError, FieldError, GeometryError, sqlite3
 
 
 def check_review(path: Path | str, *, overwrite: bool = False) -> None:
-    """Find out before a run whether its review file can be written.
+    """Check before a run that its review file can be written.
 
     Raises
     ------

@@ -213,7 +213,7 @@ class LineAxis:
         return np.asarray(shapely.linestrings(points[order], indices=owner[order]), object)
 
     def cut(self, line: Ints, begin_m: Floats, end_m: Floats) -> Lines:
-        """Return the parts (P,) of lines between two arcs; a whole line is returned as it is."""
+        """Return the parts (P,) of lines between two arcs; whole lines are returned unchanged."""
         out: Lines = self.lines[line].copy()
         part = np.flatnonzero((begin_m > 0) | (end_m < self.length_m[line]))
         out[part] = self.pieces(

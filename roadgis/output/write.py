@@ -111,7 +111,7 @@ def _log_written(path: Path, edges: geopandas.GeoDataFrame, nodes: geopandas.Geo
 def _tables(
     network: RoadNetwork, crs: CRS, *, rounded: bool
 ) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
-    """Return the edges and nodes in a CRS; lengths are those of the network as it is."""
+    """Return the edges and nodes in a CRS; lengths are those of the network itself."""
     placed = network.to_crs(crs)
     decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
     tables = (

@@ -1,4 +1,4 @@
-"""Layers written into a GeoPackage, with all else that it holds left as it is."""
+"""Layers written into a GeoPackage, with everything else in it left unchanged."""
 
 from __future__ import annotations
 
