@@ -17,7 +17,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
-from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
+from roadgis.comparison.area import MetricLines, clipped, common_extent, in_fixed_order
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
 from roadgis.comparison.offset_grid import OffsetField
@@ -186,7 +186,7 @@ def compare(
     progress(0.0, "Reading the networks")
     layers = (_layer(proposal, "The extraction"), _layer(base, "The base"))
     crs = metric_crs(*layers)
-    theirs, ours = (in_fixed_order(Placed(layer.on(crs), layer.feature)) for layer in layers)
+    theirs, ours = (in_fixed_order(MetricLines(layer.on(crs), layer.feature)) for layer in layers)
     area = _area(theirs, ours, layers, aoi, crs, options)
 
     progress(0.2, "Estimating the offset")
@@ -243,8 +243,8 @@ def _layer(lines: Lines, name: str) -> LineLayer:
 
 
 def _area(
-    theirs: Placed,
-    ours: Placed,
+    theirs: MetricLines,
+    ours: MetricLines,
     layers: tuple[LineLayer, LineLayer],
     aoi: Any,
     crs: CRS,
@@ -270,7 +270,7 @@ def _area(
 
 
 def _apart(
-    layers: tuple[LineLayer, LineLayer], theirs: Placed, ours: Placed, crs: CRS, what: str
+    layers: tuple[LineLayer, LineLayer], theirs: MetricLines, ours: MetricLines, crs: CRS, what: str
 ) -> DataError:
     places = []
     for layer, placed in zip(layers, (theirs, ours), strict=True):
@@ -321,8 +321,8 @@ def _back(lines: npt.NDArray[np.object_], field: OffsetField) -> npt.NDArray[np.
 
 
 def _compared(
-    base: Placed,
-    extraction: Placed,
+    base: MetricLines,
+    extraction: MetricLines,
     field: OffsetField,
     layers: tuple[LineLayer, LineLayer],
     crs: CRS,
@@ -366,8 +366,8 @@ def _compared(
 def _table(
     name: str,
     pieces: Segments,
-    own: tuple[LineAxis, Placed, int],
-    other: tuple[Placed, int],
+    own: tuple[LineAxis, MetricLines, int],
+    other: tuple[MetricLines, int],
     layers: tuple[LineLayer, LineLayer],
     crs: CRS,
     field: OffsetField,
