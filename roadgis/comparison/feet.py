@@ -120,7 +120,7 @@ def _batch(
     found = Feet(
         station=point,
         line=line,
-        arc_m=lines.at[lines.first[segment]] - lines.line_start[line] + on,
+        arc_m=lines.segment_start[segment] - lines.line_start[line] + on,
         shift=shift,
         normal=np.stack([-way[:, 1], way[:, 0]], axis=1),
         sense=np.where(cosine >= 0, 1, -1).astype(np.int64),

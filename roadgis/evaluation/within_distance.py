@@ -113,7 +113,7 @@ class _Frame:
         else:
             parallel = np.abs(same) >= math.cos(math.radians(alongside_deg))
             high = np.where(parallel, high, -np.inf)
-        base = self._axis.at[self._axis.first[segment]]
+        base = self._axis.segment_start[segment]
         end = self._axis.at[self._axis.first[segment] + 1]
         # A segment that is covered to within rounding is covered to the last bit.
         start = np.where(low <= _ROUNDING_M, base, base + low)
@@ -208,7 +208,7 @@ def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | No
 def _square_sum(axis: LineAxis, others: LineAxis, pairs: Neighbours) -> tuple[float, float]:
     """Return the integral of the squared distance and the length that it is over."""
     # Within one segment, so that only its own neighbours matter.
-    seams = axis.at[axis.first[np.unique(pairs.segment)]]
+    seams = axis.segment_start[np.unique(pairs.segment)]
     spans = merged(pairs.start, pairs.stop)
     start = np.union1d(spans.start, seams[spans.contains(seams)])
     stop = np.append(start[1:], np.inf)
@@ -218,7 +218,7 @@ def _square_sum(axis: LineAxis, others: LineAxis, pairs: Neighbours) -> tuple[fl
     width = np.repeat((stop - start) / cells, cells)
     left = np.repeat(start, cells) + number * width
     at = np.concatenate([left + share * width for share in _GAUSS])
-    segment = np.searchsorted(axis.at[axis.first], at, side="right") - 1
+    segment = axis.segment_at(at)
     low = np.searchsorted(pairs.segment, segment, side="left")
     count = np.searchsorted(pairs.segment, segment, side="right") - low
     point = np.repeat(np.arange(len(at)), count)

@@ -136,9 +136,14 @@ class LineAxis:
         return self.vertices[self.first]
 
     @cached_property
+    def segment_start(self) -> Floats:
+        """Where each segment starts on the axis, (S,)."""
+        return self.at[self.first]
+
+    @cached_property
     def span_m(self) -> Floats:
         """Length of each segment on the axis, (S,)."""
-        return np.asarray(self.at[self.first + 1] - self.at[self.first])
+        return np.asarray(self.at[self.first + 1] - self.segment_start)
 
     @cached_property
     def direction(self) -> Floats:
@@ -184,7 +189,7 @@ class LineAxis:
 
     def segment_at(self, at: Floats) -> Ints:
         """Return the segment that each place on the axis is on; the later one at a vertex."""
-        found = np.searchsorted(self.at[self.first], at, side="right") - 1
+        found = np.searchsorted(self.segment_start, at, side="right") - 1
         return np.asarray(found, np.int64)
 
     def points(self, at: Floats) -> Floats:
