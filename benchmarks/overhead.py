@@ -18,8 +18,9 @@ import rasterio
 from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
+from roadgis.options.prediction import PredictOptions
 from roadgis.pipeline import extract_roads
-from roadgis.probability.prediction import PredictOptions
+from roadgis.probability.prediction import tile_side
 
 
 def main() -> None:
@@ -33,12 +34,13 @@ def main() -> None:
         folder = Path(name)
         path = arguments.scene
         if path is None:
-            from roadgis.synthetic import TownOptions, write_large_town
+            from roadgis.options.synthetic import TownOptions
+            from roadgis.synthetic import write_large_town
 
             path = folder / "scene.tif"
             write_large_town(TownOptions(width_px=arguments.side, height_px=arguments.side), path)
         model = load_model()
-        side = PredictOptions().tile_side(model.card)
+        side = tile_side(PredictOptions(), model.card)
         tiles = []
         with rasterio.open(path) as dataset:
             height, width = dataset.shape

@@ -55,3 +55,19 @@ def test_index_lists_every_decision() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     records = [path.name for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
     assert [name for name in records if f"(decisions/{name})" not in index] == []
+
+
+def where_to_change_what() -> dict[str, list[str]]:
+    """Return the paths that CONTRIBUTING.md names for each change."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## Where to change what")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| new ")]
+    return {row[1].strip(): re.findall(r"\]\(([^)]+)\)", row[2]) for row in rows}
+
+
+def test_where_to_change_what_names_ten_changes_and_at_most_four_files_each() -> None:
+    changes = where_to_change_what()
+    assert len(changes) == 10
+    for change, paths in changes.items():
+        assert 1 <= len(paths) <= 4, change
+        assert all((ROOT / path).exists() for path in paths), change

@@ -22,11 +22,12 @@ from roadgis.errors import (
     SceneError,
     TileError,
 )
-from roadgis.imagery.options import SceneOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.mosaic import Mosaic
-from roadgis.probability.prediction import PredictOptions
 from roadgis.probability.source import NO_DATA
 from tests.factories.models import MAGENTA, failing_model, tiny_model
 from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster

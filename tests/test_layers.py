@@ -16,7 +16,7 @@ PACKAGE = Path(roadgis.__file__).parent
 # inside a package may have a floor of its own.
 FLOORS = [
     {"_version", "errors", "progress", "affine", "arrays", "dataset_names"},
-    {"crs", "locks", "overwriting"},
+    {"crs", "locks", "options", "overwriting"},
     {"atomic", "plain_values", "report"},
     {"model", "vector_files", "workdir"},
     {"imagery", "lines"},

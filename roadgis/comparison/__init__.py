@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.run import Comparison, compare
 
-__all__ = ["CompareOptions", "Comparison", "OffsetField", "compare"]
+__all__ = ["Comparison", "OffsetField", "compare"]

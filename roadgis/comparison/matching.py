@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.comparison.feet import Feet, feet, nearest_feet
-from roadgis.comparison.options import CompareOptions
 from roadgis.lines.linear_reference import LineAxis, Stations, stations
+from roadgis.options.comparison import CompareOptions
 
 __all__ = ["Matched", "match_lines"]
 

@@ -21,8 +21,8 @@ from scipy.sparse.linalg import spsolve
 
 from roadgis.comparison.feet import Feet, feet
 from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, holding
-from roadgis.comparison.options import CompareOptions
 from roadgis.lines.linear_reference import LineAxis, stations
+from roadgis.options.comparison import CompareOptions
 
 __all__ = ["estimate_offset"]
 

@@ -13,8 +13,8 @@ import shapely
 from pyproj import CRS
 
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.segments import Segments
+from roadgis.options.comparison import CompareOptions
 from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]

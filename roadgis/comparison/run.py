@@ -21,7 +21,6 @@ from roadgis.comparison.area import MetricLines, clipped, common_extent, in_fixe
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.review import (
     BASE,
     ROAD,
@@ -39,6 +38,7 @@ from roadgis.lines import LineLayer, metric_crs, read_lines
 from roadgis.lines.linear_reference import LineAxis
 from roadgis.model.card import named_models
 from roadgis.network.network import RoadNetwork
+from roadgis.options.comparison import CompareOptions
 from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.comparison.matching import Matched
-from roadgis.comparison.options import CompareOptions
 from roadgis.lines.linear_reference import LineAxis
+from roadgis.options.comparison import CompareOptions
 
 __all__ = ["MATCHED", "MOVED", "UNMATCHED", "Segments", "cut_pieces"]
 

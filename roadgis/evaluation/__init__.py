@@ -18,7 +18,6 @@ from roadgis.evaluation.buffer import (
 )
 from roadgis.evaluation.errors import ErrorPieces, LayerPieces, classify_errors
 from roadgis.evaluation.junctions import JunctionScores, junction_scores, junctions
-from roadgis.evaluation.options import EvaluateOptions
 from roadgis.evaluation.pixel import PixelScores, pixel_scores
 from roadgis.evaluation.run import Evaluation, evaluate
 from roadgis.evaluation.topo import TopoScores, topo_scores
@@ -28,7 +27,6 @@ __all__ = [
     "BufferCurve",
     "BufferScores",
     "ErrorPieces",
-    "EvaluateOptions",
     "Evaluation",
     "JunctionScores",
     "LayerPieces",

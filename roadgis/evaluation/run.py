@@ -19,9 +19,9 @@ from roadgis.evaluation.buffer import BufferCurve, BufferScores, buffer_curve, b
 from roadgis.evaluation.errors import ErrorPieces, classify_errors
 from roadgis.evaluation.inputs import LinesLike, Measured, Side, as_layer, measured
 from roadgis.evaluation.junctions import JunctionScores, junction_scores
-from roadgis.evaluation.options import EvaluateOptions
 from roadgis.evaluation.pixel import PixelScores, pixel_scores
 from roadgis.evaluation.topo import TopoScores, topo_scores
+from roadgis.options.evaluation import EvaluateOptions
 from roadgis.progress import Progress, no_progress
 
 __all__ = ["Evaluation", "evaluate"]

@@ -21,7 +21,6 @@ from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.describe import describe_scene
 from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import Plan, plan_scene
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.imagery.record import READ_VERSION, SceneRecord, scene_record
@@ -31,6 +30,7 @@ from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.imagery.values.normalization import Normalization, measure
 from roadgis.imagery.values.stretch import Stretch, percentile_scaling
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
 

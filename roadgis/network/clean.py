@@ -14,7 +14,6 @@ from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial, take_nodes
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import CleanOptions
 from roadgis.network.parallels import merge_parallels
 from roadgis.network.prune import (
     apply_rules,
@@ -24,11 +23,11 @@ from roadgis.network.prune import (
     drop_weak_components,
 )
 from roadgis.network.shape.edge_shapes import edge_shapes
+from roadgis.options.cleaning import CleanOptions
 from roadgis.probability.source import ProbabilitySource
 
 __all__ = [
     "NODATA_ADVICE",
-    "CleanOptions",
     "RasterFacts",
     "Removed",
     "WhyEmpty",

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines, lengths_along
 from roadgis.network.edit import merge_interstitial, merge_nodes, split
-from roadgis.network.options import ParallelOptions
+from roadgis.options.cleaning import ParallelOptions
 
 __all__ = ["ParallelTuning", "merge_parallels"]
 

@@ -11,8 +11,8 @@ from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial
-from roadgis.network.options import RuleOptions
 from roadgis.network.paths import components
+from roadgis.options.cleaning import RuleOptions
 
 __all__ = [
     "PruneTuning",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from roadgis.atomic import atomic_path, check_target
 from roadgis.errors import InputError, ReadError
 from roadgis.model.runtime import Segmenter
+from roadgis.options.video import VideoOptions
 from roadgis.overwriting import check_not_input
 from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes
 from roadgis.photos.frames import (
@@ -33,49 +34,12 @@ from roadgis.photos.frames import (
 from roadgis.photos.palette import Overlay
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["VideoOptions", "VideoResult", "segment_video"]
+__all__ = ["VideoResult", "segment_video"]
 
 logger = logging.getLogger(__name__)
 
 # Share of the first pass, which only decodes, in the progress.
 _CHECK_SHARE = 0.05
-
-
-@dataclass(frozen=True)
-class VideoOptions:
-    """Options of :func:`segment_video`.
-
-    Attributes
-    ----------
-    alpha : float
-        Weight of the class colour, 0..1.
-    every : int
-        Segment every n-th frame; frames between show the classes of the one before.
-    height : int, optional
-        Height of the model input in pixels, rounded to a multiple of its stride. Default: that of
-        the training crops if the card's recipe has it, else 512.
-    legend : bool
-        Draw the class names.
-    allow_truncated : bool
-        Accept a video that ends early, with a warning.
-    overwrite : bool
-        Replace an existing output.
-    """
-
-    alpha: float = 0.5
-    every: int = 1
-    height: int | None = None
-    legend: bool = True
-    allow_truncated: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise InputError(f"alpha is {self.alpha}, expected a number between 0 and 1.")
-        if self.every < 1:
-            raise InputError(f"every is {self.every}, expected at least 1.")
-        if self.height is not None and self.height < 1:
-            raise InputError(f"height is {self.height}, expected at least 1 px.")
 
 
 @dataclass(frozen=True)

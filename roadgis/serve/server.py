@@ -20,9 +20,9 @@ from roadgis._version import __version__
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
+from roadgis.options.video import VideoOptions
 from roadgis.photos.frame_labels import drawn_classes
 from roadgis.photos.palette import class_colours, hex_colour
-from roadgis.photos.video import VideoOptions
 from roadgis.serve.http_rules import byte_range, content_policy, display_name, is_own_host
 from roadgis.serve.jobs import Jobs, JobStatus, QueueFullError
 

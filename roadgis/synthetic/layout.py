@@ -10,8 +10,8 @@ import shapely
 from shapely import Polygon
 
 from roadgis.network.network import RoadNetwork
+from roadgis.options.synthetic import CELL_M, TownOptions
 from roadgis.synthetic.land_cover import LandCover, make_land_cover
-from roadgis.synthetic.options import CELL_M, TownOptions
 from roadgis.synthetic.streets import local_roads
 from roadgis.synthetic.through_streets import Road, StreetLattice
 from roadgis.synthetic.truth import node_roads

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roadgis.imagery.grid import Window
+from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
-from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.paint import paint
 from roadgis.synthetic.rasters import asphalt, burn, burn_layout
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import shapely
 from shapely import LineString, Point, Polygon
 
+from roadgis.options.synthetic import CELL_M
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import CELL_M
 
 __all__ = ["KINDS", "RURAL", "Road", "StreetLattice"]
 

@@ -12,8 +12,8 @@ from pyproj.exceptions import CRSError
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
+from roadgis.options.synthetic import TownOptions
 from roadgis.synthetic.layout import Layout
-from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.render import Renderer
 
 __all__ = ["Town", "make_town", "projected_crs"]

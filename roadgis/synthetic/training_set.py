@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
@@ -11,65 +10,18 @@ from rasterio.errors import RasterioError
 
 from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
 from roadgis.errors import OutputError
+from roadgis.options.synthetic import TrainingSetOptions, VariedOptions
 from roadgis.progress import Progress, no_progress
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import check_ranges
-from roadgis.synthetic.varied import VariedOptions, VariedScene
+from roadgis.synthetic.varied import VariedScene
 from roadgis.synthetic.write import write_town
 
-__all__ = ["TrainingSetOptions", "write_training_set"]
+__all__ = ["write_training_set"]
 
 _FOLDERS = ("images", "masks")
 #: Distance of the scenes' corners, metres: they lie in a row on a map.
 _SPACING_M = 5_000.0
 _COLUMNS = 100
-
-
-@dataclass(frozen=True)
-class TrainingSetOptions:
-    """Options of :func:`write_training_set`.
-
-    Attributes
-    ----------
-    scenes : int
-        Number of scenes.
-    first : int
-        Number of the first scene; a set can be written in parts.
-    size_px : int
-        Side of the scenes, pixels.
-    min_gsd_m, max_gsd_m : float
-        Smallest and largest pixel size, metres; each scene draws its own.
-    seed : int
-        Chooses the scenes; the same options give the same files.
-    line_width_m : float
-        Draw roads in the masks with this width along their centrelines; 0 draws them as wide as
-        they are in the images.
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
-    """
-
-    scenes: int = 200
-    first: int = 0
-    size_px: int = 512
-    min_gsd_m: float = 0.3
-    max_gsd_m: float = 1.2
-    seed: int = 7
-    line_width_m: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        ranges = [
-            ("scenes", 1, 1_000_000),
-            ("first", 0, 1_000_000),
-            ("min_gsd_m", 0.1, 4.0),
-            ("max_gsd_m", self.min_gsd_m, 4.0),
-            ("line_width_m", 0, 50),
-        ]
-        check_ranges("training set", self, ranges)
-        VariedOptions(self.size_px, seed=self.seed)
 
 
 def write_training_set(

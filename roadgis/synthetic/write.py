@@ -14,10 +14,10 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.atomic import atomic_path, check_target, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.imagery.grid import Window
+from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.output import check_output, write_network
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
-from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.town import Town, make_town
 from roadgis.synthetic.varied import VariedScene
 

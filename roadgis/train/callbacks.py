@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from roadgis.errors import RoadgisError
+from roadgis.options.training import OptimizationSettings
 from roadgis.progress import Progress
 from roadgis.train.framework import import_keras
 from roadgis.train.pace import Pace
 from roadgis.train.run_folder import RunFolder, RunState
-from roadgis.train.settings import OptimizationSettings
 
 __all__ = [
     "MONITOR",

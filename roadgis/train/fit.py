@@ -12,6 +12,7 @@ from typing import Any
 
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard
+from roadgis.options.training import TrainSettings
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import (
     as_float32,
@@ -33,7 +34,7 @@ from roadgis.train.optimizer import build_optimizer, reschedule
 from roadgis.train.run_card import run_card
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
 from roadgis.train.run_report import finish_run
-from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
+from roadgis.train.settings import settings_to_dict, write_settings
 from roadgis.train.starting_model import initial_model
 from roadgis.train.validation import data_set_scores, score_start, validation_scores
 

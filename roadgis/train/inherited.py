@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from roadgis.model.card import ModelCard, read_card_file
-from roadgis.train.settings import (
-    DataSettings,
-    OptimizationSettings,
-    TrainSettings,
-    read_settings_values,
-)
+from roadgis.options.training import OptimizationSettings, TrainSettings
+from roadgis.options.training_data import DataSettings
+from roadgis.train.settings import read_settings_values
 
 __all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "inherit_settings"]
 

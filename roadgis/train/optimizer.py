@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from roadgis.options.training import OptimizationSettings
 from roadgis.train.framework import import_keras
 from roadgis.train.schedule import learning_rate
-from roadgis.train.settings import OptimizationSettings
 
 __all__ = ["ScheduledRate", "build_optimizer", "reschedule"]
 

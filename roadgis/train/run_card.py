@@ -11,13 +11,14 @@ import numpy as np
 from roadgis.imagery.values.look import measure_look
 from roadgis.model.card import LOOKS, ModelCard, card_path, read_card_file
 from roadgis.model.catalog import read_card
+from roadgis.options.training import NetworkSettings, TrainSettings
 from roadgis.train.architectures import fixed_tile, model_stride, receptive_margin
 from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from roadgis.train.data.derived_scenes import resample
 from roadgis.train.data.labelled_scene import FILL, IGNORE
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.training_data import output_classes
-from roadgis.train.settings import NetworkSettings, TrainSettings, settings_to_dict
+from roadgis.train.settings import settings_to_dict
 
 __all__ = ["run_card", "sources_and_terms", "training_looks"]
 

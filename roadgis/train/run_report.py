@@ -16,6 +16,7 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import MissingExtraError, RoadgisError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.size import duration
+from roadgis.options.training import TrainSettings
 from roadgis.train.data.amount import LabelledAmount
 from roadgis.train.data.holdout import ScenePart
 from roadgis.train.data.labelled_scene import LabelledScene
@@ -28,7 +29,6 @@ from roadgis.train.scoring.plots import require_matplotlib
 from roadgis.train.scoring.report import history_section, read_history
 from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.scoring.threshold import warn_if_undertrained
-from roadgis.train.settings import TrainSettings
 from roadgis.train.starting_model import load_trained, resolve_trained
 from roadgis.train.validation import THRESHOLD, Outcome, outcome_of, score_changes
 

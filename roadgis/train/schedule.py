@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from roadgis.errors import InputError
+from roadgis.options.training import SCHEDULES, Schedule
 
-__all__ = ["SCHEDULES", "Schedule", "learning_rate"]
-
-#: Course of the learning rate.
-Schedule = Literal["trapezoid", "cosine", "one-cycle", "constant"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+__all__ = ["learning_rate"]
 
 # One-cycle (Smith 2018): start and end as a share of the peak, and position of the peak.
 _CYCLE_START = 1 / 25

@@ -9,9 +9,9 @@ from typing import Any
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file
 from roadgis.model.catalog import DEFAULT_MODEL
+from roadgis.options.training import NetworkSettings
 from roadgis.train.architectures import ArchitectureOptions, build_model
 from roadgis.train.framework import load_keras_model
-from roadgis.train.settings import NetworkSettings
 
 __all__ = ["initial_model", "load_trained", "resolve_trained"]
 

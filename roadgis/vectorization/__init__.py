@@ -6,7 +6,6 @@ road), `skeleton` (thinning, widths), `trace` (pixels to lines), `run` (blocks, 
 
 from __future__ import annotations
 
-from roadgis.vectorization.options import VectorizeOptions
 from roadgis.vectorization.run import trace_centerlines, vectorize
 
-__all__ = ["VectorizeOptions", "trace_centerlines", "vectorize"]
+__all__ = ["trace_centerlines", "vectorize"]

@@ -6,18 +6,13 @@ import numpy as np
 
 from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import (
-    NODATA_ADVICE,
-    CleanOptions,
-    RasterFacts,
-    Removed,
-    WhyEmpty,
-    removed_by_cleaning,
-)
+from roadgis.network.clean import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty, removed_by_cleaning
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.vectorization.bitplanes import unpack
 from roadgis.vectorization.mask import read_mask
-from roadgis.vectorization.options import VectorizeOptions
+from roadgis.vectorization.radii import radii_of, weak_level
 
 __all__ = ["explain_empty"]
 
@@ -60,7 +55,7 @@ def _facts(
     source: ProbabilitySource, cores: list[Window], options: VectorizeOptions
 ) -> RasterFacts:
     grid = source.grid
-    radii = options.radii(grid.gsd_m)
+    radii = radii_of(options, grid.gsd_m)
     missing = road = narrow = 0
     highest = -1
     for core in cores:
@@ -70,8 +65,8 @@ def _facts(
         if not known.size:
             continue
         highest = max(highest, int(known.max()))
-        road += int(np.count_nonzero(known >= options.weak_level))
-        mask = read_mask(source, core, options.weak_level, radii)
+        road += int(np.count_nonzero(known >= weak_level(options)))
+        mask = read_mask(source, core, weak_level(options), radii)
         if mask is not None:
             top, left = core.row - mask.window.row, core.col - mask.window.col
             kept = unpack(mask.road)[top : top + core.height, left : left + core.width]

@@ -12,7 +12,7 @@ from scipy import ndimage
 from roadgis.imagery.grid import Grid, Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
-from roadgis.vectorization.options import Radii
+from roadgis.vectorization.radii import Radii
 
 __all__ = ["RoadMask", "read_mask", "without_wide"]
 

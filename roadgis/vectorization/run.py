@@ -12,15 +12,17 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
-from roadgis.network.clean import CleanOptions, WhyEmpty, clean_network
+from roadgis.network.clean import WhyEmpty, clean_network
 from roadgis.network.network import RoadNetwork
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack
 from roadgis.vectorization.dead_ends import road_ends
 from roadgis.vectorization.empty_result import explain_empty
 from roadgis.vectorization.mask import RoadMask, read_mask
-from roadgis.vectorization.options import Radii, VectorizeOptions
+from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
@@ -137,11 +139,11 @@ def trace_centerlines(
             f"block_px is {block_px} and workers is {workers}; both must be 1 or more. Raise them."
         )
     grid = source.grid
-    radii = options.radii(grid.gsd_m)
+    radii = radii_of(options, grid.gsd_m)
     cores = _cores(grid, block_px)
     parts = []
     for done, part in enumerate(
-        _blocks(source, cores, options.weak_level, radii, workers), start=1
+        _blocks(source, cores, weak_level(options), radii, workers), start=1
     ):
         if part is not None:
             parts.append(part)
@@ -150,7 +152,7 @@ def trace_centerlines(
     return trace(
         stitched(parts or [_no_pixels()]),
         grid,
-        options.strong_level,
+        strong_level(options),
         # Collars of imagery cut roads; where a mask has no data, its roads are whole.
         (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )

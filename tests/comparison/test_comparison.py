@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import LineString
 
-from roadgis.comparison import CompareOptions, Comparison, compare
+from roadgis.comparison import Comparison, compare
 from roadgis.errors import DataError, InputError, OutputError, SceneError
 from roadgis.lines import LineLayer, line_layer
 from roadgis.network.network import RoadNetwork
+from roadgis.options.comparison import CompareOptions
 
 UTM = CRS.from_epsg(32632)
 X, Y = 500_000.0, 5_000_000.0

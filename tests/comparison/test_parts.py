@@ -11,9 +11,9 @@ from shapely.geometry import LineString
 
 from roadgis.comparison.feet import feet
 from roadgis.comparison.matching import match_lines
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.segments import MATCHED, UNMATCHED, cut_pieces
 from roadgis.lines.linear_reference import LineAxis, stations
+from roadgis.options.comparison import CompareOptions
 
 PLACES = st.tuples(st.integers(0, 60), st.integers(0, 60))
 

@@ -16,9 +16,10 @@ from shapely import LineString
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.errors import Cancelled, InputError
-from roadgis.evaluation import EvaluateOptions, evaluate
+from roadgis.evaluation import evaluate
 from roadgis.lines import line_layer
 from roadgis.network.network import RoadNetwork
+from roadgis.options.evaluation import EvaluateOptions
 
 MAIN = [
     "iou",

@@ -16,7 +16,8 @@ import shapely
 import yaml
 
 from roadgis.model.card import card_path
-from roadgis.train.settings import TrainSettings, settings_to_dict
+from roadgis.options.training import TrainSettings
+from roadgis.train.settings import settings_to_dict
 from tests.factories.models import foreign_model, tiny_card, tiny_model
 from tests.factories.rasters import write_raster
 from tests.factories.roads import painted

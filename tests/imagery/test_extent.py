@@ -12,10 +12,11 @@ import rasterio
 import shapely
 
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
 from roadgis.vectorization import vectorize

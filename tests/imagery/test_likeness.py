@@ -11,11 +11,11 @@ import pytest
 import rasterio
 
 from roadgis.errors import ModelError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.likeness import likeness
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import read_card
+from roadgis.options.imagery import SceneOptions
 from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.prediction import open_for_model
 from roadgis.probability.tags import PROVENANCE_TAG

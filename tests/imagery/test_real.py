@@ -10,8 +10,8 @@ import pytest
 
 from roadgis.errors import SceneError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
+from roadgis.options.imagery import SceneOptions
 from tests.factories.rasters import cut_into_sheets
 
 pytestmark = pytest.mark.real_data

@@ -22,10 +22,10 @@ from roadgis.cli.clean import command as clean
 from roadgis.cli.compare import command as compare
 from roadgis.cli.evaluate import command as evaluate
 from roadgis.errors import DataError, EmptyTruthError, InputError, OutputError
-from roadgis.evaluation import EvaluateOptions
 from roadgis.imagery.area import load_area
 from roadgis.labels.vector import RoadLayer
 from roadgis.lines import read_lines
+from roadgis.options.evaluation import EvaluateOptions
 
 ORIGIN = np.array([500_000.0, 5_000_000.0])
 MAIN = (

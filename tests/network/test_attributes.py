@@ -15,7 +15,8 @@ from pyproj import CRS
 from roadgis.network.attributes import edge_attributes, grouped_quantiles
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import UTM, ArraySource, road
 
 SIZE = (200, 300)

@@ -15,9 +15,10 @@ from roadgis.errors import InputError
 from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial
-from roadgis.network.options import BridgeOptions
+from roadgis.options.cleaning import BridgeOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, ring, road
 
 SHAPE = (200, 200)

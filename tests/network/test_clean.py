@@ -14,12 +14,14 @@ from pyproj import CRS, Geod
 
 from roadgis.errors import InputError
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.edit import merge_interstitial
 from roadgis.network.network import RoadNetwork
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import UTM, ArraySource, assert_networks_equal, pixel_xy, ring, road
 
 SIZE = (200, 200)

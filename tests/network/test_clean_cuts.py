@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import BridgeOptions, ParallelOptions
+from roadgis.options.cleaning import BridgeOptions, CleanOptions, ParallelOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.vectorization import vectorize
 from tests.factories.roads import ArraySource, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

@@ -20,14 +20,11 @@ from pyproj import CRS
 from roadgis.cli.clean import command
 from roadgis.errors import DataError, InputError, OutputError
 from roadgis.lines.noding import noded
-from roadgis.network.from_lines.centerlines import DrawnOptions, centerlines_from_lines
-from roadgis.network.from_lines.clean_lines import (
-    CleanLinesOptions,
-    clean_lines,
-    drawn_clean_options,
-)
+from roadgis.network.from_lines.centerlines import centerlines_from_lines
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import BridgeOptions, CleanOptions
+from roadgis.options.cleaning import BridgeOptions, CleanOptions
+from roadgis.options.line_cleaning import CleanLinesOptions, DrawnOptions, drawn_clean_options
 from tests.factories.rasters import write_raster
 
 UTM = CRS(32632)

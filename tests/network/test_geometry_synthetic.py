@@ -8,7 +8,7 @@ import pytest
 import shapely
 
 from roadgis.evaluation.apls import apls_score
-from roadgis.network.clean import CleanOptions
+from roadgis.options.cleaning import CleanOptions
 from roadgis.vectorization import vectorize
 from tests.factories.networks import DrawnNetwork, drawn_network
 from tests.factories.roads import ArraySource, ring, road

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import ParallelOptions
 from roadgis.network.parallels import merge_parallels
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.options.cleaning import CleanOptions, ParallelOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 300)

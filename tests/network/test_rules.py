@@ -10,16 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from roadgis.cli import cli
-from roadgis.cli.cleaning_options import clean_options
+from roadgis.cli.options import EXTRACT
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.options import RuleOptions
 from roadgis.network.prune import (
     apply_rules,
     drop_patchy,
     drop_uneven,
     drop_winding,
 )
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.options.cleaning import RuleOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, road
 
 SIZE = (200, 300)
@@ -105,6 +106,6 @@ def test_no_rule_refuses_rules_that_were_removed_and_lists_those_there_are(remov
 
 @pytest.mark.parametrize("off", ["patchy", "uneven", "winding", "all"])
 def test_no_rule_turns_the_named_rules_off(off: str) -> None:
-    rules = clean_options({"no_rule": (off,)}).rules
+    rules = EXTRACT.made({"no_rule": (off,)}).clean.rules
     for field in fields(RuleOptions):
         assert getattr(rules, field.name) == (off not in (field.name, "all"))

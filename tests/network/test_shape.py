@@ -12,10 +12,10 @@ import shapely
 from benchmarks.network_scaling import streets
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import cleaned_lines
-from roadgis.network.options import CleanOptions
 from roadgis.network.shape import edge_shapes as shape
 from roadgis.network.shape import junction_placement as ends
 from roadgis.network.shape.edge_shapes import edge_shapes
+from roadgis.options.cleaning import CleanOptions
 
 
 @pytest.fixture(scope="module")

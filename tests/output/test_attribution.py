@@ -12,10 +12,11 @@ import rasterio
 from roadgis.comparison import compare
 from roadgis.model.card import ModelCard, named_models
 from roadgis.network.from_lines.clean_lines import clean_lines
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.prediction import PredictOptions
 from roadgis.output import provenance as provenance_module
 from roadgis.output import read_provenance, write_network
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
-from roadgis.probability.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from tests.factories.models import tiny_card, tiny_model
 from tests.factories.roads import write_net
 

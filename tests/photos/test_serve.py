@@ -30,8 +30,8 @@ from tests.factories.models import failing_model
 
 pytest.importorskip("cv2")
 
+from roadgis.options.video import VideoOptions
 from roadgis.photos.frames import check_video, write_picture
-from roadgis.photos.video import VideoOptions
 from roadgis.serve.http_rules import byte_range, is_local
 from roadgis.serve.jobs import Jobs, QueueFullError
 from roadgis.serve.server import ServeOptions, Server, open_server

@@ -24,11 +24,12 @@ from tests.factories.models import save_model, tiny_card, tiny_model
 
 cv2 = pytest.importorskip("cv2")
 
+from roadgis.options.video import VideoOptions  # noqa: E402
 from roadgis.photos import frames as frames_module  # noqa: E402
 from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes  # noqa: E402
 from roadgis.photos.frames import check_video, find_codec, media_of  # noqa: E402
 from roadgis.photos.palette import PALETTE, Overlay, class_colours, hex_colour  # noqa: E402
-from roadgis.photos.video import VideoOptions, segment_video  # noqa: E402
+from roadgis.photos.video import segment_video  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
 

@@ -17,10 +17,12 @@ from scipy.ndimage import gaussian_filter
 from roadgis.errors import InputError, SceneError
 from roadgis.imagery.values.statistics import ValueStatistics
 from roadgis.network.from_lines.clean_lines import clean_lines
-from roadgis.network.options import BridgeOptions, CleanOptions
-from roadgis.pipeline import ExtractOptions, vectorize_file
+from roadgis.options.cleaning import BridgeOptions, CleanOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.probability_raster import RasterOptions
+from roadgis.pipeline import vectorize_file
 from roadgis.probability.encoding import Stored, detect_encoding
-from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA
 from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster
 from tests.factories.roads import assert_networks_equal

@@ -17,7 +17,8 @@ from pyproj import CRS, Transformer
 
 from roadgis.errors import InputError, OutputError
 from roadgis.imagery.grid import Window
-from roadgis.synthetic import Town, TownOptions, make_town, write_large_town, write_town
+from roadgis.options.synthetic import TownOptions
+from roadgis.synthetic import Town, make_town, write_large_town, write_town
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
 

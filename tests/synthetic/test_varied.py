@@ -12,13 +12,8 @@ import shapely
 from shapely import LineString
 
 from roadgis.errors import InputError, OutputError
-from roadgis.synthetic import (
-    TrainingSetOptions,
-    VariedOptions,
-    VariedScene,
-    write_town,
-    write_training_set,
-)
+from roadgis.options.synthetic import TrainingSetOptions, VariedOptions
+from roadgis.synthetic import VariedScene, write_town, write_training_set
 from roadgis.synthetic.varied import IGNORE
 from roadgis.synthetic.varied.canvas import Box, Canvas
 from roadgis.synthetic.varied.climate import PLACES, World, draw_world

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("skimage", reason="needs the train extra")
 
+from roadgis.options.training_data import DataSettings
 from roadgis.train.data.amount import LabelledAmount, amount_of, centreline_px, labelled_amount
 from roadgis.train.data.data_checks import check_labels, count_labels
 from roadgis.train.data.training_data import TrainingData
-from roadgis.train.settings import DataSettings
 from tests.factories.pairs import ArrayScene
 
 

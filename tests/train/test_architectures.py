@@ -17,9 +17,9 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 
 from roadgis.errors import InputError, ModelError, ReadError
 from roadgis.model import keras_backend
+from roadgis.options.training import ARCHITECTURES
 from roadgis.train import framework
 from roadgis.train.architectures import (
-    ARCHITECTURES,
     ArchitectureOptions,
     as_float32,
     build_model,

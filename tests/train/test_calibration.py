@@ -16,8 +16,9 @@ pytest.importorskip("keras", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSet, DataSettings
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from roadgis.train.data.data_set import DataSet
 from roadgis.train.framework import import_keras
 from roadgis.train.scoring.calibrated_run import calibrate_run
 from roadgis.train.scoring.calibration import (
@@ -28,7 +29,7 @@ from roadgis.train.scoring.calibration import (
     reliability,
     sample_centrelines,
 )
-from roadgis.train.settings import DataSettings, TrainSettings, write_settings
+from roadgis.train.settings import write_settings
 from tests.train.test_data_sets import SIDE, flat, write_tile
 
 pytestmark = [

@@ -15,7 +15,8 @@ pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
-from roadgis.train.data.data_set import DataSet
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSet, DataSettings
 from roadgis.train.data.derived_scenes import redraw_labels, resample
 from roadgis.train.data.distillation import soften_labels
 from roadgis.train.data.labelled_scene import FILL, IGNORE, road_target
@@ -23,7 +24,7 @@ from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.data.sampling import one_hot
 from roadgis.train.run_card import training_looks
-from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
+from roadgis.train.settings import read_settings, write_settings
 from tests.factories.pairs import ArrayScene
 from tests.factories.rasters import write_image, write_raster
 

@@ -20,6 +20,9 @@ from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.model.catalog import read_card
 from roadgis.model.runtime import KerasSegmenter, OnnxSegmenter, load_model
+from roadgis.options.export import ExportOptions, Precision
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSettings
 from roadgis.train.architectures import (
     ArchitectureOptions,
     build_model,
@@ -27,9 +30,9 @@ from roadgis.train.architectures import (
     model_stride,
     receptive_margin,
 )
-from roadgis.train.export.export import ExportOptions, Precision, export_onnx
+from roadgis.train.export.export import chosen_precision, export_onnx
 from roadgis.train.framework import import_keras
-from roadgis.train.settings import DataSettings, TrainSettings, write_settings
+from roadgis.train.settings import write_settings
 from tests.factories.models import tiny_model
 from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
@@ -225,7 +228,7 @@ def test_export_onnx_int8_without_data_names_the_remedy(tmp_path: Path, keras_fi
     with pytest.raises(DataError, match=r"--data.*float16-weights"):
         export_onnx(keras_file, tmp_path / "m.onnx", ExportOptions(precision="int8"))
     with pytest.raises(DataError, match="--validation"):
-        ExportOptions(precision="auto", calibration=(tmp_path,)).chosen(None)
+        chosen_precision(ExportOptions(precision="auto", calibration=(tmp_path,)), None)
 
 
 def test_export_onnx_rejects_wrong_names_and_files(tmp_path: Path, keras_file: Path) -> None:
@@ -500,7 +503,7 @@ def test_export_onnx_auto_uses_held_out_scenes_of_a_run(
     assert str(card.scores["validation"]).startswith("held out: ")
     assert {"iou_int8", "iou_float16-weights"} <= set(card.scores)
     # Without being asked, a threshold that was chosen before is left as it is.
-    assert ExportOptions().chosen(run) == "float16-weights"
+    assert chosen_precision(ExportOptions(), run) == "float16-weights"
     none = run_folder(tmp_path / "none", keras_file, DataSettings(folders=(data,), crop_px=32))
     with pytest.raises(DataError, match=r"none: the run had no validation scenes.*--labels"):
         export_onnx(none, tmp_path / "none.onnx", options)
@@ -518,7 +521,7 @@ def test_export_onnx_auto_accepts_imagery_with_a_road_layer(
     geopandas.GeoDataFrame(geometry=[line], crs=METRIC).to_crs("EPSG:4326").to_file(roads)
     named = DataSettings(images=(data / "images" / "scene0.tif",), roads=roads, label_width_m=14)
     options = ExportOptions(validation=named, calibration_crops=2, crop_px=64)
-    assert options.chosen(run) == "auto"
+    assert chosen_precision(options, run) == "auto"
     card = export_onnx(run, tmp_path / "m.onnx", options)
     assert card.scores["validation"] == "scene0.tif, roads.gpkg: 1 scenes"
     kept = card.recipe["export"]["precision"]

@@ -17,7 +17,8 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.model.card import read_card_file
 from roadgis.model.catalog import read_card
 from roadgis.model.runtime import load_model
-from roadgis.synthetic import TownOptions, make_town, write_town
+from roadgis.options.synthetic import TownOptions
+from roadgis.synthetic import make_town, write_town
 from roadgis.train.framework import import_keras
 from roadgis.train.starting_model import load_trained, resolve_trained
 

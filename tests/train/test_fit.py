@@ -20,18 +20,17 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.errors import Cancelled, DataError, InputError, OutputError, RoadgisError
 from roadgis.model.card import read_card_file
 from roadgis.model.runtime import load_model
-from roadgis.train.fit import fit
-from roadgis.train.framework import import_keras
-from roadgis.train.run_folder import RunFolder
-from roadgis.train.settings import (
+from roadgis.options.training import (
     CardSettings,
-    DataSettings,
     NetworkSettings,
     OptimizationSettings,
     TrainSettings,
-    read_settings,
-    write_settings,
 )
+from roadgis.options.training_data import DataSettings
+from roadgis.train.fit import fit
+from roadgis.train.framework import import_keras
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.settings import read_settings, write_settings
 from tests.factories.pairs import write_class_pair, write_road_pair
 
 pytestmark = [

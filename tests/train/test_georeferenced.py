@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.errors import DataError, InputError, ReadError, SceneError
-from roadgis.imagery.options import SceneOptions
 from roadgis.labels.vector import RoadLayer
+from roadgis.options.imagery import SceneOptions
 from roadgis.train.data.data_checks import check_labels
 from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out

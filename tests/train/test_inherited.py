@@ -14,8 +14,10 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.cli.train import _settings, command
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard, write_card_file
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSettings
 from roadgis.train.inherited import FINE_TUNING
-from roadgis.train.settings import DataSettings, TrainSettings, settings_from_dict
+from roadgis.train.settings import settings_from_dict
 
 NONE_GIVEN: dict[str, Any] = {
     parameter.name or "": () if parameter.multiple else None

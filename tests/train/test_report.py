@@ -18,11 +18,12 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import DataError, InputError, MissingExtraError, OutputError
 from roadgis.model.catalog import read_card
+from roadgis.options.scoring import ReportOptions
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery
-from roadgis.train.scoring.report import ReportOptions, read_history, score_model
+from roadgis.train.scoring.report import read_history, score_model
 from tests.factories.models import GROUND, tiny_model
 from tests.factories.pairs import ArrayScene
 from tests.train.test_threshold import road_scene, write_pairs

@@ -9,15 +9,10 @@ import pytest
 pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.model.card import write_card_file
-from roadgis.train.data.data_set import DataSet
+from roadgis.options.training import CardSettings, NetworkSettings, TrainSettings
+from roadgis.options.training_data import DataSet, DataSettings
 from roadgis.train.run_card import sources_and_terms
-from roadgis.train.settings import (
-    CardSettings,
-    DataSettings,
-    NetworkSettings,
-    TrainSettings,
-    read_settings,
-)
+from roadgis.train.settings import read_settings
 from tests.factories.models import tiny_card, tiny_model
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"

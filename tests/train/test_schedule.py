@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from roadgis.errors import InputError
-from roadgis.train.schedule import SCHEDULES, learning_rate
+from roadgis.options.training import SCHEDULES
+from roadgis.train.schedule import learning_rate
 
 RUN: dict[str, Any] = {"peak": 0.1, "steps": 100, "warmup_steps": 10, "decay_steps": 40}
 

@@ -17,8 +17,8 @@ from roadgis.cli.test import command as scoring_command
 from roadgis.cli.threshold import command as threshold_command
 from roadgis.errors import DataError, InputError
 from roadgis.model.catalog import read_card
+from roadgis.options.training_data import DataSettings
 from roadgis.train.scoring.report import score_model
-from roadgis.train.settings import DataSettings
 from tests.factories.models import GROUND, ROAD, tiny_model
 from tests.factories.rasters import METRIC, X0, Y0, write_raster
 from tests.train.test_threshold import road_scene, write_pairs

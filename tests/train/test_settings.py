@@ -10,16 +10,14 @@ import pytest
 pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import InputError
-from roadgis.train.settings import (
+from roadgis.options.training import (
     CardSettings,
-    DataSettings,
     NetworkSettings,
     OptimizationSettings,
     TrainSettings,
-    read_settings,
-    settings_to_dict,
-    write_settings,
 )
+from roadgis.options.training_data import DataSettings
+from roadgis.train.settings import read_settings, settings_to_dict, write_settings
 
 
 def full(tmp_path: Path) -> TrainSettings:

@@ -17,12 +17,12 @@ from rasterio.errors import NotGeoreferencedWarning
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import OnnxSegmenter, load_model
+from roadgis.options.scoring import ThresholdOptions
 from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts
 from roadgis.train.scoring.evaluation import evaluate_scenes
 from roadgis.train.scoring.scene_prediction import predict_scene
 from roadgis.train.scoring.threshold import (
-    ThresholdOptions,
     choose_threshold,
     set_threshold,
     write_curve,

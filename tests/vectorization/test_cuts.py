@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import trace_centerlines, vectorize
 from tests.factories.roads import ArraySource, assert_networks_equal, ring, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

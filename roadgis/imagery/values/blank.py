@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roadgis.imagery.options import Blank
+from roadgis.options.imagery import Blank
 
 __all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
 

@@ -27,7 +27,7 @@ from roadgis.network.bridging.path import (
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds
 from roadgis.network.edit import add_edges, insert_vertices, split, take_nodes
-from roadgis.network.options import BridgeOptions
+from roadgis.options.cleaning import BridgeOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from pyproj import CRS
 
 from roadgis.arrays import Bytes, Floats, Ints, Lines
-from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid
 from roadgis.lines.noding import noded
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.shape.smooth import smoothed, with_ring_nodes
+from roadgis.options.line_cleaning import DrawnOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = ["DrawnOptions", "centerlines_from_lines", "drawn_shapes"]
+__all__ = ["centerlines_from_lines", "drawn_shapes"]
 
 #: Margin of the grid around the lines, so that no road ends at its edge.
 _MARGIN_M = 1000.0
@@ -26,35 +25,6 @@ _MARGIN_M = 1000.0
 _ADDED_M = 1e-6
 #: Stored probability of certain road, and the threshold.
 _FULL, _STRONG_LEVEL = 254, 127
-
-
-@dataclass(frozen=True)
-class DrawnOptions:
-    """How lines that were drawn, not traced, become centrelines.
-
-    Attributes
-    ----------
-    snap_m : float
-        How far ends are moved to meet other lines.
-    step_m : float
-        Largest distance between vertices while the lines are worked on; none of the added
-        vertices remains at the end.
-    width_m : float
-        Width of roads of which none is given.
-    node_crossings : bool
-        Make junctions where lines cross without a shared vertex.
-    """
-
-    snap_m: float = 1.0
-    step_m: float = 1.0
-    width_m: float = 6.0
-    node_crossings: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("step_m", "width_m", "snap_m"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and (value > 0 or (value == 0 and name == "snap_m"))):
-                raise InputError(f"{name} is {value}; a number above 0 is expected. Correct it.")
 
 
 def centerlines_from_lines(

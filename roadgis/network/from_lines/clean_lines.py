@@ -26,84 +26,26 @@ from roadgis.model.card import named_models
 from roadgis.network.attributes import edge_attributes, grouped_quantiles
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.clean import WhyEmpty, cleaned_lines, removed_by_cleaning
-from roadgis.network.from_lines.centerlines import (
-    DrawnOptions,
-    centerlines_from_lines,
-    drawn_shapes,
-)
+from roadgis.network.from_lines.centerlines import centerlines_from_lines, drawn_shapes
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import CleanOptions, RuleOptions
+from roadgis.options.line_cleaning import CleanLinesOptions
+from roadgis.options.probability_raster import RasterOptions
 from roadgis.output import check_output, write_network
 from roadgis.output.names import distinct_names
 from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
-from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.raster import open_probability
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["CleanLinesOptions", "DrawnNetwork", "clean_lines", "drawn_clean_options"]
+__all__ = ["DrawnNetwork", "clean_lines"]
 
 _LOG = logging.getLogger(__name__)
 #: The source of an edge is looked up at one place each so many metres,
 _PLACE_EACH_M = 10.0
 #: at least and at most at so many.
 _FEWEST_PLACES, _MOST_PLACES = 3, 15
-
-
-def drawn_clean_options(
-    base: CleanOptions | None = None, *, evidence: bool = False
-) -> CleanOptions:
-    """Return cleaning options for lines that were drawn, not traced.
-
-    Junctions are not contracted, because that needs measured widths. The rules against false roads,
-    and sure dead ends, need a probability along the lines.
-
-    Parameters
-    ----------
-    base : CleanOptions, optional
-        The other options; by default lines are not smoothed, and simplified by 5 cm.
-    evidence : bool
-        Whether there is a probability raster.
-    """
-    base = base or CleanOptions(smooth_m=0.0, tolerance_m=0.05)
-    return dataclasses.replace(
-        base,
-        junction_factor=0.0,
-        sure_dangle_share=base.sure_dangle_share if evidence else 1.0,
-        rules=base.rules if evidence else RuleOptions.none(),
-    )
-
-
-@dataclass(frozen=True)
-class CleanLinesOptions:
-    """Settings of cleaning a line layer.
-
-    Attributes
-    ----------
-    layer : str or None
-        Which layer of the file.
-    assume_crs : str or None
-        CRS of a layer that has none.
-    width_field : str or None
-        Field with the road's width in metres, or ``NAME*FACTOR`` such as ``lanes*3.5``.
-    confidence_field : str or None
-        Field with the confidence 0..1, or ``NAME*FACTOR``.
-    keep_fields : tuple of str
-        Fields that roads take over from the feature that they mostly come from.
-    drawn : DrawnOptions
-        How ends are attached, and what stands for widths that are not known.
-    clean : CleanOptions
-        What is dropped, joined and simplified.
-    """
-
-    layer: str | None = None
-    assume_crs: str | None = None
-    width_field: str | None = None
-    confidence_field: str | None = None
-    keep_fields: tuple[str, ...] = ()
-    drawn: DrawnOptions = field(default_factory=DrawnOptions)
-    clean: CleanOptions = field(default_factory=drawn_clean_options)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from roadgis.synthetic.varied.scene import IGNORE, VariedOptions, VariedScene
+from roadgis.synthetic.varied.scene import IGNORE, VariedScene
 
-__all__ = ["IGNORE", "VariedOptions", "VariedScene"]
+__all__ = ["IGNORE", "VariedScene"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
+from roadgis.options.synthetic import VariedOptions
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import check_ranges
 from roadgis.synthetic.through_streets import Road
 from roadgis.synthetic.town import projected_crs
 from roadgis.synthetic.truth import node_roads
@@ -30,59 +29,11 @@ from roadgis.synthetic.varied.pavement import lay_bands, paint_roads, surface_of
 from roadgis.synthetic.varied.sites import build
 from roadgis.synthetic.varied.trees import grow
 
-__all__ = ["IGNORE", "VariedOptions", "VariedScene"]
+__all__ = ["IGNORE", "VariedScene"]
 
 #: Label of ignored pixels.
 IGNORE = 255
 _MARGIN_PX = 12
-
-
-@dataclass(frozen=True)
-class VariedOptions:
-    """Options of a :class:`VariedScene`.
-
-    Attributes
-    ----------
-    size_px : int
-        Side of the picture, pixels.
-    gsd_m : float
-        Pixel size, metres.
-    seed, number : int
-        Both together choose the scene; the same options give the same one.
-    crs : str
-        Projected CRS in metres, anything that pyproj understands.
-    x0, y0 : float
-        Outer corner of the top left pixel, metres in `crs`.
-    jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
-    """
-
-    size_px: int = 512
-    gsd_m: float = 0.6
-    seed: int = 7
-    number: int = 0
-    crs: str = "EPSG:32619"
-    x0: float = 300_000.0
-    y0: float = 4_700_000.0
-    jpeg_quality: int = 90
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        ranges = [
-            ("size_px", 64, 2048),
-            ("gsd_m", 0.1, 4.0),
-            ("seed", 0, 2**63 - 1),
-            ("number", 0, 2**31 - 1),
-            ("x0", -1e8, 1e8),
-            ("y0", -1e8, 1e8),
-            ("jpeg_quality", 0, 100),
-        ]
-        check_ranges("scene", self, ranges)
 
 
 class VariedScene:

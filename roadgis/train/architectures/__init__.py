@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from roadgis.train.architectures.build import build_model
 from roadgis.train.architectures.geometry import fixed_tile, model_stride, receptive_margin
-from roadgis.train.architectures.options import ARCHITECTURES, ArchitectureOptions
+from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import (
     as_float32,
     freeze_encoder,
@@ -21,7 +21,6 @@ from roadgis.train.architectures.states import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "ArchitectureOptions",
     "as_float32",
     "build_model",

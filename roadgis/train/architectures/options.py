@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from roadgis.errors import InputError
+from roadgis.options.training import ARCHITECTURES
 
-__all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions"]
-
-#: Names of the architectures.
-ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
+__all__ = ["BACKBONES", "ArchitectureOptions"]
 
 #: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Listed here so that help texts do
 #: not import tensorflow.

@@ -14,10 +14,10 @@ from scipy import ndimage
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
+from roadgis.options.training import TrainSettings
 from roadgis.train.augmentation.augment import load_augmentation
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
 from roadgis.train.data.training_data import crop_source, open_training_data, output_classes
-from roadgis.train.settings import TrainSettings
 
 __all__ = ["Crops", "draw_labels", "preview_settings", "write_preview"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.options.training_data import DataSettings
 from roadgis.train.data.data_checks import CELL_PX, SceneCounts
 from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
 from roadgis.train.data.training_data import TrainingData
-from roadgis.train.settings import DataSettings
 
 __all__ = ["LabelledAmount", "amount_of", "centreline_px", "labelled_amount"]
 

@@ -23,8 +23,8 @@ from roadgis.errors import DataError, InputError
 from roadgis.imagery.area import load_area
 from roadgis.imagery.grid import Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
+from roadgis.options.imagery import SceneOptions
 from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, grid_blocks
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadgis.errors import DataError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import pixel_size_m
 from roadgis.imagery.raster import inspect_raster
-from roadgis.train.data.data_set import DataSet
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.training_data import DataSet
 from roadgis.train.data.derived_scenes import redraw_labels, resample
 from roadgis.train.data.distillation import load_teacher, soften_labels
 from roadgis.train.data.labelled_scene import LabelledScene

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 from roadgis.labels.vector import RoadLayer
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSettings
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.data_checks import LabelCounts, check_labels
 from roadgis.train.data.derived_scenes import normalize_scenes
@@ -23,7 +25,6 @@ from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_splits
 from roadgis.train.data.sampling import Augment, CropSampler, CropSource
-from roadgis.train.settings import DataSettings, TrainSettings
 
 __all__ = [
     "TrainingData",

@@ -7,10 +7,9 @@ import logging
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard, read_card_file, write_card_file
 from roadgis.model.catalog import resolve_model
 from roadgis.model.onnx_file import write_onnx_card
+from roadgis.options.export import ExportOptions, Precision
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import as_float32
 from roadgis.train.export.convert import (
@@ -30,84 +30,43 @@ from roadgis.train.export.convert import (
 )
 from roadgis.train.export.quantize import QuantizationError, calibration_crops, quantize
 from roadgis.train.framework import load_keras_model
-from roadgis.train.scoring.scoring_data import ScoringData, has_data
+from roadgis.train.scoring.scoring_data import has_data
 from roadgis.train.scoring.threshold import set_threshold
 from roadgis.train.starting_model import load_trained
 
-__all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx", "write_compact"]
+__all__ = ["chosen_precision", "export_onnx", "write_compact"]
 
 logger = logging.getLogger(__name__)
-
-#: Storage and arithmetic of the weights; "auto" measures the loss of 8 bits.
-Precision = Literal["auto", "float32", "float16-weights", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 #: "auto" keeps 8 bits if the IoU on validation drops by less than this.
 _LARGEST_DROP = 0.005
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """Options of :func:`export_onnx`.
+def chosen_precision(options: ExportOptions, run: Path | None) -> Precision:
+    """Return the precision to export in; `run` is the exported run folder, if any.
 
-    Attributes
-    ----------
-    precision : {"auto", "float32", "float16-weights", "int8"} or None
-        "float32" keeps the model as trained. "float16-weights" halves the size and computes as
-        before. "int8" quantizes weights (per channel) and activations: a quarter of the size and
-        about twice as fast on CPUs with VNNI, but not faster on GPUs. "auto" writes both compressed
-        files, scores each at its best threshold on `validation`, and keeps int8 if its IoU is less
-        than 0.5 points lower. Default: "auto" with data for calibration and `validation`, "int8"
-        with `calibration` only, else "float16-weights".
-    calibration : tuple of Path
-        Folders of training pairs; int8 takes the activation ranges from crops of them. Default for
-        a run folder: its training data.
-    validation : sequence of Path, or DataSettings
-        Pair folders, or imagery with a road layer, to choose the threshold on; threshold and scores
-        go into the card. Default for "auto" and a run folder: its validation scenes.
-    calibration_crops, crop_px : int
-        Number of crops, and their side in pixels.
-    card_updates : mapping
-        Card fields to replace, e.g. ``{"threshold": 0.43}``.
+    Raises
+    ------
+    DataError
+        If required data is missing.
     """
-
-    precision: Precision | None = None
-    calibration: tuple[Path, ...] = ()
-    validation: ScoringData = ()
-    calibration_crops: int = 24
-    crop_px: int = 256
-    seed: int = 0
-    card_updates: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.precision is not None and self.precision not in PRECISIONS:
-            raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}.")
-
-    def chosen(self, run: Path | None) -> Precision:
-        """Return the precision to export in; `run` is the exported run folder, if any.
-
-        Raises
-        ------
-        DataError
-            If required data is missing.
-        """
-        precision = self.precision
-        if precision is None:
-            precision = "int8" if self.calibration else "float16-weights"
-            if has_data(self.validation) and (self.calibration or run is not None):
-                precision = "auto"
-        if precision in ("auto", "int8") and not self.calibration and run is None:
-            raise DataError(
-                "int8 needs crops of training images to find the ranges of the activations: name "
-                "a folder with --data, or export with --precision float16-weights."
-            )
-        if precision == "auto" and not has_data(self.validation) and run is None:
-            raise DataError(
-                "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
-                "on: name them with --validation, or imagery with --images and its roads with "
-                "--labels, or choose another --precision."
-            )
-        return precision
+    precision = options.precision
+    if precision is None:
+        precision = "int8" if options.calibration else "float16-weights"
+        if has_data(options.validation) and (options.calibration or run is not None):
+            precision = "auto"
+    if precision in ("auto", "int8") and not options.calibration and run is None:
+        raise DataError(
+            "int8 needs crops of training images to find the ranges of the activations: name "
+            "a folder with --data, or export with --precision float16-weights."
+        )
+    if precision == "auto" and not has_data(options.validation) and run is None:
+        raise DataError(
+            "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
+            "on: name them with --validation, or imagery with --images and its roads with "
+            "--labels, or choose another --precision."
+        )
+    return precision
 
 
 def export_onnx(
@@ -148,7 +107,7 @@ def export_onnx(
     if source.suffix.lower() != ".keras":
         raise InputError(f"{source}: expected a .keras file, or the folder of a training run.")
     run = model if model.is_dir() else None
-    precision = settings.chosen(run)
+    precision = chosen_precision(settings, run)
     check_backend()
     card = dataclasses.replace(read_card_file(source), **dict(settings.card_updates))
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError
+from roadgis.options.scoring import BUFFER_PX
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL
 
 __all__ = [
-    "BUFFER_PX",
     "BreakEven",
     "Curve",
     "LevelCounts",
@@ -24,8 +24,6 @@ __all__ = [
     "middle_of_best",
 ]
 
-#: Buffer of the relaxed scores, pixels (Mnih 2013, "Machine learning for aerial image labeling").
-BUFFER_PX = 3
 _LEVELS = TOP_LEVEL + 1
 
 Counts = npt.NDArray[np.int64]

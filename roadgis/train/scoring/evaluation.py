@@ -12,17 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import DataError, InputError
+from roadgis.options.scoring import BUFFER_PX, TILE_PX
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
-from roadgis.train.scoring.curves import (
-    BUFFER_PX,
-    Curve,
-    LevelCounts,
-    Scores,
-    count_levels,
-    level_of,
-)
-from roadgis.train.scoring.scene_prediction import TILE_PX, Predictor, ScenePrediction, image_reader
+from roadgis.train.scoring.curves import Curve, LevelCounts, Scores, count_levels, level_of
+from roadgis.train.scoring.scene_prediction import Predictor, ScenePrediction, image_reader
 
 __all__ = [
     "Block",

@@ -14,13 +14,13 @@ from typing import Any
 
 from roadgis._version import __version__
 from roadgis.atomic import atomic_path, check_target
-from roadgis.errors import DataError, InputError, OutputError
+from roadgis.errors import DataError, OutputError
 from roadgis.model.catalog import resolve_model
 from roadgis.model.runtime import Device, Segmenter, load_model
+from roadgis.options.scoring import ReportOptions
 from roadgis.progress import Progress, no_progress
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring import report_parts as page
-from roadgis.train.scoring.curves import BUFFER_PX
 from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery
 from roadgis.train.scoring.plots import (
@@ -31,10 +31,9 @@ from roadgis.train.scoring.plots import (
     require_matplotlib,
     threshold_figure,
 )
-from roadgis.train.scoring.scene_prediction import TILE_PX
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = ["ReportOptions", "history_section", "read_history", "score_model"]
+__all__ = ["history_section", "read_history", "score_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,54 +43,22 @@ _HEAD = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ReportOptions:
-    """Options of :func:`score_model`.
+def _check_outputs(options: ReportOptions) -> None:
+    """Check the outputs before the work.
 
-    Attributes
-    ----------
-    threshold : float or None
-        Default: the model card's.
-    buffer_px : int
-        Buffer of the relaxed scores.
-    tile_px : int
-        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    examples : int
-        Number of best and of worst scenes to show.
-    report, scores : Path or None
-        HTML page and JSON file to write.
+    Raises
+    ------
+    OutputError
+        If an output exists and may not be replaced, or its folder does not exist.
     """
-
-    threshold: float | None = None
-    buffer_px: int = BUFFER_PX
-    tile_px: int = TILE_PX
-    examples: int = 3
-    report: Path | None = None
-    scores: Path | None = None
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.examples < 0:
-            raise InputError(f"examples is {self.examples}, expected 0 or more.")
-        if self.report is not None and self.report == self.scores:
-            raise InputError(f"{self.report}: found one name for the report and the scores.")
-
-    def check_outputs(self) -> None:
-        """Check the outputs before the work.
-
-        Raises
-        ------
-        OutputError
-            If an output exists and may not be replaced, or its folder does not exist.
-        """
-        for path in (self.report, self.scores):
-            if path is None:
-                continue
-            check_target(path, overwrite=self.overwrite)
-            if not path.parent.is_dir():
-                raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
-        if self.report is not None:
-            require_matplotlib()
+    for path in (options.report, options.scores):
+        if path is None:
+            continue
+        check_target(path, overwrite=options.overwrite)
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
+    if options.report is not None:
+        require_matplotlib()
 
 
 def score_model(
@@ -118,7 +85,7 @@ def score_model(
         Progress callback, called after each block.
     """
     settings = options or ReportOptions()
-    settings.check_outputs()
+    _check_outputs(settings)
     path = resolve_model(model)
     segmenter = load_model(path, device=device, threads=threads)
     scenes = scenes_to_score(model, data, segmenter.card)

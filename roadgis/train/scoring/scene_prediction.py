@@ -13,11 +13,11 @@ from roadgis.errors import ModelError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
+from roadgis.options.scoring import TILE_PX
 from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import LabelledScene
 
 __all__ = [
-    "TILE_PX",
     "TOP_LEVEL",
     "KerasPredictor",
     "Predictor",
@@ -27,8 +27,6 @@ __all__ = [
     "to_levels",
 ]
 
-#: Side of a tile including its margins, pixels.
-TILE_PX = 2048
 #: Stored probability: levels 0..254 are p * 254.
 TOP_LEVEL = 254
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 from roadgis.model.card import ModelCard
+from roadgis.options.training_data import DataSettings
 from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import open_labelled_data, open_training_data
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.settings import DataSettings, read_settings
+from roadgis.train.settings import read_settings
 
 __all__ = ["ScoringData", "data_names", "has_data", "scenes_to_score"]
 

@@ -9,7 +9,6 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +19,17 @@ from roadgis.model.card import ModelCard, read_card_file, write_card_file
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
+from roadgis.options.scoring import Criterion, ThresholdOptions
 from roadgis.progress import Progress, no_progress
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts, middle_of_best
+from roadgis.train.scoring.curves import Curve, LevelCounts, middle_of_best
 from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, finite_values
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
-from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL
+from roadgis.train.scoring.scene_prediction import TOP_LEVEL
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = [
-    "CRITERIA",
-    "Criterion",
     "ThresholdChoice",
-    "ThresholdOptions",
     "choose_threshold",
     "set_threshold",
     "warn_if_undertrained",
@@ -40,10 +37,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-#: Score that the best threshold maximizes.
-Criterion = Literal["iou", "f1", "relaxed-f1"]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 # Models that are confident about roads have a higher best threshold.
 _LOWEST_THRESHOLD = 0.2
@@ -71,42 +64,6 @@ class ThresholdChoice:
     iou: float
     criterion: Criterion
     curve: Curve
-
-
-@dataclass(frozen=True)
-class ThresholdOptions:
-    """Options of :func:`set_threshold`.
-
-    Attributes
-    ----------
-    criterion : {"iou", "f1", "relaxed-f1"}
-        Score that the best threshold maximizes. IoU and F1 choose the same one.
-    buffer_px : int
-        Buffer of the relaxed scores.
-    tile_px : int
-        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    plot : Path or None
-        Plot of the curve to write, ``.svg``, ``.png`` or ``.pdf``. Default in a run folder:
-        ``threshold.svg``.
-    table : Path or None
-        Table of the curve to write, ``.csv`` or ``.json``. Default in a run folder:
-        ``threshold.csv``.
-    """
-
-    criterion: Criterion = "iou"
-    buffer_px: int = BUFFER_PX
-    tile_px: int = TILE_PX
-    plot: Path | None = None
-    table: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.criterion not in CRITERIA:
-            raise InputError(
-                f"The criterion is {self.criterion!r}, expected one of {', '.join(CRITERIA)}."
-            )
-        for path, known in ((self.plot, (".svg", ".png", ".pdf")), (self.table, (".csv", ".json"))):
-            if path is not None and path.suffix.lower() not in known:
-                raise InputError(f"{path}: expected a name that ends in {', '.join(known)}.")
 
 
 def choose_threshold(

@@ -1,4 +1,4 @@
-"""What a user may say about imagery beyond naming it."""
+"""How imagery is read."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from roadgis.errors import SceneError
+from roadgis.options.option import Option, setting
 
 __all__ = ["Blank", "SceneOptions"]
 
-#: Which colour of large uniform areas counts as no data.
+#: Colour of large uniform areas that count as nodata.
 Blank = Literal["none", "white", "black", "both"]
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How imagery is to be read.
+    """How imagery is read.
 
     Attributes
     ----------
@@ -29,9 +30,9 @@ class SceneOptions:
         Area of interest: polygons, in any CRS. A bare geometry is in the CRS of the first
         input. It restricts what is wanted, not what the network sees around it.
     blank : {"none", "white", "black", "both"}
-        Treat large plain white or black areas as no data, see :mod:`roadgis.imagery.values.blank`.
+        Treat large plain white or black areas as nodata, see :mod:`roadgis.imagery.values.blank`.
     nodata : float or None
-        A value that means no data where all bands have it, besides what the files declare.
+        A value that means nodata where all bands have it, in addition to the file's own.
     force_gsd : bool
         Accept imagery that is far too coarse.
     max_mpx : float
@@ -45,14 +46,57 @@ class SceneOptions:
         Values that become 0 and 255, for data of any type, in place of the percentiles.
     """
 
-    bands: tuple[int, ...] | None = None
-    assume_crs: str | None = None
-    aoi: Any = None
-    blank: Blank = "none"
-    nodata: float | None = None
-    force_gsd: bool = False
-    max_mpx: float = 50_000.0
-    gsd_m: float | None = None
+    bands: tuple[int, ...] | None = setting(
+        None,
+        Option(
+            "Band numbers, from 1, in the order that the model expects.",
+            "imagery",
+            metavar="B,B,B",
+            default_text="bands marked red, green and blue, else the first ones",
+            example="1,2,3",
+        ),
+    )
+    assume_crs: str | None = setting(
+        None, Option("CRS of inputs that have none.", "imagery", metavar="CRS")
+    )
+    aoi: Any = setting(
+        None,
+        Option(
+            "Area of interest: polygons in any CRS. Only what lies inside is mapped.",
+            path=("in", "vector"),
+        ),
+    )
+    blank: Blank = setting(
+        "none",
+        Option(
+            "Colour of large uniform areas to treat as nodata (collars of scanned sheets).",
+            "imagery",
+        ),
+    )
+    nodata: float | None = setting(
+        None, Option("Pixel value to treat as nodata, in addition to the file's own.", "imagery")
+    )
+    force_gsd: bool = setting(
+        False, Option("Accept imagery that is far too coarse for roads.", "imagery")
+    )
+    max_mpx: float = setting(
+        50_000.0,
+        Option(
+            "Maximum size of a run in megapixels, at the model's resolution; larger runs are "
+            "rejected.",
+            "performance",
+            metavar="N",
+        ),
+    )
+    gsd_m: float | None = setting(
+        None,
+        Option(
+            "Pixel size to work at, in metres.",
+            "imagery",
+            unit="m",
+            default_text="the imagery's own, within the range that the model was trained for",
+        ),
+    )
     stretch: tuple[float, float] = (0.5, 99.5)
     value_range: tuple[float, float] | None = None
 

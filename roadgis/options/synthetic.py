@@ -6,8 +6,17 @@ import math
 from dataclasses import dataclass
 
 from roadgis.errors import InputError
+from roadgis.options.option import Option, setting
 
-__all__ = ["CELL_M", "REPEAT_M", "TILE_PX", "TownOptions", "check_ranges"]
+__all__ = [
+    "CELL_M",
+    "REPEAT_M",
+    "TILE_PX",
+    "TownOptions",
+    "TrainingSetOptions",
+    "VariedOptions",
+    "check_ranges",
+]
 
 #: Distance between through roads, metres.
 CELL_M = 384.0
@@ -115,3 +124,110 @@ class TownOptions:
         px = round(REPEAT_M / self.gsd_m)
         fits = abs(px * self.gsd_m - REPEAT_M) < 1e-6 and px % TILE_PX == 0
         return px if self.repeating and fits else 0
+
+
+@dataclass(frozen=True)
+class VariedOptions:
+    """Options of a :class:`VariedScene`.
+
+    Attributes
+    ----------
+    size_px : int
+        Side of the picture, pixels.
+    gsd_m : float
+        Pixel size, metres.
+    seed, number : int
+        Both together choose the scene; the same options give the same one.
+    crs : str
+        Projected CRS in metres, anything that pyproj understands.
+    x0, y0 : float
+        Outer corner of the top left pixel, metres in `crs`.
+    jpeg_quality : int
+        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+    """
+
+    size_px: int = 512
+    gsd_m: float = 0.6
+    seed: int = 7
+    number: int = 0
+    crs: str = "EPSG:32619"
+    x0: float = 300_000.0
+    y0: float = 4_700_000.0
+    jpeg_quality: int = 90
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        ranges = [
+            ("size_px", 64, 2048),
+            ("gsd_m", 0.1, 4.0),
+            ("seed", 0, 2**63 - 1),
+            ("number", 0, 2**31 - 1),
+            ("x0", -1e8, 1e8),
+            ("y0", -1e8, 1e8),
+            ("jpeg_quality", 0, 100),
+        ]
+        check_ranges("scene", self, ranges)
+
+
+@dataclass(frozen=True)
+class TrainingSetOptions:
+    """Options of :func:`write_training_set`.
+
+    Attributes
+    ----------
+    scenes : int
+        Number of scenes.
+    first : int
+        Number of the first scene; a set can be written in parts.
+    size_px : int
+        Side of the scenes, pixels.
+    min_gsd_m, max_gsd_m : float
+        Smallest and largest pixel size, metres; each scene draws its own.
+    seed : int
+        Chooses the scenes; the same options give the same files.
+    line_width_m : float
+        Draw roads in the masks with this width along their centrelines; 0 draws them as wide as
+        they are in the images.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+    """
+
+    scenes: int = 200
+    first: int = setting(
+        0, Option("Number of the first scene, to write a set in parts.", "set", metavar="N", low=0)
+    )
+    size_px: int = 512
+    min_gsd_m: float = 0.3
+    max_gsd_m: float = 1.2
+    seed: int = setting(7, Option("Seed; another one draws other scenes.", metavar="N", low=0))
+    line_width_m: float = setting(
+        0.0,
+        Option(
+            "Width of the roads in the masks, in metres: all are drawn with it along their "
+            "centrelines.",
+            "set",
+            ("line_width_m", "--line-width"),
+            unit="m",
+            default_text="as wide as they are",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        ranges = [
+            ("scenes", 1, 1_000_000),
+            ("first", 0, 1_000_000),
+            ("min_gsd_m", 0.1, 4.0),
+            ("max_gsd_m", self.min_gsd_m, 4.0),
+            ("line_width_m", 0, 50),
+        ]
+        check_ranges("training set", self, ranges)
+        VariedOptions(self.size_px, seed=self.seed)
