@@ -12,7 +12,7 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
-from roadgis.network.clean import CleanOptions, WhyEmpty, clean_network
+from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.progress import Progress, no_progress, scaled
@@ -23,6 +23,7 @@ from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.options import Radii, VectorizeOptions
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
+from roadgis.why_empty import WhyEmpty
 
 __all__ = ["trace_centerlines", "vectorize"]
 

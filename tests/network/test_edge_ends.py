@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roadgis.network.edge_ends import chord_ends, fitted_ends
-from tests.network.made_lines import made_lines
+from tests.factories.lines import made_lines
 
 ANGLE = np.linspace(0, 1.2, 61)
 ARC = [(50 - 50 * float(np.cos(a)), 50 * float(np.sin(a))) for a in ANGLE]

@@ -17,7 +17,7 @@ from roadgis.network.edit import (
     split,
     take_nodes,
 )
-from tests.network.made_lines import assert_same_lines, made_lines
+from tests.factories.lines import assert_same_lines, made_lines
 
 STRAIGHT = [(5.0, float(col)) for col in range(0, 50, 10)]
 

@@ -25,8 +25,8 @@ from roadgis.network.prune import (
 )
 from roadgis.probability.source import ProbabilitySource
 from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, road
-from tests.network.made_lines import assert_same_lines, edge_set
+from tests.factories.lines import assert_same_lines, edge_set
+from tests.factories.roads import ArraySource, road
 
 TRACE = VectorizeOptions(closing_m=0, rim_m=0, max_road_width_m=20)
 MERGED = ParallelOptions(merge_carriageways=True, max_separation_m=14)

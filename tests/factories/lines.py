@@ -8,7 +8,7 @@ import numpy as np
 
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import EDGE_FIELDS, VERTEX_FIELDS, Centerlines
-from tests.drawings import UTM
+from tests.factories.roads import UTM
 
 Path = list[tuple[float, float]]
 
