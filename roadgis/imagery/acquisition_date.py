@@ -14,15 +14,15 @@ from roadgis.imagery.raster import Raster
 
 __all__ = ["acquisition_date", "raster_date"]
 
-#: Where rasters tell when they were taken: domain of metadata and key, the best one first. The
-#: date of a TIFF may be that of the file; where there is nothing else it is the nearest to it.
+#: Metadata domains and keys of the acquisition date, the best one first. The date of a TIFF may be
+#: that of the file; it is used where there is no other.
 _KEYS = (
     ("IMAGERY", "ACQUISITIONDATETIME"),
     ("", "ACQUISITIONDATETIME"),
     ("", "NITF_IDATIM"),
     ("", "TIFFTAG_DATETIME"),
 )
-# 2019:07:03 10:11:12, 2019-07-03T10:11:12Z, 20190703101112; digits that go on are a time.
+# 2019:07:03 10:11:12, 2019-07-03T10:11:12Z, 20190703101112; further digits are a time.
 _DATE = re.compile(r"\s*(\d{4})([:/.-]?)(\d{2})\2(\d{2})(?=$|\D|\d{2}(?:\d{2}){0,2}(?:$|\D))")
 
 
@@ -46,7 +46,7 @@ def raster_date(raster: Raster) -> str | None:
 
 
 def acquisition_date(metadata: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Return the day on which a raster was taken, as far as its metadata tells.
+    """Return the day on which a raster was taken, according to its metadata.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def acquisition_date(metadata: Mapping[str, Mapping[str, str]]) -> str | None:
     Returns
     -------
     str or None
-        ISO 8601, such as ``2019-07-03``; None where there is no date, or none that exists.
+        ISO 8601, such as ``2019-07-03``; None where there is no valid date.
     """
     for domain, key in _KEYS:
         match = _DATE.match(metadata.get(domain, {}).get(key, ""))
@@ -66,6 +66,6 @@ def acquisition_date(metadata: Mapping[str, Mapping[str, str]]) -> str | None:
         try:
             return datetime.date(int(year), int(month), int(day)).isoformat()
         except ValueError:
-            # Such as 0000:00:00, which means that nobody knows.
+            # Such as 0000:00:00, which means unknown.
             continue
     return None

@@ -1,4 +1,4 @@
-"""What is known about each edge: the road's width and how sure the network is of it."""
+"""Attributes of edges: the road's width, and the confidence."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class EdgeAttributes(NamedTuple):
 def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     """Measure each edge along its pixels.
 
-    Within half a road's width of a junction the distance to the road's border is that of
-    the junction, so the width is taken elsewhere where there is an elsewhere.
+    The width is taken away from junctions, where it would be that of the junction.
     """
     if not len(lines):
         return EdgeAttributes(*(np.empty(0) for _ in EdgeAttributes._fields))
@@ -54,9 +53,9 @@ def edge_attributes(lines: Centerlines) -> EdgeAttributes:
 
 
 def clear_of_junctions(lines: Centerlines) -> Bools:
-    """Return the vertices whose width is that of their road, (V,) bool.
+    """Return the vertices whose width is that of their road, not of a junction, (V,) bool.
 
-    Those within half a road's width of a junction are left out, unless the edge has no others.
+    Vertices within half a road's width of a junction are left out, unless the edge has no others.
     """
     edge = lines.edge_of_vertex
     from_start, from_end = lines.distance_along
@@ -75,13 +74,13 @@ def grouped_quantiles(
     Parameters
     ----------
     group : ndarray of int64, shape (K,)
-        0..count - 1.
+        Group of each value, 0..count - 1.
     value : ndarray of float, shape (K,)
-        Finite.
+        Finite values.
     count : int
-        How many groups.
+        Number of groups.
     shares : tuple of float
-        Which quantiles, 0..1.
+        Quantiles, 0..1.
 
     Returns
     -------

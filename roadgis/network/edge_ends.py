@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from roadgis.arrays import Bools, Floats, Ints
-from roadgis.network.centerlines import Centerlines, concatenated_ranges, lengths_along
+from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
 __all__ = ["EdgeEndTuning", "EdgeEnds", "FittedLines", "chord_ends", "fit_lines", "fitted_ends"]
 
@@ -103,7 +103,7 @@ class EdgeEnds:
         Distance along the edge from the node to the foot, pixels. Nearer to the node the line is
         disturbed by the other edges there, or by the end of the road.
     vague : ndarray of bool, shape (A,)
-        Whether the edge is hardly longer than what is disturbed.
+        Whether the edge is hardly longer than its disturbed parts.
     width : ndarray of float64, shape (A,)
         Width of the road, pixels.
     row, col, d_row, d_col, bend, span, rms : ndarray of float64, shape (A,)
@@ -207,7 +207,7 @@ def _vertex_at(
     lines: Centerlines, edge: Ints, at_end: Bools, distance: Floats
 ) -> tuple[Floats, Floats]:
     """Return the first vertices at least at distances from edges' ends: rows, columns."""
-    total = lengths_along(lines.row, lines.col)
+    total = lines.total_length
     first, last = lines.offsets[edge], lines.offsets[edge + 1] - 1
     ahead = np.searchsorted(total, total[first] + distance)
     back = np.searchsorted(total, total[last] - distance, side="right") - 1
@@ -219,7 +219,7 @@ def _middle_at(
     lines: Centerlines, edge: Ints, at_end: Bools, distance: Floats
 ) -> tuple[Floats, Floats]:
     """Return the middle of roads at distances from their ends: rows, columns."""
-    total = lengths_along(lines.row, lines.col)
+    total = lines.total_length
     first, last = lines.offsets[edge], lines.offsets[edge + 1] - 1
     along = np.where(at_end, total[last] - distance, total[first] + distance)
     after = np.clip(np.searchsorted(total, along), first + 1, last)
@@ -314,7 +314,7 @@ def _fitted_between(
         return fit_lines(lines, *_windows(lines, cut, to), straight)
 
     fitted = fit(far, vague)
-    # Where an arc does not fit, the road turns farther away: the nearer half tells more.
+    # Where an arc does not fit, the road turns farther away: the nearer half is more reliable.
     poor = (fitted.rms > TUNING.poor_rms_px) & ~vague
     if poor.any():
         fitted = fit(np.where(poor, (cut + far) / 2, far), vague)
@@ -334,8 +334,7 @@ def _merged_length(
 ) -> Floats:
     """Return how far from one end each edge's road is merged with another one, (E,) pixels.
 
-    As far as the road is wider than elsewhere, from where the skeleton leans on, without a longer
-    stretch that is not.
+    That is the stretch in which the road is wider than elsewhere, without longer interruptions.
     """
     edge = lines.edge_of_vertex
     limit = np.minimum(TUNING.merged_widths * width, 0.45 * lines.length_px)

@@ -195,7 +195,7 @@ def merge_nodes(
     lines : Centerlines
         An edge between the nodes of a pair becomes a loop: drop it before.
     first, second : ndarray of int64, shape (K,)
-        The pairs. The lower one of each stays; the other one is no longer used.
+        The pairs. The lower node of each stays; no edge uses the other one any more.
     width_px : ndarray, shape (K,), optional
         Width at each merged node; by default the larger one of the two.
     """

@@ -13,11 +13,10 @@ from pyproj import CRS, Geod, Transformer
 
 from roadgis.arrays import Bools, Floats, Ints, Lines, Objects
 from roadgis.network.paths import components
+from roadgis.why_empty import WhyEmpty
 
 if TYPE_CHECKING:
     import geopandas
-
-    from roadgis.network.clean import WhyEmpty
 
 __all__ = ["RoadNetwork"]
 

@@ -33,14 +33,9 @@ class Paths(NamedTuple):
 
 
 def components(count: int, links: npt.NDArray[np.integer[Any]]) -> Ints:
-    """Return the number of the connected component of each vertex, (count,).
+    """Return the connected component of each of `count` vertices, (count,).
 
-    Parameters
-    ----------
-    count : int
-        How many vertices.
-    links : ndarray of int, shape (L, 2)
-        Pairs of linked vertices.
+    `links`, (L, 2), are the pairs of linked vertices.
     """
     _, label = csgraph.connected_components(_matrix(count, links), directed=False)
     return np.asarray(label, np.int64)
@@ -61,11 +56,11 @@ def order_paths(count: int, links: npt.NDArray[np.integer[Any]], key: Ints) -> P
     Parameters
     ----------
     count : int
-        How many vertices.
+        Number of vertices.
     links : ndarray of int, shape (L, 2)
         Pairs of linked vertices; no vertex is linked to itself.
     key : ndarray of int64, shape (count,)
-        Unique.
+        Unique keys.
     """
     if count == 0:
         none = np.empty(0, np.int64)

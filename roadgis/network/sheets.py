@@ -27,7 +27,7 @@ class SheetIndex:
     rasters : sequence of Raster
         The first lies on top.
     crs : pyproj.CRS
-        Of the lines to look for.
+        CRS of the lines.
     """
 
     def __init__(self, rasters: Sequence[Raster], crs: CRS) -> None:
@@ -44,21 +44,21 @@ class SheetIndex:
     def of(self, lines: Lines) -> tuple[Objects, Objects]:
         """Find the sheet that shows most of each line.
 
-        Where sheets overlap, the one on top counts, as in the mosaic; that it may be blank
-        there is not looked at. Of sheets that show equal parts it is the uppermost.
+        Where sheets overlap, the one on top counts, as in the mosaic, even if it is blank there. Of
+        sheets that show equal parts, the uppermost counts.
 
         Parameters
         ----------
         lines : ndarray of LineString, shape (L,)
-            In the CRS of the grid.
+            Lines in the CRS of the grid.
 
         Returns
         -------
         names : ndarray of str or None, shape (L,)
-            The sheet's file name, with its folders where two sheets are called alike; None
-            beside all sheets.
+            The sheet's file name, with its folders where two sheets have the same name; None
+            outside all sheets.
         dates : ndarray of str or None, shape (L,)
-            Day on which it was taken, ISO 8601; None where the raster does not tell.
+            Acquisition date, ISO 8601; None where the raster has none.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class SheetIndex:
         for members in np.split(order, np.flatnonzero(np.diff(turn[order])) + 1):
             at, number = line[members], sheet[members]
             outline = self._outlines[number]
-            # Micrometres tell nothing, but rounding could.
+            # Rounded, so that rounding errors do not decide.
             length = np.round(shapely.length(shapely.intersection(rest[at], outline)), 6)
             rest[at] = shapely.difference(rest[at], outline)
             better = length > most[at]

@@ -1,4 +1,4 @@
-"""Probability at any places of a raster."""
+"""Sample a probability raster at points."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _BLOCK_PX = 1024
 
 
 def sampled_levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
-    """Return the stored probability of the pixels at some places, each block read once.
+    """Return the stored probability of the pixels at points; each block is read once.
 
     Parameters
     ----------
     source : ProbabilitySource
-        Where it is read.
+        The raster.
     row, col : ndarray of float64, shape (V,)
-        On its grid; integers are pixel centres. May lie beyond it.
+        Points on its grid; integers are pixel centres. They may lie outside.
 
     Returns
     -------

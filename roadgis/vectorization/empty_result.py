@@ -6,13 +6,14 @@ import numpy as np
 
 from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty, removed_by_cleaning
+from roadgis.network.clean import removed_by_cleaning
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.vectorization.bitplanes import unpack
 from roadgis.vectorization.mask import read_mask
 from roadgis.vectorization.radii import radii_of, weak_level
+from roadgis.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
 
 __all__ = ["explain_empty"]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
-from roadgis.network.clean import WhyEmpty, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
@@ -25,6 +25,7 @@ from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
+from roadgis.why_empty import WhyEmpty
 
 __all__ = ["trace_centerlines", "vectorize"]
 

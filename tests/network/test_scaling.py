@@ -67,7 +67,7 @@ def test_streets_of_the_benchmark_are_as_traced() -> None:
     assert source.array.shape == (lines.grid.height, lines.grid.width)
 
 
-def test_a_network_far_away_changes_nothing() -> None:
+def test_clean_network_is_not_changed_by_a_network_far_away() -> None:
     north, source = streets(300, seed=1)
     south, other = streets(300, seed=2)
     size = north.grid.height

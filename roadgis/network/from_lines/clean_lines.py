@@ -25,7 +25,7 @@ from roadgis.lines.fields import check_fields, field_numbers, field_values
 from roadgis.model.card import named_models
 from roadgis.network.attributes import edge_attributes, grouped_quantiles
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-from roadgis.network.clean import WhyEmpty, cleaned_lines, removed_by_cleaning
+from roadgis.network.clean import cleaned_lines, removed_by_cleaning
 from roadgis.network.from_lines.centerlines import centerlines_from_lines, drawn_shapes
 from roadgis.network.network import RoadNetwork
 from roadgis.options.line_cleaning import CleanLinesOptions
@@ -38,13 +38,14 @@ from roadgis.probability.raster import open_probability
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.progress import Progress, no_progress
+from roadgis.why_empty import WhyEmpty
 
 __all__ = ["DrawnNetwork", "clean_lines"]
 
 _LOG = logging.getLogger(__name__)
-#: The source of an edge is looked up at one place each so many metres,
+#: Distance of the places at which the source of an edge is looked up, metres.
 _PLACE_EACH_M = 10.0
-#: at least and at most at so many.
+#: Smallest and largest number of these places on an edge.
 _FEWEST_PLACES, _MOST_PLACES = 3, 15
 
 

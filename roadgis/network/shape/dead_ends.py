@@ -43,14 +43,14 @@ TUNING = DeadEndTuning()
 
 
 class Arcs(NamedTuple):
-    """Arcs of circles, K of them; straight lines where they do not bend.
+    """Arcs of circles; straight lines where the curvature is 0.
 
     Attributes
     ----------
     origin : ndarray of float64, shape (K, 2)
-        (row, column) from which lengths along them count.
+        Start of each arc, row and column.
     unit : ndarray of float64, shape (K, 2)
-        Direction there.
+        Direction at the start.
     bend : ndarray of float64, shape (K,)
         Curvature, 1/pixels, positive towards (-unit column, unit row).
     """
@@ -60,7 +60,7 @@ class Arcs(NamedTuple):
     bend: Floats
 
     def along_of(self, row: float | Floats = 0.0, col: float | Floats = 0.0) -> Floats:
-        """Return how far along the arcs they are nearest to a point each, (K,)."""
+        """Return the distance along each arc at which it is nearest to a point, (K,)."""
         row, col = row - self.origin[:, 0], col - self.origin[:, 1]
         forth = row * self.unit[:, 0] + col * self.unit[:, 1]
         side = col * self.unit[:, 0] - row * self.unit[:, 1]
@@ -69,7 +69,7 @@ class Arcs(NamedTuple):
         return np.asarray(np.where(self.bend == 0, forth, arc), np.float64)
 
     def points(self, along: Floats, across: Floats) -> tuple[Floats, Floats]:
-        """Return rows and columns, (K, S, C), of places along (K, S) and beside (K, C) arcs."""
+        """Return rows and columns, (K, S, C), of places along (K, S) and across (K, C) arcs."""
         angle = self.bend[:, None] * along
         chord = along * np.sinc(angle / 2 / np.pi)
         forth, side = chord * np.cos(angle / 2), chord * np.sin(angle / 2)

@@ -18,7 +18,7 @@ from roadgis.network.edge_ends import EdgeEnds, fitted_ends
 from roadgis.network.edit import move_nodes
 from roadgis.network.shape.dead_ends import place_measured_ends, prolong_dead_ends
 
-__all__ = ["Placed", "PlacementTuning", "StrokeTuning", "place_nodes"]
+__all__ = ["PlacedLines", "PlacementTuning", "StrokeTuning", "place_nodes"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ TUNING, STROKES = PlacementTuning(), StrokeTuning()
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedLines:
     """Result of :func:`place_nodes`.
 
     Attributes
@@ -84,7 +84,9 @@ class Placed:
     undisturbed: Bools
 
 
-def place_nodes(lines: Centerlines, edge_width_px: Floats, held: Bools | None = None) -> Placed:
+def place_nodes(
+    lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
+) -> PlacedLines:
     """Move nodes to where roads lead, and lead the edges there.
 
     1. A dead end is placed where the mask shows that the road ends. Where that is unknown, it is
@@ -103,7 +105,7 @@ def place_nodes(lines: Centerlines, edge_width_px: Floats, held: Bools | None = 
         Nodes that are not moved.
     """
     if not len(lines):
-        return Placed(lines, np.ones(0, bool))
+        return PlacedLines(lines, np.ones(0, bool))
     degree = _degree_without_rings(lines)
     skeleton = lines
     lines, measured, moved = place_measured_ends(lines, edge_width_px, held)
@@ -127,7 +129,7 @@ def place_nodes(lines: Centerlines, edge_width_px: Floats, held: Bools | None = 
             node_col=np.where(held, skeleton.node_col, placed.node_col),
         )
     led = _led(placed, ends, strokes)
-    return Placed(led.lines, led.undisturbed & ~moved)
+    return PlacedLines(led.lines, led.undisturbed & ~moved)
 
 
 def _degree_without_rings(lines: Centerlines) -> Ints:
@@ -210,7 +212,7 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     return begin + move, miss
 
 
-def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> Placed:
+def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> PlacedLines:
     """Move the vertices between each foot and its node onto a way between the two."""
     row, col = lines.row.copy(), lines.col.copy()
     stays = np.ones(len(row), bool)
@@ -237,7 +239,7 @@ def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> Placed:
             place[on] += ease[:, None] * offset[some]
         row[near], col[near] = place.T
     lines = dataclasses.replace(lines, row=row, col=col)
-    return Placed(move_nodes(lines, lines.node_row, lines.node_col), stays)
+    return PlacedLines(move_nodes(lines, lines.node_row, lines.node_col), stays)
 
 
 def _free_way(lines: Centerlines, ends: EdgeEnds, end: Ints, share: Floats) -> Floats:
