@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,21 @@ def test_fit_resumes_a_killed_run_to_the_same_weights(
     # From the settings that the run itself has written.
     fit(read_settings(run / "settings.yaml"), run)
     assert_same_run(run, uninterrupted)
+
+
+@pytest.mark.slow
+def test_fit_names_a_checkpoint_of_another_version(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        fit(settings_of(data), tmp_path, progress=stop_after(1))
+    checkpoint = RunFolder(tmp_path).load_checkpoint()
+    assert checkpoint is not None
+    with zipfile.ZipFile(checkpoint.model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(checkpoint.model, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"RoadIoU", b"ValidIoU"))
+    with pytest.raises(InputError, match=r"cannot be loaded .*older roadgis wrote it"):
+        fit(settings_of(data), tmp_path)
 
 
 @pytest.mark.slow

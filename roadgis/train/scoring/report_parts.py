@@ -87,7 +87,7 @@ def _shares(scores: Scores) -> str:
     def share(value: float) -> str:
         return "none" if math.isnan(value) else f"{value:.0%}"
 
-    return f"{share(scores.recall)} of the road found, {share(scores.precision)} of the found road"
+    return f"recall {share(scores.recall)}, precision {share(scores.precision)}"
 
 
 def legend() -> str:
