@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 # Scenes shown, largest side shown, and scenes considered.
 _SHOWN = 2
 _SHOWN_PX = 1024
-_LOOKED_AT = 60
+_CONSIDERED = 60
 
 
 def finish_run(
@@ -160,7 +160,7 @@ def choose_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[Labe
     scenes : sequence of LabelledScene
         Validation scenes; a regular sample of them is considered if there are many.
     """
-    spread = scenes[:: max(1, -(-len(scenes) // _LOOKED_AT))]
+    spread = scenes[:: max(1, -(-len(scenes) // _CONSIDERED))]
     fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
     # A stable sort: of equal scenes the first ones.
     fullest.sort(key=lambda one: one[0], reverse=True)
