@@ -157,9 +157,9 @@ def test_draw_polygons_clipping_keeps_the_inside(
         ("road,other", "", "'other' is named more than once"),
         ("road,vehicle=car+road", "", "label 'road' is named more than once"),
         ("road", "road", "label 'road' is named more than once"),
-        ("vehicle=", "", "'vehicle=' is no class"),
-        ("vehicle=car++bus", "", "is no class"),
-        ("=car", "", "is no class"),
+        ("vehicle=", "", "'vehicle=' is not a class"),
+        ("vehicle=car++bus", "", "is not a class"),
+        ("=car", "", "is not a class"),
         (",".join(f"c{i}" for i in range(255)), "", "255 classes; a mask holds 254"),
     ],
 )

@@ -117,7 +117,7 @@ def test_finetune_freezes_the_encoder_in_the_first_epoch(town: Path, run: Path) 
 def test_finetune_logs_inherited_settings_and_progress(town: Path, run: Path) -> None:
     said = (town / "said.txt").read_text().splitlines()
     # All else was given on the command line.
-    assert said[0].startswith(f"Info: taken from the model {read_card().name} ")
+    assert said[0].startswith(f"Info: inherited from the model {read_card().name} ")
     assert "pixel size" in said[0]
     assert "crops of" not in said[0]
     assert "steps" not in said[0]

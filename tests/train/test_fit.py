@@ -454,7 +454,7 @@ def test_fit_refuses_to_replace_other_or_finished_runs(data: Path, tmp_path: Pat
     assert (run / "model.keras").is_file()
     checkpoint = next(run.glob("checkpoint-*"))
     checkpoint.rename(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="without a checkpoint to go on from"):
+    with pytest.raises(OutputError, match="without a checkpoint to resume from"):
         fit(settings_of(own), run)
     (tmp_path / "elsewhere").rename(checkpoint)
     fit(settings_of(own, steps=8), run)

@@ -1,4 +1,4 @@
-"""Settings of fine-tuning: taken from the model where neither options nor a file give them."""
+"""Settings of fine-tuning: inherited from the model where neither options nor a file give them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_inherit_settings_takes_pixel_size_crop_and_schedule(
     assert (optimization.peak_rate, optimization.loss) == (6e-4, "bce")
     assert found.network.frozen_epochs == FINE_TUNING.frozen_epochs == 2
     assert caplog.messages == [
-        "taken from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
+        "inherited from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
         "bounds), crops of 384 px, loss bce, 2000 steps, 100 warm-up steps, 1500 decay steps, "
         "peak rate 0.0006, encoder frozen for 2 epochs; options and settings files override this"
     ]
