@@ -1,4 +1,4 @@
-"""The example program that moves labels to where a model sees the road."""
+"""The example program that shifts labels to the road predicted by a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("cv2", reason="needs the train extra")
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "move_labels.py"
 SIDE = 160
-# Rows of the road that the image shows, eight of them.
+# The eight rows of the visible road.
 ROWS = slice(76, 84)
 
 

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, all numbers as JSON, and the two commands."""
+"""Test reports: self-contained page, JSON, commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Notes what a page holds, and that its elements close in order."""
+    """Records the content of a page, and checks that its elements close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = road_scene()
     write_pairs(folder, scene, ("good", "Straße <b> & Co"))
     hidden = ArrayScene("", scene.image.copy(), scene.labels)
-    hidden.image[:, :45] = GROUND  # half of the road cannot be seen
+    hidden.image[:, :45] = GROUND  # half of the road is hidden
     write_pairs(folder, hidden, ("half",))
     empty = ArrayScene("", np.full_like(scene.image, GROUND), np.zeros_like(scene.labels))
     write_pairs(folder, empty, ("empty",))
@@ -102,7 +102,7 @@ def test_score_model_writes_all_numbers_as_json(tmp_path: Path, model: Path, dat
     by_name = dict(zip(names, values["scenes"], strict=True))
     assert by_name["good"]["iou"] > 0.95
     assert by_name["half"]["iou"] == pytest.approx(0.5, abs=0.05)
-    assert by_name["empty"]["recall"] is None  # no road: means nothing
+    assert by_name["empty"]["recall"] is None  # undefined without road
     assert [entry["name"] for entry in values["classes"]] == ["other", "road"]
     assert np.sum(values["confusion"]) == 4 * 70 * 90
     assert len(values["curve"]["iou"]) == 254
@@ -253,7 +253,7 @@ def test_overlay_gallery_averages_large_scenes_by_block() -> None:
         pictures.append(gallery.best[0].picture.astype(int))
     assert pictures[0].shape == (501, 41, 3)
     assert abs(pictures[0] - pictures[1]).max() <= 1
-    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # what does not count is dark
+    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # ignored pixels are dark
 
 
 def test_overlay_colours_differ_in_lightness() -> None:

@@ -1,4 +1,4 @@
-"""What models are scored on: imagery with a road layer beside folders of pairs."""
+"""Scoring data: imagery with a road layer next to pair folders."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write_line(path: Path, row: float, crs: str = METRIC, **fields: Any) -> Path
 
 
 def write_area(path: Path, west: float = 16, east: float = SIDE - 16) -> Path:
-    """Write the image without its rim, where what lies outside shows through."""
+    """Write the image without its border, where pixels are invalid."""
     inside = shapely.box(X0 + west, Y0 - SIDE + 16, X0 + east, Y0 - 16)
     geopandas.GeoSeries([inside], crs=METRIC).to_file(path)
     return path
@@ -70,7 +70,7 @@ def test_scenes_to_score_resamples_to_the_pixel_size_of_the_model(
 ) -> None:
     model = tiny_model(tmp_path / "m.onnx", gsd_m=2.0)
     roads = write_line(tmp_path / "roads.gpkg", 64)
-    # What the settings say of the pixel size is that of a training run, not of the model.
+    # The pixel size of the settings is that of training, not of the model.
     data = DataSettings(images=(image,), roads=roads, label_width_m=8, gsd_m=0.5)
     assert score_model(model, data).counts.pixels == (SIDE // 2) ** 2
 
