@@ -91,7 +91,7 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
         raise InputError("--classes: found no class. Expected labels, such as road,sidewalk.")
     if len(names) > _MAX_CLASSES + 1:
         raise InputError(
-            f"--classes: {len(names) - 1} classes; a mask holds {_MAX_CLASSES} at most. Gather "
+            f"--classes: {len(names) - 1} classes; a mask holds {_MAX_CLASSES} at most. Combine "
             "several labels in one class (NAME=LABEL+LABEL)."
         )
     ignored = tuple(_items(ignore))

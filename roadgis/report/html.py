@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-__all__ = ["Table", "facts", "figure", "number", "page", "render", "table"]
+__all__ = ["Table", "number", "render"]
 
 
 class Table(NamedTuple):
@@ -65,31 +64,3 @@ def render(template: str, **values: Any) -> str:
         Variables of the template; a missing one is an error.
     """
     return _environment().get_template(template).render(values)
-
-
-def _part(macro: str, *arguments: Any) -> str:
-    module = _environment().get_template("parts.html.j2").module
-    # A plain str: text added to Markup would be escaped.
-    return str(getattr(module, macro)(*arguments))
-
-
-def page(title: str, parts: Sequence[str], *, style: str = "") -> str:
-    """Return a whole page: a plain title, parts in HTML, and CSS to follow the shared one."""
-    return render("page.html.j2", title=title, parts=[Markup(part) for part in parts], style=style)
-
-
-def facts(values: Mapping[str, str]) -> str:
-    """Return names and values (plain text) as a list; empty values are left out."""
-    return _part("facts", values)
-
-
-def table(
-    caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False
-) -> str:
-    """Return a table; see :class:`Table`."""
-    return _part("table", Table(caption, head, rows, total))
-
-
-def figure(svg: str, caption: str) -> str:
-    """Return a figure with its caption (plain text)."""
-    return _part("figure", Markup(svg), caption)

@@ -1,9 +1,9 @@
-"""Small models made in code, for tests: local networks whose arithmetic is exact.
+"""Small models for tests: local models with exact arithmetic.
 
-The images that they understand have grey roads, :data:`ROAD`, on green ground, :data:`GROUND`.
-All sums are of integers that float32 holds exactly, and nothing but ``Clip`` follows, so an
-answer cannot depend on how a scene is cut into tiles, as long as the tiles start on multiples of
-the stride and their margin is cropped.
+Their images have grey roads, :data:`ROAD`, on green ground, :data:`GROUND`. All sums are of
+integers that float32 holds exactly, and nothing but ``Clip`` follows, so the output does not depend
+on how a scene is tiled, as long as tiles start on multiples of the stride and their margin is
+cropped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "tiny_model",
 ]
 
-#: Colours (red, green, blue) that the models tell apart.
+#: Colours (red, green, blue) that the models distinguish.
 ROAD = (120, 120, 120)
 GROUND = (60, 110, 50)
 #: One pixel of this colour makes :func:`failing_model` fail.
@@ -48,7 +48,7 @@ def tiny_card(
     values: dict[str, Any] = {
         "name": "tiny",
         "version": "1",
-        "std": (1 / 255,) * 3,  # so that the network sees the integers 0..255
+        "std": (1 / 255,) * 3,  # so that the model gets the integers 0..255
         "gsd_m": gsd_m,
         "stride": stride,
         "margin_px": -(-reach // stride) * stride if margin_px is None else margin_px,
@@ -70,16 +70,15 @@ def tiny_model(
     """Write a local road model and return its path.
 
     A straight road at least 5 px wide along rows or columns has a probability of at least 0.5 on
-    exactly its own pixels; it falls from 1 to 0 within 2 px either side of the edge. How it falls
-    depends a little on the mean over the cell of the stride grid, so tiles that start off the
-    grid give other values.
+    exactly its own pixels; it falls from 1 to 0 within 2 px of the edge. The slope depends slightly
+    on the mean over the cell of the stride grid, so tiles off that grid give other values.
 
     Parameters
     ----------
     path : Path
         The ``.onnx`` file to write.
     gsd_m, stride, margin_px
-        Of the card; the stride is a power of two up to 16. The default margin is the true reach.
+        Of the card; the stride is a power of two up to 16. Default margin: the receptive field.
     card : bool
         False leaves the card out.
     **fields
@@ -96,23 +95,23 @@ def tiny_model(
 def failing_model(
     path: Path, kind: Literal["error", "nan", "shape", "range"] = "error", **fields: Any
 ) -> Path:
-    """Write a model like :func:`tiny_model` that goes wrong, and return its path.
+    """Write a model like :func:`tiny_model` that fails, and return its path.
 
     Parameters
     ----------
     path : Path
         The ``.onnx`` file to write.
     kind : {"error", "nan", "shape", "range"}
-        "error": an operation fails on tiles that hold a :data:`MAGENTA` pixel. "nan": the
-        answer for such tiles is NaN. "shape": the output is too small, always. "range": the
-        output is not between 0 and 1, always.
+        "error": an operation fails on tiles with a :data:`MAGENTA` pixel. "nan": the output for
+        such tiles is NaN. "shape": the output is always too small. "range": the output is never
+        between 0 and 1.
     **fields
         Fields of the card.
     """
     tail: list[Any]
     if kind in ("error", "nan"):
         tail = [
-            # 1 when there is a magenta pixel (contrast 510), else 0.
+            # 1 if there is a magenta pixel (contrast 510), else 0.
             helper.make_node("ReduceMax", ["contrast"], ["highest"], keepdims=0),
             _constant("limit", np.float32(500)),
             helper.make_node("Greater", ["highest", "limit"], ["is_magenta"]),
@@ -148,7 +147,7 @@ def foreign_model(
     stride: int = 1,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a road model of somebody else's, without a card, and return its path.
+    """Write a road model of another program, without a card, and return its path.
 
     Its probability is above 0.99 on :data:`ROAD` and below 0.01 on :data:`GROUND`, pixel by pixel.
 
@@ -157,18 +156,18 @@ def foreign_model(
     path : Path
         The ``.onnx`` file to write.
     head : {"logits", "sigmoid", "softmax", "two logits", "argmax"}
-        What it gives: one channel without and with activation; the channels ground and road
-        with softmax and without; a uint8 map (N, H, W) of 0 and 1.
+        Output: one channel without and with activation; the channels ground and road with softmax
+        and without; a uint8 map (N, H, W) of 0 and 1.
     layout : {"NCHW", "NHWC"}
-        Of its input and output.
+        Layout of input and output.
     sides, batch
-        Of the input: numbers, or names where they are free.
+        Input size: numbers, or names if free.
     dtype : {"float", "float16", "uint8"}
-        Of its input.
+        Type of the input.
     mean, std : float
-        Scaling that it expects of the bands, which it undoes; uint8 is not scaled.
+        Input scaling that it expects; ignored for uint8.
     stride : int
-        It takes multiples of this only.
+        Sides must be multiples of this.
     metadata : mapping, optional
         Written as JSON.
     """
@@ -214,7 +213,7 @@ def _renamed(node: Any, old: str, new: str) -> Any:
 
 
 def _on_the_stride(stride: int) -> list[Any]:
-    """Return nothing times the mean over cells, which needs whole cells."""
+    """Return zero times the mean over cells, which needs complete cells."""
     if stride == 1:
         return [helper.make_node("Identity", ["evidence"], ["logits"])]
     side = [stride, stride]
@@ -304,7 +303,7 @@ def _probability(stride: int) -> list[Any]:
             nearest_mode="floor",
         ),
         helper.make_node("Add", ["box", "cells"], ["evidence"]),
-        # Half of the pixels road: the evidence is worth 0.5.
+        # Half of the pixels are road: the value is 0.5.
         _constant("middle", np.float32(60 * area * cell * 9)),
         helper.make_node("Sub", ["evidence", "middle"], ["above"]),
         _constant("slope", np.float32(2.0**-shift)),
@@ -335,7 +334,7 @@ def save_model(
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, list(inputs))],
         [helper.make_tensor_value_info("road", TensorProto.FLOAT, ["n", "h", "w", "c"])],
     )
-    # Old enough for every ONNX Runtime that the package allows.
+    # Old enough for every supported ONNX Runtime.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     if card is not None:

@@ -1,4 +1,4 @@
-"""Road networks with exactly known centrelines, drawn into perfect masks at 1 m."""
+"""Road networks with known centrelines, drawn into perfect masks at 1 m."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapely.affinity import rotate
 
 __all__ = ["KINDS", "DrawnNetwork", "drawn_network"]
 
-#: Rows and columns of the masks; x and y count from the corner at the upper left, y downwards.
+#: Rows and columns of the masks; x and y from the upper left corner, y downwards.
 SIZE = 500
 _MIDDLE = SIZE / 2
 _QUARTERS = ((125, 125), (375, 125), (125, 375), (375, 375))
@@ -128,7 +128,7 @@ def _parallels(rng: np.random.Generator, width: float) -> list[_Road]:
 
 
 def _curves(rng: np.random.Generator, width: float) -> list[_Road]:
-    """Return quarter circles to and fro, each row with a radius of its own."""
+    """Return alternating quarter circles, with one radius per row."""
     turn = rng.uniform(0, 360)
     lines = []
     for y, radius in ((-120.0, 15.0), (-60.0, 20.0), (10.0, 30.0), (110.0, 50.0)):
@@ -209,16 +209,16 @@ def drawn_network(kind: str, width: float, caps: str, seed: int) -> DrawnNetwork
     width : float
         Road width, pixels.
     caps : str
-        How roads end: "flat" or "round".
+        Road ends: "flat" or "round".
     seed : int
-        What it is drawn at random from.
+        Seed of the drawing.
     """
     rng = np.random.default_rng([seed, list(KINDS).index(kind), round(10 * width)])
     roads = KINDS[kind](rng, width)
-    # Flat caps leave notches where roads meet at their ends; truth ends there, roads do not.
+    # Flat caps leave notches where roads meet at their ends; the truth ends there.
     lines = [road.line for road in roads]
     ends = shapely.MultiPoint([xy for line in lines for xy in (line.coords[0], line.coords[-1])])
-    # Ends that lie on another line become its vertices, so that there are no gaps of 1e-14.
+    # Ends on another line become its vertices, so that there are no gaps of 1e-14.
     noded = shapely.line_merge(shapely.union_all(shapely.snap(lines, ends, 0.01)))
     truth = shapely.get_parts(noded)
     surface = [_surface(road, truth, caps) for road in roads]
@@ -227,7 +227,7 @@ def drawn_network(kind: str, width: float, caps: str, seed: int) -> DrawnNetwork
 
 
 def _surface(road: _Road, truth: npt.NDArray[np.object_], caps: str) -> shapely.Geometry:
-    """Return a road's surface: round where it meets others, capped where it ends alone."""
+    """Return a road's surface: round at junctions, capped at dead ends."""
     wide = shapely.buffer(road.line, road.width / 2, quad_segs=32, join_style="mitre")
     if caps == "round" or road.line.is_closed:
         return wide

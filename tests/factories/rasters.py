@@ -16,7 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.affine import composed
 
-#: Upper left corner of rasters that do not say otherwise: EPSG:32632, on whole metres.
+#: Default upper left corner: EPSG:32632, on whole metres.
 X0, Y0 = 500_000.0, 5_300_000.0
 METRIC = "EPSG:32632"
 
@@ -26,7 +26,7 @@ def texture(height: int, width: int, bands: int = 3, dtype: str = "uint8", seed:
     rng = np.random.default_rng(seed)
     if np.dtype(dtype).kind == "f":
         return rng.random((bands, height, width)).astype(dtype)
-    # Clear of 0 and the type's end, which tests use as nodata.
+    # Avoids 0 and the maximum, which tests use as nodata.
     return rng.integers(1, min(np.iinfo(dtype).max, 4000) - 1, (bands, height, width), dtype)
 
 

@@ -16,13 +16,13 @@ from roadgis.probability.source import NO_DATA
 from tests.factories.models import GROUND, ROAD
 from tests.factories.rasters import write_raster
 
-#: Metric, and far enough from its central meridian's scale to be told from the ground.
+#: Metric, and far from its central meridian, so that grid and ground distances differ.
 UTM = CRS.from_epsg(32632)
 
 
 Stroke = tuple[float, float, float, float, float]
 
-#: A net of roads over 600 x 500 px: a cross, a slanting road, a dead end, a lane near the rim.
+#: Roads over 600 x 500 px: a cross, a slanting road, a dead end, a lane near the border.
 NET: tuple[Stroke, ...] = (
     (0, 120, 600, 120, 8),
     (200, 0, 200, 500, 8),

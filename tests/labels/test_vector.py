@@ -62,7 +62,7 @@ def test_burn_line_of_7_m_is_7_px_wide(tmp_path: Path, y: float, rows: tuple[int
     assert pixels.dtype == np.uint8
     expected = np.zeros((60, 60), np.uint8)
     expected[rows[0] : rows[1] + 1] = 1
-    if y == 30.0:  # both edges lie on pixel centres: one of them counts
+    if y == 30.0:  # both edges lie on pixel centres: one of them is included
         expected = expected if pixels[26, 0] else np.roll(expected, 1, axis=0)
     np.testing.assert_array_equal(pixels, expected)
 
@@ -143,7 +143,7 @@ def test_road_layer_skips_features_without_geometry(
 
 
 def geographic_transform(crs: str, px_m: float = 1.0) -> Affine:
-    """Return pixels of a CRS that are 1 m on the ground near X0, Y0, rows along its y."""
+    """Return a transform of a geographic CRS whose pixels are 1 m on the ground near X0, Y0."""
     to = Transformer.from_crs(METRIC, crs, always_xy=True)
     (x, x1), (y, _) = to.transform([X0, X0 + 1000], [Y0, Y0])
     _, (_, y1) = to.transform([X0, X0], [Y0, Y0 - 1000])
@@ -397,7 +397,7 @@ def test_burn_like_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) 
         )  # fmt: skip
     elif kind == "nodata":
         image[:, ~valid] = 7
-        image[0, 50:] = 7  # one band alone may well have that value
+        image[0, 50:] = 7  # a single band may have that value
         keywords["nodata"] = 7
     elif kind == "mask":
         keywords["mask"] = valid

@@ -130,7 +130,7 @@ coordinates = st.floats(-30, 60, allow_nan=False).map(lambda v: round(v, 2))
 def test_draw_polygons_clipping_keeps_the_inside(
     tmp_path: Path, points: list[tuple[float, float]]
 ) -> None:
-    # In an image so large that nothing lies beyond it, the same ring is not cut.
+    # In a large enough image the same ring is not clipped.
     shifted = [[x + 40, y + 40] for x, y in points]
     classes = parse_classes("road")
     large = PolygonDocument.read(
@@ -139,7 +139,7 @@ def test_draw_polygons_clipping_keeps_the_inside(
     small = PolygonDocument.read(write_json(tmp_path / "s.json", thing("road", points)))
     whole = draw_polygons(large, classes)[40:70, 40:80]
     cut = draw_polygons(small, classes)
-    # Cut edges are stepped from another start: the outline alone may differ by a pixel.
+    # Clipped edges are rasterized from another start: the outline may differ by a pixel.
     differing = np.argwhere(whole != cut)
     ring = np.array([*points, points[0]])
     for y, x in differing:
@@ -157,9 +157,9 @@ def test_draw_polygons_clipping_keeps_the_inside(
         ("road,other", "", "'other' is named more than once"),
         ("road,vehicle=car+road", "", "label 'road' is named more than once"),
         ("road", "road", "label 'road' is named more than once"),
-        ("vehicle=", "", "'vehicle=' is no class"),
-        ("vehicle=car++bus", "", "is no class"),
-        ("=car", "", "is no class"),
+        ("vehicle=", "", "'vehicle=' is not a class"),
+        ("vehicle=car++bus", "", "is not a class"),
+        ("=car", "", "is not a class"),
         (",".join(f"c{i}" for i in range(255)), "", "255 classes; a mask holds 254"),
     ],
 )

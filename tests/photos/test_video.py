@@ -1,4 +1,4 @@
-"""Segmented videos: colours where the model says, frames all there, and honest ends."""
+"""Segmented videos: class colours, number of frames, truncated files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ HEIGHT, WIDTH, FRAMES, FPS = 96, 128, 20, 12.5
 
 
 def colour_model(path: Path, **fields: Any) -> Path:
-    """Write a model that calls red pixels class 1, blue ones class 2, and all else class 0."""
+    """Write a model with class 1 for red pixels, 2 for blue ones, and 0 for others."""
     weights = 0.05 * np.array([[0, 0, 0], [1, -1, -1], [-1, -1, 1]], np.float32)
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
@@ -60,7 +60,7 @@ def _constant(name: str, value: Any) -> Any:
 
 
 def box_at(frame: int) -> tuple[slice, slice]:
-    """Return where the red box is: it moves by 4 px a frame."""
+    """Return the position of the red box, which moves by 4 px per frame."""
     return np.s_[40:72], np.s_[8 + 4 * frame : 40 + 4 * frame]
 
 
@@ -166,7 +166,7 @@ def test_segment_video_pads_frames_to_the_stride(segmenter: Any, height: int, wi
 
 
 class Recording:
-    """A model that remembers the shapes it was given."""
+    """A model that records the shapes of its input."""
 
     def __init__(self, inner: Any, **fields: Any) -> None:
         self.card = tiny_card(**({"classes": inner.card.classes, "road_class": 1} | fields))
@@ -188,7 +188,7 @@ class Recording:
 @pytest.mark.parametrize(
     ("fields", "height", "expected"),
     [
-        ({"stride": 16}, 50, (1, 48, 80, 3)),  # 72 px wide in proportion, up to 80
+        ({"stride": 16}, 50, (1, 48, 80, 3)),  # 72 px wide in proportion, padded to 80
         ({"stride": 16, "recipe": {"crop_px": 64}}, None, (1, 64, 96, 3)),
         ({"stride": 16}, None, (1, 512, 768, 3)),
         ({"stride": 16, "recipe": {"crop_px": "64"}}, None, (1, 512, 768, 3)),
@@ -282,7 +282,7 @@ def test_class_colours_repeat_with_a_warning(
     assert hex_colour(colours[1]) == "#e12d69"
 
 
-# Linear RGB as seen without one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1).
+# Linear RGB with one kind of cone missing (Machado, Oliveira and Fernandes 2009, severity 1).
 VISION = {
     "normal": np.eye(3),
     "protan": [
@@ -427,15 +427,15 @@ def test_segment_video_cancelled_leaves_no_file(
 def test_segment_video_reports_progress_per_frame(
     tmp_path: Path, drive: Path, segmenter: Any
 ) -> None:
-    told: list[tuple[float, str]] = []
+    reports: list[tuple[float, str]] = []
     segment_video(
         drive, tmp_path / "o.webm", segmenter,
-        options=VideoOptions(height=32), progress=lambda *report: told.append(report),
+        options=VideoOptions(height=32), progress=lambda *report: reports.append(report),
     )  # fmt: skip
-    fractions = [fraction for fraction, _ in told]
+    fractions = [fraction for fraction, _ in reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    frames = [text for _, text in told if text.startswith("segmenting")]
+    frames = [text for _, text in reports if text.startswith("segmenting")]
     assert [text.split(",")[0] for text in frames] == [
         f"segmenting: frame {n} of {FRAMES}" for n in range(1, FRAMES + 1)
     ]

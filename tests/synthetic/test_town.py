@@ -1,4 +1,4 @@
-"""Synthetic towns: their truth is exact, and they are the same wherever they are made."""
+"""Synthetic towns: exact truth, reproducible."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SMALL = TownOptions(width_px=250, height_px=220)
 
 @pytest.fixture(scope="module")
 def town() -> Town:
-    """One tile, and what was asked of it is remembered."""
+    """One tile, cached."""
     return make_town(SMALL)
 
 
 @pytest.fixture(scope="module")
 def wide() -> Town:
-    """Geometry only: nobody asks for its picture."""
+    """Geometry only; its picture is not rendered."""
     return make_town(TownOptions(width_px=3000, height_px=2500))
 
 
@@ -78,7 +78,7 @@ def test_town_render_windows_equal_parts_of_the_whole(
 
 
 def test_town_render_has_no_seams() -> None:
-    """Steps across the tiles' border are like those beside it, in the mean and in the worst."""
+    """Steps across the tile border are like those next to it, in mean and maximum."""
     seam = make_town(TownOptions(noise=0)).render(Window(0, 224, 256, 64)).astype(float)
     steps = np.abs(np.diff(seam, axis=1)).mean(axis=(0, 2))
     beside = np.delete(steps, 31)
@@ -121,7 +121,7 @@ def test_town_asphalt_has_the_width_of_the_centerlines(wide: Town) -> None:
 
 
 def test_town_centerlines_meet_in_nodes_only(wide: Town) -> None:
-    """No two edges cross or touch but at a node that both end in."""
+    """Edges cross or touch only at a node that ends both."""
     network = wide.centerlines
     tree = shapely.STRtree(network.edges)
     first, second = tree.query(network.edges, predicate="intersects")
@@ -345,7 +345,7 @@ def test_make_town_needs_a_metric_crs(crs: str) -> None:
 
 
 def test_make_town_without_trees() -> None:
-    """Without trees more of the asphalt is in sight: roads are brighter."""
+    """Without trees more asphalt is visible: roads are brighter."""
     window = Window(0, 0, 256, 256)
     bare = make_town(TownOptions(tree_density=0.0))
     grown = make_town(TownOptions(tree_density=1.5))
@@ -354,7 +354,7 @@ def test_make_town_without_trees() -> None:
 
 
 class TestExample:
-    """The files in examples/ are those that the defaults make."""
+    """The files in examples/ are made with the defaults."""
 
     def test_example_scene_is_small_and_georeferenced(self) -> None:
         path = EXAMPLES / "town.tif"
@@ -373,7 +373,7 @@ class TestExample:
         assert len(fresh["features"]) == len(stored["features"])
         for a, b in zip(fresh["features"], stored["features"], strict=True):
             assert a["properties"]["width_m"] == b["properties"]["width_m"]
-            # Other versions of GEOS may round another way.
+            # Other versions of GEOS may round differently.
             assert a["properties"]["length_m"] == pytest.approx(
                 b["properties"]["length_m"], abs=0.1
             )

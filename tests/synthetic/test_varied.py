@@ -103,7 +103,7 @@ def test_varied_scene_roads_vary_in_width_and_brightness(
 
 
 def test_varied_scene_image_has_no_pure_black_or_white(scenes: list[VariedScene]) -> None:
-    """Training takes blocks of pure black or white for parts without imagery."""
+    """Training takes blocks of pure black or white as collars."""
     assert min(drawn.image.min() for drawn in scenes) > 2
     assert max(drawn.image.max() for drawn in scenes) < 253
 
@@ -112,7 +112,7 @@ def test_varied_scene_mask_is_road_within_half_the_width(scenes: list[VariedScen
     for drawn in scenes[:8]:
         distance = excess(drawn, [street.width_m for street in drawn.streets])
         mask = drawn.mask()
-        # Buffers are polygons: a little narrower in bends than the true distance.
+        # Buffers are polygons: slightly narrower in bends than the true distance.
         assert (mask[distance < -0.15] == 1).all()
         # Only rounded kerbs at junctions reach further out.
         assert (mask[distance > FILLET_M] != 1).all()
@@ -166,7 +166,7 @@ def test_draw_world_draws_every_place() -> None:
 def test_draw_linear_changes_the_picture_not_the_mask(
     name: str, canvas: Canvas, world: World
 ) -> None:
-    """Only faint tracks count neither way; all else is plainly no road."""
+    """Only faint tracks are ignored; everything else is not road."""
     canvas.colour[:] = 100
     land = Land([], np.zeros((canvas.side, canvas.side), np.uint8), np.ones_like(canvas.height))
     for _ in range(4):
@@ -200,7 +200,7 @@ def test_draw_car_park_ignores_aisles_only(canvas: Canvas) -> None:
 def test_light_scene_shadows_fall_away_from_the_sun(
     sun: tuple[float, float], row: int, col: int
 ) -> None:
-    """A mast of 10 m throws its shadow 10 m far where the sun stands at 45 degrees."""
+    """A mast of 10 m casts a shadow of 10 m at a solar elevation of 45 degrees."""
     height = np.zeros((41, 41), np.float32)
     height[20, 20] = 10
     top = shaded(height, sun, step=1.0)

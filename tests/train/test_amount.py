@@ -1,4 +1,4 @@
-"""How much labelled road there is: lengths and areas of masks made in code."""
+"""Amount of labelled road: lengths and areas of masks made in code."""
 
 from __future__ import annotations
 

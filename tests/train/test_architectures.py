@@ -1,4 +1,4 @@
-"""Architectures: each builds, trains, saves, loads and says its stride, whatever its options."""
+"""Architectures: build, train, save, load, geometry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
 
-# Small ones of each architecture: options, stride.
+# Small models of each architecture: options, stride.
 SMALL: dict[str, tuple[dict[str, Any], int]] = {
     "unet": ({"depth": 3, "decoder_filters": (8, 8, 8)}, 8),
     "linknet": ({"depth": 3, "decoder_filters": (8,)}, 8),
@@ -69,7 +69,7 @@ def step(model: Any) -> float:
     """Compile, take one step of training and return the loss."""
     keras = import_keras()
     loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
-    # Eager: compiling a graph for a single step takes far longer than the step.
+    # Eager: compiling a graph takes far longer than a single step.
     model.compile(keras.optimizers.SGD(0.01), loss, run_eagerly=True)
     return float(model.train_on_batch(*batch(model)))
 
@@ -129,7 +129,8 @@ def test_model_stride_receptive_margin_and_fixed_tile_match_the_options(trained:
     assert model_stride(options) == model_stride(model) == stride
     assert fixed_tile(model) == (48 if options.architecture == "pspnet" else None)
     if options.classes > 1 or options.architecture == "fpn":
-        return  # the same network but for its last layer; and one whose reach is long to measure
+        # the same model except for its last layer; and one whose receptive field is slow to measure
+        return
     margin = receptive_margin(model, stride, limit_px=256)
     # By hand for the plain one: (2 + 2 * 2 + 2 * 4 + 2 * 2 + 2) px of convolutions, 3 of pooling.
     known = {"plain-unet": 24, "pspnet": None, "canet": None}
@@ -208,7 +209,7 @@ def test_as_float32_keeps_the_weights_of_mixed_precision(name: str, tmp_path: Pa
     assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     for one, other in zip(copy.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    # bfloat16 has 8 bits: some hundredths of a probability, a pixel here and there more.
+    # bfloat16 has 8 bits: probabilities differ by some hundredths, a few pixels by more.
     assert np.abs(predict(copy, images) - found).mean() < 0.03
     model.save(tmp_path / "half.keras")
     loaded = as_float32(keras.models.load_model(tmp_path / "half.keras", compile=False))
@@ -226,8 +227,8 @@ def test_with_precision_keeps_weights_and_output(name: str) -> None:
     assert np.abs(predict(half, images) - predict(model, images)).mean() < 0.03
 
 
-# Layers with weights of the depth-4 U-Net that trained models have: their shapes, or the number
-# of vectors and their length.
+# Layers with weights of the depth-4 U-Net of trained models: shapes, or number and length of
+# vectors.
 _UNET = """
 bn_data 3*3, conv0 7x7x3x64, bn0 4*64, stage1_unit1_bn1 4*64, stage1_unit1_conv1 3x3x64x64,
 stage1_unit1_bn2 4*64, stage1_unit1_conv2 3x3x64x64, stage1_unit1_sc 1x1x64x64,
@@ -286,7 +287,7 @@ def check_backbone(name: str, folder: Path) -> None:
     np.testing.assert_array_equal(predict(loaded, images), predict(model, images))
 
 
-# One of each that is quickly built; groups of convolutions (ResNeXt, SENet) are not.
+# One quick model per family; grouped convolutions (ResNeXt, SENet) are slow to build.
 FAMILIES = ("vgg16", "seresnet18", "inceptionv3", "mobilenetv2", "efficientnetb0")
 
 
@@ -367,7 +368,7 @@ def test_encoder_units_change_the_number_of_residual_units() -> None:
         "stage2_unit3",
         "stage2_unit4",
     }
-    # Two convolutions at 1/4 reach 8 px further, four at 1/8 32 px.
+    # Two convolutions at 1/4 reach 8 px further, four at 1/8 reach 32 px.
     margins = [receptive_margin(model, 8) for model in (plain, deep)]
     assert margins[1] == margins[0] + 8 + 32
     same = build_model(small("unet", encoder_units=(2, 2)))
@@ -387,7 +388,7 @@ def test_encoder_weights_load_from_a_model_or_a_weights_file(tmp_path: Path) -> 
     source = build_model(small("unet", depth=4, decoder_filters=(8,) * 4))
     source.save(tmp_path / "model.keras")
     options = small("canet", encoder_weights=str(tmp_path / "model.keras"))
-    # A depth of 4 leaves out the last stage, which the whole encoder of another has.
+    # A depth of 4 leaves out the last stage of the encoder.
     with pytest.raises(ModelError, match=r"do not fit the encoder.*is missing"):
         build_model(options)
     whole = framework.import_segmentation_models().Backbones.get_backbone(

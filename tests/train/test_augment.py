@@ -1,4 +1,4 @@
-"""Augmentation: repeatable, labels move with the image, and lists that are not understood."""
+"""Augmentation: reproducible, labels move with the image, errors in lists."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def pair(side: int = 96, seed: int = 0) -> tuple[Bytes, Bytes]:
-    """Bright roads on dark ground, so that the image says where the label must be."""
+    """Bright roads on dark ground, so that the image shows where labels must be."""
     rng = np.random.default_rng(seed)
     labels = np.zeros((side, side), np.uint8)
     labels[side // 4 : side // 4 + 9] = 1
@@ -111,7 +111,7 @@ def test_augmentation_is_thread_safe(default: Augmentation) -> None:
 
 
 def test_augmentation_draws_transforms_independently() -> None:
-    # With one and the same random number for each, both or none would be applied.
+    # With one shared random number, both or none would be applied.
     both = listed([{"InvertImg": {"p": 0.5}}, {"RandomBrightnessContrast": {"p": 0.5}}])
     inverted, changed = [], []
     for seed in range(60):
@@ -145,7 +145,7 @@ def test_augmentation_fills_from_outside_with_grey_and_ignores_it(name: str) -> 
     for seed in range(8):
         moved, labels = augment(image, np.ones((96, 96), np.uint8), np.random.default_rng(seed))
         assert (moved[labels == IGNORE] == FILL).all()
-        # Nothing that is not grey has a band that is darker than grey and the image.
+        # Only grey is darker than the image in all bands.
         assert moved.min() >= FILL
         outside += int((labels == IGNORE).sum())
     assert outside > 0
@@ -282,6 +282,6 @@ def test_add_clouds_covers_the_share_and_keeps_the_ground_visible() -> None:
     clouded = add_clouds(image, rng, coverage=0.3, opacity=0.6, shadow=0.0)
     covered = (clouded[..., 1] > image[..., 1] + 1).mean()
     assert 0.2 < covered < 0.35
-    # At its densest, four tenths of the ground's contrast are left.
+    # At the maximum, four tenths of the ground's contrast remain.
     contrast = np.abs(np.diff(clouded[7:9, :, 1].astype(int), axis=0))
     assert contrast.min() >= 30

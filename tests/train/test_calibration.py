@@ -1,4 +1,4 @@
-"""Calibration: probabilities that mean how often found roads are right."""
+"""Calibration of probabilities along predicted roads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = [
 
 
 def found(scale: float, offset: float, count: int = 60_000) -> CentrelineSamples:
-    """Return metres that are right as often as a calibration says."""
+    """Return samples that are correct as often as a calibration says."""
     rng = np.random.default_rng(3)
     probability = rng.uniform(0.2, 0.99, count)
     return CentrelineSamples(
@@ -48,7 +48,7 @@ def found(scale: float, offset: float, count: int = 60_000) -> CentrelineSamples
 
 
 class Fixed:
-    """Gives a road in rows 40 to 46 at 0.9, and one in rows 90 to 96 at 0.6."""
+    """Predicts a road in rows 40 to 46 at 0.9, and one in rows 90 to 96 at 0.6."""
 
     card = ModelCard("fixed", "1", stride=4, threshold=0.5)
 
@@ -118,7 +118,7 @@ def test_apply_calibration_changes_the_logits_of_subpixel_models() -> None:
     model = build_model(
         ArchitectureOptions(depth=3, decoder_filters=(8, 8), subpixel=True, crop_px=64)
     )
-    # Training changes how sub-pixels are laid out, too.
+    # Training changes the sub-pixel layout too.
     layout = model.get_layer("final_conv")
     kernel = np.asarray(layout.kernel)
     rng = np.random.default_rng(2)
@@ -141,7 +141,7 @@ def test_apply_calibration_rejects_several_classes() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Return a finished run on scenes with a labelled road and a stripe that looks the same."""
+    """Return a finished run on scenes with a labelled road and a stripe of the same colour."""
     for number in range(2):
         write_tile(tmp_path / "data", f"t{number}", value=40)
         with rasterio.open(tmp_path / f"data/images/t{number}.tif", "r+") as dataset:
@@ -166,7 +166,7 @@ def test_calibrate_run_keeps_the_road_pixels_and_lowers_the_error(run: Path) -> 
     made = calibrate_run(run)
     card = read_card_file(run / "model.keras")
     after = np.asarray(keras.models.load_model(run / "model.keras")(image))
-    # Two stripes are found, both at 0.996, and one is right.
+    # Two stripes are predicted, both at 0.996, and one is correct.
     np.testing.assert_array_equal(before >= 0.5, after >= card.threshold)
     assert made.places == ("town",)
     assert made.error_before == pytest.approx(0.5, abs=0.02)

@@ -1,4 +1,4 @@
-"""CANet: what its context sees, how its flows are chained, and that it takes any tile."""
+"""CANet: receptive field of its context, chained flows, any tile size."""
 
 from __future__ import annotations
 

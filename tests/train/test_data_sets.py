@@ -156,7 +156,7 @@ def test_mixed_sampler_resamples_to_the_range(tmp_path: Path) -> None:
         labels = crops.crop(number)[1]
         across = np.flatnonzero((labels == 1).any(axis=1))
         level = len(across) and (labels[across] == 1).all()
-        if level:  # not turned, whole road
+        if level:  # not rotated, full road
             areas.append(len(across))
     assert areas
     assert min(areas) >= 4
@@ -169,7 +169,7 @@ def test_mixed_sampler_fills_outside_the_scene(tmp_path: Path) -> None:
     image, labels = crops.crop(0)
     outside = labels == IGNORE
     assert 0.3 < outside.mean() < 0.7
-    assert (image[outside] == FILL).mean() > 0.97  # interpolation mixes in the rim
+    assert (image[outside] == FILL).mean() > 0.97  # interpolation mixes in the border
     assert (image[~outside][:, 0] == 60).mean() > 0.97
 
 
@@ -260,7 +260,7 @@ def test_mixed_sampler_finds_road_for_half_of_the_crops(tmp_path: Path) -> None:
 
 
 class Halves:
-    """A teacher that is sure of road in a scene's left half, in steps of its own pixels."""
+    """A teacher that predicts road in a scene's left half, in steps of its own pixels."""
 
     def __init__(self, gsd_m: float) -> None:
         self.card = ModelCard("halves", "1", gsd_m=gsd_m, stride=4)
@@ -283,8 +283,8 @@ def test_soften_labels_mixes_labels_and_teacher() -> None:
     scene = ArrayScene("a", np.full((SIDE, SIDE, 3), 90, np.uint8), labels)
     (soft,) = soften_labels([scene], [1.0], Halves(1.0), weight=0.5)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
-    assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher says 0.8
-    assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher says 0
+    assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher predicts 0.8
+    assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher predicts 0
     assert target[80, 0] == pytest.approx(0.4)
     assert target[80, -1] == 0
     assert (soft.read(0, 0, 5, SIDE)[1] == IGNORE).all()

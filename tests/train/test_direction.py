@@ -1,4 +1,4 @@
-"""Road direction as a helper output: its truth, its loss, and a network with and without it."""
+"""Road direction as an auxiliary output: truth, loss, model with and without it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_road_directions_weight_is_zero_off_valid_roads() -> None:
     direction, weight = directions(road(0), valid)
     assert not weight[:, :40].any()
     assert not weight[road(0)[0, ..., 0] == 0].any()
-    # The edge of what is known is no edge of a road.
+    # The border of the valid area is not the edge of a road.
     assert direction[48, 41] == pytest.approx((1, 0), abs=1e-3)
     assert not directions(np.ones_like(valid))[1].any()
     assert not directions(np.zeros_like(valid))[1].any()
@@ -113,7 +113,7 @@ def test_direction_error_by_hand() -> None:
     assert error(mask, right) == pytest.approx(0, abs=1e-4)
     assert error(mask, 0 * right) == pytest.approx(0.5, abs=2e-3)
     assert error(mask, -right) == pytest.approx(2, abs=1e-2)
-    # Beside roads it does not matter.
+    # Off roads it has no effect.
     assert error(mask, right * mask) == pytest.approx(0, abs=1e-4)
     assert error(0 * mask, right) == 0
 

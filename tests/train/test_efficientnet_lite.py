@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: ImageNet weights that classify pictures, read from torch files safely."""
+"""EfficientNet-Lite: ImageNet weights that classify pictures, read safely from torch files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EGYPTIAN_CAT, ESPRESSO = 285, 967
 
 
 def classify(encoder: Any, head: dict[str, Any], picture: Any) -> int:
-    """Return the likeliest ImageNet class, by the classification layers of the torch file."""
+    """Return the most probable ImageNet class, by the classification layers of the torch file."""
     from skimage.transform import resize
 
     height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""Scores of whole scenes: equal to those counted pixel by pixel, however a scene is cut."""
+"""Scores of scenes: equal to brute force, independent of tiling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 class Painted:
-    """Reads the answer off the image: each channel is a class's stored probability."""
+    """Reads the prediction off the image: each channel is a class's stored probability."""
 
     def __init__(self, classes: tuple[str, ...] = ("road",), **fields: Any) -> None:
         self.card: ModelCard = tiny_card(classes=classes, **fields)
@@ -44,7 +44,7 @@ class Painted:
 
 
 def painted_scene(levels: Bytes, labels: Bytes, name: str = "scene") -> ArrayScene:
-    """Return a scene on which :class:`Painted` finds `levels` (H, W) or (H, W, C)."""
+    """Return a scene for which :class:`Painted` predicts `levels` (H, W) or (H, W, C)."""
     channels = levels.reshape(*labels.shape, -1)
     image = np.zeros((*labels.shape, 3), np.uint8)
     image[..., : channels.shape[2]] = channels
@@ -153,8 +153,8 @@ def test_break_even_interpolates_between_thresholds(seed: int) -> None:
 
 
 def test_break_even_by_hand() -> None:
-    # Level 200: 5 of 10 road pixels found, all found ones right: precision 1, recall 0.5.
-    # Level 100: all 10 found, with 10 wrong ones: precision 0.5, recall 1.
+    # Level 200: 5 of 10 road pixels found, all correct: precision 1, recall 0.5. Level 100: all 10
+    # found, with 10 wrong ones: precision 0.5, recall 1.
     labels = np.zeros((3, 10), np.uint8)
     labels[0] = 1
     levels = np.zeros((3, 10), np.uint8)
@@ -186,8 +186,8 @@ def test_evaluate_scenes_ignores_invalid_pixels_as_context_too() -> None:
     levels = np.zeros((1, 9), np.uint8)
     levels[0, [2, 4, 8]] = 254
     scores = evaluate_scenes(Painted(), [painted_scene(levels, labels)], buffer_px=3).scores
-    # Road at 5; found at 2 and 8, both 3 px away. The strong answer at 4 is not looked at, and
-    # with it gone nothing is within 1 px of the road.
+    # Road at 5; predicted at 2 and 8, both 3 px away. The strong prediction at 4 is ignored, and
+    # without it nothing is within 1 px of the road.
     assert scores.relaxed_precision == 1.0
     assert scores.relaxed_recall == 1.0
     near = evaluate_scenes(Painted(), [painted_scene(levels, labels)], buffer_px=1).scores
@@ -216,7 +216,7 @@ def test_evaluate_scenes_predicts_the_most_probable_class(seed: int, tile_px: in
         assert scores.recall == pytest.approx(hit / true)
         assert scores.pixels == true
     assert result.mean_iou == pytest.approx(np.mean([c.iou for c in result.classes]))
-    # Road, at the threshold, is scored by its own probability.
+    # Road is scored by its own probability at the threshold.
     binary = np.where(labels == IGNORE, IGNORE, labels == 1).astype(np.uint8)
     assert result.scores.iou == pytest.approx(brute(levels[..., 1], binary, 127, 3)["iou"])
 

@@ -1,4 +1,4 @@
-"""Export: the ONNX file answers as Keras does, carries its card, and never appears half-written."""
+"""Export: the ONNX file agrees with Keras, holds its card, and is complete or absent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
-#: All precisions that a file can have.
+#: All precisions of a file.
 WRITTEN: tuple[Precision, ...] = ("float32", "float16-weights", "int8")
 DEPTH = 3
 STRIDE = 2**DEPTH
@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def unsettle(model: Any) -> None:
-    """Give the normalizations of a network random statistics, as training would."""
+    """Give the normalizations of a model random statistics, as training would."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
         for variable in layer.weights:
@@ -274,7 +274,7 @@ def test_load_model_of_keras_checks_the_output(tmp_path: Path, keras_file: Path)
     write_card_file(card, two)
     with pytest.raises(ModelError, match=r"output of shape \(1, 64, 64, 1\).*\(1, 64, 64, 2\)"):
         load_model(two).predict(image)
-    # The scaling beside the file decides the answers, so it is part of the fingerprint.
+    # The scaling in the card changes the output, so it is part of the fingerprint.
     assert load_model(two).fingerprint != segmenter.fingerprint
 
 
@@ -484,7 +484,7 @@ def test_export_onnx_auto_keeps_8_bits_if_they_lose_little(
 
 
 def run_folder(folder: Path, keras_file: Path, settings: DataSettings) -> Path:
-    """Make a folder that holds what a finished run leaves."""
+    """Make a folder like that of a finished run."""
     folder.mkdir()
     for suffix in ("", ".json"):
         source = keras_file.with_name(keras_file.name + suffix)
@@ -496,13 +496,13 @@ def run_folder(folder: Path, keras_file: Path, settings: DataSettings) -> Path:
 def test_export_onnx_auto_uses_held_out_scenes_of_a_run(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
-    held = DataSettings(folders=(data,), crop_px=32, hold_out=0.5)
-    run = run_folder(tmp_path / "run", keras_file, held)
+    settings = DataSettings(folders=(data,), crop_px=32, hold_out=0.5)
+    run = run_folder(tmp_path / "run", keras_file, settings)
     options = ExportOptions(precision="auto", calibration_crops=2, crop_px=32)
     card = export_onnx(run, tmp_path / "m.onnx", options)
     assert str(card.scores["validation"]).startswith("held out: ")
     assert {"iou_int8", "iou_float16-weights"} <= set(card.scores)
-    # Without being asked, a threshold that was chosen before is left as it is.
+    # Without validation data, the previous precision is kept.
     assert chosen_precision(ExportOptions(), run) == "float16-weights"
     none = run_folder(tmp_path / "none", keras_file, DataSettings(folders=(data,), crop_px=32))
     with pytest.raises(DataError, match=r"none: the run had no validation scenes.*--labels"):

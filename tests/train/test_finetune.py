@@ -1,4 +1,4 @@
-"""Fine-tuning the bundled model on imagery with a road layer: the way that most people go."""
+"""Fine-tuning the bundled model on imagery with a road layer, the usual way to train."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_finetune_starts_near_the_bundled_model(run: Path) -> None:
     with (run / "log.csv").open() as file:
         start, first, last = csv.DictReader(file)
     assert (start["epoch"], start["step"], start["loss"]) == ("0", "0", "")
-    # Roads of the town are easy for the bundled model; a network from nothing would be near 0.
+    # The bundled model segments the roads of the town well; an untrained model would be near 0.
     assert float(start["validation_best_iou"]) > 0.5
     assert float(first["validation_best_iou"]) > 0.5
     assert float(last["validation_best_iou"]) > 0.5
@@ -116,8 +116,8 @@ def test_finetune_freezes_the_encoder_in_the_first_epoch(town: Path, run: Path) 
 
 def test_finetune_logs_inherited_settings_and_progress(town: Path, run: Path) -> None:
     said = (town / "said.txt").read_text().splitlines()
-    # All else was given on the command line.
-    assert said[0].startswith(f"Info: taken from the model {read_card().name} ")
+    # Everything else was given on the command line.
+    assert said[0].startswith(f"Info: inherited from the model {read_card().name} ")
     assert "pixel size" in said[0]
     assert "crops of" not in said[0]
     assert "steps" not in said[0]

@@ -1,4 +1,4 @@
-"""A training run: that a killed one goes on as if it had not been, and what it refuses."""
+"""A training run: resuming, outputs, rejected settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def assert_same_run(run: Path, wanted: Path) -> None:
     for column in ("epoch", "step", "loss", "iou", "learning_rate"):
         found, expected = ([float(r[column]) for r in log_of(path)] for path in (run, wanted))
         assert found == pytest.approx(expected, rel=1e-5), column
-    # Bit-identical where the number of threads is the same; sums over threads may round otherwise.
+    # Bit-identical with the same number of threads; sums over threads may round differently.
     for one, other in zip(
         weights_of(run / "model.keras"), weights_of(wanted / "model.keras"), strict=True
     ):
@@ -145,9 +146,24 @@ def test_fit_resumes_a_killed_run_to_the_same_weights(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (run / "model.keras").exists()
-    # From the settings that the run itself has written.
+    # With the settings written by the run.
     fit(read_settings(run / "settings.yaml"), run)
     assert_same_run(run, uninterrupted)
+
+
+@pytest.mark.slow
+def test_fit_names_a_checkpoint_of_another_version(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        fit(settings_of(data), tmp_path, progress=stop_after(1))
+    checkpoint = RunFolder(tmp_path).load_checkpoint()
+    assert checkpoint is not None
+    with zipfile.ZipFile(checkpoint.model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(checkpoint.model, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"RoadIoU", b"ValidIoU"))
+    with pytest.raises(InputError, match=r"cannot be loaded .*older roadgis wrote it"):
+        fit(settings_of(data), tmp_path)
 
 
 @pytest.mark.slow
@@ -183,7 +199,7 @@ def test_fit_with_directions_resumes_and_saves_the_probability_only(
     assert import_keras().models.load_model(checkpoint.model).output_shape[-1] == 3
     fit(settings, tmp_path / "cut")
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
-    # Learned from the same start and crops, but from something more.
+    # The same start and crops, but an additional loss.
     found, without = (float(log_of(run)[0]["loss"]) for run in (tmp_path / "whole", uninterrupted))
     assert found > without + 0.1
     saved = import_keras().models.load_model(tmp_path / "whole" / "model.keras", compile=False)
@@ -194,7 +210,7 @@ def test_fit_with_directions_resumes_and_saves_the_probability_only(
 
 @pytest.mark.slow
 def test_fit_resumes_the_count_of_early_stopping(data: Path, tmp_path: Path) -> None:
-    # At this rate the weights do not change, so that the score never gets better.
+    # At this rate the weights do not change, so the score never improves.
     stopping = settings_of(data, peak_rate=1e-30, stop_epochs=2, steps=20, keep="best")
     stopping = dataclasses.replace(
         stopping, network=PLAIN, data=dataclasses.replace(stopping.data, validation=(data,))
@@ -244,7 +260,7 @@ def test_fit_saves_a_model_with_a_card(uninterrupted: Path) -> None:
     assert (card.licence, card.attribution) == ("CC0", ("Imagery: A.",))
     checkpoint = RunFolder(uninterrupted).load_checkpoint()
     assert checkpoint is not None
-    # The optimizer holds three numbers for each weight; the model has none.
+    # The optimizer holds three numbers per weight; the saved model none.
     size = (uninterrupted / "model.keras").stat().st_size
     assert size < 0.4 * checkpoint.model.stat().st_size
     segmenter = load_model(uninterrupted)
@@ -288,7 +304,7 @@ def test_fit_scores_the_starting_model_and_reports_before_and_after(
     page = (tmp_path / "start" / "report.html").read_text()
     assert "There was no validation data" in page
     assert "before" not in page.split("<main>")[1]
-    # At this rate the weights do not change, so that both scores are the same.
+    # At this rate the weights do not change, so both scores are equal.
     settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=4, keep="best")
     settings = dataclasses.replace(
         settings,
@@ -306,7 +322,7 @@ def test_fit_scores_the_starting_model_and_reports_before_and_after(
         fit(settings, run)
     start, first, _last = log_of(run)
     assert (start["epoch"], start["loss"], first["epoch"]) == ("0", "", "1")
-    # The best of the trained epochs is kept even where the start was as good.
+    # The best trained epoch is kept even if the start was as good.
     assert (run / "model.keras").is_file()
     before, after = (float(row["validation_best_iou"]) for row in (start, first))
     said = "\n".join(caplog.messages)
@@ -432,13 +448,13 @@ def test_fit_refuses_to_replace_other_or_finished_runs(data: Path, tmp_path: Pat
     fit(settings_of(own), run, overwrite=True)
     with pytest.raises(OutputError, match="holds a finished run of 6 steps"):
         fit(settings_of(own), run)
-    # What is replaced goes only when the new run can begin.
+    # The old run is removed only when the new one can begin.
     with pytest.raises(DataError, match="no folder of images"):
         fit(settings_of(tmp_path / "nothing"), run, overwrite=True)
     assert (run / "model.keras").is_file()
     checkpoint = next(run.glob("checkpoint-*"))
     checkpoint.rename(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="without a checkpoint to go on from"):
+    with pytest.raises(OutputError, match="without a checkpoint to resume from"):
         fit(settings_of(own), run)
     (tmp_path / "elsewhere").rename(checkpoint)
     fit(settings_of(own, steps=8), run)

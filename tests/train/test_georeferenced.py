@@ -50,7 +50,7 @@ def whole(scene: Any) -> tuple[Any, Any]:
 
 
 def seen(scene: Any) -> tuple[Any, Any]:
-    """Return image and labels of what is valid; the grid is larger than the image."""
+    """Return image and labels of the valid part; the grid is larger than the image."""
     image, labels = whole(scene)
     rows, cols = (np.flatnonzero((labels != IGNORE).any(axis=axis)) for axis in (1, 0))
     part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
@@ -110,7 +110,7 @@ def test_open_labelled_restricts_labels_and_images_to_the_area(
     values, labels = whole(scene)
     assert (labels != IGNORE).sum() == 30 * 40
     assert (labels == 1).sum() == 30 * 8
-    assert (values[labels == IGNORE] != FILL).any()  # the network still sees what is around
+    assert (values[labels == IGNORE] != FILL).any()  # the model still sees the surroundings
     assert "west.tif: lies outside the area" in caplog.text
     with pytest.raises(DataError, match="None of the 1 images touches the area"):
         open_labelled([far], roads, gsd_m=1, area=area)
@@ -122,7 +122,7 @@ def test_open_labelled_rejects_a_distant_layer(tmp_path: Path, image: Path) -> N
     roads = write_roads(tmp_path / "r.gpkg", across(40, x0=X0 + 5000), crs="EPSG:4326")
     with pytest.raises(
         DataError,
-        match=r"r\.gpkg: does not touch .*scene\.tif.* 5049\d\d .*the image over (499\d|5000)\d\d ",
+        match=r"r\.gpkg: does not touch .*scene\.tif.* 5049\d\d .*the image (499\d|5000)\d\d ",
     ):
         open_labelled([image], roads, gsd_m=1)
 
@@ -162,7 +162,7 @@ def test_scenes_fingerprint_changes_with_resolution_and_layer(tmp_path: Path, im
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
-    """Scenes of several label blocks, with all, some and nothing kept in memory."""
+    """Scenes of several label blocks, with all, some and none of them cached."""
     folder = tmp_path_factory.mktemp("large")
     mask = np.ones((700, 900), bool)
     mask[300:350] = False
@@ -207,7 +207,7 @@ class TestMaskLayer:
     ) -> None:
         values = np.zeros((2 * SIDE, 2 * SIDE))
         values[60:80, 30:] = 255
-        # nodata of a mask is a class like others: it is mostly what is not road.
+        # nodata of a mask is a class like others, mostly other than road
         path = self.write(tmp_path, values, pixel=0.5, nodata=0)
         (scene,) = open_labelled([image], MaskLayer.open(path), gsd_m=1)
         expected = np.zeros((SIDE, SIDE), np.uint8)

@@ -1,4 +1,4 @@
-"""Settings of fine-tuning: taken from the model where neither options nor a file give them."""
+"""Fine-tuning settings: inherited from the model unless given by options or a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RECIPE = {
 
 
 def trained(folder: Path, **card: Any) -> str:
-    """Write a card, as of a model trained at 0.4 to 1.2 m, beside an empty model file."""
+    """Write a card of a model trained at 0.4 to 1.2 m, next to an empty model file."""
     path = folder / "m.keras"
     path.touch()
     values = {"gsd_m": 0.7, "gsd_range_m": (0.4, 1.2), "stride": 16, "recipe": RECIPE, **card}
@@ -59,7 +59,7 @@ def test_inherit_settings_takes_pixel_size_crop_and_schedule(
     assert (optimization.peak_rate, optimization.loss) == (6e-4, "bce")
     assert found.network.frozen_epochs == FINE_TUNING.frozen_epochs == 2
     assert caplog.messages == [
-        "taken from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
+        "inherited from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
         "bounds), crops of 384 px, loss bce, 2000 steps, 100 warm-up steps, 1500 decay steps, "
         "peak rate 0.0006, encoder frozen for 2 epochs; options and settings files override this"
     ]
@@ -73,7 +73,7 @@ def test_inherit_settings_keeps_given_options(tmp_path: Path) -> None:
     assert (found.data.crop_px, found.network.frozen_epochs) == (256, 1)
     optimization = found.optimization
     assert (optimization.steps, optimization.peak_rate) == (800, 1e-4)
-    # What is not given is in proportion to the length of the run.
+    # Other settings are in proportion to the length of the run.
     assert (optimization.warmup_steps, optimization.decay_steps) == (40, 600)
 
 
@@ -111,12 +111,12 @@ def test_inherit_settings_keeps_pixel_sizes_of_data_sets(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("card", "crop_px", "peak_rate"),
     [
-        # A recipe that says nothing, or something unusable.
+        # A recipe without values, or with unusable ones.
         ({"recipe": {}}, 256, 3e-4),
         ({"recipe": {"distilled": {}, "data": {"crop_px": 250}}}, 256, 3e-4),
-        # A network that takes tiles of one size only.
+        # A model with a fixed tile size.
         ({"tile_px": 512}, 512, 6e-4),
-        # A model that was fine-tuned itself: its rate is not lowered again.
+        # A fine-tuned model: its rate is not lowered again.
         ({"recipe": RECIPE | {"optimization": {"peak_rate": 3e-4}}}, 384, 3e-4),
     ],
 )

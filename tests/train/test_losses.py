@@ -27,7 +27,7 @@ from roadgis.train.losses import (
 )
 
 pytestmark = [
-    # Keras reads its variables so; nothing to be done about it here.
+    # Keras reads its variables this way.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
@@ -78,7 +78,7 @@ def test_bce_jaccard_equals_the_loss_of_the_first_default_model(valid: float) ->
 
 
 def test_build_loss_by_hand() -> None:
-    # One road pixel at 0.8, one other at 0.4, and an invalid one that must not matter.
+    # One road pixel at 0.8, one other at 0.4, and an ignored invalid one.
     labels = np.array([[[[1], [0], [0]]]], np.float32)
     probability = np.array([[[[0.8], [0.4], [0.9]]]], np.float32)
     valid = np.array([[[1, 1, 0]]], np.float32)
@@ -188,7 +188,7 @@ def test_build_loss_has_finite_gradients_and_ignores_invalid_pixels(name: str, k
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_build_loss_sums_in_float32(dtype: str) -> None:
-    # 70,000 pixels are more than float16 can count.
+    # 70,000 pixels exceed float16.
     labels = np.ones((1, 256, 288, 1), np.float32)
     probability = tf.cast(tf.fill((1, 256, 288, 1), 0.5), dtype)
     result = build_loss("bce_jaccard")(labels, probability)
@@ -256,7 +256,7 @@ def test_build_loss_smooths_labels_at_edges_only() -> None:
     with tf.GradientTape() as tape:
         result = build_loss("bce", edge_smoothing=0.1)(labels, predicted, valid)
     gradient = np.abs(tape.gradient(result, predicted).numpy())[0, ..., 0]
-    # Being 0.9 sure is best at the edge, and being quite sure elsewhere.
+    # At the edge a probability of 0.9 is best, elsewhere 1.
     assert gradient[:, 3:5].max() < 1e-5
     assert gradient[:, [0, 1, 2, 5, 6, 7]].min() > 0.01
 
@@ -321,7 +321,7 @@ def test_build_loss_is_saved_and_loaded_with_the_model(tmp_path: Path) -> None:
 
 
 def test_road_iou_by_hand() -> None:
-    # Labels may be probabilities, and a model may have output channels besides the road's.
+    # Labels may be probabilities, and a model may have more output channels than road.
     labels = np.array([[[[1], [0.7], [0], [0.4], [1], [0]]]], np.float32)
     road = np.array([[[[0.9], [0.2], [0.8], [0.3], [0.9], [0.9]]]], np.float32)
     valid = np.array([[[1, 1, 1, 1, 0, 0]]], np.float32)

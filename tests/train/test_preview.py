@@ -1,4 +1,4 @@
-"""The picture of training crops: what is drawn where, and that it is written whole."""
+"""The picture of training crops: content and complete files."""
 
 from __future__ import annotations
 

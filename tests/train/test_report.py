@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, all numbers as JSON, and the two commands."""
+"""Test reports: self-contained page, JSON, commands."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery
+from roadgis.train.scoring.page import history_charts
 from roadgis.train.scoring.report import read_history, score_model
 from tests.factories.models import GROUND, tiny_model
 from tests.factories.pairs import ArrayScene
@@ -36,7 +37,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Notes what a page holds, and that its elements close in order."""
+    """Records the content of a page, and checks that its elements close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -76,7 +77,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = road_scene()
     write_pairs(folder, scene, ("good", "Straße <b> & Co"))
     hidden = ArrayScene("", scene.image.copy(), scene.labels)
-    hidden.image[:, :45] = GROUND  # half of the road cannot be seen
+    hidden.image[:, :45] = GROUND  # half of the road is hidden
     write_pairs(folder, hidden, ("half",))
     empty = ArrayScene("", np.full_like(scene.image, GROUND), np.zeros_like(scene.labels))
     write_pairs(folder, empty, ("empty",))
@@ -101,7 +102,7 @@ def test_score_model_writes_all_numbers_as_json(tmp_path: Path, model: Path, dat
     by_name = dict(zip(names, values["scenes"], strict=True))
     assert by_name["good"]["iou"] > 0.95
     assert by_name["half"]["iou"] == pytest.approx(0.5, abs=0.05)
-    assert by_name["empty"]["recall"] is None  # no road: means nothing
+    assert by_name["empty"]["recall"] is None  # undefined without road
     assert [entry["name"] for entry in values["classes"]] == ["other", "road"]
     assert np.sum(values["confusion"]) == 4 * 70 * 90
     assert len(values["curve"]["iou"]) == 254
@@ -180,15 +181,15 @@ def test_score_model_report_plots_the_training_log(tmp_path: Path, data: Path) -
     assert math.isnan(history["validation_iou"][0])
 
 
-def test_history_section_is_empty_without_values(tmp_path: Path, data: Path) -> None:
+def test_history_charts_are_empty_without_values(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    model = tiny_model(tmp_path / "model.onnx")
-    (tmp_path / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
+    log = tmp_path / "log.csv"
     for text in ("", "epoch,step,loss\n", "epoch,step,loss\n1,100,\n", "other\n3\n"):
-        (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-        options = ReportOptions(report=tmp_path / "r.html", examples=0, overwrite=True)
-        score_model(model, [data], options)
-        assert "Training" not in Page((tmp_path / "r.html").read_text(encoding="utf-8")).words
+        log.write_text(text, encoding="utf-8")
+        assert history_charts(read_history(log)) == []
+
+
+def test_read_history_rejects_other_files(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
         read_history(tmp_path / "log.csv")
@@ -236,13 +237,13 @@ def test_overlay_gallery_keeps_the_best_and_the_worst() -> None:
 
 def test_overlay_gallery_averages_large_scenes_by_block() -> None:
     rng = np.random.default_rng(0)
-    shape = (1501, 901)
+    shape = (1501, 121)
     image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
     labels, found = (rng.integers(0, 2, shape).astype(np.uint8) for _ in range(2))
     labels[:100] = IGNORE
     scene = ArrayScene("s", image, labels)
     pictures = []
-    for rows, cols in ((1501, 901), (400, 352)):
+    for rows, cols in ((1501, 121), (400, 50)):
         gallery = OverlayGallery(1, by_class=False)
         for row in range(0, shape[0], rows):
             for col in range(0, shape[1], cols):
@@ -250,9 +251,9 @@ def test_overlay_gallery_averages_large_scenes_by_block() -> None:
                 gallery.block(scene, Block(row, col, image[here], labels[here], found[here]))
         gallery.scene_done(scene, scene_scores(0.5))
         pictures.append(gallery.best[0].picture.astype(int))
-    assert pictures[0].shape == (501, 301, 3)
+    assert pictures[0].shape == (501, 41, 3)
     assert abs(pictures[0] - pictures[1]).max() <= 1
-    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # what does not count is dark
+    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # ignored pixels are dark
 
 
 def test_overlay_colours_differ_in_lightness() -> None:

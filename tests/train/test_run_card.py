@@ -1,4 +1,4 @@
-"""What the card of a trained model says of its sources."""
+"""Sources and licence in the card of a trained model."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_sources_and_terms_credit_packaged_imagenet_weights() -> None:
     network = NetworkSettings(backbone="efficientnetlite1", encoder_weights="imagenet")
     sentence = "Trained from the ImageNet weights of EfficientNet-Lite1 (Apache-2.0)."
     assert sources_and_terms(TrainSettings(network=network), None)["attribution"] == (sentence,)
-    # Weights that are replaced by those of a model leave no trace of their own.
+    # Weights replaced by those of a model leave no attribution.
     assert sentence not in sources_and_terms(TrainSettings(network=network), START)["attribution"]
 
 

@@ -1,4 +1,4 @@
-"""Training scenes from folders: what is paired, refused and blank, and what is held out."""
+"""Training scenes from folders: pairs, rejected files, collars, hold-out."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TestFindPairs:
     def test_find_pairs_of_street_scenes_by_folder_and_name(
         self, tmp_path: Path, ending: str
     ) -> None:
-        for city in ("0", "1"):  # in IDD the same names come back in other folders
+        for city in ("0", "1"):  # in IDD names repeat in other folders
             write_image(tmp_path / "leftImg8bit/train" / city / "7_leftImg8bit.png", noise())
             write_image(tmp_path / "masks/train" / city / f"7{ending}.png", road())
         write_image(tmp_path / "leftImg8bit/val/2/8_leftImg8bit.png", noise())
@@ -288,7 +288,7 @@ class TestPairScene:
         image, _ = write_pair(tmp_path, "a")
         valid = np.full((40, 40), 255, np.uint8)
         valid[:, :12] = 0
-        # White where it is flown: a file that marks what is invalid is not searched for collars.
+        # White content: a file that declares invalid pixels is not searched for collars.
         write_image(image, np.full((3, 40, 40), 255, np.uint8), valid)
         scene = only(tmp_path, cache_bytes=cache_bytes)
         values, labels = read_all(scene)
@@ -313,7 +313,7 @@ class TestPairScene:
     ) -> None:
         image, _ = write_pair(tmp_path, "a", side=80)
         bands = np.full((3, 80, 80), 80, np.uint8)
-        bands[:, :, :20] = value  # what was not flown
+        bands[:, :, :20] = value  # outside the flight
         bands[:, 40:46, 50:60] = roof
         write_image(image, bands)
         labels = read_all(only(tmp_path))[1]
@@ -391,33 +391,33 @@ class TestMemory:
     def test_cached_scene_reads_once_if_it_fits(self) -> None:
         memory = CacheBudget(64 * 64 * 4)
         first, second = array_scene(seed=0), array_scene(seed=1)
-        held = [CachedScene(scene, memory) for scene in (first, second)]
+        cached = [CachedScene(scene, memory) for scene in (first, second)]
         for _ in range(3):
-            for scene, source in zip(held, (first, second), strict=True):
+            for scene, source in zip(cached, (first, second), strict=True):
                 image, labels = scene.read(3, 5, 20, 30)
                 np.testing.assert_array_equal(image, source.image[3:23, 5:35])
                 np.testing.assert_array_equal(labels, source.labels[3:23, 5:35])
         assert (first.reads, second.reads) == (1, 3)
 
     def test_cached_scene_returns_copies(self) -> None:
-        held = CachedScene(array_scene(), CacheBudget())
-        image, labels = held.read(0, 0, 64, 64)
+        cached = CachedScene(array_scene(), CacheBudget())
+        image, labels = cached.read(0, 0, 64, 64)
         before = labels.copy()
         image[:], labels[:] = 7, 7
-        np.testing.assert_array_equal(held.read_labels(0, 0, 64, 64), before)
+        np.testing.assert_array_equal(cached.read_labels(0, 0, 64, 64), before)
 
     def test_cached_scene_caches_blocks_up_to_the_budget(self) -> None:
         rng = np.random.default_rng(0)
         shape = (2100, 2100)
         source = ArrayScene("a", rng.integers(0, 9, (*shape, 3)), rng.integers(0, 2, shape))
-        held = CachedScene(source, CacheBudget(4 * 1024 * 1024 * 4))
+        cached = CachedScene(source, CacheBudget(4 * 1024 * 1024 * 4))
         for window in ((1000, 1000, 100, 100), (1020, 10, 9, 9), (1000, 2000, 100, 100)) * 2:
             row, col, height, width = window
-            image, labels = held.read(*window)
+            image, labels = cached.read(*window)
             part = np.s_[row : row + height, col : col + width]
             np.testing.assert_array_equal(image, source.image[part])
             np.testing.assert_array_equal(labels, source.labels[part])
-        # Four blocks for the first, none for the second, and no room for the third.
+        # Four blocks for the first scene, none for the second, and no room for the third.
         assert source.reads == 4 + 2
 
 
@@ -557,7 +557,7 @@ class TestHoldOut:
         assert len(names[0]) == round(0.2 * 48)
 
     def test_hold_out_of_equal_names_is_equal(self) -> None:
-        # Such as two flights over one place: what is held out in one must not train in the other.
+        # As with two flights over one place: blocks held out in one must not train in the other.
         scenes = [array_scene(200, seed=i, name="place") for i in range(2)]
         training, _ = hold_out(scenes, share=0.3, block_px=50, seed=0)
         labels = [scene.read_labels(0, 0, 200, 200) for scene in training]

@@ -1,4 +1,4 @@
-"""Settings of a run: what is written can be read again, and what is wrong is named."""
+"""Settings of a run: round trip through YAML, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing the threshold: the highest score, the same for stored and for exact probability."""
+"""Choosing the threshold: the highest score, equal for stored and exact probability."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_choose_threshold_maximizes_iou(road: Counts, other: Counts) -> None:
         assert iou == pytest.approx(hit / (road.sum() + other[taken].sum()))
         assert f1 == pytest.approx(2 * iou / (1 + iou))
         assert iou <= choice.iou
-        # As a number and as stored, the same pixels are road.
+        # Exact and stored probability give the same road pixels.
         np.testing.assert_array_equal(taken, stored >= threshold * 254)
     assert choose_threshold(road, other, criterion="f1").threshold == choice.threshold
 
@@ -98,7 +98,7 @@ def test_choose_threshold_maximizes_iou(road: Counts, other: Counts) -> None:
 def test_choose_threshold_maximizes_relaxed_f1(
     road: Counts, other: Counts, near: Counts, reached: Counts
 ) -> None:
-    # As in images: what is road is near road, and a road pixel is reached by itself at least.
+    # As in images: road pixels are near road, and reach themselves.
     near = road + np.minimum(near, other)
     reached = np.sort(np.repeat(np.arange(255), road))
     reached = np.bincount(np.minimum(reached + 20, 254), minlength=255)
@@ -238,14 +238,14 @@ def test_set_threshold_of_a_run_changes_both_models(tmp_path: Path) -> None:
     assert exported.threshold == card.threshold
     assert (run / "threshold.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert (run / "threshold.csv").is_file()
-    # Again, with its outputs in place, and without an exported model.
+    # Again, with existing outputs, and without an exported model.
     (run / "model.onnx").unlink()
     assert set_threshold(run, [folder]).threshold == card.threshold
     shutil.rmtree(run)
 
 
 def test_write_curve_leaves_undefined_scores_empty(tmp_path: Path) -> None:
-    # Nothing is found at high thresholds, so what share of it is right means nothing there.
+    # At high thresholds nothing is predicted, so precision is undefined.
     choice = choose_threshold(levels(_10=5), levels(_20=1))
     write_curve(choice, tmp_path / "curve.csv")
     lines = (tmp_path / "curve.csv").read_text(encoding="utf-8").splitlines()

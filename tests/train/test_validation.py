@@ -1,4 +1,4 @@
-"""Whether training helped: the sentence, the comparison, and the warning of a low threshold."""
+"""Outcome of training: message, comparison, warning of a low threshold."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_validation_scores_choose_the_middle_of_the_best_thresholds() -> None:
     scene = ArrayScene("s", np.repeat(200 * labels[..., None], 3, axis=2), labels)
 
     def network(images: Any, training: bool) -> Any:
-        # Stored as levels 76 and 25: each threshold between them is as good.
+        # Stored as levels 76 and 25: all thresholds between them are equally good.
         return np.where(images[..., :1] > 0.5, 0.3, 0.1)
 
     scores = validation_scores(network, ModelCard("m", "1"), [scene])

@@ -163,7 +163,7 @@ def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
             markersize=4, **style,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    _label(axes, "probability along found roads", "share that is right", loc="lower right")
+    _label(axes, "probability along predicted roads", "correct share", loc="lower right")
     return figure
 
 

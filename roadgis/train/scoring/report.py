@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import html
+import dataclasses
 import json
 import logging
 import math
@@ -19,21 +19,20 @@ from roadgis.model.catalog import resolve_model
 from roadgis.model.runtime import Device, Segmenter, load_model
 from roadgis.options.scoring import ReportOptions
 from roadgis.progress import Progress, no_progress
+from roadgis.report.html import Table, number
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery
+from roadgis.train.scoring.page import Chart, chart, gallery, history_charts, pixel_page
 from roadgis.train.scoring.plots import (
     histogram_figure,
-    history_figure,
-    inline_svg,
     precision_recall_figure,
     require_matplotlib,
     threshold_figure,
 )
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = ["history_section", "read_history", "score_model"]
+__all__ = ["read_history", "score_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -186,127 +185,91 @@ def read_history(path: Path) -> dict[str, list[float]]:
 
 def _html(subject: _Subject, evaluation: PixelEvaluation, pictures: OverlayGallery) -> str:
     card = subject.segmenter.card
-    title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(_summary(evaluation))}</p>",
-        _facts(subject, evaluation),
-        *_score_tables(evaluation),
-        *_class_tables(evaluation, several=len(card.classes) > 1),
-        *_curves(evaluation),
-        *history_section(subject.history),
-        *_pictures(pictures, by_class=len(card.classes) > 1),
-    ]
-    return page.page(title, [part for part in parts if part])
-
-
-def _summary(evaluation: PixelEvaluation) -> str:
+    several = len(card.classes) > 1
     scores = evaluation.scores
-    return (
-        f"IoU of road {page.number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
-        f"{page.number(scores.relaxed_f1)}, over {len(evaluation.scenes)} scenes."
+    meeting = evaluation.curve.break_even()
+    return pixel_page(
+        f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}",
+        f"IoU of road {number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
+        f"{number(scores.relaxed_f1)}, over {len(evaluation.scenes)} scenes.",
+        _facts(subject, evaluation),
+        scores=_score_table(evaluation),
+        break_even=(
+            f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
+        ),
+        classes=_class_table(evaluation, several=several),
+        confusion=(evaluation.class_names, evaluation.confusion.tolist()),
+        charts=[*_charts(evaluation), *history_charts(subject.history)],
+        galleries=[
+            gallery("The best", pictures.best, by_class=several),
+            gallery("The worst", pictures.worst, by_class=several),
+        ],
     )
 
 
-def _facts(subject: _Subject, evaluation: PixelEvaluation) -> str:
+def _facts(subject: _Subject, evaluation: PixelEvaluation) -> dict[str, str]:
     card = subject.segmenter.card
     default = " (the model card's)" if evaluation.threshold == card.threshold else ""
-    return page.facts(
-        {
-            "Model": f"{card.name} {card.version}, {subject.path.name}",
-            "Classes": ", ".join(card.classes),
-            "Trained on": card.training_data,
-            "Fingerprint": subject.segmenter.fingerprint,
-            "Ran on": subject.segmenter.device,
-            "Data": ", ".join(subject.data),
-            "Scenes": (
-                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} valid pixels, "
-                f"{int(evaluation.counts.road.sum()):,} of them road"
-            ),
-            "Pixel size": f"{card.gsd_m:g} m",
-            "Threshold": f"{evaluation.threshold:.4f}{default}",
-            "Made": f"{subject.made:%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
-        }
-    )
+    return {
+        "Model": f"{card.name} {card.version}, {subject.path.name}",
+        "Classes": ", ".join(card.classes),
+        "Trained on": card.training_data,
+        "Fingerprint": subject.segmenter.fingerprint,
+        "Ran on": subject.segmenter.device,
+        "Data": ", ".join(subject.data),
+        "Scenes": (
+            f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} valid pixels, "
+            f"{int(evaluation.counts.road.sum()):,} of them road"
+        ),
+        "Pixel size": f"{card.gsd_m:g} m",
+        "Threshold": f"{evaluation.threshold:.4f}{default}",
+        "Made": f"{subject.made:%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
+    }
 
 
-def _score_tables(evaluation: PixelEvaluation) -> list[str]:
-    meeting = evaluation.curve.break_even()
-    at = f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
-    rows = [["all pixels", *page.score_row(evaluation.scores)]]
-    rows += [[scene.name, *page.score_row(scene.scores)] for scene in evaluation.scenes]
-    caption = (
+def _score_table(evaluation: PixelEvaluation) -> Table:
+    parts = [("all pixels", evaluation.scores)]
+    parts += [(scene.name, scene.scores) for scene in evaluation.scenes]
+    return Table(
         f"Scores of road at threshold {evaluation.threshold:.3f}. Relaxed: a pixel within "
-        f"{evaluation.buffer_px} px of a pixel of the other mask counts as correct."
+        f"{evaluation.buffer_px} px of a pixel of the other mask counts as correct.",
+        ["scene", *_HEAD],
+        [[name, *map(number, dataclasses.astuple(scores))] for name, scores in parts],
+        total=True,
     )
-    return [
-        "<h2>Scores</h2>",
-        page.table(caption, ["scene", *_HEAD], rows, total=True),
-        f"<p>Break-even of relaxed precision and recall: {html.escape(at)}.</p>",
-    ]
 
 
-def _class_tables(evaluation: PixelEvaluation, *, several: bool) -> list[str]:
-    rows = [
-        [
-            scores.name,
-            *map(page.number, (scores.iou, scores.precision, scores.recall, scores.f1)),
-            f"{scores.pixels:,}",
-        ]
-        for scores in evaluation.classes
-    ]
+def _class_table(evaluation: PixelEvaluation, *, several: bool) -> Table:
     how = "by the most probable class" if several else "at the threshold"
-    caption = f"Scores of each class, {how}; mean IoU {page.number(evaluation.mean_iou)}"
-    head = ["class", "IoU", "precision", "recall", "F1", "pixels"]
-    return [
-        "<h2>Classes</h2>",
-        page.table(caption, head, rows),
-        "<h3>Confusion matrix</h3>",
-        page.confusion_table(evaluation.confusion, evaluation.class_names),
-    ]
+    return Table(
+        f"Scores of each class, {how}; mean IoU {number(evaluation.mean_iou)}",
+        ["class", "IoU", "precision", "recall", "F1", "pixels"],
+        [list(map(number, dataclasses.astuple(scores))) for scores in evaluation.classes],
+    )
 
 
-def _curves(evaluation: PixelEvaluation) -> list[str]:
+def _charts(evaluation: PixelEvaluation) -> list[Chart]:
     curve, threshold = evaluation.curve, evaluation.threshold
-    scores = evaluation.scores
-    texts = (
-        f"IoU, precision, recall and F1 of road at every threshold; IoU {page.number(scores.iou)} "
-        f"at {threshold:.3f}.",
-        "Precision over recall at every threshold, exact and relaxed; the break-even is where "
-        "relaxed precision equals relaxed recall.",
-        "Pixels by predicted probability of road, those labelled road and those that are not; "
-        "the vertical line is the threshold.",
-    )
-    figures = (
-        threshold_figure(curve, threshold),
-        precision_recall_figure(curve, threshold, evaluation.buffer_px),
-        histogram_figure(evaluation.counts, threshold),
-    )
-    titles = ("Threshold", "Precision and recall", "Probability")
-    parts = []
-    for title, figure, text, name in zip(
-        titles, figures, texts, ("threshold", "recall", "histogram"), strict=True
-    ):
-        parts += [f"<h2>{title}</h2>", page.figure(inline_svg(figure, name, text), text)]
-    return parts
-
-
-def history_section(history: dict[str, list[float]] | None) -> list[str]:
-    """Return the section about the training run; empty without history."""
-    figure = None if history is None else history_figure(history)
-    if figure is None:
-        return []
-    text = "Loss and IoU over the training run."
-    return ["<h2>Training</h2>", page.figure(inline_svg(figure, "history", text), text)]
-
-
-def _pictures(pictures: OverlayGallery, *, by_class: bool) -> list[str]:
-    best, worst = pictures.best, pictures.worst
-    if not best:
-        return []
     return [
-        "<h2>Scenes</h2>",
-        page.legend(),
-        page.gallery("The best", best, by_class=by_class),
-        page.gallery("The worst", worst, by_class=by_class),
+        chart(
+            "Threshold",
+            threshold_figure(curve, threshold),
+            "threshold",
+            "IoU, precision, recall and F1 of road at every threshold; IoU "
+            f"{number(evaluation.scores.iou)} at {threshold:.3f}.",
+        ),
+        chart(
+            "Precision and recall",
+            precision_recall_figure(curve, threshold, evaluation.buffer_px),
+            "recall",
+            "Precision over recall at every threshold, exact and relaxed; the break-even is where "
+            "relaxed precision equals relaxed recall.",
+        ),
+        chart(
+            "Probability",
+            histogram_figure(evaluation.counts, threshold),
+            "histogram",
+            "Road pixels and other pixels by predicted probability of road; the vertical line is "
+            "the threshold.",
+        ),
     ]
