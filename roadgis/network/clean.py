@@ -93,8 +93,6 @@ def cleaned_lines(
     ----------
     lines : Centerlines
         As traced.
-    options : CleanOptions
-        What to drop, bridge and merge.
     source : ProbabilitySource, optional
         Probability on the lines' grid.
 

@@ -35,8 +35,10 @@ class EdgeEndTuning:
     width_vertices: int = 1
     #: The skeleton still leans for this many widths after the merged stretch.
     margin_widths: float = 0.3
-    #: A stretch of this many widths that is not wider ends the merged stretch.
+    #: A stretch of this many widths that is not wider ends the merged stretch,
     pause_widths: float = 0.4
+    #: at least of this many pixels.
+    pause_px: float = 3.0
     #: Within this many widths of a dead end the skeleton may turn into a corner of the road.
     turn_widths: float = 0.9
     #: Widths over which the direction is taken,
@@ -51,6 +53,18 @@ class EdgeEndTuning:
     straight_rms_px: float = 0.45
     #: A fit is poor from this RMS, pixels; half the length is fitted then.
     poor_rms_px: float = 0.6
+    #: The width at a junction counts up to this many times that of the road.
+    junction_widths: float = 2.0
+    #: An edge is short when less than this many widths are undisturbed,
+    short_widths: float = 0.75
+    #: or less than this, pixels.
+    short_px: float = 4.0
+    #: Largest part of an edge that is left out at each end; if none is undisturbed,
+    most_cut: float = 0.45
+    #: this part: the direction is that of the middle.
+    vague_cut: float = 0.35
+    #: Fewest vertices of an arc.
+    arc_vertices: int = 6
 
 
 TUNING = EdgeEndTuning()
@@ -166,8 +180,6 @@ def chord_ends(
 
     Parameters
     ----------
-    lines : Centerlines
-        The network.
     edge : ndarray of int64, shape (A,)
         Edge of each end.
     at_end : ndarray of bool, shape (A,)
@@ -264,7 +276,9 @@ def fitted_ends(
     node = np.concatenate([lines.start, lines.end])
     degree = lines.degree[node]
     length = np.concatenate([lines.length_px, lines.length_px])
-    junction_width = np.minimum(lines.node_width_px.astype(np.float64)[node], 2 * width)
+    junction_width = np.minimum(
+        lines.node_width_px.astype(np.float64)[node], TUNING.junction_widths * width
+    )
     lean = TUNING.lean_widths * junction_width
     merged = np.concatenate(
         [
@@ -282,18 +296,21 @@ def fitted_ends(
     if more is not None:
         want = want + more
     # On a short edge only what is certainly disturbed is left out.
-    short = length - want - _other_end(want) < np.maximum(0.75 * width, 4.0)
+    least_left = np.maximum(TUNING.short_widths * width, TUNING.short_px)
+    short = length - want - _other_end(want) < least_left
     want = np.where(short, least, want)
     other = _other_end(want)
     # However short an edge, its middle remains.
-    cut = np.minimum(want, 0.45 * length)
+    most = TUNING.most_cut * length
+    cut = np.minimum(want, most)
     span = TUNING.span_widths * width + TUNING.span_px
-    far = np.minimum(cut + span, length - np.minimum(other, 0.45 * length))
-    vague = length - want - other < np.maximum(0.75 * width, 4.0)
+    limit = length - np.minimum(other, most)
+    far = np.minimum(cut + span, limit)
+    vague = length - want - other < least_left
     # Without an undisturbed part, the direction of the middle half is the best guess.
-    cut = np.where(vague, np.minimum(want, 0.35 * length), cut)
-    far = np.where(vague, np.maximum(0.65 * length, cut), np.maximum(far, cut))
-    limit = length - np.minimum(other, 0.45 * length)
+    cut = np.where(vague, np.minimum(want, TUNING.vague_cut * length), cut)
+    vague_far = np.maximum((1 - TUNING.vague_cut) * length, cut)
+    far = np.where(vague, vague_far, np.maximum(far, cut))
     return EdgeEnds(
         edge=np.tile(np.arange(len(lines)), 2),
         at_end=np.repeat([False, True], len(lines)),
@@ -337,7 +354,7 @@ def _merged_length(
     That is the stretch in which the road is wider than elsewhere, without longer interruptions.
     """
     edge = lines.edge_of_vertex
-    limit = np.minimum(TUNING.merged_widths * width, 0.45 * lines.length_px)
+    limit = np.minimum(TUNING.merged_widths * width, TUNING.most_cut * lines.length_px)
     wide = _local_width(lines) > TUNING.wider * width[edge] + TUNING.wider_px
     at = np.flatnonzero(wide & (along <= limit[edge]))
     out = np.zeros(len(lines))
@@ -351,7 +368,7 @@ def _merged_length(
     step = -1 if at_end else 1
     following = np.where(new, node[of], np.concatenate([[0], at[:-1]])) + step
     before = np.maximum(lean[of], along[following])
-    gaps = np.cumsum(away - before > np.maximum(TUNING.pause_widths * width[of], 3.0))
+    gaps = np.cumsum(away - before > np.maximum(TUNING.pause_widths * width[of], TUNING.pause_px))
     first = np.maximum.accumulate(np.where(new, np.arange(len(at)), 0))
     # A gap before an edge's first wide vertex counts, one of the edge before does not.
     unbroken: Bools = gaps - np.where(first > 0, gaps[first - 1], 0) == 0
@@ -408,7 +425,8 @@ def fit_lines(lines: Centerlines, begin: Ints, stop: Ints, straight: Bools) -> F
     along = (row * d_row[of] + col * d_col[of]) / half[of] + 1
     across = -row * d_col[of] + col * d_row[of]
     level, slope, arch = _parabolas(of, along, across, count)
-    curved = (np.abs(arch) > TUNING.sagitta_px) & known & (stop - begin >= 6) & ~straight
+    curved = (np.abs(arch) > TUNING.sagitta_px) & known & ~straight
+    curved &= stop - begin >= TUNING.arc_vertices
     line = _straights(of, along, across, count)
     level, slope = np.where(curved, level, line[0]), np.where(curved, slope, line[1])
     arch = np.where(curved, arch, 0.0)

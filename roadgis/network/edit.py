@@ -75,8 +75,6 @@ def split(lines: Centerlines, vertices: Ints, key: Ints | None = None) -> Center
 
     Parameters
     ----------
-    lines : Centerlines
-        Edges to split.
     vertices : ndarray of int64, shape (K,)
         Vertices that become nodes: ascending, each once, none at the end of an edge.
     key : ndarray of int64, shape (K,), optional
@@ -135,8 +133,6 @@ def insert_vertices(lines: Centerlines, edge: Ints, along: Floats) -> tuple[Cent
 
     Parameters
     ----------
-    lines : Centerlines
-        The edges.
     edge : ndarray of int64, shape (K,)
         Edge of each place; ascending.
     along : ndarray of float64, shape (K,)

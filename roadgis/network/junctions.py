@@ -30,10 +30,14 @@ class JunctionTuning:
     straight_cosine: float = 0.9
     #: Largest sideways offset of such a road, widths; more is a staggered crossing.
     offset_widths: float = 0.4
-    #: The direction of a road is taken from this many node widths before the junction
+    #: The direction of a road is taken from this many node widths before the junction,
     near_widths: float = 1.0
-    #: to this many; one pixel is added.
+    #: at most this part of the edge,
+    near_part: float = 0.4
+    #: to this many, and a pixel,
     far_widths: float = 2.5
+    #: at most this part of the edge.
+    far_part: float = 0.9
 
 
 TUNING = JunctionTuning()
@@ -120,8 +124,8 @@ def _ends_at(lines: Centerlines, nodes: Bools) -> EdgeEnds:
     at = at[np.argsort(node[at], kind="stable")]
     edge, at_end, width = edge[at], at_end[at], lines.node_width_px[node[at]].astype(np.float64)
     length = lines.length_px[edge]
-    near = np.minimum(TUNING.near_widths * width, 0.4 * length)
-    far = np.minimum(TUNING.far_widths * width + 1, 0.9 * length)
+    near = np.minimum(TUNING.near_widths * width, TUNING.near_part * length)
+    far = np.minimum(TUNING.far_widths * width + 1, TUNING.far_part * length)
     return chord_ends(lines, edge, at_end, near, far, width, on_skeleton=True)
 
 

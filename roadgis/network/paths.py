@@ -1,7 +1,8 @@
-"""Order the vertices of paths and cycles, all at once."""
+"""Graphs as arrays: connected components, the order of paths and cycles, and short ways."""
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from roadgis.arrays import Bools, Ints
+from roadgis.arrays import Bools, Floats, Ints
 
-__all__ = ["Paths", "components", "order_paths"]
+__all__ = ["Paths", "components", "is_within", "order_paths"]
 
 
 class Paths(NamedTuple):
@@ -113,3 +114,44 @@ def _cut_cycles(
     keep = np.ones(len(links), bool)
     keep[doomed[doomed >= 0]] = False
     return links[keep], closed
+
+
+def is_within(
+    limit: float,
+    seeds: list[tuple[float, int]],
+    goals: dict[int, float],
+    begin: Ints,
+    other: Ints,
+    step: Floats,
+) -> bool:
+    """Return whether the shortest way from any seed to any goal is shorter than a limit.
+
+    Dijkstra's search, which ends at the limit: its time does not depend on the graph's size.
+
+    Parameters
+    ----------
+    limit : float
+        Largest length.
+    seeds : list of (float, int)
+        Lengths already covered, and vertices to start from.
+    goals : dict of int to float
+        Vertices to reach, and the lengths left from there.
+    begin, other, step : ndarray
+        Links of vertex v: ``other[begin[v]:begin[v + 1]]`` at lengths ``step[...]``.
+    """
+    queue, done = list(seeds), set()
+    heapq.heapify(queue)
+    while queue:
+        distance, vertex = heapq.heappop(queue)
+        if distance >= limit:
+            return False
+        if vertex in done:
+            continue
+        done.add(vertex)
+        if distance + goals.get(vertex, limit) < limit:
+            return True
+        links = slice(begin[vertex], begin[vertex + 1])
+        for neighbour, more in zip(other[links].tolist(), step[links].tolist(), strict=True):
+            if neighbour not in done:
+                heapq.heappush(queue, (distance + more, neighbour))
+    return False

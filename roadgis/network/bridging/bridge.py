@@ -6,7 +6,6 @@ A bridge is an edge of its own, flagged as `bridged`, whose probability is the e
 from __future__ import annotations
 
 import dataclasses
-import heapq
 import logging
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from roadgis.network.bridging.path import (
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds
 from roadgis.network.edit import add_edges, insert_vertices, split, take_nodes
+from roadgis.network.paths import is_within
 from roadgis.options.cleaning import BridgeOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
@@ -57,6 +57,10 @@ class BridgeTuning:
     one_sided: float = 0.5
     #: Evidence a gap needs, in units of `BridgeOptions.min_evidence`, is this less its support.
     needed: float = 1.5
+    #: Of competing gaps the one with the highest score is bridged: its evidence, plus this,
+    score_evidence: float = 0.1
+    #: times its support, plus this.
+    score_support: float = 0.25
 
 
 TUNING = BridgeTuning()
@@ -109,8 +113,6 @@ def bridge_gaps(
     lines : Centerlines
         Noded, after weak components and spurious dangles were removed; keys of edges and nodes
         are unique and not negative.
-    options : BridgeOptions
-        Limits.
     source : ProbabilitySource, optional
         Probability on the lines' grid. Without one, and where it is a mask, the shape alone
         decides, and only dead ends that point to each other are bridged.
@@ -274,7 +276,8 @@ def _chosen(
     if not len(gaps):
         return None
     # Rounded, so that what is equal but for rounding errors is decided by keys.
-    score = np.round((np.nan_to_num(evidence.low[ok]) + 0.1) * (0.25 + support[ok]), 9)
+    low = np.nan_to_num(evidence.low[ok]) + TUNING.score_evidence
+    score = np.round(low * (TUNING.score_support + support[ok]), 9)
     drawn = path_lines(paths)
     arrive = arrivals(lines, tips, pieces, gaps, drawn)
     node = _nodes_met(lines, tips, gaps, arrive)
@@ -381,35 +384,8 @@ def _have_detour(
         left = {int(lines.start[f]): float(arc_b[gap])}
         stop, rest = int(lines.end[f]), float(length[f] - arc_b[gap])
         left[stop] = min(rest, left.get(stop, rest))
-        out[gap] = _reaches(seeds, left, float(within_px[gap]), begin, other, step)
+        out[gap] = is_within(float(within_px[gap]), seeds, left, begin, other, step)
     return out
-
-
-def _reaches(
-    seeds: list[tuple[float, int]],
-    left: dict[int, float],
-    within: float,
-    begin: Ints,
-    other: Ints,
-    step: Floats,
-) -> bool:
-    """Return whether a node of `left` is near enough (Dijkstra's search from the seeds)."""
-    queue, done = list(seeds), set()
-    heapq.heapify(queue)
-    while queue:
-        distance, node = heapq.heappop(queue)
-        if distance >= within:
-            return False
-        if node in done:
-            continue
-        done.add(node)
-        if distance + left.get(node, within) < within:
-            return True
-        links = slice(begin[node], begin[node + 1])
-        for neighbour, more in zip(other[links].tolist(), step[links].tolist(), strict=True):
-            if neighbour not in done:
-                heapq.heappush(queue, (distance + more, neighbour))
-    return False
 
 
 def _mutually_best(

@@ -28,14 +28,18 @@ class CandidateTuning:
     Not fitted; decision 0034 measured limits of length and turn, which are options.
     """
 
-    #: Within this many widths of a dead end the skeleton turns into a corner of the road.
+    #: Within this many widths of a dead end the skeleton turns into a corner of the road,
     turn_widths: float = 1.0
+    #: at most this part of the edge.
+    turn_part: float = 0.4
     #: The direction of a road is taken over this many widths before that,
     base_widths: float = 3.0
     #: at least over this many pixels.
     base_px: float = 10.0
-    #: A road shorter than this many widths has no reliable direction.
+    #: A road shorter than this many widths has no reliable direction,
     short_widths: float = 0.75
+    #: nor one shorter than this, pixels.
+    short_px: float = 2.0
     #: Directions in which an edge is looked for, as parts of the largest turn.
     fan: tuple[float, ...] = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0)
     #: On its own edge a dead end meets nothing nearer behind it than this many widths.
@@ -146,10 +150,10 @@ def find_tips(lines: Centerlines) -> EdgeEnds:
     dead = dead[np.argsort(lines.node_key[node[dead]], kind="stable")]
     edge, at_end = edge[dead], at_end[dead]
     width, length = lines.mean_width_px[edge], lines.length_px[edge]
-    near = np.minimum(TUNING.turn_widths * width, 0.4 * length)
+    near = np.minimum(TUNING.turn_widths * width, TUNING.turn_part * length)
     far = np.minimum(near + np.maximum(TUNING.base_widths * width, TUNING.base_px), length)
     tips = chord_ends(lines, edge, at_end, near, far, width)
-    tips = tips.take(tips.span >= np.maximum(TUNING.short_widths * tips.width, 2.0))
+    tips = tips.take(tips.span >= np.maximum(TUNING.short_widths * tips.width, TUNING.short_px))
     # The last digits depend on the order of edges, as distances along edges are differences of
     # sums over all of them; results must not.
     return dataclasses.replace(
@@ -180,8 +184,6 @@ def find_gaps(
 
     Parameters
     ----------
-    lines : Centerlines
-        The network.
     tips : EdgeEnds
         Its dead ends (:func:`find_tips`).
     pieces : Pieces

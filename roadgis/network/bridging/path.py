@@ -98,8 +98,6 @@ def least_cost_paths(gaps: Gaps, source: ProbabilitySource | None) -> GapPaths:
 
     Parameters
     ----------
-    gaps : Gaps
-        What to cross.
     source : ProbabilitySource, optional
         Probability. Without it, the paths are the curves, and their levels are unknown.
     """
@@ -324,14 +322,10 @@ def arrivals(
 
     Parameters
     ----------
-    lines : Centerlines
-        The network.
     tips : EdgeEnds
         Its dead ends (:func:`roadgis.network.bridging.candidates.find_tips`).
     pieces : Pieces
         Its edges (:func:`roadgis.network.bridging.candidates.cut_pieces`).
-    gaps : Gaps
-        The gaps.
     paths : ndarray of LineString, shape (G,)
         Paths across them (:func:`path_lines`).
     """

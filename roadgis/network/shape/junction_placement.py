@@ -40,6 +40,10 @@ class PlacementTuning:
     miss_px: float = 0.6
     #: Rounds in which a junction is placed on the strokes through it.
     rounds: int = 3
+    #: An end is fitted again when its junction is ahead by less than this many widths,
+    behind_widths: float = 0.25
+    #: from so far away that it would be ahead by this many.
+    ahead_widths: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,10 @@ def place_nodes(
     placed = _junctions_placed(lines, ends, strokes, degree)
     # If a junction comes to lie behind a foot, that end is fitted from farther away.
     ahead = ends.node_ahead(placed)
-    behind = ahead < np.minimum(0.25 * ends.width, ends.cut)
+    behind = ahead < np.minimum(TUNING.behind_widths * ends.width, ends.cut)
     behind &= (degree[ends.node] > 2) & ends.known & ~ends.vague
     if behind.any():
-        more = np.where(behind, 0.5 * ends.width - ahead, 0.0)
+        more = np.where(behind, TUNING.ahead_widths * ends.width - ahead, 0.0)
         ends = fitted_ends(lines, edge_width_px, more, measured)
         strokes = find_strokes(ends, degree)
         placed = _junctions_placed(lines, ends, strokes, degree)

@@ -36,6 +36,14 @@ class CornerTuning:
     span_widths: float = 0.8
     #: and pixels added.
     span_px: float = 5.0
+    #: A stretch must have this part of that length.
+    span_part: float = 0.5
+    #: A turn is measured over this many widths to both sides
+    turn_widths: float = 1.1
+    #: and pixels added.
+    turn_px: float = 2.0
+    #: Stretches must meet at an angle whose sine is larger than this.
+    least_sine: float = 0.1
     #: A stretch is straight where its vertices leave the line by less than this (RMS), pixels.
     straight_rms_px: float = 0.36
     #: Largest radius of the arc by which the skeleton cuts a corner, widths
@@ -57,8 +65,6 @@ def smoothed(lines: Centerlines, sigma_px: float, corners: Ints) -> Centerlines:
 
     Parameters
     ----------
-    lines : Centerlines
-        The edges.
     sigma_px : float
         Standard deviation, pixels.
     corners : ndarray of int64, shape (C,)
@@ -218,46 +224,31 @@ def _meetings(
     lines: Centerlines, along: Floats, at: Ints, width: Floats, low: Ints, high: Ints
 ) -> tuple[Bools, Floats, _Legs]:
     """Return which turns are corners, their positions, and the feet of the two legs to each."""
-    lean, far = (
-        TUNING.lean_widths * width,
-        (TUNING.lean_widths + TUNING.span_widths) * width + TUNING.span_px,
-    )
+    lean, span = TUNING.lean_widths * width, TUNING.span_widths * width + TUNING.span_px
     # Straight stretches after and before each corner, within its edge.
     after = _clipped(along, along[at] + lean, low, high)
-    after_stop = _clipped(along, along[at] + far, low, high) + 1
-    before = _clipped(along, along[at] - far, low, high)
+    after_stop = _clipped(along, along[at] + (lean + span), low, high) + 1
+    before = _clipped(along, along[at] - (lean + span), low, high)
     before_stop = _clipped(along, along[at] - lean, low, high) + 1
-    enough = (
-        along[after_stop - 1] - along[after] > 0.5 * TUNING.span_widths * width + TUNING.span_px / 2
-    ) & (
-        along[before_stop - 1] - along[before]
-        > 0.5 * TUNING.span_widths * width + TUNING.span_px / 2
-    )
     begin, stop = np.concatenate([after, before]), np.concatenate([after_stop, before_stop])
-    arms = fit_lines(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
-    count = len(at)
-    unit = np.stack([arms.d_row, arms.d_col], axis=1)
-    foot = np.stack([arms.row, arms.col], axis=1)
-    cross = unit[:count, 0] * unit[count:, 1] - unit[:count, 1] * unit[count:, 0]
-    turn = np.pi - np.abs(np.arctan2(cross, (unit[:count] * unit[count:]).sum(axis=1)))
-    gap = foot[count:] - foot[:count]
-    safe = np.where(np.abs(cross) > 0.1, cross, 1.0)
-    reach = (gap[:, 0] * unit[count:, 1] - gap[:, 1] * unit[count:, 0]) / safe
-    corner = foot[:count] + reach[:, None] * unit[:count]
+    legs_px = (along[stop - 1] - along[begin]).reshape(2, -1)
+    fitted = fit_lines(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
+    straight = (fitted.rms < TUNING.straight_rms_px) & fitted.known
+    foot_out, foot_in = np.stack([fitted.row, fitted.col], axis=1).reshape(2, -1, 2)
+    unit_out, unit_in = np.stack([fitted.d_row, fitted.d_col], axis=1).reshape(2, -1, 2)
+    cross = unit_out[:, 0] * unit_in[:, 1] - unit_out[:, 1] * unit_in[:, 0]
+    turn = np.pi - np.abs(np.arctan2(cross, (unit_out * unit_in).sum(axis=1)))
+    gap = foot_in - foot_out
+    angled = np.abs(cross) > TUNING.least_sine
+    reach = (gap[:, 0] * unit_in[:, 1] - gap[:, 1] * unit_in[:, 0]) / np.where(angled, cross, 1.0)
+    corner = foot_out + reach[:, None] * unit_out
     away = np.hypot(corner[:, 0] - lines.row[at], corner[:, 1] - lines.col[at])
     radius = away / np.maximum(1 / np.cos(np.minimum(turn, TUNING.most_turn) / 2) - 1, 1e-6)
-    back = ((corner - foot[count:]) * unit[count:]).sum(axis=1)
-    straight = arms.rms < TUNING.straight_rms_px
-    good = enough & straight[:count] & straight[count:] & arms.known[:count]
-    good &= (
-        arms.known[count:]
-        & (turn > TUNING.least_turn)
-        & (turn < TUNING.most_turn)
-        & (np.abs(cross) > 0.1)
-    )
+    back = ((corner - foot_in) * unit_in).sum(axis=1)
+    good = (legs_px > TUNING.span_part * span).all(axis=0) & straight.reshape(2, -1).all(axis=0)
+    good &= (turn > TUNING.least_turn) & (turn < TUNING.most_turn) & angled
     good &= (reach > 0) & (back > 0) & (radius < TUNING.cut_widths * width + TUNING.cut_px)
-    legs = ((before_stop - 1, foot[count:]), (after, foot[:count]))
-    return np.asarray(good, bool), corner, legs
+    return np.asarray(good, bool), corner, ((before_stop - 1, foot_in), (after, foot_out))
 
 
 def _undisturbed_ranges(lines: Centerlines, undisturbed: Bools) -> tuple[Ints, Ints]:
@@ -279,7 +270,7 @@ def _sharpest(lines: Centerlines, along: Floats, width: Floats, low: Ints, high:
     """Return the vertex of the sharpest turn in each run of vertices at which lines turn."""
     edge = lines.edge_of_vertex
     at = np.arange(len(edge))
-    reach = 1.1 * width[edge] + 2
+    reach = TUNING.turn_widths * width[edge] + TUNING.turn_px
     ahead = _clipped(along, along + reach, low[edge], high[edge])
     back = _clipped(along, along - reach, low[edge], high[edge])
     use = np.flatnonzero((back < at) & (at < ahead))
