@@ -184,7 +184,7 @@ def add_edges(lines: Centerlines, more: Centerlines) -> Centerlines:
 def merge_nodes(
     lines: Centerlines, first: Ints, second: Ints, width_px: Floats | None = None
 ) -> Centerlines:
-    """Merge pairs of nodes, no two of which share a node; each lies in the middle of its pair.
+    """Merge disjoint pairs of nodes; each merged node lies in the middle of its pair.
 
     Parameters
     ----------

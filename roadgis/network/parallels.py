@@ -143,7 +143,7 @@ def _compared(lines: Lines, others: Lines, limit: float) -> tuple[Floats, Bools]
 
 
 def _disjoint(lines: Centerlines, pairs: Ints, distance: Floats, limit: float) -> list[_Pair]:
-    """Choose pairs, the nearest first, no two of which touch a common node."""
+    """Choose pairs without common nodes, the nearest first."""
     rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
     taken: set[int] = set()
     chosen = []
@@ -199,7 +199,7 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
 
 
 def _merged(lines: Centerlines, pairs: list[_Pair]) -> Centerlines:
-    """Merge pairs, no two of which touch a common node."""
+    """Merge pairs without common nodes."""
     cuts = np.unique(np.array([v for pair in pairs for v in (*pair.on_a, *pair.on_b)], np.int64))
     cuts = cuts[~np.isin(cuts, np.concatenate([lines.offsets[:-1], lines.offsets[1:] - 1]))]
     begins = np.sort(np.concatenate([lines.offsets[:-1], cuts]))
@@ -265,7 +265,7 @@ def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> No
 
 
 def _without_links(lines: Centerlines, first: Ints, second: Ints, distance: Floats) -> Centerlines:
-    """Drop the short edges between the nodes of pairs, no two of which share a node."""
+    """Drop the short edges between the nodes of disjoint pairs."""
     pair = np.full(len(lines.node_key), -1)
     pair[first], pair[second] = np.arange(len(first)), np.arange(len(first))
     at = pair[lines.start]

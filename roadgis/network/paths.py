@@ -107,7 +107,7 @@ def _cut_cycles(
     touching = np.flatnonzero((links == lead[:, None]).any(axis=1))
     other = links[touching].sum(axis=1) - lead[touching]
     # Of the anchor's two links, the one to the higher key goes; a cycle of two vertices
-    # has two equal links, of which the later one goes.
+    # has two equal links; the later one goes.
     rank = np.lexsort([touching, key[other]])
     doomed = np.full(number, -1)
     doomed[label[lead[touching[rank]]]] = touching[rank]

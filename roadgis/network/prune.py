@@ -78,7 +78,7 @@ def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
 
 
 def _vertex_lengths(lines: Centerlines) -> Floats:
-    """Return the length that each vertex stands for: half of both steps at it, (V,) pixels."""
+    """Return each vertex's share of the length, half of both steps at it, (V,) pixels."""
     step = np.hypot(np.diff(lines.row), np.diff(lines.col))
     # Steps between edges count for neither.
     step[lines.offsets[1:-1] - 1] = 0

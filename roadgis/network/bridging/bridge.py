@@ -121,7 +121,7 @@ def bridge_gaps(
     -------
     Centerlines
         With the bridges as edges of their own (`bridged`). Vertices of a bridge carry the
-        probability there; 0 where there is no data.
+        probability there; 0 at nodata.
     """
     if options.max_gap_m == 0:
         return lines

@@ -35,7 +35,7 @@ class DeadEndTuning:
     arc_angle: float = 1.5
     #: Largest angle by which a dead end is prolonged beyond what is seen of its arc, radians.
     prolonged_angle: float = 2.0
-    #: A road that leaves the raster is led to the edge if that is nearer than its end plus this.
+    #: A road that leaves the raster is extended to the edge if its end is nearer than this, pixels.
     border_px: float = 3.0
 
 
@@ -118,7 +118,7 @@ class MeasuredEnds(NamedTuple):
 def place_measured_ends(
     lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
 ) -> MeasuredEnds:
-    """Move dead ends to where the mask shows that the road ends, and lead the lines there.
+    """Move dead ends to where the mask shows that the road ends, and bend the lines there.
 
     Dead ends stay where the road leaves the raster or runs into nodata, and where the line has been
     cut since it was traced.

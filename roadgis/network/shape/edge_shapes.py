@@ -20,7 +20,7 @@ from roadgis.network.shape.smooth import smoothed, with_corners, with_middles, w
 
 __all__ = ["edge_shapes"]
 
-#: Edges up to so many steps away from an edge influence its placement: its nodes lie where all
+#: Edges up to this many steps away from an edge influence its placement: its nodes lie where all
 #: edges there meet; an edge end is fitted from farther away when the other end of its edge is,
 #: which follows from the edges at that node, and from the degree of the nodes at their other ends.
 _RINGS = 3

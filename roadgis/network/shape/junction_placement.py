@@ -91,7 +91,7 @@ class PlacedLines:
 def place_nodes(
     lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
 ) -> PlacedLines:
-    """Move nodes to where roads lead, and lead the edges there.
+    """Move junctions to where their roads meet, dead ends to where roads end, and edges with them.
 
     1. A dead end is placed where the mask shows that the road ends. Where that is unknown, it is
        prolonged by the length that thinning removed, straight ahead or on its curve, but not
@@ -306,7 +306,7 @@ def find_strokes(ends: EdgeEnds, degree: Ints) -> Strokes:
     """Find the edge ends that continue each other at a junction, straight or in a curve.
 
     1. The two directions fit an arc between the feet.
-    2. The ends are curved as that arc is. Where they are too short to tell, no other pair at a
+    2. The ends are curved as that arc is. Where they are too short to decide, no other pair at a
        junction of three comes near instead.
     3. Each of the two is the other's best partner.
 
