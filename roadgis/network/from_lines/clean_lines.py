@@ -147,7 +147,7 @@ def clean_lines(
         made_by = [getattr(evidence, "provenance", {})]
     if isinstance(source, (str, Path)):
         made_by.insert(0, provenance_where_written(source, options.layer))
-    _tell_names(drawn)
+    _warn_of_renamed_fields(drawn)
     network = _in_crs_of(drawn, layer).with_provenance(
         roadgis=__version__,
         inputs=[layer.name, *([] if probability is None else [str(probability)])],
@@ -199,7 +199,7 @@ def _cleaned(
     )
     progress(0.4, "Cleaning the network")
     cleaned = cleaned_lines(centerlines, options.clean, source=evidence)
-    progress(0.8, "Finding where roads come from")
+    progress(0.8, "Finding source features")
     network = _network(cleaned, layer, lines, options, (width_m, confidence), evidence)
     if len(network):
         return network
@@ -257,7 +257,7 @@ def _measured(
     }
 
 
-def _tell_names(network: DrawnNetwork) -> None:
+def _warn_of_renamed_fields(network: DrawnNetwork) -> None:
     changed = [f"{old} is {new}" for old, new in network.field_names.items() if old != new]
     if changed:
         _LOG.warning(
