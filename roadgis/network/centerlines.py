@@ -149,14 +149,14 @@ class Centerlines:
         return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
 
     @cached_property
-    def total_length(self) -> Floats:
+    def cumulative_length(self) -> Floats:
         """Distance of each vertex along all edges, one after the other, (V,) pixels."""
         return lengths_along(self.row, self.col)
 
     @cached_property
     def distance_along(self) -> tuple[Floats, Floats]:
         """Distance of each vertex along its edge from the start, and from the end, (V,) pixels."""
-        total, edge = self.total_length, self.edge_of_vertex
+        total, edge = self.cumulative_length, self.edge_of_vertex
         return total - total[self.offsets[edge]], total[self.offsets[edge + 1] - 1] - total
 
     def first_vertex_beyond(self, along: Floats, distance: Floats, at_end: bool) -> Ints:
@@ -180,7 +180,7 @@ class Centerlines:
         """Length of each edge along its vertices, (E,) pixels."""
         if not len(self):
             return np.empty(0)
-        total = self.total_length
+        total = self.cumulative_length
         length: Floats = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
         return length
 

@@ -219,7 +219,7 @@ def _vertex_at(
     lines: Centerlines, edge: Ints, at_end: Bools, distance: Floats
 ) -> tuple[Floats, Floats]:
     """Return the first vertices at least at distances from edges' ends: rows, columns."""
-    total = lines.total_length
+    total = lines.cumulative_length
     first, last = lines.offsets[edge], lines.offsets[edge + 1] - 1
     ahead = np.searchsorted(total, total[first] + distance)
     back = np.searchsorted(total, total[last] - distance, side="right") - 1
@@ -231,7 +231,7 @@ def _middle_at(
     lines: Centerlines, edge: Ints, at_end: Bools, distance: Floats
 ) -> tuple[Floats, Floats]:
     """Return the middle of roads at distances from their ends: rows, columns."""
-    total = lines.total_length
+    total = lines.cumulative_length
     first, last = lines.offsets[edge], lines.offsets[edge + 1] - 1
     along = np.where(at_end, total[last] - distance, total[first] + distance)
     after = np.clip(np.searchsorted(total, along), first + 1, last)
