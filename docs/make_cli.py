@@ -33,7 +33,7 @@ file names after one of these lines, which belong into its start-up file:
 | --- | --- |
 | bash, `~/.bashrc` | `eval "$(_ROADGIS_COMPLETE=bash_source roadgis)"` |
 | zsh, `~/.zshrc` | `eval "$(_ROADGIS_COMPLETE=zsh_source roadgis)"` |
-| fish, `~/.config/fish/config.fish` | `eval (env _ROADGIS_COMPLETE=fish_source roadgis)` |
+| fish, `~/.config/fish/config.fish` | `_ROADGIS_COMPLETE=fish_source roadgis \\| source` |
 
 With `--progress jsonl` stdout holds one JSON object a line and nothing else; programs that drive
 roadgis find the details in [Driving roadgis](protocol.md).
