@@ -92,7 +92,7 @@ def test_fit_calibration_finds_scale_and_offset() -> None:
 
 
 def test_fit_calibration_needs_correct_and_wrong_roads() -> None:
-    with pytest.raises(DataError, match="right and wrong"):
+    with pytest.raises(DataError, match="both correct and wrong roads"):
         fit_calibration({"a": CentrelineSamples(np.array([0.9, 0.8]), np.array([True, True]))})
 
 

@@ -399,7 +399,7 @@ def test_fit_rejects_wrong_settings_and_data(data: Path, tmp_path: Path) -> None
         fit(settings_of(tmp_path), tmp_path / "run")
     odd = settings_of(data)
     odd = dataclasses.replace(odd, data=dataclasses.replace(odd.data, crop_px=60))
-    with pytest.raises(InputError, match="multiple of the network's stride 8"):
+    with pytest.raises(InputError, match="multiple of the model's stride 8"):
         fit(odd, tmp_path / "run")
     assert not (tmp_path / "run" / "model.keras").exists()
 
