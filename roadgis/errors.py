@@ -61,7 +61,15 @@ class EmptyTruthError(InputError):
 
 
 class ReadError(RoadgisError, OSError):
-    """Reading a file or URL failed part of the way."""
+    """Reading a file or URL failed part of the way.
+
+    Attributes
+    ----------
+    sheet : str or None
+        The name of the input raster that failed, where it was one.
+    """
+
+    sheet: str | None = None
 
 
 class OutputError(RoadgisError, OSError):

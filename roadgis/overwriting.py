@@ -78,7 +78,8 @@ def check_not_input(
     outputs : iterable of Path, str or None
         The files to write; None and folders are left out.
     inputs : iterable of Path or str, or of pairs with their kind
-        What is read; see :func:`input_files`. A bare name is of the kind "file".
+        What is read; see :func:`input_files`. A bare name is of the kind "file"; a "raster tree"
+        is a folder whose folders are read, too.
 
     Raises
     ------
@@ -105,8 +106,8 @@ def check_not_input(
     }
     for item in inputs:
         source, kind = item if isinstance(item, tuple) else (item, "file")
-        if kind == "raster":
-            _check_folder(source, wanted)
+        if kind in ("raster", "raster tree"):
+            _check_folder(source, wanted, levels=1 if kind == "raster" else None)
         for file in input_files(source, kind) if existing else ():
             target = existing.get(_identity(file))
             if target is not None:
@@ -116,12 +117,13 @@ def check_not_input(
                 )
 
 
-def _check_folder(source: Path | str, outputs: Iterable[Path]) -> None:
+def _check_folder(source: Path | str, outputs: Iterable[Path], levels: int | None) -> None:
     folder = _identity(source) if os.path.isdir(source) else None
     pattern = os.path.abspath(source) if folder is None and glob.has_magic(str(source)) else None
     for output in outputs:
         path = Path(os.path.abspath(output))
-        found = folder is not None and _identity(path.parent) == folder
+        inside = [_identity(parent) for parent in list(path.parents)[:levels]]
+        found = folder is not None and folder in inside
         if pattern is not None:
             found = path.match(pattern)
         if found and output.suffix.lower() in RASTER_SUFFIXES:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roadgis._version import __version__
-from roadgis.errors import InputError
+from roadgis.errors import InputError, ReadError
 from roadgis.imagery.scene import Scene
 from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
@@ -26,12 +26,13 @@ from roadgis.options.probability_raster import RasterOptions
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
 from roadgis.overwriting import check_not_input
-from roadgis.probability.mosaic import remove_mosaic, write_cog
+from roadgis.probability.mosaic import Mosaic, remove_mosaic, write_cog
 from roadgis.probability.prediction import open_for_model, predict
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import CroppedProbability
 from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.sources import Sheet, Sources, find_sheets, shown_name
 from roadgis.vectorization import vectorize
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
@@ -39,7 +40,6 @@ __all__ = ["check_run", "extract_roads", "predict_to_file", "vectorize_file"]
 
 logger = logging.getLogger(__name__)
 
-Sources = str | Path | Sequence[str | Path]
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.
 _PREDICT_SHARE = 0.9
 #: Share of vectorizing that looking at a raster's values takes.
@@ -60,8 +60,9 @@ def extract_roads(
 
     Parameters
     ----------
-    sources : str, Path or sequence of them
-        Raster files, folders, globs or URLs; together one mosaic.
+    sources : str, Path, Sheet or sequence of them
+        Raster files, folders, globs, URLs, tile indexes or tables; together one mosaic. See
+        :func:`roadgis.sources.find_sheets`.
     output : str or Path, optional
         The vector file; its suffix chooses the format. None writes none.
     model : str, Path or Segmenter, optional
@@ -91,20 +92,11 @@ def extract_roads(
     options = options or ExtractOptions()
     target = None if output is None else Path(output)
     raster = None if probability is None else Path(probability)
-    check_run(sources, target, raster, model=model, options=options, overwrite=overwrite)
+    sheets = check_run(sources, target, raster, model=model, options=options, overwrite=overwrite)
     segmenter = _loaded(model)
     threshold = segmenter.card.threshold if options.threshold is None else options.threshold
-    with (
-        _open(sources, segmenter, options) as scene,
-        _work(target or raster, options, scene.size) as work,
-    ):
-        mosaic = predict(
-            scene,
-            segmenter,
-            work.folder,
-            options.predict,
-            progress=scaled(progress, 0, _PREDICT_SHARE),
-        )
+    told = scaled(progress, 0, _PREDICT_SHARE)
+    with _predicted(sheets, segmenter, target or raster, options, told) as (scene, work, mosaic):
         segmenter.release()  # vectorizing large networks needs the memory
         network = vectorize(
             CroppedProbability(mosaic, scene.covered),
@@ -145,7 +137,7 @@ def check_run(
     model: str | Path | Segmenter | None = None,
     options: ExtractOptions | None = None,
     overwrite: bool = False,
-) -> None:
+) -> tuple[Sheet, ...]:
     """Find out before a run over imagery whether its results can be written; writes nothing.
 
     Parameters
@@ -153,18 +145,26 @@ def check_run(
     sources, output, probability, model, options, overwrite
         Those of :func:`extract_roads`.
 
+    Returns
+    -------
+    tuple of Sheet
+        What the sources stand for; to be given to the run in their place.
+
     Raises
     ------
     InputError
-        If an output is an input, or has a suffix that is not known.
+        If sources hold no sheets, an output is an input, or has a suffix that is not known.
     OutputError
         If an output exists and may not be replaced, or cannot be written, or the work directory
         holds files of others. Outputs of a run that was killed before its end may be replaced.
     """
     options = options or ExtractOptions()
+    sheets = find_sheets(sources, options.sources, aoi=options.scene.aoi)
+    given = [sources] if isinstance(sources, (str, Path, Sheet)) else sources
+    kind = "raster tree" if options.sources.recursive else "raster"
     inputs: list[str | Path | tuple[str | Path, str]] = [
-        (source, "raster")
-        for source in ([sources] if isinstance(sources, (str, Path)) else sources)
+        *((source, kind) for source in given if not isinstance(source, Sheet)),
+        *((sheet.name, "raster") for sheet in sheets),
     ]
     if isinstance(model, (str, Path)):
         inputs.append((model, "model"))
@@ -186,6 +186,7 @@ def check_run(
     if probability is not None:
         stopped = folder is not None and wrote_outputs(folder, Path(probability))
         check_raster(probability, overwrite=overwrite or stopped)
+    return sheets
 
 
 def predict_to_file(
@@ -196,37 +197,35 @@ def predict_to_file(
     options: ExtractOptions | None = None,
     overwrite: bool = False,
     progress: Progress = no_progress,
-) -> None:
+) -> dict[str, Any]:
     """Predict road probability and write it as a Cloud Optimized GeoTIFF.
 
     Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
     0..254 = p * 254, 255 = no data, on the pixels of the analysis grid that the imagery covers.
+    Returns the provenance that the raster holds.
     """
     options = options or ExtractOptions()
     target = Path(output)
-    check_run(sources, None, target, model=model, options=options, overwrite=overwrite)
+    sheets = check_run(sources, None, target, model=model, options=options, overwrite=overwrite)
     segmenter = _loaded(model)
-    with (
-        _open(sources, segmenter, options) as scene,
-        _work(target, options, scene.size) as work,
-    ):
-        mosaic = predict(
-            scene, segmenter, work.folder, options.predict, progress=scaled(progress, 0, 0.97)
-        )
+    told = scaled(progress, 0, 0.97)
+    with _predicted(sheets, segmenter, target, options, told) as (scene, work, mosaic):
         threshold = segmenter.card.threshold if options.threshold is None else options.threshold
+        made_by = _provenance(scene, segmenter, options, threshold)
         write_cog(
             mosaic,
             target,
             window=scene.covered,
-            tags=_tags(_provenance(scene, segmenter, options, threshold)),
+            tags=_tags(made_by),
             overwrite=overwrite or work.wrote(target),
             record=work.record,
         )
     progress(1.0, "done")
+    return made_by
 
 
 def vectorize_file(
-    probability: Sources,
+    probability: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
     options: ExtractOptions | None = None,
@@ -314,9 +313,43 @@ def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
     return load_model(model) if model is None or isinstance(model, (str, Path)) else model
 
 
-def _open(sources: Sources, segmenter: Segmenter, options: ExtractOptions) -> Scene:
+@contextlib.contextmanager
+def _predicted(
+    sheets: Sequence[Sheet],
+    segmenter: Segmenter,
+    target: Path | None,
+    options: ExtractOptions,
+    progress: Progress,
+) -> Iterator[tuple[Scene, WorkDirectory, Mosaic]]:
+    """Give scene, work directory and probability; sheets that fail are skipped if that is wanted.
+
+    What is found to be unreadable only while pixels are read is left out as a whole: the blocks
+    that show it are predicted again without it.
+    """
+    skipped: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        work: WorkDirectory | None = None
+        while True:
+            try:
+                scene = stack.enter_context(_open(sheets, segmenter, options))
+                scene.skipped.update(skipped)
+                if work is None:
+                    work = stack.enter_context(_work(target, options, scene.size))
+                mosaic = predict(scene, segmenter, work.folder, options.predict, progress=progress)
+                break
+            except ReadError as error:
+                left = [s for s in sheets if shown_name(s) != error.sheet]
+                if options.sources.on_error == "stop" or not 0 < len(left) < len(sheets):
+                    raise
+                logger.warning("Skipped: %s", error)
+                skipped[str(error.sheet)] = str(error)
+                sheets = left
+        yield scene, work, mosaic
+
+
+def _open(sheets: Sequence[Sheet], segmenter: Segmenter, options: ExtractOptions) -> Scene:
     card = segmenter.card
-    scene = open_for_model(sources, card, options.scene)
+    scene = open_for_model(sheets, card, options.scene, options.sources)
     logger.info(
         "%d inputs, %s, about %s of disk space, in %s; model %s %s on %s",
         len(scene.inputs),
@@ -367,6 +400,7 @@ def _provenance(
     scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
     alike = likeness(segmenter.card, scene.look)
+    licence = options.sources.imagery_licence
     unlike = {
         "unlike_training": {name: list(facts) for name, facts in alike.outside.items()},
         "confidence_factor": alike.confidence_factor,
@@ -377,6 +411,8 @@ def _provenance(
         "threshold": threshold,
         **(unlike if alike.outside else {}),
         "inputs": list(scene.inputs),
+        **({"skipped": scene.skipped} if scene.skipped else {}),
+        **({"imagery_licence": licence} if licence else {}),
         "grid": {"crs": scene.grid.crs.to_string(), "gsd_m": scene.grid.gsd_m},
         "settings": {
             "scene": _scene_settings(scene),

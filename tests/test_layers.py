@@ -20,6 +20,7 @@ FLOORS = [
     {"atomic", "plain_values", "report"},
     {"model", "vector_files", "workdir"},
     {"imagery", "lines"},
+    {"sources"},
     {"probability"},
     {"labels", "photos", "likeness"},
     {"train", "network"},
@@ -33,7 +34,17 @@ FLOORS = [
 FLOOR_OF = {name: level for level, floor in enumerate(FLOORS) for name in floor}
 
 # Not to be imported at the top of a file: they take seconds, or are not installed by default.
-HEAVY = {"tensorflow", "keras", "onnx", "onnxruntime", "matplotlib", "networkx", "pyarrow"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "matplotlib",
+    "networkx",
+    "pyarrow",
+    "pystac",
+    "pystac_client",
+}
 TRAINING = {"tensorflow", "keras", "segmentation_models", "albumentations", "tf2onnx", "onnx"}
 
 

@@ -43,7 +43,9 @@ def command(
 ) -> None:
     """Extract the road network from imagery.
 
-    SCENE is a raster file, a folder, a quoted glob or a URL; several become one mosaic.
+    SCENE is a raster file, a folder, a quoted glob, a URL, a tile index, a CSV table of sheets,
+    a STAC file or API (stac:URL) or a web map service (xyz:, wms:, wmts:); several become one
+    mosaic.
 
     \b
     roadgis extract scene.tif -o roads.geojson
@@ -56,9 +58,11 @@ def command(
         settings = options.EXTRACT.made(values)
         runtime, description = options.RUNTIME.made(values), options.DESCRIPTION.made(values)
         model = runtime.model
-        check_run(sources, output, probability, model=model, options=settings, overwrite=overwrite)
+        sheets = check_run(
+            sources, output, probability, model=model, options=settings, overwrite=overwrite
+        )
         network = extract_roads(
-            sources,
+            sheets,
             output,
             model=load_model(
                 model, threads=runtime.threads, device=runtime.device, description=description

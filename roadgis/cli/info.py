@@ -17,7 +17,7 @@ from roadgis.options.option import Option
 __all__ = ["command"]
 
 
-_SCENE = Settings(ExtractOptions(), only=("scene",))
+_SCENE = Settings(ExtractOptions(), only=("scene", "sources"))
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 
 
@@ -69,7 +69,7 @@ def _facts(
         segmenter = load_model(model, description=description)
         card = segmenter.card
         try:
-            with open_for_model(sources, card, wanted.scene) as scene:
+            with open_for_model(sources, card, wanted.scene, wanted.sources) as scene:
                 facts = scene.describe()
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
                 facts["unlike_training"] = likeness(card, scene.look).text
@@ -78,7 +78,7 @@ def _facts(
             # What is too coarse can be described all the same.
             forced = dataclasses.replace(wanted.scene, force_gsd=True)
             if forced != wanted.scene:
-                with open_for_model(sources, card, forced) as scene:
+                with open_for_model(sources, card, forced, wanted.sources) as scene:
                     facts = scene.describe()
             return facts, str(error)
     except RoadgisError as error:

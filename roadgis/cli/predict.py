@@ -9,6 +9,7 @@ import click
 from roadgis.cli import options
 from roadgis.cli.parameters import Command, Settings
 from roadgis.cli.shell import KEPT_BLOCKS, shell
+from roadgis.cli.summary import skipped_text
 from roadgis.options.extraction import ExtractOptions
 
 __all__ = ["command"]
@@ -43,9 +44,11 @@ def command(
         settings = _SETTINGS.made(values)
         runtime, description = options.RUNTIME.made(values), options.DESCRIPTION.made(values)
         model = runtime.model
-        check_run(sources, None, output, model=model, options=settings, overwrite=overwrite)
-        predict_to_file(
-            sources,
+        sheets = check_run(
+            sources, None, output, model=model, options=settings, overwrite=overwrite
+        )
+        made_by = predict_to_file(
+            sheets,
             output,
             model=load_model(
                 model, threads=runtime.threads, device=runtime.device, description=description
@@ -54,4 +57,9 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        sh.result(f"{output}: written", outputs=[str(output)])
+        skipped = made_by.get("skipped", {})
+        sh.result(
+            f"{output}: written" + (f", {skipped_text(skipped)}" if skipped else ""),
+            outputs=[str(output)],
+            **({"skipped": skipped} if skipped else {}),
+        )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from roadgis.cli.shell import Shell
 
-__all__ = ["tell_network"]
+__all__ = ["skipped_text", "tell_network"]
+
+#: Of the sheets that were skipped this many are named; the JSON result names all.
+_NAMED = 5
 
 
 def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
@@ -32,6 +35,9 @@ def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
     ]
     if bridges:
         parts.append(_count(bridges, "bridged gap"))
+    skipped = network.provenance.get("skipped", {})
+    if skipped:
+        parts.append(skipped_text(skipped))
     sh.result(
         f"{outputs[0]}: {', '.join(parts)}",
         outputs=[str(path) for path in outputs],
@@ -39,8 +45,17 @@ def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
         nodes=len(network.nodes),
         length_m=round(length_m, 1),
         bridged=bridges,
+        **({"skipped": skipped} if skipped else {}),
         **({} if network.why_empty is None else {"why_empty": network.why_empty.to_dict()}),
     )
+
+
+def skipped_text(skipped: Mapping[str, str]) -> str:
+    """Return how many sheets were left out, and which, given their names and the reasons."""
+    names = list(skipped)
+    more = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{_count(len(names), 'sheet')} skipped ({shown})"
 
 
 def _count(number: int, what: str) -> str:

@@ -113,7 +113,7 @@ def missing_part(dataset: Any) -> str | None:
     """Say what is missing of a raster on a disk, as far as that shows before it is read.
 
     It looks at the end of a picture, at where a TIFF's blocks lie, at the last pixel of other
-    formats, and at all files that a VRT is made of.
+    formats, and at all files that a VRT is made of. Web map services are asked for nothing.
 
     Parameters
     ----------
@@ -127,6 +127,8 @@ def missing_part(dataset: Any) -> str | None:
         missing.
     """
     path = dataset.name
+    if dataset.driver in ("WMS", "WMTS"):
+        return None
     if dataset.driver == "VRT":
         return _missing_source(dataset)
     if not os.path.isfile(path):

@@ -12,6 +12,7 @@ from pathlib import Path
 from roadgis.dataset_names import display_name, is_remote
 from roadgis.errors import SceneError
 from roadgis.overwriting import RASTER_SUFFIXES, input_files
+from roadgis.workdir import MARKER
 
 __all__ = ["expand_sources", "stamp"]
 
@@ -19,14 +20,18 @@ __all__ = ["expand_sources", "stamp"]
 _RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
 
 
-def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
+def expand_sources(
+    sources: str | Path | Sequence[str | Path], *, recursive: bool = False
+) -> list[str]:
     """List the rasters that the user's sources stand for.
 
     Parameters
     ----------
     sources : str, path or sequence of them
-        Files, VRTs, URLs, folders (the rasters in them, not deeper, and no hidden files), quoted
-        glob patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one.
+        Files, VRTs, URLs, folders (the rasters in them, and no hidden files), quoted glob
+        patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one.
+    recursive : bool
+        Search the folders inside of folders too.
 
     Returns
     -------
@@ -39,24 +44,25 @@ def expand_sources(sources: str | Path | Sequence[str | Path]) -> list[str]:
         If nothing is given, or something does not exist or holds no raster.
     """
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    found = dict.fromkeys(name for source in given for name in _expand(str(source)))
+    found = dict.fromkeys(name for source in given for name in _expand(str(source), recursive))
     if not found:
         raise SceneError("No imagery was given; expected at least one raster, folder or URL.")
     return list(found)
 
 
-def _expand(source: str) -> Iterator[str]:
+def _expand(source: str, recursive: bool) -> Iterator[str]:
     if is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
         yield source
     elif os.path.isdir(source):
-        yield from _folder(Path(source))
+        yield from _folder(Path(source), recursive)
     elif os.path.exists(source):
         yield source
     elif glob.has_magic(source):
         matches = sorted(
             match
             for match in glob.glob(source, recursive=True)
-            if os.path.isfile(match) or _is_raster_folder(Path(match))
+            if (os.path.isfile(match) or _is_raster_folder(Path(match)))
+            and not any(map(_is_work_directory, Path(match).parents))
         )
         if not matches:
             raise SceneError(
@@ -67,27 +73,41 @@ def _expand(source: str) -> Iterator[str]:
         raise SceneError(f"{source}: found no such file or folder. Check the path.")
 
 
+def _is_work_directory(path: Path) -> bool:
+    """Return whether a folder holds what a run of roadgis has computed so far."""
+    return (path / MARKER).is_file()
+
+
 def _is_raster_folder(path: Path) -> bool:
     return any(os.path.isfile(path / name) for name in _RASTER_FOLDERS)
 
 
-def _folder(folder: Path) -> Iterator[str]:
-    # Hidden files are not images: macOS leaves a '._NAME' with each file that it copies.
-    rasters = sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".")
-        and ((path.is_file() and path.suffix.lower() in RASTER_SUFFIXES) or _is_raster_folder(path))
-    )
+def _folder(folder: Path, recursive: bool) -> Iterator[str]:
+    rasters = sorted(_rasters(folder, recursive))
     # A VRT beside rasters is as a rule an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
     if not rasters:
+        more = (
+            ""
+            if recursive
+            else " Folders inside it are not searched: use --recursive, name them, or use a "
+            f"pattern such as '{folder}/**/*.tif'."
+        )
         raise SceneError(
-            f"{folder}: found no raster in this folder; expected files such as .tif or .jp2. "
-            "Folders inside it are not searched: name them, or use a pattern such as "
-            f"'{folder}/**/*.tif'."
+            f"{folder}: found no raster in this folder; expected files such as .tif or .jp2.{more}"
         )
     yield from (str(path) for path in (plain or rasters))
+
+
+def _rasters(folder: Path, recursive: bool) -> Iterator[Path]:
+    for path in folder.iterdir():
+        # Hidden files are not images: macOS leaves a '._NAME' with each file that it copies.
+        if path.name.startswith("."):
+            continue
+        if _is_raster_folder(path) or (path.is_file() and path.suffix.lower() in RASTER_SUFFIXES):
+            yield path
+        elif recursive and path.is_dir() and not _is_work_directory(path):
+            yield from _rasters(path, recursive)
 
 
 def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:

@@ -12,8 +12,9 @@ from affine import Affine
 from pyproj import CRS
 
 from roadgis.affine import composed, mapped
-from roadgis.crs import in_degrees, wrapped
+from roadgis.crs import LONLAT, Floats, in_degrees, transformer, wrapped
 from roadgis.imagery.dataset_pool import Handles
+from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.raster import PixelDecoder, Raster, read_pixels
 
 __all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
@@ -180,10 +181,42 @@ class SheetGroup:
         return values, valid
 
 
+class _Overlaps:
+    """Whether sheets lie over each other, whatever their CRSs, by their bounds in degrees."""
+
+    def __init__(self) -> None:
+        self._bounds: dict[str, Floats] = {}
+
+    def hidden(self, raster: Raster, groups: Sequence[SheetGroup]) -> bool:
+        """Return whether a raster would rise above sheets of another date in a group before these.
+
+        Sheets of one date stay on one lattice, so that no seam runs between them.
+        """
+        return any(
+            sheet.date != raster.date and self._meet(sheet, raster)
+            for group in groups
+            for sheet in group.sheets
+        )
+
+    def _meet(self, a: Raster, b: Raster) -> bool:
+        one, other = self._of(a), self._of(b)
+        return bool((np.maximum(one[:2], other[:2]) < np.minimum(one[2:], other[2:])).all())
+
+    def _of(self, raster: Raster) -> Floats:
+        if raster.path not in self._bounds:
+            points = np.stack(
+                transformer(raster.crs, LONLAT).transform(*footprint(raster).T), axis=-1
+            )
+            self._bounds[raster.path] = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        return self._bounds[raster.path]
+
+
 def group_sheets(
     rasters: Sequence[Raster], centre_lon: float, nodata: float | None
 ) -> list[SheetGroup]:
     """Sort rasters into groups of equal lattice, channels and type, in order of appearance.
+
+    A raster that lies under sheets of another date in later groups begins a new group.
 
     Parameters
     ----------
@@ -195,12 +228,17 @@ def group_sheets(
         The user's own nodata value.
     """
     groups: list[SheetGroup] = []
+    over = _Overlaps()
     for raster in rasters:
         placed = _near(raster, centre_lon)
         key = (raster.crs, raster.decoder, _type(raster), _channels(raster))
-        for group in groups:
+        for number, group in enumerate(groups):
             own = (group.lattice.crs, group.decoder, group.dtype, group.channels)
-            if own == key and group.lattice.holds(placed):
+            if (
+                own == key
+                and group.lattice.holds(placed)
+                and not over.hidden(raster, groups[number + 1 :])
+            ):
                 break
         else:
             lattice = Lattice.of(raster.crs, placed.transform)

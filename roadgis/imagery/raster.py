@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from rasterio.windows import Window as FileWindow
 from roadgis.affine import composed, has_area, mapped
 from roadgis.dataset_names import display_name, gdal_path, is_remote
 from roadgis.errors import ReadError, SceneError
+from roadgis.imagery.acquisition_date import DATE_KEYS, acquisition_date
 from roadgis.imagery.damage import missing_part
 from roadgis.imagery.dataset_pool import Handles, gdal_environment, open_dataset
 from roadgis.imagery.inputs import stamp
@@ -87,6 +89,11 @@ class Raster:
         Changes when the file does.
     decoder : PixelDecoder or None
         What turns values into probability, where they are not imagery.
+    date : str or None
+        When it was taken, ISO 8601.
+    fetch : callable or None
+        Called as ``fetch(dataset, window)`` before a window is read: brings what lies on a slow
+        server into a cache.
     """
 
     path: str
@@ -109,6 +116,8 @@ class Raster:
     damage: str | None = None
     stamp: tuple[Any, ...] = ()
     decoder: PixelDecoder | None = None
+    date: str | None = None
+    fetch: Callable[[Any, FileWindow], None] | None = field(default=None, compare=False)
 
     @property
     def channels(self) -> int:
@@ -195,6 +204,7 @@ def _facts(
         overviews=tuple(dataset.overviews(bands[0])),
         damage=missing_part(dataset),
         stamp=tuple(tuple(s) for s in stamp(name, dataset.files)),
+        date=acquisition_date({d: dataset.tags(ns=d or None) for d, _ in DATE_KEYS}),
     )
 
 
@@ -428,15 +438,19 @@ def read_pixels(
     window = FileWindow(file_col, file_row, width, height)
     try:
         with handles.borrow(raster.path, raster.level) as dataset:
+            if raster.fetch is not None:
+                raster.fetch(dataset, window)
             values = dataset.read(list(raster.bands), window=window)
             valid = _valid(dataset, raster, values, window, nodata)
     except RasterioError as error:
-        raise ReadError(
+        failure = ReadError(
             f"{raster.name}: reading rows {file_row}..{file_row + height - 1}, columns "
             f"{file_col}..{file_col + width - 1} failed ({_reason(error, raster.path)}). The file "
             "may be truncated or the connection broken: check it and run again; finished "
             "parts are kept."
-        ) from error
+        )
+        failure.sheet = raster.name
+        raise failure from error
     if raster.palette is not None:
         entry = raster.palette[values[0]]
         valid &= entry[..., 3] > 0

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -109,15 +109,21 @@ def compose_scene(
     align_px: int = 64,
     normalize_to: tuple[float, float] | None = None,
     options: SceneOptions | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> Scene:
-    """Compose a scene of rasters that are already known; see :func:`open_scene`."""
+    """Compose a scene of rasters that are already known; see :func:`open_scene`.
+
+    `skipped` names the inputs that were left out, and why.
+    """
     options = options or SceneOptions()
     handles = Handles()
     try:
         plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
-        return Scene(rasters, plan, handles, band_count, options, normalize_to)
+        scene = Scene(rasters, plan, handles, band_count, options, normalize_to)
+        scene.skipped = dict(skipped or {})
+        return scene
     except BaseException:
         handles.close()
         raise
@@ -158,6 +164,8 @@ class Scene:
         How the bands are normalized; None where they are not.
     look : Look or None
         Of scenes that are normalized, what they look like before.
+    skipped : dict of str to str
+        Names of the inputs that were left out, and why.
     """
 
     def __init__(
@@ -183,6 +191,7 @@ class Scene:
         self._scalings = self._choose_scalings()
         self.normalization: Normalization | None = None
         self.look: Look | None = None
+        self.skipped: dict[str, str] = {}
         if normalize_to is not None:
             samples = list(self._valid_samples())
             self.normalization = measure(
@@ -322,6 +331,7 @@ class Scene:
             "stretch": self.stretch,
             "normalization": self._normalized(),
             "valid_share": round(self.valid_share(), 4),
+            **({"skipped": self.skipped} if self.skipped else {}),
         }
 
     def _normalized(self) -> dict[str, Any] | None:

@@ -11,7 +11,6 @@ from pyproj import CRS
 
 from roadgis.arrays import Ints, Lines, Objects
 from roadgis.crs import transformer
-from roadgis.imagery.acquisition_date import raster_date
 from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.raster import Raster
 from roadgis.imagery.scene import Scene
@@ -34,7 +33,6 @@ class SheetIndex:
         self._rasters = tuple(rasters)
         self._names = _short_names([raster.name for raster in self._rasters])
         self._outlines = _outlines(self._rasters, crs)
-        self._dates: dict[int, str | None] = {}
 
     @classmethod
     def from_scene(cls, scene: Scene) -> SheetIndex:
@@ -58,19 +56,14 @@ class SheetIndex:
             The sheet's file name, with its folders where two sheets have the same name; None
             outside all sheets.
         dates : ndarray of str or None, shape (L,)
-            Acquisition date, ISO 8601; None where the raster has none.
-
-        Raises
-        ------
-        ReadError
-            If a sheet can no longer be opened.
+            Acquisition date, ISO 8601; None where it is not known.
         """
         sheet = self._main_sheet(np.asarray(lines, object))
         names, dates = np.full(len(lines), None, object), np.full(len(lines), None, object)
         for number in np.unique(sheet[sheet >= 0]).tolist():
             here = sheet == number
             names[here] = self._names[number]
-            dates[here] = self._date(number)
+            dates[here] = self._rasters[number].date
         return names, dates
 
     def _main_sheet(self, lines: Lines) -> Ints:
@@ -92,11 +85,6 @@ class SheetIndex:
             better = length > most[at]
             best[at[better]], most[at[better]] = number[better], length[better]
         return best
-
-    def _date(self, number: int) -> str | None:
-        if number not in self._dates:
-            self._dates[number] = raster_date(self._rasters[number])
-        return self._dates[number]
 
 
 def _short_names(names: Sequence[str]) -> list[str]:

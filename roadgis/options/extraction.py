@@ -10,6 +10,7 @@ from roadgis.options.cleaning import CleanOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.option import Option, setting
 from roadgis.options.prediction import PredictOptions
+from roadgis.options.sources import SourceOptions
 from roadgis.options.vectorization import VectorizeOptions
 
 __all__ = ["ExtractOptions"]
@@ -31,6 +32,8 @@ class ExtractOptions:
         How probability becomes lines; its threshold is replaced by the one above.
     clean : CleanOptions
         How lines become a network.
+    sources : SourceOptions
+        How sources are searched for sheets, and which of them are used.
     work_dir : Path or None
         Work directory for the probability mosaic while the run lasts; by default next to the
         output. A new or empty folder, or that of an interrupted run.
@@ -52,6 +55,7 @@ class ExtractOptions:
     predict: PredictOptions = field(default_factory=PredictOptions)
     vectorize: VectorizeOptions = field(default_factory=VectorizeOptions)
     clean: CleanOptions = field(default_factory=CleanOptions)
+    sources: SourceOptions = field(default_factory=SourceOptions)
     work_dir: Path | None = setting(
         None,
         Option(

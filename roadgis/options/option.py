@@ -22,6 +22,7 @@ GROUPS = {
     "layer": "Vector layers",
     "polygons": "Polygon JSON",
     "set": "Training sets (--scenes)",
+    "sources": "Sources",
     "imagery": "Imagery",
     "model": "Model",
     "network": "Network architecture",

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,16 @@ import numpy.typing as npt
 from roadgis.affine import mapped
 from roadgis.errors import InputError, RoadgisError, TileError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.scene import Scene, open_scene
+from roadgis.imagery.scene import Scene, compose_scene
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
+from roadgis.options.sources import SourceOptions
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
 from roadgis.probability.tiling import Crop, blocks, tiles
 from roadgis.progress import Progress, no_progress
+from roadgis.sources import Sources, find_sheets, inspect_sheets
 
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
@@ -103,21 +105,44 @@ class _Block:
 
 
 def open_for_model(
-    sources: str | Path | Sequence[str | Path], card: ModelCard, options: SceneOptions
+    sources: Sources,
+    card: ModelCard,
+    options: SceneOptions,
+    source_options: SourceOptions | None = None,
 ) -> Scene:
     """Open imagery as a model wants it: pixel size, bands and normalization.
+
+    Parameters
+    ----------
+    sources : str, Path, Sheet or sequence of them
+        See :func:`roadgis.sources.find_sheets`.
+    card : ModelCard
+        The model's.
+    options : SceneOptions
+        How the imagery is read.
+    source_options : SourceOptions, optional
+        How sources are searched, and which sheets are used.
 
     Raises
     ------
     SceneError, ReadError
-        See :func:`roadgis.imagery.scene.open_scene`.
+        See :func:`roadgis.sources.inspect_sheets` and :func:`roadgis.imagery.scene.open_scene`.
     """
-    return open_scene(
-        sources,
+    sheets = find_sheets(sources, source_options, aoi=options.aoi)
+    found = inspect_sheets(
+        sheets,
+        options,
+        len(card.bands),
+        source_options,
+        gsd_m=options.gsd_m or card.gsd_m,
+    )
+    return compose_scene(
+        found.rasters,
         gsd_m=card.working_gsd_m,
         band_count=len(card.bands),
         normalize_to=card.normalize_to,
         options=options,
+        skipped=found.skipped,
     )
 
 

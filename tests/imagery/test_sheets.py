@@ -12,7 +12,6 @@ import shapely
 from affine import Affine
 
 from roadgis.affine import composed
-from roadgis.errors import ReadError
 from roadgis.imagery.acquisition_date import acquisition_date
 from roadgis.imagery.scene import open_scene
 from roadgis.network.sheets import SheetIndex, _short_names
@@ -146,13 +145,12 @@ def test_dates_of_any_kind_of_raster(
     assert acquisition_date(metadata) == expected
 
 
-def test_a_sheet_that_has_gone_is_named(tmp_path: Path) -> None:
-    path = sheet(tmp_path / "a.tif", X0)
+def test_dates_are_those_of_when_the_scene_was_opened(tmp_path: Path) -> None:
+    path = sheet(tmp_path / "a.tif", X0, TIFFTAG_DATETIME="2019:07:03 10:11:12")
     with open_scene(path) as scene:
         index = SheetIndex.from_scene(scene)
     path.unlink()
-    with pytest.raises(ReadError, match=r"a\.tif: can no longer be opened"):
-        index.of(lines((0, 10)))
+    assert index.of(lines((0, 10)))[1].tolist() == ["2019-07-03"]
 
 
 def test_sheets_that_are_called_alike_are_told_with_their_folders() -> None:

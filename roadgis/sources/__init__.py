@@ -1,0 +1,22 @@
+"""From what the user gives (files, folders, indexes, tables) to sheets of imagery.
+
+In order of dependency: `sheet` · `location` · `table`, `tile_index`,
+`stac_asset`, `area` · `stac`, `web`, `request_pace` · `find` · `inspect`.
+"""
+
+from __future__ import annotations
+
+from roadgis.options.sources import SourceOptions
+from roadgis.sources.find import Sources, find_sheets
+from roadgis.sources.inspect import InspectedSheets, inspect_sheets, shown_name
+from roadgis.sources.sheet import Sheet
+
+__all__ = [
+    "InspectedSheets",
+    "Sheet",
+    "SourceOptions",
+    "Sources",
+    "find_sheets",
+    "inspect_sheets",
+    "shown_name",
+]

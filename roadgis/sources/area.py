@@ -1,0 +1,22 @@
+"""The part of the world in which sources are searched."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from roadgis.crs import LONLAT
+from roadgis.imagery.area import load_area
+from roadgis.options.sources import SourceOptions
+
+__all__ = ["within"]
+
+
+def within(options: SourceOptions, aoi: Any) -> SourceOptions:
+    """Return options that keep the search to the bounds of the area of interest."""
+    # A bare geometry is in the CRS of imagery that is not known yet.
+    if options.bbox is not None or aoi is None or isinstance(aoi, BaseGeometry):
+        return options
+    return dataclasses.replace(options, bbox=load_area(aoi, LONLAT, LONLAT).bounds)

@@ -1,0 +1,165 @@
+"""Opening sheets: which can be used, and which lies on top."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from roadgis.dataset_names import display_name
+from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.imagery.damage import check_whole
+from roadgis.imagery.dataset_pool import bound_block_cache
+from roadgis.imagery.raster import Raster, inspect_raster
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.sources import SourceOptions
+from roadgis.sources.area import within
+from roadgis.sources.location import listed
+from roadgis.sources.request_pace import RequestPace
+from roadgis.sources.sheet import Sheet
+from roadgis.sources.web import is_web, web_dataset, web_host, web_name
+
+__all__ = ["InspectedSheets", "inspect_sheets", "shown_name"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InspectedSheets:
+    """Sheets that can be used, and those that cannot.
+
+    Attributes
+    ----------
+    sheets : tuple of Sheet
+        The first lies on top.
+    rasters : tuple of Raster
+        Of each sheet, as :func:`roadgis.imagery.scene.compose_scene` takes them.
+    errors : mapping of str to SceneError or ReadError
+        Names of the sheets that were left out, without secrets, and why. A SceneError is lasting:
+        not a raster, no CRS, too few bands. A ReadError may pass: an address that cannot be read,
+        a file that is not whole.
+    """
+
+    sheets: tuple[Sheet, ...]
+    rasters: tuple[Raster, ...]
+    errors: Mapping[str, SceneError | ReadError]
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Return the names of the sheets that were left out, and why, as text."""
+        return {name: str(error) for name, error in self.errors.items()}
+
+
+def inspect_sheets(
+    sheets: Sequence[Sheet],
+    scene: SceneOptions,
+    channels: int,
+    options: SourceOptions | None = None,
+    *,
+    gsd_m: float | None = None,
+) -> InspectedSheets:
+    """Open all sheets, without reading pixels, and order them.
+
+    Parameters
+    ----------
+    sheets : sequence of Sheet
+        From :func:`roadgis.sources.find_sheets`.
+    scene : SceneOptions
+        What the user says of all of them; bands given here count for all sheets.
+    channels : int
+        How many channels the model takes.
+    options : SourceOptions, optional
+        What to do about sheets that cannot be used, and their order.
+    gsd_m : float, optional
+        Pixel size at which web map services are read, metres; they need it.
+
+    Returns
+    -------
+    InspectedSheets
+        At least one sheet.
+
+    Raises
+    ------
+    SceneError, ReadError
+        Naming all sheets that cannot be used, where these are to stop the run or all are such:
+        not a raster, cut short, without a CRS, with too few bands.
+    """
+    options = options or SourceOptions()
+    bound_block_cache()
+    usable: list[tuple[Sheet, Raster]] = []
+    errors: dict[str, SceneError | ReadError] = {}
+    for sheet in sheets:
+        try:
+            usable.append((sheet, _raster(sheet, scene, channels, options, gsd_m)))
+        except (SceneError, ReadError) as error:
+            errors[shown_name(sheet)] = error
+    if errors and (options.on_error == "stop" or not usable):
+        raise _unusable(list(errors.values()), len(sheets))
+    for failure in errors.values():
+        _LOG.warning("Skipped: %s", failure)
+    if options.order == "newest":
+        # Stable: sheets of one day, and sheets without a date, keep their order.
+        usable.sort(key=lambda pair: pair[1].date or "", reverse=True)
+    return InspectedSheets(
+        tuple(sheet for sheet, _ in usable), tuple(raster for _, raster in usable), errors
+    )
+
+
+def shown_name(sheet: Sheet) -> str:
+    """Return what users are shown of a sheet's name: no user, password or key."""
+    return web_name(sheet.name) if is_web(sheet.name) else display_name(sheet.name)
+
+
+def _raster(
+    sheet: Sheet,
+    scene: SceneOptions,
+    channels: int,
+    options: SourceOptions,
+    gsd_m: float | None,
+) -> Raster:
+    told = dataclasses.replace(
+        scene,
+        bands=scene.bands or sheet.bands,
+        assume_crs=sheet.crs or scene.assume_crs,
+    )
+    if is_web(sheet.name):
+        raster = _web_raster(sheet.name, told, channels, within(options, scene.aoi), gsd_m)
+    else:
+        raster = inspect_raster(sheet.name, told, channels)
+        check_whole(raster.name, raster.damage)
+    if sheet.date is not None:
+        raster = dataclasses.replace(raster, date=sheet.date)
+    if sheet.nodata is not None:
+        raster = dataclasses.replace(
+            raster,
+            nodata=(sheet.nodata,) * len(raster.bands),
+            stamp=(*raster.stamp, ("nodata", sheet.nodata)),
+        )
+    return raster
+
+
+def _web_raster(
+    name: str, scene: SceneOptions, channels: int, options: SourceOptions, gsd_m: float | None
+) -> Raster:
+    if gsd_m is None:
+        raise InputError(f"{web_name(name)}: a pixel size is needed to read a web map service.")
+    path = web_dataset(name, gsd_m, options)
+    pace = RequestPace(web_host(name), options.request_rate, path.with_suffix(".blocks"))
+    raster = inspect_raster(str(path), scene, channels)
+    return dataclasses.replace(raster, name=web_name(name), damage=None, fetch=pace)
+
+
+def _unusable(errors: Sequence[SceneError | ReadError], count: int) -> SceneError | ReadError:
+    if len(errors) == 1 == count:
+        return errors[0]
+    kind = ReadError if all(isinstance(error, ReadError) for error in errors) else SceneError
+    todo = (
+        "Repair or replace them."
+        if len(errors) == count
+        else "Repair or replace them, or leave them out with --on-error skip."
+    )
+    return kind(
+        f"{len(errors)} of {count} sheets cannot be used:\n"
+        f"{listed([str(error) for error in errors])}\n{todo}"
+    )
