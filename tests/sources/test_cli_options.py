@@ -8,7 +8,9 @@ from typing import Any
 import click
 import pytest
 
-from roadgis.sources import SourceOptions
+from roadgis.cli.parameters import Settings
+from roadgis.errors import InputError
+from roadgis.options.sources import SourceOptions
 
 
 def settings(*arguments: str) -> Any:
