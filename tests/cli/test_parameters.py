@@ -145,7 +145,7 @@ def test_help_of_extract_ends_with_the_model_description() -> None:
     shown = CliRunner().invoke(cli, ["extract", "--help"]).output
     headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
     assert headings == [
-        "Options:", "Imagery:", "Model:", "Cleaning:", "Performance:", "Messages:",
+        "Options:", "Sources:", "Imagery:", "Model:", "Cleaning:", "Performance:", "Messages:",
         "ONNX files without a model card (--model-*):",
     ]  # fmt: skip
     last = shown.split(headings[-1])[1]
