@@ -86,7 +86,7 @@ def main() -> None:
     if arguments.data:
         scenes = open_pairs(arguments.data, classes=card.classes)
         if arguments.crop_px % model_stride(model):
-            parser.error(f"--crop-px is no multiple of the network's stride {model_stride(model)}")
+            parser.error(f"--crop-px is not a multiple of the model's stride {model_stride(model)}")
         road = 1 if len(card.classes) == 1 else card.road_class
         sampler = CropSampler(scenes, crop_px=arguments.crop_px, seed=0, road_class=road)
         measure_normalization(model, sampler, Scaling(card), arguments.steps)

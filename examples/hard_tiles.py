@@ -2,7 +2,7 @@
 
 Most of a training set is easy soon, and a network learns little from what it knows. This program
 takes the scores of `roadgis test` on a folder of pairs and writes a folder of links to its worse
-half, which `roadgis train` takes beside the whole::
+half, which `roadgis train` takes in addition to the whole folder::
 
     roadgis test default --data massachusetts/train --json scores.json
     python examples/hard_tiles.py massachusetts/train hard/train --scores scores.json
@@ -28,7 +28,7 @@ def hard(scenes: list[dict[str, Any]], *, road_share: float) -> list[str]:
     Parameters
     ----------
     scenes : list of dict
-        What `roadgis test --json` tells of each: name, iou, pixels, road_pixels.
+        What `roadgis test --json` writes for each: name, iou, pixels, road_pixels.
     road_share : float
         The least share of road for a scene to count.
     """
