@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -154,9 +157,9 @@ def test_the_idd_page(tmp_path: Path) -> None:
 
 
 def _serve(arguments: list[str], folder: Path) -> None:
-    """Start the page's server and ask it for its model."""
+    """Start the page's server and ask it what it is."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "roadgis", *arguments, "--port", "0"],
+        [sys.executable, "-m", "roadgis", *arguments, "--port", "0", "--folder", "served"],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -170,9 +173,14 @@ def _serve(arguments: list[str], folder: Path) -> None:
             line = process.stdout.readline()
             assert line, "the server ended before it told its address"
             address = re.search(r"http://\S+", line)
-        with urllib.request.urlopen(address[0].rstrip("/.") + "/model") as answer:
-            classes = json.load(answer)["classes"]
+        about = address[0].rstrip("/.") + "/api/"
+        for _ in range(100):
+            with contextlib.suppress(urllib.error.URLError):
+                with urllib.request.urlopen(about) as answer:
+                    facts = json.load(answer)
+                break
+            time.sleep(0.2)
     finally:
         process.terminate()
         process.communicate()
-    assert [entry["name"] for entry in classes][:3] == ["other", "road", "sidewalk"]
+    assert facts["video"] is True

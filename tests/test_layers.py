@@ -27,7 +27,7 @@ FLOORS = [
     {"vectorization", "output", "evaluation"},
     {"comparison"},
     {"estimate", "pipeline", "network/from_lines", "synthetic"},
-    {"serve"},
+    {"web"},
     {"cli"},
     {"__main__"},
 ]

@@ -24,7 +24,7 @@ _COMMANDS = {
     "labels": "Make training masks from road layers or annotations.",
     "model": "List and describe models, or give an ONNX file a card.",
     "predict": "Predict road probability as a Cloud Optimized GeoTIFF.",
-    "serve": "Segment videos and pictures on a local web page.",
+    "serve": "Map page: scenes to roads in a browser; videos too.",
     "synthesize": "Make a synthetic scene with exact road truth.",
     "test": "Score a model on labelled scenes, with a report.",
     "threshold": "Choose a model's threshold on validation scenes.",

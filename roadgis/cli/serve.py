@@ -2,79 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from pathlib import Path
+
 import click
 
 from roadgis.cli import options
-from roadgis.cli.parameters import Command, parameter
+from roadgis.cli.parameters import Command, Settings
 from roadgis.cli.shell import shell
-from roadgis.options.option import Option
+from roadgis.options.web import WebOptions, is_local
 
 __all__ = ["command"]
 
+_WEB = Settings(WebOptions())
+
 
 @click.command("serve", cls=Command)
-@options.RUNTIME
-@parameter(
-    str,
-    Option(
-        "Address to serve on; any but a local one lets others on the network in.",
-        flags=("--host",),
-    ),
-    default="127.0.0.1",
-)
-@parameter(
-    int, Option("Port; 0 takes a free one.", flags=("--port",), low=0, high=65535), default=8000
-)
-@parameter(
-    float,
-    Option(
-        "Maximum size of a file in megabytes; larger ones are rejected.",
-        flags=("--max-mb",),
-        unit="MB",
-        low=0,
-        low_open=True,
-    ),
-    default=500,
-)
-@options.DRAWING
-@options.DESCRIPTION
+@_WEB
 @options.progress_options
-def command(
-    host: str,
-    port: int,
-    max_mb: float,
-    progress: str,
-    verbose: int,
-    quiet: bool,
-    **values: object,
-) -> None:
-    """Serve a web page that segments videos; stop it with Ctrl-C."""
-    with shell("jsonl" if progress == "jsonl" else "none", verbose=verbose, quiet=quiet) as sh:
+def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
+    """Serve the map page, which extracts roads from scenes in a browser.
+
+    Ctrl-C stops it; jobs resume when it starts again.
+    """
+    mode = "jsonl" if progress == "jsonl" else "none"
+    kept = "Jobs are kept; they resume when the server starts again."
+    with shell(mode, verbose=verbose, quiet=quiet, kept=kept) as sh:
         import logging
+        import secrets
 
+        from roadgis.errors import MissingExtraError
+
+        try:
+            from roadgis.web.server import page_url, serve
+        except ImportError as error:
+            raise MissingExtraError(
+                f"The map page needs {error.name}, which is not installed. Install it with: "
+                "pip install 'roadgis[web]'"
+            ) from error
         from roadgis.model.runtime import load_model
-        from roadgis.photos.frame_labels import FrameSegmenter
-        from roadgis.serve.http_rules import is_local
-        from roadgis.serve.server import ServeOptions, open_server
 
-        runtime, description = options.RUNTIME.made(values), options.DESCRIPTION.made(values)
-        video = options.DRAWING.made(values)
-        segmenter = load_model(
-            runtime.model, threads=runtime.threads, device=runtime.device, description=description
-        )
-        FrameSegmenter(segmenter, video.height)  # a model that takes no videos is refused at once
+        host = str(values["host"] or WebOptions().host)
+        token = values["token"] or os.environ.get("ROADGIS_TOKEN")
+        if not token and not is_local(host):
+            token = secrets.token_urlsafe(24)
+        folder = values["folder"] or Path(click.get_app_dir("roadgis")) / "serve"
+        chosen = _WEB.made({**values, "token": token, "folder": folder})
+        for model in {chosen.model, chosen.video_model}:
+            load_model(model).release()  # a model that cannot be used is rejected at once
         if not is_local(host):
-            logging.getLogger(__name__).warning(
-                "%s is not local: whoever reaches this machine can use the page, and what is sent "
-                "is not encrypted",
+            logging.getLogger("roadgis").warning(
+                "%s is not local: whoever has the token can use the page, and the connection is "
+                "not encrypted. Put a web server with TLS in front of it.",
                 host,
             )
-        serve = ServeOptions(host=host, port=port, max_mb=max_mb, video=video)
-        with open_server(segmenter, serve) as server:
-            sh.send("serving", url=server.url)
+
+        def ready(bound: WebOptions) -> None:
+            url = page_url(bound)
+            sh.send("serving", url=url, token=bound.token)
             if sh.mode != "jsonl" and not sh.quiet:
-                click.echo(f"Open {server.url} in a browser. Ctrl-C stops.", err=True)
-            try:
-                server.serve_forever()
-            except KeyboardInterrupt:
-                sh.result("stopped", url=server.url)
+                click.echo(f"Open {url} in a browser. Ctrl-C stops.", err=True)
+                if bound.token is not None:
+                    click.echo(f"Token: {bound.token}", err=True)
+
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(chosen, ready)
+        sh.result("stopped", url=page_url(chosen))

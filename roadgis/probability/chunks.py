@@ -133,6 +133,10 @@ class Chunks:
             return True
         return state != _TO_DO
 
+    def is_marked(self, row: int, col: int) -> bool:
+        """Return whether a chunk was marked as finished when this object was made."""
+        return self._state(row, col) != _TO_DO
+
     def is_blank(self, row: int, col: int) -> bool:
         """Return whether a chunk is finished and holds no data."""
         return self._state(row, col) == _BLANK

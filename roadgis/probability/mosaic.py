@@ -278,23 +278,32 @@ class Mosaic:
         """Return True when certainly no pixel of the window has data."""
         return all(self._chunks.is_blank(*chunk) for chunk in self._chunks.touching(window))
 
-    def write_vrt(self, window: Window | None = None) -> Path:
-        """Write ``mosaic.vrt``, which shows all chunks as one raster, and return its path.
+    def write_vrt(
+        self, window: Window | None = None, *, path: Path | None = None, unfinished: bool = False
+    ) -> Path:
+        """Write a VRT that shows all chunks as one raster, and return its path.
 
         Parameters
         ----------
         window : Window, optional
             The part to show; by default all.
+        path : Path, optional
+            Where; by default ``mosaic.vrt`` in the folder.
+        unfinished : bool
+            Show chunks that are not finished as no data; otherwise they are an error.
         """
         shown = window or self.grid.window
+        path = path or self.folder / _VRT
         grid = self.grid.part(shown)
         sources = []
         for row, col in self._chunks.touching(shown):
+            if unfinished and not self._chunks.is_marked(row, col):
+                continue
             if not self._chunks.is_blank(row, col):
                 with self._chunks.opened(row, col):
-                    path, chunk = self._chunks.path(row, col), self._chunks.window(row, col)
+                    file, chunk = self._chunks.path(row, col), self._chunks.window(row, col)
                 size = f'xSize="{chunk.width}" ySize="{chunk.height}"'
-                name = escape(str(path.relative_to(self.folder)))
+                name = escape(os.path.relpath(file, path.parent))
                 sources.append(
                     f'<SimpleSource><SourceFilename relativeToVRT="1">{name}</SourceFilename>'
                     "<SourceBand>1</SourceBand>"
@@ -313,7 +322,6 @@ class Mosaic:
             f"<NoDataValue>{NO_DATA}</NoDataValue>{''.join(sources)}"
             "</VRTRasterBand></VRTDataset>\n"
         )
-        path = self.folder / _VRT
         with atomic_path(path) as partial:
             partial.write_text(text, encoding="utf-8")
         return path

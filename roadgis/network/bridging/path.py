@@ -27,6 +27,7 @@ __all__ = [
     "least_cost_paths",
     "measure_evidence",
     "path_lines",
+    "step_costs",
 ]
 
 
@@ -184,7 +185,7 @@ def _cheapest(
     row = base.row[..., None] + base.across_row[..., None] * offset
     col = base.col[..., None] + base.across_col[..., None] * offset
     level = _levels(source, row, col)
-    cost = _costs()[level]
+    cost = step_costs()[level]
     far = np.abs(offset) > np.maximum(TUNING.breadth * gaps.distance, 1.0)[:, None]
     lane = _lanes(cost, far, last)
     gap, sample = np.arange(len(last))[:, None], np.arange(cost.shape[1])
@@ -200,7 +201,7 @@ def _levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes:
     return out
 
 
-def _costs() -> Ints:
+def step_costs() -> Ints:
     """Return the cost of a step at each stored probability, (256,)."""
     probability = np.arange(256) / (NO_DATA - 1)
     probability[NO_DATA] = TUNING.unknown_probability

@@ -1,4 +1,0 @@
-"""A local web page that segments videos.
-
-Bottom up: ``jobs`` (the work), ``http_rules`` (headers), ``server``, and the page itself.
-"""

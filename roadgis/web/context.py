@@ -1,0 +1,67 @@
+"""What all requests share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+from fastapi import Path as PathParameter
+
+from roadgis.options.web import WebOptions
+from roadgis.web.files import JobFiles
+from roadgis.web.pool import Pool
+from roadgis.web.queue import Queue
+from roadgis.web.store import Job, Store
+
+__all__ = ["Context", "Shared", "TheJob"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """The parts of the server.
+
+    Attributes
+    ----------
+    options : WebOptions
+        Settings and limits.
+    store : Store
+        Jobs and corrections.
+    queue : Queue
+        What runs.
+    pool : Pool
+        The process for short work.
+    root : Path
+        Folder of the jobs' files.
+    """
+
+    options: WebOptions
+    store: Store
+    queue: Queue
+    pool: Pool
+    root: Path
+
+    def files(self, job: Job) -> JobFiles:
+        """Return where the files of a job lie."""
+        return JobFiles(self.root, job)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(_context)]
+
+
+def _job(
+    context: Shared, job_id: Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
+) -> Job:
+    job = context.store.get(job_id)
+    if job is None:
+        raise HTTPException(404, "There is no such job; it may have been deleted.")
+    return job
+
+
+TheJob = Annotated[Job, Depends(_job)]

@@ -1,0 +1,107 @@
+"""Where the files of a job lie."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from roadgis.web.store import Job
+
+__all__ = ["JobFiles"]
+
+
+class JobFiles:
+    """The folder of a job.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of all jobs.
+    job : Job
+        Which one.
+    """
+
+    def __init__(self, root: Path, job: Job) -> None:
+        self.folder = root / job.id
+        self.job = job
+
+    @property
+    def inputs(self) -> Path:
+        """Folder of uploaded imagery or the uploaded video."""
+        return self.folder / "inputs"
+
+    @property
+    def shown(self) -> list[Path]:
+        """VRTs of the imagery, with overviews beside them, for the map."""
+        return [self.folder / "shown" / f"{number}.vrt" for number in range(len(self.sheets()))]
+
+    def sheets(self) -> list[Path]:
+        """Return the imagery, in the order of the facts."""
+        return [Path(text) for text in self.job.facts.get("paths", [])]
+
+    @property
+    def work(self) -> Path:
+        """The engine's work directory, with the probability mosaic."""
+        return self.folder / "work"
+
+    @property
+    def networks(self) -> Path:
+        """Folder of the networks, ``N.gpkg``; 0 is the run's."""
+        return self.folder / "networks"
+
+    @property
+    def exports(self) -> Path:
+        """Folder of what is made for a download."""
+        return self.folder / "exports"
+
+    @property
+    def base(self) -> Path:
+        """Folder of the layer that is compared with."""
+        return self.folder / "base"
+
+    @property
+    def probability(self) -> Path:
+        """The probability as a Cloud Optimized GeoTIFF."""
+        return self.folder / "probability.tif"
+
+    @property
+    def live(self) -> Path:
+        """The finished part of the probability, while a run lasts."""
+        return self.folder / "live.vrt"
+
+    @property
+    def live_roads(self) -> Path:
+        """Roads of the finished part."""
+        return self.folder / "live.gpkg"
+
+    @property
+    def comparison(self) -> Path:
+        """Lines that were found missing, extra or moved."""
+        return self.folder / "comparison.json"
+
+    def network(self, number: int) -> Path:
+        """Return the file of a network."""
+        return self.networks / f"{number}.gpkg"
+
+    def difference(self, number: int) -> Path:
+        """Return the file of what a network has more and less than the one before."""
+        return self.networks / f"{number}.difference.json"
+
+    @property
+    def video(self) -> Path:
+        """The segmented video or picture."""
+        kind = self.job.facts.get("kind", "video")
+        return self.folder / ("result.png" if kind == "picture" else "result.webm")
+
+    def paths(self) -> list[Path]:
+        """Return the input files."""
+        return [Path(entry["path"]) for entry in self.job.inputs]
+
+    def make(self) -> None:
+        """Make the folders."""
+        for folder in (self.inputs, self.networks, self.exports, self.base):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)

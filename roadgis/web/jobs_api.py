@@ -1,0 +1,320 @@
+"""The JSON API of jobs: make, upload, run, watch, cancel, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.util
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from roadgis._version import __version__
+from roadgis.options.web import BASE_MAPS
+from roadgis.web.context import Context, Shared, TheJob
+from roadgis.web.models import CheckSettings, JobView, NewJob, RunSettings, job_view
+from roadgis.web.store import Job, JobState
+from roadgis.web.uploads import (
+    UploadError,
+    check_content,
+    check_free,
+    check_pixels,
+    data_path,
+    printable,
+    safe_name,
+)
+
+__all__ = ["receive", "router"]
+
+router = APIRouter(prefix="/api")
+
+#: Jobs in these states count for the limit on waiting jobs.
+_BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
+#: Seconds without a byte after which an upload is given up.
+_SILENCE_S = 60.0
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text}
+    for status, text in (
+        (401, "The token is missing or wrong."),
+        (403, "The request comes from another page or host, or this is not allowed."),
+        (404, "There is no such thing."),
+        (409, "The job's state does not allow it."),
+        (413, "Too large."),
+        (415, "Files of this kind are not read."),
+        (422, "The request or the file is wrong."),
+        (501, "What this needs is not installed."),
+        (503, "Too many jobs are waiting."),
+        (507, "The disk is full, or the quota is used up."),
+    )
+}
+
+
+def example_scene() -> Path | None:
+    """Return the example scene, of the package or of a clone."""
+    package = Path(__file__).parents[1]
+    for path in (package / "web" / "example.tif", package.parent / "examples" / "town.tif"):
+        if path.is_file():
+            return path
+    return None
+
+
+@router.get("/")
+def about(context: Shared) -> dict[str, Any]:
+    """Say what the server is and what its limits are."""
+    options = context.options
+    return {
+        "title": "roadgis",
+        "version": __version__,
+        "example": example_scene() is not None,
+        "video": importlib.util.find_spec("cv2") is not None,
+        "data_dir": bool(options.data_dirs),
+        "base_map": None if options.base_map is None else vars(BASE_MAPS[options.base_map]),
+        "limits": {
+            "max_mb": options.max_mb,
+            "max_files": options.max_files,
+            "max_mpx": options.max_mpx,
+            "max_waiting": options.max_waiting,
+            "quota_mb": options.quota_mb,
+            "keep_days": options.keep_days,
+        },
+        "token": options.token is not None,
+    }
+
+
+@router.get("/processes")
+def processes() -> dict[str, Any]:
+    """List what can be made, in the manner of OGC API - Processes."""
+    about = {
+        "roads": "Road network from aerial imagery",
+        "video": "Classes drawn over a street-level video or picture",
+    }
+    return {
+        "processes": [
+            {
+                "id": name,
+                "title": title,
+                "version": __version__,
+                "jobControlOptions": ["async-execute", "dismiss"],
+            }
+            for name, title in about.items()
+        ]
+    }
+
+
+@router.get("/jobs")
+def jobs(context: Shared, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> dict[str, Any]:
+    """List the jobs, the newest first."""
+    found = context.store.all()[:limit]
+    return {"jobs": [job_view(job, context.queue.live(job.id)) for job in found]}
+
+
+@router.post("/jobs", status_code=201, responses=_ERRORS)
+async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
+    """Make a job: of the example, of files in the data folders, or to upload files to."""
+    if context.store.count(*_BUSY) >= context.options.max_waiting:
+        raise HTTPException(
+            503,
+            f"{context.options.max_waiting} jobs are waiting already; try again when one is done.",
+            {"Retry-After": "30"},
+        )
+    if new.kind == "video" and importlib.util.find_spec("cv2") is None:
+        raise HTTPException(
+            501, "Videos need OpenCV: install it with: pip install 'roadgis[video]'"
+        )
+    chosen = [(given, data_path(given, context.options.data_dirs)) for given in new.paths]
+    example = example_scene() if new.example else None
+    if new.example and (example is None or new.kind != "roads"):
+        raise HTTPException(404, "The example scene is not installed.")
+    names = [path.name for _, path in chosen]
+    name = printable(new.name) or (example.name if example else names[0] if names else "Upload")
+    job = context.store.add(new.kind, name)
+    if new.assume_crs:
+        job = _updated(context, job, settings={"assume_crs": new.assume_crs})
+    files = context.files(job)
+    try:
+        files.make()
+        if example is not None:
+            check_free(context.root, example.stat().st_size, context.options.quota_mb * 1e6)
+            copy = files.inputs / example.name
+            await asyncio.to_thread(shutil.copyfile, example, copy)
+            chosen = [(example.name, copy)]
+        if chosen:
+            inputs = [{"name": printable(given), "path": str(path)} for given, path in chosen]
+            job = _updated(context, job, inputs=inputs)
+            job = await _begin_check(context, job)
+    except BaseException:
+        context.store.remove(job.id)
+        files.remove()
+        raise
+    response.headers["Location"] = f"/api/jobs/{job.id}"
+    return job_view(job, {})
+
+
+def _updated(context: Context, job: Job, **values: Any) -> Job:
+    return context.store.update(job.id, **values) or job
+
+
+@router.put("/jobs/{job_id}/files/{name}", status_code=201, responses=_ERRORS)
+async def upload(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
+    """Send a file of a job as the body of the request."""
+    if job.state != "uploading":
+        raise HTTPException(409, f"The job is {job.state}; files can be sent to a new job only.")
+    known = {entry["name"] for entry in job.inputs}
+    file_name = safe_name(name, job.kind)
+    most = context.options.max_files if job.kind == "roads" else 1
+    if file_name not in known and len(known) >= most:
+        raise HTTPException(413, f"A job of this kind takes {most} file(s) at most.")
+    path = context.files(job).inputs / file_name
+    size = await receive(context, request, path, job.kind)
+    job = context.store.get(job.id) or job
+    kept = [entry for entry in job.inputs if entry["name"] != file_name]
+    inputs = [*kept, {"name": file_name, "path": str(path)}]
+    _updated(context, job, inputs=inputs, name=job.name if kept else file_name)
+    return {"name": file_name, "bytes": size}
+
+
+async def receive(context: Context, request: Request, path: Path, kind: str) -> int:
+    """Write the body of a request to a file, within the limits, and return its size."""
+    limit = context.options.max_mb * 1e6
+    text = request.headers.get("content-length", "0")
+    announced = int(text) if text.isdecimal() else 0
+    too_large = UploadError(
+        413,
+        f"{path.name}: more than {limit / 1e6:g} MB. Send a smaller file, or start the server "
+        "with a larger --max-mb.",
+    )
+    if announced > limit:
+        raise too_large
+    await asyncio.to_thread(check_free, context.root, announced, context.options.quota_mb * 1e6)
+    partial = path.with_name(f".{path.name}.part")
+    size = 0
+    try:
+        with partial.open("wb") as file:
+            stream = request.stream()
+            while True:
+                try:
+                    chunk = await asyncio.wait_for(anext(stream, None), _SILENCE_S)
+                except asyncio.TimeoutError:
+                    raise UploadError(408, f"{path.name}: the upload fell silent.") from None
+                if chunk is None:
+                    break
+                size += len(chunk)
+                if size > limit:
+                    raise too_large
+                await asyncio.to_thread(file.write, chunk)
+        partial_kind = path.with_name(path.name)
+        await asyncio.to_thread(partial.replace, partial_kind)
+        await asyncio.to_thread(check_content, path, kind)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UploadError(
+                507, "The server's disk is full. Free some space, or delete old jobs."
+            ) from error
+        raise
+    except UploadError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+    return size
+
+
+@router.post("/jobs/{job_id}/check", status_code=202, responses=_ERRORS)
+async def check(context: Shared, job: TheJob, given: CheckSettings | None = None) -> JobView:
+    """End the upload: the files are looked at, and the job becomes ready or failed.
+
+    A job whose files could not be used may be checked again, with a CRS.
+    """
+    again = job.state == "failed" and job.kind == "roads" and not job.facts.get("usable")
+    if not (job.state == "uploading" or again):
+        raise HTTPException(409, f"The job is {job.state}; it was checked already.")
+    if not job.inputs:
+        raise HTTPException(422, "The job has no files. Send some first.")
+    if given is not None and given.assume_crs:
+        job = _updated(context, job, settings={"assume_crs": given.assume_crs})
+    if again and not context.store.change_state(job.id, ("failed",), "uploading"):
+        raise HTTPException(409, "The job has changed; look at it again.")
+    return job_view(await _begin_check(context, job), {})
+
+
+async def _begin_check(context: Context, job: Job) -> Job:
+    files = context.files(job)
+    paths = [path for path in files.paths() if path.is_relative_to(files.folder)]
+    try:
+        await asyncio.to_thread(check_pixels, paths, context.options.max_mpx)
+    except UploadError as error:
+        context.store.change_state(job.id, ("uploading",), "failed")
+        _updated(context, job, text=str(error))
+        context.queue.tell(job.id)
+        raise
+    if job.kind == "video":
+        suffix = files.paths()[0].suffix
+        kind = "picture" if suffix in (".png", ".jpg", ".jpeg") else "video"
+        context.store.change_state(job.id, ("uploading",), "ready")
+        return _updated(context, job, facts={"kind": kind})
+    if context.store.change_state(job.id, ("uploading",), "checking"):
+        context.queue.check(job)
+    return context.store.get(job.id) or job
+
+
+@router.get("/jobs/{job_id}", responses=_ERRORS)
+def job_status(context: Shared, job: TheJob) -> JobView:
+    """Say what is known of a job."""
+    return job_view(job, context.queue.live(job.id))
+
+
+@router.get("/jobs/{job_id}/events", responses=_ERRORS)
+async def events(context: Shared, job: TheJob) -> StreamingResponse:
+    """Send a job as a server-sent event after each change, until it has ended."""
+
+    async def lines() -> AsyncIterator[str]:
+        with contextlib.suppress(asyncio.CancelledError):
+            async for now in context.queue.changes(job.id):
+                view = job_view(now, context.queue.live(job.id))
+                yield f"event: job\ndata: {view.model_dump_json()}\n\n"
+        yield f"event: end\ndata: {json.dumps(job.id)}\n\n"
+
+    return StreamingResponse(
+        lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+@router.post("/jobs/{job_id}/execution", status_code=202, responses=_ERRORS)
+async def run(context: Shared, job: TheJob, settings: RunSettings) -> JobView:
+    """Queue a job that is ready; one that was cancelled or failed resumes."""
+    if context.store.count("queued", "running") >= context.options.max_waiting:
+        raise HTTPException(503, "Too many jobs are waiting.", {"Retry-After": "30"})
+    if job.kind == "roads" and not job.facts.get("usable"):
+        raise HTTPException(409, "The imagery cannot be used, or was not checked yet.")
+    given = settings.model_dump(exclude_none=True)
+    kept = {key: job.settings[key] for key in ("assume_crs",) if key in job.settings}
+    _updated(context, job, settings={**kept, **given})
+    if not context.queue.add(job.id):
+        raise HTTPException(409, f"The job is {job.state}.")
+    return job_view(context.store.get(job.id) or job, {})
+
+
+@router.post("/jobs/{job_id}/cancel", responses=_ERRORS)
+async def cancel(context: Shared, job: TheJob) -> JobView:
+    """Stop a job; its finished blocks are kept, and it can be run again."""
+    if not await context.queue.cancel(job.id):
+        raise HTTPException(409, f"The job is {job.state}.")
+    return job_view(context.store.get(job.id) or job, {})
+
+
+@router.delete("/jobs/{job_id}", responses=_ERRORS)
+async def delete(context: Shared, job: TheJob) -> JobView:
+    """Stop a job and remove it with all its files."""
+    await context.queue.cancel(job.id)
+    context.store.remove(job.id)
+    await asyncio.to_thread(context.files(job).remove)
+    context.queue.tell(job.id)
+    gone = job_view(job, {})
+    return gone.model_copy(update={"status": "dismissed"})

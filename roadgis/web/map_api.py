@@ -1,0 +1,342 @@
+"""The JSON API of what a job shows on the map: tiles, roads, networks, corrections, downloads."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse
+from rasterio.errors import CRSError, RasterioError
+from rio_tiler.errors import RioTilerError
+
+from roadgis.errors import RoadgisError
+from roadgis.web import tasks
+from roadgis.web.context import Context, Shared, TheJob
+from roadgis.web.jobs_api import _ERRORS, receive
+from roadgis.web.models import (
+    ComparisonRequest,
+    EditView,
+    NetworkView,
+    NewEdit,
+    RouteEnds,
+    VectorSettings,
+)
+from roadgis.web.raster_tiles import imagery_tile, probability_tile
+from roadgis.web.road_tiles import NetworkTiles, open_layer
+from roadgis.web.route import route
+from roadgis.web.store import Job
+from roadgis.web.uploads import check_free, safe_name
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/jobs/{job_id}", responses=_ERRORS)
+
+Zoom = Annotated[int, PathParameter(ge=0, le=24)]
+Cell = Annotated[int, PathParameter(ge=0, lt=2**24)]
+Number = Annotated[int, PathParameter(ge=0, le=2**31)]
+#: A network's number, or "live": the roads of the blocks that are finished.
+NetworkName = Annotated[str, PathParameter(pattern=r"^(live|[0-9]{1,9})$")]
+_PNG: dict[str, Any] = {"image/png": {}}
+_KEPT = {"Cache-Control": "private, max-age=86400"}
+_FORMATS = {
+    "gpkg": (".gpkg", "application/geopackage+sqlite3"),
+    "geojson": (".geojson", "application/geo+json"),
+    "fgb": (".fgb", "application/octet-stream"),
+    "parquet": (".parquet", "application/octet-stream"),
+    "shp": (".zip", "application/zip"),
+}
+
+
+@router.get(
+    "/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses={200: {"content": _PNG}}
+)
+def tile(
+    context: Shared,
+    job: TheJob,
+    layer: Literal["imagery", "probability"],
+    z: Zoom,
+    x: Cell,
+    y: Cell,
+) -> Response:
+    """Return a map tile, in Web Mercator."""
+    files = context.files(job)
+    if max(x, y) >= 2**z:
+        raise HTTPException(404, "There is no such tile.")
+    try:
+        if layer == "imagery":
+            sheets = [
+                shown if shown.exists() else path
+                for shown, path in zip(files.shown, files.sheets(), strict=True)
+            ]
+            data = imagery_tile(sheets, job.facts, z, x, y)
+        else:
+            # A run that is repeated has a finished raster of the last one.
+            path = files.live if job.state == "running" else files.probability
+            if not path.exists():
+                raise HTTPException(404, "There is no probability yet.")
+            data = probability_tile(path, z, x, y)
+    except (RasterioError, RioTilerError, CRSError) as error:
+        raise HTTPException(404, "This tile cannot be read.") from error
+    kept = layer == "imagery" or job.state == "done"
+    return Response(data, media_type="image/png", headers=_KEPT if kept else None)
+
+
+def _layer(context: Context, job: Job, network: str) -> NetworkTiles:
+    files = context.files(job)
+    path = files.live_roads if network == "live" else files.network(int(network))
+    try:
+        return open_layer(path)
+    except OSError as error:
+        raise HTTPException(404, "There is no such network.") from error
+
+
+@router.get("/roads/{network}/{z}/{x}/{y}.json")
+def road_tile(
+    context: Shared, job: TheJob, network: NetworkName, z: Zoom, x: Cell, y: Cell
+) -> Response:
+    """Return the edges of a map tile, simplified to what its pixels show.
+
+    ``edges`` is a list of ``[id, confidence in percent, width in decimetres, bridged, component,
+    [x, y, dx, dy, ...]]`` in ``units`` of the tile's side from its north-west corner.
+    """
+    if max(x, y) >= 2**z:
+        raise HTTPException(404, "There is no such tile.")
+    body = json.dumps(_layer(context, job, network).tile(z, x, y), separators=(",", ":"))
+    headers = _KEPT if network != "live" and job.state == "done" else None
+    return Response(body, media_type="application/json", headers=headers)
+
+
+@router.get("/roads/{network}/edges/{edge}")
+def edge(context: Shared, job: TheJob, network: NetworkName, edge: Number) -> dict[str, Any]:
+    """Return an edge with all attributes as a GeoJSON feature."""
+    found = _layer(context, job, network).edge(edge)
+    if found is None:
+        raise HTTPException(404, "There is no such edge.")
+    return found
+
+
+@router.get("/roads/{network}/doubtful")
+def doubtful(
+    context: Shared,
+    job: TheJob,
+    network: Number,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 500,
+) -> dict[str, Any]:
+    """List edges to look at: bridges and low confidence, the most doubtful first."""
+    layer = _layer(context, job, str(network))
+    done = {e.edge for e in context.store.edits(job.id) if e.network == network}
+    found = layer.doubtful()
+    left = [entry for entry in found if entry["edge"] not in done]
+    return {"total": len(found), "left": len(left), "edges": left[:limit]}
+
+
+@router.post("/networks", status_code=201)
+async def redo(context: Shared, job: TheJob, settings: VectorSettings) -> NetworkView:
+    """Make the network again from the stored probability, with other settings."""
+    _check_done(job)
+    files = context.files(job)
+    networks = job.result["networks"]
+    number = max(entry["number"] for entry in networks) + 1
+    current = job.result["current"]
+    counts = await _short(
+        context,
+        tasks.redo,
+        files.work,
+        files.network(current),
+        files.network(number),
+        files.difference(number),
+        settings.model_dump(exclude_none=True),
+    )
+    made = {"number": number, "settings": settings.model_dump(exclude_none=True), **counts}
+    job = context.store.get(job.id) or job
+    result = {**job.result, "networks": [*networks, made], "current": number}
+    context.store.update(job.id, result=result)
+    return NetworkView(**made)
+
+
+async def _short(context: Context, task: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return await context.pool.run(task, *arguments)
+    except RoadgisError as error:
+        raise HTTPException(422, str(error).replace(str(context.root), "the server")) from error
+    except MemoryError as error:
+        raise HTTPException(507, "Out of memory; try a smaller area.") from error
+
+
+def _check_done(job: Job) -> None:
+    if job.state != "done" or "networks" not in job.result:
+        raise HTTPException(409, f"The job is {job.state}; this needs a finished network.")
+
+
+@router.get("/networks/{number}/difference")
+def difference(context: Shared, job: TheJob, number: Number) -> FileResponse:
+    """Return the lines that a network has more and less than the one before, lon and lat."""
+    path = context.files(job).difference(number)
+    if not path.is_file():
+        raise HTTPException(404, "There is no such network, or nothing before it.")
+    return FileResponse(path, media_type="application/json", headers=_KEPT)
+
+
+@router.post("/route")
+async def find_route(context: Shared, job: TheJob, ends: RouteEnds) -> dict[str, Any]:
+    """Find the path of highest probability between two places."""
+    _check_done(job)
+    line = await _short(context, route, context.files(job).work, ends.start, ends.end)
+    return {"type": "LineString", "coordinates": line}
+
+
+@router.get("/edits")
+def edits(context: Shared, job: TheJob) -> list[EditView]:
+    """List the corrections, the first first."""
+    return [EditView.of(edit) for edit in context.store.edits(job.id)]
+
+
+@router.post("/edits", status_code=201)
+def add_edit(context: Shared, job: TheJob, new: NewEdit) -> EditView:
+    """Store a correction."""
+    _check_done(job)
+    geometry = [list(place) for place in new.geometry or []]
+    if (new.action in ("draw", "redraw")) != bool(geometry):
+        raise HTTPException(422, f"{new.action}: a line is for draw and redraw only.")
+    if (new.action == "draw") != (new.edge is None):
+        raise HTTPException(422, f"{new.action}: name an edge, but none for draw.")
+    if new.edge is not None:
+        line = _layer(context, job, str(new.network)).coordinates(new.edge)
+        if line is None:
+            raise HTTPException(404, "There is no such edge.")
+        geometry = geometry or line
+    user = "".join(c for c in new.user if c.isprintable()).strip() or "anonymous"
+    edit = context.store.add_edit(job.id, new.action, new.edge, new.network, geometry, user)
+    return EditView.of(edit)
+
+
+@router.delete("/edits/last")
+def undo(context: Shared, job: TheJob) -> dict[str, int]:
+    """Take the last correction back."""
+    identifier = context.store.undo(job.id)
+    if identifier is None:
+        raise HTTPException(404, "There is no correction to undo.")
+    return {"id": identifier}
+
+
+@router.put("/base/{name}", status_code=201)
+async def send_base(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
+    """Send a line layer to compare with, as the body of the request."""
+    _check_done(job)
+    file_name = safe_name(name, "base")
+    folder = context.files(job).base
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return {"name": file_name, "bytes": await receive(context, request, folder / file_name, "base")}
+
+
+@router.post("/comparison")
+async def compare(context: Shared, job: TheJob, wanted: ComparisonRequest) -> dict[str, Any]:
+    """Compare a network with the layer that was sent."""
+    _check_done(job)
+    files = context.files(job)
+    base = next((path for path in sorted(files.base.glob("*")) if path.is_file()), None)
+    if base is None:
+        raise HTTPException(409, "There is no layer to compare with. Send one first.")
+    number = job.result["current"] if wanted.network is None else wanted.network
+    if not files.network(number).is_file():
+        raise HTTPException(404, "There is no such network.")
+    found: dict[str, Any] = await _short(
+        context,
+        _compare,
+        files.network(number),
+        base,
+        files.comparison,
+        wanted.truth,
+    )
+    return {"network": number, "layer": base.name, **found}
+
+
+def _compare(network: Path, base: Path, output: Path, truth: bool) -> dict[str, Any]:
+    return tasks.compare_with(network, base, output, truth=truth)
+
+
+@router.get("/comparison")
+def comparison(context: Shared, job: TheJob) -> FileResponse:
+    """Return the lines that are missing, extra and moved, longitude and latitude."""
+    path = context.files(job).comparison
+    if not path.is_file():
+        raise HTTPException(404, "Nothing was compared yet.")
+    return FileResponse(path, media_type="application/json")
+
+
+@router.get("/result", response_class=FileResponse)
+def video_result(context: Shared, job: TheJob) -> FileResponse:
+    """Return the segmented video or picture."""
+    path = context.files(job).video
+    if job.kind != "video" or job.state != "done" or not path.is_file():
+        raise HTTPException(404, "There is no result.")
+    kind = "image/png" if path.suffix == ".png" else "video/webm"
+    return _download(path, kind, f"{_stem(job)}-segmented{path.suffix}", inline=True)
+
+
+@router.get("/download/{what}", response_class=FileResponse)
+async def download(
+    context: Shared,
+    job: TheJob,
+    what: Literal["gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits"],
+    network: Annotated[int | None, Query(ge=0, le=2**31)] = None,
+    corrected: bool = True,
+) -> Response:
+    """Return the network in a format, the probability, labels for training or the corrections."""
+    _check_done(job)
+    files = context.files(job)
+    number = job.result["current"] if network is None else network
+    if not files.network(number).is_file():
+        raise HTTPException(404, "There is no such network.")
+    made = context.store.edits(job.id)
+    if what == "probability":
+        return _download(files.probability, "image/tiff", f"{_stem(job)}-probability.tif")
+    if what == "edits":
+        text = json.dumps(_edit_features(made), ensure_ascii=False)
+        name = f"{_stem(job)}-corrections.geojson"
+        return Response(text, media_type="application/geo+json", headers=_disposition(name))
+    check_free(context.root, 0, context.options.quota_mb * 1e6)
+    if what == "labels":
+        path = files.exports / "labels.zip"
+        await _short(context, tasks.labels, files.networks, number, made, files.sheets(), path)
+        return _download(path, "application/zip", f"{_stem(job)}-labels.zip")
+    suffix, kind = _FORMATS[what]
+    last = made[-1].id if made and corrected else 0
+    path = files.exports / f"roads-{number}-{last}{suffix}"
+    if not path.is_file():
+        await _short(context, _export, files.networks, number, made, path, corrected)
+    return _download(path, kind, f"{_stem(job)}-roads{suffix}")
+
+
+def _export(folder: Path, number: int, edits: Any, path: Path, corrected: bool) -> None:
+    tasks.export(folder, number, edits, path, as_edited=corrected)
+
+
+def _edit_features(made: list[Any]) -> dict[str, Any]:
+    features = []
+    for edit in made:
+        values = EditView.of(edit).model_dump()
+        line = {"type": "LineString", "coordinates": values.pop("geometry")}
+        features.append({"type": "Feature", "geometry": line, "properties": values})
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _stem(job: Job) -> str:
+    return re.sub(r"[^\w.-]+", "_", Path(job.name).stem)[:60] or "roads"
+
+
+def _disposition(name: str, *, inline: bool = False) -> dict[str, str]:
+    how = "inline" if inline else "attachment"
+    return {"Content-Disposition": f"{how}; filename*=UTF-8''{quote(name, safe='')}"}
+
+
+def _download(path: Path, kind: str, name: str, *, inline: bool = False) -> FileResponse:
+    return FileResponse(path, media_type=kind, headers=_disposition(name, inline=inline))

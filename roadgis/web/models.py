@@ -1,0 +1,213 @@
+"""What the JSON API takes and gives."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from roadgis.web.store import ENDED, OGC_STATUS, Edit, Job
+
+__all__ = [
+    "CheckSettings",
+    "ComparisonRequest",
+    "EditView",
+    "JobView",
+    "Login",
+    "NetworkView",
+    "NewEdit",
+    "NewJob",
+    "Place",
+    "RouteEnds",
+    "RunSettings",
+    "VectorSettings",
+    "job_view",
+]
+
+Longitude = Annotated[float, Field(ge=-180, le=180)]
+Latitude = Annotated[float, Field(ge=-90, le=90)]
+Place = tuple[Longitude, Latitude]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class VectorSettings(_Strict):
+    """How probability becomes roads; what is null or left out keeps its default."""
+
+    threshold: float | None = Field(None, gt=0, lt=1, description="Probability of road pixels.")
+    max_gap_m: float | None = Field(None, ge=0, le=500, description="Longest bridged gap, m.")
+    min_component_m: float | None = Field(
+        None, ge=0, le=100_000, description="Shortest connected piece that is kept, m."
+    )
+    tolerance_m: float | None = Field(
+        None, ge=0, le=100, description="Largest deviation when lines are simplified, m."
+    )
+
+
+class NewJob(_Strict):
+    """A job to be made."""
+
+    kind: Literal["roads", "video"] = Field("roads", description="What is made of the files.")
+    name: str = Field("", max_length=120, description="Shown in the list of jobs.")
+    example: bool = Field(False, description="Take the example scene; no upload is needed.")
+    paths: list[str] = Field(
+        default_factory=list,
+        max_length=200,
+        description="Files below the server's --data-dir; no upload is needed.",
+    )
+    assume_crs: str | None = Field(
+        None, max_length=100, pattern=r"^[A-Za-z]+:\d+$", description="CRS of files without one."
+    )
+
+
+class CheckSettings(_Strict):
+    """What is said of files that lack it."""
+
+    assume_crs: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z]+:\d+$")
+
+
+class RunSettings(VectorSettings):
+    """Settings of a run."""
+
+    alpha: float | None = Field(None, ge=0, le=1, description="Videos: opacity of the classes.")
+    every: int | None = Field(
+        None, ge=1, le=1000, description="Videos: every Nth frame is segmented."
+    )
+    height: int | None = Field(
+        None, ge=16, le=4320, description="Videos: height in pixels that the model sees."
+    )
+    allow_truncated: bool = Field(False, description="Videos: take one that ends early.")
+
+
+class JobView(BaseModel):
+    """A job. The names of OGC API - Processes are given where they fit."""
+
+    jobID: str
+    type: Literal["process"] = "process"
+    processID: Literal["roads", "video"]
+    status: Literal["accepted", "running", "successful", "failed", "dismissed"]
+    state: Literal[
+        "uploading", "checking", "ready", "queued", "running", "done", "failed", "cancelled"
+    ] = Field(description="More precise than status.")
+    name: str
+    progress: float = Field(description="Share done, percent.")
+    message: str
+    created: str
+    started: str | None
+    finished: str | None
+    seconds_left: float | None
+    files: list[str]
+    facts: dict[str, Any] = Field(description="What `roadgis info --json` says.")
+    settings: dict[str, Any]
+    result: dict[str, Any]
+    warnings: list[str]
+    live: dict[str, Any] = Field(description="The unfinished result: version and counts.")
+
+
+class NetworkView(BaseModel):
+    """A network of a job; 0 is the run's, others came with the sliders."""
+
+    number: int
+    settings: dict[str, Any]
+    edges: int
+    length_m: float
+    bridged: int = 0
+    added_m: float | None = None
+    removed_m: float | None = None
+    seconds: float | None = None
+    threshold: float | None = None
+
+
+class NewEdit(_Strict):
+    """A correction to be stored."""
+
+    action: Literal["accept", "reject", "redraw", "draw"]
+    edge: int | None = Field(None, ge=0, le=2**31, description="Not for draw.")
+    network: int = Field(0, ge=0, le=2**31, description="The network that the edge is of.")
+    geometry: list[Place] | None = Field(
+        None, min_length=2, max_length=10_000, description="Of redraw and draw: the new line."
+    )
+    user: str = Field("", max_length=60)
+
+
+class EditView(BaseModel):
+    """A stored correction."""
+
+    id: int
+    action: str
+    edge: int | None
+    network: int
+    geometry: list[list[float]]
+    user: str
+    time: str
+
+    @classmethod
+    def of(cls, edit: Edit) -> EditView:
+        """Return the view of an edit."""
+        return cls(**{**vars(edit), "time": iso(edit.time) or ""})
+
+
+class Login(_Strict):
+    """What the login page sends."""
+
+    token: str = Field(max_length=200)
+
+
+class RouteEnds(_Strict):
+    """Between what a missing road is looked for."""
+
+    start: Place
+    end: Place
+
+
+class ComparisonRequest(_Strict):
+    """What an uploaded layer is compared as."""
+
+    truth: bool = Field(False, description="Score the network against the layer.")
+    network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")
+
+
+def iso(seconds: float | None) -> str | None:
+    """Return a time as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(
+        timespec="seconds"
+    )
+
+
+def job_view(job: Job, live: dict[str, Any]) -> JobView:
+    """Return what the API says of a job; paths of this machine are left out."""
+    return JobView(
+        jobID=job.id,
+        processID=job.kind,
+        status=OGC_STATUS[job.state],  # type: ignore[arg-type]
+        state=job.state,
+        name=job.name,
+        progress=round(job.percent, 2),
+        message=job.text,
+        created=iso(job.created) or "",
+        started=iso(job.started),
+        finished=iso(job.ended),
+        seconds_left=_seconds_left(job),
+        files=[entry["name"] for entry in job.inputs],
+        facts={key: value for key, value in job.facts.items() if key != "paths"},
+        settings=job.settings,
+        result=job.result,
+        warnings=job.warnings,
+        live=live,
+    )
+
+
+def _seconds_left(job: Job) -> float | None:
+    if job.state in ENDED or job.state != "running" or job.started is None:
+        return None
+    past = time.time() - job.started
+    if job.percent >= 5:
+        return round(past * (100 - job.percent) / job.percent, 1)
+    estimate = job.facts.get("estimated_seconds")
+    return max(round(estimate - past, 1), 1.0) if estimate else None

@@ -1,0 +1,261 @@
+"""The map page in a real headless Chromium: what a user does, and what is seen then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pytest
+
+pytest.importorskip("fastapi")
+
+from tests.web.conftest import TOWN, Server
+
+pytestmark = pytest.mark.timeout(900)
+SECONDS = 240
+HIDDEN = "window.roadgis.map.layers.roads.hidden.size"
+DRAWN = "window.roadgis.map.layers.roads?.drawn().size ?? 0"
+
+
+class Page:
+    """A browser's page, with what it said on its console."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page, self.url = page, url
+        self.said: list[str] = []
+        page.set_default_timeout(SECONDS * 1000)
+        page.on("console", lambda m: self.said.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.on("request", lambda request: self._check(request.url))
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.url, "blob:", "data:")):
+            self.said.append(f"a request to {url}")
+
+    def open(self, hash_: str = "") -> None:
+        self.page.goto(self.url + hash_)
+
+    def until(self, expression: str, test: Callable[[Any], bool] = bool) -> Any:
+        """Return what an expression gives once it passes a test; CSP forbids wait_for_function."""
+        end = time.monotonic() + SECONDS
+        while time.monotonic() < end:
+            found = self.page.evaluate(expression)
+            if test(found):
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{expression} is {found}")
+
+    def drawn(self, test: Callable[[Any], bool] = bool) -> int:
+        return int(self.until(DRAWN, test))
+
+    def button(self, name: str) -> Any:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    def slide(self, name: str, value: float) -> None:
+        """Move a slider and let it go."""
+        self.page.locator(f"#slider-{name}").fill(str(value))
+
+
+@pytest.fixture
+def page(browser: Any, server: Server) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    page = Page(context.new_page(), server.url)
+    yield page
+    context.close()
+    assert page.said == []
+
+
+def test_page_from_upload_to_corrected_geopackage(page: Page, town: Path, tmp_path: Path) -> None:
+    page.open()
+    page.page.set_input_files("input[type=file]", str(town))
+    assert page.page.inner_text("#verdict") == "This imagery can be used."
+    assert "town _b_.tif" in page.page.inner_text("h2")
+    page.button("Run").click()
+    page.page.wait_for_selector("#tab-adjust")
+    edges = int(page.page.inner_text("#total-edges"))
+    assert page.drawn(lambda count: count == edges) > 20
+    # Move the threshold.
+    page.page.click("#tab-adjust")
+    page.slide("threshold", 0.9)
+    page.page.wait_for_selector("#difference .minus")
+    fewer = int(page.page.inner_text("#total-edges"))
+    page.drawn(lambda count: count == fewer)
+    assert page.until("window.roadgis.map.overlays.removed !== undefined")
+    # Reject an edge with the keyboard.
+    page.page.click("#tab-correct")
+    page.page.click("#begin")
+    page.page.wait_for_selector("#reject")
+    page.page.keyboard.press("r")
+    page.until(HIDDEN, lambda count: count == 1)
+    # Undo, and reject it with the button.
+    page.page.click("#undo")
+    page.until(HIDDEN, lambda count: count == 0)
+    page.page.wait_for_selector("#reject")
+    page.page.click("#reject")
+    page.until(HIDDEN, lambda count: count == 1)
+    # Draw a missing road with two clicks.
+    page.page.evaluate("window.roadgis.map.fit(window.roadgis.state.job.facts.bounds_lonlat)")
+    page.page.click("#draw")
+    page.page.mouse.click(700, 300)
+    page.until("document.getElementById('hint').textContent.includes('ends')")
+    page.page.mouse.click(850, 420)
+    page.until("window.roadgis.map.overlays.drawn !== undefined")
+    assert page.page.inner_text("#edit-count") == "2 corrections by anonymous"
+    # Download.
+    page.page.click("#tab-download")
+    with page.page.expect_download() as download:
+        page.page.click("#download-gpkg")
+    download.value.save_as(tmp_path / "roads.gpkg")
+    roads = geopandas.read_file(tmp_path / "roads.gpkg", layer="edges")
+    assert set(roads["edit"].dropna()) == {"drawn"}
+    # A reload shows the same.
+    page.page.reload()
+    page.page.wait_for_selector("#tab-correct")
+    page.drawn(lambda count: count == fewer - 1)
+
+
+def test_page_shows_attributes_of_a_clicked_road(page: Page, done: Any) -> None:
+    page.open(f"#job={done['jobID']}")
+    page.page.wait_for_selector("#tab-layers")
+    page.drawn()
+    edge, x, y = page.page.evaluate(
+        """(() => {
+          const { map, layers } = window.roadgis.map;
+          const id = [...layers.roads.drawn()].find((id) => layers.roads.parts(id)[0]?.length > 2);
+          const line = layers.roads.parts(id)[0];
+          const point = map.latLngToContainerPoint(line[Math.floor(line.length / 2)]);
+          const box = map.getContainer().getBoundingClientRect();
+          return [id, point.x + box.x, point.y + box.y];
+        })()"""
+    )
+    page.page.mouse.click(x, y)
+    page.page.wait_for_selector("#details table")
+    assert page.page.inner_text("#details h3") == f"Road {edge}"
+    assert "town _b_.tif" in page.page.inner_text("#details")
+
+
+def test_page_reload_cancel_and_resume(page: Page, server: Server) -> None:
+    identifier = server.upload(TOWN)
+    server.wait_for(identifier, "ready")
+    page.open(f"#job={identifier}")
+    page.button("Run").click()
+    page.page.wait_for_selector("#percent")
+    page.page.reload()
+    page.button("Cancel").click()
+    page.button("Resume").wait_for()
+    assert server.job(identifier)["state"] == "cancelled"
+    page.page.reload()
+    page.button("Resume").click()
+    page.page.wait_for_selector("#tab-adjust")
+
+
+def test_page_shows_names_as_text(page: Page, server: Server) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    job = server.request("POST", "/api/jobs", {"name": name}).json["jobID"]
+    page.open()
+    page.page.wait_for_selector(".jobs a")
+    assert name in page.page.inner_text(".jobs")
+    assert page.page.evaluate("document.querySelectorAll('.jobs img').length") == 0
+    page.open(f"#job={job}")
+    page.page.wait_for_selector("h2")
+    assert page.page.inner_text("h2") == name
+    server.request("DELETE", f"/api/jobs/{job}")
+
+
+def test_page_refuses_garbage_with_a_reason(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "scene.tif"
+    path.write_bytes(b"no picture at all")
+    page.open()
+    page.page.set_input_files("input[type=file]", str(path))
+    page.page.wait_for_selector(".toast.bad")
+    assert "not that of a .tif file" in page.page.inner_text(".toast.bad")
+    page.page.wait_for_selector("#choose")
+    page.said = [text for text in page.said if "422" not in text]
+
+
+def test_page_asks_for_the_crs_of_a_scene_that_has_none(page: Page, tmp_path: Path) -> None:
+    from tests.factories import texture, write_raster
+
+    path = write_raster(tmp_path / "nowhere.tif", texture(200, 200), crs=None)
+    page.open()
+    page.page.set_input_files("input[type=file]", str(path))
+    page.page.wait_for_selector(".note.bad")
+    assert "no coordinate reference system" in page.page.inner_text(".note.bad")
+    page.page.fill("#crs", "EPSG:25832")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#verdict")
+    assert page.page.inner_text("#verdict") == "This imagery can be used."
+
+
+def test_page_works_in_the_dark_on_a_tablet(browser: Any, server: Server, done: Any) -> None:
+    context = browser.new_context(
+        viewport={"width": 800, "height": 1100}, color_scheme="dark", has_touch=True
+    )
+    try:
+        page = Page(context.new_page(), server.url)
+        page.open(f"#job={done['jobID']}")
+        page.page.wait_for_selector("#tab-layers")
+        page.drawn()
+        wide = page.page.evaluate("document.documentElement.scrollWidth")
+        assert wide == 800
+        assert page.page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert page.said == []
+    finally:
+        context.close()
+
+
+def violations(page: Any) -> list[str]:
+    """Return what axe-core finds that is serious or critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{entry['id']}: {node['target']} {node['failureSummary']}"
+        for entry in found
+        if entry["impact"] in ("serious", "critical")
+        for node in entry["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_page_is_accessible(browser: Any, server: Server, done: Any, theme: str) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme)
+    try:
+        page = Page(context.new_page(), server.url)
+        page.open()
+        page.page.wait_for_selector("#example")
+        assert violations(page.page) == []
+        page.open(f"#job={done['jobID']}")
+        page.page.wait_for_selector("#tab-layers")
+        page.drawn()
+        for tab in ("layers", "adjust", "correct", "compare", "download"):
+            page.page.click(f"#tab-{tab}")
+            assert violations(page.page) == [], tab
+    finally:
+        context.close()
+
+
+def test_page_can_be_used_with_the_keyboard_alone(page: Page, done: Any) -> None:
+    page.open(f"#job={done['jobID']}")
+    page.page.wait_for_selector("#tab-layers")
+    reached = set()
+    for _ in range(40):
+        page.page.keyboard.press("Tab")
+        reached.add(
+            page.page.evaluate("document.activeElement.id || document.activeElement.tagName")
+        )
+    assert {
+        "brand",
+        "theme",
+        "tab-layers",
+        "layer-roads",
+        "colouring",
+        "swipe-button",
+        "map",
+    } <= reached
+    page.page.focus("#tab-layers")
+    page.page.keyboard.press("ArrowRight")
+    assert page.page.evaluate("document.activeElement.id") == "tab-adjust"

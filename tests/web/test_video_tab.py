@@ -1,0 +1,58 @@
+"""A street-level picture and a video through the map page's server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.web.conftest import Server
+from tests.web.test_page import Page
+
+cv2 = pytest.importorskip("cv2")
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a grey road below a blue sky, 160 by 96 pixels, 6 frames."""
+    path = tmp_path_factory.mktemp("video") / "drive.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (160, 96))
+    for number in range(6):
+        frame = np.full((96, 160, 3), (200, 120, 60), np.uint8)
+        frame[48 + number :] = 110
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_video_from_upload_to_result(server: Server, street: Path) -> None:
+    job = server.upload(street, kind="video")
+    server.wait_for(job, "ready")
+    settings = {"every": 2, "alpha": 0.6, "height": 96}
+    assert server.request("POST", f"/api/jobs/{job}/execution", settings).status == 202
+    done: Any = server.wait_for(job, "done")
+    assert done["result"]["frames"] == 6
+    assert set(done["result"]["shares"]) == {"other", "road"}
+    whole = server.request("GET", f"/api/jobs/{job}/result")
+    assert whole.headers["content-type"] == "video/webm"
+    part = server.request("GET", f"/api/jobs/{job}/result", headers={"Range": "bytes=0-3"})
+    assert (part.status, part.body) == (206, whole.body[:4])
+
+
+def test_video_tab_shows_a_segmented_picture(browser: Any, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "street.png"
+    cv2.imwrite(str(path), np.full((96, 160, 3), 120, np.uint8))
+    context = browser.new_context()
+    try:
+        page = Page(context.new_page(), server.url)
+        page.open("#video")
+        page.page.wait_for_selector("#choose")
+        page.page.set_input_files("input[type=file]", str(path))
+        page.button("Run").click()
+        page.page.wait_for_selector("#shares")
+        assert page.until("document.querySelector('#player img')?.naturalWidth") == 160
+        assert page.said == []
+    finally:
+        context.close()
