@@ -36,7 +36,9 @@ def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
 
         try:
             from roadgis.web.server import page_url, serve
-        except ImportError as error:
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "roadgis":
+                raise
             raise MissingExtraError(
                 f"The map page needs {error.name}, which is not installed. Install it with: "
                 "pip install 'roadgis[web]'"
