@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 TOWN = Path(__file__).resolve().parents[2] / "examples" / "town.tif"
 

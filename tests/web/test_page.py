@@ -178,7 +178,7 @@ def test_page_refuses_garbage_with_a_reason(page: Page, tmp_path: Path) -> None:
 
 
 def test_page_asks_for_the_crs_of_a_scene_that_has_none(page: Page, tmp_path: Path) -> None:
-    from tests.factories import texture, write_raster
+    from tests.factories.rasters import texture, write_raster
 
     path = write_raster(tmp_path / "nowhere.tif", texture(200, 200), crs=None)
     page.open()

@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from roadgis.errors import InputError
 from roadgis.web.route import route
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 X, Y = 500_000.0, 5_000_000.0
 THERE = Transformer.from_crs(32633, 4326, always_xy=True)

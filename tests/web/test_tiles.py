@@ -16,7 +16,7 @@ pytest.importorskip("rio_tiler")
 from roadgis.output import write_network
 from roadgis.web.raster_tiles import build_overviews, empty_tile, imagery_tile, probability_tile
 from roadgis.web.road_tiles import NetworkTiles, open_layer, tile_bounds
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 from tests.web.test_networks import X, Y, network
 
 # Around the networks of the tests: 15 degrees east, at zoom 15.

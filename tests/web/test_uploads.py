@@ -17,7 +17,7 @@ from roadgis.web.uploads import (
     data_path,
     safe_name,
 )
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 
 @pytest.mark.parametrize(
