@@ -26,14 +26,23 @@ FLOORS = [
     {"vectorization", "output", "evaluation"},
     {"comparison"},
     {"estimate", "pipeline", "network/from_lines", "synthetic"},
-    {"serve"},
+    {"serve", "batch"},
     {"cli"},
     {"__main__"},
 ]
 FLOOR_OF = {name: level for level, floor in enumerate(FLOORS) for name in floor}
 
 # Not to be imported at the top of a file: they take seconds, or are not installed by default.
-HEAVY = {"tensorflow", "keras", "onnx", "onnxruntime", "matplotlib", "networkx", "pyarrow"}
+HEAVY = {
+    "tensorflow",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "matplotlib",
+    "networkx",
+    "pyarrow",
+    "distributed",
+}
 TRAINING = {"tensorflow", "keras", "segmentation_models", "albumentations", "tf2onnx", "onnx"}
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +29,7 @@ from roadgis.imagery.size import RunSize
 from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.imagery.values.normalization import Normalization, measure
+from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.imagery.values.stretch import Stretch, percentile_scaling
 from roadgis.options.imagery import SceneOptions
 
@@ -109,15 +110,19 @@ def compose_scene(
     align_px: int = 64,
     normalize_to: tuple[float, float] | None = None,
     options: SceneOptions | None = None,
+    statistics: SceneStatistics | None = None,
 ) -> Scene:
-    """Compose a scene of rasters that are already known; see :func:`open_scene`."""
+    """Compose a scene of rasters that are already known; see :func:`open_scene`.
+
+    Statistics that are given are used in place of the scene's own, which are then not measured.
+    """
     options = options or SceneOptions()
     handles = Handles()
     try:
         plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
-        return Scene(rasters, plan, handles, band_count, options, normalize_to)
+        return Scene(rasters, plan, handles, band_count, options, normalize_to, statistics)
     except BaseException:
         handles.close()
         raise
@@ -168,6 +173,7 @@ class Scene:
         band_count: int,
         options: SceneOptions,
         normalize_to: tuple[float, float] | None = None,
+        statistics: SceneStatistics | None = None,
     ) -> None:
         self.grid: Grid = plan.grid
         self.native_crs: CRS = rasters[0].crs
@@ -180,10 +186,11 @@ class Scene:
         self._area: Area | None = plan.area
         self._valid_share: float | None = None
         self._lock = threading.Lock()
-        self._scalings = self._choose_scalings()
-        self.normalization: Normalization | None = None
-        self.look: Look | None = None
-        if normalize_to is not None:
+        known = statistics or SceneStatistics()
+        self._scalings = self._choose_scalings(known.scalings)
+        self.normalization: Normalization | None = known.normalization
+        self.look: Look | None = known.look
+        if normalize_to is not None and statistics is None:
             samples = list(self._valid_samples())
             self.normalization = measure(
                 (image[valid] for image, valid in samples), band_count, normalize_to
@@ -215,6 +222,11 @@ class Scene:
         }
 
     @property
+    def statistics(self) -> SceneStatistics:
+        """What was measured over the whole scene."""
+        return SceneStatistics(self._scalings, self.normalization, self.look)
+
+    @property
     def extent(self) -> Window:
         """All inputs together, relative to `grid`; it reaches beyond it around an area of interest.
 
@@ -231,6 +243,20 @@ class Scene:
     def size(self) -> RunSize:
         """How much a run over the scene has to do."""
         return self._plan.size
+
+    @property
+    def given(self) -> tuple[Raster, ...]:
+        """The inputs in the order given."""
+        return self._rasters
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Row and column of the grid's first pixel on the lattice, which all runs share."""
+        return self._plan.row, self._plan.col
+
+    def misses_area(self, window: Window) -> bool:
+        """Return True when a window certainly holds no wanted pixel."""
+        return self._area is not None and self._area.misses(self._absolute(window))
 
     @property
     def sheets(self) -> tuple[Raster, ...]:
@@ -284,7 +310,7 @@ class Scene:
         absolute = self._absolute(window)
         if not any(_touches(layer, absolute) for layer in self._plan.layers):
             return True
-        return self._area is not None and self._area.misses(absolute)
+        return self.misses_area(window)
 
     def valid_share(self) -> float:
         """Estimate the valid share of the inputs' wanted pixels from blocks spread over them."""
@@ -353,12 +379,16 @@ class Scene:
     def _scaling(self, layer: Layer) -> Stretch | None:
         return self._scalings.get((layer.group.dtype, layer.group.channels))
 
-    def _choose_scalings(self) -> dict[tuple[str, int], Stretch]:
+    def _choose_scalings(
+        self, known: Mapping[tuple[str, int], Stretch]
+    ) -> dict[tuple[str, int], Stretch]:
         scalings: dict[tuple[str, int], Stretch] = {}
         fixed = self.options.value_range
         for key in dict.fromkeys((la.group.dtype, la.group.channels) for la in self._plan.layers):
             dtype, channels = key
-            if fixed is not None:
+            if key in known:
+                scalings[key] = known[key]
+            elif fixed is not None:
                 scalings[key] = Stretch((fixed[0],) * channels, (fixed[1],) * channels)
             elif dtype not in ("uint8", "bool"):
                 layers = [

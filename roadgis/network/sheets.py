@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import shapely
@@ -28,18 +28,27 @@ class SheetIndex:
         The first lies on top.
     crs : pyproj.CRS
         CRS of the lines.
+    dates : mapping of str to str
+        When sheets were taken, by their names; the others' own metadata tell.
     """
 
-    def __init__(self, rasters: Sequence[Raster], crs: CRS) -> None:
+    def __init__(
+        self, rasters: Sequence[Raster], crs: CRS, dates: Mapping[str, str] | None = None
+    ) -> None:
         self._rasters = tuple(rasters)
         self._names = _short_names([raster.name for raster in self._rasters])
         self._outlines = _outlines(self._rasters, crs)
-        self._dates: dict[int, str | None] = {}
+        known = dates or {}
+        self._dates: dict[int, str | None] = {
+            number: known[raster.name]
+            for number, raster in enumerate(self._rasters)
+            if raster.name in known
+        }
 
     @classmethod
-    def from_scene(cls, scene: Scene) -> SheetIndex:
+    def from_scene(cls, scene: Scene, dates: Mapping[str, str] | None = None) -> SheetIndex:
         """Return the sheets of a scene, for lines in the CRS of its grid."""
-        return cls(scene.sheets, scene.grid.crs)
+        return cls(scene.sheets, scene.grid.crs, dates)
 
     def of(self, lines: Lines) -> tuple[Objects, Objects]:
         """Find the sheet that shows most of each line.
