@@ -211,7 +211,7 @@ class DaskEngine:
         if time.monotonic() - self._counted > _COUNT_S:  # workers come and go
             self._count = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
             self._counted = time.monotonic()
-        # One in work and one waiting for each worker, so that none is idle.
+        # One running and one waiting for each worker, so that none is idle.
         return 2 * self._count - len(self._running)
 
     @property

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportOptions", "write_report"]
 
-#: Rows of failed units; the files beside the page have all.
+#: Rows of failed units; the files next to the page have all.
 _ROWS = 200
 
 
@@ -73,7 +73,7 @@ def write_report(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[Path]:
-    """Write the report of a county as HTML, with its table as CSV and GeoPackage beside it.
+    """Write the report of a county as HTML, with its table as CSV and GeoPackage next to it.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def write_report(
     output : Path
         The HTML file.
     options : ReportOptions, optional
-        What it is made of.
+        The network, and what to compare and sum up.
     overwrite : bool
         Replace existing files.
     progress : Progress

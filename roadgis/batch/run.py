@@ -165,7 +165,7 @@ def _settle(outcome: Outcome, board: Board, store: Store, retries: int) -> bool:
 
 
 class _Report:
-    """Tells how much of the imagery is done, not of the rectangle around it."""
+    """Reports how much of the imagery is done, not of the rectangle around it."""
 
     def __init__(self, board: Board, progress: Progress) -> None:
         self._board, self._progress = board, progress

@@ -36,7 +36,7 @@ class Sheet:
     crs : str or None
         CRS to assume where the file has none.
     nodata : float or None
-        A value that means no data, besides what the file declares.
+        Value to treat as nodata, in addition to what the file declares.
     bands : tuple of int or None
         Bands to read, from 1.
     """
@@ -115,7 +115,7 @@ def ordered(sheets: Iterable[Sheet], order: Order) -> list[Sheet]:
 def inspected(
     sheets: Iterable[Sheet], options: SceneOptions, channels: int
 ) -> tuple[list[Raster], list[BadSheet]]:
-    """Open every sheet once, and tell those that can be used from those that cannot.
+    """Open every sheet once, and separate those that can be used from those that cannot.
 
     Parameters
     ----------

@@ -196,7 +196,7 @@ class Store:
         path = self._path("predicted", unit, unit.key, ".tif")
         if not path.exists():
             raise ReadError(
-                f"{path}: was finished and is missing now. Remove the record beside it, "
+                f"{path}: was finished and is missing now. Remove the record next to it, "
                 f"{path.with_suffix('.json').name}, and run 'roadgis batch run' again."
             )
         shape = unit.core.height, unit.core.width
@@ -239,7 +239,7 @@ class Store:
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ReadError(
                 f"{path}: the traced lines cannot be read ({error}). Remove it and the record "
-                f"beside it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+                f"next to it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
             ) from error
         row, col, width = found.pop("grid").tolist()
         here_row, here_col, _, here_width = plan.covered

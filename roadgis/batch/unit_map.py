@@ -13,7 +13,7 @@ from markupsafe import Markup
 __all__ = ["UnitMap", "state_map", "value_map"]
 
 Floats = npt.NDArray[np.float64]
-#: From low to high: told apart with any colour vision, and in print.
+#: From low to high: distinct with any colour vision, and in print.
 _SCALE = ("#fff7bc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#0c2c84")
 _NONE = "#c8c8c8"
 

@@ -86,7 +86,7 @@ class Outcome:
     message : str
         What went wrong and what to do.
     stops : bool
-        Whether the run cannot go on.
+        Whether the run has to stop.
     """
 
     task: Task
@@ -203,7 +203,7 @@ class County:
         self.store.write_traced(plan, unit, task.key, graph, record)
 
     def _check_sheets(self, unit: Unit) -> None:
-        """Make sure that a unit's sheets are those of the plan, as far as the disk tells."""
+        """Make sure that a unit's sheets are those of the plan, as far as the disk shows."""
         for sheet in (self.scene.sheets[number] for number in unit.sheets):
             for part in sheet.stamp:
                 if len(part) != 3 or is_remote(str(part[0])):
@@ -234,7 +234,7 @@ class UnitProbability:
     store : Store
         Its files.
     units : iterable of Unit
-        Those that are there; elsewhere there is no data.
+        Those that are there; elsewhere there is nodata.
 
     Attributes
     ----------
@@ -251,7 +251,7 @@ class UnitProbability:
         self._blank: dict[str, bool] = {}
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return probability of a window; 255 where there is no data."""
+        """Return probability of a window; 255 for nodata."""
         result = np.full((window.height, window.width), NO_DATA, np.uint8)
         inside = _within(window, self.grid.height, self.grid.width)
         if inside is None:

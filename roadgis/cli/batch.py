@@ -425,7 +425,7 @@ def merge_command(
 ) -> None:
     """Merge the units into one network, that of 'roadgis extract' over the same sheets.
 
-    What is missing is written as the layer missing_units of a GeoPackage, or beside other formats.
+    What is missing is written as the layer missing_units of a GeoPackage, or next to other formats.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.merge import merge_county
