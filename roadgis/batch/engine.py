@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -19,6 +20,7 @@ __all__ = ["DaskEngine", "Engine", "InProcess"]
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_S = 10
+_CLOSE_S = 30
 #: How often workers are counted.
 _COUNT_S = 5.0
 
@@ -179,12 +181,14 @@ class DaskEngine:
     ) -> None:
         for future in self._running:
             future.cancel()
-        self._client.close(timeout=5)
+        with contextlib.suppress(TimeoutError):
+            self._client.close(timeout=_CLOSE_S)
         self._end_cluster()
 
     def _end_cluster(self) -> None:
         if self._cluster is not None:
-            self._cluster.close(timeout=5)
+            with contextlib.suppress(TimeoutError):
+                self._cluster.close(timeout=_CLOSE_S)
 
     def _check_workers(self) -> None:
         if self._cluster is not None:

@@ -255,11 +255,10 @@ def run_command(
     retry: int,
     max_failures: int | None,
     lease_s: float,
-    device: str,
-    threads: int | None,
     progress: str,
     verbose: int,
     quiet: bool,
+    **values: object,
 ) -> None:
     """Do what is left of a county.
 
@@ -276,7 +275,8 @@ def run_command(
 
         plan = read_plan(county)
         plan.check_version()
-        how: dict[str, Any] = {"threads": threads, "device": device}
+        where = options.DEVICE.made(values)
+        how: dict[str, Any] = {"threads": where.threads, "device": where.device}
         engine: Any
         if dask is not None or workers > 1:
             engine = DaskEngine(

@@ -45,7 +45,7 @@ def process(*arguments: str, path: Path | None = None) -> Iterator[subprocess.Po
     environment = {**os.environ, **({} if path is None else {"PYTHONPATH": str(path)})}
     started = subprocess.Popen(
         [sys.executable, "-m", *arguments],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=environment, cwd=path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         yield started
