@@ -181,13 +181,13 @@ class DaskEngine:
     ) -> None:
         for future in self._running:
             future.cancel()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, _distributed().TimeoutError):
             self._client.close(timeout=_CLOSE_S)
         self._end_cluster()
 
     def _end_cluster(self) -> None:
         if self._cluster is not None:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, _distributed().TimeoutError):
                 self._cluster.close(timeout=_CLOSE_S)
 
     def _check_workers(self) -> None:
