@@ -105,7 +105,8 @@ def write_report(
     options = options or ReportOptions()
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: a report is an HTML file. Give it a name that ends in .html.")
-    paths = [output, output.with_suffix(".csv"), output.with_suffix(".gpkg")]
+    # Not NAME.gpkg, which may well be the network's own name.
+    paths = [output, *(output.with_suffix(f".units{end}") for end in (".csv", ".gpkg"))]
     check_not_input(paths, [p for p in (options.network, options.base, options.zones) if p])
     for path in paths:
         check_target(path, overwrite=overwrite)

@@ -443,7 +443,7 @@ def merge_command(
 @command.command("report", cls=Command)
 @_county
 @options.output_option(
-    "HTML file; the figures of units are written next to it as .csv and .gpkg.", "html"
+    "HTML file; the figures of units are written next to it as .units.csv and .units.gpkg.", "html"
 )
 @parameter(
     Path,
