@@ -17,6 +17,7 @@ from roadgis.errors import InputError, ReadError
 from roadgis.imagery.scene import Scene
 from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
+from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.network.network import RoadNetwork
 from roadgis.network.sheets import SheetIndex
@@ -28,7 +29,7 @@ from roadgis.output.formats import output_format
 from roadgis.overwriting import check_not_input
 from roadgis.probability.mosaic import Mosaic, remove_mosaic, write_cog
 from roadgis.probability.prediction import open_for_model, predict
-from roadgis.probability.raster import open_probability
+from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
 from roadgis.probability.source import CroppedProbability
 from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
@@ -36,7 +37,15 @@ from roadgis.sources import Sheet, Sources, find_sheets, shown_name
 from roadgis.vectorization import vectorize
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
-__all__ = ["check_run", "extract_roads", "predict_to_file", "vectorize_file"]
+__all__ = [
+    "attributed",
+    "attributed_vectors",
+    "check_run",
+    "extract_provenance",
+    "extract_roads",
+    "predict_to_file",
+    "vectorize_file",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -106,12 +115,10 @@ def extract_roads(
             workers=options.predict.workers or min(4, os.cpu_count() or 1),
             progress=scaled(progress, _PREDICT_SHARE, 0.99),
         )
-        source, source_date = SheetIndex.from_scene(scene).of(network.edges)
-        network = dataclasses.replace(network, source=source, source_date=source_date)
-        network = network.to_crs(scene.native_crs)
-        made_by = _provenance(scene, segmenter, options, threshold)
-        network = _less_sure(network.with_provenance(**made_by))
-        _warn_empty(network)
+        made_by = extract_provenance(
+            scene, segmenter.card, segmenter.fingerprint, options, threshold
+        )
+        network = attributed(network, scene, made_by)
         if raster is not None:
             replace = overwrite or work.wrote(raster)
             write_cog(
@@ -211,7 +218,9 @@ def predict_to_file(
     told = scaled(progress, 0, 0.97)
     with _predicted(sheets, segmenter, target, options, told) as (scene, work, mosaic):
         threshold = segmenter.card.threshold if options.threshold is None else options.threshold
-        made_by = _provenance(scene, segmenter, options, threshold)
+        made_by = extract_provenance(
+            scene, segmenter.card, segmenter.fingerprint, options, threshold
+        )
         write_cog(
             mosaic,
             target,
@@ -278,17 +287,52 @@ def vectorize_file(
             workers=options.predict.workers or min(4, os.cpu_count() or 1),
             progress=scaled(progress, _LOOK_SHARE, 0.99),
         )
-        network = network.to_crs(source.native_crs).with_provenance(
-            roadgis=__version__,
-            **source.provenance,
-            threshold=threshold,
-            settings=_vector_settings(options),
-        )
-        network = _less_sure(network)
-    _warn_empty(network)
+        network = attributed_vectors(network, source, options, threshold)
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
+    return network
+
+
+def attributed(
+    network: RoadNetwork,
+    scene: Scene,
+    made_by: dict[str, Any],
+) -> RoadNetwork:
+    """Return a network of imagery with sheets, dates and provenance, in the imagery's CRS.
+
+    Parameters
+    ----------
+    network : RoadNetwork
+        In the CRS of the scene's grid.
+    scene : Scene
+        The imagery.
+    made_by : dict
+        Provenance; see :func:`extract_provenance`.
+    """
+    source, source_date = SheetIndex.from_scene(scene).of(network.edges)
+    network = dataclasses.replace(network, source=source, source_date=source_date)
+    network = network.to_crs(scene.native_crs)
+    network = _less_sure(network.with_provenance(**made_by))
+    _warn_empty(network)
+    return network
+
+
+def attributed_vectors(
+    network: RoadNetwork,
+    source: RasterProbability | MosaicProbability,
+    options: ExtractOptions,
+    threshold: float,
+) -> RoadNetwork:
+    """Return a network of probability rasters or masks with provenance, in the rasters' CRS."""
+    network = network.to_crs(source.native_crs).with_provenance(
+        roadgis=__version__,
+        **source.provenance,
+        threshold=threshold,
+        settings=_vector_settings(options),
+    )
+    network = _less_sure(network)
+    _warn_empty(network)
     return network
 
 
@@ -396,10 +440,11 @@ def _vector_settings(options: ExtractOptions) -> dict[str, Any]:
     return {"vectorize": vector, "clean": dataclasses.asdict(options.clean)}
 
 
-def _provenance(
-    scene: Scene, segmenter: Segmenter, options: ExtractOptions, threshold: float
+def extract_provenance(
+    scene: Scene, card: ModelCard, fingerprint: str, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
-    alike = likeness(segmenter.card, scene.look)
+    """Return what made a network of imagery, as plain JSON values."""
+    alike = likeness(card, scene.look)
     licence = options.sources.imagery_licence
     unlike = {
         "unlike_training": {name: list(facts) for name, facts in alike.outside.items()},
@@ -407,7 +452,7 @@ def _provenance(
     }
     return {
         "roadgis": __version__,
-        "model": segmenter.card.provenance(segmenter.fingerprint),
+        "model": card.provenance(fingerprint),
         "threshold": threshold,
         **(unlike if alike.outside else {}),
         "inputs": list(scene.inputs),

@@ -93,6 +93,12 @@ def _serve() -> None:
     # Before the forks.
     import onnxruntime  # noqa: F401
 
+    import roadgis.batch.engine
+    import roadgis.batch.merge
+    import roadgis.batch.run
+    import roadgis.batch.table
+    import roadgis.batch.update
+    import roadgis.cli.batch
     import roadgis.cli.description
     import roadgis.cli.extract
     import roadgis.cli.predict

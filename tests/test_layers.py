@@ -27,7 +27,7 @@ FLOORS = [
     {"vectorization", "output", "evaluation"},
     {"comparison"},
     {"estimate", "pipeline", "network/from_lines", "synthetic"},
-    {"web"},
+    {"web", "batch"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,6 +44,7 @@ HEAVY = {
     "pyarrow",
     "pystac",
     "pystac_client",
+    "distributed",
 }
 TRAINING = {"tensorflow", "keras", "segmentation_models", "albumentations", "tf2onnx", "onnx"}
 

@@ -13,6 +13,7 @@ from roadgis.cli.shell import run
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
+    "batch": "Map a county of many sheets on several processes or machines.",
     "calibrate": "Calibrate the probabilities of a trained model.",
     "clean": "Clean and node an existing line layer.",
     "compare": "Compare a road network with a base network.",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
+
+from roadgis.vector_files.geopackage import add_default_styles
 
 __all__ = ["COLOURS", "add_styles"]
 
@@ -20,24 +20,6 @@ COLOURS = {
 _WIDTH_MM = {"missing": 0.9, "extra": 0.9, "moved": 0.9, "matched": 0.4}
 _REVIEWED = (190, 190, 190)
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS layer_styles (
-    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-    f_table_catalog TEXT(256),
-    f_table_schema TEXT(256),
-    f_table_name TEXT(256),
-    f_geometry_column TEXT(256),
-    styleName TEXT(30),
-    styleQML TEXT,
-    styleSLD TEXT,
-    useAsDefault BOOLEAN,
-    description TEXT,
-    owner TEXT(30),
-    ui TEXT(30),
-    update_time DATETIME DEFAULT CURRENT_TIMESTAMP
-)
-"""
-
 
 def add_styles(path: Path) -> None:
     """Store a default style for each layer of a review GeoPackage.
@@ -47,28 +29,7 @@ def add_styles(path: Path) -> None:
     path : Path
         The file; its layers are those of :data:`COLOURS`.
     """
-    with closing(sqlite3.connect(path)) as file, file:
-        file.execute(_TABLE)
-        file.execute(
-            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description) "
-            "VALUES ('layer_styles', 'attributes', 'layer_styles', 'Styles for QGIS')"
-        )
-        geometry = dict(file.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"))
-        for name in COLOURS:
-            if name in geometry:
-                description = f"roadgis compare: {name}"
-                file.execute(
-                    "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
-                    (name, description),
-                )
-                # A default style that the user saved in an earlier review is kept.
-                file.execute(
-                    "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
-                    "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "
-                    "SELECT '', '', ?1, ?2, ?1, ?3, NOT EXISTS (SELECT 1 FROM layer_styles "
-                    "WHERE f_table_name = ?1 AND useAsDefault), ?4, ''",
-                    (name, geometry[name], _qml(name), description),
-                )
+    add_default_styles(path, {name: _qml(name) for name in COLOURS}, "roadgis compare")
 
 
 def _qml(name: str) -> str:

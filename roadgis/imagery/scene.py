@@ -29,6 +29,7 @@ from roadgis.imagery.size import RunSize
 from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.imagery.values.normalization import Normalization, measure
+from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.imagery.values.stretch import Stretch, percentile_scaling
 from roadgis.options.imagery import SceneOptions
 
@@ -110,10 +111,12 @@ def compose_scene(
     normalize_to: tuple[float, float] | None = None,
     options: SceneOptions | None = None,
     skipped: Mapping[str, str] | None = None,
+    statistics: SceneStatistics | None = None,
 ) -> Scene:
     """Compose a scene of rasters that are already known; see :func:`open_scene`.
 
-    `skipped` names the inputs that were left out, and why.
+    `skipped` names the inputs that were left out, and why. `statistics` that are given are used
+    in place of the scene's own, which are then not measured.
     """
     options = options or SceneOptions()
     handles = Handles()
@@ -121,7 +124,7 @@ def compose_scene(
         plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
-        scene = Scene(rasters, plan, handles, band_count, options, normalize_to)
+        scene = Scene(rasters, plan, handles, band_count, options, normalize_to, statistics)
         scene.skipped = dict(skipped or {})
         return scene
     except BaseException:
@@ -176,6 +179,7 @@ class Scene:
         band_count: int,
         options: SceneOptions,
         normalize_to: tuple[float, float] | None = None,
+        statistics: SceneStatistics | None = None,
     ) -> None:
         self.grid: Grid = plan.grid
         self.native_crs: CRS = rasters[0].crs
@@ -188,11 +192,12 @@ class Scene:
         self._area: Area | None = plan.area
         self._valid_share: float | None = None
         self._lock = threading.Lock()
-        self._scalings = self._choose_scalings()
-        self.normalization: Normalization | None = None
-        self.look: Look | None = None
+        known = statistics or SceneStatistics()
+        self._scalings = self._choose_scalings(known.scalings)
+        self.normalization: Normalization | None = known.normalization
+        self.look: Look | None = known.look
         self.skipped: dict[str, str] = {}
-        if normalize_to is not None:
+        if normalize_to is not None and statistics is None:
             samples = list(self._valid_samples())
             self.normalization = measure(
                 (image[valid] for image, valid in samples), band_count, normalize_to
@@ -224,6 +229,11 @@ class Scene:
         }
 
     @property
+    def statistics(self) -> SceneStatistics:
+        """What was measured over the whole scene."""
+        return SceneStatistics(self._scalings, self.normalization, self.look)
+
+    @property
     def extent(self) -> Window:
         """All inputs together, relative to `grid`; it reaches beyond it around an area of interest.
 
@@ -240,6 +250,20 @@ class Scene:
     def size(self) -> RunSize:
         """How much a run over the scene has to do."""
         return self._plan.size
+
+    @property
+    def given(self) -> tuple[Raster, ...]:
+        """The inputs in the order given."""
+        return self._rasters
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """Row and column of the grid's first pixel on the lattice, which all runs share."""
+        return self._plan.row, self._plan.col
+
+    def misses_area(self, window: Window) -> bool:
+        """Return True when a window certainly holds no wanted pixel."""
+        return self._area is not None and self._area.misses(self._absolute(window))
 
     @property
     def sheets(self) -> tuple[Raster, ...]:
@@ -293,7 +317,7 @@ class Scene:
         absolute = self._absolute(window)
         if not any(_touches(layer, absolute) for layer in self._plan.layers):
             return True
-        return self._area is not None and self._area.misses(absolute)
+        return self.misses_area(window)
 
     def valid_share(self) -> float:
         """Estimate the valid share of the inputs' wanted pixels from blocks spread over them."""
@@ -363,12 +387,16 @@ class Scene:
     def _scaling(self, layer: Layer) -> Stretch | None:
         return self._scalings.get((layer.group.dtype, layer.group.channels))
 
-    def _choose_scalings(self) -> dict[tuple[str, int], Stretch]:
+    def _choose_scalings(
+        self, known: Mapping[tuple[str, int], Stretch]
+    ) -> dict[tuple[str, int], Stretch]:
         scalings: dict[tuple[str, int], Stretch] = {}
         fixed = self.options.value_range
         for key in dict.fromkeys((la.group.dtype, la.group.channels) for la in self._plan.layers):
             dtype, channels = key
-            if fixed is not None:
+            if key in known:
+                scalings[key] = known[key]
+            elif fixed is not None:
                 scalings[key] = Stretch((fixed[0],) * channels, (fixed[1],) * channels)
             elif dtype not in ("uint8", "bool"):
                 layers = [

@@ -46,6 +46,7 @@ def write_network(
     overwrite: bool = False,
     crs: CRS | None = None,
     record: Callable[[Mapping[Path, Path]], None] | None = None,
+    layers: Mapping[str, geopandas.GeoDataFrame] | None = None,
 ) -> None:
     """Write a network in the format that the file's suffix names.
 
@@ -66,6 +67,8 @@ def write_network(
         WGS 84, as RFC 7946 demands.
     record : callable, optional
         See :func:`roadgis.atomic.atomic_path`.
+    layers : mapping of str to geopandas.GeoDataFrame, optional
+        Polygons to write into a GeoPackage as well, by layer; other formats have no place for them.
 
     Raises
     ------
@@ -87,6 +90,10 @@ def write_network(
         with geopackage(path, overwrite=overwrite, record=record) as partial:
             _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
             _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
+            for name, table in (layers or {}).items():
+                pyogrio.write_dataframe(
+                    table, partial, layer=name, driver="GPKG", geometry_type="Polygon"
+                )
         _log_written(path, edges, nodes)
         return
     stale = kind.stale_names(path)

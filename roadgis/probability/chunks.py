@@ -27,14 +27,13 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from roadgis.affine import composed
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, RoadgisError
 from roadgis.imagery.damage import legible
 from roadgis.imagery.grid import Grid, Window
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Chunks", "remove_chunks"]
+__all__ = ["Chunks", "checked_chunk", "remove_chunks", "write_chunk"]
 
 _DONE = "done.bin"
 _TO_DO, _WRITTEN, _BLANK = 0, 1, 2
@@ -187,8 +186,7 @@ class Chunks:
                 self._mark(row, col, _BLANK)
                 return
             path.parent.mkdir(exist_ok=True)
-            self._write_raster(row, col, values)
-            self._read_back(path)
+            write_chunk(path, values, self.grid.part(self.window(row, col)), self._tag(row, col))
             self._mark(row, col, _WRITTEN)
         except (OSError, RasterioError) as error:
             if isinstance(error, RoadgisError):
@@ -198,60 +196,12 @@ class Chunks:
                 "another --work-dir; a next run goes on from here."
             ) from error
 
-    def _write_raster(self, row: int, col: int, values: npt.NDArray[np.uint8]) -> None:
-        window = self.window(row, col)
-        with (
-            atomic_path(self.path(row, col)) as partial,
-            rasterio.open(
-                partial,
-                "w",
-                driver="GTiff",
-                height=window.height,
-                width=window.width,
-                count=1,
-                dtype="uint8",
-                nodata=NO_DATA,
-                crs=self.grid.crs.to_wkt(),
-                transform=composed(
-                    self.grid.transform, rasterio.Affine.translation(window.col, window.row)
-                ),
-                compress="ZSTD",
-                zstd_level=1,
-                tiled=True,
-                blockxsize=256,
-                blockysize=256,
-            ) as dataset,
-        ):
-            dataset.update_tags(**{_TAG: self._tag(row, col)})
-            dataset.write(values, 1)
-            # A full disk may show only when GDAL closes the file, and then silently.
-
-    def _read_back(self, path: Path) -> None:
-        """Read the chunk's last block, and remove the chunk where that fails."""
-        try:
-            with legible(), rasterio.open(path) as dataset:
-                dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
-        except RasterioError as error:
-            path.unlink(missing_ok=True)
-            raise OutputError(
-                f"{path}: the chunk could not be read back after writing ({error}); the disk is "
-                "probably full. Free some space; a next run goes on from here."
-            ) from error
-
     @contextmanager
     def _checked(self, row: int, col: int) -> Iterator[Any]:
-        path, window = self.path(row, col), self.window(row, col)
-        try:
-            with legible(), rasterio.open(path) as dataset:
-                right = dataset.tags().get(_TAG) == self._tag(row, col)
-                if not right or dataset.shape != (window.height, window.width):
-                    raise ReadError(
-                        f"{path}: this file is not the chunk that belongs here, but one of another "
-                        f"run or place. {_ANEW}"
-                    )
-                yield dataset
-        except RasterioError as error:
-            raise ReadError(f"{path}: the chunk is damaged ({error}). {_ANEW}") from error
+        window = self.window(row, col)
+        shape = window.height, window.width
+        with checked_chunk(self.path(row, col), shape, self._tag(row, col), _ANEW) as dataset:
+            yield dataset
 
     def _tag(self, row: int, col: int) -> str:
         return f"{self.raster_id} {row} {col}"
@@ -270,6 +220,93 @@ class Chunks:
             file.flush()
             os.fsync(file.fileno())
         self._done[number] = state
+
+
+def write_chunk(path: Path, values: npt.NDArray[np.uint8], grid: Grid, tag: str) -> None:
+    """Write a raster that appears when it is complete and could be read back.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    values : ndarray of uint8, shape (height, width)
+        0..254 = p * 254, 255 = no data.
+    grid : Grid
+        The pixels.
+    tag : str
+        To which raster it belongs, and where in it; see :func:`checked_chunk`.
+
+    Raises
+    ------
+    OSError, RasterioError
+        If it cannot be written.
+    OutputError
+        If it cannot be read back; it is removed.
+    """
+    with (
+        atomic_path(path) as partial,
+        rasterio.open(
+            partial,
+            "w",
+            driver="GTiff",
+            height=grid.height,
+            width=grid.width,
+            count=1,
+            dtype="uint8",
+            nodata=NO_DATA,
+            crs=grid.crs.to_wkt(),
+            transform=grid.transform,
+            compress="ZSTD",
+            zstd_level=1,
+            tiled=True,
+            blockxsize=256,
+            blockysize=256,
+        ) as dataset,
+    ):
+        dataset.update_tags(**{_TAG: tag})
+        dataset.write(values, 1)
+        # A full disk may show only when GDAL closes the file, and then silently.
+    try:
+        with legible(), rasterio.open(path) as dataset:
+            dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
+    except RasterioError as error:
+        path.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: the chunk could not be read back after writing ({error}); the disk is "
+            "probably full. Free some space; a next run goes on from here."
+        ) from error
+
+
+@contextmanager
+def checked_chunk(path: Path, shape: tuple[int, int], tag: str, remedy: str) -> Iterator[Any]:
+    """Open a chunk, and make sure that it is the one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shape : tuple of int
+        Height and width that it must have.
+    tag : str
+        As it was written with.
+    remedy : str
+        A sentence that says what to do otherwise.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged, or another one.
+    """
+    try:
+        with legible(), rasterio.open(path) as dataset:
+            if dataset.tags().get(_TAG) != tag or dataset.shape != shape:
+                raise ReadError(
+                    f"{path}: this file is not the chunk that belongs here, but one of another "
+                    f"run or place. {remedy}"
+                )
+            yield dataset
+    except RasterioError as error:
+        raise ReadError(f"{path}: the chunk is damaged ({error}). {remedy}") from error
 
 
 def remove_chunks(folder: Path) -> None:

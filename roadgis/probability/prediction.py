@@ -34,7 +34,14 @@ if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
 
-__all__ = ["network_pixels", "open_for_model", "predict", "tile_side"]
+__all__ = [
+    "Cutting",
+    "network_pixels",
+    "open_for_model",
+    "predict",
+    "predict_block",
+    "tile_side",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -70,15 +77,33 @@ def tile_side(options: PredictOptions, card: ModelCard) -> int:
 
 
 @dataclass(frozen=True)
-class _Cutting:
-    """How blocks become tiles of a model."""
+class Cutting:
+    """How blocks become tiles of a model.
+
+    Attributes
+    ----------
+    card : ModelCard
+        The model's.
+    side : int
+        Largest side of a tile, pixels.
+    extent : Window
+        Of the imagery, relative to the grid.
+    flips : bool
+        Whether mirrored tiles are predicted too.
+    """
 
     card: ModelCard
     side: int
     extent: Window
     flips: bool
 
+    @classmethod
+    def of(cls, scene: Scene, card: ModelCard, options: PredictOptions) -> Cutting:
+        """Return how a scene is cut for a model."""
+        return cls(card, tile_side(options, card), scene.extent, options.flips)
+
     def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
+        """Return the tiles of a block, and what of each is kept."""
         card = self.card
         within = self.extent if card.local and card.tile_px is None else None
         return tiles(core, self.side, card.margin_px, card.stride, within=within)
@@ -188,7 +213,7 @@ def predict(
     """
     options = options or PredictOptions()
     card = segmenter.card
-    cutting = _Cutting(card, tile_side(options, card), scene.extent, options.flips)
+    cutting = Cutting.of(scene, card, options)
     mosaic = _mosaic(scene, segmenter, folder, options, cutting)
     todo, done_px = [], 0
     for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
@@ -215,6 +240,38 @@ def predict(
     return mosaic
 
 
+def predict_block(
+    scene: Scene, segmenter: Segmenter, core: Window, cutting: Cutting
+) -> npt.NDArray[np.uint8] | None:
+    """Predict road probability for one block.
+
+    Parameters
+    ----------
+    scene : Scene
+        Opened at the model's GSD.
+    segmenter : Segmenter
+        The model.
+    core : Window
+        The block, relative to the scene's grid.
+    cutting : Cutting
+        How it becomes tiles.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width), or None
+        0..254 = p * 254, 255 = no data; None where no pixel is valid.
+
+    Raises
+    ------
+    TileError
+        If the network fails on a tile.
+    ReadError
+        If imagery cannot be read.
+    """
+    block = _read_block(scene, core, cutting)
+    return None if block is None else _predict_block(block, segmenter, cutting, scene)
+
+
 def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> int:
     """Return how many pixels the network sees in a run, the margins of tiles included; about.
 
@@ -227,7 +284,7 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
     options : PredictOptions
         How to cut.
     """
-    cutting = _Cutting(card, tile_side(options, card), scene.extent, options.flips)
+    cutting = Cutting.of(scene, card, options)
     cores = blocks(scene.grid.height, scene.grid.width, options.block_px)
     step = -(-len(cores) // _COUNTED_BLOCKS)
     return step * sum(
@@ -239,7 +296,7 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
 
 
 def _mosaic(
-    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: _Cutting
+    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: Cutting
 ) -> Mosaic:
     card, imagery, grid = segmenter.card, scene.record(), scene.grid
     settings: dict[str, Any] = {
@@ -278,7 +335,7 @@ def _text(done_px: int, total_px: int) -> str:
 
 
 def _read_ahead(
-    scene: Scene, cores: list[Window], cutting: _Cutting, options: PredictOptions
+    scene: Scene, cores: list[Window], cutting: Cutting, options: PredictOptions
 ) -> Iterator[tuple[Window, _Block | None]]:
     """Read blocks in order on threads, a few ahead of the one that is asked for."""
     workers = options.workers or min(4, os.cpu_count() or 1)
@@ -297,7 +354,7 @@ def _read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
+def _read_block(scene: Scene, core: Window, cutting: Cutting) -> _Block | None:
     if scene.is_blank(core):
         return None
     seen = cutting.seen(core)
@@ -308,7 +365,7 @@ def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
 
 
 def _predict_block(
-    block: _Block, segmenter: Segmenter, cutting: _Cutting, scene: Scene
+    block: _Block, segmenter: Segmenter, cutting: Cutting, scene: Scene
 ) -> npt.NDArray[np.uint8]:
     """Return the block core's probability, uint8 (height, width), 255 where not valid."""
     card, core = segmenter.card, block.core

@@ -46,6 +46,8 @@ class RasterProbability:
 
     Attributes
     ----------
+    scene : Scene
+        The rasters.
     grid : Grid
         The first raster's own pixels where they are metric, north-up and square; else a metric
         grid of about the same pixel size, onto which probability is resampled.
@@ -62,7 +64,7 @@ class RasterProbability:
     """
 
     def __init__(self, scene: Scene, encoding: Encoding, made_by: dict[str, Any]) -> None:
-        self._scene = scene
+        self.scene = scene
         self.grid: Grid = scene.grid
         self.native_crs: CRS = scene.native_crs
         self.encoding = encoding
@@ -82,7 +84,7 @@ class RasterProbability:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._scene.close()
+        self.scene.close()
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window.
@@ -102,7 +104,7 @@ class RasterProbability:
         ReadError
             If the file cannot be read.
         """
-        image, valid = self._scene.read(window)
+        image, valid = self.scene.read(window)
         # Interpolation may overshoot.
         stored: npt.NDArray[np.uint8] = np.minimum(image[..., 0], np.uint8(NO_DATA - 1))
         stored[~valid] = NO_DATA

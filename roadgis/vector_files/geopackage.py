@@ -10,13 +10,30 @@ from pathlib import Path
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError
 
-__all__ = ["geopackage"]
+__all__ = ["add_default_styles", "geopackage"]
 
 _MAGIC = b"SQLite format 3\0"
 #: SQLite would apply a journal left by a killed program to the new file.
 _STALE = ("-wal", "-shm", "-journal")
 # Wait for another program that is writing the file.
 _BUSY_S = 10.0
+_STYLES = """
+CREATE TABLE IF NOT EXISTS layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256),
+    f_table_schema TEXT(256),
+    f_table_name TEXT(256),
+    f_geometry_column TEXT(256),
+    styleName TEXT(30),
+    styleQML TEXT,
+    styleSLD TEXT,
+    useAsDefault BOOLEAN,
+    description TEXT,
+    owner TEXT(30),
+    ui TEXT(30),
+    update_time DATETIME DEFAULT CURRENT_TIMESTAMP
+)
+"""
 
 
 @contextmanager
@@ -55,6 +72,44 @@ def geopackage(
         if overwrite and _is_geopackage(path):
             _copy(path, partial)
         yield partial
+
+
+def add_default_styles(path: Path, styles: Mapping[str, str], made_by: str) -> None:
+    """Store a default style for layers of a GeoPackage, in the way that QGIS looks for them.
+
+    Parameters
+    ----------
+    path : Path
+        The file; layers that it lacks are left out.
+    styles : mapping of str to str
+        QML by layer.
+    made_by : str
+        Who puts them there; styles of the same maker are replaced, and those that somebody else
+        has made the default stay it.
+    """
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(_STYLES)
+        file.execute(
+            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles', 'Styles for QGIS')"
+        )
+        geometry = dict(file.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"))
+        for name, qml in styles.items():
+            if name not in geometry:
+                continue
+            told = f"{made_by}: {name}"
+            file.execute(
+                "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
+                (name, told),
+            )
+            # A style that somebody has made the default of an earlier file stays it.
+            file.execute(
+                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
+                "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "
+                "SELECT '', '', ?1, ?2, ?1, ?3, NOT EXISTS (SELECT 1 FROM layer_styles "
+                "WHERE f_table_name = ?1 AND useAsDefault), ?4, ''",
+                (name, geometry[name], qml, told),
+            )
 
 
 def _is_geopackage(path: Path) -> bool:

@@ -29,7 +29,10 @@ from roadgis.dataset_names import display_name, driver_says
 from roadgis.errors import DataError, InputError
 from roadgis.vector_files.geoparquet import is_parquet, read_parquet
 
-__all__ = ["GEOMETRY_FIELD", "LayerFile", "is_dataset_folder"]
+__all__ = ["GEOMETRY_FIELD", "MISSING_UNITS", "LayerFile", "is_dataset_folder"]
+
+#: Layer of a merged county: what its roads lack, and never what is looked for.
+MISSING_UNITS = "missing_units"
 
 _LOG = logging.getLogger(__name__)
 
@@ -258,7 +261,9 @@ class LayerFile:
         drawn = [
             name
             for name, kind in layers
-            if kind is not None and not any(word in kind for word in self._unwanted)
+            if kind is not None
+            and name != MISSING_UNITS
+            and not any(word in kind for word in self._unwanted)
         ]
         if len(spatial) > 1 and len(drawn) != 1:
             option = self._options[0]

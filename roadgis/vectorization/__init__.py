@@ -6,6 +6,18 @@ road), `skeleton` (thinning, widths), `trace` (pixels to lines), `run` (blocks, 
 
 from __future__ import annotations
 
-from roadgis.vectorization.run import trace_centerlines, vectorize
+from roadgis.vectorization.run import (
+    cleaned_network,
+    joined_blocks,
+    trace_block,
+    trace_centerlines,
+    vectorize,
+)
 
-__all__ = ["trace_centerlines", "vectorize"]
+__all__ = [
+    "cleaned_network",
+    "joined_blocks",
+    "trace_block",
+    "trace_centerlines",
+    "vectorize",
+]

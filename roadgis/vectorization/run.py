@@ -27,7 +27,13 @@ from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 from roadgis.why_empty import WhyEmpty
 
-__all__ = ["trace_centerlines", "vectorize"]
+__all__ = [
+    "cleaned_network",
+    "joined_blocks",
+    "trace_block",
+    "trace_centerlines",
+    "vectorize",
+]
 
 
 def vectorize(
@@ -72,13 +78,29 @@ def vectorize(
         source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
     )
     progress(0.9, "Cleaning the network")
+    network = cleaned_network(lines, source, options, clean=clean, block_px=block_px)
+    progress(1.0, f"{len(network)} edges")
+    return network
+
+
+def cleaned_network(
+    lines: Centerlines,
+    source: ProbabilitySource,
+    options: VectorizeOptions | None = None,
+    *,
+    clean: CleanOptions | None = None,
+    block_px: int = 2304,
+) -> RoadNetwork:
+    """Clean traced centrelines, and say why there are no roads where that is so.
+
+    Parameters are those of :func:`vectorize`; `lines` were traced from `source`.
+    """
     clean = clean or CleanOptions()
     network = clean_network(lines, clean, source=source)
     if not len(network):
         network = dataclasses.replace(
             network, why_empty=_why_empty(source, options, lines, clean, block_px)
         )
-    progress(1.0, f"{len(network)} edges")
     return network
 
 
@@ -149,10 +171,47 @@ def trace_centerlines(
         if part is not None:
             parts.append(part)
         progress(0.95 * done / len(cores), f"Vectorizing block {done} of {len(cores)}")
+    return joined_blocks(parts, source, options)
+
+
+def trace_block(
+    source: ProbabilitySource, core: Window, options: VectorizeOptions
+) -> PixelGraph | None:
+    """Return the skeleton of one block with its links to others; None where there is no road.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        Road probability on a metric grid.
+    core : Window
+        The block, within the grid.
+    options : VectorizeOptions
+        Thresholds and widths; ``radii_of(options, gsd_m).halo`` is how far it looks.
+    """
+    return _block_graph(source, core, weak_level(options), radii_of(options, source.grid.gsd_m))
+
+
+def joined_blocks(
+    parts: list[PixelGraph], source: ProbabilitySource, options: VectorizeOptions
+) -> Centerlines:
+    """Join the skeletons of blocks by pixel ids and trace them.
+
+    Parameters
+    ----------
+    parts : list of PixelGraph
+        Of :func:`trace_block`, for blocks that cover the grid once; in any order. Emptied.
+    source : ProbabilitySource
+        As for the blocks.
+    options : VectorizeOptions
+        As for the blocks.
+    """
+    radii = radii_of(options, source.grid.gsd_m)
+    if not parts:
+        parts.append(_no_pixels())
     # Handed over, not kept: with large networks each copy that lives on counts.
     return trace(
-        stitched(parts or [_no_pixels()]),
-        grid,
+        stitched(parts),
+        source.grid,
         strong_level(options),
         # Collars of imagery cut roads; where a mask has no data, its roads are whole.
         (0 if holds_mask(source) else radii.rim, radii.rim_step),

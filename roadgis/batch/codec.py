@@ -1,0 +1,89 @@
+"""Settings and rasters as JSON values that hold every digit, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from affine import Affine
+from pyproj import CRS
+
+from roadgis.imagery.raster import Raster
+from roadgis.plain_values import converted
+from roadgis.probability.encoding import Decoder, Encoding
+
+__all__ = ["crs_of", "dataclass_from_json", "raster_from_json", "raster_to_json"]
+
+_T = TypeVar("_T")
+
+
+def dataclass_from_json(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """Return what ``dataclasses.asdict`` was made from.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass of numbers, texts, tuples and such dataclasses.
+    values : mapping
+        By field; fields that are missing get their defaults.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit its field.
+    """
+    hints = typing.get_type_hints(kind)
+    known: dict[str, Any] = {}
+    for entry in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if entry.name not in values:
+            continue
+        value, hint = values[entry.name], hints[entry.name]
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            known[entry.name] = dataclass_from_json(hint, value)
+        else:
+            known[entry.name] = value if hint is Any else converted(value, hint)
+    return kind(**known)
+
+
+def raster_to_json(raster: Raster) -> dict[str, Any]:
+    """Return a raster's facts as JSON values; `nodata` may hold NaN."""
+    values: dict[str, Any] = {
+        entry.name: getattr(raster, entry.name) for entry in dataclasses.fields(raster)
+    }
+    values["crs"] = raster.crs.to_wkt()
+    values["transform"] = list(raster.transform)[:6]
+    values["palette"] = None if raster.palette is None else raster.palette.tolist()
+    decoder = raster.decoder
+    del values["fetch"]  # of web map services, which are not planned
+    values["decoder"] = dataclasses.asdict(decoder) if isinstance(decoder, Decoder) else None
+    return values
+
+
+def raster_from_json(values: Mapping[str, Any]) -> Raster:
+    """Return what :func:`raster_to_json` was made from."""
+    known = dict(values)
+    known["crs"] = crs_of(values["crs"])
+    known["transform"] = Affine(*values["transform"])
+    if values["palette"] is not None:
+        known["palette"] = np.array(values["palette"], np.uint8)
+    if values["decoder"] is not None:
+        decoder = values["decoder"]
+        encoding = dataclass_from_json(Encoding, decoder["encoding"])
+        known["decoder"] = Decoder(encoding, decoder["scale"], decoder["offset"])
+    for name in ("flip", "bands", "nodata", "overviews"):
+        known[name] = tuple(values[name])
+    known["stamp"] = tuple(tuple(part) for part in values["stamp"])
+    return Raster(**known)
+
+
+_CRSS: dict[str, CRS] = {}
+
+
+def crs_of(wkt: str) -> CRS:
+    """Return one object for one text: there are many sheets, and CRSs are slow to compare."""
+    if wkt not in _CRSS:
+        _CRSS[wkt] = CRS.from_wkt(wkt)
+    return _CRSS[wkt]

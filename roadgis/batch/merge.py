@@ -1,0 +1,260 @@
+"""Merging a county: the lines of all units stitched by pixel ids, and cleaned as a whole."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from roadgis.atomic import atomic_path
+from roadgis.batch.board import Board
+from roadgis.batch.codec import crs_of
+from roadgis.batch.plan import CountyPlan
+from roadgis.batch.store import STEPS, Store, unit_grid
+from roadgis.batch.units import Unit
+from roadgis.batch.work import UnitProbability
+from roadgis.crs import transformer
+from roadgis.errors import InputError
+from roadgis.imagery.georeferencing import footprint
+from roadgis.network.network import RoadNetwork
+from roadgis.output import write_network
+from roadgis.output.formats import output_format
+from roadgis.pipeline import attributed, attributed_vectors, extract_provenance
+from roadgis.plain_values import parse_json
+from roadgis.probability.raster import RasterProbability
+from roadgis.progress import Progress, no_progress
+from roadgis.vector_files.reading import MISSING_UNITS
+from roadgis.vectorization import cleaned_network, joined_blocks
+from roadgis.vectorization.trace import PixelGraph
+
+if TYPE_CHECKING:
+    import geopandas
+
+__all__ = ["Merged", "last_merged", "merge_county", "missing_table"]
+
+_LOG = logging.getLogger(__name__)
+
+#: Says where the network is that was merged last.
+_LAST = "merged.json"
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A county's network, and what it lacks.
+
+    Attributes
+    ----------
+    network : RoadNetwork
+        In the CRS of the imagery.
+    missing : geopandas.GeoDataFrame
+        Units and sheets without roads: ``kind`` (unit, sheet), ``name``, ``code``, ``message``.
+    """
+
+    network: RoadNetwork
+    missing: geopandas.GeoDataFrame
+
+
+def merge_county(
+    folder: Path,
+    plan: CountyPlan,
+    output: Path | None = None,
+    *,
+    partial: bool = False,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Merged:
+    """Make one network of a county: that of ``extract`` over the same sheets, bit by bit.
+
+    Parameters
+    ----------
+    folder : Path
+        The county's.
+    plan : CountyPlan
+        Its plan.
+    output : Path, optional
+        Vector file. A GeoPackage also gets what is missing, as the layer ``missing_units``.
+    partial : bool
+        Merge what is there although units are still to be done.
+    overwrite : bool
+        Replace an existing file.
+    progress : Progress
+        Progress callback; may cancel.
+
+    Raises
+    ------
+    InputError
+        If units are still to be done.
+    """
+    store = Store(folder)
+    board = Board(plan, store)
+    keys = traced_units(board)
+    missing = missing_table(plan, store, board)
+    _check_complete(missing, partial=partial)
+    progress(0.0, "Reading the traced lines")
+    options = plan.settings.options
+    sources: Any = plan.masks() if plan.of_masks else _predicted(plan, store, keys)
+    try:
+        graphs = list(_graphs(plan, store, keys, progress))
+        if (missing["kind"] == "unit").any():
+            graphs = _without_loose_links(graphs)
+        lines = joined_blocks(graphs, sources, plan.vectorize)
+        progress(0.5, "Cleaning the network")
+        network = cleaned_network(
+            lines,
+            sources,
+            plan.vectorize,
+            clean=options.clean,
+            block_px=options.predict.block_px,
+        )
+        progress(0.9, "Finding the sheets of roads")
+        network = _attributed(plan, network, sources)
+    finally:
+        if isinstance(sources, RasterProbability):
+            sources.scene.close()
+    for text in _missing_texts(missing):
+        _LOG.warning("%s", text)
+    if output is not None:
+        # Written empty, too: an older file's layer would say that something is missing.
+        write_network(network, output, overwrite=overwrite, layers={MISSING_UNITS: missing})
+        if output_format(output).name != "GeoPackage" and len(missing):
+            _write_beside(output, missing)
+        with atomic_path(folder / _LAST) as partial_file:
+            partial_file.write_text(json.dumps({"network": str(output.absolute())}) + "\n")
+    progress(1.0, "done")
+    return Merged(network, missing)
+
+
+def last_merged(folder: Path) -> Path:
+    """Return the network that was merged last.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    try:
+        path = Path(parse_json((folder / _LAST).read_bytes())["network"])
+    except (OSError, ValueError, KeyError, TypeError):
+        path = folder / "nothing"
+    if not path.exists():
+        raise InputError(
+            f"{folder}: found no merged network. Make one with 'roadgis batch merge', or name it "
+            "with --network."
+        )
+    return path
+
+
+def traced_units(board: Board) -> dict[str, tuple[Unit, str]]:
+    """Return the units whose lines are traced as things are now, with the keys of the lines."""
+    return {
+        unit.name: (unit, key) for unit, key in board.traced_keys() if board.is_traced(unit, key)
+    }
+
+
+def _write_beside(output: Path, missing: geopandas.GeoDataFrame) -> None:
+    path = output.with_name(f"{output.stem}.{MISSING_UNITS}.gpkg")
+    with atomic_path(path) as partial:
+        missing.to_file(partial, layer=MISSING_UNITS, driver="GPKG", engine="pyogrio")
+
+
+def _predicted(
+    plan: CountyPlan, store: Store, keys: dict[str, tuple[Unit, str]]
+) -> UnitProbability:
+    return UnitProbability(plan, store, [unit for unit, _ in keys.values()])
+
+
+def _graphs(
+    plan: CountyPlan, store: Store, keys: dict[str, tuple[Unit, str]], progress: Progress
+) -> Iterator[PixelGraph]:
+    for number, (unit, key) in enumerate(keys.values(), start=1):
+        if store.record("traced", unit, key)["traced_px"]:
+            yield store.traced(plan, unit, key)
+        progress(0.4 * number / len(keys), f"Reading unit {number} of {len(keys)}")
+
+
+def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:
+    """Drop links to pixels of units that are predicted and not traced."""
+    known = np.sort(np.concatenate([graph.id for graph in graphs] or [np.empty(0, np.int64)]))
+
+    def kept(links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        at = np.searchsorted(known, links[:, 1])
+        there = at < len(known)
+        there[there] = known[at[there]] == links[there, 1]
+        return links[there]
+
+    return [graph._replace(links=kept(graph.links)) for graph in graphs]
+
+
+def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetwork:
+    options = plan.settings.options
+    if isinstance(source, RasterProbability):
+        return attributed_vectors(network, source, options, plan.threshold)
+    with plan.scene() as scene:
+        made_by = extract_provenance(scene, plan.card, plan.fingerprint, options, plan.threshold)
+        return attributed(network, scene, made_by)
+
+
+def missing_table(plan: CountyPlan, store: Store, board: Board) -> geopandas.GeoDataFrame:
+    """Return the units and sheets that a merged network lacks, in the CRS of the imagery.
+
+    Columns are ``kind`` (``unit`` or ``sheet``), ``name``, ``code``, ``message``. Sheets that could
+    not be opened have no place, and an empty geometry.
+    """
+    import geopandas
+
+    traced = traced_units(board)
+    failures = store.failed()
+    rows: list[dict[str, Any]] = []
+    shapes: list[Any] = []
+    keys = {unit.name: key for unit, key in board.traced_keys()}
+    for unit in plan.units:
+        if unit.name in traced:
+            continue
+        found = None
+        for step, key in zip(STEPS, (unit.key, keys.get(unit.name, "")), strict=True):
+            if f"{step}.{unit.name}.{key}" in failures:
+                found = store.failure(step, unit, key)
+        code, message = (found.code, found.message) if found else ("todo", "not done yet")
+        rows.append({"kind": "unit", "name": unit.name, "code": code, "message": message})
+        shapes.append(shapely.box(*unit_grid(plan, unit).bounds))
+    crs = crs_of(plan.facts["crs"])
+    for bad in plan.bad_sheets:
+        rows.append({"kind": "sheet", "name": bad.name, "code": "sheet", "message": bad.message})
+        shapes.append(_outline(bad.raster, crs))
+    table = geopandas.GeoDataFrame(
+        rows, columns=["kind", "name", "code", "message"], geometry=shapes, crs=crs
+    )
+    return table.to_crs(crs_of(plan.facts["native_crs"]))
+
+
+def _outline(raster: Any, crs: Any) -> Any:
+    if raster is None:
+        return shapely.Polygon()
+    corners = np.stack(transformer(raster.crs, crs).transform(*footprint(raster).T), axis=-1)
+    return shapely.Polygon(corners)
+
+
+def _check_complete(missing: geopandas.GeoDataFrame, *, partial: bool) -> None:
+    to_do = int((missing["code"] == "todo").sum())
+    if to_do and not partial:
+        raise InputError(
+            f"{to_do} units are not done yet. Finish them with 'roadgis batch run', or merge what "
+            "is there with --partial."
+        )
+
+
+def _missing_texts(missing: geopandas.GeoDataFrame) -> Iterator[str]:
+    units = missing[missing["kind"] == "unit"]
+    if len(units):
+        codes = ", ".join(f"{count} {code}" for code, count in units["code"].value_counts().items())
+        yield f"{len(units)} units are missing from the network ({codes})"
+    sheets = missing[missing["kind"] == "sheet"]
+    if len(sheets):
+        yield f"{len(sheets)} sheets are missing from the network: {', '.join(sheets['name'][:5])}"

@@ -1,0 +1,506 @@
+"""The plan of a county: what decides every result, in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from roadgis._version import __version__
+from roadgis.atomic import atomic_path
+from roadgis.batch.codec import dataclass_from_json, raster_from_json, raster_to_json
+from roadgis.batch.sheets import BadSheet, inspected
+from roadgis.batch.units import UNIT_PX, Unit, digest, imagery_units, mask_units, units_around
+from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.imagery.dataset_pool import bound_block_cache
+from roadgis.imagery.raster import Raster
+from roadgis.imagery.scene import Scene, compose_scene
+from roadgis.imagery.values.scene_statistics import SceneStatistics
+from roadgis.model.card import ModelCard
+from roadgis.model.runtime import Segmenter, load_model
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.model import ModelDescription
+from roadgis.options.probability_raster import RasterOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.plain_values import parse_json
+from roadgis.probability.encoding import Decoder
+from roadgis.probability.prediction import Cutting
+from roadgis.probability.raster import RasterProbability, open_probability
+from roadgis.sources import Sheet
+from roadgis.vectorization.radii import radii_of
+
+__all__ = ["PLAN", "CountyPlan", "PlanSettings", "make_plan", "read_plan", "write_plan"]
+
+_LOG = logging.getLogger(__name__)
+
+PLAN = "county.json"
+_FORMAT = 1
+#: A county is larger than what one run of ``extract`` is meant for.
+_MAX_MPX = 1e9
+#: Bad sheets that a message names.
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What a user decides about a county.
+
+    Attributes
+    ----------
+    options : ExtractOptions
+        Those of ``extract``; the work directory is not used.
+    model : str or None
+        As given to :func:`roadgis.load_model`; not used with masks.
+    description : ModelDescription
+        Of a model without a card.
+    masks : RasterOptions or None
+        How masks are read, of a county that is vectorized only.
+    unit_px : int
+        Side of a unit, pixels.
+    """
+
+    options: ExtractOptions = field(default_factory=ExtractOptions)
+    model: str | None = None
+    description: ModelDescription = field(default_factory=ModelDescription)
+    masks: RasterOptions | None = None
+    unit_px: int = UNIT_PX
+
+    def __post_init__(self) -> None:
+        chunk = self.options.predict.chunk_px
+        if self.unit_px < chunk or self.unit_px % chunk:
+            raise InputError(
+                f"--unit-px is {self.unit_px}, expected a multiple of {chunk}, such as {3 * chunk}."
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        values = dataclasses.asdict(self)
+        for name in ("work_dir", "restart", "keep_work"):
+            values["options"].pop(name)
+        aoi = self.options.scene.aoi
+        if aoi is not None and not isinstance(aoi, (str, Path)):
+            raise InputError("The area of interest of a county has to be a file.")
+        values["options"]["scene"]["aoi"] = None if aoi is None else str(Path(aoi).absolute())
+        plain: dict[str, Any] = json.loads(json.dumps(values))
+        return plain
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PlanSettings:
+        """Return what :meth:`to_json` was made from."""
+        masks = values["masks"]
+        return cls(
+            dataclass_from_json(ExtractOptions, values["options"]),
+            values["model"],
+            dataclass_from_json(ModelDescription, values["description"]),
+            None if masks is None else dataclass_from_json(RasterOptions, masks),
+            values["unit_px"],
+        )
+
+
+@dataclass(frozen=True)
+class CountyPlan:
+    """What decides every result of a county.
+
+    Attributes
+    ----------
+    plan_id : str
+        Of this plan; an update makes another one.
+    version : str
+        Of roadgis.
+    settings : PlanSettings
+        What the user decided.
+    source : tuple of str
+        What the sheets were found by.
+    rasters : tuple of Raster
+        The sheets, the first on top.
+    dates : dict of str to str
+        When sheets were taken, by name, as far as the source says.
+    bad_sheets : tuple of BadSheet
+        What was named and cannot be used.
+    statistics : SceneStatistics
+        Measured over the whole county.
+    units : tuple of Unit
+        Row by row.
+    facts : dict
+        Of imagery: ``model`` (its path, fingerprint and card). Of masks: ``made_by``. JSON values.
+    """
+
+    plan_id: str
+    version: str
+    settings: PlanSettings
+    source: tuple[str, ...]
+    rasters: tuple[Raster, ...]
+    dates: dict[str, str]
+    bad_sheets: tuple[BadSheet, ...]
+    statistics: SceneStatistics
+    units: tuple[Unit, ...]
+    facts: dict[str, Any]
+
+    @property
+    def of_masks(self) -> bool:
+        """Whether there is nothing to predict."""
+        return self.settings.masks is not None
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return ModelCard.from_json(self.facts["model"]["card"], PLAN)
+
+    @property
+    def fingerprint(self) -> str:
+        """The model's fingerprint."""
+        return str(self.facts["model"]["fingerprint"])
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel is road."""
+        given = self.settings.options.threshold
+        known = self.facts["threshold"] if self.of_masks else self.card.threshold
+        return float(known) if given is None else given
+
+    @property
+    def vectorize(self) -> VectorizeOptions:
+        """How units are traced."""
+        return dataclasses.replace(self.settings.options.vectorize, threshold=self.threshold)
+
+    @property
+    def gsd_m(self) -> float:
+        """Pixel size, metres."""
+        return float(self.facts["gsd_m"])
+
+    @property
+    def covered(self) -> list[int]:
+        """Row, column, height and width on the lattice of what is mapped."""
+        return list(self.facts["covered"])
+
+    @cached_property
+    def reach_px(self) -> int:
+        """How far the traced lines of a unit depend on pixels around it."""
+        radii = radii_of(self.vectorize, self.gsd_m)
+        # Windows are widened to whole words; edges are looked along by the widest road.
+        return radii.halo + 64 + 2 * radii.wide
+
+    @cached_property
+    def around(self) -> dict[tuple[int, int], list[Unit]]:
+        """The units that each unit's lines depend on, by its square."""
+        return units_around(self.units, self.reach_px, self.settings.unit_px)
+
+    @cached_property
+    def tracing(self) -> str:
+        """Digest of what decides the traced lines besides probability."""
+        options = dataclasses.asdict(self.vectorize)
+        return digest(self.version, options, self.gsd_m, self.facts.get("is_mask", False))
+
+    def scene(self) -> Scene:
+        """Open the imagery; sheets are not looked at again."""
+        bound_block_cache()
+        options = self.settings.options.scene
+        if self.of_masks:
+            return compose_scene(self.rasters, band_count=1, align_px=1, options=options)
+        card = self.card
+        return compose_scene(
+            self.rasters,
+            gsd_m=card.working_gsd_m,
+            band_count=len(card.bands),
+            normalize_to=card.normalize_to,
+            options=options,
+            statistics=self.statistics,
+        )
+
+    def masks(self) -> RasterProbability:
+        """Open the masks; their values are not looked at again."""
+        decoder = self.rasters[0].decoder
+        assert isinstance(decoder, Decoder)
+        source = RasterProbability(self.scene(), decoder.encoding, self.facts["made_by"])
+        source.provenance = self.facts["made_by"]
+        source.threshold = float(self.facts["threshold"])
+        return source
+
+    def load_model(self, *, threads: int | None = None, device: Any = "auto") -> Segmenter:
+        """Load the model, and make sure that it is the one of the plan.
+
+        Raises
+        ------
+        InputError
+            If it is another one.
+        """
+        segmenter = load_model(
+            self.settings.model,
+            threads=threads,
+            device=device,
+            description=self.settings.description,
+        )
+        if segmenter.fingerprint != self.fingerprint:
+            raise InputError(
+                f"The model {segmenter.card.name} {segmenter.card.version} here is not the one of "
+                f"the plan (sha256 {segmenter.fingerprint[:12]}, planned "
+                f"{self.fingerprint[:12]}). Put the planned model in its place, or plan a county "
+                "with this one."
+            )
+        return segmenter
+
+    def check_version(self) -> None:
+        """Make sure that this is the version of roadgis that made the plan.
+
+        Raises
+        ------
+        InputError
+            If it is another one.
+        """
+        if self.version != __version__:
+            raise InputError(
+                f"The plan was made by roadgis {self.version}, and this is {__version__}: their "
+                "results may differ. Install the same version, or run 'roadgis batch update' with "
+                "this one, which computes everything again."
+            )
+
+
+def make_plan(
+    sheets: Sequence[Sheet],
+    settings: PlanSettings,
+    source: Sequence[str] = (),
+    *,
+    statistics: SceneStatistics | None = None,
+) -> CountyPlan:
+    """Plan a county.
+
+    Parameters
+    ----------
+    sheets : sequence of Sheet
+        In the order given.
+    settings : PlanSettings
+        What the user decides.
+    source : sequence of str
+        What the sheets were found by, for updates.
+    statistics : SceneStatistics, optional
+        Of an earlier plan; by default they are measured.
+
+    Raises
+    ------
+    SceneError, ReadError
+        If no sheet can be used, or they do not go together.
+    """
+    scene = settings.options.scene
+    if scene.max_mpx == SceneOptions.max_mpx:
+        scene = dataclasses.replace(scene, max_mpx=_MAX_MPX)
+        options = dataclasses.replace(settings.options, scene=scene)
+        settings = dataclasses.replace(settings, options=options)
+    plan = _mask_plan if settings.masks is not None else _imagery_plan
+    return plan(list(sheets), settings, tuple(source), statistics)
+
+
+def _imagery_plan(
+    sheets: list[Sheet],
+    settings: PlanSettings,
+    source: tuple[str, ...],
+    statistics: SceneStatistics | None,
+) -> CountyPlan:
+    segmenter = load_model(settings.model, description=settings.description)
+    card, options = segmenter.card, settings.options
+    if not card.local:
+        _LOG.warning(
+            "The model %s is not local: its answers depend on how imagery is cut, so roads may "
+            "differ a little at the borders of units, and from those of 'roadgis extract'.",
+            card.name,
+        )
+    rasters, bad = inspected(sheets, options.scene, len(card.bands), options.sources)
+    _tell_bad(bad, len(sheets))
+    draft = CountyPlan(
+        plan_id=secrets.token_hex(8),
+        version=__version__,
+        settings=settings,
+        source=source,
+        rasters=tuple(rasters),
+        dates=_dates(rasters),
+        bad_sheets=tuple(bad),
+        statistics=statistics or SceneStatistics(),
+        units=(),
+        facts={
+            "model": {
+                "name": f"{card.name} {card.version}",
+                "fingerprint": segmenter.fingerprint,
+                "card": card.to_json(),
+            }
+        },
+    )
+    with compose_scene(
+        rasters,
+        gsd_m=card.working_gsd_m,
+        band_count=len(card.bands),
+        normalize_to=card.normalize_to,
+        options=options.scene,
+        statistics=statistics,
+    ) as scene:
+        cutting = Cutting.of(scene, card, options.predict)
+        decides = digest(
+            __version__,
+            segmenter.fingerprint,
+            options.predict.flips,
+            None if card.local else cutting.side,
+            scene.statistics.to_json(),
+        )
+        units = imagery_units(scene, scene.record(), cutting, settings.unit_px, decides)
+        return _completed(draft, scene, units)
+
+
+def _mask_plan(
+    sheets: list[Sheet],
+    settings: PlanSettings,
+    source: tuple[str, ...],
+    statistics: SceneStatistics | None,
+) -> CountyPlan:
+    asked = settings.options.scene
+    rasters, bad = inspected(sheets, asked, 1, settings.options.sources)
+    _tell_bad(bad, len(sheets))
+    with open_probability(
+        [raster.path for raster in rasters],
+        assume_crs=asked.assume_crs,
+        max_mpx=asked.max_mpx,
+        options=settings.masks,
+    ) as found:
+        if not isinstance(found, RasterProbability):
+            raise SceneError("A work directory cannot be planned. Name the rasters themselves.")
+        scene = found.scene
+        options = dataclasses.replace(settings.options, scene=scene.options)
+        settings = dataclasses.replace(settings, options=options)
+        draft = CountyPlan(
+            plan_id=secrets.token_hex(8),
+            version=__version__,
+            settings=settings,
+            source=source,
+            rasters=scene.given,
+            dates=_dates(rasters),
+            bad_sheets=tuple(bad),
+            statistics=scene.statistics,
+            units=(),
+            facts={
+                "made_by": found.provenance,
+                "threshold": found.threshold,
+                "is_mask": found.is_mask,
+                "gsd_m": scene.grid.gsd_m,
+            },
+        )
+        decides = digest(__version__, dataclasses.asdict(found.encoding))
+        units = mask_units(scene, scene.record(), draft.reach_px, settings.unit_px, decides)
+        return _completed(draft, scene, units)
+
+
+def _completed(draft: CountyPlan, scene: Scene, units: list[Unit]) -> CountyPlan:
+    covered, (row, col) = scene.covered, scene.origin
+    if not units:
+        raise SceneError("No unit of the county holds imagery. Check the area of interest.")
+    facts = {
+        **draft.facts,
+        "gsd_m": scene.grid.gsd_m,
+        "crs": scene.grid.crs.to_wkt(),
+        "native_crs": scene.native_crs.to_wkt(),
+        "grid": [scene.grid.x0, scene.grid.y0, scene.grid.width, scene.grid.height],
+        "origin": [row, col],
+        "covered": [covered.row + row, covered.col + col, covered.height, covered.width],
+        "record": scene.record().to_json(),
+    }
+    return dataclasses.replace(draft, statistics=scene.statistics, units=tuple(units), facts=facts)
+
+
+def _dates(rasters: Sequence[Raster]) -> dict[str, str]:
+    return {raster.name: raster.date for raster in rasters if raster.date is not None}
+
+
+def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
+    if not bad:
+        return
+    lines = [f"{sheet.name}: {sheet.message}" for sheet in bad[:_NAMED]]
+    if len(bad) > _NAMED:
+        lines.append(f"... and {len(bad) - _NAMED} more; 'roadgis batch status' lists all")
+    text = "\n".join(lines)
+    if len(bad) == count:
+        raise SceneError(f"None of the {count} sheets can be used:\n{text}")
+    _LOG.warning(
+        "%d of %d sheets cannot be used and are left out:\n%s\nRepair them and run 'roadgis batch "
+        "update'.",
+        len(bad),
+        count,
+        text,
+    )
+
+
+def write_plan(folder: Path, plan: CountyPlan) -> None:
+    """Put a plan into a county's folder, in place of the one that is there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    values = {
+        "format": _FORMAT,
+        "id": plan.plan_id,
+        "roadgis": plan.version,
+        "settings": plan.settings.to_json(),
+        "source": list(plan.source),
+        "dates": plan.dates,
+        "bad_sheets": [
+            {
+                "name": bad.name,
+                "message": bad.message,
+                "raster": None if bad.raster is None else raster_to_json(bad.raster),
+            }
+            for bad in plan.bad_sheets
+        ],
+        "statistics": plan.statistics.to_json(),
+        "facts": plan.facts,
+        "rasters": [raster_to_json(raster) for raster in plan.rasters],
+        "units": [unit.to_json() for unit in plan.units],
+    }
+    with atomic_path(folder / PLAN) as partial:
+        partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+
+
+def read_plan(folder: Path) -> CountyPlan:
+    """Read the plan of a county.
+
+    Raises
+    ------
+    ReadError
+        If the folder holds none, or a damaged one.
+    """
+    path = folder / PLAN
+    try:
+        values = parse_json(path.read_bytes())
+        if values["format"] != _FORMAT:
+            raise ValueError(f"format {values['format']}, expected {_FORMAT}")
+        return CountyPlan(
+            plan_id=values["id"],
+            version=values["roadgis"],
+            settings=PlanSettings.from_json(values["settings"]),
+            source=tuple(values["source"]),
+            rasters=tuple(raster_from_json(raster) for raster in values["rasters"]),
+            dates=values["dates"],
+            bad_sheets=tuple(
+                BadSheet(
+                    bad["name"],
+                    bad["message"],
+                    None if bad["raster"] is None else raster_from_json(bad["raster"]),
+                )
+                for bad in values["bad_sheets"]
+            ),
+            statistics=SceneStatistics.from_json(values["statistics"]),
+            units=tuple(Unit.from_json(unit) for unit in values["units"]),
+            facts=values["facts"],
+        )
+    except FileNotFoundError as error:
+        raise ReadError(
+            f"{folder}: found no {PLAN}; expected a folder made by 'roadgis batch plan'."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReadError(
+            f"{path}: is not a plan that can be read ({error}). Plan the county again; results "
+            "that still hold are kept."
+        ) from error

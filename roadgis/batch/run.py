@@ -1,0 +1,180 @@
+"""Running a county: what can be done is done, until all is done or has failed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from roadgis.batch.board import Board, Shard
+from roadgis.batch.engine import Engine
+from roadgis.batch.leases import LEASE_S, Leases, here
+from roadgis.batch.plan import PLAN, CountyPlan
+from roadgis.batch.store import Failure, Store
+from roadgis.batch.work import Outcome
+from roadgis.errors import InputError, OutputError, RoadgisError
+from roadgis.progress import Progress, no_progress
+
+__all__ = ["RunSummary", "run_county"]
+
+_LOG = logging.getLogger(__name__)
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Attributes
+    ----------
+    done, failed : int
+        Steps of units that this run finished, or gave up.
+    pixels : float
+        Pixels under sheets that it did.
+    seconds : float
+        How long it took.
+    """
+
+    done: int
+    failed: int
+    pixels: float
+    seconds: float
+
+
+def run_county(
+    folder: Path,
+    plan: CountyPlan,
+    engine: Engine,
+    *,
+    retries: int = 2,
+    max_failures: int | None = None,
+    shard: Shard | None = None,
+    lease_s: float = LEASE_S,
+    progress: Progress = no_progress,
+) -> RunSummary:
+    """Do what is left of a county, or of a part of it.
+
+    Several runs may work on one county at the same time.
+
+    Parameters
+    ----------
+    folder : Path
+        The county's.
+    plan : CountyPlan
+        Its plan.
+    engine : Engine
+        Where it is done.
+    retries : int
+        How often a step is tried again after an error that may pass.
+    max_failures : int, optional
+        Stop when more steps than this have failed.
+    shard : tuple of int, optional
+        Number, from 1, and count of parts: do one of them.
+    lease_s : float
+        How long a lease lasts without a sign of life.
+    progress : Progress
+        Progress callback; may cancel.
+
+    Raises
+    ------
+    OutputError
+        If a result cannot be written.
+    RoadgisError
+        If too many steps failed, or the plan was changed meanwhile.
+    """
+    started, store = time.monotonic(), Store(folder)
+    store.make()
+    stamp = (folder / PLAN).stat().st_mtime_ns
+    done = failed = 0
+    with Leases(folder / "leases", lease_s) as leases:
+        board = Board(plan, store, shard)
+        report = _Report(board, progress)
+        report()
+        while True:
+            while engine.free > 0 and (task := board.next()) is not None:
+                if not leases.take(task.name):
+                    board.elsewhere(task)
+                elif store.has(task.step, task.unit, task.key):
+                    leases.release(task.name)  # another run has finished it since we looked
+                    board.finish(task)
+                else:
+                    engine.submit(task)
+            if not engine.busy:
+                pause = board.pause_s()
+                if pause is None:
+                    # Other runs may have predicted what lines of ours wait for.
+                    board.refresh()
+                    if board.is_idle:
+                        break
+                    continue
+                time.sleep(min(pause, _POLL_S))
+                if pause >= _POLL_S:
+                    board.refresh()
+                report()
+                continue
+            for outcome in engine.wait(_POLL_S):
+                gave_up = _settle(outcome, board, store, retries)
+                leases.release(outcome.task.name)
+                done += not outcome.code
+                failed += gave_up
+                if max_failures is not None and failed > max_failures:
+                    raise RoadgisError(
+                        f"{failed} units have failed, more than --max-failures {max_failures}; the "
+                        f"last one: {outcome.message} 'roadgis batch status' lists all."
+                    )
+            if (folder / PLAN).stat().st_mtime_ns != stamp:
+                raise RoadgisError(
+                    f"{folder}: the plan was changed while this run worked on it. Run the same "
+                    "command again."
+                )
+            report()
+        return RunSummary(done, failed, board.done_here_px, time.monotonic() - started)
+
+
+def _settle(outcome: Outcome, board: Board, store: Store, retries: int) -> bool:
+    """Note how a task ended; return whether it was given up."""
+    task = outcome.task
+    if outcome.stops:
+        kind = OutputError if outcome.code == "write" else InputError
+        raise kind(outcome.message)
+    if not outcome.code:
+        store.forgive(task.step, task.unit, task.key)
+        board.finish(task)
+        return False
+    failure = Failure(
+        outcome.code,
+        outcome.message,
+        permanent=not outcome.passing,
+        attempts=task.attempts,
+        worker=here(),
+        finished=datetime.now().astimezone().isoformat(timespec="seconds"),
+    )
+    store.fail(task.step, task.unit, task.key, failure)
+    again = board.fail(task, failure, retries)
+    first_line = outcome.message.splitlines()[0] if outcome.message else outcome.code
+    _LOG.warning(
+        "unit %s failed (%s)%s: %s",
+        task.unit.name,
+        outcome.code,
+        ", tried again later" if again else "",
+        first_line,
+    )
+    return not again
+
+
+class _Report:
+    """Reports how much of the imagery is done, not of the rectangle around it."""
+
+    def __init__(self, board: Board, progress: Progress) -> None:
+        self._board, self._progress = board, progress
+        self._most = 0.0
+
+    def __call__(self) -> None:
+        total = max(self._board.total_px, 1)
+        # Another run's results may make lines untraced again; progress does not go back.
+        self._most = max(self._most, self._board.done_px)
+        self._progress(
+            self._most / total, f"mapping: {self._most / 1e6:.1f} of {total / 1e6:.1f} Mpx"
+        )

@@ -1,0 +1,293 @@
+"""The files of a county: results named after what decides them, and records of them.
+
+::
+
+    FOLDER/county.json              the plan
+    FOLDER/predicted/UNIT.KEY.tif   probability of a unit; none where it holds no valid pixel
+    FOLDER/predicted/UNIT.KEY.json  its record: written last, so that it says that the unit is done
+    FOLDER/traced/UNIT.KEY.npz      the skeleton of a unit; none where there is no road
+    FOLDER/traced/UNIT.KEY.json     its record
+    FOLDER/failed/STEP.UNIT.KEY.json  the last failure of a step
+    FOLDER/leases/STEP.UNIT         who works on it, see roadgis.batch.leases
+    FOLDER/units.gpkg, .parquet     the state as a table, made from the files above
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.errors import RasterioError
+
+from roadgis.atomic import atomic_path, make_folder, remove_leftovers
+from roadgis.batch.codec import crs_of
+from roadgis.batch.plan import CountyPlan
+from roadgis.batch.units import Unit
+from roadgis.errors import OutputError, ReadError, RoadgisError
+from roadgis.imagery.grid import Grid, Window
+from roadgis.network.centerlines import RoadEnds
+from roadgis.plain_values import parse_json
+from roadgis.probability.chunks import checked_chunk, write_chunk
+from roadgis.vectorization.trace import PixelGraph
+
+__all__ = ["STEPS", "Failure", "Step", "Store", "county_grid", "unit_grid"]
+
+Step = Literal["predicted", "traced"]
+#: In the order in which a unit goes through them.
+STEPS: tuple[Step, ...] = ("predicted", "traced")
+_LEFTOVER = re.compile(r"\.(.+)\.(?:[a-z0-9_]{8}\.partial|placing)")
+_AGAIN = "Remove it, and run 'roadgis batch run' again."
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step of a unit failed the last time.
+
+    Attributes
+    ----------
+    code : str
+        See :mod:`roadgis.batch.failures`.
+    message : str
+        What was found and what to do.
+    permanent : bool
+        Whether trying again is of no use before something changes.
+    attempts : int
+        How often it was tried since it was planned or retried.
+    worker : str
+        Host and process.
+    finished : str
+        When, ISO 8601.
+    """
+
+    code: str
+    message: str
+    permanent: bool
+    attempts: int = 1
+    worker: str = ""
+    finished: str = ""
+
+
+class Store:
+    """The files of one county.
+
+    Attributes
+    ----------
+    folder : Path
+        The county's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self) -> None:
+        """Make the folders that are missing, and remove what killed runs have left half-written."""
+        for name in (*STEPS, "failed", "leases"):
+            make_folder(self.folder / name)
+        for name in (*STEPS, "failed", "."):
+            for entry in os.scandir(self.folder / name):
+                match = _LEFTOVER.fullmatch(entry.name)
+                if match:
+                    remove_leftovers(self.folder / name / match[1])
+
+    def done(self, step: Step) -> set[str]:
+        """Return ``UNIT.KEY`` of all that is finished."""
+        return {name[: -len(".json")] for name in self._names(step) if name.endswith(".json")}
+
+    def failed(self) -> set[str]:
+        """Return ``STEP.UNIT.KEY`` of all failures."""
+        return {name[: -len(".json")] for name in self._names("failed") if name.endswith(".json")}
+
+    def _names(self, folder: str) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder / folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    yield entry.name
+
+    def has(self, step: Step, unit: Unit, key: str) -> bool:
+        """Return whether a step is finished."""
+        return self._path(step, unit, key, ".json").exists()
+
+    def record(self, step: Step, unit: Unit, key: str) -> dict[str, Any]:
+        """Return what is recorded of a finished step.
+
+        Raises
+        ------
+        ReadError
+            If the record is missing or damaged.
+        """
+        path = self._path(step, unit, key, ".json")
+        try:
+            record: dict[str, Any] = parse_json(path.read_bytes())
+            return record
+        except (OSError, ValueError) as error:
+            raise ReadError(f"{path}: cannot be read ({error}). {_AGAIN}") from error
+
+    def failure(self, step: Step, unit: Unit, key: str) -> Failure | None:
+        """Return the last failure of a step, None where there is none."""
+        path = self.folder / "failed" / f"{step}.{unit.name}.{key}.json"
+        try:
+            return Failure(**parse_json(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def fail(self, step: Step, unit: Unit, key: str, failure: Failure) -> None:
+        """Record a failure."""
+        _write_json(self.folder / "failed" / f"{step}.{unit.name}.{key}.json", asdict(failure))
+
+    def forgive(self, step: Step, unit: Unit, key: str) -> None:
+        """Remove the record of a failure, if there is one."""
+        (self.folder / "failed" / f"{step}.{unit.name}.{key}.json").unlink(missing_ok=True)
+
+    def write_probability(
+        self,
+        plan: CountyPlan,
+        unit: Unit,
+        values: npt.NDArray[np.uint8] | None,
+        record: Mapping[str, Any],
+    ) -> None:
+        """Write a unit's probability and its record.
+
+        Parameters
+        ----------
+        plan : CountyPlan
+            The county's.
+        unit : Unit
+            The unit.
+        values : ndarray of uint8, shape of the unit's core, or None
+            None where no pixel is valid.
+        record : mapping
+            JSON values.
+
+        Raises
+        ------
+        OutputError
+            If the disk is full or the folder cannot be written.
+        """
+        path = self._path("predicted", unit, unit.key, ".tif")
+        try:
+            if values is not None:
+                write_chunk(path, values, unit_grid(plan, unit), f"{unit.name} {unit.key}")
+        except (OSError, RasterioError) as error:
+            if isinstance(error, RoadgisError):
+                raise
+            raise OutputError(
+                f"{path}: the probability cannot be written ({error}). Free some space and run "
+                "'roadgis batch run' again; finished units are kept."
+            ) from error
+        _write_json(self._path("predicted", unit, unit.key, ".json"), record)
+
+    @contextlib.contextmanager
+    def probability(self, unit: Unit) -> Iterator[Any]:
+        """Open a unit's probability as a dataset of its core.
+
+        Raises
+        ------
+        ReadError
+            If it is missing, damaged, or another one's.
+        """
+        path = self._path("predicted", unit, unit.key, ".tif")
+        if not path.exists():
+            raise ReadError(
+                f"{path}: was finished and is missing now. Remove the record next to it, "
+                f"{path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+            )
+        shape = unit.core.height, unit.core.width
+        with checked_chunk(path, shape, f"{unit.name} {unit.key}", _AGAIN) as dataset:
+            yield dataset
+
+    def write_traced(
+        self,
+        plan: CountyPlan,
+        unit: Unit,
+        key: str,
+        graph: PixelGraph | None,
+        record: Mapping[str, Any],
+    ) -> None:
+        """Write a unit's skeleton and its record; None where there is no road."""
+        path = self._path("traced", unit, key, ".npz")
+        if graph is not None:
+            arrays = {name: getattr(graph, name) for name in graph._fields if name != "ends"}
+            arrays |= {f"ends_{name}": getattr(graph.ends, name) for name in graph.ends._fields}
+            # Ids count on the grid; another plan of the same units may have another one.
+            row, col, _, width = plan.covered
+            with atomic_path(path) as partial, partial.open("wb") as file:
+                np.savez_compressed(
+                    file, allow_pickle=False, grid=np.array([row, col, width]), **arrays
+                )
+        _write_json(self._path("traced", unit, key, ".json"), record)
+
+    def traced(self, plan: CountyPlan, unit: Unit, key: str) -> PixelGraph:
+        """Return a unit's skeleton, its ids those of the plan's grid.
+
+        Raises
+        ------
+        ReadError
+            If it is missing or damaged.
+        """
+        path = self._path("traced", unit, key, ".npz")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ReadError(
+                f"{path}: the traced lines cannot be read ({error}). Remove it and the record "
+                f"next to it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+            ) from error
+        row, col, width = found.pop("grid").tolist()
+        here_row, here_col, _, here_width = plan.covered
+        down, right = row - here_row, col - here_col
+
+        def renumbered(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+            rows, cols = np.divmod(ids, width)
+            return np.asarray((rows + down) * here_width + cols + right, np.int64)
+
+        ends = RoadEnds(**{name: found.pop(f"ends_{name}") for name in RoadEnds._fields})
+        found["id"], found["links"] = renumbered(found["id"]), renumbered(found["links"])
+        return PixelGraph(**found, ends=ends._replace(id=renumbered(ends.id)))
+
+    def prune(self, wanted: Mapping[Step, Iterable[str]]) -> int:
+        """Remove results whose ``UNIT.KEY`` no plan wants any more; return how many."""
+        removed = 0
+        for step, names in wanted.items():
+            keep = set(names)
+            for name in sorted(self._names(step)):
+                stem, _, suffix = name.rpartition(".")
+                # The record first: without it the rest counts as nothing. ".json" sorts first.
+                if suffix in ("json", "npz", "tif") and stem not in keep:
+                    (self.folder / step / name).unlink(missing_ok=True)
+                    removed += suffix == "json"
+        return removed
+
+    def _path(self, step: Step, unit: Unit, key: str, suffix: str) -> Path:
+        return self.folder / step / f"{unit.name}.{key}{suffix}"
+
+
+def county_grid(plan: CountyPlan) -> Grid:
+    """Return the pixels that are mapped."""
+    return _part(plan, Window(*plan.covered))
+
+
+def unit_grid(plan: CountyPlan, unit: Unit) -> Grid:
+    """Return the pixels of a unit's core."""
+    return _part(plan, unit.core)
+
+
+def _part(plan: CountyPlan, window: Window) -> Grid:
+    """Return the grid of a window of the lattice."""
+    x0, y0, width, height = plan.facts["grid"]
+    row, col = plan.facts["origin"]
+    whole = Grid(crs_of(plan.facts["crs"]), x0, y0, plan.gsd_m, width, height)
+    return whole.part(Window(window.row - row, window.col - col, window.height, window.width))
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(values) + "\n", encoding="utf-8")

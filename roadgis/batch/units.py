@@ -1,0 +1,222 @@
+"""Units: fixed squares of the analysis lattice, and the keys of their results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from roadgis.imagery.grid import Window
+from roadgis.imagery.record import SceneRecord
+from roadgis.imagery.scene import Scene
+
+__all__ = ["UNIT_PX", "Unit", "digest", "imagery_units", "mask_units", "units_around"]
+
+#: Side of a unit, pixels: a block of ``extract``.
+UNIT_PX = 2304
+Boxes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a county that is worked on as a whole.
+
+    Attributes
+    ----------
+    row, col : int
+        Which square of the lattice.
+    core : Window
+        Its pixels within the county's grid, on the lattice.
+    pixels : int
+        Those under sheets.
+    sheets : tuple of int
+        Numbers of the sheets that its pixels depend on.
+    key : str
+        Changes with all that decides the unit's own result: of imagery its probability, of masks
+        what is read.
+    """
+
+    row: int
+    col: int
+    core: Window
+    pixels: int
+    sheets: tuple[int, ...]
+    key: str
+
+    @property
+    def name(self) -> str:
+        """Name in tables and files."""
+        return f"r{self.row}c{self.col}"
+
+    def to_json(self) -> list[Any]:
+        """Return plain JSON values."""
+        core = [self.core.row, self.core.col, self.core.height, self.core.width]
+        return [self.row, self.col, core, self.pixels, list(self.sheets), self.key]
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> Unit:
+        """Return what :meth:`to_json` was made from."""
+        row, col, core, pixels, sheets, key = values
+        return cls(row, col, Window(*core), pixels, tuple(sheets), key)
+
+
+def digest(*parts: Any) -> str:
+    """Return a short hash of JSON values."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def imagery_units(
+    scene: Scene, record: SceneRecord, cutting: Any, unit_px: int, settings: str
+) -> list[Unit]:
+    """Return the units of imagery, row by row; those without a sheet are left out.
+
+    Parameters
+    ----------
+    scene : Scene
+        The imagery.
+    record : SceneRecord
+        Its record.
+    cutting : roadgis.probability.prediction.Cutting
+        How blocks become tiles of the model.
+    unit_px : int
+        Side of a unit.
+    settings : str
+        Digest of what else decides the probability.
+    """
+
+    def seen(core: Window) -> list[Window]:
+        return [core, *(window for window, _ in cutting.tiles(core))]
+
+    return _units(scene, record, unit_px, seen, settings)
+
+
+def mask_units(
+    scene: Scene, record: SceneRecord, halo_px: int, unit_px: int, settings: str
+) -> list[Unit]:
+    """Return the units of masks or probability; see :func:`imagery_units`.
+
+    `halo_px` is how far tracing looks beyond a unit.
+    """
+
+    def seen(core: Window) -> list[Window]:
+        return [core.buffered(halo_px)]
+
+    return _units(scene, record, unit_px, seen, settings)
+
+
+def _units(scene: Scene, record: SceneRecord, unit_px: int, seen: Any, settings: str) -> list[Unit]:
+    down, right = scene.origin
+    grid = Window(down, right, scene.grid.height, scene.grid.width)
+    sheets = np.array([sheet.box for sheet in record.sheets], np.int64).reshape(-1, 4)
+    areas = _boxes(sheets)
+    tree = shapely.STRtree(areas)
+    units = []
+    for row, col in _squares(sheets, grid, unit_px):
+        core = _common(Window(row * unit_px, col * unit_px, unit_px, unit_px), grid)
+        relative = Window(core.row - down, core.col - right, core.height, core.width)
+        if scene.is_blank(relative):
+            continue
+        windows = [Window(w.row + down, w.col + right, w.height, w.width) for w in seen(relative)]
+        shown = np.unique(tree.query(_boxes(_ends(windows)), predicate="intersects")[1])
+        shown = shown[_overlap(sheets[shown], windows)]
+        key = digest(
+            settings,
+            record.options,
+            record.reading,
+            [(w.row, w.col, w.height, w.width) for w in windows],
+            [record.sheets[number].digest for number in shown.tolist()],
+        )
+        pixels = _covered(areas[shown], core)
+        if pixels:
+            units.append(Unit(row, col, core, pixels, tuple(shown.tolist()), key))
+    return units
+
+
+def units_around(
+    units: Iterable[Unit], reach_px: int, unit_px: int
+) -> dict[tuple[int, int], list[Unit]]:
+    """Return the units that lie within a distance of each unit, itself left out, by its square."""
+    at = {(unit.row, unit.col): unit for unit in units}
+    rings = -(-reach_px // unit_px)
+    steps = [
+        (down, right)
+        for down in range(-rings, rings + 1)
+        for right in range(-rings, rings + 1)
+        if (down, right) != (0, 0)
+    ]
+    return {
+        (row, col): [
+            at[row + down, col + right] for down, right in steps if (row + down, col + right) in at
+        ]
+        for row, col in at
+    }
+
+
+def _squares(sheets: Boxes, grid: Window, unit_px: int) -> list[tuple[int, int]]:
+    """Return the squares that a sheet touches, within the grid, row by row."""
+    found: set[tuple[int, int]] = set()
+    bottom, right = grid.row + grid.height, grid.col + grid.width
+    for top, left, end_row, end_col in sheets.tolist():
+        top, left = max(top, grid.row), max(left, grid.col)
+        end_row, end_col = min(end_row, bottom), min(end_col, right)
+        found.update(
+            (row, col)
+            for row in range(top // unit_px, -(-end_row // unit_px))
+            for col in range(left // unit_px, -(-end_col // unit_px))
+        )
+    return sorted(found)
+
+
+def _common(a: Window, b: Window) -> Window:
+    row, col = max(a.row, b.row), max(a.col, b.col)
+    end_row = min(a.row + a.height, b.row + b.height)
+    end_col = min(a.col + a.width, b.col + b.width)
+    return Window(row, col, end_row - row, end_col - col)
+
+
+def _ends(windows: Sequence[Window]) -> Boxes:
+    return np.array([(w.row, w.col, w.row + w.height, w.col + w.width) for w in windows], np.int64)
+
+
+def _boxes(ends: Boxes) -> npt.NDArray[np.object_]:
+    boxes: npt.NDArray[np.object_] = shapely.box(ends[:, 1], ends[:, 0], ends[:, 3], ends[:, 2])
+    return boxes
+
+
+def _overlap(sheets: Boxes, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
+    """Return which sheets share a pixel with a window, (N,)."""
+    ends = _ends(windows)
+    low = np.maximum(sheets[:, None, :2], ends[None, :, :2])
+    high = np.minimum(sheets[:, None, 2:], ends[None, :, 2:])
+    both = np.all(low < high, axis=2)
+    return np.asarray(np.any(both, axis=1), np.bool_)
+
+
+def _covered(areas: npt.NDArray[np.object_], core: Window) -> int:
+    """Return how many pixels of a unit lie under sheets."""
+    own = shapely.box(core.col, core.row, core.col + core.width, core.row + core.height)
+    return round(shapely.intersection(shapely.union_all(areas), own).area)
+
+
+def neighbours_key(own: str, around: Mapping[str, str], edges: Sequence[int], settings: str) -> str:
+    """Return the key of a unit's traced lines.
+
+    Parameters
+    ----------
+    own : str
+        Key of the unit's probability.
+    around : mapping of str to str
+        Keys of the probability of the units within reach, by name; those without are left out.
+    edges : sequence of int
+        Where the county's grid ends, as far as that is within reach.
+    settings : str
+        Digest of the settings of tracing.
+    """
+    return digest(settings, own, sorted(around.items()), list(edges))

@@ -1,0 +1,173 @@
+"""Planning a county again: what still holds is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from roadgis.atomic import hidden_prefix, make_folder
+from roadgis.batch.board import Board
+from roadgis.batch.plan import PLAN, CountyPlan, make_plan, read_plan, write_plan
+from roadgis.batch.store import STEPS, Store
+from roadgis.errors import OutputError
+from roadgis.locks import LOCK, take_lock
+from roadgis.sources import find_sheets
+
+__all__ = ["Updated", "plan_county", "update_county"]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update changed.
+
+    Attributes
+    ----------
+    units : int
+        Of the new plan.
+    kept : int
+        Those whose result holds.
+    changed, added, removed : tuple of str
+        Names of sheets.
+    notes : tuple of str
+        Whole sentences.
+    """
+
+    units: int
+    kept: int
+    changed: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        parts = [
+            f"{len(names)} sheets {what}"
+            for what, names in (
+                ("changed", self.changed), ("added", self.added), ("removed", self.removed),
+            )
+            if names
+        ]  # fmt: skip
+        head = ", ".join(parts) or "no sheet has changed"
+        return " ".join(
+            [f"{head}; {self.kept} of {self.units} units are kept, {self.units - self.kept} are to "
+             "be done.", *self.notes]
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+
+def plan_county(folder: Path, plan: CountyPlan) -> int:
+    """Put a plan into a folder; return how many units are done already.
+
+    Parameters
+    ----------
+    folder : Path
+        New, empty, or of a county; results that the plan does not want any more are removed.
+    plan : CountyPlan
+        What to do.
+
+    Raises
+    ------
+    OutputError
+        If it holds other files, or cannot be written.
+    """
+    if folder.exists() and not (folder / PLAN).is_file() and _holds_others(folder):
+        raise OutputError(
+            f"{folder}: holds files and is not the folder of a county: it has no {PLAN}. Nothing "
+            "was written to it. Choose a new or an empty folder with -o."
+        )
+    make_folder(folder)
+    lock = take_lock(folder / LOCK, timeout_s=10.0)
+    if lock is None:
+        raise OutputError(f"{folder}: is being planned by another run. Wait for its end.")
+    try:
+        store = Store(folder)
+        store.make()
+        write_plan(folder, plan)
+        board = Board(plan, store)
+        traced = list(board.traced_keys())
+        store.prune(
+            {
+                "predicted": {f"{unit.name}.{unit.key}" for unit in plan.units},
+                "traced": {f"{unit.name}.{key}" for unit, key in traced},
+            }
+        )
+        return sum(board.is_traced(unit, key) for unit, key in traced)
+    finally:
+        lock.release()
+
+
+def _holds_others(folder: Path) -> bool:
+    """Return whether a folder without a plan holds more than what a killed 'plan' leaves."""
+    own = {LOCK, *STEPS, "failed", "leases"}
+    hidden = hidden_prefix(folder / PLAN)
+    return any(name not in own and not name.startswith(hidden) for name in os.listdir(folder))
+
+
+def update_county(
+    folder: Path, sources: Sequence[str] | None = None, *, restat: bool = False
+) -> Updated:
+    """Plan a county again after its sheets have changed.
+
+    Parameters
+    ----------
+    folder : Path
+        The county's.
+    sources : sequence of str, optional
+        All sheets; by default what was named before.
+    restat : bool
+        Measure the statistics of the imagery again, which are kept otherwise.
+
+    Raises
+    ------
+    SceneError, ReadError
+        If no sheet can be used.
+    """
+    before = read_plan(folder)
+    source = list(sources or before.source)
+    after = make_plan(
+        find_sheets(source, before.settings.options.sources, aoi=before.settings.options.scene.aoi),
+        before.settings,
+        [s if "://" in s or s.startswith("/vsi") else str(Path(s).absolute()) for s in source],
+        statistics=None if restat else before.statistics,
+    )
+    kept = plan_county(folder, after)
+    old = {sheet["name"]: sheet["digest"] for sheet in before.facts["record"]["sheets"]}
+    new = {sheet["name"]: sheet["digest"] for sheet in after.facts["record"]["sheets"]}
+    return Updated(
+        units=len(after.units),
+        kept=kept,
+        changed=tuple(name for name in new if name in old and old[name] != new[name]),
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        notes=_notes(before, after, restat=restat),
+    )
+
+
+def _notes(before: CountyPlan, after: CountyPlan, *, restat: bool) -> tuple[str, ...]:
+    notes = []
+    if before.version != after.version:
+        notes.append("Another version of roadgis made the plan before: everything is done again.")
+    if before.facts["record"]["reading"] != after.facts["record"]["reading"]:
+        notes.append(
+            "The pixel grid or the statistics of the imagery are others than before: everything is "
+            "done again."
+        )
+    measured = before.statistics.normalization is not None or before.statistics.scalings
+    if measured and not restat:
+        notes.append(
+            "The statistics that normalize the imagery are those of the first plan; --restat "
+            "measures them again."
+        )
+    return tuple(notes)

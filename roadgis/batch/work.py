@@ -1,0 +1,397 @@
+"""One step of one unit, in any process: predict its probability, or trace its lines."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.windows import Window as RasterWindow
+
+from roadgis.batch.failures import PASSING, ChangedSheetError, MissingSheetError, code_of
+from roadgis.batch.leases import here
+from roadgis.batch.plan import CountyPlan, read_plan
+from roadgis.batch.store import Step, Store, county_grid
+from roadgis.batch.units import Unit, neighbours_key
+from roadgis.dataset_names import is_remote
+from roadgis.errors import InputError, OutputError
+from roadgis.imagery.grid import Grid, Window
+from roadgis.probability.prediction import Cutting, predict_block
+from roadgis.probability.raster import RasterProbability
+from roadgis.probability.source import NO_DATA
+from roadgis.vectorization import trace_block
+from roadgis.vectorization.trace import PixelGraph
+
+__all__ = [
+    "County",
+    "Outcome",
+    "Task",
+    "UnitProbability",
+    "close_opened",
+    "do_task",
+    "open_here",
+    "traced_key",
+]
+
+_LEVELS = NO_DATA - 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """A step of a unit.
+
+    Attributes
+    ----------
+    step : str
+        Which one.
+    unit : Unit
+        Of what.
+    key : str
+        Of the result.
+    around : mapping of str to str
+        For tracing: keys of the probability within reach, by unit; those that failed are left out.
+    attempts : int
+        Which try this is, from 1.
+    """
+
+    step: Step
+    unit: Unit
+    key: str
+    around: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 1
+
+    @property
+    def name(self) -> str:
+        """Name of its lease."""
+        return f"{self.step}.{self.unit.name}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes
+    ----------
+    task : Task
+        What was done.
+    code : str
+        Empty where it is done; else see :mod:`roadgis.batch.failures`.
+    message : str
+        What went wrong and what to do.
+    stops : bool
+        Whether the run has to stop.
+    """
+
+    task: Task
+    code: str = ""
+    message: str = ""
+    stops: bool = False
+
+    @property
+    def passing(self) -> bool:
+        """Whether trying again may help."""
+        return self.code in PASSING
+
+
+def traced_key(plan: CountyPlan, unit: Unit, around: Mapping[str, str]) -> str:
+    """Return the key of a unit's traced lines; see :class:`Task`."""
+    row, col, height, width = plan.covered
+    core, reach = unit.core, plan.reach_px
+    edges = (
+        min(core.row - row, reach),
+        min(core.col - col, reach),
+        min(row + height - core.row - core.height, reach),
+        min(col + width - core.col - core.width, reach),
+    )
+    return neighbours_key(unit.key, around, edges, plan.tracing)
+
+
+class County:
+    """A county, opened for work; thread-safe.
+
+    Parameters
+    ----------
+    folder : Path
+        The county's.
+    plan : CountyPlan
+        Its plan.
+    threads : int, optional
+        Threads inside the network; all cores by default.
+    device : {"auto", "cpu", "cuda"}
+        Where the model runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: CountyPlan,
+        *,
+        threads: int | None = None,
+        device: Literal["auto", "cpu", "cuda"] = "auto",
+    ) -> None:
+        plan.check_version()
+        self.plan = plan
+        self.store = Store(folder)
+        self._masks: RasterProbability | None = None
+        self._segmenter: Any = None
+        if plan.of_masks:
+            self._masks = plan.masks()
+            self.scene = self._masks.scene
+        else:
+            self._segmenter = plan.load_model(threads=threads, device=device)
+            self.scene = plan.scene()
+            self._cutting = Cutting.of(
+                self.scene, self._segmenter.card, plan.settings.options.predict
+            )
+        if self.scene.record().to_json() != plan.facts["record"]:
+            raise InputError(
+                "The imagery or the area of interest is read in another way than it was planned: "
+                "the area's file has changed, or is another one here. Run 'roadgis batch update'."
+            )
+
+    def close(self) -> None:
+        """Close all files."""
+        self.scene.close()
+
+    def predict(self, task: Task) -> None:
+        """Predict a unit's probability and store it."""
+        started, unit = (_now(), time.monotonic()), task.unit
+        self._check_sheets(unit)
+        down, right = self.scene.origin
+        core = Window(
+            unit.core.row - down, unit.core.col - right, unit.core.height, unit.core.width
+        )
+        values = predict_block(self.scene, self._segmenter, core, self._cutting)
+        if values is not None and bool((values == NO_DATA).all()):
+            values = None
+        valid = 0 if values is None else int((values != NO_DATA).sum())
+        self.store.write_probability(
+            self.plan, unit, values, _record(task, started, valid_px=valid)
+        )
+
+    def trace(self, task: Task) -> None:
+        """Trace a unit's lines and store them."""
+        started = _now(), time.monotonic()
+        unit, plan = task.unit, self.plan
+        source: RasterProbability | UnitProbability
+        if self._masks is not None:
+            self._check_sheets(unit)
+            source = self._masks
+        else:
+            near = [other for other in plan.around[unit.row, unit.col] if other.name in task.around]
+            source = UnitProbability(plan, self.store, [unit, *near])
+        row, col, height, width = plan.covered
+        core = _within(Window(unit.core.row - row, unit.core.col - col, unit.core.height,
+                              unit.core.width), height, width)  # fmt: skip
+        more: dict[str, Any] = {}
+        if self._masks is None:
+            valid = self.store.record("predicted", unit, unit.key)["valid_px"]
+        else:
+            valid = 0 if core is None else int((source.read(core) != NO_DATA).sum())
+            more["valid_px"] = valid
+        graph = None
+        if core is not None and valid:
+            graph = trace_block(source, core, plan.vectorize)
+        record = _record(task, started, **_measured(graph, width, plan.gsd_m), **more)
+        self.store.write_traced(plan, unit, task.key, graph, record)
+
+    def _check_sheets(self, unit: Unit) -> None:
+        """Make sure that a unit's sheets are those of the plan, as far as the disk shows."""
+        for sheet in (self.scene.sheets[number] for number in unit.sheets):
+            for part in sheet.stamp:
+                if len(part) != 3 or is_remote(str(part[0])):
+                    continue
+                name, size, changed = part
+                if os.path.isdir(name):
+                    continue
+                try:
+                    status = os.stat(name)
+                except FileNotFoundError as error:
+                    raise MissingSheetError(
+                        f"{name}: is gone since it was planned. Put it back, or run 'roadgis batch "
+                        "update'."
+                    ) from error
+                if [status.st_size, status.st_mtime_ns] != [size, changed]:
+                    raise ChangedSheetError(
+                        f"{name}: has changed since it was planned. Run 'roadgis batch update'."
+                    )
+
+
+class UnitProbability:
+    """The stored probability of units as one :class:`roadgis.probability.source.ProbabilitySource`.
+
+    Parameters
+    ----------
+    plan : CountyPlan
+        The county's.
+    store : Store
+        Its files.
+    units : iterable of Unit
+        Those that are there; elsewhere there is nodata.
+
+    Attributes
+    ----------
+    grid : Grid
+        What is mapped.
+    """
+
+    def __init__(self, plan: CountyPlan, store: Store, units: Any) -> None:
+        self.grid: Grid = county_grid(plan)
+        self._store = store
+        self._origin = plan.covered[:2]
+        self._unit_px = plan.settings.unit_px
+        self._units: dict[tuple[int, int], Unit] = {(unit.row, unit.col): unit for unit in units}
+        self._blank: dict[str, bool] = {}
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return probability of a window; 255 for nodata."""
+        result = np.full((window.height, window.width), NO_DATA, np.uint8)
+        inside = _within(window, self.grid.height, self.grid.width)
+        if inside is None:
+            return result
+        first_row, first_col = inside.row + self._origin[0], inside.col + self._origin[1]
+        size = self._unit_px
+        for row in range(first_row // size, -(-(first_row + inside.height) // size)):
+            for col in range(first_col // size, -(-(first_col + inside.width) // size)):
+                unit = self._units.get((row, col))
+                if unit is not None and not self._is_blank(unit):
+                    here = Window(first_row, first_col, inside.height, inside.width)
+                    offset = inside.row - window.row, inside.col - window.col
+                    self._read_unit(unit, here, result, offset)
+        return result
+
+    def _is_blank(self, unit: Unit) -> bool:
+        if unit.name not in self._blank:
+            record = self._store.record("predicted", unit, unit.key)
+            self._blank[unit.name] = record["valid_px"] == 0
+        return self._blank[unit.name]
+
+    def _read_unit(
+        self, unit: Unit, window: Window, result: npt.NDArray[np.uint8], offset: tuple[int, int]
+    ) -> None:
+        core = unit.core
+        top, left = max(window.row, core.row), max(window.col, core.col)
+        bottom = min(window.row + window.height, core.row + core.height)
+        right = min(window.col + window.width, core.col + core.width)
+        if top >= bottom or left >= right:
+            return
+        rows = slice(top - window.row + offset[0], bottom - window.row + offset[0])
+        cols = slice(left - window.col + offset[1], right - window.col + offset[1])
+        part = RasterWindow(left - core.col, top - core.row, right - left, bottom - top)
+        with self._store.probability(unit) as dataset:
+            result[rows, cols] = dataset.read(1, window=part)
+
+
+def _within(window: Window, height: int, width: int) -> Window | None:
+    row, col = max(window.row, 0), max(window.col, 0)
+    end_row = min(window.row + window.height, height)
+    end_col = min(window.col + window.width, width)
+    if row >= end_row or col >= end_col:
+        return None
+    return Window(row, col, end_row - row, end_col - col)
+
+
+def _measured(graph: PixelGraph | None, width: int, gsd_m: float) -> dict[str, Any]:
+    """Return length and mean confidence of a unit's skeleton, before cleaning."""
+    if graph is None or not len(graph.id):
+        return {"traced_px": 0, "traced_km": 0.0, "confidence": None}
+    down, right = (np.abs(np.subtract(*pair)) for pair in zip(
+        *(np.divmod(graph.links[:, side], width) for side in (0, 1)), strict=True
+    ))  # fmt: skip
+    length_m = float(np.hypot(down, right).sum()) * gsd_m
+    confidence = float(graph.probability.mean()) / _LEVELS
+    return {
+        "traced_px": len(graph.id),
+        "traced_km": round(length_m / 1000, 4),
+        "confidence": round(confidence, 4),
+    }
+
+
+def _record(task: Task, started: tuple[str, float], **values: Any) -> dict[str, Any]:
+    began, at = started
+    return {
+        "worker": here(),
+        "started": began,
+        "seconds": round(time.monotonic() - at, 3),
+        "attempts": task.attempts,
+        **values,
+    }
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+#: The county that is open in this process, with what it was opened for.
+_open: list[tuple[tuple[str, str, int | None, str], County]] = []
+
+
+def _opened(folder: str, plan_id: str, threads: int | None, device: Any) -> County:
+    """Open a county once in a process."""
+    call = (folder, plan_id, threads, device)
+    if not _open or _open[0][0] != call:
+        close_opened()
+        plan = read_plan(Path(folder))
+        if plan.plan_id != plan_id:
+            raise InputError("The plan has changed while it was worked on. Run the command again.")
+        _open.append((call, County(Path(folder), plan, threads=threads, device=device)))
+    return _open[0][1]
+
+
+def open_here(folder: str, plan_id: str, threads: int | None = None, device: str = "auto") -> str:
+    """Open a county in this process, so that tasks find it open; return who we are.
+
+    Raises
+    ------
+    RoadgisError
+        If it cannot be worked on here: another version of roadgis, another model, no such folder.
+    """
+    _opened(folder, plan_id, threads, device)
+    return here()
+
+
+def close_opened() -> None:
+    """Close the county that is open in this process."""
+    while _open:
+        _open.pop()[1].close()
+
+
+def do_task(
+    folder: str, plan_id: str, task: Task, threads: int | None = None, device: str = "auto"
+) -> Outcome:
+    """Do a task in this process, and say how it went; what stops a run is said as well.
+
+    Parameters
+    ----------
+    folder, plan_id : str
+        The county, and the plan that the task is part of.
+    task : Task
+        What to do.
+    threads, device
+        See :class:`County`.
+    """
+    try:
+        county = _opened(folder, plan_id, threads, device)
+    except Exception as error:
+        return Outcome(task, "start", str(error), stops=True)
+    try:
+        if task.step == "predicted":
+            county.predict(task)
+        else:
+            county.trace(task)
+    except OutputError as error:
+        return Outcome(task, "write", str(error), stops=True)
+    except Exception as error:
+        code = code_of(error) or "fault"
+        text = str(error)
+        if code == "fault":
+            text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
+        return Outcome(task, code, text)
+    return Outcome(task)

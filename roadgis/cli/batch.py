@@ -1,0 +1,500 @@
+"""``roadgis batch``: plan, run, status, retry, update, merge and report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from roadgis.cli import options
+from roadgis.cli.group import Group
+from roadgis.cli.parameters import Command, Settings, argument, parameter
+from roadgis.cli.shell import shell
+from roadgis.cli.summary import tell_network
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.model import RuntimeOptions
+from roadgis.options.option import Option
+from roadgis.options.probability_raster import RasterOptions
+
+__all__ = ["command"]
+
+_KEPT = "Finished units are kept; run the same command again to resume."
+_FILE_SUFFIXES = (".yaml", ".yml")
+_EXTRACT = Settings(
+    ExtractOptions(),
+    without=("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
+)
+_MODEL = Settings(RuntimeOptions(), only=("model",))
+# --nodata is an option of imagery as well.
+_MASKS = Settings(RasterOptions(), without=("nodata",))
+_county = argument("county", ("in", "folder"), kind=Path)
+
+
+@click.group("batch", cls=Group)
+def command() -> None:
+    """Map a county of many sheets on several processes or machines.
+
+    \b
+    roadgis batch plan sheets/ -o county/
+    roadgis batch run county/ --workers 4
+    roadgis batch status county/
+    roadgis batch merge county/ -o county.gpkg
+    roadgis batch report county/ -o report.html
+    """  # noqa: D301 - click reads the backspace
+
+
+@command.command("plan", cls=Command)
+@argument("sources", ("in", "raster"), nargs=-1, required=True, metavar="SOURCE...")
+@options.output_option(
+    "Folder of the county: new, empty, or one that was planned before; results that still hold "
+    "are kept.",
+    "folder",
+    required=False,
+)
+@parameter(
+    bool,
+    Option("Vectorize only: the sheets are road masks or probability.", flags=("--from-masks",)),
+)
+@parameter(
+    int,
+    Option(
+        "Side of a unit of work, a multiple of 768.",
+        "performance",
+        ("--unit-px",),
+        unit="px",
+        low=1,
+    ),
+    default=2304,
+)
+@_EXTRACT
+@_MODEL
+@options.DESCRIPTION
+@_MASKS
+@options.progress_options
+@click.pass_context
+def plan_command(
+    context: click.Context,
+    /,
+    sources: tuple[str, ...],
+    output: Path | None,
+    from_masks: bool,
+    unit_px: int,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+    **values: Any,
+) -> None:
+    """Divide a county into units and decide how they are mapped.
+
+    SOURCE is a folder, a quoted glob, a raster file or a URL; several become one county. A
+    single county.yaml names them under 'sources', together with any option of this command.
+    """
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.batch.county_file import county_file
+        from roadgis.batch.plan import PlanSettings, make_plan
+        from roadgis.batch.update import plan_county
+        from roadgis.errors import InputError
+        from roadgis.sources import find_sheets
+
+        given = {**values, "output": output, "from_masks": from_masks, "unit_px": unit_px}
+        given |= {"sources": sources}
+        if len(sources) == 1 and Path(sources[0]).suffix.lower() in _FILE_SUFFIXES:
+            given |= _chosen(context, county_file(Path(sources[0])))
+        if given["output"] is None:
+            raise InputError(
+                "No folder was given for the county. Name one with -o, such as -o county/."
+            )
+        settings = PlanSettings(
+            options=_EXTRACT.made(given),
+            model=_absolute(_MODEL.made(given).model),
+            description=options.DESCRIPTION.made(given),
+            masks=(
+                dataclasses.replace(_MASKS.made(given), nodata=given["nodata"])
+                if given["from_masks"]
+                else None
+            ),
+            unit_px=given["unit_px"],
+        )
+        chosen = settings.options
+        sheets = find_sheets(list(given["sources"]), chosen.sources, aoi=chosen.scene.aoi)
+        plan = make_plan(sheets, settings, _absolutes(given["sources"]))
+        kept = plan_county(Path(given["output"]), plan)
+        pixels = sum(unit.pixels for unit in plan.units)
+        sh.result(
+            f"{given['output']}: {len(plan.units)} units of {len(plan.rasters)} sheets, "
+            f"{pixels / 1e6:,.1f} Mpx at {plan.gsd_m:g} m"
+            + (f"; {kept} are done already" if kept else ""),
+            units=len(plan.units),
+            sheets=len(plan.rasters),
+            bad_sheets=len(plan.bad_sheets),
+            pixels=pixels,
+            kept=kept,
+        )
+
+
+def _chosen(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a county file says and the command line does not, as the options' types."""
+    from click.core import ParameterSource
+
+    from roadgis.errors import InputError
+
+    parameters = {parameter.name: parameter for parameter in context.command.params}
+    shell_only = {"progress", "verbose", "quiet"}
+    chosen: dict[str, Any] = {}
+    for name, value in values.items():
+        parameter = parameters.get(name)
+        if parameter is None or name in shell_only:
+            known = ", ".join(sorted(set(map(str, parameters)) - shell_only))
+            raise InputError(
+                f"The county file has the entry {name!r}, which is not an option of 'roadgis batch "
+                f"plan'. Expected some of: {known}."
+            )
+        if name != "sources" and (
+            context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ):
+            continue
+        try:
+            chosen[name] = parameter.type_cast_value(context, value)
+        except click.BadParameter as error:
+            raise InputError(f"The county file's {name}: {error.message}") from error
+    return chosen
+
+
+def _absolute(model: str | None) -> str | None:
+    """Return a model's path from anywhere; names of models stay."""
+    return str(Path(model).absolute()) if model is not None and Path(model).exists() else model
+
+
+def _absolutes(sources: tuple[str, ...]) -> list[str]:
+    return [
+        source if "://" in source or source.startswith("/vsi") else str(Path(source).absolute())
+        for source in sources
+    ]
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    number, slash, count = text.partition("/")
+    if not (slash and number.isdigit() and count.isdigit()):
+        raise click.BadParameter(f"{text!r}, expected N/COUNT such as 3/16.", param_hint="--shard")
+    return int(number), int(count)
+
+
+@command.command("run", cls=Command)
+@_county
+@parameter(
+    int,
+    Option("Processes on this machine, which share its cores.", flags=("--workers",), low=1),
+    default=1,
+)
+@parameter(
+    str,
+    Option(
+        "Scheduler of a Dask cluster whose workers are used, such as tcp://host:8786.",
+        flags=("--dask",),
+        metavar="ADDRESS",
+    ),
+)
+@parameter(
+    str,
+    Option(
+        "Part of the county to do, for job arrays without Dask, such as 3/16.",
+        flags=("--shard",),
+        metavar="N/COUNT",
+    ),
+)
+@parameter(
+    int,
+    Option(
+        "Number of retries of a unit after an error that may pass (network, memory).",
+        flags=("--retry",),
+        low=0,
+    ),
+    default=2,
+)
+@parameter(
+    int,
+    Option(
+        "Number of failed units after which the run stops.",
+        flags=("--max-failures",),
+        low=0,
+        default_text="no limit",
+    ),
+)
+@parameter(
+    float,
+    Option(
+        "Seconds without a sign of life after which the unit of another run is taken over.",
+        "performance",
+        ("--lease-s",),
+        low=1,
+    ),
+    default=120.0,
+)
+@options.DEVICE
+@options.progress_options
+def run_command(
+    county: Path,
+    workers: int,
+    dask: str | None,
+    shard: str | None,
+    retry: int,
+    max_failures: int | None,
+    lease_s: float,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+    **values: object,
+) -> None:
+    """Do what is left of a county.
+
+    Units that failed with an error that stays, such as a damaged sheet, are left alone until
+    'roadgis batch retry', or until the sheet has changed and 'roadgis batch update' was run.
+    Several runs may work on one county at the same time, also on several machines.
+    """
+    part = _shard(shard)
+    with shell(progress, verbose=verbose, quiet=quiet, kept=_KEPT) as sh:
+        from roadgis.batch.engine import DaskEngine, InProcess
+        from roadgis.batch.plan import read_plan
+        from roadgis.batch.run import run_county
+        from roadgis.batch.table import counts, unit_table, write_table
+
+        plan = read_plan(county)
+        plan.check_version()
+        where = options.DEVICE.made(values)
+        how: dict[str, Any] = {"threads": where.threads, "device": where.device}
+        engine: Any
+        if dask is not None or workers > 1:
+            engine = DaskEngine(
+                county, plan, workers=None if dask else workers, address=dask, **how
+            )
+        else:
+            engine = InProcess(county, plan, **how)
+        with engine:
+            summary = run_county(
+                county,
+                plan,
+                engine,
+                retries=retry,
+                max_failures=max_failures,
+                shard=part,
+                lease_s=lease_s,
+                progress=sh.progress,
+            )
+        table = unit_table(county, plan)
+        write_table(county, table)
+        found = counts(table)
+        sh.result(
+            f"{county}: {_sentence(found)}; {summary.pixels / 1e6:,.1f} Mpx in this run"
+            + _advice(found),
+            units=found,
+            failed_steps=summary.failed,
+            pixels=round(summary.pixels),
+        )
+
+
+def _sentence(found: dict[str, int]) -> str:
+    total = sum(found.values())
+    done = found["done"] + found["skipped"]
+    parts = [f"{done} of {total} units done"]
+    if found["skipped"]:
+        parts.append(f"{found['skipped']} of them without data")
+    parts += [f"{found[state]} {state}" for state in ("running", "failed") if found[state]]
+    if found["planned"]:
+        parts.append(f"{found['planned']} left")
+    return ", ".join(parts)
+
+
+def _advice(found: dict[str, int]) -> str:
+    return ". 'roadgis batch status' says why units failed" if found["failed"] else ""
+
+
+@command.command("status", cls=Command)
+@_county
+@parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))
+@parameter(
+    bool, Option("Print the status every five seconds until all is done.", flags=("--watch",))
+)
+def status_command(county: Path, as_json: bool, watch: bool) -> None:
+    """Say what of a county is done, what failed and why, and how long the rest takes.
+
+    Also brings the tables units.gpkg and units.parquet in the county's folder up to date.
+    """
+    with shell():
+        from roadgis.batch.plan import read_plan
+        from roadgis.batch.status import county_status, status_lines
+        from roadgis.batch.table import unit_table, write_table
+
+        while True:
+            plan = read_plan(county)
+            table = unit_table(county, plan)
+            write_table(county, table)
+            status = county_status(plan, table)
+            click.echo(json.dumps(status) if as_json else "\n".join(status_lines(status)))
+            if not watch or not status["units"]["planned"] + status["units"]["running"]:
+                return
+            time.sleep(5)
+
+
+@command.command("retry", cls=Command)
+@_county
+@parameter(
+    str,
+    Option(
+        "Condition on the columns of the table of units, such as \"error_code = 'read'\".",
+        flags=("--where",),
+        metavar="SQL",
+        default_text="all failed units",
+    ),
+)
+def retry_command(county: Path, where: str | None) -> None:
+    """Let the next run try failed units again."""
+    with shell() as sh:
+        from roadgis.batch.plan import read_plan
+        from roadgis.batch.table import chosen_units, retry_units, unit_table
+
+        plan = read_plan(county)
+        names = chosen_units(unit_table(county, plan), where)
+        retry_units(county, plan, names)
+        sh.result(
+            f"{county}: {len(names)} units will be tried again by 'roadgis batch run'",
+            units=names,
+        )
+
+
+@command.command("update", cls=Command)
+@_county
+@argument("sources", ("in", "raster"), nargs=-1, metavar="[SOURCE...]")
+@parameter(
+    bool,
+    Option(
+        "Measure the statistics that normalize the imagery again. All units are then computed "
+        "again.",
+        flags=("--restat",),
+    ),
+)
+@options.progress_options
+def update_command(
+    county: Path,
+    sources: tuple[str, ...],
+    restat: bool,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Plan a county again after sheets were changed, added or removed.
+
+    Results of units that see none of these sheets are kept. SOURCE names all sheets of the
+    county; without it they are looked for where they were found before.
+    """
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.batch.update import update_county
+
+        said = update_county(county, list(sources) or None, restat=restat)
+        sh.result(f"{county}: {said.text}", **said.to_json())
+
+
+@command.command("merge", cls=Command)
+@_county
+@options.output_option(options.VECTOR_FILE, "vector")
+@parameter(bool, Option("Merge although units are left to do.", flags=("--partial",)))
+@options.overwrite_option
+@options.progress_options
+def merge_command(
+    county: Path,
+    output: Path,
+    partial: bool,
+    overwrite: bool,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Merge the units into one network, that of 'roadgis extract' over the same sheets.
+
+    What is missing is written as the layer missing_units of a GeoPackage, or next to other formats.
+    """
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.batch.merge import merge_county
+        from roadgis.batch.plan import read_plan
+        from roadgis.output import check_output
+
+        check_output(output, overwrite=overwrite)
+        plan = read_plan(county)
+        merged = merge_county(
+            county, plan, output, partial=partial, overwrite=overwrite, progress=sh.progress
+        )
+        tell_network(sh, merged.network, [output])
+
+
+@command.command("report", cls=Command)
+@_county
+@options.output_option(
+    "HTML file; the figures of units are written next to it as .units.csv and .units.gpkg.", "html"
+)
+@parameter(
+    Path,
+    Option(
+        "Merged network.",
+        flags=("--network",),
+        path=("in", "vector"),
+        default_text="the one that was merged last",
+    ),
+)
+@parameter(
+    Path,
+    Option(
+        "Base network, such as OpenStreetMap's: missing and extra roads by unit, and offset.",
+        flags=("--base",),
+        path=("in", "vector"),
+    ),
+)
+@parameter(
+    Path,
+    Option(
+        "Polygons, such as municipalities: totals by zone.",
+        flags=("--zones",),
+        path=("in", "vector"),
+    ),
+)
+@parameter(
+    str,
+    Option(
+        "Field with the names of zones.",
+        flags=("--zone-field",),
+        metavar="FIELD",
+        default_text="the first field of text",
+    ),
+)
+@options.overwrite_option
+@options.progress_options
+def report_command(
+    county: Path,
+    output: Path,
+    network: Path | None,
+    base: Path | None,
+    zones: Path | None,
+    zone_field: str | None,
+    overwrite: bool,
+    progress: str,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Write a report to check and sign: what is mapped, what is missing, what looks odd."""
+    with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.batch.plan import read_plan
+        from roadgis.batch.report import ReportOptions, write_report
+
+        paths = write_report(
+            county,
+            read_plan(county),
+            output,
+            ReportOptions(network, base, zones, zone_field),
+            overwrite=overwrite,
+            progress=sh.progress,
+        )
+        sh.result(f"{output}: report written", outputs=[str(path) for path in paths])

@@ -1,0 +1,73 @@
+"""Counties made in code, for the tests of batch runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from roadgis.batch.engine import InProcess
+from roadgis.batch.merge import Merged, merge_county
+from roadgis.batch.plan import CountyPlan, PlanSettings, make_plan, read_plan
+from roadgis.batch.run import RunSummary, run_county
+from roadgis.batch.update import plan_county
+from roadgis.network.network import RoadNetwork
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.pipeline import extract_roads
+from roadgis.sources import find_sheets
+
+__all__ = ["OPTIONS", "assert_same", "extracted", "merged", "planned", "ran", "settings"]
+
+#: Small blocks, so that a scene of some hundred pixels has many units. Narrow roads, so that the
+#: reach of tracing is small as well.
+OPTIONS = ExtractOptions(
+    predict=PredictOptions(block_px=128, chunk_px=64, workers=1),
+    vectorize=VectorizeOptions(max_road_width_m=16),
+)
+
+
+def settings(model: Path | None, unit_px: int = 128, **fields: Any) -> PlanSettings:
+    return PlanSettings(
+        options=OPTIONS, model=None if model is None else str(model), unit_px=unit_px, **fields
+    )
+
+
+def planned(
+    folder: Path, sources: Path | Sequence[Path], chosen: PlanSettings, **keywords: Any
+) -> CountyPlan:
+    """Plan a county into a folder, and return the plan as it was written."""
+    named = [sources] if isinstance(sources, Path) else list(sources)
+    plan = make_plan(find_sheets(named), chosen, [str(path) for path in named], **keywords)
+    plan_county(folder, plan)
+    return read_plan(folder)
+
+
+def ran(folder: Path, **keywords: Any) -> RunSummary:
+    """Run a county in this process."""
+    plan = read_plan(folder)
+    with InProcess(folder, plan, threads=1) as engine:
+        return run_county(folder, plan, engine, **keywords)
+
+
+def merged(folder: Path, output: Path | None = None, **keywords: Any) -> Merged:
+    return merge_county(folder, read_plan(folder), output, **keywords)
+
+
+def extracted(sources: Any, model: Path, **keywords: Any) -> RoadNetwork:
+    """Return what ``extract`` finds in the same imagery."""
+    return extract_roads(sources, model=model, options=OPTIONS, **keywords)
+
+
+def assert_same(a: RoadNetwork, b: RoadNetwork) -> None:
+    """Assert that two networks are equal to the last bit, attributes included."""
+    assert a.crs == b.crs
+    assert [g.wkb for g in a.edges] == [g.wkb for g in b.edges]
+    for name in (
+        "start", "end", "nodes", "width_m", "width_p10_m", "width_p90_m", "confidence",
+        "confidence_min", "bridged", "source", "source_date",
+    ):  # fmt: skip
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
