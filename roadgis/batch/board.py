@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from roadgis.batch.failures import delay_s
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.store import STEPS, Failure, Step, Store
+from roadgis.batch.store import STEPS, Failure, ResultStore, Step
 from roadgis.batch.units import Unit
 from roadgis.batch.work import Task, traced_key
 from roadgis.errors import InputError
@@ -33,13 +33,13 @@ class Board:
     ----------
     plan : CountyPlan
         The county's.
-    store : Store
+    store : ResultStore
         Its files.
     shard : tuple of int, optional
         Predict a part only, and trace what touches it.
     """
 
-    def __init__(self, plan: CountyPlan, store: Store, shard: Shard | None = None) -> None:
+    def __init__(self, plan: CountyPlan, store: ResultStore, shard: Shard | None = None) -> None:
         self.plan = plan
         self.store = store
         self._own = _part(plan.units, shard)

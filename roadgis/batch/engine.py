@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.work import Outcome, Task, close_opened, do_task, open_here
+from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
 from roadgis.errors import InputError, MissingExtraError, ReadError
 from roadgis.model.runtime import available_threads
 
@@ -39,7 +39,7 @@ class Engine(Protocol):
     def submit(self, task: Task) -> None:
         """Take a task."""
 
-    def wait(self, timeout_s: float) -> Sequence[Outcome]:
+    def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
         """Return the tasks that have ended, after waiting for one for some time."""
 
 
@@ -91,7 +91,7 @@ class InProcess:
         """See :class:`Engine`."""
         self._tasks.append(task)
 
-    def wait(self, timeout_s: float) -> Sequence[Outcome]:
+    def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
         """See :class:`Engine`."""
         return [do_task(*self._call, self._tasks.pop(), *self._how)]
 
@@ -228,7 +228,7 @@ class DaskEngine:
         future = self._client.submit(do_task, *self._call, task, *self._how, pure=False)
         self._running[future] = task
 
-    def wait(self, timeout_s: float) -> Sequence[Outcome]:
+    def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
         """See :class:`Engine`."""
         distributed = _distributed()
         try:
@@ -249,20 +249,20 @@ class DaskEngine:
             )
         return [self._outcome(future) for future in done]
 
-    def _outcome(self, future: Any) -> Outcome:
+    def _outcome(self, future: Any) -> UnitOutcome:
         task = self._running.pop(future)
         if future.status == "finished":
-            outcome: Outcome = future.result()
+            outcome: UnitOutcome = future.result()
             return outcome
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
-            return Outcome(
+            return UnitOutcome(
                 task,
                 "worker",
                 "The processes that worked on it ended, perhaps for want of memory. Give workers "
                 "more memory, or plan with a smaller --unit-px.",
             )
-        return Outcome(task, "fault", f"{type(error).__name__}: {error}")
+        return UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")
 
 
 def _distributed() -> Any:

@@ -17,7 +17,7 @@ from roadgis.atomic import atomic_path
 from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.store import STEPS, Store, unit_grid
+from roadgis.batch.store import STEPS, ResultStore, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.batch.work import UnitProbability
 from roadgis.crs import transformer
@@ -92,7 +92,7 @@ def merge_county(
     InputError
         If units are still to be done.
     """
-    store = Store(folder)
+    store = ResultStore(folder)
     board = Board(plan, store)
     keys = traced_units(board)
     missing = missing_table(plan, store, board)
@@ -165,13 +165,13 @@ def _write_beside(output: Path, missing: geopandas.GeoDataFrame) -> None:
 
 
 def _predicted(
-    plan: CountyPlan, store: Store, keys: dict[str, tuple[Unit, str]]
+    plan: CountyPlan, store: ResultStore, keys: dict[str, tuple[Unit, str]]
 ) -> UnitProbability:
     return UnitProbability(plan, store, [unit for unit, _ in keys.values()])
 
 
 def _graphs(
-    plan: CountyPlan, store: Store, keys: dict[str, tuple[Unit, str]], progress: Progress
+    plan: CountyPlan, store: ResultStore, keys: dict[str, tuple[Unit, str]], progress: Progress
 ) -> Iterator[PixelGraph]:
     for number, (unit, key) in enumerate(keys.values(), start=1):
         if store.record("traced", unit, key)["traced_px"]:
@@ -201,7 +201,7 @@ def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetw
         return attributed(network, scene, made_by)
 
 
-def missing_table(plan: CountyPlan, store: Store, board: Board) -> geopandas.GeoDataFrame:
+def missing_table(plan: CountyPlan, store: ResultStore, board: Board) -> geopandas.GeoDataFrame:
     """Return the units and sheets that a merged network lacks, in the CRS of the imagery.
 
     Columns are ``kind`` (``unit`` or ``sheet``), ``name``, ``code``, ``message``. Sheets that could

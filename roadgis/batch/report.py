@@ -36,14 +36,14 @@ from roadgis.report.html import Table, render
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["ReportOptions", "write_report"]
+__all__ = ["CountyReportOptions", "write_report"]
 
 #: Rows of failed units; the files next to the page have all.
 _ROWS = 200
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class CountyReportOptions:
     """What a report is made of.
 
     Attributes
@@ -68,7 +68,7 @@ def write_report(
     folder: Path,
     plan: CountyPlan,
     output: Path,
-    options: ReportOptions | None = None,
+    options: CountyReportOptions | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = no_progress,
@@ -83,7 +83,7 @@ def write_report(
         Its plan.
     output : Path
         The HTML file.
-    options : ReportOptions, optional
+    options : CountyReportOptions, optional
         The network, and what to compare and sum up.
     overwrite : bool
         Replace existing files.
@@ -102,7 +102,7 @@ def write_report(
     OutputError
         If a file exists and may not be replaced, or cannot be written.
     """
-    options = options or ReportOptions()
+    options = options or CountyReportOptions()
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: a report is an HTML file. Give it a name that ends in .html.")
     # Not NAME.gpkg, which may well be the network's own name.

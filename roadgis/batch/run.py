@@ -12,8 +12,8 @@ from roadgis.batch.board import Board, Shard
 from roadgis.batch.engine import Engine
 from roadgis.batch.leases import LEASE_S, Leases, here
 from roadgis.batch.plan import PLAN, CountyPlan
-from roadgis.batch.store import Failure, Store
-from roadgis.batch.work import Outcome
+from roadgis.batch.store import Failure, ResultStore
+from roadgis.batch.work import UnitOutcome
 from roadgis.errors import InputError, OutputError, RoadgisError
 from roadgis.progress import Progress, no_progress
 
@@ -84,7 +84,7 @@ def run_county(
     RoadgisError
         If too many steps failed, or the plan was changed meanwhile.
     """
-    started, store = time.monotonic(), Store(folder)
+    started, store = time.monotonic(), ResultStore(folder)
     store.make()
     stamp = (folder / PLAN).stat().st_mtime_ns
     done = failed = 0
@@ -133,7 +133,7 @@ def run_county(
         return RunSummary(done, failed, board.done_here_px, time.monotonic() - started)
 
 
-def _settle(outcome: Outcome, board: Board, store: Store, retries: int) -> bool:
+def _settle(outcome: UnitOutcome, board: Board, store: ResultStore, retries: int) -> bool:
     """Note how a task ended; return whether it was given up."""
     task = outcome.task
     if outcome.stops:

@@ -38,7 +38,7 @@ from roadgis.plain_values import parse_json
 from roadgis.probability.chunks import checked_chunk, write_chunk
 from roadgis.vectorization.trace import PixelGraph
 
-__all__ = ["STEPS", "Failure", "Step", "Store", "county_grid", "unit_grid"]
+__all__ = ["STEPS", "Failure", "ResultStore", "Step", "county_grid", "unit_grid"]
 
 Step = Literal["predicted", "traced"]
 #: In the order in which a unit goes through them.
@@ -75,7 +75,7 @@ class Failure:
     finished: str = ""
 
 
-class Store:
+class ResultStore:
     """The files of one county.
 
     Attributes

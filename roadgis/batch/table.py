@@ -18,7 +18,7 @@ from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.leases import Leases
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.store import STEPS, Step, Store, unit_grid
+from roadgis.batch.store import STEPS, ResultStore, Step, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.errors import InputError
 from roadgis.vector_files.geopackage import add_default_styles
@@ -61,7 +61,7 @@ def unit_table(
     """
     import geopandas
 
-    store = Store(folder)
+    store = ResultStore(folder)
     board = board or Board(plan, store)
     with Leases(folder / "leases") as leases:
         alive = leases.alive()
@@ -79,7 +79,7 @@ def unit_table(
 
 def _row(
     plan: CountyPlan,
-    store: Store,
+    store: ResultStore,
     board: Board,
     unit: Unit,
     traced_key: str,
@@ -169,7 +169,7 @@ def chosen_units(table: geopandas.GeoDataFrame, where: str | None) -> list[str]:
 
 def retry_units(folder: Path, plan: CountyPlan, names: Iterable[str]) -> None:
     """Forget the failures of units, so that the next run tries them again."""
-    store = Store(folder)
+    store = ResultStore(folder)
     wanted = set(names)
     for name in store.failed():
         if name.split(".")[1] in wanted:

@@ -12,7 +12,7 @@ from typing import Any
 from roadgis.atomic import hidden_prefix, make_folder
 from roadgis.batch.board import Board
 from roadgis.batch.plan import PLAN, CountyPlan, make_plan, read_plan, write_plan
-from roadgis.batch.store import STEPS, Store
+from roadgis.batch.store import STEPS, ResultStore
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
 from roadgis.sources import find_sheets
@@ -92,7 +92,7 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
     if lock is None:
         raise OutputError(f"{folder}: is being planned by another run. Wait for its end.")
     try:
-        store = Store(folder)
+        store = ResultStore(folder)
         store.make()
         write_plan(folder, plan)
         board = Board(plan, store)

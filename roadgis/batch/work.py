@@ -18,7 +18,7 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.batch.failures import PASSING, ChangedSheetError, MissingSheetError, code_of
 from roadgis.batch.leases import here
 from roadgis.batch.plan import CountyPlan, read_plan
-from roadgis.batch.store import Step, Store, county_grid
+from roadgis.batch.store import ResultStore, Step, county_grid
 from roadgis.batch.units import Unit, neighbours_key
 from roadgis.dataset_names import is_remote
 from roadgis.errors import InputError, OutputError
@@ -31,8 +31,8 @@ from roadgis.vectorization.trace import PixelGraph
 
 __all__ = [
     "County",
-    "Outcome",
     "Task",
+    "UnitOutcome",
     "UnitProbability",
     "close_opened",
     "do_task",
@@ -74,7 +74,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class UnitOutcome:
     """How a task ended.
 
     Attributes
@@ -138,7 +138,7 @@ class County:
     ) -> None:
         plan.check_version()
         self.plan = plan
-        self.store = Store(folder)
+        self.store = ResultStore(folder)
         self._masks: RasterProbability | None = None
         self._segmenter: Any = None
         if plan.of_masks:
@@ -231,7 +231,7 @@ class UnitProbability:
     ----------
     plan : CountyPlan
         The county's.
-    store : Store
+    store : ResultStore
         Its files.
     units : iterable of Unit
         Those that are there; elsewhere there is nodata.
@@ -242,7 +242,7 @@ class UnitProbability:
         What is mapped.
     """
 
-    def __init__(self, plan: CountyPlan, store: Store, units: Any) -> None:
+    def __init__(self, plan: CountyPlan, store: ResultStore, units: Any) -> None:
         self.grid: Grid = county_grid(plan)
         self._store = store
         self._origin = plan.covered[:2]
@@ -365,7 +365,7 @@ def close_opened() -> None:
 
 def do_task(
     folder: str, plan_id: str, task: Task, threads: int | None = None, device: str = "auto"
-) -> Outcome:
+) -> UnitOutcome:
     """Do a task in this process, and say how it went; what stops a run is said as well.
 
     Parameters
@@ -380,18 +380,18 @@ def do_task(
     try:
         county = _opened(folder, plan_id, threads, device)
     except Exception as error:
-        return Outcome(task, "start", str(error), stops=True)
+        return UnitOutcome(task, "start", str(error), stops=True)
     try:
         if task.step == "predicted":
             county.predict(task)
         else:
             county.trace(task)
     except OutputError as error:
-        return Outcome(task, "write", str(error), stops=True)
+        return UnitOutcome(task, "write", str(error), stops=True)
     except Exception as error:
         code = code_of(error) or "fault"
         text = str(error)
         if code == "fault":
             text = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
-        return Outcome(task, code, text)
-    return Outcome(task)
+        return UnitOutcome(task, code, text)
+    return UnitOutcome(task)

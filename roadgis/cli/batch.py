@@ -487,13 +487,13 @@ def report_command(
     """Write a report to check and sign: what is mapped, what is missing, what looks odd."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.plan import read_plan
-        from roadgis.batch.report import ReportOptions, write_report
+        from roadgis.batch.report import CountyReportOptions, write_report
 
         paths = write_report(
             county,
             read_plan(county),
             output,
-            ReportOptions(network, base, zones, zone_field),
+            CountyReportOptions(network, base, zones, zone_field),
             overwrite=overwrite,
             progress=sh.progress,
         )

@@ -12,7 +12,7 @@ import shapely
 
 from roadgis.batch.measures import measured, oddest, zone_totals
 from roadgis.batch.plan import read_plan
-from roadgis.batch.report import ReportOptions, write_report
+from roadgis.batch.report import CountyReportOptions, write_report
 from roadgis.errors import InputError
 from tests.batch.counties import merged, planned, ran, settings
 from tests.factories.rasters import X0, Y0
@@ -105,7 +105,7 @@ def test_write_report_makes_one_page_a_table_and_a_layer(
     lane = shapely.LineString([(X0, Y0 - 300.5), (X0 + 600, Y0 - 300.5)])
     drawn = [*network.edges, lane]
     geopandas.GeoDataFrame(geometry=drawn, crs=METRIC).to_file(base)
-    options = ReportOptions(zones=zones, base=base)
+    options = CountyReportOptions(zones=zones, base=base)
     paths = write_report(folder, read_plan(folder), tmp_path / "report.html", options)
     page = paths[0].read_text(encoding="utf-8")
     assert f"{network.length_m.sum() / 1000:,.2f} km" in page
