@@ -44,8 +44,6 @@ PLAN = "county.json"
 _FORMAT = 1
 #: A county is larger than what one run of ``extract`` is meant for.
 _MAX_MPX = 1e9
-#: Bad sheets that a message names.
-_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -414,21 +412,12 @@ def _dates(rasters: Sequence[Raster]) -> dict[str, str]:
 
 
 def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
-    if not bad:
-        return
-    lines = [f"{sheet.name}: {sheet.message}" for sheet in bad[:_NAMED]]
-    if len(bad) > _NAMED:
-        lines.append(f"... and {len(bad) - _NAMED} more; 'roadgis batch status' lists all")
-    text = "\n".join(lines)
-    if len(bad) == count:
-        raise SceneError(f"None of the {count} sheets can be used:\n{text}")
-    _LOG.warning(
-        "%d of %d sheets cannot be used and are left out:\n%s\nRepair them and run 'roadgis batch "
-        "update'.",
-        len(bad),
-        count,
-        text,
-    )
+    if bad:
+        _LOG.warning(
+            "%d of %d sheets are left out. Repair them and run 'roadgis batch update'.",
+            len(bad),
+            count,
+        )
 
 
 def write_plan(folder: Path, plan: CountyPlan) -> None:

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from roadgis.errors import InputError
-from roadgis.imagery.raster import Raster
+from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.sources import SourceOptions
 from roadgis.sources import Sheet, inspect_sheets, shown_name
@@ -72,5 +72,21 @@ def inspected(
                 "'roadgis extract', or download the imagery."
             )
     found = inspect_sheets(sheets, scene, channels, dataclasses.replace(sources, on_error="skip"))
-    bad = [BadSheet(name, text.removeprefix(f"{name}: ")) for name, text in found.skipped.items()]
+    named = {shown_name(sheet): sheet for sheet in sheets}
+    bad = [
+        BadSheet(name, text.removeprefix(f"{name}: "), _outlined(named[name], scene, channels))
+        for name, text in found.skipped.items()
+    ]
     return list(found.rasters), bad
+
+
+def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None:
+    """Return what is known of a damaged sheet, to draw where it lies; None if it does not open."""
+    try:
+        return inspect_raster(
+            sheet.name,
+            dataclasses.replace(scene, assume_crs=sheet.crs or scene.assume_crs),
+            channels,
+        )
+    except (SceneError, ReadError):
+        return None

@@ -82,11 +82,11 @@ def _sheets(source: str | Path | Sheet, options: SourceOptions, aoi: Any) -> Seq
         return [Sheet(name)]
     if name.startswith(STAC_PREFIX) or (is_remote(name) and _REMOTE_STAC.search(name)):
         return read_stac(name, within(options, aoi))
-    if path.is_file() and suffix in _STAC and is_stac_file(path):
+    if os.path.isfile(path) and suffix in _STAC and is_stac_file(path):
         return _checked(path, read_stac(name, within(options, aoi)), options)
-    if path.is_file() and suffix == ".csv":
+    if os.path.isfile(path) and suffix == ".csv":
         return _checked(path, read_table(path), options)
-    if path.is_file() and suffix in _VECTORS and (suffix not in _EITHER or is_vector(path)):
+    if os.path.isfile(path) and suffix in _VECTORS and (suffix not in _EITHER or is_vector(path)):
         return _checked(path, read_tile_index(path, options.date_field), options)
     return [Sheet(raster) for raster in expand_sources(source, recursive=options.recursive)]
 

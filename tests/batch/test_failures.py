@@ -121,7 +121,7 @@ def test_sheets_that_cannot_be_opened_are_all_named_and_left_out(
     assert sheets_missing.geometry.is_empty.tolist() == [True, False, True]
     for path in good:
         path.unlink()
-    with pytest.raises(SceneError, match="None of the 3 sheets can be used"):
+    with pytest.raises(SceneError, match="3 of 3 sheets cannot be used"):
         planned(tmp_path / "other", own, settings(model))
 
 

@@ -328,7 +328,7 @@ def test_media_of_rejects_other_files(tmp_path: Path) -> None:
     (tmp_path / "empty.webm").touch()
     with pytest.raises(InputError, match="is not a video"):
         media_of(tmp_path / "empty.webm")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         media_of(tmp_path / "none.mp4")
 
 

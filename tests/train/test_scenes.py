@@ -289,7 +289,7 @@ class TestPairScene:
         valid = np.full((40, 40), 255, np.uint8)
         valid[:, :12] = 0
         # White content: a file that declares invalid pixels is not searched for collars.
-        write_image(image, np.full((3, 40, 40), 255, np.uint8), valid)
+        write_image(image, np.full((3, 40, 40), 255, np.uint8), mask=valid)
         scene = only(tmp_path, cache_bytes=cache_bytes)
         values, labels = read_all(scene)
         assert (values[:, :12] == FILL).all()
@@ -436,7 +436,7 @@ class TestSurvey:
         image, _ = write_pair(tmp_path, "b", side=50)
         valid = np.full((50, 50), 255, np.uint8)
         valid[:, 25:] = 0
-        write_image(image, noise(50), valid)
+        write_image(image, noise(50), mask=valid)
         said: list[float] = []
         found = check_labels(
             open_pairs([tmp_path]), crop_px=40, progress=lambda f, _: said.append(f)

@@ -83,7 +83,7 @@ def test_validation_scores_choose_the_middle_of_the_best_thresholds() -> None:
     assert scores == {
         "validation_iou": 0.0,
         "validation_best_iou": 1.0,
-        "validation_threshold": (51 - 0.5) / 254,
+        "validation_threshold": pytest.approx((51 - 0.5) / 254, abs=1e-4),
     }
 
 
