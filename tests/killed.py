@@ -143,11 +143,13 @@ def _child(arguments: list[str], watched: list[Any], log: Path) -> None:
         steps += 1
         if steps != step:
             return
+        run = os.getpid()
         if not delay_s:
-            os.kill(os.getpid(), number)
+            os.kill(run, number)
         elif os.fork() == 0:
             time.sleep(delay_s)
-            os.kill(os.getppid(), number)
+            if os.getppid() == run:  # not if the run has ended meanwhile
+                os.kill(run, number)
             os._exit(0)
 
     from roadgis.cli import main

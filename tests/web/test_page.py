@@ -189,6 +189,8 @@ def test_page_asks_for_the_crs_of_a_scene_that_has_none(page: Page, tmp_path: Pa
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector("#verdict")
     assert page.page.inner_text("#verdict") == "This imagery can be used."
+    # The map may ask for tiles before the CRS is known; there are none.
+    page.said[:] = [text for text in page.said if "404" not in text]
 
 
 def test_page_works_in_the_dark_on_a_tablet(browser: Any, server: Server, done: Any) -> None:
