@@ -8,6 +8,8 @@ import urllib.request
 from pathlib import Path
 
 SERVER = "http://127.0.0.1:8000/api"
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 scene, output = Path(sys.argv[1]), Path(sys.argv[2])
 
 

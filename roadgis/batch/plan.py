@@ -82,6 +82,8 @@ class PlanSettings:
         values = dataclasses.asdict(self)
         for name in ("work_dir", "restart", "keep_work"):
             values["options"].pop(name)
+        for name in ("imagery_licence", "cache_dir", "request_rate"):  # of web map services
+            values["options"]["sources"].pop(name)
         aoi = self.options.scene.aoi
         if aoi is not None and not isinstance(aoi, (str, Path)):
             raise InputError("The area of interest of a county has to be a file.")
@@ -118,8 +120,6 @@ class CountyPlan:
         What the sheets were found by.
     rasters : tuple of Raster
         The sheets, the first on top.
-    dates : dict of str to str
-        When sheets were taken, by name, as far as the source says.
     bad_sheets : tuple of BadSheet
         What was named and cannot be used.
     statistics : SceneStatistics
@@ -135,7 +135,6 @@ class CountyPlan:
     settings: PlanSettings
     source: tuple[str, ...]
     rasters: tuple[Raster, ...]
-    dates: dict[str, str]
     bad_sheets: tuple[BadSheet, ...]
     statistics: SceneStatistics
     units: tuple[Unit, ...]
@@ -145,6 +144,11 @@ class CountyPlan:
     def of_masks(self) -> bool:
         """Whether there is nothing to predict."""
         return self.settings.masks is not None
+
+    @property
+    def dates(self) -> dict[str, str]:
+        """When sheets were taken, by name, as far as it is known."""
+        return {raster.name: raster.date for raster in self.rasters if raster.date is not None}
 
     @property
     def card(self) -> ModelCard:
@@ -316,7 +320,6 @@ def _imagery_plan(
         settings=settings,
         source=source,
         rasters=tuple(rasters),
-        dates=_dates(rasters),
         bad_sheets=tuple(bad),
         statistics=statistics or SceneStatistics(),
         units=(),
@@ -374,7 +377,6 @@ def _mask_plan(
             settings=settings,
             source=source,
             rasters=scene.given,
-            dates=_dates(rasters),
             bad_sheets=tuple(bad),
             statistics=scene.statistics,
             units=(),
@@ -407,10 +409,6 @@ def _completed(draft: CountyPlan, scene: Scene, units: list[Unit]) -> CountyPlan
     return dataclasses.replace(draft, statistics=scene.statistics, units=tuple(units), facts=facts)
 
 
-def _dates(rasters: Sequence[Raster]) -> dict[str, str]:
-    return {raster.name: raster.date for raster in rasters if raster.date is not None}
-
-
 def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
     if bad:
         _LOG.warning(
@@ -434,7 +432,6 @@ def write_plan(folder: Path, plan: CountyPlan) -> None:
         "roadgis": plan.version,
         "settings": plan.settings.to_json(),
         "source": list(plan.source),
-        "dates": plan.dates,
         "bad_sheets": [
             {
                 "name": bad.name,
@@ -471,7 +468,6 @@ def read_plan(folder: Path) -> CountyPlan:
             settings=PlanSettings.from_json(values["settings"]),
             source=tuple(values["source"]),
             rasters=tuple(raster_from_json(raster) for raster in values["rasters"]),
-            dates=values["dates"],
             bad_sheets=tuple(
                 BadSheet(
                     bad["name"],

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.imagery.raster import Raster, inspect_raster
+from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.sources import SourceOptions
-from roadgis.sources import Sheet, inspect_sheets, shown_name
-from roadgis.sources.web import is_web
+from roadgis.sources import Sheet, find_sheets, inspect_sheets, shown_name
+from roadgis.sources.web import is_web, web_name
 
-__all__ = ["BadSheet", "inspected"]
+__all__ = ["BadSheet", "absolute_sources", "county_sheets", "inspected"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,39 @@ class BadSheet:
     name: str
     message: str
     raster: Raster | None = None
+
+
+def absolute_sources(sources: Iterable[str | Path]) -> list[str]:
+    """Return sources with absolute paths, as runs may start in another folder; URLs stay."""
+    return [
+        text if "://" in text or text.startswith("/vsi") else str(Path(text).absolute())
+        for text in map(str, sources)
+    ]
+
+
+def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Sheet, ...]:
+    """Find the sheets of a county.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        From :func:`absolute_sources`.
+    options : ExtractOptions
+        How to search.
+
+    Raises
+    ------
+    InputError
+        If a source is a web map service.
+    SceneError
+        As :func:`roadgis.sources.find_sheets`.
+    """
+    for source in filter(is_web, sources):
+        raise InputError(
+            f"{web_name(source)}: web map services cannot be mapped in batches. Use 'roadgis "
+            "extract', or download the imagery."
+        )
+    return find_sheets(sources, options.sources, aoi=options.scene.aoi)
 
 
 def inspected(
@@ -60,17 +95,9 @@ def inspected(
 
     Raises
     ------
-    InputError
-        If a sheet is a web map service.
     SceneError, ReadError
         If no sheet can be used.
     """
-    for sheet in sheets:
-        if is_web(sheet.name):
-            raise InputError(
-                f"{shown_name(sheet)}: web map services cannot be mapped in batches. Use "
-                "'roadgis extract', or download the imagery."
-            )
     found = inspect_sheets(sheets, scene, channels, dataclasses.replace(sources, on_error="skip"))
     named = {shown_name(sheet): sheet for sheet in sheets}
     bad = [

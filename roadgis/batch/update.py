@@ -12,10 +12,10 @@ from typing import Any
 from roadgis.atomic import hidden_prefix, make_folder
 from roadgis.batch.board import Board
 from roadgis.batch.plan import PLAN, CountyPlan, make_plan, read_plan, write_plan
+from roadgis.batch.sheets import absolute_sources, county_sheets
 from roadgis.batch.store import STEPS, ResultStore
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
-from roadgis.sources import find_sheets
 
 __all__ = ["Updated", "plan_county", "update_county"]
 
@@ -135,11 +135,11 @@ def update_county(
         If no sheet can be used.
     """
     before = read_plan(folder)
-    source = list(sources or before.source)
+    source = absolute_sources(sources or before.source)
     after = make_plan(
-        find_sheets(source, before.settings.options.sources, aoi=before.settings.options.scene.aoi),
+        county_sheets(source, before.settings.options),
         before.settings,
-        [s if "://" in s or s.startswith("/vsi") else str(Path(s).absolute()) for s in source],
+        source,
         statistics=None if restat else before.statistics,
     )
     kept = plan_county(folder, after)

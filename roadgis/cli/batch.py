@@ -26,7 +26,10 @@ _KEPT = "Finished units are kept; run the same command again to resume."
 _FILE_SUFFIXES = (".yaml", ".yml")
 _EXTRACT = Settings(
     ExtractOptions(),
-    without=("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
+    without=(
+        *("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
+        *("imagery_licence", "cache_dir", "request_rate"),  # of web map services
+    ),
 )
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 # --nodata is an option of imagery as well.
@@ -90,15 +93,15 @@ def plan_command(
 ) -> None:
     """Divide a county into units and decide how they are mapped.
 
-    SOURCE is a folder, a quoted glob, a raster file or a URL; several become one county. A
-    single county.yaml names them under 'sources', together with any option of this command.
+    SOURCE is anything that 'roadgis extract' reads, except web map services; several become one
+    county. A single county.yaml names them under 'sources', with any option of this command.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.county_file import county_file
         from roadgis.batch.plan import PlanSettings, make_plan
+        from roadgis.batch.sheets import absolute_sources, county_sheets
         from roadgis.batch.update import plan_county
         from roadgis.errors import InputError
-        from roadgis.sources import find_sheets
 
         given = {**values, "output": output, "from_masks": from_masks, "unit_px": unit_px}
         given |= {"sources": sources}
@@ -119,9 +122,8 @@ def plan_command(
             ),
             unit_px=given["unit_px"],
         )
-        chosen = settings.options
-        sheets = find_sheets(list(given["sources"]), chosen.sources, aoi=chosen.scene.aoi)
-        plan = make_plan(sheets, settings, _absolutes(given["sources"]))
+        source = absolute_sources(given["sources"])
+        plan = make_plan(county_sheets(source, settings.options), settings, source)
         kept = plan_county(Path(given["output"]), plan)
         pixels = sum(unit.pixels for unit in plan.units)
         sh.result(
@@ -167,13 +169,6 @@ def _chosen(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
 def _absolute(model: str | None) -> str | None:
     """Return a model's path from anywhere; names of models stay."""
     return str(Path(model).absolute()) if model is not None and Path(model).exists() else model
-
-
-def _absolutes(sources: tuple[str, ...]) -> list[str]:
-    return [
-        source if "://" in source or source.startswith("/vsi") else str(Path(source).absolute())
-        for source in sources
-    ]
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -251,7 +246,7 @@ def run_command(
     quiet: bool,
     **values: object,
 ) -> None:
-    """Do what is left of a county.
+    """Process the units of a county that are left.
 
     Units that failed with an error that stays, such as a damaged sheet, are left alone until
     'roadgis batch retry', or until the sheet has changed and 'roadgis batch update' was run.
@@ -321,7 +316,7 @@ def _advice(found: dict[str, int]) -> str:
     bool, Option("Print the status every five seconds until all is done.", flags=("--watch",))
 )
 def status_command(county: Path, as_json: bool, watch: bool) -> None:
-    """Say what of a county is done, what failed and why, and how long the rest takes.
+    """Show which units are done, which failed and why, and the time left.
 
     Also brings the tables units.gpkg and units.parquet in the county's folder up to date.
     """
@@ -353,7 +348,7 @@ def status_command(county: Path, as_json: bool, watch: bool) -> None:
     ),
 )
 def retry_command(county: Path, where: str | None) -> None:
-    """Let the next run try failed units again."""
+    """Reset failed units, so that the next run tries them again."""
     with shell() as sh:
         from roadgis.batch.plan import read_plan
         from roadgis.batch.table import chosen_units, retry_units, unit_table
@@ -387,7 +382,7 @@ def update_command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Plan a county again after sheets were changed, added or removed.
+    """Update the plan after sheets were changed, added or removed.
 
     Results of units that see none of these sheets are kept. SOURCE names all sheets of the
     county; without it they are looked for where they were found before.
@@ -484,7 +479,7 @@ def report_command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Write a report to check and sign: what is mapped, what is missing, what looks odd."""
+    """Write a report to review and sign: coverage, failures and unusual units."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.plan import read_plan
         from roadgis.batch.report import CountyReportOptions, write_report
