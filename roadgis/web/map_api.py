@@ -149,6 +149,8 @@ async def redo(context: Shared, job: TheJob, settings: VectorSettings) -> Networ
         context,
         tasks.redo,
         files.work,
+        files.sheets(),
+        job.settings.get("assume_crs"),
         files.network(current),
         files.network(number),
         files.difference(number),

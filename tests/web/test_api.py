@@ -149,6 +149,10 @@ def test_redo_with_the_same_settings_changes_nothing(server: Server, done: Any) 
     settings = {"threshold": first["threshold"]}
     made = server.request("POST", f"/api/jobs/{done['jobID']}/networks", settings).json
     assert (made["edges"], made["length_m"]) == (first["edges"], first["length_m"])
+    path = f"/api/jobs/{done['jobID']}/roads"
+    edge = server.request("GET", f"{path}/{made['number']}/edges/3").json["properties"]
+    assert edge == server.request("GET", f"{path}/0/edges/3").json["properties"]
+    assert edge["source"] == "town _b_.tif"
 
 
 def test_corrections_reach_the_download(server: Server, done: Any, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_page_shows_attributes_of_a_clicked_road(page: Page, done: Any) -> None:
     page.page.mouse.click(x, y)
     page.page.wait_for_selector("#details table")
     assert page.page.inner_text("#details h3") == f"Road {edge}"
-    assert "confidence" in page.page.inner_text("#details")
+    assert "town _b_.tif" in page.page.inner_text("#details")
 
 
 def test_page_reload_cancel_and_resume(page: Page, server: Server) -> None:
