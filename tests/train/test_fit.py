@@ -505,7 +505,7 @@ def test_fit_keeps_the_previous_checkpoint_if_writing_fails(
         check=False,
     )
     assert done.returncode == 7, done.stderr
-    assert "The checkpoint before it is kept" in done.stdout
+    assert "The previous checkpoint is kept" in done.stdout
     kept = RunFolder(run).load_checkpoint()
     assert kept is not None
     assert kept.state.epoch == 1
