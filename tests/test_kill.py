@@ -97,11 +97,8 @@ def moments(steps: int, count: int, seed: int) -> list[tuple[int, float]]:
 
 def spread(chance: random.Random, first: int, last: int, count: int) -> list[int]:
     """Return steps from `first` to `last`, one at a random place of each of `count` parts."""
-    parts = np.linspace(first, last + 1, count + 1)
-    return [
-        min(int(chance.uniform(low, high)), last)
-        for low, high in zip(parts[:-1], parts[1:], strict=True)
-    ]
+    part = (last + 1 - first) / count
+    return [first + int((number + chance.random()) * part) for number in range(count)]
 
 
 def killed_and_taken_up(
