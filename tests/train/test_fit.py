@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
     # TensorFlow's variables under NumPy 2.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+    # `eager` is not for tf.data.
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions"),
 ]
 
 SMALL = OptimizationSettings(
@@ -48,6 +51,26 @@ SMALL = OptimizationSettings(
 TINY = NetworkSettings(architecture="plain-unet", decoder_filters=(8, 8, 16, 16))
 # Without batch normalization, whose running means lag behind in runs of so few steps.
 PLAIN = NetworkSettings(architecture="plain-unet", decoder_filters=(8, 16, 32), batch_norm=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eager() -> Iterator[None]:
+    """Run without graphs: compiling one takes longer than the few steps of most runs here."""
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def compiled(eager: None) -> Iterator[None]:
+    """Run with graphs, as users do."""
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(False)
+    yield
+    tensorflow.config.run_functions_eagerly(True)
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +142,14 @@ def test_fit_resumes_a_cancelled_run_to_the_same_weights(
 _RUN = """
 import sys, time
 from pathlib import Path
+import tensorflow
 from roadgis.train.fit import fit
 from roadgis.train.settings import read_settings
 def stop(fraction, message):
     if "iou" in message:
         Path(sys.argv[3]).write_text(message)
         time.sleep(600)
+tensorflow.config.run_functions_eagerly(True)
 fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=stop)
 """
 
@@ -248,9 +273,9 @@ def test_fit_saves_a_model_with_a_card(uninterrupted: Path) -> None:
     assert (card.licence, card.attribution) == ("CC0", ("Imagery: A.",))
     checkpoint = RunFolder(uninterrupted).load_checkpoint()
     assert checkpoint is not None
-    # The optimizer holds three numbers per weight; the saved model none.
+    # The optimizer holds three numbers per weight, the saved model none; both files hold names.
     size = (uninterrupted / "model.keras").stat().st_size
-    assert size < 0.4 * checkpoint.model.stat().st_size
+    assert size < 0.7 * checkpoint.model.stat().st_size
     segmenter = load_model(uninterrupted)
     probability = segmenter.predict(np.zeros((1, 64, 64, 3), np.uint8))
     assert probability.shape == (1, 64, 64)
@@ -338,7 +363,7 @@ def _model(run: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_fit_learns_the_road_of_a_scene(data: Path, tmp_path: Path) -> None:
+def test_fit_learns_the_road_of_a_scene(data: Path, tmp_path: Path, compiled: None) -> None:
     settings = settings_of(
         data, steps=60, epoch_steps=30, peak_rate=3e-3, decay_steps=30, ema=0.8, keep="best"
     )
@@ -350,7 +375,7 @@ def test_fit_learns_the_road_of_a_scene(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fit_learns_several_classes(tmp_path: Path) -> None:
+def test_fit_learns_several_classes(tmp_path: Path, compiled: None) -> None:
     for seed in range(2):
         write_class_pair(tmp_path / "data", f"s{seed}", seed=seed)
     settings = settings_of(
@@ -369,7 +394,7 @@ def test_fit_learns_several_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fit_in_mixed_precision_saves_float32(data: Path, tmp_path: Path) -> None:
+def test_fit_in_mixed_precision_saves_float32(data: Path, tmp_path: Path, compiled: None) -> None:
     fit(settings_of(data, precision="mixed_bfloat16", steps=4), tmp_path / "run")
     model = _model(tmp_path / "run")
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
@@ -465,6 +490,7 @@ def test_fit_stops_at_a_loss_that_is_not_a_number(data: Path, tmp_path: Path) ->
 _LIMITED = """
 import resource, sys
 from pathlib import Path
+import tensorflow
 from roadgis.errors import OutputError
 from roadgis.train.fit import fit
 from roadgis.train.settings import read_settings
@@ -474,6 +500,7 @@ def limit(fraction, message):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+tensorflow.config.run_functions_eagerly(True)
 try:
     fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=limit)
 except OutputError as error:
