@@ -31,11 +31,11 @@ from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, RuleOptions
-from roadgis.pipeline import ExtractOptions, predict_to_file
+from roadgis.pipeline import ExtractOptions, predict_to_file, vectorize
 from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
 from roadgis.probability.source import NO_DATA
 from roadgis.train.data.pairs import find_pairs
-from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
 
 RAW = CleanOptions(
     dangle_factor=0.0,

@@ -32,9 +32,10 @@ from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions, clean_network
 from roadgis.network.network import RoadNetwork
+from roadgis.pipeline import vectorize
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, ProbabilitySource
-from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
 
 
 class _Valid:

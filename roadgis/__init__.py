@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from roadgis.network.network import RoadNetwork
     from roadgis.network.options import BridgeOptions
     from roadgis.output import write_network
-    from roadgis.pipeline import ExtractOptions, extract_roads
+    from roadgis.pipeline import ExtractOptions, extract_roads, vectorize
     from roadgis.probability.prediction import PredictOptions, predict
     from roadgis.probability.raster import RasterOptions, open_probability
-    from roadgis.vectorization import VectorizeOptions, vectorize
+    from roadgis.vectorization import VectorizeOptions
 
 _HOMES = {
     "BridgeOptions": "roadgis.network.options",
@@ -68,7 +68,7 @@ _HOMES = {
     "open_scene": "roadgis.imagery.scene",
     "predict": "roadgis.probability.prediction",
     "read_lines": "roadgis.lines",
-    "vectorize": "roadgis.vectorization",
+    "vectorize": "roadgis.pipeline",
     "write_network": "roadgis.output",
 }
 

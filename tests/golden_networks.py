@@ -22,8 +22,9 @@ import shapely
 from roadgis.cleaning import clean_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import CleanOptions, ParallelOptions
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.vectorization import VectorizeOptions
 from tests.drawings import ArraySource, road
 from tests.drawn_networks import drawn_network
 

@@ -27,7 +27,13 @@ from roadgis.network.shape import edge_shapes
 from roadgis.network.why_empty import Removed
 from roadgis.probability.source import ProbabilitySource
 
-__all__ = ["CleanOptions", "clean_network", "cleaned_lines", "removed_by_cleaning"]
+__all__ = [
+    "CleanOptions",
+    "clean_network",
+    "cleaned_lines",
+    "network_of_lines",
+    "removed_by_cleaning",
+]
 
 
 def clean_network(
@@ -36,9 +42,7 @@ def clean_network(
     *,
     source: ProbabilitySource | None = None,
 ) -> RoadNetwork:
-    """Turn raw centrelines into a road network.
-
-    The decisions of :func:`cleaned_lines`, then shape and attributes.
+    """Turn raw centrelines into a road network: :func:`cleaned_lines`, :func:`network_of_lines`.
 
     Parameters
     ----------
@@ -49,6 +53,20 @@ def clean_network(
     source : ProbabilitySource, optional
         The probability that the lines come from, on their grid; bridges are looked for
         along it. Without it they are decided by geometry alone.
+    """
+    options = options or CleanOptions()
+    return network_of_lines(cleaned_lines(lines, options, source=source), options)
+
+
+def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
+    """Give cleaned lines their shape and attributes.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        As :func:`cleaned_lines` returns them.
+    options : CleanOptions
+        How much to smooth.
 
     Returns
     -------
@@ -56,11 +74,9 @@ def clean_network(
         Nodes in the order of their lowest pixel, edges in the order of their nodes; each
         edge from its lower node to its higher one.
     """
-    options = options or CleanOptions()
-    gsd = lines.grid.gsd_m
-    lines = cleaned_lines(lines, options, source=source)
     if not len(lines):
         return RoadNetwork.empty(lines.grid.crs)
+    gsd = lines.grid.gsd_m
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
         lines,

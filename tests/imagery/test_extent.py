@@ -14,11 +14,16 @@ import shapely
 from roadgis.imagery.grid import Window
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
+from roadgis.pipeline import (
+    ExtractOptions,
+    extract_roads,
+    predict_to_file,
+    vectorize,
+    vectorize_file,
+)
 from roadgis.probability.prediction import PredictOptions
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
-from roadgis.vectorization import vectorize
 from tests.drawings import ArraySource, road
 from tests.factories import X0, Y0, texture, write_raster
 from tests.models import tiny_model

@@ -14,8 +14,9 @@ from scipy import ndimage
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions, ParallelOptions
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.vectorization import VectorizeOptions
 from tests.drawings import ArraySource, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

@@ -9,7 +9,7 @@ import shapely
 
 from roadgis.evaluation.apls import apls_score
 from roadgis.network.clean import CleanOptions
-from roadgis.vectorization import vectorize
+from roadgis.pipeline import vectorize
 from tests.drawings import ArraySource, ring, road
 from tests.drawn_networks import DrawnNetwork, drawn_network
 

@@ -18,8 +18,9 @@ from shapely import LineString
 from roadgis.cleaning import clean_lines
 from roadgis.cli import cli
 from roadgis.network.why_empty import WhyEmpty
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, vectorize
+from roadgis.vectorization import VectorizeOptions
 from tests.drawings import ArraySource, road
 from tests.factories import write_raster
 

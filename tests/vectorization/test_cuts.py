@@ -11,8 +11,9 @@ from scipy import ndimage
 
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import CleanOptions
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
 from tests.drawings import ArraySource, ring, road, same
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

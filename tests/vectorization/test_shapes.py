@@ -14,8 +14,9 @@ from roadgis.imagery.grid import Grid, Window
 from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
 from roadgis.network.options import BridgeOptions
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines, vectorize
+from roadgis.vectorization import VectorizeOptions, trace_centerlines
 from tests.drawings import UTM, ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 200)
