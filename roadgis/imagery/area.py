@@ -176,13 +176,11 @@ class Area:
         out = np.zeros((window.height, window.width), np.bool_)
         # Fixed blocks, so that a pixel's answer does not depend on the window.
         size = _BLOCK_PX
-        for row in range(window.row // size, -(-(window.row + window.height) // size)):
-            for col in range(window.col // size, -(-(window.col + window.width) // size)):
-                block = self._block(Window(row * size, col * size, size, size))
-                r0, c0 = row * size - window.row, col * size - window.col
-                r, c = max(r0, 0), max(c0, 0)
-                part = block[r - r0 : window.height - r0, c - c0 : window.width - c0]
-                out[r : r + part.shape[0], c : c + part.shape[1]] = part
+        for row in range(window.row // size, -(-window.end_row // size)):
+            for col in range(window.col // size, -(-window.end_col // size)):
+                block = Window(row * size, col * size, size, size)
+                shared = block.intersection(window)
+                out[shared.slices_in(window)] = self._block(block)[shared.slices_in(block)]
         return out
 
     def _block(self, block: Window) -> npt.NDArray[np.bool_]:

@@ -292,7 +292,7 @@ class Scene:
             seen = wanted = 0
             whole = self._absolute(self.grid.window)
             for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
-                window = _overlap(block, whole)
+                window = block.intersection(whole)
                 relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
@@ -304,10 +304,10 @@ class Scene:
     def _in_extent(self, window: Window) -> Bools:
         """Return which pixels of a window of the lattice lie within the inputs' extent."""
         extent = self._plan.extent
-        rows = np.arange(window.row, window.row + window.height)
-        cols = np.arange(window.col, window.col + window.width)
-        in_rows = (rows >= extent.row) & (rows < extent.row + extent.height)
-        in_cols = (cols >= extent.col) & (cols < extent.col + extent.width)
+        rows = np.arange(window.row, window.end_row)
+        cols = np.arange(window.col, window.end_col)
+        in_rows = (rows >= extent.row) & (rows < extent.end_row)
+        in_cols = (cols >= extent.col) & (cols < extent.end_col)
         return in_rows[:, None] & in_cols
 
     def record(self) -> SceneRecord:
@@ -328,9 +328,7 @@ class Scene:
         return None if self.normalization is None else self.normalization.to_json()
 
     def _absolute(self, window: Window) -> Window:
-        return Window(
-            window.row + self._plan.row, window.col + self._plan.col, window.height, window.width
-        )
+        return window.shifted(self._plan.row, self._plan.col)
 
     def _compose(self, window: Window) -> tuple[Bytes, Bools]:
         """Lay the layers over each other, the first on top, by their share of each pixel."""
@@ -392,8 +390,8 @@ class Scene:
     def _sample_windows(self, extent: Window, count: int) -> list[Window]:
         """Return up to `count` blocks of the absolute lattice, evenly spread."""
         first = (extent.row // BLOCK_PX, extent.col // BLOCK_PX)
-        rows = -(-(extent.row + extent.height) // BLOCK_PX) - first[0]
-        cols = -(-(extent.col + extent.width) // BLOCK_PX) - first[1]
+        rows = -(-extent.end_row // BLOCK_PX) - first[0]
+        cols = -(-extent.end_col // BLOCK_PX) - first[1]
         side = (count / (rows * cols)) ** 0.5
         down = min(rows, max(1, round(rows * side)))
         across = min(cols, max(1, count // down))
@@ -429,16 +427,9 @@ def _touches(layer: Layer, window: Window) -> bool:
     b = layer.boxes
     return bool(
         (
-            (b[:, 0] < window.row + window.height)
+            (b[:, 0] < window.end_row)
             & (b[:, 2] > window.row)
-            & (b[:, 1] < window.col + window.width)
+            & (b[:, 1] < window.end_col)
             & (b[:, 3] > window.col)
         ).any()
     )
-
-
-def _overlap(a: Window, b: Window) -> Window:
-    row, col = max(a.row, b.row), max(a.col, b.col)
-    end_row = min(a.row + a.height, b.row + b.height)
-    end_col = min(a.col + a.width, b.col + b.width)
-    return Window(row, col, end_row - row, end_col - col)

@@ -98,22 +98,18 @@ class Chunks:
     def window(self, row: int, col: int) -> Window:
         """Return the pixels of a chunk."""
         size = self.side_px
-        return Window(
-            row * size,
-            col * size,
-            min(size, self.grid.height - row * size),
-            min(size, self.grid.width - col * size),
-        )
+        return Window(row * size, col * size, size, size).intersection(self.grid.window)
 
     def touching(self, window: Window) -> list[tuple[int, int]]:
         """Return row and column of the chunks that a window touches, within the grid."""
         size = self.side_px
-        rows, cols = self.shape
-        first_row, first_col = max(window.row // size, 0), max(window.col // size, 0)
-        last_row = min(-(-(window.row + window.height) // size), rows)
-        last_col = min(-(-(window.col + window.width) // size), cols)
+        inside = window.intersection(self.grid.window)
+        if inside.is_empty:
+            return []
         return [
-            (row, col) for row in range(first_row, last_row) for col in range(first_col, last_col)
+            (row, col)
+            for row in range(inside.row // size, -(-inside.end_row // size))
+            for col in range(inside.col // size, -(-inside.end_col // size))
         ]
 
     def is_done(self, row: int, col: int) -> bool:

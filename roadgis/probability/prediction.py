@@ -127,10 +127,12 @@ class _Cutting:
         the imagery does, or are of a fixed size.
         """
         windows = [core, *(window for window, _ in self.tiles(core))]
-        row, col = min(w.row for w in windows), min(w.col for w in windows)
-        bottom = max(w.row + w.height for w in windows)
-        right = max(w.col + w.width for w in windows)
-        return Window(row, col, bottom - row, right - col)
+        return Window.between(
+            min(w.row for w in windows),
+            min(w.col for w in windows),
+            max(w.end_row for w in windows),
+            max(w.end_col for w in windows),
+        )
 
 
 @dataclass(frozen=True)
@@ -316,8 +318,7 @@ def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
         return None
     seen = cutting.seen(core)
     image, valid = scene.read(seen)
-    top, left = core.row - seen.row, core.col - seen.col
-    kept = valid[top : top + core.height, left : left + core.width] & scene.wanted(core)
+    kept = valid[core.slices_in(seen)] & scene.wanted(core)
     return _Block(core, seen, image, kept) if kept.any() else None
 
 
@@ -336,7 +337,7 @@ def _predict_block(
         valid = block.valid[inside]
         if not valid.any():
             continue
-        image = _cut(block, window)
+        image = block.image[window.slices_in(block.seen)]
         try:
             probability = _tile_probability(segmenter, image, flips=cutting.flips)
         except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
@@ -366,9 +367,3 @@ def _tile_probability(
         total += segmenter.predict(mirrored[None])[0][flip]
     total *= np.float32(0.25)
     return total
-
-
-def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
-    """Return the image of a tile."""
-    top, left = window.row - block.seen.row, window.col - block.seen.col
-    return block.image[top : top + window.height, left : left + window.width]

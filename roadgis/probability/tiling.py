@@ -34,8 +34,9 @@ def blocks(height: int, width: int, block_px: int) -> list[Window]:
     """
     if block_px < 1:
         raise ValueError(f"block_px is {block_px}, expected at least 1.")
+    whole = Window(0, 0, height, width)
     return [
-        Window(row, col, min(block_px, height - row), min(block_px, width - col))
+        Window(row, col, block_px, block_px).intersection(whole)
         for row in range(0, height, block_px)
         for col in range(0, width, block_px)
     ]

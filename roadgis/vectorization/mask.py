@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from roadgis.imagery.grid import Grid, Window
+from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.options import Radii
@@ -61,7 +61,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
     image = (probability - np.uint8(level)) < np.uint8(NO_DATA - level)
     if not image.any():
         return None
-    inside = _inside(source.grid, window)
+    inside = window.intersection(source.grid.window).slices_in(window)
     _continue_beyond_edges(image, inside, source, window, level, radii)
     missing = probability[inside] == NO_DATA
     blank = None
@@ -79,14 +79,6 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
             unknown[inside] = missing
             road |= dilated(rim, radii.beyond) & pack(unknown)
     return RoadMask(window, probability, without_wide(road, radii), blank)
-
-
-def _inside(grid: Grid, window: Window) -> tuple[slice, slice]:
-    """Return where the grid lies in a window."""
-    return (
-        slice(max(0, -window.row), min(window.height, grid.height - window.row)),
-        slice(max(0, -window.col), min(window.width, grid.width - window.col)),
-    )
 
 
 def _continue_beyond_edges(

@@ -120,6 +120,6 @@ def blocks(height: int, width: int) -> Iterator[Window]:
 
 def grid_blocks(window: Window, side: int) -> Iterator[tuple[int, int]]:
     """Yield row and column of the squares of a fixed grid that a window touches."""
-    for i in range(window.row // side, -(-(window.row + window.height) // side)):
-        for j in range(window.col // side, -(-(window.col + window.width) // side)):
+    for i in range(window.row // side, -(-window.end_row // side)):
+        for j in range(window.col // side, -(-window.end_col // side)):
             yield i, j
