@@ -25,7 +25,12 @@ from roadgis.train.export.convert import (
     load_keras,
     quiet_converters,
 )
-from roadgis.train.export.quantize import QuantizationError, calibration_crops, quantize
+from roadgis.train.export.quantize import (
+    QuantizationError,
+    calibration_crops,
+    feed_bytes,
+    quantize,
+)
 from roadgis.train.scoring.scoring_data import ScoredOn, has_data
 from roadgis.train.scoring.threshold import set_threshold
 
@@ -188,7 +193,7 @@ class _Maker:
 
     def make(self, precision: Precision) -> tuple[Path, ModelCard]:
         """Return a file of a precision, and the card that is in it."""
-        settings, made = self.settings, self.whole.with_name(f"{precision}.onnx")
+        settings, made, card = self.settings, self.whole.with_name(f"{precision}.onnx"), self.card
         export: dict[str, Any] = {"precision": precision}
         if precision == "int8":
             crops = calibration_crops(
@@ -201,12 +206,13 @@ class _Maker:
             )
             with quiet_converters():
                 quantize(self.whole, crops, made)
+                card = feed_bytes(made, card)
             export |= {"crops": len(crops), "crop_px": crops[0].shape[1], "seed": settings.seed}
         else:
             shutil.copyfile(self.whole, made)
             if precision == "float16-weights":
                 halve_weights(made)
-        card = dataclasses.replace(self.card, recipe={**self.card.recipe, "export": export})
+        card = dataclasses.replace(card, recipe={**card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card
 
