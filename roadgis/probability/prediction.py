@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from roadgis.affine import mapped
 from roadgis.errors import InputError, RoadgisError, TileError
-from roadgis.imagery.grid import Window
+from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
 from roadgis.probability.mosaic import CHUNK_PX, Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
-from roadgis.probability.tiling import Crop, blocks, tiles
+from roadgis.probability.tiling import Crop, blocks, kept_px, tiles
 from roadgis.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class PredictOptions:
     ----------
     block_px : int
         Side of the blocks that are read, predicted and written at once; a multiple of the
-        mosaic's chunk.
+        mosaic's chunk. For networks that take tiles of one size it is a whole number of tiles.
     tile_px : int or None
         Largest side of what the network sees at once, a multiple of its stride; by default as
         large as a block with the network's margin. Networks that take one size are given it.
@@ -108,16 +108,32 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class _Cutting:
-    """How blocks become tiles of a model."""
+    """How a scene becomes blocks, and blocks tiles of a model."""
 
     card: ModelCard
     side: int
     extent: Window
     flips: bool
+    block_px: int
+    chunk_px: int
+
+    @classmethod
+    def of(cls, scene: Scene, card: ModelCard, options: PredictOptions) -> _Cutting:
+        side = options.tile_side(card)
+        block_px, chunk_px = options.block_px, options.chunk_px
+        if not _is_free(card):
+            # Whole tiles, so that none is computed for the remainder of a block.
+            kept = kept_px(side, card.margin_px, card.stride)
+            chunk_px = max(1, round(chunk_px / kept)) * kept
+            block_px = max(1, block_px // chunk_px) * chunk_px
+        return cls(card, side, scene.extent, options.flips, block_px, chunk_px)
+
+    def blocks(self, grid: Grid) -> list[Window]:
+        return blocks(grid.height, grid.width, self.block_px)
 
     def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
         card = self.card
-        within = self.extent if card.local and card.tile_px is None else None
+        within = self.extent if _is_free(card) else None
         return tiles(core, self.side, card.margin_px, card.stride, within=within)
 
     def seen(self, core: Window) -> Window:
@@ -133,6 +149,11 @@ class _Cutting:
             max(w.end_row for w in windows),
             max(w.end_col for w in windows),
         )
+
+
+def _is_free(card: ModelCard) -> bool:
+    """Whether tiles may have any size, without a change of the result."""
+    return card.local and card.tile_px is None
 
 
 @dataclass(frozen=True)
@@ -204,10 +225,10 @@ def predict(
     """
     options = options or PredictOptions()
     card = segmenter.card
-    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
-    mosaic = _mosaic(scene, segmenter, folder, options, cutting)
+    cutting = _Cutting.of(scene, card, options)
+    mosaic = _mosaic(scene, segmenter, folder, cutting)
     todo, done_px = [], 0
-    for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
+    for core in cutting.blocks(scene.grid):
         if mosaic.is_done(core):
             done_px += core.height * core.width
         else:
@@ -243,8 +264,8 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
     options : PredictOptions
         How to cut.
     """
-    cutting = _Cutting(card, options.tile_side(card), scene.extent, options.flips)
-    cores = blocks(scene.grid.height, scene.grid.width, options.block_px)
+    cutting = _Cutting.of(scene, card, options)
+    cores = cutting.blocks(scene.grid)
     step = -(-len(cores) // _COUNTED_BLOCKS)
     return step * sum(
         window.height * window.width
@@ -254,24 +275,21 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
     )
 
 
-def _mosaic(
-    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: _Cutting
-) -> Mosaic:
+def _mosaic(scene: Scene, segmenter: Segmenter, folder: Path, cutting: _Cutting) -> Mosaic:
     card, imagery, grid = segmenter.card, scene.record(), scene.grid
     settings: dict[str, Any] = {
         "reading": imagery.options,
         "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
     }
-    if options.flips:
+    if cutting.flips:
         settings["flips"] = True
     if not card.local:
         settings["tile_px"] = cutting.side
-        settings["block_px"] = options.block_px
     mosaic = Mosaic.create(
         folder,
         grid,
         settings,
-        chunk_px=options.chunk_px,
+        chunk_px=cutting.chunk_px,
         imagery=imagery.to_json(),
         about={"model": card.provenance(segmenter.fingerprint)},
     )
@@ -283,7 +301,7 @@ def _mosaic(
         mosaic,
         grid,
         imagery,
-        blocks(grid.height, grid.width, options.block_px),
+        cutting.blocks(grid),
         tiles,
         local=card.local,
     )
