@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -21,7 +20,9 @@ from roadgis.crs import in_degrees, transformer
 from roadgis.errors import DataError, SceneError
 from roadgis.imagery.gdal_warnings import quiet
 from roadgis.imagery.grid import Window
-from roadgis.vector_files.reading import LayerFile
+
+if TYPE_CHECKING:
+    import geopandas
 
 __all__ = ["Area", "load_area"]
 
@@ -48,6 +49,8 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
     SceneError
         If there is no CRS, or no polygons, or their coordinates are not numbers.
     """
+    import geopandas  # half of the time that a short command takes to start
+
     if isinstance(aoi, (str, Path)):
         name = str(aoi)
         table = _read(name)
@@ -84,6 +87,8 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
 
 
 def _read(name: str) -> geopandas.GeoDataFrame:
+    from roadgis.vector_files.reading import LayerFile
+
     try:
         source = LayerFile(
             name,

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy.spatial import cKDTree
 
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
@@ -287,6 +286,8 @@ def _pairs(tips: Tips, max_gap_px: float, max_turn_deg: float) -> Gaps:
     """Return the pairs of dead ends that point to each other."""
     xy = np.stack([tips.col, tips.row], axis=1)
     if len(xy) > 1:
+        from scipy.spatial import cKDTree
+
         radius = max_gap_px + 2 * float(tips.reach.max())
         index = cKDTree(xy).query_pairs(radius, output_type="ndarray").astype(np.int64)
     else:

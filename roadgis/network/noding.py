@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy.spatial import cKDTree
 
 from roadgis.network.chains import Chains, inserted, numbered_places, split_at_nodes
 
@@ -113,6 +112,8 @@ def _with_ends_attached(chains: Chains, snap_m: float) -> Chains:
     moved = chains.xy.copy()
     firm = np.flatnonzero(use[place] > 1)
     if len(firm) and len(loose):
+        from scipy.spatial import cKDTree
+
         distance, nearest = cKDTree(chains.xy[firm]).query(
             chains.xy[loose], distance_upper_bound=snap_m * _ROUNDING
         )
@@ -133,6 +134,8 @@ def _stars(points: Floats, radius: float) -> Ints:
     Of points near to each other one is chosen as if by chance, but by its coordinates alone;
     those within its radius join it, and the rest choose again.
     """
+    from scipy.spatial import cKDTree
+
     count = len(points)
     centre = np.arange(count)
     pairs = cKDTree(points).query_pairs(radius * _ROUNDING, output_type="ndarray")

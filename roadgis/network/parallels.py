@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import shapely
-from scipy.spatial import cKDTree
 
 from roadgis.network.centerlines import (
     Centerlines,
@@ -172,6 +171,8 @@ def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
 
 def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     """Return from where to where a line is beside another, None when that comes to nothing."""
+    from scipy.spatial import cKDTree
+
     (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
     on, other = (
         np.stack([lines.col[low:high], lines.row[low:high]], axis=1)

@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
@@ -50,6 +49,8 @@ def smoothed(lines: Centerlines, sigma_px: float, corners: npt.NDArray[np.int64]
     source = np.where(ring, low + (at - low) % np.maximum(high - low, 1), source)
     middle = concatenated_ranges(np.cumsum(padded) - padded + reach, np.cumsum(padded) - reach)
     vertex = concatenated_ranges(first, last + 1)
+    from scipy import ndimage
+
     out = []
     for value in (lines.row, lines.col):
         line = value[source]

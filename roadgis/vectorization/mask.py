@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
@@ -184,6 +183,8 @@ def _may_be_wide(road: Plane, radius: int) -> list[tuple[slice, slice]]:
         full = full[:, :-1] & full[:, 1:]
     if not full.any():
         return []
+    from scipy import ndimage  # slow to load, and most blocks show nothing that is wide
+
     labels, _ = ndimage.label(full)
     more = count - 1
     return [
