@@ -29,7 +29,6 @@ import rasterio
 import rasterio.shutil
 from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterWindow
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, ResumeError, RoadgisError
@@ -258,9 +257,8 @@ class Mosaic:
                 continue
             chunk = self._chunks.window(row, col)
             shared = chunk.intersection(window)
-            inside = RasterWindow.from_slices(*shared.slices_in(chunk))
-            with self._chunks.opened(row, col) as dataset:
-                result[shared.slices_in(window)] = dataset.read(1, window=inside)
+            values = self._chunks.read(row, col)
+            result[shared.slices_in(window)] = values[shared.slices_in(chunk)]
         return result
 
     def is_blank(self, window: Window) -> bool:
