@@ -18,10 +18,12 @@ from roadgis.model.foreign import ModelDescription, foreign_card, refuse_descrip
 from roadgis.model.keras_segmenter import KerasSegmenter
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 from roadgis.model.onnx_file import (
+    WINDOW_INPUT,
     onnxruntime_errors,
     open_session,
     open_session_for_reading,
     session_card,
+    window_margin,
 )
 from roadgis.model.probe import INPUT_TYPES
 
@@ -34,6 +36,7 @@ __all__ = [
     "Segmenter",
     "available_threads",
     "load_model",
+    "predict_part",
 ]
 
 logger = logging.getLogger(__name__)
@@ -92,6 +95,25 @@ class Segmenter(Protocol):
 
     def release(self) -> None:
         """Give back the memory that inference holds; the next `predict` takes it again."""
+
+
+def predict_part(
+    segmenter: Segmenter, images: npt.NDArray[np.uint8], rows: slice, cols: slice
+) -> npt.NDArray[np.float32]:
+    """Return some rows and columns of a model's road probability, float32 (N, rows, cols).
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        The model; some need less work for a part.
+    images : ndarray of uint8, shape (N, H, W, B)
+        See :meth:`Segmenter.predict`.
+    rows, cols : slice
+        Start and stop of the part.
+    """
+    if isinstance(segmenter, OnnxSegmenter):
+        return segmenter.predict_part(images, rows, cols)
+    return segmenter.predict(images)[:, rows, cols]
 
 
 def available_threads() -> int:
@@ -211,6 +233,7 @@ class OnnxSegmenter:
         self.device = f"ONNX Runtime, {_DEVICE_NAMES.get(actual, actual)}"
         self._scaling = Scaling(self.card)
         self._input, self._dtype, self._one_by_one = self._check_signature(session)
+        self._window_margin = window_margin(session)
 
     def _open(self) -> Any:
         """Return the session, opened when there is none; any thread may hold one on."""
@@ -265,14 +288,14 @@ class OnnxSegmenter:
             )
         return str(name), INPUT_TYPES[kind], shape[0] == 1
 
-    def _run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    def _run(self, images: npt.NDArray[np.uint8], **others: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values = network_input(images, self._scaling, self.card, self._dtype)
         batches = [values]
         if self._one_by_one and len(values) > 1:
             batches = [values[index : index + 1] for index in range(len(values))]
         session = self._open()
         try:
-            outputs = [session.run(None, {self._input: batch})[0] for batch in batches]
+            outputs = [session.run(None, {self._input: batch, **others})[0] for batch in batches]
         except self._errors as error:
             raise ModelError(
                 f"{self._path}: the network failed on images of shape {images.shape}: {error}"
@@ -282,6 +305,29 @@ class OnnxSegmenter:
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return road probability; see :meth:`Segmenter.predict`."""
         return road_probability(self._run(images), images.shape, self.card, self._path)
+
+    def predict_part(
+        self, images: npt.NDArray[np.uint8], rows: slice, cols: slice
+    ) -> npt.NDArray[np.float32]:
+        """Return some rows and columns of what :meth:`predict` returns, for less work.
+
+        Networks with a window compute no more of their decoder than that needs.
+        """
+        if self._window_margin is None:
+            return self.predict(images)[:, rows, cols]
+        stride, margin = self.card.stride, self._window_margin
+        start, end = [], []
+        for part, side in zip((rows, cols), images.shape[1:3], strict=True):
+            start.append(max(part.start // stride * stride - margin, 0))
+            end.append(min(-(-part.stop // stride) * stride + margin, side))
+        output = self._run(images, **{WINDOW_INPUT: np.array([*start, *end], np.int64)})
+        shape = (len(images), end[0] - start[0], end[1] - start[1], images.shape[3])
+        found = road_probability(output, shape, self.card, self._path)
+        return found[
+            :,
+            rows.start - start[0] : rows.stop - start[0],
+            cols.start - start[1] : cols.stop - start[1],
+        ]
 
     def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probability of every class; see :meth:`Segmenter.predict_classes`."""

@@ -20,6 +20,7 @@ from roadgis.errors import InputError, RoadgisError, TileError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
+from roadgis.model.runtime import predict_part
 from roadgis.probability.mosaic import CHUNK_PX, Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
@@ -357,7 +358,7 @@ def _predict_block(
             continue
         image = block.image[window.slices_in(block.seen)]
         try:
-            probability = _tile_probability(segmenter, image, flips=cutting.flips)
+            probability = _tile_probability(segmenter, image, crop, flips=cutting.flips)
         except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
             west, north = mapped(scene.grid.transform, window.col, window.row)
             raise TileError(
@@ -366,17 +367,17 @@ def _predict_block(
                 f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
                 "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
             ) from error
-        values = np.rint(probability[crop] * np.float32(254)).astype(np.uint8)
+        values = np.rint(probability * np.float32(254)).astype(np.uint8)
         result[inside] = np.where(valid, values, np.uint8(NO_DATA))
     return result
 
 
 def _tile_probability(
-    segmenter: Segmenter, image: npt.NDArray[np.uint8], *, flips: bool
+    segmenter: Segmenter, image: npt.NDArray[np.uint8], crop: Crop, *, flips: bool
 ) -> npt.NDArray[np.float32]:
-    """Return the road probability of a tile, float32 (height, width)."""
+    """Return the road probability of the part of a tile that is kept, float32."""
     if not flips:
-        probability: npt.NDArray[np.float32] = segmenter.predict(image[None])[0]
+        probability: npt.NDArray[np.float32] = predict_part(segmenter, image[None], *crop)[0]
         return probability
     total = np.zeros(image.shape[:2], np.float32)
     # Always in this order, as sums of floats depend on it.
@@ -384,4 +385,4 @@ def _tile_probability(
         mirrored = np.ascontiguousarray(image[flip])
         total += segmenter.predict(mirrored[None])[0][flip]
     total *= np.float32(0.25)
-    return total
+    return total[crop]

@@ -25,6 +25,7 @@ from roadgis.train.export.convert import (
     load_keras,
     quiet_converters,
 )
+from roadgis.train.export.decoder_window import crop_decoder
 from roadgis.train.export.quantize import (
     QuantizationError,
     calibration_crops,
@@ -212,6 +213,7 @@ class _Maker:
             shutil.copyfile(self.whole, made)
             if precision == "float16-weights":
                 halve_weights(made)
+        crop_decoder(made, card)
         card = dataclasses.replace(card, recipe={**card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card
