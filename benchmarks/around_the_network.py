@@ -38,7 +38,7 @@ from roadgis.vectorization import run as vectorization
 #: Each is counted without the others that it calls.
 _STEPS: dict[str, tuple[Any, str]] = {
     "open the scene": (pipeline, "_open"),
-    "read the imagery": (prediction, "_read_block"),
+    "read the imagery": (prediction._Reading, "_read"),
     "input of the network": (runtime, "network_input"),
     "output of the network": (runtime, "road_probability"),
     "write the mosaic": (Mosaic, "write"),

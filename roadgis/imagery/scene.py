@@ -150,6 +150,8 @@ class Scene:
         start on the same lattice in all runs.
     native_crs : pyproj.CRS
         Of the first input.
+    band_count : int
+        Bands of the images.
     inputs : tuple of str
         Names of all inputs, without secrets.
     options : SceneOptions
@@ -176,7 +178,7 @@ class Scene:
         self._rasters = tuple(rasters)
         self._plan = plan
         self._handles = handles
-        self._band_count = band_count
+        self.band_count = band_count
         self._area: Area | None = plan.area
         self._valid_share: float | None = None
         self._lock = threading.Lock()
@@ -313,7 +315,7 @@ class Scene:
     def record(self) -> SceneRecord:
         """Return what decides the pixels, sheet by sheet, for runs that are taken up later."""
         decided = {**self.stretch, "normalization": self._normalized()}
-        return scene_record(self._plan, self.options, self._band_count, decided)
+        return scene_record(self._plan, self.options, self.band_count, decided)
 
     def describe(self) -> dict[str, Any]:
         """Return what `roadgis info` shows, as plain JSON values."""
@@ -334,12 +336,12 @@ class Scene:
         """Lay the layers over each other, the first on top, by their share of each pixel."""
         shape = (window.height, window.width)
         touching = [layer for layer in self._plan.layers if _touches(layer, window)]
-        image = np.zeros((*shape, self._band_count), np.uint8)
+        image = np.zeros((*shape, self.band_count), np.uint8)
         covered = np.zeros(shape, np.int32)
-        total = np.zeros((*shape, self._band_count if len(touching) > 1 else 0), np.float32)
+        total = np.zeros((*shape, self.band_count if len(touching) > 1 else 0), np.float32)
         for layer in touching:
             values, share = layer.read(window, self._scaling(layer))
-            values = np.moveaxis(np.broadcast_to(values, (self._band_count, *shape)), 0, -1)
+            values = np.moveaxis(np.broadcast_to(values, (self.band_count, *shape)), 0, -1)
             if len(touching) == 1:
                 return np.array(values), share >= 128
             weight = np.minimum(share, 255 - covered)
@@ -414,7 +416,7 @@ class Scene:
             "stamps": [raster.stamp for raster in self._rasters],
             "grid": [grid.crs.to_wkt(), grid.x0, grid.y0, grid.gsd_m, grid.width, grid.height],
             "bands": [raster.bands for raster in self._rasters],
-            "band_count": self._band_count,
+            "band_count": self.band_count,
             "options": {k: repr(v) for k, v in options.items()},
             "scaling": self.stretch,
             "normalization": self._normalized(),

@@ -39,7 +39,7 @@ from roadgis.probability.source import NO_DATA
 
 __all__ = ["CHUNK_PX", "Mosaic", "remove_mosaic", "write_cog"]
 
-#: Side of a chunk, in pixels. Three of them with the default model's margin are what 2 GiB hold.
+#: Side of a chunk, in pixels.
 CHUNK_PX = 768
 _FORMAT = 2
 _HEAD, _VRT = "mosaic.json", "mosaic.vrt"

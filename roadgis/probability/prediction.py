@@ -36,6 +36,8 @@ __all__ = ["PredictOptions", "network_pixels", "open_for_model", "predict"]
 
 logger = logging.getLogger(__name__)
 
+#: Rows of a block that are read at once.
+_STRIP_PX = 768
 #: Of more blocks than this, some stand for all when a run's length is estimated.
 _COUNTED_BLOCKS = 5000
 
@@ -64,7 +66,7 @@ class PredictOptions:
         and both: four times the work. It decides the result too.
     """
 
-    block_px: int = 3 * CHUNK_PX
+    block_px: int = 4 * CHUNK_PX
     tile_px: int | None = None
     workers: int | None = None
     chunk_px: int = CHUNK_PX
@@ -315,30 +317,60 @@ def _text(done_px: int, total_px: int) -> str:
 def _read_ahead(
     scene: Scene, cores: list[Window], cutting: _Cutting, options: PredictOptions
 ) -> Iterator[tuple[Window, _Block | None]]:
-    """Read blocks in order on threads, a few ahead of the one that is asked for."""
-    workers = options.workers or min(4, os.cpu_count() or 1)
-    waiting: deque[tuple[Window, Future[_Block | None]]] = deque()
-    pool = ThreadPoolExecutor(workers, "roadgis-read")
+    """Read blocks in order, each on several threads; the next one while one is worked on."""
+    waiting: deque[tuple[Window, _Reading | None]] = deque()
+    pool = ThreadPoolExecutor(options.workers or min(4, os.cpu_count() or 1), "roadgis-read")
     try:
         for core in cores:
-            waiting.append((core, pool.submit(_read_block, scene, core, cutting)))
-            if len(waiting) > workers:
-                first, future = waiting.popleft()
-                yield first, future.result()
+            blank = scene.is_blank(core)
+            waiting.append((core, None if blank else _Reading(scene, cutting.seen(core), pool)))
+            if sum(reading is not None for _, reading in waiting) > 1:
+                yield from _next_block(scene, waiting)
         while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+            yield from _next_block(scene, waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_block(scene: Scene, core: Window, cutting: _Cutting) -> _Block | None:
-    if scene.is_blank(core):
-        return None
-    seen = cutting.seen(core)
-    image, valid = scene.read(seen)
-    kept = valid[core.slices_in(seen)] & scene.wanted(core)
-    return _Block(core, seen, image, kept) if kept.any() else None
+def _next_block(
+    scene: Scene, waiting: deque[tuple[Window, _Reading | None]]
+) -> Iterator[tuple[Window, _Block | None]]:
+    core, reading = waiting.popleft()
+    block = None
+    if reading is not None:
+        image, valid = reading.result()
+        kept = valid[core.slices_in(reading.window)] & scene.wanted(core)
+        if kept.any():
+            block = _Block(core, reading.window, image, kept)
+    yield core, block
+
+
+class _Reading:
+    """A window of a scene that is being read, strip by strip.
+
+    Strips share the work among threads, and keep what each of them needs on the way small.
+    """
+
+    def __init__(self, scene: Scene, window: Window, pool: ThreadPoolExecutor) -> None:
+        self.window = window
+        self._scene = scene
+        self._image = np.empty((window.height, window.width, scene.band_count), np.uint8)
+        self._valid = np.empty((window.height, window.width), np.bool_)
+        self._strips = [
+            pool.submit(self._read, Window(row, window.col, _STRIP_PX, window.width))
+            for row in range(window.row, window.end_row, _STRIP_PX)
+        ]
+
+    def _read(self, strip: Window) -> None:
+        strip = strip.intersection(self.window)
+        here = strip.slices_in(self.window)
+        self._image[here], self._valid[here] = self._scene.read(strip)
+
+    def result(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return image (height, width, B) and valid pixels when all is read."""
+        for strip in self._strips:
+            strip.result()
+        return self._image, self._valid
 
 
 def _predict_block(
