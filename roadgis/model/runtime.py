@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -37,6 +38,7 @@ __all__ = [
     "available_threads",
     "load_model",
     "predict_part",
+    "preferred_provider",
 ]
 
 logger = logging.getLogger(__name__)
@@ -141,7 +143,7 @@ def load_model(
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes CUDA when ONNX Runtime offers it.
+        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
     description : ModelDescription, optional
         What is to be known of an ONNX file that has no model card. Such a file is run on a test
         image or two, and what is decided is logged.
@@ -187,7 +189,7 @@ class OnnxSegmenter:
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes CUDA when ONNX Runtime offers it.
+        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
     description : ModelDescription, optional
         Of a file without a model card.
 
@@ -336,7 +338,13 @@ class OnnxSegmenter:
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
-_DEVICE_NAMES = {_CPU: "CPU", _CUDA: "CUDA"}
+#: The one that "auto" prefers first.
+_DEVICE_NAMES = {
+    _CUDA: "CUDA",
+    "DmlExecutionProvider": "DirectML",
+    "CoreMLExecutionProvider": "CoreML",
+    _CPU: "CPU",
+}
 
 
 def _choose_provider(device: Device) -> str:
@@ -348,7 +356,14 @@ def _choose_provider(device: Device) -> str:
             f"device is 'cuda', but ONNX Runtime {onnxruntime.__version__} offers only "
             f"{available}. Install onnxruntime-gpu in place of onnxruntime, or use 'cpu'."
         )
-    return _CUDA if device != "cpu" and _CUDA in available else _CPU
+    return preferred_provider(device, available)
+
+
+def preferred_provider(device: Device, available: Sequence[str]) -> str:
+    """Return the execution provider to use, of those that ONNX Runtime offers."""
+    if device == "cpu":
+        return _CPU
+    return next((name for name in _DEVICE_NAMES if name in available), _CPU)
 
 
 def _fits(shape: list[int | str | None], card: ModelCard) -> bool:
