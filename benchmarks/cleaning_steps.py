@@ -26,16 +26,19 @@ from rasterio.errors import NotGeoreferencedWarning
 from benchmarks.pixel_graphs import lines_of_sknw
 from roadgis.evaluation.apls import apls_score
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import BridgeOptions, RuleOptions
-from roadgis.pipeline import ExtractOptions, predict_to_file, vectorize
+from roadgis.options.cleaning import BridgeOptions, CleanOptions, RuleOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.pipeline import predict_to_file, vectorize
 from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
 from roadgis.probability.source import NO_DATA
 from roadgis.train.data.pairs import find_pairs
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.vectorization import trace_centerlines
+from roadgis.vectorization.radii import strong_level
 
 RAW = CleanOptions(
     dangle_factor=0.0,
@@ -126,7 +129,7 @@ def pixel_lines(
 
     grid = source.grid
     stored = source.read(Window(0, 0, grid.height, grid.width))
-    mask = (stored >= VectorizeOptions(threshold=source.threshold).strong_level) & (
+    mask = (stored >= strong_level(VectorizeOptions(threshold=source.threshold))) & (
         stored != NO_DATA
     )
     lines = lines_of_sknw(skeletonize(mask), grid)

@@ -19,8 +19,8 @@ import shapely
 
 from roadgis.network.network import RoadNetwork
 from roadgis.pipeline import vectorize
-from tests.drawings import ArraySource
-from tests.drawn_networks import KINDS, DrawnNetwork, drawn_network
+from tests.factories.networks import KINDS, DrawnNetwork, drawn_network
+from tests.factories.roads import ArraySource
 
 #: Nodes nearer than this to a true one are that one, pixels.
 _NEAR = 5.0

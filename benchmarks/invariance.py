@@ -15,8 +15,9 @@ import shapely
 from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
-from roadgis.pipeline import ExtractOptions, extract_roads
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 BUFFER_M = 3.0

@@ -30,12 +30,14 @@ from rasterio.errors import NotGeoreferencedWarning
 from benchmarks.cleaning_steps import FULL, RAW, Score, compared
 from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, ProbabilitySource
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.vectorization import trace_centerlines
 
 
 class _Valid:

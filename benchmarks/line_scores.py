@@ -26,9 +26,10 @@ import rasterio
 import shapely
 from scipy.ndimage import distance_transform_edt
 
-from roadgis.imagery.options import SceneOptions
 from roadgis.model.runtime import load_model
-from roadgis.pipeline import ExtractOptions, predict_to_file, vectorize_file
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.pipeline import predict_to_file, vectorize_file
 
 _NEAR_M = 3.0
 _REACH_M = 5.0

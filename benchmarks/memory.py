@@ -18,7 +18,8 @@ def scene(folder: Path, mpx: int) -> Path:
     """Make the scene of about `mpx` million pixels, unless it is there."""
     path = folder / f"scene_{mpx}.tif"
     if not path.exists():
-        from roadgis.synthetic import TownOptions, write_large_town
+        from roadgis.options.synthetic import TownOptions
+        from roadgis.synthetic import write_large_town
 
         side = round((mpx * 1e6) ** 0.5)
         write_large_town(TownOptions(width_px=side, height_px=side), path)

@@ -14,7 +14,8 @@ from statistics import median
 import numpy as np
 
 from roadgis.model.runtime import load_model
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.probability.prediction import tile_side
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     options = PredictOptions()
     rng = np.random.default_rng(0)
     models = [load_model(arguments.model), load_model(arguments.other)]
-    sides = [options.tile_side(model.card) for model in models]
+    sides = [tile_side(options, model.card) for model in models]
     tiles = [rng.integers(0, 256, (1, side, side, 3), np.uint8) for side in sides]
     kept = [
         (side - 2 * model.card.margin_px) ** 2 for model, side in zip(models, sides, strict=True)

@@ -209,9 +209,9 @@ def _traced(drawing: _Drawing, grid: Grid) -> Centerlines:
         node_row=place[:, 0].copy(),
         node_col=place[:, 1].copy(),
         node_width_px=np.full(len(place), _WIDTH_PX, np.float32),
-        node_reach_px=np.full(len(place), 1.0, np.float32),
-        node_exit=np.zeros(len(place), bool),
-        node_blank_px=np.full(len(place), np.inf, np.float32),
+        node_shortening_px=np.full(len(place), 1.0, np.float32),
+        node_leaves_raster=np.zeros(len(place), bool),
+        node_nodata_distance_px=np.full(len(place), np.inf, np.float32),
     )
     # Keys are unique in what is traced; the few edges drawn over each other go.
     _, first = np.unique(lines.key, return_index=True)

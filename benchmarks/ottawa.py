@@ -29,7 +29,7 @@ from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
 from roadgis.imagery.grid import Grid
 from roadgis.pipeline import vectorize
-from tests.drawings import ArraySource
+from tests.factories.roads import ArraySource
 
 GSD_M = 0.209895
 TOLERANCE_M = 0.5

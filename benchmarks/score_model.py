@@ -18,12 +18,15 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from roadgis.imagery.scene import SceneOptions
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.pipeline import ExtractOptions, predict_to_file
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import predict_to_file
 from roadgis.probability.source import NO_DATA
-from roadgis.train.data.scenes import IGNORE, LabelledScene, find_pairs, open_pairs
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
+from roadgis.train.data.pair_scene import open_pairs
+from roadgis.train.data.pairs import find_pairs
 from roadgis.train.scoring.curves import LevelCounts, Scores, count_levels
 
 

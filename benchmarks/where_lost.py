@@ -19,7 +19,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from scipy.ndimage import distance_transform_edt
 
 from roadgis.model.runtime import load_model
-from roadgis.train.data.scenes import IGNORE, open_pairs
+from roadgis.train.data.labelled_scene import IGNORE
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.scoring.scene_prediction import predict_scene
 
 Mask = npt.NDArray[np.bool_]

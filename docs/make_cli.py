@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import click
 
 from roadgis.cli import cli
+from roadgis.cli.parameters import group_of
+from roadgis.options.option import GROUPS
 
 HEAD = """\
 # Command line
@@ -22,6 +25,15 @@ written by `python docs/make_cli.py`.
 | 1 | an error; its text, on stderr, says what was found, what was expected and what to do |
 | 2 | wrong use of the command line |
 | 129, 130, 143 | stopped by SIGHUP, by Ctrl-C, by SIGTERM; the text says what is kept |
+
+Mistyped commands and options get a suggestion. The shell completes commands, options, choices and
+file names after one of these lines, which belong into its start-up file:
+
+| shell | line |
+| --- | --- |
+| bash, `~/.bashrc` | `eval "$(_ROADGIS_COMPLETE=bash_source roadgis)"` |
+| zsh, `~/.zshrc` | `eval "$(_ROADGIS_COMPLETE=zsh_source roadgis)"` |
+| fish, `~/.config/fish/config.fish` | `eval (env _ROADGIS_COMPLETE=fish_source roadgis)` |
 
 With `--progress jsonl` stdout holds one JSON object a line and nothing else; programs that drive
 roadgis find the details in [Driving roadgis](protocol.md).
@@ -59,17 +71,36 @@ def row(option: click.Option) -> str:
     return f"| {names} | {option.help} |"
 
 
+def table(listed: list[click.Option]) -> str:
+    """Return options as a table, under the headings of their groups."""
+    lines = ["| option | |", "| --- | --- |"]
+    for group, members in groupby(listed, key=group_of):
+        if group != "basic":
+            lines.append(f"| **{GROUPS[group]}** | |")
+        lines += map(row, members)
+    return "\n".join(lines) + "\n"
+
+
+def shared_options(found: dict[str, click.Command]) -> list[click.Option]:
+    """Return the options that several commands share word for word, by group."""
+    by_row = {row(option): option for command in found.values() for option in options(command)}
+    count = Counter(row(option) for command in found.values() for option in options(command))
+    # An option whose name has another meaning somewhere is listed with each command.
+    meanings = Counter(text.split(" ")[1] for text in count)
+    shared = [
+        option
+        for text, option in by_row.items()
+        if count[text] >= SHARED_BY and meanings[text.split(" ")[1]] == 1
+    ]
+    return sorted(shared, key=lambda option: list(GROUPS).index(group_of(option)))
+
+
 def page() -> str:
     """Return the whole page."""
     found = commands()
-    seen = Counter(row(option) for command in found.values() for option in options(command))
-    # An option whose name has another meaning somewhere is told with each command.
-    meanings = Counter(text.split(" ")[1] for text in seen)
-    shared = [
-        t for t, count in seen.items() if count >= SHARED_BY and meanings[t.split(" ")[1]] == 1
-    ]
-    table = "| option | |\n| --- | --- |\n"
-    parts = [HEAD, "## Shared options\n", table + "\n".join(shared) + "\n"]
+    listed = shared_options(found)
+    shared = {row(option) for option in listed}
+    parts = [HEAD, "## Shared options\n", table(listed)]
     for name, command in found.items():
         context = click.Context(command)
         arguments = [
@@ -83,10 +114,10 @@ def page() -> str:
             f"`{' '.join(['roadgis', name, *arguments])}`\n",
             about + "\n",
         ]
-        own = [row(option) for option in options(command) if row(option) not in shared]
+        own = [option for option in options(command) if row(option) not in shared]
         others = [max(o.opts, key=len) for o in options(command) if row(o) in shared]
         if own:
-            parts.append(table + "\n".join(own) + "\n")
+            parts.append(table(own))
         if others:
             parts.append("Shared options: " + ", ".join(f"`{name}`" for name in others) + ".\n")
     return "\n".join(parts)

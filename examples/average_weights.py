@@ -29,8 +29,8 @@ from roadgis.model.card import read_card_file
 from roadgis.model.layout import Scaling
 from roadgis.train.architectures import as_float32, model_stride
 from roadgis.train.callbacks import AveragedWeights
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler
-from roadgis.train.data.scenes import open_pairs
 from roadgis.train.direction import without_direction
 from roadgis.train.framework import import_keras
 

@@ -25,41 +25,43 @@ from typing import TYPE_CHECKING, Any
 from roadgis._version import __version__
 
 if TYPE_CHECKING:
-    from roadgis.cleaning import clean_lines
     from roadgis.comparison import compare
-    from roadgis.comparison.options import CompareOptions
     from roadgis.errors import RoadgisError
     from roadgis.evaluation import evaluate
-    from roadgis.evaluation.options import EvaluateOptions
-    from roadgis.imagery.options import SceneOptions
     from roadgis.imagery.scene import Scene, open_scene
     from roadgis.lines import read_lines
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import load_model
-    from roadgis.network.clean import CleanOptions
+    from roadgis.network.from_lines.clean_lines import clean_lines
     from roadgis.network.network import RoadNetwork
-    from roadgis.network.options import BridgeOptions
+    from roadgis.options.cleaning import BridgeOptions, CleanOptions
+    from roadgis.options.comparison import CompareOptions
+    from roadgis.options.evaluation import EvaluateOptions
+    from roadgis.options.extraction import ExtractOptions
+    from roadgis.options.imagery import SceneOptions
+    from roadgis.options.prediction import PredictOptions
+    from roadgis.options.probability_raster import RasterOptions
+    from roadgis.options.vectorization import VectorizeOptions
     from roadgis.output import write_network
-    from roadgis.pipeline import ExtractOptions, extract_roads, vectorize
-    from roadgis.probability.prediction import PredictOptions, predict
-    from roadgis.probability.raster import RasterOptions, open_probability
-    from roadgis.vectorization import VectorizeOptions
+    from roadgis.pipeline import extract_roads, vectorize
+    from roadgis.probability.prediction import predict
+    from roadgis.probability.raster import open_probability
 
 _HOMES = {
-    "BridgeOptions": "roadgis.network.options",
-    "CleanOptions": "roadgis.network.clean",
-    "CompareOptions": "roadgis.comparison.options",
-    "EvaluateOptions": "roadgis.evaluation.options",
-    "ExtractOptions": "roadgis.pipeline",
+    "BridgeOptions": "roadgis.options.cleaning",
+    "CleanOptions": "roadgis.options.cleaning",
+    "CompareOptions": "roadgis.options.comparison",
+    "EvaluateOptions": "roadgis.options.evaluation",
+    "ExtractOptions": "roadgis.options.extraction",
     "ModelCard": "roadgis.model.card",
-    "PredictOptions": "roadgis.probability.prediction",
-    "RasterOptions": "roadgis.probability.raster",
+    "PredictOptions": "roadgis.options.prediction",
+    "RasterOptions": "roadgis.options.probability_raster",
     "RoadNetwork": "roadgis.network.network",
     "RoadgisError": "roadgis.errors",
     "Scene": "roadgis.imagery.scene",
-    "SceneOptions": "roadgis.imagery.options",
-    "VectorizeOptions": "roadgis.vectorization",
-    "clean_lines": "roadgis.cleaning",
+    "SceneOptions": "roadgis.options.imagery",
+    "VectorizeOptions": "roadgis.options.vectorization",
+    "clean_lines": "roadgis.network.from_lines.clean_lines",
     "compare": "roadgis.comparison",
     "evaluate": "roadgis.evaluation",
     "extract_roads": "roadgis.pipeline",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from roadgis.imagery.scene import INVALID_FILL, Scene
-from roadgis.probability.prediction import PredictOptions, network_pixels
+from roadgis.options.prediction import PredictOptions
+from roadgis.probability.prediction import network_pixels
 
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter

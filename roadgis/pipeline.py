@@ -9,41 +9,37 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from roadgis._version import __version__
 from roadgis.errors import InputError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene
 from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.network.clean import CleanOptions, cleaned_lines, network_of_lines
+from roadgis.network.clean import cleaned_lines, network_of_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.sheets import SheetIndex
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.probability_raster import RasterOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
 from roadgis.overwriting import check_not_input
 from roadgis.probability.mosaic import remove_mosaic, write_cog
-from roadgis.probability.prediction import PredictOptions, open_for_model, predict
-from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.prediction import open_for_model, predict
+from roadgis.probability.raster import open_probability
 from roadgis.probability.source import CroppedProbability, ProbabilitySource
 from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
+from roadgis.vectorization import trace_centerlines
 from roadgis.vectorization.empty_result import explain_empty
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
-__all__ = [
-    "ExtractOptions",
-    "check_run",
-    "extract_roads",
-    "predict_to_file",
-    "vectorize",
-    "vectorize_file",
-]
+__all__ = ["check_run", "extract_roads", "predict_to_file", "vectorize", "vectorize_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,48 +48,6 @@ Sources = str | Path | Sequence[str | Path]
 _PREDICT_SHARE = 0.9
 #: Share of vectorizing that looking at a raster's values takes.
 _LOOK_SHARE = 0.05
-
-
-@dataclass(frozen=True)
-class ExtractOptions:
-    """Settings of a run from imagery to roads.
-
-    Attributes
-    ----------
-    threshold : float or None
-        Probability from which a pixel is road; None takes the model card's.
-    scene : SceneOptions
-        How the imagery is read.
-    predict : PredictOptions
-        How it is cut for the network.
-    vectorize : VectorizeOptions
-        How probability becomes lines; its threshold is replaced by the one above.
-    clean : CleanOptions
-        How lines become a network.
-    work_dir : Path or None
-        Where the probability mosaic lies while the run lasts; by default beside the output. A
-        new or empty folder, or one that an earlier run has left.
-    restart : bool
-        Throw away what an earlier, unfinished run has left in the work directory.
-    keep_work : bool
-        Leave the work directory in place at the end.
-    """
-
-    threshold: float | None = None
-    scene: SceneOptions = field(default_factory=SceneOptions)
-    predict: PredictOptions = field(default_factory=PredictOptions)
-    vectorize: VectorizeOptions = field(default_factory=VectorizeOptions)
-    clean: CleanOptions = field(default_factory=CleanOptions)
-    work_dir: Path | None = None
-    restart: bool = False
-    keep_work: bool = False
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            raise InputError(
-                f"The threshold is {self.threshold}, expected a probability between 0 and 1 "
-                "(both excluded)."
-            )
 
 
 def extract_roads(

@@ -19,14 +19,14 @@ import numpy.typing as npt
 import rasterio
 import shapely
 
-from roadgis.cleaning import clean_lines
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import CleanOptions, ParallelOptions
+from roadgis.options.cleaning import CleanOptions, ParallelOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions
-from tests.drawings import ArraySource, road
-from tests.drawn_networks import drawn_network
+from tests.factories.networks import drawn_network
+from tests.factories.roads import ArraySource, road
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = 500

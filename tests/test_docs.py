@@ -33,3 +33,41 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")))
+def test_links_to_headings_lead_to_one(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]*)\)", text):
+        if "://" not in target:
+            page = path.parent / target if target else path
+            assert anchor in anchors(page), f"{path.name} links to {target}#{anchor}"
+
+
+def test_index_lists_every_decision() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    records = [path.name for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
+    assert [name for name in records if f"(decisions/{name})" not in index] == []
+
+
+def where_to_change_what() -> dict[str, list[str]]:
+    """Return the paths that CONTRIBUTING.md names for each change."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## Where to change what")[1].split("\n## ")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| new ")]
+    return {row[1].strip(): re.findall(r"\]\(([^)]+)\)", row[2]) for row in rows}
+
+
+def test_where_to_change_what_names_ten_changes_and_at_most_four_files_each() -> None:
+    changes = where_to_change_what()
+    assert len(changes) == 10
+    for change, paths in changes.items():
+        assert 1 <= len(paths) <= 4, change
+        assert all((ROOT / path).exists() for path in paths), change

@@ -18,7 +18,7 @@ from affine import Affine
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from tests.pairs import write_raster
+from tests.factories.rasters import write_image
 
 pytestmark = pytest.mark.slow
 
@@ -56,9 +56,9 @@ def draw_scene(path: Path, mask: Path | None, side: int, seed: int) -> None:
     road = np.zeros((1, side, side), np.uint8)
     road[:, side // 2 - 4 : side // 2 + 4] = 255
     image = rng.integers(20, 120, (3, side, side)).astype(np.uint8) + road // 2
-    write_raster(path, image)
+    write_image(path, image)
     if mask is not None:
-        write_raster(mask, road)
+        write_image(mask, road)
 
 
 @pytest.mark.timeout(1800)
@@ -100,7 +100,7 @@ def draw_street(folder: Path, split: str, number: int) -> None:
     image[:, 48:] //= 2
     image[0, 56:72, 40:80] = 250
     name = f"{number:06d}"
-    write_raster(folder / "leftImg8bit" / split / "0" / f"{name}_leftImg8bit.png", image)
+    write_image(folder / "leftImg8bit" / split / "0" / f"{name}_leftImg8bit.png", image)
 
     def box(west: int, north: int, east: int, south: int) -> list[list[int]]:
         return [[west, north], [east, north], [east, south], [west, south]]

@@ -22,15 +22,16 @@ from roadgis.errors import (
     SceneError,
     TileError,
 )
-from roadgis.imagery.options import SceneOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.mosaic import Mosaic
-from roadgis.probability.prediction import PredictOptions
 from roadgis.probability.source import NO_DATA
-from tests.factories import X0, Y0, cut_into_sheets, write_raster
-from tests.models import MAGENTA, failing_model, tiny_model
-from tests.painted import NET, painted, write_net
+from tests.factories.models import MAGENTA, failing_model, tiny_model
+from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster
+from tests.factories.roads import NET, assert_networks_equal, painted, write_net
 
 CHUNK = 64
 
@@ -47,13 +48,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_net(tmp_path_factory.mktemp("scene") / "net.tif", seed=5)
-
-
-def same(a: RoadNetwork, b: RoadNetwork) -> None:
-    """Assert that two networks are equal to the last bit."""
-    assert [g.wkb for g in a.edges] == [g.wkb for g in b.edges]
-    for name in ("start", "end", "width_m", "confidence", "confidence_min", "nodes"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
 def test_the_network_is_what_was_painted(tmp_path: Path, model: Path) -> None:
@@ -96,7 +90,9 @@ def test_tiles_blocks_and_workers_do_not_change_a_bit(
 ) -> None:
     whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut(1024)))
     assert len(whole) > 8
-    same(whole, extract_roads(scene, model=model, options=ExtractOptions(predict=options)))
+    assert_networks_equal(
+        whole, extract_roads(scene, model=model, options=ExtractOptions(predict=options))
+    )
 
 
 def test_sheets_give_the_same_network_as_the_whole(
@@ -104,7 +100,9 @@ def test_sheets_give_the_same_network_as_the_whole(
 ) -> None:
     sheets = cut_into_sheets(scene, tmp_path / "sheets", [130, 333], [97, 300, 470])
     whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut()))
-    same(whole, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192))))
+    assert_networks_equal(
+        whole, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192)))
+    )
 
 
 def test_resampled_sheets_give_the_same_network_as_the_whole(tmp_path: Path, model: Path) -> None:
@@ -118,7 +116,9 @@ def test_resampled_sheets_give_the_same_network_as_the_whole(tmp_path: Path, mod
     sheets = cut_into_sheets(whole, tmp_path / "sheets", [151], [202, 333])
     expected = extract_roads(whole, model=model, options=ExtractOptions(predict=cut()))
     assert (expected.degree == 4).sum() == 1
-    same(expected, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192))))
+    assert_networks_equal(
+        expected, extract_roads(sheets, model=model, options=ExtractOptions(predict=cut(192)))
+    )
 
 
 def test_a_part_has_the_same_probability_as_the_whole(
@@ -163,7 +163,7 @@ def test_probability_vectorizes_to_the_network_of_extract(
 ) -> None:
     raster = tmp_path / "prob.tif"
     network = extract_roads(scene, tmp_path / "roads.gpkg", model=model, probability=raster)
-    same(network, vectorize_file(raster))
+    assert_networks_equal(network, vectorize_file(raster))
     with rasterio.open(raster) as dataset:
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         made_by = json.loads(dataset.tags()["ROADGIS_PROVENANCE"])
@@ -249,7 +249,7 @@ def test_a_cancelled_run_leaves_no_output_and_goes_on(
         scene, output, model=model, options=options, progress=lambda f, _: again.append(f)
     )
     assert again[0] > 0.3  # the first report already counts what was done
-    same(network, extract_roads(scene, model=model, options=options))
+    assert_networks_equal(network, extract_roads(scene, model=model, options=options))
     assert not work.exists()
     assert output.exists()
 
@@ -373,5 +373,5 @@ def test_a_model_is_safe_to_share_between_threads(model: Path, scene: Path) -> N
     for thread in threads:
         thread.join()
     assert len(results) == 3
-    same(results[0], results[1])
-    same(results[0], results[2])
+    assert_networks_equal(results[0], results[1])
+    assert_networks_equal(results[0], results[2])

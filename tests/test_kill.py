@@ -13,10 +13,10 @@ import numpy as np
 import pyogrio
 import pytest
 
-from tests.factories import write_raster
+from tests.factories.models import tiny_model
+from tests.factories.rasters import write_raster
+from tests.factories.roads import painted
 from tests.killed import Ended, Runs
-from tests.models import tiny_model
-from tests.painted import painted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
 

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from roadgis.cli import _COMMANDS, cli
-from roadgis.cli.description import path_role
+from roadgis.cli.parameters import FilePath
 from roadgis.errors import InputError, OutputError
 from roadgis.overwriting import check_not_input, input_files
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 VRT = (
     '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'
@@ -107,9 +107,11 @@ def cases() -> list[tuple[str, str, str]]:
     found = []
     for name in _COMMANDS:
         for full, command in leaves(cli.get_command(None, name), name):  # type: ignore[arg-type]
-            roles = {p.name: path_role(full, p.name or "") for p in command.params}
-            read = [p for p, role in roles.items() if role and role[0] == "in"]
-            written = [p for p, r in roles.items() if r and r[0] == "out" and r[1] != "folder"]
+            kinds = {p.name: p.type for p in command.params if isinstance(p.type, FilePath)}
+            read = [p for p, kind in kinds.items() if kind.direction == "in"]
+            written = [
+                p for p, k in kinds.items() if k.direction == "out" and k.content != "folder"
+            ]
             found += [(full, str(a), str(b)) for a in read for b in written]
     return found
 
@@ -128,8 +130,8 @@ def test_no_command_writes_what_it_reads(
     for parameter in command.params:
         value = {read: target, written: link}.get(parameter.name or "")
         if value is None and parameter.required:
-            role = path_role(name, parameter.name or "")
-            value = tmp_path / ("else" if role is None else f"{parameter.name}.gpkg")
+            is_path = isinstance(parameter.type, FilePath)
+            value = tmp_path / (f"{parameter.name}.gpkg" if is_path else "else")
         if value is not None and isinstance(parameter, click.Option):
             options += [parameter.opts[0], str(value)]
         elif value is not None:

@@ -7,21 +7,22 @@ import importlib
 import click
 
 from roadgis._version import __version__
+from roadgis.cli.group import Group
 from roadgis.cli.shell import run
 
 __all__ = ["cli", "main"]
 
 _COMMANDS = {
-    "calibrate": "Make a trained model's probabilities mean how often it is right.",
+    "calibrate": "Calibrate the probabilities of a trained model.",
     "clean": "Clean and node an existing line layer.",
     "compare": "Compare a road network with a base network.",
     "describe": "Describe all commands and their options, for other programs.",
-    "evaluate": "Score a road network against the truth.",
+    "evaluate": "Score a road network against ground truth.",
     "export": "Write a trained model as ONNX with its card.",
     "extract": "Extract the road network from imagery.",
-    "info": "Describe imagery, and say whether it can be used.",
-    "labels": "Make masks for training from road layers or annotations.",
-    "model": "Describe a model, or give somebody else's a card.",
+    "info": "Describe imagery, and check whether it can be used.",
+    "labels": "Make training masks from road layers or annotations.",
+    "model": "List and describe models, or give an ONNX file a card.",
     "predict": "Predict road probability as a Cloud Optimized GeoTIFF.",
     "serve": "Segment videos and pictures on a local web page.",
     "synthesize": "Make a synthetic scene with exact road truth.",
@@ -33,7 +34,7 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """Lists commands without importing them, so that ``--help`` is quick."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, argument
 from roadgis.cli.shell import shell
 
 __all__ = ["command"]
 
 
-@click.command("calibrate")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.command("calibrate", cls=Command)
+@argument("model", ("in", "model"), kind=Path)
 @options.progress_options
 def command(model: Path, progress: str, verbose: int, quiet: bool) -> None:
-    """Make a trained model's probabilities mean how often found roads are right.
+    """Calibrate a trained model: a probability becomes the share of found roads that are right.
 
     MODEL is the folder of a training run. Its model.keras is changed: the same pixels are road as
-    before, with other probabilities and threshold. Writes reliability.csv and reliability.svg.
+    before, with new probabilities and a new threshold. Writes reliability.csv and reliability.svg.
 
     \b
     roadgis calibrate run/

@@ -4,107 +4,85 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from roadgis.cli import options
-from roadgis.cli.lengths import metres_option
+from roadgis.cli.parameters import Command, Settings, argument, combined, parameter
 from roadgis.cli.shell import shell
+from roadgis.options.comparison import CompareOptions
+from roadgis.options.option import Option
 
 __all__ = ["command"]
 
+_SETTINGS = Settings(CompareOptions())
+_input_options = combined(
+    parameter(str, Option("Layer of ROADS.", "lines", ("--layer",), metavar="NAME")),
+    parameter(str, Option("Layer of BASE.", "lines", ("--base-layer",), metavar="NAME")),
+    parameter(
+        str, Option("CRS of files that have none.", "lines", ("--assume-crs",), metavar="CRS")
+    ),
+)
 
-@click.command("compare")
-@click.argument("roads", metavar="ROADS")
-@click.argument("base", metavar="BASE")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="File to review: .gpkg, a layer for each class with styles for QGIS, or .geojson.",
+
+@click.command("compare", cls=Command)
+@argument("roads", ("in", "vector"), metavar="ROADS")
+@argument("base", ("in", "vector"), metavar="BASE")
+@options.output_option(
+    "File to review: .gpkg, a layer for each class with styles for QGIS, or .geojson.",
+    "vector",
+    required=False,
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as one JSON object.")
-@click.option("--layer", default=None, metavar="NAME", help="Layer of ROADS.")
-@click.option("--base-layer", default=None, metavar="NAME", help="Layer of BASE.")
-@click.option("--assume-crs", metavar="CRS", default=None, help="CRS of a file that has none.")
-@click.option(
-    "--aoi",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Polygons within which the two are compared.  [default: what their extents have in "
-    "common, and 100 m around it]",
+@parameter(bool, Option("Print a summary as one JSON object.", flags=("as_json", "--json")))
+@parameter(
+    Path,
+    Option(
+        "Polygons within which the networks are compared.",
+        flags=("--aoi",),
+        path=("in", "vector"),
+        default_text="the overlap of their extents, and 100 m around it",
+    ),
 )
-@click.option(
-    "--no-offset", is_flag=True, help="Compare the two as they lie; look for no displacement."
-)
-@metres_option("--max-offset", "Largest displacement that is looked for, metres.  [default: 20]")
-@metres_option(
-    "--max-distance",
-    "Largest distance of two lines that can be the same road, metres.  [default: 15]",
-)
-@metres_option("--moved", "Distance from which a road counts as moved, metres.  [default: 5]")
-@metres_option(
-    "--min-length",
-    "Shorter parts of a line go with the rest of it, metres.  [default: 12]",
-    least=0.0,
-)
-@click.option(
-    "--frame",
-    type=click.Choice(["extraction", "base"]),
-    default=None,
-    help="Whose place the results are drawn in where the two are displaced.  [default: extraction]",
-)
+@_input_options
+@_SETTINGS
 @options.overwrite_option
 @options.progress_options
 def command(
     roads: str,
     base: str,
     output: Path | None,
+    aoi: Path | None,
+    layer: str | None,
+    base_layer: str | None,
+    assume_crs: str | None,
     as_json: bool,
     overwrite: bool,
     progress: str,
     verbose: int,
     quiet: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
     """Compare a road network with another: what is missing, extra and moved.
 
     ROADS is an extracted network, BASE the one to compare it with, such as OpenStreetMap's; line
-    layers in any format and CRS. The displacement between the two is estimated and taken out
-    first.
+    layers in any format and CRS. The offset between the networks is estimated and removed first.
     """
     if output is None and not as_json:
         raise click.UsageError("Give a file to write with -o, or ask for a summary with --json.")
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.comparison import CompareOptions, compare
+        from roadgis.comparison import compare
         from roadgis.comparison.write import check_review
         from roadgis.lines import read_lines
 
-        names = {
-            "max_offset_m": "max_offset",
-            "max_distance_m": "max_distance",
-            "moved_m": "moved",
-            "min_length_m": "min_length",
-            "frame": "frame",
-        }
-        given = {field: values[name] for field, name in names.items() if values[name] is not None}
-        settings = CompareOptions(estimate_offset=not values["no_offset"], **given)
-        assumed = values["assume_crs"]
+        settings = _SETTINGS.made(values)
         if output is not None:
             check_review(output, overwrite=overwrite)
         result = compare(
-            read_lines(roads, layer=values["layer"], assume_crs=assumed),
-            read_lines(
-                base,
-                layer=values["base_layer"],
-                assume_crs=assumed,
-                layer_option="--base-layer",
-            ),
+            read_lines(roads, layer=layer, assume_crs=assume_crs),
+            read_lines(base, layer=base_layer, assume_crs=assume_crs, layer_option="--base-layer"),
             output,
+            aoi=aoi,
             options=settings,
-            aoi=values["aoi"],
             overwrite=overwrite,
             progress=sh.progress,
         )

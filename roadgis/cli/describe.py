@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
+from roadgis.cli import parameters
 from roadgis.cli.shell import shell
+from roadgis.options.option import Option
 
 __all__ = ["command"]
 
 
-@click.command("describe")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command("describe", cls=parameters.Command)
+@parameters.parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))
 def command(as_json: bool) -> None:
     """Describe all commands and their parameters, for programs that drive roadgis."""
     with shell():

@@ -10,148 +10,97 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roadgis.cli import options
-from roadgis.cli.lengths import metres_option
+from roadgis.cli.parameters import Command, Settings, argument, combined, parameter
 from roadgis.cli.shell import Shell, shell
+from roadgis.options.evaluation import EvaluateOptions
+from roadgis.options.option import Option
 
 if TYPE_CHECKING:
-    from roadgis.evaluation import EvaluateOptions, Evaluation
+    from roadgis.evaluation import Evaluation
     from roadgis.evaluation.file_pairs import FilePair
 
-__all__ = ["SETTINGS", "command"]
+__all__ = ["command"]
 
-#: The field of ``EvaluateOptions`` that each option is.
-SETTINGS = {
-    "buffer": "buffer_m",
-    "width": "width_m",
-    "gsd": "gsd_m",
-    "junction_radius": "junction_radius_m",
-    "gap": "gap_m",
-    "spacing": "apls_spacing_m",
-    "snap": "apls_snap_m",
-    "max_controls": "apls_max_controls",
-    "speed_field": "speed_field",
-    "topo_radius": "topo_radius_m",
-    "topo_hole": "topo_hole_m",
-    "topo_interval": "topo_interval_m",
-    "topo_seeds": "topo_seeds",
-    "seed": "seed",
-}
+_SETTINGS = Settings(EvaluateOptions())
 #: Share of the work that the evaluation is where a report is drawn.
 _SHARE = 0.9
 
-
-_score_options = options.combined(
-    metres_option(
-        "--buffer",
-        "How far a road may lie from the other network and still match, metres.  [default: 3]",
+_input_options = combined(
+    parameter(
+        str,
+        Option(
+            "Layer of PROPOSAL.", "lines", ("--layer",), metavar="NAME", default_text="the only one"
+        ),
     ),
-    metres_option("--width", "Width of the roads that IoU is measured on, metres.  [default: 7]"),
-    metres_option(
-        "--gsd", "Size of the pixels that IoU is measured on, metres.  [default: 1]", least=0.05
+    parameter(
+        str,
+        Option(
+            "Layer of TRUTH.",
+            "lines",
+            ("--truth-layer",),
+            metavar="NAME",
+            default_text="the only one",
+        ),
     ),
-    metres_option(
-        "--junction-radius",
-        "How far a junction may lie from its partner, metres.  [default: 10]",
+    parameter(
+        str,
+        Option(
+            "CRS of files and images that have none.", "lines", ("--assume-crs",), metavar="CRS"
+        ),
     ),
-    metres_option(
-        "--gap",
-        "Longest missed stretch between found parts that is called a gap, metres.  [default: 100]",
-        least=0.0,
-    ),
-    metres_option(
-        "--spacing", "APLS: distance of the control points, metres.  [default: 50]", least=1.0
-    ),
-    metres_option(
-        "--snap",
-        "APLS: how far a control point may lie from the other network, metres.  [default: 4]",
-    ),
-    click.option(
-        "--max-controls",
-        type=click.IntRange(1),
-        default=None,
-        metavar="N",
-        help="APLS: routes start from this many control points; of more, some are drawn by the "
-        "seed.  [default: 500]",
-    ),
-    click.option(
-        "--speed-field",
-        default=None,
-        metavar="FIELD",
-        help="APLS by travel time too: field of both layers with the speed in km/h.",
-    ),
-    metres_option("--topo-radius", "TOPO: how far to walk from each seed, metres.  [default: 300]"),
-    metres_option(
-        "--topo-hole",
-        "TOPO: how far a marble may lie from the hole it falls into, metres.  [default: 5]",
-    ),
-    metres_option(
-        "--topo-interval", "TOPO: distance of holes and marbles, metres.  [default: 5]", least=0.5
-    ),
-    click.option(
-        "--topo-seeds",
-        type=click.IntRange(1),
-        default=None,
-        metavar="N",
-        help="TOPO: most places that are walked from.  [default: 200]",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(0),
-        default=None,
-        metavar="N",
-        help="Seed of what is drawn at random; the same one gives the same scores.  [default: 0]",
+    parameter(
+        Path,
+        Option(
+            "Area of interest: polygons in any CRS. Only what lies inside counts.",
+            flags=("--aoi",),
+            path=("in", "vector"),
+        ),
     ),
 )
-
-_output_options = options.combined(
-    click.option("--json", "as_json", is_flag=True, help="Print all scores as one JSON object."),
-    click.option(
-        "--csv",
-        type=click.Path(path_type=Path),
-        default=None,
-        help="Write the scores as CSV: a row for each pair, and a last one for all of several.",
+_output_options = combined(
+    parameter(bool, Option("Print all scores as one JSON object.", flags=("as_json", "--json"))),
+    parameter(
+        Path,
+        Option(
+            "CSV file to write: a row of scores for each pair, and a last one for all of several.",
+            flags=("--csv",),
+            path=("out", "csv"),
+        ),
     ),
-    click.option(
-        "--report",
-        type=click.Path(path_type=Path),
-        default=None,
-        help="Write an HTML page with the scores and maps of what is missed and false.",
+    parameter(
+        Path,
+        Option(
+            "HTML report to write: the scores, and maps of missed and false roads.",
+            flags=("--report",),
+            path=("out", "html"),
+        ),
     ),
-    click.option(
-        "--errors",
-        type=click.Path(path_type=Path),
-        default=None,
-        help="Write a GeoPackage (.gpkg) with the layers hits, misses and false.",
+    parameter(
+        Path,
+        Option(
+            "GeoPackage (.gpkg) to write, with the layers hits, misses and false.",
+            flags=("--errors",),
+            path=("out", "gpkg"),
+        ),
     ),
-    click.option(
-        "--image",
-        default=None,
-        metavar="SCENE",
-        help="Imagery behind the maps of the report: a raster, a folder or a URL.",
+    parameter(
+        str,
+        Option(
+            "Imagery behind the maps of the report: a raster, a folder or a URL.",
+            flags=("--image",),
+            metavar="SCENE",
+            path=("in", "raster"),
+        ),
     ),
 )
 
 
-@click.command("evaluate")
-@click.argument("proposal")
-@click.argument("truth")
-@click.option(
-    "--layer", default=None, metavar="NAME", help="Layer of PROPOSAL.  [default: the only one]"
-)
-@click.option(
-    "--truth-layer", default=None, metavar="NAME", help="Layer of TRUTH.  [default: the only one]"
-)
-@click.option(
-    "--assume-crs", metavar="CRS", default=None, help="CRS of files and images that have none."
-)
-@click.option(
-    "--aoi",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Polygons in any CRS; only what lies inside counts.",
-)
+@click.command("evaluate", cls=Command)
+@argument("proposal", ("in", "vector"))
+@argument("truth", ("in", "vector"))
 @_output_options
-@_score_options
+@_input_options
+@_SETTINGS
 @options.overwrite_option
 @options.progress_options
 def command(
@@ -170,9 +119,9 @@ def command(
     progress: str,
     verbose: int,
     quiet: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
-    """Measure how good a road network is.
+    """Score a road network against ground truth.
 
     PROPOSAL and TRUTH are line layers in any CRS, or two folders of files with equal stems.
 
@@ -182,14 +131,11 @@ def command(
     """  # noqa: D301 - click reads the backspace
     kept = "No file is left half-written."
     with shell(progress, verbose=verbose, quiet=quiet, kept=kept) as sh:
-        from roadgis.evaluation import EvaluateOptions
         from roadgis.evaluation.file_pairs import find_pairs
         from roadgis.evaluation.report.files import Outputs, check_outputs, write_outputs
         from roadgis.progress import scaled
 
-        settings = EvaluateOptions(
-            **{field: values[name] for name, field in SETTINGS.items() if values[name] is not None}
-        )
+        settings = _SETTINGS.made(values)
         wanted = Outputs(csv, report, errors, image, assume_crs, overwrite)
         pairs = find_pairs(proposal, truth)
         read = [path for pair in pairs for path in (pair.proposal, pair.truth)]

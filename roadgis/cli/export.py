@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
+from roadgis.options.export import ExportOptions
+from roadgis.options.option import Option
 
 __all__ = ["command"]
 
@@ -16,45 +19,33 @@ __all__ = ["command"]
 _COMPARED = ("iou_float16-weights", "iou_int8")
 
 
-@click.command("export")
-@click.argument("model", type=click.Path(path_type=Path))
-@options.output_option("The model, .onnx; or .keras, for fine-tuning (--init).")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "float16-weights", "int8"]),
-    default=None,
-    help="int8 needs --data to calibrate on. auto also needs --validation (or --images), or a "
-    "run's own validation scenes, measures both, and keeps int8 if its IoU is less than 0.5 "
-    "points lower.  [default: auto with --data or a run, and --validation or --images; int8 with "
-    "--data only, else float16-weights]",
+_SETTINGS = Settings(ExportOptions())
+_SCORED = options.labelled_with(
+    Option(
+        "Folder of pairs to choose the threshold on, which goes into the card with its IoU; may be "
+        "repeated.",
+        flags=("--validation",),
+        path=("in", "folder"),
+        repeat=True,
+    )
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folders of training pairs, for the calibration of int8; may be repeated.  [default: "
-    "of a run folder, what it was trained on]",
-)
-@click.option(
-    "--validation",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folders of pairs to choose the threshold on; it goes into the card with its IoU.",
-)
-@options.road_layer_options
+
+
+@click.command("export", cls=Command)
+@argument("model", ("in", "model"), kind=Path)
+@options.output_option("Model to write: .onnx, or .keras for fine-tuning (--init).", "model")
+@_SETTINGS
+@_SCORED
 @options.overwrite_option
 @options.progress_options
 def command(
     model: Path,
     output: Path,
-    precision: str | None,
-    data: tuple[Path, ...],
-    validation: tuple[Path, ...],
     overwrite: bool,
     progress: str,
     verbose: int,
     quiet: bool,
-    **road_layer: Any,
+    **values: object,
 ) -> None:
     """Write a trained model as ONNX with its card, or as a small .keras file to start from.
 
@@ -68,16 +59,16 @@ def command(
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.atomic import check_target
         from roadgis.errors import InputError
-        from roadgis.train.export.export import ExportOptions, export_onnx
+        from roadgis.train.export.export import export_onnx
 
         check_target(output, overwrite=overwrite)
         if output.suffix.lower() == ".keras":
-            if precision or data or validation or any(road_layer.values()):
+            if _SETTINGS.given(values) or _SCORED.given(values):
                 raise InputError(
                     f"{output}: a .keras file for fine-tuning keeps weights and threshold as they "
                     "are; expected neither --precision nor data."
                 )
-            from roadgis.train.export.checkpoint import write_compact
+            from roadgis.train.export.export import write_compact
             from roadgis.train.starting_model import resolve_trained
 
             write_compact(resolve_trained(str(model)), output)
@@ -86,11 +77,7 @@ def command(
                 outputs=[str(output)],
             )
             return
-        settings = ExportOptions(
-            precision=precision,  # type: ignore[arg-type]
-            calibration=data,
-            validation=options.labelled_data(validation, **road_layer),
-        )
+        settings = dataclasses.replace(_SETTINGS.made(values), validation=_SCORED.made(values))
         card = export_onnx(model, output, settings, progress=sh.progress)
         compared = {key[4:]: card.scores[key] for key in _COMPARED if key in card.scores}
         told = "".join(f", IoU {iou:.4f} in {kind}" for kind, iou in compared.items())

@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, parameter
 from roadgis.cli.shell import KEPT_BLOCKS, shell
 from roadgis.cli.summary import tell_network
+from roadgis.options.option import Option
 
 __all__ = ["command"]
 
 
-@click.command("extract")
+@click.command("extract", cls=Command)
 @options.sources_argument
-@options.output_option("Vector file: .geojson, .gpkg, .fgb, .parquet or .shp.")
-@click.option(
-    "--probability",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Also write the probability as a Cloud Optimized GeoTIFF.",
+@options.output_option(options.VECTOR_FILE, "vector")
+@parameter(
+    Path,
+    Option(
+        "Road probability to write as a Cloud Optimized GeoTIFF.",
+        flags=("--probability",),
+        path=("out", "raster"),
+    ),
 )
-@options.threshold_option
-@options.model_options
-@options.imagery_options
-@options.vector_options
-@options.run_options
+@options.RUNTIME
+@options.EXTRACT
+@options.DESCRIPTION
 @options.overwrite_option
 @options.progress_options
 def command(
     sources: tuple[str, ...],
     output: Path,
     probability: Path | None,
-    model: str | None,
-    device: Literal["auto", "cpu", "cuda"],
-    threads: int | None,
     overwrite: bool,
     progress: str,
     verbose: int,
     quiet: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
     """Extract the road network from imagery.
 
@@ -55,13 +53,16 @@ def command(
         from roadgis.model.runtime import load_model
         from roadgis.pipeline import check_run, extract_roads
 
-        settings = options.extract_options(values)
-        description = options.model_description(values)
+        settings = options.EXTRACT.made(values)
+        runtime, description = options.RUNTIME.made(values), options.DESCRIPTION.made(values)
+        model = runtime.model
         check_run(sources, output, probability, model=model, options=settings, overwrite=overwrite)
         network = extract_roads(
             sources,
             output,
-            model=load_model(model, threads=threads, device=device, description=description),
+            model=load_model(
+                model, threads=runtime.threads, device=runtime.device, description=description
+            ),
             options=settings,
             probability=probability,
             overwrite=overwrite,

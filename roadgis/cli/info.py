@@ -8,31 +8,38 @@ from typing import Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, Settings, parameter
 from roadgis.cli.shell import shell
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.model import ModelDescription, RuntimeOptions
+from roadgis.options.option import Option
 
 __all__ = ["command"]
 
 
-@click.command("info")
-@options.sources_argument
-@options.imagery_options
-@click.option(
-    "-m",
-    "--model",
-    default=None,
-    metavar="FILE",
-    help="The model that it is to be used with.  [default: the one that comes with roadgis]",
-)
-@options.description_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(sources: tuple[str, ...], model: str | None, as_json: bool, **values: Any) -> None:
-    """Describe imagery, and say whether it can be used.
+_SCENE = Settings(ExtractOptions(), only=("scene",))
+_MODEL = Settings(RuntimeOptions(), only=("model",))
 
-    Ends with a verdict, and about how long 'roadgis extract' takes on this machine. Exit status
-    1 where 'roadgis extract' would refuse the imagery.
+
+@click.command("info", cls=Command)
+@options.sources_argument
+@_MODEL
+@_SCENE
+@options.DESCRIPTION
+@parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))
+def command(sources: tuple[str, ...], as_json: bool, **values: object) -> None:
+    """Describe imagery, and check whether it can be used.
+
+    Ends with a verdict, and an estimate of how long 'roadgis extract' takes on this machine. Exit
+    status 1 if 'roadgis extract' would reject the imagery.
     """
     with shell():
-        facts, reason = _facts(sources, model, values)
+        facts, reason = _facts(
+            sources,
+            _MODEL.made(values).model,
+            options.DESCRIPTION.made(values),
+            _SCENE.made(values),
+        )
         facts |= {"usable": reason is None, "reason": reason}
         if as_json:
             click.echo(json.dumps(facts, indent=1))
@@ -43,7 +50,10 @@ def command(sources: tuple[str, ...], model: str | None, as_json: bool, **values
 
 
 def _facts(
-    sources: tuple[str, ...], model: str | None, values: dict[str, Any]
+    sources: tuple[str, ...],
+    model: str | None,
+    description: ModelDescription,
+    wanted: ExtractOptions,
 ) -> tuple[dict[str, Any], str | None]:
     """Return what is known of the imagery, and why it cannot be used, if so."""
     import dataclasses
@@ -54,10 +64,9 @@ def _facts(
     from roadgis.model.runtime import load_model
     from roadgis.probability.prediction import open_for_model
 
-    wanted = options.extract_options(values)
     facts: dict[str, Any] = {}
     try:
-        segmenter = load_model(model, description=options.model_description(values))
+        segmenter = load_model(model, description=description)
         card = segmenter.card
         try:
             with open_for_model(sources, card, wanted.scene) as scene:

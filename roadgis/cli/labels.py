@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, argument, combined, parameter
 from roadgis.cli.shell import Shell, shell
+from roadgis.options.option import Option
 
 if TYPE_CHECKING:
     from roadgis.labels.masks import BurntMask
@@ -17,44 +19,63 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("labels")
-@click.argument("source", type=click.Path(path_type=Path))
-@options.output_option("The mask, .tif; for several scenes or annotations a folder.")
-@click.option(
-    "--like",
-    multiple=True,
-    metavar="SCENE",
-    help="Vector layers: the raster, or a folder of them, whose pixels the mask takes; may be "
-    "repeated.",
+_layer_options = combined(
+    parameter(
+        tuple[str, ...],
+        Option(
+            "Raster, or folder of rasters, whose pixel grid the mask takes; may be repeated.",
+            "layer",
+            ("--like",),
+            metavar="SCENE",
+            path=("in", "raster"),
+            repeat=True,
+        ),
+    ),
+    parameter(str, Option("Layer of the file.", "layer", ("--layer",), metavar="NAME")),
+    parameter(
+        float,
+        Option("Width of road lines, in metres.", "layer", ("width_m", "--width"), unit="m"),
+    ),
+    parameter(
+        tuple[str, ...],
+        Option(
+            "Field with each line's width in metres, or FIELD*FACTOR such as lanes*3.5; may be "
+            "repeated, the first with a value counts. --width is for lines without.",
+            "layer",
+            ("--width-field",),
+            metavar="FIELD",
+            repeat=True,
+        ),
+    ),
 )
-@click.option("--layer", default=None, help="Vector layers: which layer of the file.")
-@click.option(
-    "--width",
-    "width_m",
-    type=float,
-    default=None,
-    metavar="M",
-    help="Vector layers: width of road lines, metres.",
+_polygon_options = combined(
+    parameter(
+        str,
+        Option(
+            "Labels that become 1, 2, ..., such as road,sidewalk,vehicle=car+truck.",
+            "polygons",
+            ("--classes",),
+            metavar="NAMES",
+        ),
+    ),
+    parameter(
+        str,
+        Option(
+            "Labels whose pixels become 255, such as 'out of roi,ego vehicle'.",
+            "polygons",
+            ("--ignore",),
+            metavar="LABELS",
+        ),
+        default="",
+    ),
 )
-@click.option(
-    "--width-field",
-    multiple=True,
-    metavar="FIELD",
-    help="Vector layers: field with each line's width in metres, or FIELD*FACTOR such as "
-    "lanes*3.5; may be repeated, the first with a value counts; --width is for lines without.",
-)
-@click.option(
-    "--classes",
-    default=None,
-    metavar="NAMES",
-    help="Polygon JSON: labels that become 1, 2, ..., such as road,sidewalk,vehicle=car+truck.",
-)
-@click.option(
-    "--ignore",
-    default="",
-    metavar="LABELS",
-    help="Polygon JSON: labels whose pixels become 255, such as 'out of roi,ego vehicle'.",
-)
+
+
+@click.command("labels", cls=Command)
+@argument("source", ("in", "vector"), kind=Path)
+@options.output_option("Mask to write, .tif; for several scenes or annotations a folder.", "raster")
+@_layer_options
+@_polygon_options
 @options.overwrite_option
 @options.progress_options
 def command(
@@ -71,10 +92,10 @@ def command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Make masks for training from road layers or annotations.
+    """Make training masks from road layers or annotations.
 
-    SOURCE is a vector layer of road lines or polygons, burnt onto the pixels of --like; or a
-    folder of polygon JSON (IDD, Cityscapes), drawn as the --classes named.
+    SOURCE is a vector layer of road lines or polygons, rasterized onto the pixel grid of --like; or
+    a folder of polygon JSON (IDD, Cityscapes), drawn as the --classes named.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.photos.polygon_json import is_polygon_json

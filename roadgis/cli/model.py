@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.group import Group
+from roadgis.cli.parameters import Command, argument, parameter
 from roadgis.cli.shell import shell
+from roadgis.options.option import Option
 
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
@@ -17,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
     """List and describe models, or give an ONNX file a model card."""
 
 
-@command.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each model.")
+@command.command("list", cls=Command)
+@parameter(bool, Option("Print one JSON object for each model.", flags=("as_json", "--json")))
 def list_models(as_json: bool) -> None:
     """List the bundled and the installed models with their scores.
 
@@ -54,15 +57,15 @@ def list_models(as_json: bool) -> None:
             click.echo(f"  {line}")
 
 
-@command.command("info")
-@click.argument("model", required=False)
-@options.description_options
-@click.option("--json", "as_json", is_flag=True, help="Print the whole card as JSON.")
-def info(model: str | None, as_json: bool, **values: Any) -> None:
-    """Describe MODEL: what it finds, at which pixel size, how well in which places, its terms.
+@command.command("info", cls=Command)
+@argument("model", ("in", "model"), required=False)
+@options.DESCRIPTION
+@parameter(bool, Option("Print the whole card as JSON.", flags=("as_json", "--json")))
+def info(model: str | None, as_json: bool, **values: object) -> None:
+    """Describe a model: classes, pixel size, scores by place, and terms of use.
 
     MODEL is an .onnx or .keras file, the folder of a training run, or the name of a model of
-    'roadgis model list'; by default the model that comes with roadgis. For an ONNX file without
+    'roadgis model list'; by default the bundled model. For an ONNX file without
     a card, what can be detected is printed. --json prints all of the card, the training recipe
     included.
     """
@@ -70,7 +73,7 @@ def info(model: str | None, as_json: bool, **values: Any) -> None:
         from roadgis.model.catalog import read_card, resolve_model
 
         path = resolve_model(model)
-        card = read_card(path, options.model_description(values))
+        card = read_card(path, options.DESCRIPTION.made(values))
     if as_json:
         click.echo(card.to_json())
         return
@@ -139,20 +142,28 @@ def _cell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-@command.command("adopt")
-@click.argument("model", type=click.Path(path_type=Path))
-@options.output_option("The model with its card, .onnx.")
-@options.description_options
-@click.option(
-    "--licence",
-    default=None,
-    help="For the card: on what terms the model may be used.  [default: what the file says]",
+@command.command("adopt", cls=Command)
+@argument("model", ("in", "model"), kind=Path)
+@options.output_option("Model to write with its card, .onnx.", "model")
+@options.DESCRIPTION
+@parameter(
+    str,
+    Option(
+        "Terms on which the model may be used.",
+        "card",
+        ("--licence",),
+        default_text="what the file says",
+    ),
 )
-@click.option(
-    "--attribution",
-    multiple=True,
-    metavar="SENTENCE",
-    help="For the card: whom to credit; may be repeated. Outputs carry it.",
+@parameter(
+    tuple[str, ...],
+    Option(
+        "Credit for the training data, which outputs carry; may be repeated.",
+        "card",
+        ("--attribution",),
+        metavar="SENTENCE",
+        repeat=True,
+    ),
 )
 @options.overwrite_option
 @options.progress_options
@@ -165,9 +176,9 @@ def adopt(
     progress: str,
     verbose: int,
     quiet: bool,
-    **values: Any,
+    **values: object,
 ) -> None:
-    """Write a model card into an ONNX file of somebody else's, so that it runs without options.
+    """Write a model card into an ONNX file, so that it runs without further options.
 
     \b
     roadgis model adopt model.onnx -o roads.onnx --model-gsd 0.5 --model-classes other,road
@@ -184,7 +195,7 @@ def adopt(
         card = adopt_model(
             resolve_model(model),
             output,
-            options.model_description(values),
+            options.DESCRIPTION.made(values),
             licence=licence,
             attribution=attribution,
         )

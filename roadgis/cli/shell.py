@@ -197,20 +197,19 @@ def _check_targets() -> None:
     context = click.get_current_context(silent=True)
     if context is None:
         return
-    from roadgis.cli.description import path_role
+    from roadgis.cli.parameters import FilePath
     from roadgis.overwriting import check_not_input
 
-    name = context.command_path.partition(" ")[2] or context.command.name or ""
     outputs: list[Path] = []
     inputs: list[tuple[Path, Any]] = []
-    for parameter, given in context.params.items():
-        direction, content = path_role(name, parameter) or ("", "")
+    for parameter in context.command.params:
+        kind, given = parameter.type, context.params.get(parameter.name or "")
         for value in given if isinstance(given, tuple) else (given,):
-            if not direction or not isinstance(value, (str, Path)):
+            if not isinstance(kind, FilePath) or not isinstance(value, (str, Path)):
                 continue
-            if direction == "in":
-                inputs.append((Path(value), content))
-            elif (name, content) == ("train", "folder"):
+            if kind.direction == "in":
+                inputs.append((Path(value), kind.content))
+            elif (context.command.name, kind.content) == ("train", "folder"):
                 outputs.append(Path(value) / "model.keras")
             else:
                 outputs.append(Path(value))

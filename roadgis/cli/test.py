@@ -2,88 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
+from roadgis.options.scoring import ReportOptions
 
 __all__ = ["command"]
 
+_SETTINGS = Settings(ReportOptions())
 
-@click.command("test")
-@click.argument("model")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folders of image and mask pairs; may be repeated.  "
-    "[default: a run's own validation scenes]",
-)
-@options.road_layer_options
-@click.option("--report", type=click.Path(path_type=Path), default=None, help="Write an HTML page.")
-@click.option(
-    "--json",
-    "scores",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="Write all scores as one JSON object.",
-)
-@options.threshold_option
-@options.buffer_option
-@click.option(
-    "--examples",
-    type=click.IntRange(0),
-    default=None,
-    help="How many of the best and of the worst scenes the page shows.  [default: 3]",
-)
-@options.device_options
-@options.overwrite_option
+
+@click.command("test", cls=Command)
+@argument("model", ("in", "model"))
+@options.LABELLED
+@_SETTINGS
+@options.DEVICE
 @options.progress_options
-def command(
-    model: str,
-    data: tuple[Path, ...],
-    report: Path | None,
-    scores: Path | None,
-    threshold: float | None,
-    buffer_px: int | None,
-    examples: int | None,
-    device: str,
-    threads: int | None,
-    overwrite: bool,
-    progress: str,
-    verbose: int,
-    quiet: bool,
-    **road_layer: Any,
-) -> None:
+def command(model: str, progress: str, verbose: int, quiet: bool, **values: object) -> None:
     """Score a model on labelled scenes, and write a report.
 
-    MODEL is an .onnx or .keras file, a run folder, or "default", the one that comes with roadgis.
+    MODEL is an .onnx or .keras file, the folder of a run, or "default", the bundled model.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.train.scoring.report import ReportOptions, score_model
+        from roadgis.train.scoring.report import score_model
 
-        given = {
-            name: value
-            for name, value in (("buffer_px", buffer_px), ("examples", examples))
-            if value is not None
-        }
-        settings = ReportOptions(
-            threshold=threshold, report=report, scores=scores, overwrite=overwrite, **given
-        )
+        settings, device = _SETTINGS.made(values), options.DEVICE.made(values)
         result = score_model(
             model,
-            options.labelled_data(data, **road_layer),
+            options.LABELLED.made(values),
             settings,
-            device=device,  # type: ignore[arg-type]
-            threads=threads,
+            device=device.device,
+            threads=device.threads,
             progress=sh.progress,
         )
-        values = result.to_json()
+        found = result.to_json()
         brief = {
-            name: values[name]
+            name: found[name]
             for name in (
                 "threshold", "iou", "precision", "recall", "f1", "relaxed_precision",
                 "relaxed_recall", "relaxed_f1", "break_even", "mean_iou",
@@ -100,6 +56,6 @@ def command(
         )  # fmt: skip
         sh.result(
             f"{len(result.scenes)} scenes at threshold {result.threshold:.4f}: {shown}",
-            outputs=[str(path) for path in (report, scores) if path is not None],
+            outputs=[str(path) for path in (settings.report, settings.scores) if path is not None],
             scores=brief,
         )

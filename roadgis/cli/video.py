@@ -3,54 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
 import click
 
 from roadgis.cli import options
+from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
+from roadgis.options.video import VideoOptions
 
 __all__ = ["command"]
 
+_SETTINGS = Settings(VideoOptions())
 
-@click.command("video")
-@click.argument("source", type=click.Path(path_type=Path), metavar="VIDEO")
-@options.runtime_options
-@options.output_option("The overlay: .webm or .mp4; for a picture .png or .jpg.")
-@options.drawing_options
-@click.option("--no-legend", is_flag=True, help="Draw no legend.")
-@options.overwrite_option
-@options.description_options
+
+@click.command("video", cls=Command)
+@argument("source", ("in", "video"), kind=Path, metavar="VIDEO")
+@options.output_option("Overlay to write: .webm or .mp4; for a picture .png or .jpg.", "video")
+@options.RUNTIME
+@_SETTINGS
+@options.DESCRIPTION
 @options.progress_options
 def command(
-    source: Path,
-    model: str | None,
-    device: Literal["auto", "cpu", "cuda"],
-    threads: int | None,
-    output: Path,
-    alpha: float,
-    every: int,
-    height: int | None,
-    no_legend: bool,
-    allow_truncated: bool,
-    overwrite: bool,
-    progress: str,
-    verbose: int,
-    quiet: bool,
-    **values: Any,
+    source: Path, output: Path, progress: str, verbose: int, quiet: bool, **values: object
 ) -> None:
     """Draw a model's classes over each frame of a video, or over a picture."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.model.runtime import load_model
-        from roadgis.photos.video import VideoOptions, segment_video
+        from roadgis.photos.video import segment_video
 
-        description = options.model_description(values)
+        runtime, description = options.RUNTIME.made(values), options.DESCRIPTION.made(values)
+        model = load_model(
+            runtime.model, threads=runtime.threads, device=runtime.device, description=description
+        )
         result = segment_video(
-            source,
-            output,
-            load_model(model, threads=threads, device=device, description=description),
-            options=VideoOptions(alpha, every, height, not no_legend, allow_truncated, overwrite),
-            progress=sh.progress,
+            source, output, model, options=_SETTINGS.made(values), progress=sh.progress
         )
         shares = ", ".join(f"{name} {share:.1%}" for name, share in result.shares.items())
         what = f"{result.width} x {result.height} px"

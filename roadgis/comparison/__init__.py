@@ -1,4 +1,4 @@
-"""Two road networks side by side: what is missing, extra and moved, and how they are displaced.
+"""Differences of two road networks: missing, extra and moved roads, and their offset.
 
 ::
 
@@ -18,7 +18,6 @@
 from __future__ import annotations
 
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.run import Comparison, compare
 
-__all__ = ["CompareOptions", "Comparison", "OffsetField", "compare"]
+__all__ = ["Comparison", "OffsetField", "compare"]

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-__all__ = ["Placed", "clipped", "common_extent", "in_fixed_order"]
+__all__ = ["MetricLines", "clipped", "common_extent", "in_fixed_order"]
 
 
-class Placed(NamedTuple):
-    """Lines in the metric CRS, with the features that they come from.
+class MetricLines(NamedTuple):
+    """Lines in the metric CRS, with their source features.
 
     Attributes
     ----------
@@ -32,14 +32,14 @@ class Placed(NamedTuple):
         return float(shapely.length(self.lines).sum())
 
 
-def in_fixed_order(placed: Placed) -> Placed:
+def in_fixed_order(placed: MetricLines) -> MetricLines:
     """Sort lines by their geometry, so that results do not depend on the order of a file."""
     keys = shapely.to_wkb(shapely.normalize(placed.lines)).tolist()
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-    return Placed(placed.lines[order], placed.feature[order])
+    return MetricLines(placed.lines[order], placed.feature[order])
 
 
-def common_extent(first: Placed, second: Placed, margin_m: float) -> BaseGeometry | None:
+def common_extent(first: MetricLines, second: MetricLines, margin_m: float) -> BaseGeometry | None:
     """Return what the bounding boxes, grown by a margin, have in common; None for nothing.
 
     A network without lines has no extent and sets no limit.
@@ -55,7 +55,7 @@ def common_extent(first: Placed, second: Placed, margin_m: float) -> BaseGeometr
     return common if common.area > 0 else None
 
 
-def clipped(placed: Placed, area: BaseGeometry) -> Placed:
+def clipped(placed: MetricLines, area: BaseGeometry) -> MetricLines:
     """Return the parts of lines that lie in an area; those that lie whole in it as they are."""
     shapely.prepare(area)
     whole = shapely.covers(area, placed.lines)
@@ -65,7 +65,7 @@ def clipped(placed: Placed, area: BaseGeometry) -> Placed:
     )
     # Along its border an area and a line have points in common too.
     good = (shapely.get_type_id(parts) == 1) & (shapely.length(parts) > 1e-6)
-    return Placed(
+    return MetricLines(
         np.concatenate([placed.lines[whole], parts[good]]),
         np.concatenate([placed.feature[whole], placed.feature[cut[owner[good]]]]),
     )

@@ -1,6 +1,6 @@
-"""Which part of which line of one network is which part of which line of the other.
+"""Match parts of lines of one network with parts of lines of the other.
 
-Stations of the base are paired with their feet on lines of the extraction that go the same way.
+Stations of the base are paired with their feet on lines of the extraction with the same direction.
 A run is a chain of stations of one base line whose feet go steadily along one line of the
 extraction: a pairing that moves forward on both, so that its longest distance bounds the Frechet
 distance of the two parts (Alt and Godau, 1995). Runs compete for stations and for the stretches
@@ -15,22 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.comparison.linear_reference import (
-    Feet,
-    MeasuredLines,
-    Stations,
-    feet,
-    nearest_feet,
-    stations,
-)
-from roadgis.comparison.options import CompareOptions
+from roadgis.comparison.feet import Feet, feet, nearest_feet
+from roadgis.lines.linear_reference import LineAxis, Stations, stations
+from roadgis.options.comparison import CompareOptions
 
 __all__ = ["Matched", "match_lines"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
 _Bools = npt.NDArray[np.bool_]
-#: A run goes on over this many stations without a foot (a corner), and no more.
+#: A run continues over at most this many stations without a foot (a corner).
 _SKIP = 3
 #: A line that drifts across another by more than this share of the search distance crosses it.
 _DRIFT = 1.2
@@ -74,13 +68,13 @@ class Matched(NamedTuple):
 
 
 def match_lines(
-    base: MeasuredLines, extraction: MeasuredLines, options: CompareOptions
+    base: LineAxis, extraction: LineAxis, options: CompareOptions
 ) -> tuple[Matched, Matched]:
     """Match two networks whose displacement was taken out.
 
     Parameters
     ----------
-    base, extraction : MeasuredLines
+    base, extraction : LineAxis
         In one metric CRS.
     options : CompareOptions
         Distances and angle.
@@ -98,13 +92,13 @@ def match_lines(
     rank = _ranks(found, run, ours.cell_m[found.station], reach)
     kept = np.flatnonzero(rank >= 0)
     found, rank = found.take(kept), rank[kept]
-    cell = _cell(theirs, found.line, found.arc_m, len(extraction))
+    cell = _cell(theirs, found.line, found.arc_m, len(extraction.lines))
     chosen = _assign(found.station, cell, rank, len(ours.line), len(theirs.line))
     base_side = _matched(ours, found.take(chosen), wide)
 
     wide = feet(theirs.xy, theirs.direction, base, 2 * reach, angle, keep="lines")
     back = wide.take(wide.distance_m <= reach)
-    cell = _cell(ours, back.line, back.arc_m, len(base))
+    cell = _cell(ours, back.line, back.arc_m, len(base.lines))
     own_line = theirs.line[back.station]
     own_arc = theirs.arc_m[back.station]
     agreed = np.zeros(len(back.station), bool)

@@ -1,11 +1,11 @@
 """The displacement between two road networks: one vector for all, then a field over the area.
 
-A line tells the displacement across itself and nothing about that along itself, so a place needs
+A line shows the displacement across itself and nothing about that along itself, so a place needs
 roads of two directions. First every station of the base votes for all displacements that would
 lay it on a parallel line of the extraction (a Hough transform over displacements); then the best
 one is refined by least squares over the distances from stations to lines with Tukey's weights;
-then the same is solved for the corners of a coarse grid, bilinear in between, held together where
-there is little to go by.
+then the same is solved for the corners of a coarse grid, bilinear in between, regularized where
+there is little evidence.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import scipy.sparse as sp
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.sparse.linalg import spsolve
 
-from roadgis.comparison.linear_reference import Feet, MeasuredLines, feet, stations
+from roadgis.comparison.feet import Feet, feet
 from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, holding
-from roadgis.comparison.options import CompareOptions
+from roadgis.lines.linear_reference import LineAxis, stations
+from roadgis.options.comparison import CompareOptions
 
 __all__ = ["estimate_offset"]
 
@@ -31,32 +32,30 @@ _Ints = npt.NDArray[np.int64]
 #: Spacing of the base's stations that are used here, and how parallel a line must be.
 _SPACING_M = 10.0
 _ANGLE_DEG = 20.0
-#: Stations that vote, and those that give the mean; more add nothing but time.
+#: Stations that vote, and those that give the mean; more only take time.
 _VOTERS = 200_000
 _REFINERS = 50_000
 _BIN_M = 0.5
 _DIRECTIONS = 36
 #: A second displacement with this share of the best one's votes makes the choice doubtful;
 _RIVAL = 0.85
-#: so does one that lays less than this share of the roads that have others beside them on these.
+#: so does one that lays less than this share of the roads with parallel ones on these.
 _AGREEING = 0.5
-#: Of the normal matrix's eigenvalues: below it, one direction of roads is all there is.
+#: Ratio of the normal matrix's eigenvalues below which all roads have one direction.
 _CONDITION = 0.02
-#: As the offset settles: reach of the search, and least standard deviation that is taken for
+#: As the offset settles: reach of the search, and least standard deviation that counts as
 #: noise, metres. A direction of roads that fits already must not make the other an outlier.
 _SETTLING = ((12.0, 2.0), (8.0, 1.2), (5.0, 0.7), (5.0, 0.4))
-#: Fewer stations than this tell nothing.
+#: Fewer stations than this are ignored.
 _FEWEST = 3
 
 
-def estimate_offset(
-    base: MeasuredLines, extraction: MeasuredLines, options: CompareOptions
-) -> OffsetField:
+def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOptions) -> OffsetField:
     """Estimate the displacement from the base to the extraction.
 
     Parameters
     ----------
-    base, extraction : MeasuredLines
+    base, extraction : LineAxis
         In one metric CRS.
     options : CompareOptions
         `estimate_offset`, `max_offset_m` and `grid_m` are used.
@@ -64,20 +63,20 @@ def estimate_offset(
     Returns
     -------
     OffsetField
-        Zero where nothing is known, or where none was asked for.
+        Zero where nothing is known, or where no estimate was requested.
     """
     grid = grid_over(base, options.grid_m)
     zero = _Evidence.nothing(grid.shape)
-    if not options.estimate_offset or not len(base) or not len(extraction):
+    if not options.estimate_offset or not len(base.lines) or not len(extraction.lines):
         return _field((0.0, 0.0), grid, zero, "nothing", False)
     places = stations(base, _SPACING_M)
     near = feet(places.xy, places.direction, extraction, options.max_offset_m, _ANGLE_DEG)
     beside = len(np.unique(near.station))
     if beside < _FEWEST:
         _LOG.warning(
-            "The offset between the two networks is taken for zero: of the base's roads, next to "
-            "none has a parallel one of the extraction within %g m. If the two are further apart, "
-            "raise max_offset_m (--max-offset).",
+            "The offset between the two networks is set to zero: hardly any road of the base has a "
+            "parallel one of the extraction within %g m. If the two are further apart, raise "
+            "max_offset_m (--max-offset).",
             options.max_offset_m,
         )
         return _field((0.0, 0.0), grid, zero, "nothing", False)
@@ -86,12 +85,12 @@ def estimate_offset(
     if known == "across":
         _LOG.warning(
             "The two networks have roads in common of one direction only: their offset along "
-            "these roads cannot be known and is taken for zero."
+            "these roads is unknown and set to zero."
         )
     evidence = _evidence(places.xy, places.direction, extraction, mean, grid)
     if known == "across":
         evidence = evidence.flattened(mean)
-    # Of networks that have little in common many displacements lay some roads on others.
+    # With little in common, many displacements lay some roads on others.
     ambiguous = ambiguous or evidence.stations < _AGREEING * beside
     if ambiguous:
         _LOG.warning(
@@ -128,7 +127,7 @@ def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
         votes[inside] += profile[nth][place[inside]]
     distance = np.hypot(x, y)
     votes[distance > reach_m] = 0.0
-    # Among equals the smallest displacement; along a ridge, which has no peak of its own, too.
+    # Of equal ones the smallest displacement, also along a ridge without a peak.
     best = np.flatnonzero((votes >= 0.97 * votes.max()).ravel())
     chosen = int(best[np.lexsort([best, np.round(distance.ravel()[best], 6)])[0]])
     guess = np.array([x.ravel()[chosen], y.ravel()[chosen]])
@@ -138,7 +137,7 @@ def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
 def _has_rival(votes: _Floats, chosen: tuple[int, int]) -> bool:
     """Return whether another peak is nearly as high, measured from the dip in between.
 
-    Displaced along one direction of roads all votes of these stay: it is the dip that tells.
+    Displaced along one direction of roads all votes of these stay: the dip is decisive.
     """
     high = maximum_filter(votes, size=int(3 / _BIN_M)) == votes
     peaks = np.argwhere(high & (votes >= votes.max() / 3))
@@ -172,9 +171,9 @@ def _tukey(rest: _Floats, least: float) -> _Floats:
 
 
 def _refine(
-    xy: _Floats, direction: _Floats, extraction: MeasuredLines, guess: _Floats
+    xy: _Floats, direction: _Floats, extraction: LineAxis, guess: _Floats
 ) -> tuple[_Floats, str]:
-    """Return the displacement of the whole after robust least squares, and what is known."""
+    """Return the displacement of the whole after robust least squares, and whether it is known."""
     offset, known = guess, "both"
     thin = slice(None, None, 1 + len(xy) // _REFINERS)
     xy, direction = xy[thin], direction[thin]
@@ -190,7 +189,7 @@ def _refine(
             known = "both" if both else "across"
         offset = offset + moved
     if known == "across":
-        # The vote may have moved along the roads too, where nothing holds it.
+        # The vote may also have moved along the roads, where there is no evidence.
         normal = found.normal
         _, vectors = np.linalg.eigh(normal.T @ normal)
         offset = vectors[:, 1] * (vectors[:, 1] @ offset)
@@ -226,7 +225,7 @@ class _Evidence(NamedTuple):
 def _evidence(
     xy: _Floats,
     direction: _Floats,
-    extraction: MeasuredLines,
+    extraction: LineAxis,
     mean: _Floats,
     grid: OffsetGrid,
 ) -> _Evidence:

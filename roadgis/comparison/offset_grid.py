@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from roadgis.comparison.linear_reference import MeasuredLines
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
-#: What holds the field, as numbers of stations: to its mean, against a slope and against bending.
+#: Regularization of the field, in stations: towards its mean, against slope, against bending.
 #: The last two are for corners 1 km apart.
 _PRIOR, _SLOPE, _BEND = 0.3, 6.0, 30.0
 
@@ -49,13 +49,11 @@ class OffsetGrid(NamedTuple):
         )
 
 
-def grid_over(base: MeasuredLines, grid_m: float) -> OffsetGrid:
+def grid_over(base: LineAxis, grid_m: float) -> OffsetGrid:
     """Return a grid that ends where the base ends, with cells of at most a size."""
-    if not len(base):
+    if not len(base.lines):
         return OffsetGrid((0.0, 0.0), (grid_m, grid_m), (2, 2))
-    start, end, _, _ = base.segments
-    low = np.floor(np.minimum(start, end).min(axis=0))
-    high = np.ceil(np.maximum(start, end).max(axis=0))
+    low, high = np.floor(base.vertices.min(axis=0)), np.ceil(base.vertices.max(axis=0))
     extent = np.maximum(high - low, grid_m / 10)
     cells = np.ceil(extent / grid_m)
     cols, rows = (cells + 1).astype(int)
@@ -68,8 +66,8 @@ def grid_over(base: MeasuredLines, grid_m: float) -> OffsetGrid:
 def holding(grid: OffsetGrid) -> sp.csc_matrix:
     """Return what keeps the field smooth and near its mean, for dx and dy.
 
-    Stiff against bending, lest one displaced road bends it; less so against a slope, which
-    imagery has.
+    Stiff against bending, so that one displaced road does not bend it; less so against a slope,
+    which imagery has.
     """
     rows, cols = grid.shape
     east, north = ((1000.0 / spacing) ** 2 for spacing in grid.spacing_m)
@@ -102,7 +100,7 @@ class OffsetField:
     origin : tuple of float
         Lowest corner of the grid, in the metric CRS.
     spacing_m : tuple of float
-        Of its corners, east and north.
+        Spacing of its corners, east and north.
     dx, dy : ndarray of float64, shape (R, C)
         The displacement at each corner, metres.
     places : ndarray of float64, shape (Q, 2)
@@ -117,7 +115,7 @@ class OffsetField:
         How many there were.
     known : {"both", "across", "nothing"}
         Whether roads of two directions were found; with one direction the displacement across
-        it is known, and taken for the whole.
+        it is known, and used for the whole.
     ambiguous : bool
         Another displacement fits nearly as well.
     """

@@ -13,17 +13,17 @@ import shapely
 from pyproj import CRS
 
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
-from roadgis.comparison.segments import Pieces
+from roadgis.comparison.segments import Segments
+from roadgis.options.comparison import CompareOptions
 from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
 
 _Floats = npt.NDArray[np.float64]
 
-#: What stands before the names of the attributes of either network.
+#: Prefixes of the attributes of both networks.
 BASE, ROAD = "base_", "road_"
-#: A piece of this length is half as sure as a very long one.
+#: A piece of this length scores half as much as a very long one.
 _HALF_SURE_M = 25.0
 
 
@@ -32,8 +32,6 @@ def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) ->
 
     Parameters
     ----------
-    table : GeoDataFrame
-        The features.
     rows : ndarray of int64, shape (K,)
         The feature of each piece; -1 for none.
     prefix : str
@@ -54,7 +52,7 @@ def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) ->
     for column in plain.columns:
         name = "geometry" if column == GEOMETRY_FIELD else column
         wanted, number = f"{prefix}{name}", 1
-        # SQLite holds names that differ in case only for equal.
+        # SQLite treats names that differ only in case as equal.
         while wanted.lower() in taken:
             number += 1
             wanted = f"{prefix}{name}_{number}"
@@ -74,25 +72,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def scores(name: str, pieces: Pieces, confidence: _Floats, options: CompareOptions) -> _Floats:
-    """Return how sure each piece's class is, (K,), 0..1.
+def scores(name: str, pieces: Segments, confidence: _Floats, options: CompareOptions) -> _Floats:
+    """Return the confidence in the class of each of K pieces, (K,), 0..1.
 
     Parameters
     ----------
-    name : {"missing", "extra", "moved", "matched"}
-        The class.
-    pieces : Pieces
-        K pieces of it.
     confidence : ndarray of float64, shape (K,)
-        Of the extraction; NaN where unknown, which counts as sure.
-    options : CompareOptions
-        Distances.
+        Confidence of the extraction; NaN where unknown, which counts as 1.
 
     Notes
     -----
-    Long pieces are surer than short ones. A road that the other network lacks is doubtful where
-    the other has one close beside it, as then it may be the other carriageway or a pavement. What
-    the extraction alone shows is as sure as its confidence.
+    Long pieces score higher than short ones. A road that the other network lacks is doubtful where
+    the other has a parallel one close by, as it may be the other carriageway or a pavement. Roads
+    of the extraction alone are weighted by their confidence.
     """
     sure = np.where(np.isnan(confidence), 1.0, np.clip(confidence, 0.0, 1.0))
     length = pieces.length_m / (pieces.length_m + _HALF_SURE_M)
@@ -108,29 +100,21 @@ def scores(name: str, pieces: Pieces, confidence: _Floats, options: CompareOptio
 
 def review_table(
     name: str,
-    pieces: Pieces,
+    pieces: Segments,
     lines: npt.NDArray[np.object_],
     own: pd.DataFrame,
     other: pd.DataFrame | None,
     score: _Floats,
     crs: CRS,
 ) -> geopandas.GeoDataFrame:
-    """Return the table of one class, the surest pieces first.
+    """Return the table of one class with K pieces, highest score first.
 
     Parameters
     ----------
-    name : str
-        The class.
-    pieces : Pieces
-        K pieces of it.
     lines : ndarray of LineString, shape (K,)
-        Their geometry, in `crs`.
+        Geometry of the pieces, in `crs`.
     own, other : DataFrame
-        Attributes of their features, and of those that they are matched with; K rows.
-    score : ndarray of float64, shape (K,)
-        From :func:`scores`.
-    crs : pyproj.CRS
-        Of the geometry.
+        Attributes of their features and of the matched ones; K rows.
     """
     unmatched = name in {"missing", "extra"}
     largest = pieces.beside_m if unmatched else pieces.largest_m
@@ -152,7 +136,7 @@ def review_table(
 
 
 def azimuth_deg(shift: _Floats) -> _Floats:
-    """Return the compass direction of displacements (K, 2), 0 to 360; NaN where there is none."""
+    """Return the compass direction of displacements (K, 2), 0 to 360; NaN for 0 m."""
     some = np.hypot(shift[:, 0], shift[:, 1]) > 0.005
     angle = np.round(np.degrees(np.arctan2(shift[:, 0], shift[:, 1])) % 360.0, 1) % 360.0
     return np.asarray(np.where(some, angle, np.nan), np.float64)

@@ -17,12 +17,10 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
-from roadgis.comparison.area import Placed, clipped, common_extent, in_fixed_order
-from roadgis.comparison.linear_reference import MeasuredLines
+from roadgis.comparison.area import MetricLines, clipped, common_extent, in_fixed_order
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
 from roadgis.comparison.offset_grid import OffsetField
-from roadgis.comparison.options import CompareOptions
 from roadgis.comparison.review import (
     BASE,
     ROAD,
@@ -32,13 +30,15 @@ from roadgis.comparison.review import (
     review_table,
     scores,
 )
-from roadgis.comparison.segments import MATCHED, MOVED, UNMATCHED, Pieces, cut_pieces
+from roadgis.comparison.segments import MATCHED, MOVED, UNMATCHED, Segments, cut_pieces
 from roadgis.comparison.write import check_review, write_review
 from roadgis.errors import DataError
 from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, metric_crs, read_lines
+from roadgis.lines.linear_reference import LineAxis
 from roadgis.model.card import named_models
 from roadgis.network.network import RoadNetwork
+from roadgis.options.comparison import CompareOptions
 from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
@@ -65,7 +65,7 @@ class Comparison:
     extra : geopandas.GeoDataFrame
         What the extraction has and the base lacks.
     moved : geopandas.GeoDataFrame
-        Lines of the base whose counterpart lies beside them.
+        Lines of the base whose counterpart is displaced.
     matched : geopandas.GeoDataFrame
         Lines of the base with a counterpart in their place.
     offsets : geopandas.GeoDataFrame
@@ -164,7 +164,7 @@ def compare(
     overwrite : bool
         Replace an existing output.
     progress : Progress
-        Told the share done; may cancel.
+        Progress callback, called as `progress(fraction, message)`; may cancel.
 
     Returns
     -------
@@ -186,7 +186,7 @@ def compare(
     progress(0.0, "Reading the networks")
     layers = (_layer(proposal, "The extraction"), _layer(base, "The base"))
     crs = metric_crs(*layers)
-    theirs, ours = (in_fixed_order(Placed(layer.on(crs), layer.feature)) for layer in layers)
+    theirs, ours = (in_fixed_order(MetricLines(layer.on(crs), layer.feature)) for layer in layers)
     area = _area(theirs, ours, layers, aoi, crs, options)
 
     progress(0.2, "Estimating the offset")
@@ -195,7 +195,7 @@ def compare(
     near = clipped(ours, wide)
     if not (len(extraction.lines) or len(near.lines)):
         raise _apart(layers, theirs, ours, crs, "The area of interest holds no line of either")
-    field = estimate_offset(MeasuredLines(near.lines), MeasuredLines(extraction.lines), options)
+    field = estimate_offset(LineAxis(near.lines), LineAxis(extraction.lines), options)
 
     progress(0.4, "Matching the lines")
     moved = near._replace(lines=_onto(near.lines, field))
@@ -243,8 +243,8 @@ def _layer(lines: Lines, name: str) -> LineLayer:
 
 
 def _area(
-    theirs: Placed,
-    ours: Placed,
+    theirs: MetricLines,
+    ours: MetricLines,
     layers: tuple[LineLayer, LineLayer],
     aoi: Any,
     crs: CRS,
@@ -263,14 +263,14 @@ def _area(
         return load_area(aoi, layers[0].crs, crs)
     margin = options.margin_m + options.max_offset_m
     common = common_extent(theirs, ours, margin)
-    # Each within the other's margin is near; both margins that just touch is not.
+    # Near: one is within the other's margin; touching margins are not enough.
     if common is None or common_extent(theirs, ours, margin / 2) is None:
         raise _apart(layers, theirs, ours, crs, "The two networks lie apart")
     return common
 
 
 def _apart(
-    layers: tuple[LineLayer, LineLayer], theirs: Placed, ours: Placed, crs: CRS, what: str
+    layers: tuple[LineLayer, LineLayer], theirs: MetricLines, ours: MetricLines, crs: CRS, what: str
 ) -> DataError:
     places = []
     for layer, placed in zip(layers, (theirs, ours), strict=True):
@@ -321,15 +321,15 @@ def _back(lines: npt.NDArray[np.object_], field: OffsetField) -> npt.NDArray[np.
 
 
 def _compared(
-    base: Placed,
-    extraction: Placed,
+    base: MetricLines,
+    extraction: MetricLines,
     field: OffsetField,
     layers: tuple[LineLayer, LineLayer],
     crs: CRS,
     options: CompareOptions,
 ) -> Comparison:
     """Match what lies in one frame, and make the tables."""
-    ours, theirs = MeasuredLines(base.lines), MeasuredLines(extraction.lines)
+    ours, theirs = LineAxis(base.lines), LineAxis(extraction.lines)
     our_side, their_side = match_lines(ours, theirs, options)
     pieces = cut_pieces(ours, our_side, theirs, options)
     their_pieces = cut_pieces(theirs, their_side, ours, options)
@@ -341,7 +341,7 @@ def _compared(
         ("moved", pieces, (ours, base, 1), (extraction, 0), MOVED),
         ("matched", pieces, (ours, base, 1), (extraction, 0), MATCHED),
     ):
-        these = Pieces(*(values[all_pieces.kind == kind] for values in all_pieces))
+        these = Segments(*(values[all_pieces.kind == kind] for values in all_pieces))
         table = _table(name, these, own, other, layers, crs, field, options).to_crs(target)
         table.insert(0, "id", np.arange(number, number + len(table)))
         number += len(table)
@@ -365,9 +365,9 @@ def _compared(
 
 def _table(
     name: str,
-    pieces: Pieces,
-    own: tuple[MeasuredLines, Placed, int],
-    other: tuple[Placed, int],
+    pieces: Segments,
+    own: tuple[LineAxis, MetricLines, int],
+    other: tuple[MetricLines, int],
     layers: tuple[LineLayer, LineLayer],
     crs: CRS,
     field: OffsetField,

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.comparison.linear_reference import MeasuredLines
 from roadgis.comparison.matching import Matched
-from roadgis.comparison.options import CompareOptions
+from roadgis.lines.linear_reference import LineAxis
+from roadgis.options.comparison import CompareOptions
 
-__all__ = ["MATCHED", "MOVED", "UNMATCHED", "Pieces", "cut_pieces"]
+__all__ = ["MATCHED", "MOVED", "UNMATCHED", "Segments", "cut_pieces"]
 
 _Floats = npt.NDArray[np.float64]
 _Ints = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ _Bools = npt.NDArray[np.bool_]
 UNMATCHED, MATCHED, MOVED = 0, 1, 2
 
 
-class Pieces(NamedTuple):
+class Segments(NamedTuple):
     """Stretches of lines, which together make up the lines.
 
     Attributes
@@ -39,7 +39,7 @@ class Pieces(NamedTuple):
         Mean displacement to the counterpart; NaN without.
     beside_m : ndarray of float64, shape (K,)
         Median distance to the nearest line of the other network that goes the same way, matched
-        or not; inf where there is none within twice the search distance.
+        or not; inf if none is within twice the search distance.
     """
 
     line: _Ints
@@ -59,24 +59,24 @@ class Pieces(NamedTuple):
 
 
 def cut_pieces(
-    lines: MeasuredLines, matched: Matched, others: MeasuredLines, options: CompareOptions
-) -> Pieces:
+    lines: LineAxis, matched: Matched, others: LineAxis, options: CompareOptions
+) -> Segments:
     """Cut lines where their class changes.
 
     Parameters
     ----------
-    lines : MeasuredLines
+    lines : LineAxis
         One network.
     matched : Matched
         Its stations.
-    others : MeasuredLines
+    others : LineAxis
         The other network.
     options : CompareOptions
         `moved_m` and `min_length_m` are used.
     """
     line, cell = matched.places.line, matched.places.cell_m
     has = matched.partner >= 0
-    # First gaps in what is matched are closed, then what is left of chance matches goes.
+    # First gaps between matches are closed, then chance matches are dropped.
     has = _without_short(has, False, line, cell, options.min_length_m)
     has = _without_short(has, True, line, cell, options.min_length_m)
     far = _far(matched, has, options.moved_m)
@@ -86,7 +86,7 @@ def cut_pieces(
     first, of = _stretches(kind, line)
     begin, end = _limits(lines, matched, others, first, kind)
     usable = (matched.partner >= 0) & (kind != UNMATCHED)
-    return Pieces(
+    return Segments(
         line[first],
         begin,
         end,
@@ -130,7 +130,7 @@ def _without_short(
 def _far(matched: Matched, has: _Bools, moved_m: float) -> _Bools:
     """Return the stations of stretches that stay half the limit away and exceed it somewhere."""
     distance = np.where(np.isnan(matched.distance_m), 0.0, np.round(matched.distance_m, 6))
-    # A station without a foot of its own, at a corner, goes with the one before it.
+    # A station without a foot of its own, at a corner, is treated like the one before it.
     known = (matched.partner >= 0) & has
     line = matched.places.line
     last = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
@@ -143,9 +143,9 @@ def _far(matched: Matched, has: _Bools, moved_m: float) -> _Bools:
 
 
 def _limits(
-    lines: MeasuredLines, matched: Matched, others: MeasuredLines, first: _Ints, kind: _Ints
+    lines: LineAxis, matched: Matched, others: LineAxis, first: _Ints, kind: _Ints
 ) -> tuple[_Floats, _Floats]:
-    """Return where pieces begin and end; where their counterpart ends, they end beside its end."""
+    """Return where pieces begin and end; where their counterpart ends, they end next to its end."""
     places = matched.places
     line = places.line[first]
     begin = places.begin_m[first]

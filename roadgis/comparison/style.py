@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 __all__ = ["COLOURS", "add_styles"]
 
-#: Red, green, blue of each class: told apart with any colour vision, on imagery and on paper.
+#: Red, green, blue of each class: distinct with any colour vision, on imagery and on paper.
 COLOURS = {
     "missing": (213, 94, 0),
     "extra": (0, 114, 178),
@@ -56,18 +56,18 @@ def add_styles(path: Path) -> None:
         geometry = dict(file.execute("SELECT table_name, column_name FROM gpkg_geometry_columns"))
         for name in COLOURS:
             if name in geometry:
-                told = f"roadgis compare: {name}"
+                description = f"roadgis compare: {name}"
                 file.execute(
                     "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
-                    (name, told),
+                    (name, description),
                 )
-                # A style that somebody has made the default of an earlier review stays it.
+                # A default style that the user saved in an earlier review is kept.
                 file.execute(
                     "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                     "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "
                     "SELECT '', '', ?1, ?2, ?1, ?3, NOT EXISTS (SELECT 1 FROM layer_styles "
                     "WHERE f_table_name = ?1 AND useAsDefault), ?4, ''",
-                    (name, geometry[name], _qml(name), told),
+                    (name, geometry[name], _qml(name), description),
                 )
 
 

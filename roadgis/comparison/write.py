@@ -30,7 +30,7 @@ _FAILURES = (DataSourceError, DataLayerError, FieldError, GeometryError, sqlite3
 
 
 def check_review(path: Path | str, *, overwrite: bool = False) -> None:
-    """Find out before a run whether its review file can be written.
+    """Check before a run that its review file can be written.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def _one_layer(classes: Mapping[str, geopandas.GeoDataFrame]) -> geopandas.GeoDa
         values: list[Any] = []
         for table in tables:
             values += table[name].tolist() if name in table else [None] * len(table)
-        # Asked for as objects, or None among text becomes NaN.
+        # dtype object: otherwise None among text becomes NaN.
         columns[name] = pd.Series([_json_value(value) for value in values], dtype=object)
     shapes = np.concatenate([np.asarray(table.geometry.array, object) for table in tables])
     return geopandas.GeoDataFrame(columns, geometry=shapes, crs=4326)

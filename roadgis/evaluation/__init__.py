@@ -16,9 +16,8 @@ from roadgis.evaluation.buffer import (
     buffer_curve,
     buffer_scores,
 )
-from roadgis.evaluation.errors import ErrorPieces, Pieces, classify_errors
+from roadgis.evaluation.errors import ErrorPieces, LayerPieces, classify_errors
 from roadgis.evaluation.junctions import JunctionScores, junction_scores, junctions
-from roadgis.evaluation.options import EvaluateOptions
 from roadgis.evaluation.pixel import PixelScores, pixel_scores
 from roadgis.evaluation.run import Evaluation, evaluate
 from roadgis.evaluation.topo import TopoScores, topo_scores
@@ -28,10 +27,9 @@ __all__ = [
     "BufferCurve",
     "BufferScores",
     "ErrorPieces",
-    "EvaluateOptions",
     "Evaluation",
     "JunctionScores",
-    "Pieces",
+    "LayerPieces",
     "PixelScores",
     "TopoScores",
     "apls_score",

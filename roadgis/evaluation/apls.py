@@ -36,10 +36,10 @@ class AplsScores:
     apls : float
         Harmonic mean of the two below, 0..1. NaN when the truth is empty.
     truth_onto_proposal : float
-        How well routes of the truth are kept by the proposal: falls with what is missing
+        How well routes of the truth are kept by the proposal: falls with missing roads
         or broken.
     proposal_onto_truth : float
-        How well routes of the proposal exist in the truth: falls with what is invented.
+        How well routes of the proposal exist in the truth: falls with false roads.
     """
 
     apls: float
@@ -118,11 +118,11 @@ def apls_score(
       of the lines has no part in it. In the program it is kept by the last.
     - A ring without a junction has control points each `spacing_m`, not at each vertex.
     - Networks with 500 junctions and more keep the control points along their edges.
-    - A travel time uses the speed of each line itself, not of an edge beside it.
+    - A travel time uses the speed of each line itself, not of a parallel edge.
     """
     if spacing_m <= 0 or snap_m < 0 or max_controls < 1:
         raise InputError(
-            f"APLS was asked for with spacing_m={spacing_m:g}, snap_m={snap_m:g} and "
+            f"APLS was called with spacing_m={spacing_m:g}, snap_m={snap_m:g} and "
             f"max_controls={max_controls}; the spacing and the number must be positive and "
             "the snapping distance not negative."
         )
@@ -166,8 +166,8 @@ def _one_way(
     if not routes or not len(on):
         return 0.0
     controls, snapped, part = controls.take(on), snapped.take(on), part[on]
-    # only routes that exist in both networks need be walked: how many there are and how
-    # many of all they are follows from the connected parts
+    # only routes that exist in both networks need to be computed: their number, and their share
+    # of all routes, follow from the connected components
     other_part = other.component[other.start[snapped.edge]]
     kept_routes = _pairs(part * (int(other_part.max()) + 1) + other_part)
     chosen = np.arange(len(on))
@@ -216,7 +216,7 @@ def _difference(
         route = np.isfinite(a) & np.isfinite(b) & (a > 0.0)
         a, b = a[route], b[route]
         apart = np.abs(a - b)
-        # rounding of coordinates and sums is no difference
+        # differences from rounding of coordinates and sums are ignored
         apart[apart <= 1e-6 + 1e-9 * a] = 0.0
         difference += float(np.minimum(1.0, apart / a).sum())
         routes += len(a)

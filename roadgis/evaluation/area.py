@@ -36,7 +36,7 @@ def measurable(lines: Lines) -> tuple[Lines, Ints]:
     Raises
     ------
     InputError
-        If there are other geometries than lines, or coordinates that are no numbers.
+        If there are other geometries than lines, or coordinates that are not finite.
     """
     shapes = np.asarray(lines, object).reshape(-1)
     kinds = shapely.get_type_id(shapes)
@@ -50,7 +50,7 @@ def measurable(lines: Lines) -> tuple[Lines, Ints]:
     coordinates = shapely.get_coordinates(parts)
     if not np.isfinite(coordinates).all():
         raise InputError(
-            "Found lines with coordinates that are no finite numbers; expected metres in one "
+            "Found lines with coordinates that are not finite numbers; expected metres in one "
             "projected CRS. Leave such lines out, or check the CRS that they were transformed from."
         )
     keep = shapely.length(parts) > 0

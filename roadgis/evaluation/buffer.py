@@ -9,8 +9,8 @@ import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, harmonic_mean, measurable
-from roadgis.evaluation.line_axis import LineAxis
 from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
 
@@ -20,7 +20,7 @@ Lines = npt.NDArray[np.object_]
 
 @dataclass(frozen=True)
 class BufferScores:
-    """Shares of length within a buffer; None where there is nothing to take a share of.
+    """Shares of length within a buffer; None where the length is 0.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class BufferScores:
         Matched length of the proposal over the proposal's length and the missed truth's.
     redundancy : float or None
         How much more of the proposal is matched than of the truth, as share of the proposal;
-        below 0 where one line stands for several.
+        below 0 where one line matches several.
     rmse_m : float or None
         Root mean square distance of the matched proposal to the truth.
     truth_m, proposal_m, matched_truth_m, matched_proposal_m : float
@@ -90,7 +90,7 @@ def buffer_scores(
     (inner_proposal, all_proposal), _ = _axes(proposal, aoi)
     hit_truth = cover(inner_truth, all_proposal, buffer_m).length_m
     hit_proposal = cover(inner_proposal, all_truth, buffer_m).length_m
-    truth_m, proposal_m = inner_truth.length_m, inner_proposal.length_m
+    truth_m, proposal_m = inner_truth.total_m, inner_proposal.total_m
     lengths = {
         "truth_m": truth_m,
         "proposal_m": proposal_m,
@@ -118,23 +118,23 @@ def buffer_scores(
 def _axes(
     lines: Lines, aoi: BaseGeometry | None
 ) -> tuple[tuple[LineAxis, LineAxis], npt.NDArray[np.int64]]:
-    """Return a layer inside the area and as a whole, and what each line inside is part of."""
+    """Return a layer inside the area and as a whole, and the source of each line inside."""
     usable, source = measurable(lines)
-    whole = LineAxis.of(usable)
+    whole = LineAxis(usable)
     if aoi is None:
         return (whole, whole), source
     inside, part = clipped(usable, aoi)
-    return (LineAxis.of(inside), whole), source[part]
+    return (LineAxis(inside), whole), source[part]
 
 
 @dataclass(frozen=True)
 class BufferCurve:
-    """Relaxed precision over recall as less and less sure lines are taken in; T thresholds.
+    """Relaxed precision over recall as lines are added by falling confidence; T thresholds.
 
     Attributes
     ----------
     confidence : ndarray of float64, shape (T,)
-        Lines of at least this confidence are taken; falling. -inf takes those without one.
+        Lines of at least this confidence are included; falling. -inf includes those without one.
     precision, recall : ndarray of float64, shape (T,)
     """
 
@@ -144,13 +144,13 @@ class BufferCurve:
 
     @property
     def break_even(self) -> float | None:
-        """Where precision equals recall; None where precision is higher all along.
+        """Where precision equals recall; None if precision is higher throughout.
 
-        Between two thresholds the curve is taken as straight.
+        The curve is linear between two thresholds.
         """
         if not len(self.confidence):
             return None
-        # Before the first line is taken in, nothing is recalled.
+        # Before the first line is added, recall is 0.
         precision = np.concatenate([self.precision[:1], self.precision])
         recall = np.concatenate([[0.0], self.recall])
         ahead = precision - recall
@@ -179,7 +179,7 @@ def buffer_curve(
     truth, proposal : ndarray of LineString, shapes (L,) and (M,)
         In one metric CRS.
     confidence : ndarray of float64, shape (M,)
-        Of each line of the proposal, in any unit; lines with NaN are taken in last.
+        Confidence of each line of the proposal, in any unit; lines with NaN are added last.
     buffer_m, aoi
         See :func:`buffer_scores`.
 
@@ -193,20 +193,21 @@ def buffer_curve(
     (inner_truth, all_truth), _ = _axes(truth, aoi)
     (inner_proposal, all_proposal), source = _axes(proposal, aoi)
     _, whole = measurable(proposal)
-    if not len(inner_truth) or not len(inner_proposal) or not np.isfinite(values[source]).any():
+    known = np.isfinite(values[source]).any()
+    if not known or not inner_truth.total_m or not inner_proposal.total_m:
         return BufferCurve(np.empty(0), np.empty(0), np.empty(0))
     of_line = values[source]
     thresholds = np.unique(of_line)[::-1]
     hits = cover(inner_proposal, all_truth, buffer_m)
     hit_m = np.zeros(len(of_line))
     np.add.at(hit_m, inner_proposal.line_at(hits.start), hits.stop - hits.start)
-    length_m = inner_proposal.line_stop - inner_proposal.line_start
+    length_m = inner_proposal.length_m
     start, stop, best = _best_confidence(inner_truth, all_proposal, values[whole], buffer_m)
     taken = _sums_from(thresholds, of_line, length_m)
     return BufferCurve(
         confidence=thresholds,
         precision=np.minimum(_sums_from(thresholds, of_line, hit_m) / taken, 1.0),
-        recall=np.minimum(_sums_from(thresholds, best, stop - start) / inner_truth.length_m, 1.0),
+        recall=np.minimum(_sums_from(thresholds, best, stop - start) / inner_truth.total_m, 1.0),
     )
 
 
@@ -220,8 +221,8 @@ def break_even(
 ) -> float | None:
     """Return the relaxed precision at which it equals the relaxed recall; see `buffer_curve`.
 
-    None where no line has a confidence, and where precision stays above recall even when all
-    lines are taken: that is so for most networks that were cut at a threshold before.
+    None if no line has a confidence, or if precision stays above recall even with all lines, as
+    for most networks that were extracted with a threshold.
     """
     return buffer_curve(truth, proposal, confidence, buffer_m=buffer_m, aoi=aoi).break_even
 

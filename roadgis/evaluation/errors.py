@@ -12,28 +12,28 @@ from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import clipped, measurable
-from roadgis.evaluation.line_axis import TOUCH_M, LineAxis, Spans, merged
 from roadgis.evaluation.within_distance import cover, neighbours
+from roadgis.lines.linear_reference import TOUCH_M, LineAxis, Spans, merged
 
-__all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "Pieces", "classify_errors"]
+__all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "LayerPieces", "classify_errors"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 Kinds = npt.NDArray[np.str_]
 
-#: What a piece of the truth may be, and what a piece of the proposal.
+#: Classes of pieces of the truth and of the proposal.
 TRUTH_KINDS = ("hit", "displaced", "gap", "missed")
 PROPOSAL_KINDS = ("hit", "duplicate", "displaced", "false")
 
 _ALONGSIDE_DEG = 30.0
-#: Roads that part at a sharp angle are within each other's buffer for a few buffers.
+#: Roads that fork at a sharp angle are within each other's buffer for a few buffers.
 _RUN_BUFFERS = 4.0
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """A layer taken apart by class; P pieces.
+class LayerPieces:
+    """A layer divided by class; P pieces.
 
     Attributes
     ----------
@@ -69,17 +69,18 @@ class ErrorPieces:
 
     Attributes
     ----------
-    truth : Pieces
+    truth : LayerPieces
         ``hit``: within the buffer of the proposal. ``displaced``: not, but a line of the
-        proposal that hits nothing runs beside it. ``gap``: missed between parts that were
+        proposal that hits nothing runs parallel. ``gap``: missed between parts that were
         found, a broken connection. ``missed``: the rest.
-    proposal : Pieces
-        ``hit``: within the buffer of the truth. ``duplicate``: so too, but beside a longer line
-        of the proposal. ``displaced``: beside a road that nothing hits. ``false``: the rest.
+    proposal : LayerPieces
+        ``hit``: within the buffer of the truth. ``duplicate``: the same, but parallel to a longer
+        line of the proposal. ``displaced``: parallel to a road that nothing hits. ``false``: the
+        rest.
     """
 
-    truth: Pieces
-    proposal: Pieces
+    truth: LayerPieces
+    proposal: LayerPieces
 
 
 def classify_errors(
@@ -91,7 +92,7 @@ def classify_errors(
     gap_m: float = 100.0,
     aoi: BaseGeometry | None = None,
 ) -> ErrorPieces:
-    """Take both layers apart by class of error.
+    """Divide both layers by class of error.
 
     Parameters
     ----------
@@ -102,10 +103,10 @@ def classify_errors(
     displaced_m : float
         Up to here it is displaced, where the directions differ by at most 30 degrees.
     gap_m : float
-        Longest gap. Both its ends touch found parts, at least one of which is longer than four
-        buffers: a street that is missed from crossing to crossing is no gap.
+        Longest gap. Both its ends touch found parts, and at least one of these is longer than four
+        buffers: a street that is missed from crossing to crossing is not a gap.
     aoi : shapely polygon, optional
-        Only what is inside is taken apart; partners may lie outside.
+        Only parts inside are classified; counterparts may lie outside.
 
     Returns
     -------
@@ -137,30 +138,30 @@ def classify_errors(
 
 
 class _Layer:
-    """A layer inside the area and as a whole, and what the lines inside are part of."""
+    """A layer inside the area and as a whole, and the sources of the lines inside."""
 
     def __init__(self, lines: Lines, aoi: BaseGeometry | None) -> None:
         usable, source = measurable(lines)
         parts, part = clipped(usable, aoi)
         self.source = source[part]
-        self.inside = LineAxis.of(parts)
-        self.whole = LineAxis.of(usable) if aoi is not None else self.inside
+        self.inside = LineAxis(parts)
+        self.whole = LineAxis(usable) if aoi is not None else self.inside
 
 
 def _displaced(
     axis: LineAxis, others: LineAxis, own: LineAxis, buffer_m: float, displaced_m: float
 ) -> Spans:
-    """Return where lines run beside those parts of others that are within no line's buffer."""
+    """Return where lines run parallel to those parts of others that are in no line's buffer."""
     hit = cover(others, own, buffer_m)
     start, stop, covered = _cells(others, [hit])
     rest = others.pieces(start[~covered[0]], stop[~covered[0]])
-    return cover(axis, LineAxis.of(rest), displaced_m, alongside_deg=_ALONGSIDE_DEG)
+    return cover(axis, LineAxis(rest), displaced_m, alongside_deg=_ALONGSIDE_DEG)
 
 
 def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
-    """Return where lines run beside a longer one of the same layer."""
-    length = axis.line_stop - axis.line_start
-    # Of two as long as each other the one that lies further west is kept, in any order of lines.
+    """Return where lines run parallel to a longer one of the same layer."""
+    length = axis.length_m
+    # Of two equally long ones the western one is kept, in any order of lines.
     corner = np.full((2, len(length)), np.inf)
     for side, origin, end in zip(
         corner, axis.origin.T, axis.vertices[axis.first + 1].T, strict=True
@@ -187,7 +188,7 @@ def _cells(
     )
     cuts = np.unique(cuts)
     own = np.isin(cuts, axis.line_start) | np.isin(cuts, axis.line_stop)
-    # What rounding makes of one place is one cut, and at a line's end it is the end.
+    # Places that differ by rounding are one cut, and at a line's end it is the end.
     keep = own | (np.diff(cuts, prepend=-np.inf) > TOUCH_M)
     keep &= own | (np.diff(cuts, append=np.inf) > TOUCH_M) | ~np.append(own[1:], False)
     cuts = cuts[keep]
@@ -204,8 +205,8 @@ def _pieces(
     rest: str,
     kinds: tuple[str, ...],
     sliver_m: float,
-) -> Pieces:
-    """Take a layer apart: each part is of the first class all of whose spans hold it."""
+) -> LayerPieces:
+    """Divide a layer: each part is of the first class whose spans all contain it."""
     axis = layer.inside
     start, stop, held = _cells(axis, [span for _, spans in rules for span in spans])
     code = np.full(len(start), kinds.index(rest), np.int64)
@@ -218,7 +219,7 @@ def _pieces(
     start, stop, code = _runs(axis, start, stop, code)
     code = _between_displaced(axis, start, stop, code, kinds, rest, sliver_m)
     start, stop, code = _runs(axis, start, stop, code)
-    return Pieces(
+    return LayerPieces(
         lines=axis.pieces(start, stop),
         kind=np.array(kinds)[code],
         length_m=stop - start,
@@ -244,7 +245,7 @@ def _between_displaced(
     rest: str,
     sliver_m: float,
 ) -> Ints:
-    """Return the classes, short remainders beside a displaced part that go on as displaced.
+    """Return the classes, with short remainders next to a displaced part as displaced.
 
     Where a line leaves the buffer at an angle, the two layers do so some metres apart.
     """
@@ -259,7 +260,7 @@ def _between_displaced(
     return np.where(taken, moved, code)
 
 
-def _with_gaps(pieces: Pieces, run_m: float, gap_m: float) -> Pieces:
+def _with_gaps(pieces: LayerPieces, run_m: float, gap_m: float) -> LayerPieces:
     """Return the pieces of the truth, those missed between found ones as gaps."""
     missed = np.flatnonzero(pieces.kind == "missed")
     if not len(missed):
@@ -275,7 +276,7 @@ def _with_gaps(pieces: Pieces, run_m: float, gap_m: float) -> Pieces:
     found = np.flatnonzero(pieces.kind != "missed")
     for ends_at in node[:, found]:
         np.maximum.at(longest, ends_at, pieces.length_m[found])
-    # Missed pieces that only meet each other, end to end, are one.
+    # Missed pieces that meet only each other, end to end, are one.
     passed = (count == 2) & (lost == 2)
     chain = _chains(node[:, missed], passed)
     outer = ~passed[node[:, missed]]
@@ -289,7 +290,7 @@ def _with_gaps(pieces: Pieces, run_m: float, gap_m: float) -> Pieces:
     gap = (sums[0] == 2) & (sums[1] == 2) & (sums[2] >= 1) & (length <= gap_m)
     kind = pieces.kind.copy()
     kind[missed[gap[chain]]] = "gap"
-    return Pieces(pieces.lines, kind, pieces.length_m, pieces.source, pieces.kinds)
+    return LayerPieces(pieces.lines, kind, pieces.length_m, pieces.source, pieces.kinds)
 
 
 def _chains(node: Ints, passed: npt.NDArray[np.bool_]) -> Ints:

@@ -12,7 +12,7 @@ from roadgis.vector_files.reading import is_dataset_folder
 
 __all__ = ["FilePair", "find_pairs"]
 
-#: What is taken from a folder.
+#: Suffixes of the files that are read from a folder.
 _SUFFIXES = (
     ".gpkg",
     ".geojson",
@@ -45,7 +45,7 @@ class FilePair:
 
 
 def find_pairs(proposal: Path | str, truth: Path | str) -> list[FilePair]:
-    """Find what is to be evaluated against what.
+    """Pair the files of proposals with those of truths.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def find_pairs(proposal: Path | str, truth: Path | str) -> list[FilePair]:
         If one is a folder and the other is not, a folder holds two files of one stem, or a
         truth has no proposal. A proposal without truth is one of those as well.
     """
-    # A Path of a URL has lost a slash.
+    # A Path made from a URL has lost a slash.
     folders = [os.path.isdir(side) and not is_dataset_folder(side) for side in (proposal, truth)]
     if not any(folders):
         return [

@@ -1,8 +1,8 @@
-"""Any line layer as a routable graph in arrays.
+"""A line layer as a routable graph in arrays.
 
 Lines are joined wherever two of them share a vertex, at their ends or between; vertices
 where the road neither forks nor ends are then passed through, so that the edges run from
-junction to junction whatever the features were cut into. Parallel edges, closed loops and
+junction to junction, however the features were divided. Parallel edges, closed loops and
 rings without a junction stay. Lines that cross without a shared vertex (overpasses) stay
 apart, and a segment that two lines share counts once.
 """
@@ -21,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from roadgis.errors import InputError
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["RoadGraph"]
 
@@ -92,7 +93,7 @@ class RoadGraph:
             Connected parts whose edges are shorter than this in all are left out, unless
             nothing would stay.
         drop_repeated : bool
-            Leave out what is drawn more than once, and closed loops that leave and reach one
+            Leave out lines drawn more than once, and closed loops that leave and reach one
             junction, unless nothing would stay; what they touched stays a node. Otherwise each
             counts once.
 
@@ -153,9 +154,9 @@ class RoadGraph:
         return _sums(self.segment_cost, self.first)
 
     @cached_property
-    def segment_start_m(self) -> _Floats:
-        """Where each segment starts when all edges are laid end to end, metres; shape (M,)."""
-        return np.asarray(np.cumsum(self.segment_m) - self.segment_m)
+    def axis(self) -> LineAxis:
+        """The edges laid end to end; its segments are those of the graph."""
+        return LineAxis(self.edge_lines())
 
     @cached_property
     def segment_at_m(self) -> _Floats:
@@ -263,7 +264,7 @@ def _joined(xy: _Floats, join_m: float) -> tuple[_Floats, _Ints]:
     )
     if len(pairs):
         group = _parts(len(points), pairs[:, 0], pairs[:, 1])
-        # the first by x, then y stands for its group: no new coordinate comes about
+        # the first by x, then y represents its group: no new coordinates are made
         _, chosen = np.unique(group, return_index=True)
         points, of = points[chosen], group[of]
     return points, of

@@ -1,4 +1,4 @@
-"""Places on a road graph: points along edges, the nearest ones, and the ways between them."""
+"""Places on a road graph: points along edges, nearest places, and shortest paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
@@ -71,8 +70,7 @@ def places_at(graph: RoadGraph, edge: _Ints, at_m: _Floats) -> Places:
     at_m : ndarray of float64, shape (K,)
         Metres from the edge's start, 0 to its length.
     """
-    starts = graph.segment_start_m
-    segment = np.searchsorted(starts, starts[graph.first[edge]] + at_m, side="right") - 1
+    segment = graph.axis.segment_at(graph.axis.line_start[edge] + at_m)
     segment = np.clip(segment, graph.first[edge], graph.first[edge + 1] - 1)
     return _placed(graph, segment, at_m - graph.segment_at_m[segment])
 
@@ -143,9 +141,9 @@ def nearest_places(
         Least cosine between the two directions, the sign aside, to be taken at all.
     """
     count = len(points)
-    which, segment = _within(graph, points.xy, max_m)
-    into = np.einsum("ij,ij->i", points.xy[which] - graph.xy[segment], graph.vector[segment])
-    near = _placed(graph, segment, into / graph.segment_m[segment])
+    # a little more, for the distance is measured again and decides
+    which, segment = graph.axis.near(points.xy, max_m + _SAME_M)
+    near = _placed(graph, segment, graph.axis.along_m(points.xy[which], segment))
     distance = np.hypot(*(near.xy - points.xy[which]).T)
     agree = np.abs(np.einsum("ij,ij->i", near.along, points.along[which]))
     use = (distance <= max_m) & (agree >= cos - 1e-12)
@@ -178,17 +176,6 @@ def _filled(count: int, found: _Ints, values: _Floats) -> _Floats:
     return all_
 
 
-def _within(graph: RoadGraph, xy: _Floats, max_m: float) -> tuple[_Ints, _Ints]:
-    """Return the pairs of a point and a segment that may be within a distance."""
-    if not len(graph) or not len(xy):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    ends = np.stack([graph.xy, graph.xy + graph.vector], axis=1)
-    tree = shapely.STRtree(np.asarray(shapely.linestrings(ends), dtype=object))
-    # a little more, for the distance is measured again and decides
-    pairs = tree.query(shapely.points(xy), predicate="dwithin", distance=max_m + _SAME_M)
-    return pairs[0].astype(np.int64), pairs[1].astype(np.int64)
-
-
 def ways(
     graph: RoadGraph, sources: Places, targets: Places, *, rows_of: RoadGraph | None = None
 ) -> Iterator[tuple[slice, _Floats]]:
@@ -197,7 +184,7 @@ def ways(
     Parameters
     ----------
     rows_of : RoadGraph, optional
-        Another graph whose table is walked through beside this one: the blocks of both
+        Another graph whose table is traversed in step with this one: the blocks of both
         then have the same rows.
 
     Yields
@@ -205,7 +192,7 @@ def ways(
     rows : slice
         Of `sources`.
     cost : ndarray of float64, shape (rows, len(targets))
-        Metres or seconds; infinite where no way exists or one of the two is no place.
+        Metres or seconds; infinite where no way exists or one of the two is not a place.
     """
     is_place = targets.edge >= 0
     edge = np.where(is_place, targets.edge, 0)
@@ -233,7 +220,7 @@ def node_ways(
     rows : slice
         Of `sources`.
     cost : ndarray of float64, shape (rows, N)
-        Infinite where no way exists, none up to `limit`, or the source is no place.
+        Infinite where no way exists, none up to `limit`, or the source is not a place.
     """
     nodes = len(graph.nodes)
     height = max(1, _CELLS // max(nodes, width, 1))

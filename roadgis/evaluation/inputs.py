@@ -28,12 +28,12 @@ _LOG = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float64]
 Lines = npt.NDArray[np.object_]
 
-#: What can be evaluated: a file, a layer, a table or a network.
+#: Inputs of an evaluation: a file, a layer, a table or a network.
 LinesLike: TypeAlias = Path | str | LineLayer | geopandas.GeoDataFrame | RoadNetwork
 
 #: Layers farther apart than this have a wrong CRS, or are not of the same place.
 _FAR_M = 10_000.0
-#: From this share of the truth outside the proposal's extent on, it is said.
+#: Share of the truth outside the proposal's extent that gives a warning.
 _OUTSIDE = 0.1
 _MARGIN_M = 50.0
 
@@ -64,7 +64,7 @@ class Side:
     def values(self, field: str) -> Floats | None:
         """Return a numeric field of each line, (L,); None without such a field.
 
-        What is no number is NaN.
+        Values that are not numbers are NaN.
         """
         if field not in self.layer.table:
             return None
@@ -78,10 +78,8 @@ class Measured:
 
     Attributes
     ----------
-    truth, proposal : Side
     crs : pyproj.CRS
         Metric; of all lines and the area.
-    area : shapely polygon or None
     issues : tuple of str
         What a reader of the scores should know.
     """
@@ -98,9 +96,8 @@ def as_layer(lines: LinesLike, name: str) -> LineLayer:
 
     Parameters
     ----------
-    lines : path, LineLayer, GeoDataFrame or RoadNetwork
     name : str
-        Of what has no name of its own, for messages.
+        Name for messages of a layer without a name of its own.
 
     Raises
     ------
@@ -110,9 +107,9 @@ def as_layer(lines: LinesLike, name: str) -> LineLayer:
     if isinstance(lines, LineLayer):
         return lines
     if isinstance(lines, RoadNetwork):
-        return _told(line_layer(lines.to_geodataframe(), name=name, crs=lines.crs))
+        return _with_warnings(line_layer(lines.to_geodataframe(), name=name, crs=lines.crs))
     if isinstance(lines, geopandas.GeoDataFrame):
-        return _told(line_layer(lines, name=name))
+        return _with_warnings(line_layer(lines, name=name))
     if isinstance(lines, (str, Path)):
         return read_lines(lines)
     raise InputError(
@@ -121,8 +118,8 @@ def as_layer(lines: LinesLike, name: str) -> LineLayer:
     )
 
 
-def _told(layer: LineLayer) -> LineLayer:
-    # Of a file, reading tells what was left out.
+def _with_warnings(layer: LineLayer) -> LineLayer:
+    # Reading a file logs its issues itself.
     for issue in layer.issues:
         _LOG.warning("%s: %s", layer.name, issue)
     return layer
@@ -162,10 +159,10 @@ def measured(proposal: LineLayer, truth: LineLayer, aoi: Any = None) -> Measured
             "interest, so there is nothing to compare with. Expected an area that holds true "
             "roads; check that the area and the truth are of the same place, and their CRSs."
         )
-    told = _coverage(ours, theirs, area is not None)
-    for issue in told:
+    coverage = _coverage(ours, theirs, area is not None)
+    for issue in coverage:
         _LOG.warning("%s", issue)
-    issues.extend(told)
+    issues.extend(coverage)
     return Measured(ours, theirs, crs, area, tuple(issues))
 
 
@@ -190,7 +187,7 @@ def _check_distance(ours: Side, theirs: Side) -> None:
 
 
 def _coverage(ours: Side, theirs: Side, has_area: bool) -> list[str]:
-    """Return what is to be said of where the layers lie."""
+    """Return issues with the extents of the layers."""
     name = theirs.layer.name
     if not len(theirs.lines):
         return [f"{name}: holds no lines; all scores are 0"]
@@ -198,7 +195,7 @@ def _coverage(ours: Side, theirs: Side, has_area: bool) -> list[str]:
         return [f"{name}: no line lies inside the area of interest; all scores are 0"]
     if has_area:
         return []
-    # Roads at the extent's edge may lie to its other side.
+    # Roads at the edge of the extent may lie just outside.
     extent = shapely.total_bounds(theirs.lines) + np.array([-1, -1, 1, 1]) * _MARGIN_M
     covered = shapely.clip_by_rect(ours.inside, *extent)
     outside = 1.0 - float(shapely.length(covered).sum() / shapely.length(ours.inside).sum())

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.area import harmonic_mean, measurable
-from roadgis.evaluation.line_axis import LineAxis
+from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["JunctionScores", "junction_scores", "junctions"]
 
@@ -22,11 +22,11 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Lines = npt.NDArray[np.object_]
 
-#: Vertices, and ends on lines, that lie nearer than this are meant to be one place.
+#: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
 _ROUNDING_M = 1e-6
 _ARMS = 3
-#: Groups of more candidates are matched for their number alone, not for the least distance.
+#: Larger groups of candidates are matched for number only, not for least distance.
 _LARGE = 2_000
 
 
@@ -41,7 +41,6 @@ class JunctionScores:
     truth, proposal : ndarray of float64, shapes (J, 2) and (K, 2)
         The junctions that count, by x, then y.
     truth_matched, proposal_matched : ndarray of bool, shapes (J,) and (K,)
-    radius_m : float
     """
 
     precision: float | None
@@ -71,8 +70,6 @@ def junction_scores(
     ----------
     truth, proposal : ndarray of LineString, shapes (L,) and (M,)
         In one metric CRS, noded in any way.
-    radius_m : float
-        Metres.
     aoi : shapely polygon, optional
         Only junctions inside count; partners may lie outside.
 
@@ -115,8 +112,8 @@ def junctions(lines: Lines) -> Floats:
     ndarray of float64, shape (J, 2)
         By x, then y; the same for any order of the lines.
     """
-    axis = LineAxis.of(measurable(lines)[0])
-    if not len(axis):
+    axis = LineAxis(measurable(lines)[0])
+    if not len(axis.first):
         return np.empty((0, 2))
     places, node = _nodes(axis.vertices)
     arms = _arms(axis, places, node)
@@ -132,7 +129,7 @@ def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
     shape = (len(distinct), len(distinct))
     links = coo_array((np.ones(len(close), bool), (close[:, 0], close[:, 1])), shape=shape)
     _, label = connected_components(links, directed=False)
-    # Of places that are one, the first stands for all.
+    # The first of several equal places represents them.
     _, first, group = np.unique(label, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     rank = np.empty(len(order), np.int64)
@@ -145,16 +142,16 @@ def _arms(axis: LineAxis, places: Floats, node: Ints) -> Ints:
     first, last = node[axis.first], node[axis.first + 1]
     turn = np.flatnonzero(np.diff(axis.line, prepend=-1, append=-1))
     ends = np.unique(np.concatenate([first[turn[:-1]], last[turn[1:] - 1]]))
-    tree = shapely.STRtree(axis.segments())
-    end, segment = tree.query(shapely.points(places[ends]), predicate="dwithin", distance=_TOUCH_M)
+    end, segment = axis.near(places[ends], _TOUCH_M)
     end = ends[end]
     between = (end != first[segment]) & (end != last[segment])
     end, segment = end[between], segment[between]
-    along = ((places[end] - axis.origin[segment]) * axis.direction[segment]).sum(axis=1)
-    every = np.arange(len(axis))
+    along = axis.along_m(places[end], segment)
+    every = np.arange(len(axis.first))
     stops = np.concatenate([first, end, last])
     owner = np.concatenate([every, segment, every])
-    along = np.concatenate([np.full(len(axis), -np.inf), along, np.full(len(axis), np.inf)])
+    begin = np.full(len(every), -np.inf)
+    along = np.concatenate([begin, along, -begin])
     order = np.lexsort((stops, along, owner))
     stops, owner = stops[order], owner[order]
     pairs = np.stack([stops[:-1], stops[1:]], axis=1)[owner[:-1] == owner[1:]]
@@ -187,7 +184,7 @@ def _matched(ours: Floats, theirs: Floats, radius_m: float) -> tuple[Ints, Ints]
 
 
 def _group_matched(first: Ints, second: Ints, distance: Floats) -> tuple[Ints, Ints]:
-    """Match candidates that hang together."""
+    """Match candidates of one connected component."""
     if len(first) == 1:
         return first, second
     ours, row = np.unique(first, return_inverse=True)
@@ -197,7 +194,7 @@ def _group_matched(first: Ints, second: Ints, distance: Floats) -> tuple[Ints, I
         graph = coo_array((np.ones(len(row), bool), (row, col)), shape=shape).tocsr()
         partner = maximum_bipartite_matching(graph, perm_type="column")
         return ours[partner >= 0], theirs[partner[partner >= 0]]
-    # One match more is worth any distance.
+    # One more match outweighs any distance.
     gain = np.zeros(shape)
     gain[row, col] = 2.0 * min(shape) * max(float(distance.max()), 1.0) - distance
     rows, cols = linear_sum_assignment(gain, maximize=True)

@@ -21,7 +21,8 @@ __all__ = ["PixelScores", "ValidPixels", "pixel_scores"]
 Lines = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
-#: Told x and y of pixel centres, two arrays of one shape in the lines' CRS, it says which count.
+#: Called with x and y of pixel centres, two arrays of one shape in the lines' CRS, it returns
+#: which of them are valid.
 ValidPixels: TypeAlias = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Mask]
 
 _POLYGON = 3
@@ -72,7 +73,7 @@ def pixel_scores(
         Width that all lines are drawn with, metres. A pixel is road when its centre is within
         half of it of a line.
     gsd_m : float
-        Pixel size, metres. Centres lie a quarter of it beside its multiples.
+        Pixel size, metres. Centres are a quarter of it off its multiples.
     aoi : shapely polygon, optional
         Only pixels whose centres are inside count; by default all.
     valid : ValidPixels, optional
@@ -130,7 +131,7 @@ class _Drawn:
         return _filled(shapely.buffer(parts, self.half, quad_segs=_QUARTER), col, row)
 
     def _around(self, col: int, row: int) -> tuple[float, float, float, float]:
-        # Beyond the reach of a line's width, so that the ends that the cut makes are not seen.
+        # Cut beyond the width of a line, so that the cut ends are outside.
         margin = 2 * self.half + 2
         end_col, end_row = col + _BLOCK_PX + margin, row + _BLOCK_PX + margin
         return col - margin, row - margin, end_col, end_row
@@ -140,7 +141,7 @@ def _blocks(layers: list[_Drawn], area: BaseGeometry | None) -> Iterator[tuple[i
     """Yield first column and row of the blocks that a line may reach and that count."""
     near = []
     for layer in layers:
-        # Sparse layers over large areas are followed, not their bounding box.
+        # Only blocks with lines: layers may be sparse over large areas.
         points = shapely.get_coordinates(shapely.segmentize(layer.lines, _BLOCK_PX / 2))
         reach = int(np.ceil((layer.half + _BLOCK_PX / 4) / _BLOCK_PX))
         blocks = np.unique(np.floor(points / _BLOCK_PX).astype(np.int64), axis=0)

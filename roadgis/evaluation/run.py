@@ -19,9 +19,9 @@ from roadgis.evaluation.buffer import BufferCurve, BufferScores, buffer_curve, b
 from roadgis.evaluation.errors import ErrorPieces, classify_errors
 from roadgis.evaluation.inputs import LinesLike, Measured, Side, as_layer, measured
 from roadgis.evaluation.junctions import JunctionScores, junction_scores
-from roadgis.evaluation.options import EvaluateOptions
 from roadgis.evaluation.pixel import PixelScores, pixel_scores
 from roadgis.evaluation.topo import TopoScores, topo_scores
+from roadgis.options.evaluation import EvaluateOptions
 from roadgis.progress import Progress, no_progress
 
 __all__ = ["Evaluation", "evaluate"]
@@ -40,24 +40,16 @@ class Evaluation:
 
     Attributes
     ----------
-    pixel : PixelScores
-    buffer : BufferScores
     curve : BufferCurve
         Relaxed precision over recall by confidence; no thresholds where lines have none.
     apls : AplsScores
         By length.
     apls_time : AplsScores or None
         By travel time, where `EvaluateOptions.speed_field` is given.
-    topo : TopoScores
-    junctions : JunctionScores
     errors : ErrorPieces
         Both layers taken apart by class of error.
     crs : pyproj.CRS
         Metric CRS of all pieces and of `area`.
-    area : shapely polygon or None
-        Area of interest.
-    proposal_name, truth_name : str
-    options : EvaluateOptions
     issues : tuple of str
         What was left out or looks wrong.
     """
@@ -156,7 +148,7 @@ def evaluate(
     options : EvaluateOptions, optional
         Buffers, radii, seeds.
     progress : Progress
-        Told the share done; may cancel.
+        Progress callback, called as `progress(fraction, message)`; may cancel.
 
     Returns
     -------
@@ -169,7 +161,7 @@ def evaluate(
         If the truth has no lines, or none inside the area.
     InputError
         If a layer cannot be read as lines, the layers lie more than 10 km apart, or a layer lacks
-        the speed field asked for.
+        the requested speed field.
     """
     options = options or EvaluateOptions()
     progress(0.0, "Reading the layers")
@@ -272,7 +264,7 @@ def _speed(side: Side, field: str) -> Floats:
     if not known.all():
         length = shapely.length(side.lines)
         _LOG.warning(
-            "%s: %.0f %% of the length has no speed in %r; the median of the others is taken.",
+            "%s: %.0f %% of the length has no speed in %r; the median of the others is used.",
             side.layer.name,
             100 * length[~known].sum() / length.sum(),
             field,

@@ -13,14 +13,14 @@ from roadgis.evaluation.area import harmonic_mean
 
 __all__ = ["SCORES", "flat", "total_row", "write_csv"]
 
-#: The scores that every output names first, in this order.
+#: The scores that every output lists first, in this order.
 SCORES = (
     "iou", "relaxed_precision", "relaxed_recall", "relaxed_f1", "apls",
     "apls_truth_onto_proposal", "apls_proposal_onto_truth", "topo_precision", "topo_recall",
     "topo_f1", "junction_f1",
 )  # fmt: skip
 _BY_KIND = "_length_by_kind_m"
-# In metres, but no length that adds up.
+# In metres, but not additive.
 _NO_SUMS = {"rmse_m"}
 _SHARES = {
     "relaxed_precision": ("matched_proposal_m", "proposal_m"),
@@ -72,7 +72,7 @@ def total_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _joined(pairs: Sequence[Mapping[str, Any]], name: str) -> Any:
     found = [(pair[name], pair) for pair in pairs if _is_number(pair.get(name))]
     if not found:
-        # A setting or a text: told if all pairs have the same.
+        # A setting or a text: included if all pairs have the same.
         values = [pair.get(name) for pair in pairs]
         return values[0] if all(value == values[0] for value in values) else None
     numbers = [value for value, _ in found]
@@ -97,9 +97,9 @@ def write_csv(
     Parameters
     ----------
     path : Path
-        Written beside and renamed.
+        Written under a temporary name and renamed.
     names : sequence of str
-        Of the pairs.
+        Names of the pairs.
     rows : sequence of mapping
         Their scores; what does not apply is an empty cell.
     overwrite : bool

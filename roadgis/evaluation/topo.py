@@ -82,7 +82,7 @@ def topo_scores(
     seeds : int
         Greatest number of seeds on each network, spread evenly along its roads.
     seed : int
-        Of the random offset of that spread.
+        Seed of the random offset of that spread.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def topo_scores(
     values = {"radius_m": radius_m, "hole_m": hole_m, "interval_m": interval_m, "seeds": seeds}
     if min(values.values()) <= 0:
         shown = ", ".join(f"{name}={value:g}" for name, value in values.items())
-        raise InputError(f"TOPO was asked for with {shown}; all of them must be positive.")
+        raise InputError(f"TOPO was called with {shown}; all of them must be positive.")
     one, two = RoadGraph.from_lines(truth), RoadGraph.from_lines(proposal)
     if not len(one):
         return TopoScores(float("nan"), float("nan"), float("nan"))
@@ -133,7 +133,7 @@ def _spread(graph: RoadGraph, seeds: int, interval_m: float, seed: int) -> Place
     count = max(1, min(seeds, int(total / interval_m)))
     offset = np.random.default_rng(seed).uniform()
     along = (np.arange(count) + offset) * (total / count)
-    start = graph.segment_start_m[graph.first[:-1]]
+    start = np.cumsum(graph.length_m) - graph.length_m
     edge = np.clip(np.searchsorted(start, along, side="right") - 1, 0, len(graph) - 1)
     return places_at(graph, edge, np.minimum(along - start[edge], graph.length_m[edge]))
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import shapely
 
-from roadgis.evaluation.line_axis import LineAxis, Spans, merged
+from roadgis.lines.linear_reference import LineAxis, Spans, merged
 
 __all__ = ["Neighbours", "cover", "neighbours", "rms_distance"]
 
@@ -25,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 _CHUNK_M = 200_000.0
 _CHUNK_SEGMENTS = 20_000
-#: A distance of exactly the reach counts, whatever the last bits of the coordinates say.
+#: A distance of exactly the reach counts, regardless of the last bits of the coordinates.
 _ROUNDING_M = 1e-6
 #: Two points of Gauss each: exact where the distance is to one side or one end of a segment.
 _CELL_M = 0.5
@@ -66,24 +65,22 @@ def neighbours(
     reach_m : float
         The distance, metres; one of exactly this counts.
     alongside_deg : float, optional
-        Counts only what lies beside a segment, not ahead of its ends, and whose direction
-        differs by no more than this angle, either way round.
+        Counts only lines next to a segment, not ahead of its ends, whose direction differs
+        by at most this angle, either way round.
     """
-    if not len(axis) or not len(others):
+    if not len(axis.first) or not len(others.first):
         return
-    tree = shapely.STRtree(others.segments())
-    segments = axis.segments()
     frame = _Frame(axis, others)
     # By length too: a long segment has many neighbours.
     step = axis.span_m / _CHUNK_M + 1.0 / _CHUNK_SEGMENTS
     chunk = np.floor(np.cumsum(step) - step).astype(np.int64)
     bounds = np.flatnonzero(np.diff(chunk, prepend=-1))
-    for low, high in zip(bounds, [*bounds[1:], len(axis)], strict=True):
-        near, other = tree.query(
-            segments[low:high], predicate="dwithin", distance=reach_m + 2 * _ROUNDING_M
+    for low, high in zip(bounds, [*bounds[1:], len(axis.first)], strict=True):
+        near, other = others.tree.query(
+            axis.segments[low:high], predicate="dwithin", distance=reach_m + 2 * _ROUNDING_M
         )
         pairs = frame.intervals(near + low, other, reach_m + _ROUNDING_M, alongside_deg)
-        # The tree's order is its own.
+        # The tree's order is arbitrary.
         order = np.lexsort((pairs.stop, pairs.start, pairs.segment))
         yield Neighbours(
             pairs.segment[order], pairs.other[order], pairs.start[order], pairs.stop[order]
@@ -116,7 +113,7 @@ class _Frame:
         else:
             parallel = np.abs(same) >= math.cos(math.radians(alongside_deg))
             high = np.where(parallel, high, -np.inf)
-        base = self._axis.at[self._axis.first[segment]]
+        base = self._axis.segment_start[segment]
         end = self._axis.at[self._axis.first[segment] + 1]
         # A segment that is covered to within rounding is covered to the last bit.
         start = np.where(low <= _ROUNDING_M, base, base + low)
@@ -156,7 +153,7 @@ def _disc(offset: Floats, u: Floats, reach: float) -> tuple[Floats, Floats]:
 
 
 def _joined(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Return the hull of two intervals, of which an empty one has its start after its stop."""
+    """Return the hull of two intervals; an empty one has its start after its stop."""
     empty_a, empty_b = a[0] > a[1], b[0] > b[1]
     start = np.minimum(np.where(empty_a, np.inf, a[0]), np.where(empty_b, np.inf, b[0]))
     stop = np.maximum(np.where(empty_a, -np.inf, a[1]), np.where(empty_b, -np.inf, b[1]))
@@ -196,7 +193,7 @@ def cover(
 
 
 def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | None:
-    """Return the root mean square distance to other lines, over what is within reach of them.
+    """Return the root mean square distance to other lines, over the parts within reach of them.
 
     Integrated over the length; None where nothing is within reach. Exact where one neighbour is
     the nearest over half a metre, and else to a share of a per cent. Rounded to micrometres.
@@ -210,8 +207,8 @@ def rms_distance(axis: LineAxis, others: LineAxis, reach_m: float) -> float | No
 
 def _square_sum(axis: LineAxis, others: LineAxis, pairs: Neighbours) -> tuple[float, float]:
     """Return the integral of the squared distance and the length that it is over."""
-    # Within one segment, so that its own neighbours are all there is to ask.
-    seams = axis.at[axis.first[np.unique(pairs.segment)]]
+    # Within one segment, so that only its own neighbours matter.
+    seams = axis.segment_start[np.unique(pairs.segment)]
     spans = merged(pairs.start, pairs.stop)
     start = np.union1d(spans.start, seams[spans.contains(seams)])
     stop = np.append(start[1:], np.inf)
@@ -221,7 +218,7 @@ def _square_sum(axis: LineAxis, others: LineAxis, pairs: Neighbours) -> tuple[fl
     width = np.repeat((stop - start) / cells, cells)
     left = np.repeat(start, cells) + number * width
     at = np.concatenate([left + share * width for share in _GAUSS])
-    segment = np.searchsorted(axis.at[axis.first], at, side="right") - 1
+    segment = axis.segment_at(at)
     low = np.searchsorted(pairs.segment, segment, side="left")
     count = np.searchsorted(pairs.segment, segment, side="right") - low
     point = np.repeat(np.arange(len(at)), count)

@@ -9,9 +9,9 @@ import numpy as np
 
 from roadgis.crs import LONLAT, transformer
 from roadgis.imagery.georeferencing import footprint
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import TOO_COARSE_M, TOO_COARSE_RATIO, Plan, pixel_size_m
 from roadgis.imagery.raster import Raster
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["describe_scene"]
 

@@ -19,7 +19,6 @@ from roadgis.imagery.area import Area, load_area
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.georeferencing import centre_lonlat, choose_crs, footprint
 from roadgis.imagery.grid import Grid, Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.pixel_lattice import Lattice, SheetGroup, group_sheets, steady
 from roadgis.imagery.raster import Raster, at_overview
 from roadgis.imagery.resampling import (
@@ -30,6 +29,7 @@ from roadgis.imagery.resampling import (
     whole_factor,
 )
 from roadgis.imagery.size import RunSize, check_size, run_size
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["TOO_COARSE_M", "TOO_COARSE_RATIO", "Plan", "pixel_size_m", "plan_scene"]
 

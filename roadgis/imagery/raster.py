@@ -24,7 +24,7 @@ from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.damage import missing_part
 from roadgis.imagery.dataset_pool import Handles, gdal_environment, open_dataset
 from roadgis.imagery.inputs import stamp
-from roadgis.imagery.options import SceneOptions
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["PixelDecoder", "Raster", "at_overview", "inspect_raster", "read_pixels"]
 

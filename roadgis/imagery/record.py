@@ -13,11 +13,11 @@ import numpy as np
 
 from roadgis.imagery.block_resampling import PAD_PX
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import Plan
 from roadgis.imagery.raster import Raster
 from roadgis.imagery.resampling import Layer, WarpedLayer
 from roadgis.imagery.values.blank import BLANK_REACH_PX
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["READ_VERSION", "SceneRecord", "SheetRecord", "scene_record"]
 

@@ -17,7 +17,7 @@ from roadgis.imagery.block_resampling import PAD_PX, box_sum, warp
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.grid import Window
 from roadgis.imagery.pixel_lattice import Lattice, SheetGroup
-from roadgis.imagery.values.stretch import Scaling
+from roadgis.imagery.values.stretch import Stretch
 
 __all__ = ["BLOCK_PX", "BlockCache", "Layer", "WarpedLayer", "WholeFactorLayer", "whole_factor"]
 
@@ -44,7 +44,7 @@ class Layer(Protocol):
     #: How pixels come about, in words.
     resampled: str
 
-    def read(self, window: Window, scaling: Scaling | None) -> tuple[Bytes, Bytes]:
+    def read(self, window: Window, scaling: Stretch | None) -> tuple[Bytes, Bytes]:
         """Return uint8 (C, height, width) and the share 0..255 of each pixel that is valid."""
 
     def read_raw(self, window: Window) -> tuple[Values, Values]:
@@ -87,7 +87,7 @@ class WholeFactorLayer:
         last = np.maximum((2 * end.max(axis=0) + factor) // twice, first + 1)
         self.extent = np.concatenate([first, last])
 
-    def read(self, window: Window, scaling: Scaling | None) -> tuple[Bytes, Bytes]:
+    def read(self, window: Window, scaling: Stretch | None) -> tuple[Bytes, Bytes]:
         """Read pixels; see `Layer`."""
         if self._factor == 1 and scaling is None:
             values, valid = self._source(window)
@@ -135,7 +135,7 @@ def _summable(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.astype(np.int32 if small else np.float64)
 
 
-def _to_bytes(raw: Values, scaling: Scaling | None) -> Bytes:
+def _to_bytes(raw: Values, scaling: Stretch | None) -> Bytes:
     scaled = raw if scaling is None else scaling.apply(raw)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
@@ -217,7 +217,7 @@ class WarpedLayer:
         middle = group.boxes[0, :2] + (group.boxes[0, 2:] - group.boxes[0, :2]) // 2
         self._lon = mapped(group.lattice.affine, float(middle[1]), float(middle[0]))[0]
 
-    def read(self, window: Window, scaling: Scaling | None) -> tuple[Bytes, Bytes]:
+    def read(self, window: Window, scaling: Stretch | None) -> tuple[Bytes, Bytes]:
         """Read pixels; see `Layer`."""
         values = np.zeros((self.group.channels, window.height, window.width), np.uint8)
         share = np.zeros((window.height, window.width), np.uint8)

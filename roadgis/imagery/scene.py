@@ -21,7 +21,6 @@ from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.describe import describe_scene
 from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import Plan, plan_scene
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.imagery.record import READ_VERSION, SceneRecord, scene_record
@@ -30,7 +29,8 @@ from roadgis.imagery.size import RunSize
 from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.imagery.values.normalization import Normalization, measure
-from roadgis.imagery.values.stretch import Scaling, percentile_scaling
+from roadgis.imagery.values.stretch import Stretch, percentile_scaling
+from roadgis.options.imagery import SceneOptions
 
 __all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
 
@@ -350,16 +350,16 @@ class Scene:
             image = np.rint(total / np.maximum(covered, 1)[..., None]).astype(np.uint8)
         return image, covered >= 128
 
-    def _scaling(self, layer: Layer) -> Scaling | None:
+    def _scaling(self, layer: Layer) -> Stretch | None:
         return self._scalings.get((layer.group.dtype, layer.group.channels))
 
-    def _choose_scalings(self) -> dict[tuple[str, int], Scaling]:
-        scalings: dict[tuple[str, int], Scaling] = {}
+    def _choose_scalings(self) -> dict[tuple[str, int], Stretch]:
+        scalings: dict[tuple[str, int], Stretch] = {}
         fixed = self.options.value_range
         for key in dict.fromkeys((la.group.dtype, la.group.channels) for la in self._plan.layers):
             dtype, channels = key
             if fixed is not None:
-                scalings[key] = Scaling((fixed[0],) * channels, (fixed[1],) * channels)
+                scalings[key] = Stretch((fixed[0],) * channels, (fixed[1],) * channels)
             elif dtype not in ("uint8", "bool"):
                 layers = [
                     la for la in self._plan.layers if (la.group.dtype, la.group.channels) == key

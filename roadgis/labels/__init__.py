@@ -1,15 +1,7 @@
-"""Labels for training: from vector layers and polygon JSON to masks.
+"""Road masks for training from vector layers.
 
-::
-
-    widths        how wide its lines are
-    surfaces      what the roads cover, in another CRS
-    vector        a layer of roads, and burning it into any pixel grid
-    masks         masks on the grids of scenes, as GeoTIFF
-    classes       which labels make up which class
-    polygon_json  the annotations of one photograph (IDD, Cityscapes), drawn as indices
-    png           index masks with a palette
-    annotations   a folder of annotations to a folder of masks
+In dependency order: `widths` (line widths), `surfaces` (road surfaces in another CRS), `vector` (a
+road layer, burnt into any pixel grid), `masks` (GeoTIFF masks on the grids of scenes).
 """
 
 from __future__ import annotations

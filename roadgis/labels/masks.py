@@ -30,7 +30,7 @@ __all__ = ["BurntMask", "burn_like", "burn_like_each"]
 
 _LOG = logging.getLogger(__name__)
 
-#: Side of the GeoTIFF's internal tiles and of what is held in memory at once, pixels.
+#: Side of the GeoTIFF's tiles, and of the blocks in memory, pixels.
 _TILE_PX = 256
 _BLOCK_PX = 1024
 _SUFFIXES = (".tif", ".tiff")
@@ -41,12 +41,10 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class BurntMask:
-    """What was written.
+    """A written mask.
 
     Attributes
     ----------
-    path : Path
-        The mask.
     road_px, other_px, invalid_px : int
         Pixels with 1, 0 and 255.
     """
@@ -65,36 +63,25 @@ def burn_like(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> BurntMask:
-    """Write a road mask on exactly a scene's pixels.
+    """Write a road mask on exactly the pixels of a scene.
 
-    Scene and mask are gone through in blocks: memory does not grow with the scene. The mask
-    appears whole or not at all.
+    Scene and mask are processed in blocks: memory does not grow with the scene. The mask is
+    complete or does not exist.
 
     Parameters
     ----------
-    layer : RoadLayer
-        The roads.
     scene : Path or str
-        Raster with a CRS and a position; rotated and south-up ones too.
+        Raster with a CRS and a position; may be rotated or south-up.
     output : Path or str
-        GeoTIFF, uint8: 1 road, 0 other, 255 (nodata) where the scene is invalid by its alpha,
-        mask, nodata or NaN. Size, affine and CRS are the scene's.
-    overwrite : bool
-        Replace a file that exists.
-    progress : Progress
-        Called with the share done.
-
-    Returns
-    -------
-    BurntMask
-        Where it lies, and its pixels.
+        GeoTIFF, uint8: 1 road, 0 other, 255 (nodata) where the scene is invalid by its alpha, mask,
+        nodata or NaN. Size, transform and CRS are the scene's.
 
     Raises
     ------
     InputError
         If `output` is not named as a GeoTIFF, or is the scene itself.
     SceneError
-        If the scene is no raster, lacks CRS or position, or fails while it is read.
+        If the scene is not a raster, lacks CRS or position, or cannot be read.
     DataError
         If the layer cannot be expressed in the scene's CRS.
     OutputError
@@ -117,19 +104,16 @@ def burn_like_each(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> list[BurntMask]:
-    """Write a road mask for each of several scenes, named as the scene, into a folder.
+    """Write a road mask for each scene into a folder, named as the scene.
 
-    All is checked before the first mask is written. Lines are widened once for all scenes of a
-    CRS.
+    Everything is checked before the first mask is written. Lines are buffered once per CRS.
 
     Parameters
     ----------
-    layer : RoadLayer
-        The roads.
     scenes : sequence of Path or str
-        Rasters; see :func:`burn_like`.
+        See :func:`burn_like`.
     folder : Path or str
-        It is made where it does not exist. ``north/a.jp2`` gives ``a.tif``.
+        Created if missing. ``north/a.jp2`` gives ``a.tif``.
     overwrite, progress
         As in :func:`burn_like`.
 
@@ -143,7 +127,7 @@ def burn_like_each(
     InputError
         If two scenes have the same name, or a mask would replace its scene.
     SceneError, DataError, OutputError, Cancelled
-        As :func:`burn_like`; masks that are finished stay.
+        See :func:`burn_like`; finished masks are kept.
     """
     folder = Path(folder)
     targets: dict[Path, str] = {}
@@ -176,7 +160,7 @@ def burn_like_each(
 
 @dataclass(frozen=True)
 class _SceneGrid:
-    """A raster's own pixel grid, as it lies in the file."""
+    """A raster's own pixel grid."""
 
     path: str
     name: str
@@ -188,7 +172,7 @@ class _SceneGrid:
 
     @classmethod
     def inspect(cls, scene: Path | str) -> _SceneGrid:
-        """Raise SceneError where `scene` has no grid on the Earth."""
+        """Read the grid of `scene`; raise SceneError if it is not georeferenced."""
         bound_block_cache()
         path, name = gdal_path(str(scene)), display_name(str(scene))
         try:
@@ -211,12 +195,12 @@ class _SceneGrid:
             )
         if not found:
             raise SceneError(
-                f"{name}: has no coordinate reference system, so that roads cannot be placed on "
-                "it. Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
+                f"{name}: has no coordinate reference system, so roads cannot be placed on it. "
+                "Assign it, e.g. with 'gdal_edit -a_srs EPSG:25832'."
             )
         if transform.is_identity or not has_area(transform):
             raise SceneError(
-                f"{name}: has no position (transform {tuple(transform)[:6]}), so that roads "
+                f"{name}: has no position (transform {tuple(transform)[:6]}), so roads "
                 "cannot be placed on it. Georeference it first."
             )
         crs = CRS.from_wkt(found.to_wkt())
@@ -274,7 +258,7 @@ def _create(path: Path, grid: _SceneGrid) -> Any:
 
 
 def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
-    """Return where a scene has an image; several bands are only invalid together."""
+    """Return where a scene is valid: any band is enough."""
     try:
         valid = scene.dataset_mask(window=window) > 0
         if any(np.dtype(dtype).kind == "f" for dtype in scene.dtypes):
@@ -290,7 +274,7 @@ def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
 def _warn_empty(grid: _SceneGrid) -> None:
     west, south, east, north = grid.bounds
     _LOG.warning(
-        "%s: no road lies on it (%.6g, %.6g .. %.6g, %.6g in %s). Check that layer and scene "
+        "%s: contains no road (%.6g, %.6g .. %.6g, %.6g in %s). Check that layer and scene "
         "are of the same place, and the layer's CRS.",
         grid.name, west, south, east, north, grid.crs.name,
     )  # fmt: skip
@@ -299,7 +283,6 @@ def _warn_empty(grid: _SceneGrid) -> None:
 def _check_output(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as a mask is a GeoTIFF. "
-            "Name it so."
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as masks are GeoTIFF files."
         )
     check_target(path, overwrite=overwrite)

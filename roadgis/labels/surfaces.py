@@ -19,10 +19,10 @@ __all__ = ["road_surfaces"]
 _LOG = logging.getLogger(__name__)
 
 _POLYGON = 3
-# A straight edge in one CRS is a curve in another. Over a kilometre the two part by centimetres.
+# A straight edge in one CRS is a curve in another; over a kilometre they differ by centimetres.
 _STRAIGHT_M = 1000.0
 _SCALE_TOLERANCE = 0.01
-# Burning a window must not touch the thousands of vertices of a shape that mostly lies elsewhere.
+# Burning a window must not process thousands of vertices of a shape that mostly lies elsewhere.
 _MAX_VERTICES = 128
 _EARTH_RADIUS_M = 6.371e6
 
@@ -40,25 +40,25 @@ def road_surfaces(
     target: CRS,
     bounds: Bounds | None = None,
 ) -> Shapes | None:
-    """Return what roads cover, in another CRS, as many small polygons.
+    """Return the road surfaces in another CRS, as many small polygons.
 
     Parameters
     ----------
     lines : ndarray of LineString, shape (N,)
         Centrelines.
     widths_m : ndarray of float64, shape (N,)
-        From edge to edge, metres on the ground.
+        Full width, metres on the ground.
     polygons : ndarray of Polygon, shape (M,)
-        Surfaces; invalid ones are repaired.
+        Road surfaces; invalid ones are repaired.
     source, target : pyproj.CRS
-        Of the shapes, of the result.
+        CRS of the shapes, and of the result.
     bounds : tuple of float, optional
-        (west, south, east, north) in `target`: shapes that are far from it are left out.
+        (west, south, east, north) in `target`: distant shapes are left out.
 
     Returns
     -------
     ndarray of Polygon, or None
-        They overlap. None where `target` cannot express any place of the shapes.
+        They overlap. None if no shape can be expressed in `target`.
     """
     if bounds is not None:
         reach = float(np.max(widths_m, initial=0.0))
@@ -89,18 +89,18 @@ def road_surfaces(
 
 
 def _unit_m(crs: CRS) -> float:
-    """Return the rough length of a CRS's unit of coordinates, metres."""
+    """Return the approximate length of a CRS's unit in metres."""
     factor = float(crs.axis_info[0].unit_conversion_factor)
     return factor * _EARTH_RADIUS_M if crs.is_geographic else factor
 
 
 def _near(bounds: Bounds, reach_m: float, source: CRS, target: CRS) -> BaseGeometry | None:
-    """Return a box in `source` that surely holds what may touch `bounds`; None where unknown."""
+    """Return a box in `source` that contains all that may touch `bounds`; None if unknown."""
     west, south, east, north = transformer(target, source).transform_bounds(*bounds, densify_pts=21)
-    # Across the antimeridian west is beyond east: no box then.
+    # Across the antimeridian west is greater than east.
     if not np.isfinite([west, south, east, north]).all() or west >= east:
         return None
-    # Far north and in Web Mercator, many units make up a metre: hence the generous factor.
+    # In the far north and in Web Mercator a metre is many units, hence the large factor.
     margin = 0.05 * max(east - west, north - south) + 20 * (reach_m + 10) / _unit_m(source)
     return shapely.box(west - margin, south - margin, east + margin, north + margin)
 
@@ -116,7 +116,7 @@ def _touching(shapes: Shapes, near: BaseGeometry | None) -> npt.NDArray[np.bool_
 
 
 def _short_lines(lines: Shapes) -> tuple[Shapes, Ints]:
-    """Cut lines at vertices into pieces; with round caps, the pieces cover what the line does."""
+    """Cut lines at vertices into pieces; with round caps, the pieces cover the same area."""
     long = np.flatnonzero(shapely.get_num_coordinates(lines) > _MAX_VERTICES // 4)
     pieces, owners = [np.delete(lines, long)], [np.delete(np.arange(len(lines)), long)]
     for i in long:
@@ -129,7 +129,7 @@ def _short_lines(lines: Shapes) -> tuple[Shapes, Ints]:
 
 
 def _small_polygons(polygons: Shapes) -> Shapes:
-    """Return polygons of few vertices each that cover the same."""
+    """Cut polygons into polygons with few vertices that cover the same area."""
     valid, _ = flat_parts(shapely.make_valid(polygons))
     todo = list(valid[shapely.get_type_id(valid) == _POLYGON])
     done: list[BaseGeometry] = []
@@ -146,7 +146,7 @@ def _small_polygons(polygons: Shapes) -> Shapes:
             halves = [shapely.box(west, south, east, y), shapely.box(west, y, east, north)]
         cut, _ = flat_parts(shapely.intersection(shape, np.array(halves, object)))
         cut = cut[shapely.get_type_id(cut) == _POLYGON]
-        # So dense that halving no longer helps: take it as it is.
+        # Too dense for halving to help: keep as it is.
         stuck = (
             len(cut)
             and (shapely.get_num_coordinates(cut) >= shapely.get_num_coordinates(shape)).any()
@@ -160,13 +160,13 @@ def _small_polygons(polygons: Shapes) -> Shapes:
 def _zones(
     shapes: Shapes, source: CRS, target: CRS
 ) -> list[tuple[npt.NDArray[np.bool_], tuple[CRS, float] | None]]:
-    """Group shapes by where they lie.
+    """Group shapes by zone.
 
     Returns
     -------
     list of (members, zone)
-        Members as bool (N,); zone is the metric CRS to buffer in with the longitude of its
-        centre, None for shapes that lie nowhere on the Earth.
+        Members as bool (N,); zone is the metric CRS to buffer in and the longitude of its centre,
+        None for shapes outside the Earth.
     """
     if not len(shapes):
         return []
@@ -197,7 +197,7 @@ def _metric_crs(target: CRS, lon: float, lat: float) -> CRS:
 
 
 def _to(shapes: Shapes, source: CRS, target: CRS, centre: float = math.nan) -> Shapes:
-    """Reproject; longitudes are kept within half a turn of `centre` where one is given."""
+    """Reproject; longitudes stay within half a turn of `centre` if given."""
     if source == target:
         return shapes
     transform = transformer(source, target).transform

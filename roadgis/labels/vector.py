@@ -1,4 +1,4 @@
-"""A vector layer of roads, and burning it into any pixel grid."""
+"""A vector layer of roads, burnt into any pixel grid."""
 
 from __future__ import annotations
 
@@ -40,12 +40,8 @@ class RoadLayer:
 
     Attributes
     ----------
-    path : Path
-        The file.
-    crs : pyproj.CRS
-        Horizontal CRS of the layer.
     count : int
-        Features that are used: neither null nor empty.
+        Features that are neither null nor empty.
     bounds : tuple of float
         (west, south, east, north) in `crs`, of lines without their width.
     """
@@ -74,30 +70,25 @@ class RoadLayer:
         width_m: float | None = None,
         width_field: str | Sequence[str] | None = None,
     ) -> RoadLayer:
-        """Read a layer in any format of OGR: GeoPackage, GeoJSON, Shapefile, FlatGeobuf...
+        """Read a layer in any format of OGR.
 
         Parameters
         ----------
         path : Path or str
             Lines, polygons, multipart geometries and collections, with or without heights.
         layer : str, optional
-            Which layer; needed where the file has several.
+            Needed if the file has several layers.
         width_m : float, optional
-            Width of lines in metres, from edge to edge, where no field gives it.
+            Full width of lines without a value in `width_field`, metres.
         width_field : str or sequence of str, optional
-            Field with the width in metres, or ``NAME*FACTOR`` such as ``lanes*3.5``. Of several,
-            the first that has a value counts. Polygons are filled and need no width.
-
-        Returns
-        -------
-        RoadLayer
-            With all of the layer in memory.
+            Field with the width in metres, or ``NAME*FACTOR`` such as ``lanes*3.5``. Of several
+            fields, the first with a value is used. Polygons need no width.
 
         Raises
         ------
         DataError
-            If the file cannot be read; a layer, field, width or the CRS is missing; a width is
-            no positive number; there are points; or nothing is left.
+            If the file cannot be read; a layer, field, width or the CRS is missing; a width is not
+            a positive number; there are points; or nothing is left.
         """
         source = LayerFile(path, layer)
         fields = parse_width_fields(width_field, source.fields, source.name)
@@ -131,23 +122,23 @@ class RoadLayer:
         )  # fmt: skip
 
     def on(self, crs: CRS, *, bounds: Bounds | None = None) -> BurnLayer:
-        """Return the roads' surfaces in another CRS, to be burnt there any number of times.
+        """Return the road surfaces in another CRS, to be burnt any number of times.
 
-        Lines are widened in metres on the ground: in `crs` where that is metric and true to
-        scale, else (degrees, feet, Web Mercator) in the UTM zone of each line.
+        Lines are buffered in metres on the ground: in `crs` if that is metric and true to scale,
+        else (degrees, feet, Web Mercator) in the UTM zone of each line.
 
         Parameters
         ----------
         crs : pyproj.CRS
-            Of the rasters; anything that ``CRS.from_user_input`` takes.
+            CRS of the rasters; anything that ``CRS.from_user_input`` accepts.
         bounds : tuple of float, optional
-            (west, south, east, north) in `crs`: what lies outside is left out, which saves time
-            and memory with a layer of a whole country.
+            (west, south, east, north) in `crs`: roads outside are left out, which saves time and
+            memory with country-wide layers.
 
         Raises
         ------
         DataError
-            If no place of the layer can be expressed in `crs`.
+            If no road can be expressed in `crs`.
         """
         target = CRS.from_user_input(crs)
         surfaces = road_surfaces(
@@ -155,7 +146,7 @@ class RoadLayer:
         )
         if surfaces is None:
             raise DataError(
-                f"{self.path}: no place of it ({_show(self.bounds)}) can be expressed in "
+                f"{self.path}: none of it ({_show(self.bounds)}) can be expressed in "
                 f"{target.name}. Check the layer's CRS ({self.crs.name})."
             )
         return BurnLayer(target, surfaces)
@@ -166,34 +157,29 @@ class BurnLayer:
 
     Attributes
     ----------
-    crs : pyproj.CRS
-        Of the surfaces.
     bounds : tuple of float
-        (west, south, east, north) in `crs`; NaN where there are no surfaces.
+        (west, south, east, north) in `crs`; NaN if empty.
     """
 
     def __init__(self, crs: CRS, surfaces: Shapes) -> None:
         self.crs = crs
         self.bounds = _total_bounds(surfaces)
         self._tree = shapely.STRtree(surfaces)
-        # GEOS may order a tree on its first query, which is not safe in threads.
+        # GEOS may sort a tree at its first query, which is not thread-safe.
         self._tree.query(shapely.box(0, 0, 0, 0))
 
     def burn(self, transform: Affine, height: int, width: int) -> Bytes:
-        """Draw the roads into a window of pixels.
+        """Burn the roads into a window of pixels.
 
         Parameters
         ----------
         transform : Affine
-            From (col, row) of pixel corners in the window to the layer's `crs`; may be rotated
-            or south-up.
-        height, width : int
-            Of the window, pixels.
+            From (col, row) of pixel corners in the window to `crs`; may be rotated or south-up.
 
         Returns
         -------
         ndarray of uint8, shape (height, width)
-            1 where the pixel's centre lies on a road, else 0.
+            1 if the pixel's centre lies on a road, else 0.
         """
         corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
         x, y = mapped(transform, corners[:, 0], corners[:, 1])

@@ -1,4 +1,4 @@
-"""How wide the lines of a vector layer are, in metres."""
+"""Widths of the lines of a vector layer, in metres."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class WidthField:
-    """A field that gives a line's width.
+    """A field with line widths.
 
     Attributes
     ----------
-    name : str
-        Of the field.
     factor : float
-        Metres for each unit of its values: 1 for a width in metres, about 3.5 for lanes.
+        Metres per unit of its values: 1 for a width in metres, about 3.5 for lanes.
     """
 
     name: str
@@ -36,22 +34,21 @@ class WidthField:
 def parse_width_fields(
     width_field: str | Sequence[str] | None, present: Sequence[str], source: str
 ) -> tuple[WidthField, ...]:
-    """Find the fields that a user named.
+    """Parse the width fields of an option.
 
     Parameters
     ----------
     width_field : str, sequence of str, or None
-        ``NAME``, or ``NAME*FACTOR`` such as ``lanes*3.5``; of several, the first that has a value
-        counts.
+        ``NAME``, or ``NAME*FACTOR`` such as ``lanes*3.5``; the first with a value is used.
     present : sequence of str
-        The layer's fields.
+        Fields of the layer.
     source : str
-        The layer, for messages.
+        Name of the layer, for messages.
 
     Raises
     ------
     DataError
-        If a field is not there, or a factor is no positive number.
+        If a field is missing, or a factor is not a positive number.
     """
     given = [width_field] if isinstance(width_field, str) else list(width_field or ())
     fields = []
@@ -68,7 +65,7 @@ def parse_width_fields(
             )
         if number is None or number <= 0:
             raise DataError(
-                f"--width-field {text}: {factor!r} is no factor. Expected a positive number of "
+                f"--width-field {text}: {factor!r} is not a factor. Expected a positive number of "
                 "metres after the *, such as lanes*3.5."
             )
         fields.append(WidthField(name.strip(), number))
@@ -86,24 +83,24 @@ def line_widths(
     Parameters
     ----------
     values : sequence of (WidthField, ndarray of shape (N,))
-        Fields in order of preference, with one value a feature: a number, its text (``7``,
-        ``7.5 m``), or null.
+        Fields in order of preference, with one value per feature: a number, its text (``7``, ``7.5
+        m``), or null.
     lines : ndarray of bool, shape (N,)
-        Which features have lines; the others need no width.
+        Features with lines; the others need no width.
     width_m : float or None
-        For lines without a value.
+        Default width of lines.
     source : str
-        The layer, for messages.
+        Name of the layer, for messages.
 
     Returns
     -------
     ndarray of float64, shape (N,)
-        NaN where a feature has no lines.
+        NaN for features without lines.
 
     Raises
     ------
     DataError
-        If a width is no positive number, or a line has none.
+        If a width is not a positive number, or a line has none.
     """
     if width_m is not None and not (math.isfinite(width_m) and width_m > 0):
         raise DataError(f"The width is {width_m} m; expected a positive number of metres.")
@@ -128,7 +125,7 @@ def line_widths(
 def _column_widths(
     field: WidthField, column: npt.NDArray[Any], rows: npt.NDArray[np.intp], source: str
 ) -> npt.NDArray[np.float64]:
-    """Return the widths in some rows of a field; NaN where it is null."""
+    """Return the widths in some rows of a field; NaN if null."""
     out = np.full(len(rows), np.nan)
     wrong: list[str] = []
     for i, row in enumerate(rows):
@@ -143,7 +140,7 @@ def _column_widths(
     if wrong:
         more = f" and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
         raise DataError(
-            f"{source}: the width field {field.name!r} has values that are no widths: "
+            f"{source}: the width field {field.name!r} has invalid widths: "
             f"{', '.join(wrong[:_SHOWN])}{more}. Expected positive numbers of metres, or null "
             "for features that take --width. Correct them, or leave the field out."
         )
@@ -153,7 +150,7 @@ def _column_widths(
 def _is_null(value: Any) -> bool:
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
-    # NaN, NaT and pandas' NA: none of them equals itself (NA's answer is not even a bool).
+    # NaN, NaT and pandas' NA do not equal themselves (NA's answer is not even a bool).
     same = value == value
     return not isinstance(same, (bool, np.bool_)) or not bool(same)
 

@@ -1,12 +1,12 @@
-"""Line layers: anybody's lines, from any vector file, as arrays.
+"""Line layers from any vector file, as arrays.
 
 ::
 
-    parts        geometries taken apart into single ones
-    longitude    lines that cross the antimeridian
-    layer        LineLayer
-    reading      files and tables to LineLayer
-    projection   metric_crs: a CRS in which layers can be measured
+    parts              geometries split into single ones
+    layer              LineLayer
+    reading            files and tables to LineLayer
+    metric_crs         a CRS in which layers can be measured
+    linear_reference   lines on one axis of metres: places, intervals, stations
 """
 
 from __future__ import annotations

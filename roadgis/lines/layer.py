@@ -18,7 +18,7 @@ __all__ = ["LineLayer"]
 
 @dataclass(frozen=True)
 class LineLayer:
-    """Lines and the features that they come from; L lines, F features.
+    """Lines and their source features; L lines, F features.
 
     Made by :func:`roadgis.lines.read_lines` or :func:`roadgis.lines.line_layer`.
 
@@ -30,7 +30,7 @@ class LineLayer:
         Horizontal CRS of `lines`, as stored.
     lines : ndarray of LineString, shape (L,)
         Two-dimensional, with a length and no vertex repeated, each geometry once. In degrees,
-        those that cross the antimeridian go on beyond 180.
+        those that cross the antimeridian continue beyond 180.
     feature : ndarray of int64, shape (L,)
         Row of `table` that each line comes from.
     table : geopandas.GeoDataFrame

@@ -1,4 +1,4 @@
-"""Geometries of any kind taken apart into single ones."""
+"""Geometries of any kind split into single ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def flat_parts(shapes: Shapes) -> tuple[Shapes, Ints]:
     Parameters
     ----------
     shapes : ndarray of geometry, shape (N,)
-        Of any kind, nested collections too; missing and empty ones give no parts.
+        Any kind, nested collections too; missing and empty ones give no parts.
 
     Returns
     -------

@@ -104,7 +104,9 @@ def line_layer(
     shapes = np.asarray(table.geometry.array, object)
     issues: list[str] = []
     none = int((shapely.is_missing(shapes) | shapely.is_empty(shapes)).sum())
-    _tell(issues, none, "feature without a usable geometry", "features without a usable geometry")
+    _add_issue(
+        issues, none, "feature without a usable geometry", "features without a usable geometry"
+    )
     parts, owners = flat_parts(shapes)
     kinds = shapely.get_type_id(parts)
     is_line = np.isin(kinds, _LINES)
@@ -112,7 +114,7 @@ def line_layer(
     if len(parts) and not is_line.any():
         raise _no_lines(name, others)
     for count, one, many in others:
-        _tell(issues, count, one, many)
+        _add_issue(issues, count, one, many)
     lines, feature = _clean(parts[is_line], owners[is_line].astype(np.int64), crs, issues)
     lines, feature = _once(lines, feature, issues)
     if in_degrees(crs):
@@ -134,7 +136,7 @@ def _no_lines(name: str, others: list[tuple[int, str, str]]) -> DataError:
     )
 
 
-def _tell(issues: list[str], count: int, one: str, many: str, what: str = "left out") -> None:
+def _add_issue(issues: list[str], count: int, one: str, many: str, what: str = "left out") -> None:
     if count:
         was = "was" if count == 1 else "were"
         issues.append(f"{count:,} {one if count == 1 else many} {was} {what}")
@@ -144,19 +146,19 @@ def _clean(lines: Lines, feature: Ints, crs: CRS, issues: list[str]) -> tuple[Li
     """Drop lines with impossible coordinates, repeated vertices, lines without length."""
     coordinates, line = shapely.get_coordinates(lines, return_index=True)
     broken = ~is_placed(lines)
-    _tell(
+    _add_issue(
         issues,
         int(broken.sum()),
         f"line with {_IMPOSSIBLE}",
         f"lines with {_IMPOSSIBLE}",
     )
     astray = ~broken & _has_long_step(coordinates, line, len(lines), crs)
-    _tell(issues, int(astray.sum()), f"line with {_LONG_STEP}", f"lines with {_LONG_STEP}")
+    _add_issue(issues, int(astray.sum()), f"line with {_LONG_STEP}", f"lines with {_LONG_STEP}")
     broken |= astray
     new = np.ones(len(line), bool)
     new[1:] = (line[1:] != line[:-1]) | (coordinates[1:] != coordinates[:-1]).any(axis=1)
     flat = ~broken & (np.bincount(line[new], minlength=len(lines)) < 2)
-    _tell(issues, int(flat.sum()), "line without a length", "lines without a length")
+    _add_issue(issues, int(flat.sum()), "line without a length", "lines without a length")
     good = ~(broken | flat)
     use = new & good[line]
     number = np.cumsum(good) - 1
@@ -191,5 +193,5 @@ def _once(lines: Lines, feature: Ints, issues: list[str]) -> tuple[Lines, Ints]:
     at = dict(zip(keys[::-1].tolist(), range(len(keys) - 1, -1, -1), strict=True))
     keep = np.sort(np.fromiter(at.values(), np.int64, len(at)))
     repeated = len(lines) - len(keep)
-    _tell(issues, repeated, "repetition of a line", "repetitions of lines")
+    _add_issue(issues, repeated, "repetition of a line", "repetitions of lines")
     return lines[keep], feature[keep]

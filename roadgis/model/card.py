@@ -7,28 +7,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from roadgis.errors import ModelError
+from roadgis.options.model import MOST_PX, Activation, Layout
 from roadgis.plain_values import converted, parse_json, shown
 
 __all__ = [
     "CARD_KEY",
     "LOOKS",
-    "MOST_PX",
-    "Activation",
-    "Layout",
     "ModelCard",
     "card_path",
     "named_models",
     "read_card_file",
     "write_card_file",
 ]
-
-#: Order of the axes of a batch: N images, C channels, H rows, W columns.
-Layout = Literal["NHWC", "NCHW"]
-#: What makes probabilities of a network's output; "none" where it gives probabilities.
-Activation = Literal["none", "sigmoid", "softmax"]
 
 #: Figures of a scene that a card may have the training imagery's range of.
 LOOKS = ("brightness", "contrast", "saturation", "sharpness")
@@ -39,8 +32,6 @@ _FORMAT = 1
 # What no card of a real network is beyond: a wrong one would ask for endless grids or tiles, or
 # for numbers that float32 does not have.
 _GSD_M = (0.01, 100.0)
-#: Largest stride and margin, and side of a tile, pixels.
-MOST_PX = 8192
 _STD = (1e-6, 1e6)
 _MOST_MEAN = 1e6
 

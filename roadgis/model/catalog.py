@@ -8,8 +8,9 @@ from pathlib import Path
 
 from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard, read_card_file
-from roadgis.model.foreign import ModelDescription, find_card, refuse_description
+from roadgis.model.foreign import find_card, refuse_description
 from roadgis.model.onnx_file import open_session_for_reading
+from roadgis.options.model import ModelDescription
 
 __all__ = [
     "DEFAULT_MODEL",

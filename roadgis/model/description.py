@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from roadgis.errors import InputError, ModelError
-from roadgis.model.card import MOST_PX, Activation, Layout
+from roadgis.errors import ModelError
+from roadgis.options.model import ModelDescription
 from roadgis.plain_values import converted, parse_json, shown
 
-__all__ = ["ModelDescription", "deepness_description"]
+__all__ = ["deepness_description"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,77 +20,6 @@ logger = logging.getLogger(__name__)
 _TYPE = "model_type"
 _CLASS_KEYS = ("class_names", "names")
 _NUMBERS = ("resolution", "tile_size", "tiles_overlap", "seg_thresh")
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a user, or a file's metadata, tells about a network; None where nothing is told.
-
-    Attributes
-    ----------
-    gsd_m : float or None
-        Ground sampling distance that it was trained at, metres per pixel.
-    mean, std : tuple of float or None
-        Per band: the network is given ``(value - mean) / std``.
-    value_range : {"unit", "byte"} or None
-        Whether `value` there is 0..1 (the default) or 0..255.
-    classes : tuple of str or None
-        Names of the output's channels in order, or of the numbers in a map of classes.
-    road : str or None
-        Which class is road: its name, or its number from 0.
-    layout : {"NHWC", "NCHW"} or None
-        Of the input; by default where the input's shape has the bands.
-    activation : {"none", "sigmoid", "softmax"} or None
-        What is still to be applied to the output; by default found out.
-    tile_px : int or None
-        Side of the tiles that the network is to be given, pixels.
-    margin_px : int or None
-        Border of a tile's output that is not used, pixels.
-    overlap_percent : float or None
-        How far neighbouring tiles overlap, in percent of their side; half of it is a margin.
-    threshold : float or None
-        Probability from which a pixel is road.
-    """
-
-    gsd_m: float | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    value_range: Literal["unit", "byte"] | None = None
-    classes: tuple[str, ...] | None = None
-    road: str | None = None
-    layout: Layout | None = None
-    activation: Activation | None = None
-    tile_px: int | None = None
-    margin_px: int | None = None
-    overlap_percent: float | None = None
-    threshold: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.tile_px is not None and not 1 <= self.tile_px <= MOST_PX:
-            raise InputError(f"--model-tile-px is {self.tile_px}, expected 1 to {MOST_PX}.")
-        if self.margin_px is not None and not 0 <= self.margin_px <= MOST_PX:
-            raise InputError(f"--model-margin is {self.margin_px}, expected 0 to {MOST_PX}.")
-        if self.overlap_percent is not None and not 0 <= self.overlap_percent < 100:
-            raise InputError(
-                f"The overlap of tiles is {self.overlap_percent}, expected percent below 100."
-            )
-        if self.value_range not in (None, "unit", "byte"):
-            raise InputError(
-                f"value_range is {self.value_range!r}, expected 'unit' (0..1) or 'byte' (0..255)."
-            )
-
-    @property
-    def told(self) -> dict[str, Any]:
-        """What is told, by field."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) is not None
-        }
-
-    def over(self, other: ModelDescription) -> ModelDescription:
-        """Return `other` with all that this description tells put in its place."""
-        return dataclasses.replace(other, **self.told)
 
 
 def deepness_description(metadata: Mapping[str, str], path: Path) -> ModelDescription | None:

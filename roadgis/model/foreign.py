@@ -13,7 +13,7 @@ import numpy as np
 
 from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard
-from roadgis.model.description import ModelDescription, deepness_description
+from roadgis.model.description import deepness_description
 from roadgis.model.onnx_file import (
     open_session_for_reading,
     session_card,
@@ -21,8 +21,9 @@ from roadgis.model.onnx_file import (
     write_onnx_card,
 )
 from roadgis.model.probe import Answer, Signature, find_activation, read_signature, try_out
+from roadgis.options.model import ModelDescription
 
-__all__ = ["ModelDescription", "adopt", "find_card", "foreign_card", "refuse_description"]
+__all__ = ["adopt", "find_card", "foreign_card", "refuse_description"]
 
 logger = logging.getLogger(__name__)
 

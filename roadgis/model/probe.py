@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import ModelError
-from roadgis.model.card import MOST_PX, Activation, Layout, ModelCard
+from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling, network_input
 from roadgis.model.onnx_file import onnxruntime_errors
 from roadgis.model.onnx_tail import last_operation
+from roadgis.options.model import MOST_PX, Activation, Layout
 
 __all__ = ["INPUT_TYPES", "Answer", "Signature", "find_activation", "read_signature", "try_out"]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import model_fingerprint, resolve_model
-from roadgis.model.foreign import ModelDescription, foreign_card, refuse_description
+from roadgis.model.foreign import foreign_card, refuse_description
 from roadgis.model.keras_segmenter import KerasSegmenter
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 from roadgis.model.onnx_file import (
@@ -27,11 +27,11 @@ from roadgis.model.onnx_file import (
     window_margin,
 )
 from roadgis.model.probe import INPUT_TYPES
+from roadgis.options.model import ModelDescription
 
 __all__ = [
     "Device",
     "KerasSegmenter",
-    "ModelDescription",
     "OnnxSegmenter",
     "Scaling",
     "Segmenter",

@@ -1,4 +1,4 @@
-"""What is known about each edge: the road's width and how sure the network is of it."""
+"""Attributes of edges: the road's width, and the confidence."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 
 __all__ = ["EdgeAttributes", "clear_of_junctions", "edge_attributes", "grouped_quantiles"]
@@ -25,18 +26,17 @@ class EdgeAttributes(NamedTuple):
         Mean and lowest probability along the centreline, 0..1.
     """
 
-    width_m: npt.NDArray[np.float64]
-    width_p10_m: npt.NDArray[np.float64]
-    width_p90_m: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
-    confidence_min: npt.NDArray[np.float64]
+    width_m: Floats
+    width_p10_m: Floats
+    width_p90_m: Floats
+    confidence: Floats
+    confidence_min: Floats
 
 
 def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     """Measure each edge along its pixels.
 
-    Within half a road's width of a junction the distance to the road's border is that of
-    the junction, so the width is taken elsewhere where there is an elsewhere.
+    The width is taken away from junctions, where it would be that of the junction.
     """
     if not len(lines):
         return EdgeAttributes(*(np.empty(0) for _ in EdgeAttributes._fields))
@@ -52,13 +52,13 @@ def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     return EdgeAttributes(median * gsd, low * gsd, high * gsd, mean, lowest)
 
 
-def clear_of_junctions(lines: Centerlines) -> npt.NDArray[np.bool_]:
-    """Return the vertices whose width is that of their road, (V,) bool.
+def clear_of_junctions(lines: Centerlines) -> Bools:
+    """Return the vertices whose width is that of their road, not of a junction, (V,) bool.
 
-    Those within half a road's width of a junction are left out, unless the edge has no others.
+    Vertices within half a road's width of a junction are left out, unless the edge has no others.
     """
     edge = lines.edge_of_vertex
-    from_start, from_end = lines.arcs
+    from_start, from_end = lines.distance_along
     radius = np.where(lines.degree > 2, lines.node_width_px / 2, np.float32(0))
     radius = np.nan_to_num(radius)
     clear = (from_start > radius[lines.start][edge]) & (from_end > radius[lines.end][edge])
@@ -67,23 +67,20 @@ def clear_of_junctions(lines: Centerlines) -> npt.NDArray[np.bool_]:
 
 
 def grouped_quantiles(
-    group: npt.NDArray[np.int64],
-    value: npt.NDArray[np.floating[Any]],
-    count: int,
-    shares: tuple[float, ...],
-) -> list[npt.NDArray[np.float64]]:
+    group: Ints, value: npt.NDArray[np.floating[Any]], count: int, shares: tuple[float, ...]
+) -> list[Floats]:
     """Return quantiles of the values of each group, interpolated linearly.
 
     Parameters
     ----------
     group : ndarray of int64, shape (K,)
-        0..count - 1.
+        Group of each value, 0..count - 1.
     value : ndarray of float, shape (K,)
-        Finite.
+        Finite values.
     count : int
-        How many groups.
+        Number of groups.
     shares : tuple of float
-        Which quantiles, 0..1.
+        Quantiles, 0..1.
 
     Returns
     -------

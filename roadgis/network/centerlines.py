@@ -1,82 +1,96 @@
-"""Centrelines as arrays: what tracing gives and cleaning works on."""
+"""Centrelines as arrays: the result of tracing, and what every step of cleaning takes and returns.
+
+Shapes: E edges, V vertices, N nodes, T road ends.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+import shapely
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Lines, Singles
 from roadgis.imagery.grid import Grid
-from roadgis.network.paths import order_paths
+
+if TYPE_CHECKING:
+    import geopandas
 
 __all__ = [
+    "EDGE_FIELDS",
+    "NODE_FIELDS",
+    "VERTEX_FIELDS",
     "Centerlines",
     "RoadEnds",
     "concatenated_ranges",
     "lengths_along",
-    "merge_interstitial",
 ]
 
 
 class RoadEnds(NamedTuple):
-    """Where the roads of a mask end, measured on the mask; T ends.
+    """Where the roads of a mask end, measured on the mask.
 
     Attributes
     ----------
     id : ndarray of int64, shape (T,)
-        The last pixel of the skeleton (row * width + col); ascending.
+        Last pixel of the skeleton (row * width + col); ascending.
     reach_px : ndarray of float32, shape (T,)
-        By how much the road goes on beyond it; negative where the skeleton goes too far.
+        Length of road beyond that pixel; negative where the skeleton is too long.
     row, col : ndarray of float64, shape (T,)
-        From the pixel's centre to the end of the road's middle line.
+        Offset from the pixel's centre to the end of the road's centreline.
     d_row, d_col : ndarray of float64, shape (T,)
-        Unit vector in which the road ends, away from it.
+        Unit vector along the road, pointing out of its end.
     bend : ndarray of float64, shape (T,)
-        Curvature there, 1/pixels, positive towards (-d_col, d_row).
+        Curvature at the end, 1/pixels, positive towards (-d_col, d_row).
     """
 
-    id: npt.NDArray[np.int64]
-    reach_px: npt.NDArray[np.float32]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    bend: npt.NDArray[np.float64]
+    id: Ints
+    reach_px: Singles
+    row: Floats
+    col: Floats
+    d_row: Floats
+    d_col: Floats
+    bend: Floats
 
     @classmethod
     def none(cls) -> RoadEnds:
-        """Return none at all."""
+        """Return an empty table."""
         no = np.empty(0)
         return cls(np.empty(0, np.int64), np.empty(0, np.float32), no, no, no, no, no)
 
 
+_EDGE, _VERTEX, _NODE = ({"per": name} for name in ("edge", "vertex", "node"))
+
+
 @dataclass(frozen=True)
 class Centerlines:
-    """Lines between nodes on a pixel grid; E edges, V vertices, N nodes.
+    """Lines between nodes on a pixel grid.
+
+    To add a value per edge, vertex or node, add a field with the matching metadata here, and its
+    rule in :mod:`roadgis.network.edit`; every editing step then carries it along.
 
     Attributes
     ----------
     grid : Grid
-        What rows and columns count on; integers are pixel centres.
+        Grid of the rows and columns; integers are pixel centres.
     strong_level : int
-        Stored probability (of 254) from which a pixel is road without doubt.
+        Threshold as a stored probability (of 254).
     start, end : ndarray of int64, shape (E,)
-        Nodes. Rings without a junction have a node of their own, at which they start and end.
+        Nodes. A ring without a junction has a node of its own, at which it starts and ends.
     key : ndarray of int64, shape (E,)
-        Unique, and orders the edges: the lowest pixel id (row * width + col) of the edge's
-        pixels that belong to no junction; negative where bridging made or split the edge.
+        Unique; orders the edges: the lowest pixel id (row * width + col) of the edge's pixels
+        outside junctions; negative where bridging added or split the edge.
     bridged : ndarray of bool, shape (E,)
-        Whether the edge was inferred across a gap (:mod:`roadgis.network.bridge`).
+        Whether the edge was inferred across a gap (:mod:`roadgis.network.bridging.bridge`).
     offsets : ndarray of int64, shape (E + 1,)
         Edge e has the vertices ``offsets[e]:offsets[e + 1]``, from node to node.
     row, col : ndarray of float64, shape (V,)
-        Pixel centres, at the ends the nodes.
+        Pixel centres; at the ends the nodes.
     d_row, d_col : ndarray of float32, shape (V,)
-        From there to the middle of the road; NaN where that is not known.
+        Offset from there to the middle of the road; NaN where unknown.
     width_px : ndarray of float32, shape (V,)
         Width of the road.
     probability : ndarray of uint8, shape (V,)
@@ -86,225 +100,193 @@ class Centerlines:
     node_row, node_col : ndarray of float64, shape (N,)
         Position.
     node_width_px : ndarray of float32, shape (N,)
-        Width of the road there.
-    node_reach_px : ndarray of float32, shape (N,)
-        By how much thinning has shortened a line that ends here.
-    node_exit : ndarray of bool, shape (N,)
-        Whether the road goes on beyond the raster's edge, or into no data.
-    node_blank_px : ndarray of float32, shape (N,)
-        Distance to the nearest pixel without data; inf where it is far.
+        Width of the road at the node.
+    node_shortening_px : ndarray of float32, shape (N,)
+        Length that thinning removed from a line ending here.
+    node_leaves_raster : ndarray of bool, shape (N,)
+        Whether the road continues beyond the raster's edge or into nodata.
+    node_nodata_distance_px : ndarray of float32, shape (N,)
+        Distance to the nearest nodata pixel; inf where it is far.
     road_ends : RoadEnds
-        Where roads end, by the pixel of their last node; also of lines that are gone since.
+        Road ends of the mask, found by the pixel of a line's last node; may hold lines that
+        have been dropped since.
     """
 
     grid: Grid
     strong_level: int
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    key: npt.NDArray[np.int64]
-    bridged: npt.NDArray[np.bool_]
-    offsets: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    d_row: npt.NDArray[np.float32]
-    d_col: npt.NDArray[np.float32]
-    width_px: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.uint8]
-    node_key: npt.NDArray[np.int64]
-    node_row: npt.NDArray[np.float64]
-    node_col: npt.NDArray[np.float64]
-    node_width_px: npt.NDArray[np.float32]
-    node_reach_px: npt.NDArray[np.float32]
-    node_exit: npt.NDArray[np.bool_]
-    node_blank_px: npt.NDArray[np.float32]
+    start: Ints = field(metadata=_EDGE)
+    end: Ints = field(metadata=_EDGE)
+    key: Ints = field(metadata=_EDGE)
+    bridged: Bools = field(metadata=_EDGE)
+    offsets: Ints
+    row: Floats = field(metadata=_VERTEX)
+    col: Floats = field(metadata=_VERTEX)
+    d_row: Singles = field(metadata=_VERTEX)
+    d_col: Singles = field(metadata=_VERTEX)
+    width_px: Singles = field(metadata=_VERTEX)
+    probability: Bytes = field(metadata=_VERTEX)
+    node_key: Ints = field(metadata=_NODE)
+    node_row: Floats = field(metadata=_NODE)
+    node_col: Floats = field(metadata=_NODE)
+    node_width_px: Singles = field(metadata=_NODE)
+    node_shortening_px: Singles = field(metadata=_NODE)
+    node_leaves_raster: Bools = field(metadata=_NODE)
+    node_nodata_distance_px: Singles = field(metadata=_NODE)
     road_ends: RoadEnds = field(default_factory=RoadEnds.none)
 
     def __len__(self) -> int:
         return len(self.start)
 
     @cached_property
-    def edge_of_vertex(self) -> npt.NDArray[np.int64]:
+    def edge_of_vertex(self) -> Ints:
         """Edge of each vertex, (V,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     @cached_property
-    def degree(self) -> npt.NDArray[np.int64]:
+    def degree(self) -> Ints:
         """Edge ends at each node, (N,); a loop counts twice."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
 
     @cached_property
-    def arcs(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """How far along its edge each vertex is from the start, and from the end, (V,) pixels."""
-        total = lengths_along(self.row, self.col)
-        edge = self.edge_of_vertex
+    def total_length(self) -> Floats:
+        """Distance of each vertex along all edges, one after the other, (V,) pixels."""
+        return lengths_along(self.row, self.col)
+
+    @cached_property
+    def distance_along(self) -> tuple[Floats, Floats]:
+        """Distance of each vertex along its edge from the start, and from the end, (V,) pixels."""
+        total, edge = self.total_length, self.edge_of_vertex
         return total - total[self.offsets[edge]], total[self.offsets[edge + 1] - 1] - total
 
-    def first_beyond(
-        self, arc: npt.NDArray[np.float64], distance: npt.NDArray[np.float64], at_end: bool
-    ) -> npt.NDArray[np.int64]:
+    def first_vertex_beyond(self, along: Floats, distance: Floats, at_end: bool) -> Ints:
         """Return the first vertex of each edge at least a distance from one of its ends, (E,).
 
         Parameters
         ----------
-        arc : ndarray, shape (V,)
-            Distance of each vertex from that end, as `arcs` gives it.
+        along : ndarray, shape (V,)
+            Distance of each vertex from that end; see `distance_along`.
         distance : ndarray, shape (E,)
             Pixels, at most the edge's length.
         at_end : bool
-            Which end.
+            Measure from the edge's end, not from its start.
         """
-        before = (arc < distance[self.edge_of_vertex]).astype(np.int64)
+        before = (along < distance[self.edge_of_vertex]).astype(np.int64)
         count = np.add.reduceat(before, self.offsets[:-1])
         return self.offsets[1:] - 1 - count if at_end else self.offsets[:-1] + count
 
     @cached_property
-    def length_px(self) -> npt.NDArray[np.float64]:
+    def length_px(self) -> Floats:
         """Length of each edge along its vertices, (E,) pixels."""
         if not len(self):
             return np.empty(0)
-        total = lengths_along(self.row, self.col)
-        length: npt.NDArray[np.float64] = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
+        total = self.total_length
+        length: Floats = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
         return length
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> Centerlines:
+    @cached_property
+    def mean_width_px(self) -> Floats:
+        """Mean width of each edge, (E,) pixels."""
+        total = np.bincount(self.edge_of_vertex, weights=self.width_px, minlength=len(self))
+        width: Floats = total / np.diff(self.offsets)
+        return width
+
+    def select(self, keep: Bools) -> Centerlines:
         """Return some of the edges, with all nodes."""
         return self if keep.all() else self.take(np.flatnonzero(keep))
 
-    def take(self, edges: npt.NDArray[np.int64]) -> Centerlines:
+    def take(self, edges: Ints) -> Centerlines:
         """Return some of the edges by number, in that order, with all nodes."""
-        size = np.diff(self.offsets)[edges]
-        return self._with_vertices(
-            self.vertices_of(edges),
-            size,
-            self.start[edges],
-            self.end[edges],
-            self.key[edges],
-            self.bridged[edges],
+        return self.with_edges(edges, self.vertices_of(edges), np.diff(self.offsets)[edges])
+
+    def with_edges(self, edges: Ints, vertices: Ints, size: Ints) -> Centerlines:
+        """Return edges with the values of some of these edges and of some of their vertices.
+
+        Parameters
+        ----------
+        edges : ndarray of int64, shape (F,)
+            Edge from which each new edge takes its values.
+        vertices : ndarray of int64, shape (W,)
+            Vertex from which each new vertex takes its values.
+        size : ndarray of int64, shape (F,)
+            Number of vertices of each new edge; W in total.
+        """
+        return dataclasses.replace(
+            self,
+            offsets=np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
+            **{name: getattr(self, name)[edges] for name in EDGE_FIELDS},
+            **{name: getattr(self, name)[vertices] for name in VERTEX_FIELDS},
         )
 
-    def vertices_of(self, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def vertices_of(self, edges: Ints) -> Ints:
         """Return the vertices of some edges, edge after edge."""
         return concatenated_ranges(self.offsets[edges], self.offsets[edges + 1])
 
-    def _with_vertices(
-        self,
-        vertices: npt.NDArray[np.int64],
-        size: npt.NDArray[np.int64],
-        start: npt.NDArray[np.int64],
-        end: npt.NDArray[np.int64],
-        key: npt.NDArray[np.int64],
-        bridged: npt.NDArray[np.bool_],
-    ) -> Centerlines:
-        return dataclasses.replace(
-            self,
-            start=start,
-            end=end,
-            key=key,
-            bridged=bridged,
-            offsets=np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
-            **{
-                name: getattr(self, name)[vertices]
-                for name in ("row", "col", "d_row", "d_col", "width_px", "probability")
-            },
-        )
-
-    def reversed_where(self, flip: npt.NDArray[np.bool_]) -> Centerlines:
-        """Return the lines with some of them running the other way."""
+    def reversed_where(self, flip: Bools) -> Centerlines:
+        """Return the lines with some of them reversed."""
         if not flip.any():
             return self
         edge = self.edge_of_vertex
         vertices = np.arange(len(self.row))
         back = self.offsets[edge] + self.offsets[edge + 1] - 1 - vertices
-        return self._with_vertices(
-            np.where(flip[edge], back, vertices),
-            np.diff(self.offsets),
-            np.where(flip, self.end, self.start),
-            np.where(flip, self.start, self.end),
-            self.key,
-            self.bridged,
+        order = np.where(flip[edge], back, vertices)
+        return dataclasses.replace(
+            self.with_edges(np.arange(len(self)), order, np.diff(self.offsets)),
+            start=np.where(flip, self.end, self.start),
+            end=np.where(flip, self.start, self.end),
+        )
+
+    def pixel_lines(self) -> Lines:
+        """Return the edges as LineStrings in (column, row), (E,)."""
+        xy = np.stack([self.col, self.row], axis=1)
+        return np.asarray(shapely.linestrings(xy, indices=self.edge_of_vertex), object)
+
+    def to_geodataframe(self) -> geopandas.GeoDataFrame:
+        """Return the edges as a table in the grid's CRS, to look at an intermediate step in QGIS.
+
+        Examples
+        --------
+        >>> lines.to_geodataframe().to_file("step.gpkg")  # doctest: +SKIP
+        """
+        import geopandas
+
+        size = np.diff(self.offsets)
+        total = np.bincount(self.edge_of_vertex, weights=self.probability, minlength=len(self))
+        xy = self.grid.xy(self.row, self.col)
+        return geopandas.GeoDataFrame(
+            {
+                **{name: getattr(self, name) for name in EDGE_FIELDS},
+                "start_degree": self.degree[self.start],
+                "end_degree": self.degree[self.end],
+                "length_m": self.length_px * self.grid.gsd_m,
+                "width_m": self.mean_width_px * self.grid.gsd_m,
+                "probability": total / size / 254,
+            },
+            geometry=shapely.linestrings(xy, indices=self.edge_of_vertex),
+            crs=self.grid.crs,
         )
 
 
-def lengths_along(
-    row: npt.NDArray[np.float64], col: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return how far it is to each of V points along all of them, (V,) pixels.
+def _fields_per(what: str) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(Centerlines) if f.metadata.get("per") == what)
 
-    Steps count in parts of 2**-20 pixels: sums of those are exact, so that differences within
-    an edge are the same wherever it stands among the others.
+
+#: Names of the arrays with one value for each edge, vertex and node.
+EDGE_FIELDS, VERTEX_FIELDS, NODE_FIELDS = map(_fields_per, ("edge", "vertex", "node"))
+
+
+def lengths_along(row: Floats, col: Floats) -> Floats:
+    """Return the distance along a polyline to each of its V points, (V,) pixels.
+
+    Steps are rounded to multiples of 2**-20 pixels. Their sums are exact, so the distance between
+    two points of an edge does not depend on the edge's place among the others.
     """
     step = np.rint(np.hypot(np.diff(row), np.diff(col)) * 2.0**20) / 2.0**20
     return np.concatenate([[0.0], np.cumsum(step)])
 
 
-def concatenated_ranges(
-    start: npt.NDArray[np.int64], stop: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def concatenated_ranges(start: Ints, stop: Ints) -> Ints:
     """Return ``start[0], ..., stop[0] - 1, start[1], ...`` as one array."""
     size = stop - start
     before = np.cumsum(size) - size
     return np.asarray(np.arange(int(size.sum())) + np.repeat(start - before, size), np.int64)
-
-
-def merge_interstitial(lines: Centerlines) -> Centerlines:
-    """Join edges that meet at a node where nothing else does.
-
-    A node that only one ring touches stays, and one between what was seen and what was
-    inferred.
-    """
-    interstitial = lines.degree == 2
-    ends = np.concatenate([lines.start[lines.bridged], lines.end[lines.bridged]])
-    inferred = np.bincount(ends, minlength=len(interstitial))
-    interstitial &= inferred != 1
-    loop = lines.start == lines.end
-    interstitial[lines.start[loop]] = False
-    if not interstitial.any():
-        return lines
-    count = len(lines)
-    node = np.concatenate([lines.start, lines.end])
-    edge = np.concatenate([np.arange(count), np.arange(count)])
-    inner = interstitial[node]
-    rank = np.argsort(node[inner], kind="stable")
-    links = edge[inner][rank].reshape(-1, 2)
-    link_node = node[inner][rank][::2]
-    paths = order_paths(count, links, lines.key)
-    flip = _against_path(lines, paths.order, paths.offsets, links, link_node)
-    lines = lines.reversed_where(flip)
-    # The shared vertex of a piece and the next occurs once.
-    first = np.zeros(count, bool)
-    first[paths.offsets[:-1]] = True
-    begin = lines.offsets[paths.order] + ~first
-    vertices = concatenated_ranges(begin, lines.offsets[paths.order + 1])
-    piece_size = lines.offsets[paths.order + 1] - begin
-    return lines._with_vertices(
-        vertices,
-        np.add.reduceat(piece_size, paths.offsets[:-1]),
-        lines.start[paths.order[paths.offsets[:-1]]],
-        lines.end[paths.order[paths.offsets[1:] - 1]],
-        np.minimum.reduceat(lines.key[paths.order], paths.offsets[:-1]),
-        lines.bridged[paths.order[paths.offsets[:-1]]],
-    )
-
-
-def _against_path(
-    lines: Centerlines,
-    order: npt.NDArray[np.int64],
-    offsets: npt.NDArray[np.int64],
-    links: npt.NDArray[np.int64],
-    link_node: npt.NDArray[np.int64],
-) -> npt.NDArray[np.bool_]:
-    """Return which edges run against their path, (E,) bool."""
-    count = len(order)
-    same = np.ones(count - 1, bool)
-    same[offsets[1:-1] - 1] = False
-    here, there = order[:-1][same], order[1:][same]
-    # Two edges that form a ring meet at two nodes; either will do, if it is the same for both.
-    pair = np.sort(links, axis=1) @ np.array([count, 1])
-    rank = np.lexsort([link_node, pair])
-    wanted = np.minimum(here, there) * count + np.maximum(here, there)
-    shared = link_node[rank[np.searchsorted(pair[rank], wanted)]]
-    flip = np.zeros(count, bool)
-    flip[there] = lines.start[there] != shared
-    flip[here] = lines.end[here] != shared
-    return flip

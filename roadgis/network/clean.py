@@ -1,4 +1,4 @@
-"""Cleaning: raw centrelines to a road network, by decisions on the graph."""
+"""Clean raw centrelines: the steps and their order."""
 
 from __future__ import annotations
 
@@ -7,33 +7,27 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from roadgis.network.attributes import edge_attributes
-from roadgis.network.bridge import bridge_gaps
-from roadgis.network.centerlines import Centerlines, merge_interstitial
+from roadgis.network.bridging.bridge import bridge_gaps
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import merge_interstitial, take_nodes
 from roadgis.network.junctions import contract_junctions
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import CleanOptions
 from roadgis.network.parallels import merge_parallels
 from roadgis.network.prune import (
+    apply_rules,
     drop_dangles,
     drop_small_components,
     drop_small_loops,
     drop_weak_components,
 )
-from roadgis.network.rules import apply_rules
-from roadgis.network.shape import edge_shapes
-from roadgis.network.why_empty import Removed
+from roadgis.network.shape.edge_shapes import edge_shapes
+from roadgis.options.cleaning import CleanOptions
 from roadgis.probability.source import ProbabilitySource
+from roadgis.why_empty import Removed
 
-__all__ = [
-    "CleanOptions",
-    "clean_network",
-    "cleaned_lines",
-    "network_of_lines",
-    "removed_by_cleaning",
-]
+__all__ = ["clean_network", "cleaned_lines", "network_of_lines", "removed_by_cleaning"]
 
 
 def clean_network(
@@ -51,8 +45,8 @@ def clean_network(
     options : CleanOptions, optional
         What to drop, bridge and merge, and how much to smooth.
     source : ProbabilitySource, optional
-        The probability that the lines come from, on their grid; bridges are looked for
-        along it. Without it they are decided by geometry alone.
+        Probability on the lines' grid, as evidence for bridges. Without it, geometry alone
+        decides.
     """
     options = options or CleanOptions()
     return network_of_lines(cleaned_lines(lines, options, source=source), options)
@@ -79,10 +73,7 @@ def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
     gsd = lines.grid.gsd_m
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
-        lines,
-        np.nan_to_num(attributes.width_m / gsd),
-        options.smooth_m / gsd,
-        options.tolerance_m,
+        lines, np.nan_to_num(attributes.width_m / gsd), options.smooth_m / gsd, options.tolerance_m
     )
     return RoadNetwork(
         crs=lines.grid.crs,
@@ -98,18 +89,15 @@ def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
 def cleaned_lines(
     lines: Centerlines, options: CleanOptions, *, source: ProbabilitySource | None = None
 ) -> Centerlines:
-    """Make all decisions of cleaning, on lines that still lie on pixels.
+    """Apply the steps of cleaning, on lines that still lie on pixels.
 
-    In this order:
-
-    1. components without enough above the threshold go (hysteresis);
-    2. dangles and small loops go, then crossings made of two junctions become one node,
-       and what that leaves dangling goes;
-    3. the two carriageways of a road become one line where asked for;
-    4. gaps are bridged: now dead ends are real ones;
-    5. the rules against false roads apply;
-    6. components that are small for how sure they are go: last, so that a bridge can save
-       the piece behind it.
+    1. Drop components with too little above the threshold (hysteresis).
+    2. Drop dangles and small loops; then contract junctions, and drop what dangles after that.
+    3. Merge carriageways, if asked for.
+    4. Bridge gaps: now dead ends are real ones.
+    5. Apply the rules against false roads.
+    6. Drop components that are small for how sure they are: last, so that a bridge can save the
+       piece behind it.
 
     Parameters
     ----------
@@ -118,15 +106,15 @@ def cleaned_lines(
     options : CleanOptions
         What to drop, bridge and merge.
     source : ProbabilitySource, optional
-        The probability that the lines come from.
+        Probability on the lines' grid.
 
     Returns
     -------
     Centerlines
-        Nodes in use only, in the order of their keys; edges in the order of their nodes.
+        Only nodes in use, in the order of their keys; edges in the order of their nodes.
     """
     steps = _steps(options, lines.grid.gsd_m, source)
-    # A copy, so that what is derived on the way is not kept with the caller's lines.
+    # A copy, so that cached properties are not kept with the caller's lines.
     lines = replace(lines)
     for step in steps:
         lines = step.run(lines)
@@ -136,7 +124,7 @@ def cleaned_lines(
 def removed_by_cleaning(
     lines: Centerlines, options: CleanOptions, *, source: ProbabilitySource | None = None
 ) -> tuple[Removed, ...]:
-    """Return what each step of :func:`cleaned_lines` takes away, as far as it takes anything."""
+    """Return what each step of :func:`cleaned_lines` removes, if anything."""
     gsd = lines.grid.gsd_m
     removed = []
     lines = replace(lines)
@@ -150,7 +138,7 @@ def removed_by_cleaning(
 
 
 class _Step(NamedTuple):
-    """A step of cleaning: what it takes away, the option that keeps that, the step itself."""
+    """A step of cleaning: what it removes, the option that keeps that, and the step itself."""
 
     what: str
     advice: str
@@ -194,7 +182,7 @@ def _steps(
 
 
 def _pruned(lines: Centerlines, options: CleanOptions) -> Centerlines:
-    """Drop dangles and small loops until there are none; what they leave is merged each time."""
+    """Drop dangles and small loops until there are none; merge edges after each round."""
     factor = options.dangle_factor
     while True:
         count = len(lines)
@@ -211,19 +199,6 @@ def _ordered(lines: Centerlines) -> Centerlines:
     """
     used = np.unique(np.concatenate([lines.start, lines.end]))
     rank = np.lexsort([lines.node_col[used], lines.node_row[used], lines.node_key[used]])
-    lines = _with_nodes(lines, used[rank])
+    lines = take_nodes(lines, used[rank])
     lines = lines.reversed_where(lines.start > lines.end)
     return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
-
-
-def _with_nodes(lines: Centerlines, nodes: npt.NDArray[np.int64]) -> Centerlines:
-    """Return the lines with some of the nodes, all that are in use, in a given order."""
-    number = np.full(len(lines.node_key), -1)
-    number[nodes] = np.arange(len(nodes))
-    fields = {name: value for name, value in vars(lines).items() if name.startswith("node_")}
-    return replace(
-        lines,
-        start=number[lines.start],
-        end=number[lines.end],
-        **{name: value[nodes] for name, value in fields.items()},
-    )

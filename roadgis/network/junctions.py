@@ -1,52 +1,72 @@
-"""Junctions at one node: short edges between junctions are contracted."""
+"""Contract junctions: short edges between junctions become one node."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Ints
 from roadgis.network.centerlines import Centerlines
+from roadgis.network.edge_ends import EdgeEnds, chord_ends
+from roadgis.network.edit import merge_nodes
 
-__all__ = ["contract_junctions"]
+__all__ = ["JunctionTuning", "contract_junctions"]
 
-#: Each round at most pairs nodes up, so this bounds how far a node can be moved.
-_ROUNDS = 4
-#: An edge across which two roads go straight on may be this much longer.
-_CROSSING = 4.5
-#: Cosine of the largest angle (25 degrees) by which a road that goes straight on turns,
-_STRAIGHT = 0.9
-#: and by how many widths it may go on beside itself: more is a staggered crossing.
-_BESIDE = 0.4
+
+@dataclass(frozen=True)
+class JunctionTuning:
+    """Constants of :func:`contract_junctions`.
+
+    Not fitted to imagery, where contraction changes no score (decision 0034); checked on drawn
+    networks with crossings of wide roads.
+    """
+
+    #: Rounds; each merges pairs of nodes at most, so this bounds how far a node moves.
+    rounds: int = 4
+    #: An edge that two roads cross straight on is contracted up to this many times the length.
+    crossing_factor: float = 4.5
+    #: Cosine of the largest turn (25 degrees) of a road that goes straight on.
+    straight_cosine: float = 0.9
+    #: Largest sideways offset of such a road, widths; more is a staggered crossing.
+    offset_widths: float = 0.4
+    #: The direction of a road is taken from this many node widths before the junction
+    near_widths: float = 1.0
+    #: to this many; one pixel is added.
+    far_widths: float = 2.5
+
+
+TUNING = JunctionTuning()
 
 
 def contract_junctions(lines: Centerlines, factor: float) -> Centerlines:
-    """Make one node of junctions that are nearer than a multiple of the road's width.
+    """Merge junctions that are nearer to each other than a multiple of the road's width.
 
-    Thinning turns a crossing into two T junctions with a short edge between them: the more
-    acute the angle, the longer. So an edge is also contracted, up to `_CROSSING` times that
-    length, when two roads go straight on across it. In each round an edge is contracted
-    when it is the shortest at both of its nodes; so a ladder of short edges does not fall
-    into a point.
+    1. Thinning turns a crossing into two T junctions with a short edge between them. Edges
+       shorter than `factor` widths are contracted.
+    2. The more acute the crossing, the longer that edge. When two roads go straight on across
+       it, it may be longer (`JunctionTuning.crossing_factor`).
+    3. In each round an edge is contracted if it is the shortest at both of its nodes, so a ladder
+       of short edges does not collapse into a point.
 
     Parameters
     ----------
     lines : Centerlines
         Noded, without interstitial nodes.
     factor : float
-        Edges shorter than this times the width of the road are contracted.
+        Multiple of the road's width.
     """
-    for _ in range(_ROUNDS):
+    for _ in range(TUNING.rounds):
         chosen = _mutually_shortest(lines, factor)
         if not len(chosen):
             break
-        lines = _contracted(lines, chosen)
+        keep = np.ones(len(lines), bool)
+        keep[chosen] = False
+        lines = merge_nodes(lines.select(keep), lines.start[chosen], lines.end[chosen])
     return lines
 
 
-def _mutually_shortest(lines: Centerlines, factor: float) -> npt.NDArray[np.int64]:
+def _mutually_shortest(lines: Centerlines, factor: float) -> Ints:
     if not len(lines):
         return np.empty(0, np.int64)
     degree = lines.degree
@@ -55,7 +75,8 @@ def _mutually_shortest(lines: Centerlines, factor: float) -> npt.NDArray[np.int6
     width = np.maximum(lines.node_width_px[start], lines.node_width_px[end])
     inner = (degree[start] > 2) & (degree[end] > 2) & (start != end)
     contract = inner & (length < factor * width)
-    oblique = np.flatnonzero(inner & ~contract & (length < _CROSSING * factor * width))
+    limit = TUNING.crossing_factor * factor * width
+    oblique = np.flatnonzero(inner & ~contract & (length < limit))
     contract[oblique[_is_crossing(lines, oblique)]] = True
     short = np.flatnonzero(contract)
     rank = np.lexsort([lines.key[short], length[short]])
@@ -68,109 +89,47 @@ def _mutually_shortest(lines: Centerlines, factor: float) -> npt.NDArray[np.int6
     return np.asarray(short[mutual], np.int64)
 
 
-def _is_crossing(lines: Centerlines, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _is_crossing(lines: Centerlines, edges: Ints) -> Bools:
     """Return for which edges between T junctions two roads go straight on across them, (K,)."""
     degree = lines.degree
-    out: npt.NDArray[np.bool_] = np.logical_and(
-        degree[lines.start[edges]] == 3, degree[lines.end[edges]] == 3
-    )
+    out: Bools = np.logical_and(degree[lines.start[edges]] == 3, degree[lines.end[edges]] == 3)
     if not out.any():
         return out
-    at_ends = np.zeros(len(degree), bool)
-    at_ends[lines.start[edges[out]]], at_ends[lines.end[edges[out]]] = True, True
-    arms = _arms(lines, np.flatnonzero(at_ends[lines.start] | at_ends[lines.end]))
-    begin = np.searchsorted(arms.node, np.arange(len(degree)))
+    at_junction = np.zeros(len(degree), bool)
+    at_junction[lines.start[edges[out]]], at_junction[lines.end[edges[out]]] = True, True
+    ends = _ends_at(lines, at_junction)
+    begin = np.searchsorted(ends.node, np.arange(len(degree)))
     for number in np.flatnonzero(out).tolist():
         edge = edges[number]
-        ends = [
-            [i for i in range(begin[node], begin[node] + 3) if arms.edge[i] != edge]
+        (a, b), (c, d) = (
+            [i for i in range(begin[node], begin[node] + 3) if ends.edge[i] != edge]
             for node in (lines.start[edge], lines.end[edge])
-        ]
-        out[number] = all(len(end) == 2 for end in ends) and any(
-            arms.go_straight_on(ends[0][0], ends[1][first])
-            and arms.go_straight_on(ends[0][1], ends[1][1 - first])
-            for first in (0, 1)
+        )
+        out[number] = (_is_straight(ends, a, c) and _is_straight(ends, b, d)) or (
+            _is_straight(ends, a, d) and _is_straight(ends, b, c)
         )
     return out
 
 
-class _Arms(NamedTuple):
-    """The first stretch of each edge from each of its nodes, ordered by node."""
-
-    node: npt.NDArray[np.int64]
-    edge: npt.NDArray[np.int64]
-    row: npt.NDArray[np.float64]
-    col: npt.NDArray[np.float64]
-    #: Unit vector towards the node.
-    d_row: npt.NDArray[np.float64]
-    d_col: npt.NDArray[np.float64]
-    width: npt.NDArray[np.float32]
-
-    def go_straight_on(self, a: int, b: int) -> bool:
-        """Return whether one arm is the other's straight continuation."""
-        if self.d_row[a] * self.d_row[b] + self.d_col[a] * self.d_col[b] > -_STRAIGHT:
-            return False
-        d_row, d_col = self.d_row[a] - self.d_row[b], self.d_col[a] - self.d_col[b]
-        row, col = self.row[b] - self.row[a], self.col[b] - self.col[a]
-        offset = abs(row * d_col - col * d_row) / float(np.hypot(d_row, d_col))
-        return bool(offset < _BESIDE * max(self.width[a], self.width[b]))
+def _ends_at(lines: Centerlines, nodes: Bools) -> EdgeEnds:
+    """Return the edge ends at some nodes, ordered by node."""
+    edge = np.tile(np.arange(len(lines)), 2)
+    at_end = np.repeat([False, True], len(lines))
+    node = np.concatenate([lines.start, lines.end])
+    at = np.flatnonzero(nodes[node])
+    at = at[np.argsort(node[at], kind="stable")]
+    edge, at_end, width = edge[at], at_end[at], lines.node_width_px[node[at]].astype(np.float64)
+    length = lines.length_px[edge]
+    near = np.minimum(TUNING.near_widths * width, 0.4 * length)
+    far = np.minimum(TUNING.far_widths * width + 1, 0.9 * length)
+    return chord_ends(lines, edge, at_end, near, far, width, on_skeleton=True)
 
 
-def _arms(lines: Centerlines, edges: npt.NDArray[np.int64]) -> _Arms:
-    lines = lines.take(edges)
-    from_start, from_end = lines.arcs
-    length = lines.length_px
-    width = lines.node_width_px
-    parts = []
-    for node, arc, at_end in ((lines.start, from_start, False), (lines.end, from_end, True)):
-        near = lines.first_beyond(arc, np.minimum(width[node], 0.4 * length), at_end)
-        far = lines.first_beyond(arc, np.minimum(2.5 * width[node] + 1, 0.9 * length), at_end)
-        d_row, d_col = lines.row[near] - lines.row[far], lines.col[near] - lines.col[far]
-        norm = np.maximum(np.hypot(d_row, d_col), 1e-9)
-        parts.append(
-            (node, edges, lines.row[near], lines.col[near], d_row / norm, d_col / norm, width[node])
-        )
-    joined = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-    rank = np.argsort(joined[0], kind="stable")
-    return _Arms(*(array[rank] for array in joined))
-
-
-def _contracted(lines: Centerlines, chosen: npt.NDArray[np.int64]) -> Centerlines:
-    """Merge the nodes of some edges, no two of which share a node, in their middle."""
-    low = np.minimum(lines.start[chosen], lines.end[chosen])
-    high = np.maximum(lines.start[chosen], lines.end[chosen])
-    node_row, node_col = lines.node_row.copy(), lines.node_col.copy()
-    node_row[low] = (node_row[low] + node_row[high]) / 2
-    node_col[low] = (node_col[low] + node_col[high]) / 2
-    width = lines.node_width_px.copy()
-    width[low] = np.maximum(width[low], width[high])
-    exit_ = lines.node_exit.copy()
-    exit_[low] |= exit_[high]
-    blank = lines.node_blank_px.copy()
-    blank[low] = np.minimum(blank[low], blank[high])
-    target = np.arange(len(node_row))
-    target[high] = low
-    keep = np.ones(len(lines), bool)
-    keep[chosen] = False
-    lines = dataclasses.replace(
-        lines.select(keep),
-        node_row=node_row,
-        node_col=node_col,
-        node_width_px=width,
-        node_exit=exit_,
-        node_blank_px=blank,
-    )
-    return with_ends_at_nodes(
-        dataclasses.replace(lines, start=target[lines.start], end=target[lines.end])
-    )
-
-
-def with_ends_at_nodes(lines: Centerlines) -> Centerlines:
-    """Move the first and last vertex of every edge to its nodes."""
-    row, col = lines.row.copy(), lines.col.copy()
-    d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
-    for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
-        row[vertex], col[vertex] = lines.node_row[node], lines.node_col[node]
-        moved = lines.degree[node] != 1
-        d_row[vertex[moved]], d_col[vertex[moved]] = np.nan, np.nan
-    return dataclasses.replace(lines, row=row, col=col, d_row=d_row, d_col=d_col)
+def _is_straight(ends: EdgeEnds, a: int, b: int) -> bool:
+    """Return whether one edge end continues the other one straight on."""
+    if ends.d_row[a] * ends.d_row[b] + ends.d_col[a] * ends.d_col[b] > -TUNING.straight_cosine:
+        return False
+    d_row, d_col = ends.d_row[a] - ends.d_row[b], ends.d_col[a] - ends.d_col[b]
+    row, col = ends.row[b] - ends.row[a], ends.col[b] - ends.col[a]
+    offset = abs(row * d_col - col * d_row) / float(np.hypot(d_row, d_col))
+    return bool(offset < TUNING.offset_widths * max(ends.width[a], ends.width[b]))

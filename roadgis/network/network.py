@@ -8,19 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS, Geod, Transformer
 
+from roadgis.arrays import Bools, Floats, Ints, Lines, Objects
 from roadgis.network.paths import components
-from roadgis.network.why_empty import WhyEmpty
+from roadgis.why_empty import WhyEmpty
 
 if TYPE_CHECKING:
     import geopandas
 
 __all__ = ["RoadNetwork"]
 
-#: Fields that may be left out when a network is made, and what stands for "not known" there.
+#: Optional fields, and their values for "unknown".
 _UNKNOWN: dict[str, Any] = {
     "width_p10_m": np.nan,
     "width_p90_m": np.nan,
@@ -30,7 +30,7 @@ _UNKNOWN: dict[str, Any] = {
 }
 
 
-#: What is known about each edge, beside its nodes and shape.
+#: Attributes of edges, other than nodes and shape.
 _ATTRIBUTES = ("width_m", "confidence", "confidence_min", *_UNKNOWN)
 
 
@@ -38,10 +38,10 @@ def _not_given() -> Any:
     return None
 
 
-def _text(values: npt.NDArray[np.object_]) -> Any:
-    """Return text as a column whose missing values stay None, whatever the pandas.
+def _text(values: Objects) -> Any:
+    """Return text as a column whose missing values stay None in every version of pandas.
 
-    File names that are no valid Unicode are made so: no format could store them.
+    Invalid Unicode in file names is replaced: no format can store it.
     """
     import pandas
 
@@ -56,7 +56,7 @@ class RoadNetwork:
     Attributes
     ----------
     crs : pyproj.CRS
-        Of all coordinates.
+        CRS of all coordinates.
     edges : ndarray of LineString, shape (E,)
         From the start node to the end node; a ring starts and ends at the same node.
     start, end : ndarray of int64, shape (E,)
@@ -69,31 +69,31 @@ class RoadNetwork:
     nodes : ndarray of float64, shape (N, 2)
         Coordinates.
     provenance : dict
-        What made it: version, model, settings, inputs. Plain JSON values.
+        Version, model, settings and inputs it was made with, as JSON values.
     bridged : ndarray of bool, shape (E,)
         Whether the edge was inferred across a gap; all False when not given.
     source : ndarray of object, shape (E,)
         Name (str) of the sheet that shows the edge, None where unknown.
     source_date : ndarray of object, shape (E,)
-        When that sheet was taken, ISO 8601 (str), None where unknown.
+        Acquisition date of that sheet, ISO 8601 (str), None where unknown.
     why_empty : WhyEmpty or None
-        Why there are no edges; None where there are, or where it is not known.
+        Why there are no edges; None if there are, or if the reason is unknown.
     """
 
     crs: CRS
-    edges: npt.NDArray[np.object_]
-    start: npt.NDArray[np.int64]
-    end: npt.NDArray[np.int64]
-    width_m: npt.NDArray[np.float64]
-    confidence: npt.NDArray[np.float64]
-    confidence_min: npt.NDArray[np.float64]
-    nodes: npt.NDArray[np.float64]
+    edges: Lines
+    start: Ints
+    end: Ints
+    width_m: Floats
+    confidence: Floats
+    confidence_min: Floats
+    nodes: Floats
     provenance: dict[str, Any] = field(default_factory=dict)
-    width_p10_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
-    width_p90_m: npt.NDArray[np.float64] = field(default_factory=_not_given)
-    bridged: npt.NDArray[np.bool_] = field(default_factory=_not_given)
-    source: npt.NDArray[np.object_] = field(default_factory=_not_given)
-    source_date: npt.NDArray[np.object_] = field(default_factory=_not_given)
+    width_p10_m: Floats = field(default_factory=_not_given)
+    width_p90_m: Floats = field(default_factory=_not_given)
+    bridged: Bools = field(default_factory=_not_given)
+    source: Objects = field(default_factory=_not_given)
+    source_date: Objects = field(default_factory=_not_given)
     why_empty: WhyEmpty | None = None
 
     def __post_init__(self) -> None:
@@ -120,14 +120,14 @@ class RoadNetwork:
         return len(self.edges)
 
     @property
-    def degree(self) -> npt.NDArray[np.int64]:
+    def degree(self) -> Ints:
         """Edge ends at each node, (N,) int64; a ring counts twice at its node."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.nodes)).astype(np.int64)
 
     @cached_property
-    def component(self) -> npt.NDArray[np.int64]:
-        """Connected component of each edge, (E,) int64; counted in the order of the nodes."""
+    def component(self) -> Ints:
+        """Connected component of each edge, (E,) int64; numbered in the order of the nodes."""
         if not len(self.edges):
             return np.empty(0, np.int64)
         label = components(len(self.nodes), np.stack([self.start, self.end], axis=1))
@@ -140,21 +140,21 @@ class RoadNetwork:
         return np.asarray(number[self.start], np.int64)
 
     @cached_property
-    def length_m(self) -> npt.NDArray[np.float64]:
+    def length_m(self) -> Floats:
         """Geodesic length of each edge on the CRS's ellipsoid, (E,) metres."""
         return self._geodesic[0]
 
     @cached_property
-    def sinuosity(self) -> npt.NDArray[np.float64]:
+    def sinuosity(self) -> Floats:
         """Length of each edge over the distance between its ends, (E,); NaN for rings."""
         length, chord = self._geodesic
         open_ = (self.start != self.end) & (chord > 0)
-        # Never below 1: both are rounded in their last digits.
+        # Both are rounded in their last digits; the ratio is never below 1.
         ratio = np.maximum(length / np.where(open_, chord, 1.0), 1.0)
         return np.where(open_, ratio, np.nan)
 
     @cached_property
-    def _geodesic(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def _geodesic(self) -> tuple[Floats, Floats]:
         """Length of each edge, and the distance between its ends, metres."""
         geod = self.crs.get_geod() or Geod(ellps="WGS84")
         count = len(self.edges)
@@ -170,11 +170,10 @@ class RoadNetwork:
         _, _, chord = geod.inv(*coordinates[first].T, *coordinates[last].T)
         return total.astype(np.float64, copy=False), np.asarray(chord, np.float64)
 
-    def _transformed(self, crs: CRS) -> npt.NDArray[np.object_]:
+    def _transformed(self, crs: CRS) -> Lines:
         transformer = Transformer.from_crs(self.crs, crs, always_xy=True)
         return shapely.transform(
-            self.edges,
-            lambda xy: np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=-1),
+            self.edges, lambda xy: np.stack(transformer.transform(xy[:, 0], xy[:, 1]), axis=-1)
         )
 
     def to_crs(self, crs: CRS) -> RoadNetwork:
@@ -188,19 +187,14 @@ class RoadNetwork:
         )
 
     def with_provenance(self, **values: Any) -> RoadNetwork:
-        """Return the network with more provenance."""
+        """Return the network with values added to its provenance."""
         return dataclasses.replace(self, provenance={**self.provenance, **values})
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> RoadNetwork:
-        """Return some of the edges with the nodes that they use.
+    def select(self, keep: Bools) -> RoadNetwork:
+        """Return the edges for which `keep`, (E,) bool, is True, with the nodes that they use.
 
-        Edges stay as they are, each with its shape, and are not joined where a junction has
-        become a passage; nodes and edges are numbered anew, in the same order.
-
-        Parameters
-        ----------
-        keep : ndarray of bool, shape (E,)
-            Which edges.
+        Edges keep their shapes, and are not joined at nodes whose degree has become 2. Nodes and
+        edges are renumbered in the same order.
         """
         start, end = self.start[keep], self.end[keep]
         used, index = np.unique(np.concatenate([start, end]), return_inverse=True)
@@ -213,14 +207,14 @@ class RoadNetwork:
         )
 
     def without_bridges(self) -> RoadNetwork:
-        """Return what was seen only: the network without edges inferred across gaps.
+        """Return the network without the edges that were inferred across gaps.
 
-        Nodes at which a bridge met a line stay, also where only two edges are left there.
+        Nodes at which a bridge met a line stay, even if only two edges are left there.
         """
         return self.select(~self.bridged)
 
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table, with the attributes that every output format has."""
+        """Return the edges as a table, with the attributes of all output formats."""
         import geopandas
 
         return geopandas.GeoDataFrame(
@@ -287,9 +281,9 @@ class RoadNetwork:
         nodes : geopandas.GeoDataFrame
             Indexed by ``osmid`` (node id), with the columns x, y and street_count.
         edges : geopandas.GeoDataFrame
-            Indexed by (u, v, key), one row for each direction (imagery does not tell that of
-            traffic), rings once; with the columns osmid (edge id), length (metres),
-            reversed, and the attributes. Each geometry runs from u to v.
+            Indexed by (u, v, key), one row for each direction (the direction of traffic is
+            unknown), rings once; with the columns osmid (edge id), length (metres), reversed,
+            and the attributes. Each geometry runs from u to v.
 
         Notes
         -----

@@ -1,77 +1,81 @@
-"""Carriageways: two parallel lines become one in the middle, on request."""
+"""Merge carriageways: two parallel lines become one in the middle."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from roadgis.network.centerlines import (
-    Centerlines,
-    concatenated_ranges,
-    lengths_along,
-    merge_interstitial,
-)
-from roadgis.network.junctions import with_ends_at_nodes
-from roadgis.network.options import ParallelOptions
+from roadgis.arrays import Bools, Floats, Ints, Lines
+from roadgis.network.centerlines import Centerlines, lengths_along
+from roadgis.network.edit import merge_interstitial, merge_nodes, split
+from roadgis.options.cleaning import ParallelOptions
 
-__all__ = ["merge_parallels"]
+__all__ = ["ParallelTuning", "merge_parallels"]
 
-#: Rounds of merging: pairs that share a node are merged in different rounds.
-_ROUNDS = 12
-#: Positions along a line, as shares of its length, at which its distance to another is taken.
-_POSITIONS = (0.15, 0.3, 0.5, 0.7, 0.85)
-#: At this many of the positions the other line must be near.
-_NEAR = 4
-#: Smallest cosine of the angle between parallel lines (20 degrees).
-_ALIGNED = 0.94
-#: Parallel lines are longer than this many times their distance; halves of a roundabout are not.
-_LONG = 3.0
-#: Largest ratio of the lengths of the parallel parts of two lines.
-_STRETCH = 1.3
-#: Tolerance of the shapes that are compared, pixels.
-_TOLERANCE_PX = 0.75
+
+@dataclass(frozen=True)
+class ParallelTuning:
+    """Constants of :func:`merge_parallels`; lengths relative to the distance of the pair.
+
+    Not fitted: merging carriageways is off by default.
+    """
+
+    #: Rounds of merging: pairs that share a node are merged in different rounds.
+    rounds: int = 12
+    #: Positions along a line, as shares of its length, at which the distance is taken.
+    positions: tuple[float, ...] = (0.15, 0.3, 0.5, 0.7, 0.85)
+    #: Number of positions at which the other line must be near.
+    near_positions: int = 4
+    #: Smallest cosine of the angle between parallel lines (20 degrees).
+    aligned_cosine: float = 0.94
+    #: Parallel lines are at least this many times as long as their distance; the halves of a
+    #: roundabout are not. Links between the two that are shorter go.
+    least_length: float = 3.0
+    #: Largest ratio of the lengths of the parallel parts of two lines.
+    stretch: float = 1.3
+    #: Shortest part of the other line, as a share of the first line's part next to it.
+    least_share: float = 0.6
+    #: Simplification of the shapes that are compared, pixels.
+    tolerance_px: float = 0.75
+
+
+TUNING = ParallelTuning()
 #: Pairs of lines that are compared at once, to bound the memory.
 _PAIRS = 1 << 17
-_VERTEX_FIELDS = ("row", "col", "d_row", "d_col", "width_px", "probability")
 
 
 class _Pair(NamedTuple):
-    """Two parallel edges, and the vertices between which they are parallel."""
+    """Two edges, and the vertices between which they are parallel."""
 
     a: int
     b: int
-    #: Numbers of vertices, (first, last) along a, and those next to them on b.
+    #: First and last vertex along a, and those next to them on b.
     on_a: tuple[int, int]
     on_b: tuple[int, int]
 
 
 def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines:
-    """Make one line, in the middle, of parallel lines that are nearer than a limit.
+    """Merge parallel lines nearer to each other than a limit into one line in their middle.
 
-    Where only a part of a line is parallel to another one, that part is merged. What was joined
-    to either line is joined to the one in the middle; links between the two vanish.
-    The pairs are merged nearest first, in rounds in which no two share a node.
+    Where only part of a line is parallel to another one, that part is merged. Edges joined to
+    either line are joined to the one in the middle; links between the two are dropped. Pairs are
+    merged nearest first, in rounds in which no two share a node.
 
     Parameters
     ----------
     lines : Centerlines
-        Noded, without interstitial nodes.
+        Noded, without interstitial nodes; so is the result.
     options : ParallelOptions
         Whether carriageways are merged, and up to which distance.
-
-    Returns
-    -------
-    Centerlines
-        Noded, without interstitial nodes.
     """
     if not options.merge_carriageways:
         return lines
     limit = options.max_separation_m / lines.grid.gsd_m
-    for _ in range(_ROUNDS):
+    for _ in range(TUNING.rounds):
         pairs = _disjoint(lines, *_parallel(lines, limit), limit)
         if not pairs:
             break
@@ -84,12 +88,10 @@ def merge_parallels(lines: Centerlines, options: ParallelOptions) -> Centerlines
     return lines
 
 
-def _unique(
-    lines: Centerlines, key: npt.NDArray[np.int64], row: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
-    """Return keys of which no two are equal: those that occur again get one beyond the grid.
+def _unique(lines: Centerlines, key: Ints, row: Floats) -> Ints:
+    """Return unique keys: repeated ones are moved beyond the grid's pixel ids.
 
-    Lines in the middle leave the lattice of pixels, so two may be named after one pixel.
+    Merged lines are off the pixel lattice, so two may be named after the same pixel.
     """
     rank = np.lexsort([row, key])
     ordered = key[rank]
@@ -101,34 +103,26 @@ def _unique(
     return out
 
 
-def _parallel(
-    lines: Centerlines, limit: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return pairs (K, 2) of a line and one it is parallel to, and their largest distances (K,)."""
+def _parallel(lines: Centerlines, limit: float) -> tuple[Ints, Floats]:
+    """Return pairs (K, 2) of parallel lines, and their largest distances (K,)."""
     some = np.flatnonzero((lines.start != lines.end) & ~lines.bridged)
     if not len(some):
         return np.empty((0, 2), np.int64), np.empty(0)
-    vertex = lines.vertices_of(some)
-    drawn = shapely.linestrings(
-        np.stack([lines.col[vertex], lines.row[vertex]], axis=1),
-        indices=np.repeat(np.arange(len(some)), np.diff(lines.offsets)[some]),
-    )
-    shapes = np.asarray(shapely.simplify(drawn, _TOLERANCE_PX), object)
+    drawn = lines.take(some).pixel_lines()
+    shapes = np.asarray(shapely.simplify(drawn, TUNING.tolerance_px), object)
     a, b = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=limit)
     a, b = a[a != b], b[a != b]
     distance, use = np.empty(len(a)), np.empty(len(a), bool)
     for begin in range(0, len(a), _PAIRS):
         part = slice(begin, begin + _PAIRS)
         distance[part], use[part] = _compared(shapes[a[part]], shapes[b[part]], limit)
-    use &= lines.length_px[some[a]] > _LONG * distance
+    use &= lines.length_px[some[a]] > TUNING.least_length * distance
     return np.stack([some[a], some[b]], axis=1)[use], distance[use]
 
 
-def _compared(
-    lines: npt.NDArray[np.object_], others: npt.NDArray[np.object_], limit: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return how far apart lines and others are where near, and whether they are parallel, (K,)."""
-    points = shapely.line_interpolate_point(lines[:, None], [_POSITIONS], normalized=True)
+def _compared(lines: Lines, others: Lines, limit: float) -> tuple[Floats, Bools]:
+    """Return the largest distance of lines to others, and whether they are parallel, (K,)."""
+    points = shapely.line_interpolate_point(lines[:, None], [TUNING.positions], normalized=True)
     distance = shapely.distance(points, others[:, None])
     near = distance <= limit
     along = shapely.line_locate_point(others[:, None], points[:, [0, -1]])
@@ -139,17 +133,16 @@ def _compared(
     )
     size, other_size = np.hypot(*step.T), np.hypot(*other.T)
     cosine = np.abs((step * other).sum(axis=1)) / np.maximum(size * other_size, 1e-9)
-    parallel = (near.sum(axis=1) >= _NEAR) & (cosine > _ALIGNED) & (other_size > 0.6 * size)
+    parallel = (
+        (near.sum(axis=1) >= TUNING.near_positions)
+        & (cosine > TUNING.aligned_cosine)
+        & (other_size > TUNING.least_share * size)
+    )
     return np.where(near, distance, 0.0).max(axis=1), parallel
 
 
-def _disjoint(
-    lines: Centerlines,
-    pairs: npt.NDArray[np.int64],
-    distance: npt.NDArray[np.float64],
-    limit: float,
-) -> list[_Pair]:
-    """Choose pairs, the nearest first, of which no two touch a common node."""
+def _disjoint(lines: Centerlines, pairs: Ints, distance: Floats, limit: float) -> list[_Pair]:
+    """Choose pairs, the nearest first, no two of which touch a common node."""
     rank = np.lexsort([lines.key[pairs[:, 1]], lines.key[pairs[:, 0]], distance])
     taken: set[int] = set()
     chosen = []
@@ -170,7 +163,7 @@ def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
 
 
 def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
-    """Return from where to where a line is beside another, None when that comes to nothing."""
+    """Return the parts of two lines that are parallel; None if there are none."""
     from scipy.spatial import cKDTree
 
     (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
@@ -180,7 +173,7 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     )
     distance, nearest = (np.asarray(x) for x in cKDTree(other).query(on))
     beside = np.flatnonzero(distance <= limit)
-    from_start, from_end = lines.arcs
+    from_start, from_end = lines.distance_along
 
     def snapped(vertex: int, low: int, high: int) -> int:
         """Return the end of the line when it is near, else the vertex."""
@@ -191,10 +184,12 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     on_a = tuple(snapped(a0 + int(at), a0, a1) for at in (beside[0], beside[-1]))
     on_b = tuple(snapped(b0 + int(nearest[at - a0]), b0, b1) for at in on_a)
     along_a, along_b = (abs(from_start[at[1]] - from_start[at[0]]) for at in (on_a, on_b))
-    # A long way round that comes back beside the line is not a track of it.
-    if min(along_a, along_b) < limit or max(along_a, along_b) > _STRETCH * min(along_a, along_b):
+    # A detour that returns to the line is not parallel to it.
+    if min(along_a, along_b) < limit or max(along_a, along_b) > TUNING.stretch * min(
+        along_a, along_b
+    ):
         return None
-    # An end of both lines must not be beside the other end of both.
+    # A common end of both lines must not be next to another common end.
     node = {a0: lines.start[a], a1 - 1: lines.end[a], b0: lines.start[b], b1 - 1: lines.end[b]}
     first, last = (
         {node.get(vertex, -1 - vertex) for vertex in at} for at in zip(on_a, on_b, strict=True)
@@ -205,95 +200,49 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
 
 
 def _merged(lines: Centerlines, pairs: list[_Pair]) -> Centerlines:
-    """Merge pairs of which no two touch a common node."""
-    cuts = np.array([v for pair in pairs for v in (*pair.on_a, *pair.on_b)], np.int64)
-    begin_a = np.array([min(pair.on_a) for pair in pairs], np.int64)
-    begin_b = np.array([min(pair.on_b) for pair in pairs], np.int64)
-    against = np.array([pair.on_b[0] > pair.on_b[1] for pair in pairs], bool)
-    lines, begins = _split(lines, cuts)
-    a, b = np.searchsorted(begins, begin_a), np.searchsorted(begins, begin_b)
+    """Merge pairs, no two of which touch a common node."""
+    cuts = np.unique(np.array([v for pair in pairs for v in (*pair.on_a, *pair.on_b)], np.int64))
+    cuts = cuts[~np.isin(cuts, np.concatenate([lines.offsets[:-1], lines.offsets[1:] - 1]))]
+    begins = np.sort(np.concatenate([lines.offsets[:-1], cuts]))
+    a, b = (
+        np.searchsorted(begins, np.array([min(on) for on in side], np.int64))
+        for side in ([pair.on_a for pair in pairs], [pair.on_b for pair in pairs])
+    )
+    lines = split(lines, cuts)
     flip = np.zeros(len(lines), bool)
-    flip[b[against]] = True
-    lines = lines.reversed_where(flip)
-    along = lengths_along(lines.row, lines.col)
-    # Splitting has made arrays of their own for these lines, so they can be changed in place.
-    for edge, other in zip(a.tolist(), b.tolist(), strict=True):
-        _lead_in_the_middle(lines, along, edge, other)
+    flip[b[[pair.on_b[0] > pair.on_b[1] for pair in pairs]]] = True
+    lines = _with_middles(lines.reversed_where(flip), a, b)
     keep = np.ones(len(lines), bool)
     keep[b] = False
     first = np.concatenate([lines.start[a], lines.end[a]])
     second = np.concatenate([lines.start[b], lines.end[b]])
-    apart = first != second
-    return _with_nodes_merged(lines.select(keep), first[apart], second[apart])
-
-
-def _split(
-    lines: Centerlines, cuts: npt.NDArray[np.int64]
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
-    """Split edges at vertices, at which they get nodes; cuts at the ends of edges are none.
-
-    Returns
-    -------
-    Centerlines
-        Pieces in the order of the edges.
-    ndarray of int64, shape (E + cuts,)
-        The vertex, of the lines given, at which each piece begins.
-    """
-    at_end = np.zeros(len(lines.row), bool)
-    at_end[lines.offsets[:-1]], at_end[lines.offsets[1:] - 1] = True, True
-    cuts = np.unique(cuts[~at_end[cuts]])
-    begins = np.sort(np.concatenate([lines.offsets[:-1], cuts]))
-    stops = np.append(begins[1:], len(lines.row))
-    is_cut = ~at_end[begins]
-    edge = np.searchsorted(lines.offsets, begins, side="right") - 1
-    # A piece before a cut has the cut's vertex, too.
-    before_cut = np.append(is_cut[1:], False)
-    stops = stops + before_cut
-    count = len(lines.node_key)
-    node = count + np.cumsum(is_cut) - 1
-    start = np.where(is_cut, node, lines.start[edge])
-    end = np.where(before_cut, node + 1, lines.end[edge])
-    pixel = np.rint(lines.row) * lines.grid.width + np.rint(lines.col)
-    vertices = concatenated_ranges(begins, stops)
-    # Within pieces the ends belong to nodes.
-    inner = np.minimum.reduceat(
-        np.append(pixel, np.inf), np.stack([np.minimum(begins + 1, stops - 1), stops - 1]).T.ravel()
-    )[::2]
-    key = np.where(is_cut | before_cut, inner, lines.key[edge]).astype(np.int64)
-
-    def appended(name: str, values: npt.ArrayLike) -> Any:
-        old = getattr(lines, name)
-        return np.concatenate([old, np.broadcast_to(values, cuts.shape).astype(old.dtype)])
-
-    return (
-        dataclasses.replace(
-            lines,
-            start=start.astype(np.int64),
-            end=end.astype(np.int64),
-            key=key,
-            bridged=lines.bridged[edge],
-            offsets=np.concatenate([[0], np.cumsum(stops - begins)]).astype(np.int64),
-            **{name: getattr(lines, name)[vertices] for name in _VERTEX_FIELDS},
-            node_key=appended("node_key", pixel[cuts]),
-            node_row=appended("node_row", lines.row[cuts]),
-            node_col=appended("node_col", lines.col[cuts]),
-            node_width_px=appended("node_width_px", lines.width_px[cuts]),
-            node_reach_px=appended("node_reach_px", 0.0),
-            node_exit=appended("node_exit", False),
-            node_blank_px=appended("node_blank_px", np.inf),
-        ),
-        begins,
+    first, second = first[first != second], second[first != second]
+    distance = np.hypot(
+        lines.node_row[first] - lines.node_row[second],
+        lines.node_col[first] - lines.node_col[second],
     )
+    width = (lines.node_width_px[first] + lines.node_width_px[second]) / 2
+    lines = _without_links(lines.select(keep), first, second, distance)
+    return merge_nodes(lines, first, second, width + distance.astype(np.float32))
 
 
-def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: int, b: int) -> None:
+def _with_middles(lines: Centerlines, edges: Ints, others: Ints) -> Centerlines:
+    """Move edges into the middle between them and others, which run in the same direction."""
+    names = ("row", "col", "d_row", "d_col", "width_px", "probability")
+    lines = dataclasses.replace(lines, **{name: getattr(lines, name).copy() for name in names})
+    along = lengths_along(lines.row, lines.col)
+    for edge, other in zip(edges.tolist(), others.tolist(), strict=True):
+        _lead_in_the_middle(lines, along, edge, other)
+    return lines
+
+
+def _lead_in_the_middle(lines: Centerlines, along: Floats, a: int, b: int) -> None:
     """Move an edge into the middle between it and another one of the same direction, in place.
 
-    `along` is how far along all lines, one after another, each vertex was at first.
+    `along` is the distance of each vertex along all lines, as it was before.
     """
     on_a, on_b = (slice(*lines.offsets[edge : edge + 2].tolist()) for edge in (a, b))
-    # Points as far along the one as along the other, in proportion: nearest points would jump
-    # where a line bends.
+    # Points at the same share of both lengths: nearest points would jump where a line bends.
     arc_a, arc_b = along[on_a] - along[on_a][0], along[on_b] - along[on_b][0]
     place = arc_a / arc_a[-1] * arc_b[-1]
     width_b = np.nan_to_num(lines.width_px[on_b].astype(np.float64))
@@ -302,7 +251,7 @@ def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: i
         for value in (lines.row[on_b], lines.col[on_b], width_b, lines.probability[on_b])
     )
     distance = np.hypot(row - lines.row[on_a], col - lines.col[on_a])
-    # Nearer to the one that is wider and surer.
+    # The middle is nearer to the line that is wider and more certain.
     own, other = (
         float(np.nanmean(lines.width_px[on].astype(np.float64) * lines.probability[on])) + 1e-6
         for on in (on_a, on_b)
@@ -311,43 +260,17 @@ def _lead_in_the_middle(lines: Centerlines, along: npt.NDArray[np.float64], a: i
     lines.row[on_a] += share * (row - lines.row[on_a])
     lines.col[on_a] += share * (col - lines.col[on_a])
     lines.width_px[on_a] = (lines.width_px[on_a] + width) / 2 + distance
-    # Between the two the road's middle is where the line now is.
+    # The new line is the middle of the road.
     lines.d_row[on_a], lines.d_col[on_a] = 0, 0
     lines.probability[on_a] = np.maximum(lines.probability[on_a], probability).astype(np.uint8)
 
 
-def _with_nodes_merged(
-    lines: Centerlines, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> Centerlines:
-    """Make one node, in the middle, of each pair of nodes; links between the two go."""
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    distance = np.hypot(
-        lines.node_row[low] - lines.node_row[high], lines.node_col[low] - lines.node_col[high]
-    )
-    target = np.arange(len(lines.node_key))
-    target[high] = low
-    start, end = target[lines.start], target[lines.end]
-    reach = np.zeros(len(target))
-    reach[low] = _LONG * distance
-    link = (lines.start != lines.end) & (start == end) & (lines.length_px < reach[start])
-    changed = {
-        name: getattr(lines, name).copy()
-        for name in (
-            "node_row", "node_col", "node_key", "node_width_px", "node_reach_px", "node_exit",
-            "node_blank_px",
-        )
-    }  # fmt: skip
-    for name, merge in (
-        ("node_row", lambda x, y: (x + y) / 2),
-        ("node_col", lambda x, y: (x + y) / 2),
-        ("node_key", np.minimum),
-        ("node_width_px", lambda x, y: (x + y) / 2 + distance.astype(np.float32)),
-        ("node_reach_px", np.maximum),
-        ("node_exit", np.logical_or),
-        ("node_blank_px", np.minimum),
-    ):
-        changed[name][low] = merge(changed[name][low], changed[name][high])
-    # The node that is no longer used keeps the other key, so that keys stay unique.
-    changed["node_key"][high] = np.maximum(lines.node_key[low], lines.node_key[high])
-    lines = dataclasses.replace(lines, start=start, end=end, **changed)
-    return with_ends_at_nodes(lines.select(~link))
+def _without_links(lines: Centerlines, first: Ints, second: Ints, distance: Floats) -> Centerlines:
+    """Drop the short edges between the nodes of pairs, no two of which share a node."""
+    pair = np.full(len(lines.node_key), -1)
+    pair[first], pair[second] = np.arange(len(first)), np.arange(len(first))
+    at = pair[lines.start]
+    link = (lines.start != lines.end) & (at >= 0) & (at == pair[lines.end])
+    limit = TUNING.least_length * distance[at[link]]
+    link[link] = lines.length_px[link] < limit
+    return lines.select(~link)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from scipy import sparse
 
+from roadgis.arrays import Bools, Ints
+
 __all__ = ["Paths", "components", "order_paths"]
 
 
@@ -26,20 +28,15 @@ class Paths(NamedTuple):
         Whether the stop is linked to the start (a cycle).
     """
 
-    order: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    closed: npt.NDArray[np.bool_]
+    order: Ints
+    offsets: Ints
+    closed: Bools
 
 
-def components(count: int, links: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-    """Return the number of the connected component of each vertex, (count,).
+def components(count: int, links: npt.NDArray[np.integer[Any]]) -> Ints:
+    """Return the connected component of each of `count` vertices, (count,).
 
-    Parameters
-    ----------
-    count : int
-        How many vertices.
-    links : ndarray of int, shape (L, 2)
-        Pairs of linked vertices.
+    `links`, (L, 2), are the pairs of linked vertices.
     """
     from scipy.sparse import csgraph  # slow to load
 
@@ -54,9 +51,7 @@ def _matrix(count: int, links: npt.NDArray[np.integer[Any]]) -> sparse.csr_array
     return sparse.coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
 
 
-def order_paths(
-    count: int, links: npt.NDArray[np.integer[Any]], key: npt.NDArray[np.int64]
-) -> Paths:
+def order_paths(count: int, links: npt.NDArray[np.integer[Any]], key: Ints) -> Paths:
     """Order a graph whose vertices have at most two links.
 
     A path starts at the end with the lower key; a cycle at its lowest key, towards the
@@ -66,11 +61,11 @@ def order_paths(
     Parameters
     ----------
     count : int
-        How many vertices.
+        Number of vertices.
     links : ndarray of int, shape (L, 2)
         Pairs of linked vertices; no vertex is linked to itself.
     key : ndarray of int64, shape (count,)
-        Unique.
+        Unique keys.
     """
     if count == 0:
         none = np.empty(0, np.int64)
@@ -102,11 +97,8 @@ def order_paths(
 
 
 def _cut_cycles(
-    number: int,
-    label: npt.NDArray[np.int64],
-    links: npt.NDArray[np.integer[Any]],
-    key: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.bool_]]:
+    number: int, label: Ints, links: npt.NDArray[np.integer[Any]], key: Ints
+) -> tuple[npt.NDArray[np.integer[Any]], Bools]:
     """Remove one link of each cycle; returns the links left, and which components were cut."""
     degree = np.bincount(links.reshape(-1), minlength=len(label))
     closed = np.ones(number, bool)

@@ -1,31 +1,62 @@
-"""Which centrelines stay: weak components, dangles, loops, small components."""
+"""Drop false roads: weak and small components, dangles, small loops, and what the rules find."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
+
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
 from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import merge_interstitial
 from roadgis.network.paths import components
+from roadgis.options.cleaning import RuleOptions
 
 __all__ = [
-    "FULL",
+    "PruneTuning",
+    "apply_rules",
     "drop_dangles",
+    "drop_patchy",
     "drop_small_components",
     "drop_small_loops",
+    "drop_uneven",
     "drop_weak_components",
-    "mean_probability",
-    "width_evenness",
+    "drop_winding",
 ]
 
-#: Stored probability of what is certain.
-FULL = 254.0
-#: A dead end is sure from this mean probability.
-_SURE = 0.9 * FULL
+
+@dataclass(frozen=True)
+class PruneTuning:
+    """Constants of pruning.
+
+    What the steps and rules are worth on imagery is in decision 0034; the constants were not
+    fitted there.
+    """
+
+    #: A dead end is sure from this mean probability (decision 0034).
+    sure_probability: float = 0.9
+    #: What a metre at the threshold counts in a component's length; a certain one counts 1.
+    weight_at_threshold: float = 1 / 3
+    #: A line is patchy when less than this share of it is above the threshold.
+    patchy_share: float = 0.7
+    #: Its width is uneven when the 10th percentile is less than this share of the median.
+    uneven_share: float = 0.4
+    #: It is winding when it turns by more than this between stretches, on average, radians,
+    winding_turn: float = 0.5
+    #: each stretch being this many widths long.
+    winding_widths: float = 2.0
+    #: Fewest turns from which that average is taken.
+    winding_turns: int = 3
 
 
-def _component(lines: Centerlines) -> npt.NDArray[np.int64]:
+TUNING = PruneTuning()
+#: Stored probability of certain road.
+_FULL = 254.0
+
+
+def _component(lines: Centerlines) -> Ints:
     """Return the connected component of each edge, (E,)."""
     links = np.stack([lines.start, lines.end], axis=1)
     return components(len(lines.node_key), links)[lines.start]
@@ -34,64 +65,51 @@ def _component(lines: Centerlines) -> npt.NDArray[np.int64]:
 def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
     """Keep components that hold at least `strong_px` of pixels above the threshold.
 
-    The second half of a hysteresis: the mask holds weak pixels too, because a road goes on
-    in the shade; what is weak from end to end is none.
+    The second half of a hysteresis. The mask holds weak pixels too, because roads continue in the
+    shade; a component that is weak throughout is not a road.
     """
     if not len(lines):
         return lines
     strong = lines.probability >= lines.strong_level
     component = _component(lines)
-    weights = np.where(strong, _shares(lines), 0.0)
+    weights = np.where(strong, _vertex_lengths(lines), 0.0)
     total = np.bincount(component[lines.edge_of_vertex], weights=weights)
     return lines.select(total[component] >= strong_px)
 
 
-def _shares(lines: Centerlines) -> npt.NDArray[np.float64]:
-    """Return the length that each vertex stands for, half of each step beside it, (V,) pixels."""
+def _vertex_lengths(lines: Centerlines) -> Floats:
+    """Return the length that each vertex stands for: half of both steps at it, (V,) pixels."""
     step = np.hypot(np.diff(lines.row), np.diff(lines.col))
     # Steps between edges count for neither.
     step[lines.offsets[1:-1] - 1] = 0
-    share = np.zeros(len(lines.row))
-    share[:-1] += step / 2
-    share[1:] += step / 2
-    return share
+    length = np.zeros(len(lines.row))
+    length[:-1] += step / 2
+    length[1:] += step / 2
+    return length
 
 
-def mean_probability(lines: Centerlines) -> npt.NDArray[np.float64]:
+def _mean_probability(lines: Centerlines) -> Floats:
     """Return the mean stored probability of each edge's vertices, (E,), 0..254."""
     total = np.add.reduceat(lines.probability.astype(np.int64), lines.offsets[:-1])
     return np.asarray(total / np.diff(lines.offsets), np.float64)
 
 
-def width_evenness(
-    lines: Centerlines,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return each edge's median width, pixels, and its 10th percentile over that, (E,) twice.
-
-    NaN where the width is not known.
-    """
+def _median_and_low_width(lines: Centerlines) -> tuple[Floats, Floats]:
+    """Return each edge's median width and the 10th percentile, pixels; NaN where unknown."""
     use = clear_of_junctions(lines)
     median, low = grouped_quantiles(
         lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.1)
     )
-    return median, low / np.maximum(median, 1e-9)
-
-
-def _weight(lines: Centerlines) -> npt.NDArray[np.float64]:
-    """Return how much a metre counts at each vertex, (V,), 0..1.
-
-    One when certain, a third at the threshold, nothing at a probability of 0.
-    """
-    threshold = lines.strong_level
-    weight = np.interp(lines.probability, [0, threshold, FULL], [0.0, 1 / 3, 1.0])
-    return np.asarray(weight, np.float64)
+    return median, low
 
 
 def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> Centerlines:
     """Drop dead ends that are shorter than a multiple of the road's width where they branch off.
 
-    Where a road forks at its end into short ones only, the longest stays: the road keeps
-    its length, and nothing that was not a dead end becomes one.
+    1. A dead end that leaves the raster, or was bridged, stays.
+    2. A sure one stays from `sure_share` of that length.
+    3. Where a road forks at its end into short ones only, the longest stays: the road keeps its
+       length, and no other edge becomes a dead end.
 
     Parameters
     ----------
@@ -108,20 +126,21 @@ def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> 
     degree = lines.degree
     flip = degree[lines.start] == 1
     tip, root = np.where(flip, lines.start, lines.end), np.where(flip, lines.end, lines.start)
-    length = lines.length_px + lines.node_reach_px[tip]
-    short = (degree[tip] == 1) & (degree[root] > 1) & ~lines.node_exit[tip] & ~lines.bridged
-    share = np.where(mean_probability(lines) >= _SURE, sure_share, 1.0)
-    candidates = np.flatnonzero(short & (length < share * factor * lines.node_width_px[root]))
+    length = lines.length_px + lines.node_shortening_px[tip]
+    short = (degree[tip] == 1) & (degree[root] > 1)
+    short &= ~lines.node_leaves_raster[tip] & ~lines.bridged  # 1.
+    sure = _mean_probability(lines) >= TUNING.sure_probability * _FULL
+    limit = np.where(sure, sure_share, 1.0) * factor * lines.node_width_px[root]  # 2.
+    candidates = np.flatnonzero(short & (length < limit))
     if not len(candidates):
         return lines
-    # At each node, longest first: as many stay as the node lacks to remain a passage.
+    # 3. At each node, longest first: as many stay as the node lacks to have two ends.
     rank = np.lexsort([lines.key[candidates], -length[candidates], root[candidates]])
     candidates = candidates[rank]
     node = root[candidates]
     first = np.concatenate([[True], node[1:] != node[:-1]])
-    position = np.arange(len(node)) - np.maximum.accumulate(
-        np.where(first, np.arange(len(node)), 0)
-    )
+    position = np.arange(len(node))
+    position -= np.maximum.accumulate(np.where(first, position, 0))
     others = degree - np.bincount(node, minlength=len(degree))
     keep = np.ones(len(lines), bool)
     keep[candidates[position >= np.maximum(0, 2 - others[node])]] = False
@@ -131,7 +150,7 @@ def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> 
 def drop_small_loops(lines: Centerlines, factor: float) -> Centerlines:
     """Drop edges that return to their junction within a multiple of the road's width.
 
-    Rings without a junction are components of their own and are not judged here.
+    Rings without a junction are components of their own, and stay.
     """
     loop = (lines.start == lines.end) & (lines.degree[lines.start] > 2)
     short = lines.length_px < factor * lines.node_width_px[lines.start]
@@ -139,18 +158,94 @@ def drop_small_loops(lines: Centerlines, factor: float) -> Centerlines:
 
 
 def drop_small_components(lines: Centerlines, min_px: float) -> Centerlines:
-    """Keep components with a total length of at least `min_px`, each metre by how sure it is.
+    """Keep components with a total length of at least `min_px`, weighted by probability.
 
-    The score of a component is its length, in which a certain metre counts fully, one at
-    the threshold a third, and others in proportion: so a short sure one may stay where a
-    longer unsure one goes. What was inferred across gaps counts by its evidence, too.
+    A certain metre counts fully, one at the threshold a third, and others in proportion: so a
+    short sure component may stay where a longer unsure one goes. Bridges count by their evidence.
     """
     if not len(lines):
         return lines
     component = _component(lines)
-    reach = np.where(lines.degree == 1, lines.node_reach_px, np.float32(0))
-    share = _shares(lines)
-    np.add.at(share, lines.offsets[:-1], reach[lines.start])
-    np.add.at(share, lines.offsets[1:] - 1, reach[lines.end])
-    score = np.bincount(component[lines.edge_of_vertex], weights=share * _weight(lines))
+    removed = np.where(lines.degree == 1, lines.node_shortening_px, np.float32(0))
+    length = _vertex_lengths(lines)
+    np.add.at(length, lines.offsets[:-1], removed[lines.start])
+    np.add.at(length, lines.offsets[1:] - 1, removed[lines.end])
+    weight = np.interp(
+        lines.probability, [0, lines.strong_level, _FULL], [0.0, TUNING.weight_at_threshold, 1.0]
+    )
+    score = np.bincount(component[lines.edge_of_vertex], weights=length * weight)
     return lines.select(score[component] >= min_px)
+
+
+def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
+    """Apply the enabled rules against false roads, one after the other.
+
+    They judge dead ends and lone lines that are unsure: with a mean probability below half way
+    from the threshold to 1. Edges that connect others, leave the raster or were bridged stay.
+    """
+    rules: list[tuple[bool, Callable[[Centerlines], Centerlines]]] = [
+        (options.patchy, drop_patchy),
+        (options.uneven, drop_uneven),
+        (options.winding, drop_winding),
+    ]
+    for on, rule in rules:
+        if on and len(lines):
+            lines = merge_interstitial(rule(lines))
+    return lines
+
+
+def _unsure(lines: Centerlines) -> Bools:
+    """Return the unsure dead ends and lone lines, (E,)."""
+    degree = lines.degree
+    free = (degree[lines.start] == 1) | (degree[lines.end] == 1)
+    leaves = np.zeros(len(lines), bool)
+    for node in (lines.start, lines.end):
+        leaves |= (degree[node] == 1) & lines.node_leaves_raster[node]
+    unsure = _mean_probability(lines) < (lines.strong_level + _FULL) / 2
+    return np.asarray(free & ~leaves & ~lines.bridged & unsure, bool)
+
+
+def drop_patchy(lines: Centerlines) -> Centerlines:
+    """Drop unsure lines that keep falling below the threshold (hedges, field edges)."""
+    strong = (lines.probability >= lines.strong_level).astype(np.int64)
+    share = np.add.reduceat(strong, lines.offsets[:-1]) / np.diff(lines.offsets)
+    return lines.select(~(_unsure(lines) & (share < TUNING.patchy_share)))
+
+
+def drop_uneven(lines: Centerlines) -> Centerlines:
+    """Drop unsure lines whose width varies throughout (bare soil, banks, streams)."""
+    median, low = _median_and_low_width(lines)
+    uneven = low / np.maximum(median, 1e-9) < TUNING.uneven_share
+    return lines.select(~(_unsure(lines) & uneven))
+
+
+def drop_winding(lines: Centerlines) -> Centerlines:
+    """Drop unsure lines that keep turning, one way and the other (streams).
+
+    The turn is the mean angle between one stretch of two road widths and the next.
+    """
+    unsure = np.flatnonzero(_unsure(lines))
+    if not len(unsure):
+        return lines
+    some = lines.take(unsure)
+    width, _ = _median_and_low_width(some)
+    step = np.maximum(np.nan_to_num(width) * TUNING.winding_widths, 2.0)
+    along, _ = some.distance_along
+    edge = some.edge_of_vertex
+    # The first vertex of each stretch.
+    stretch = np.floor(along / step[edge]).astype(np.int64)
+    first = np.flatnonzero(
+        np.concatenate([[True], (stretch[1:] != stretch[:-1]) | (edge[1:] != edge[:-1])])
+    )
+    d_row, d_col = np.diff(some.row[first]), np.diff(some.col[first])
+    inside = edge[first][1:] == edge[first][:-1]
+    heading = np.arctan2(d_row, d_col)
+    turn = np.abs((np.diff(heading) + np.pi) % (2 * np.pi) - np.pi)
+    both = inside[1:] & inside[:-1]
+    at = edge[first][1:-1][both]
+    count = np.bincount(at, minlength=len(some))
+    mean = np.bincount(at, weights=turn[both], minlength=len(some)) / np.maximum(count, 1)
+    winding = (count >= TUNING.winding_turns) & (mean > TUNING.winding_turn)
+    keep = np.ones(len(lines), bool)
+    keep[unsure[winding]] = False
+    return lines.select(keep)

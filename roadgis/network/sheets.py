@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
-from rasterio.errors import RasterioIOError
 
+from roadgis.arrays import Ints, Lines, Objects
 from roadgis.crs import transformer
-from roadgis.errors import ReadError
-from roadgis.imagery.dataset_pool import gdal_environment, open_dataset
+from roadgis.imagery.acquisition_date import raster_date
 from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.raster import Raster
 from roadgis.imagery.scene import Scene
 
-__all__ = ["SheetIndex", "acquisition_date"]
-
-#: Where rasters tell when they were taken: domain of metadata and key, the best one first. The
-#: date of a TIFF may be that of the file; where there is nothing else it is the nearest to it.
-_KEYS = (
-    ("IMAGERY", "ACQUISITIONDATETIME"),
-    ("", "ACQUISITIONDATETIME"),
-    ("", "NITF_IDATIM"),
-    ("", "TIFFTAG_DATETIME"),
-)
-# 2019:07:03 10:11:12, 2019-07-03T10:11:12Z, 20190703101112; digits that go on are a time.
-_DATE = re.compile(r"\s*(\d{4})([:/.-]?)(\d{2})\2(\d{2})(?=$|\D|\d{2}(?:\d{2}){0,2}(?:$|\D))")
-
-Lines = npt.NDArray[np.object_]
+__all__ = ["SheetIndex"]
 
 
 class SheetIndex:
@@ -43,7 +27,7 @@ class SheetIndex:
     rasters : sequence of Raster
         The first lies on top.
     crs : pyproj.CRS
-        Of the lines to look for.
+        CRS of the lines.
     """
 
     def __init__(self, rasters: Sequence[Raster], crs: CRS) -> None:
@@ -57,24 +41,24 @@ class SheetIndex:
         """Return the sheets of a scene, for lines in the CRS of its grid."""
         return cls(scene.sheets, scene.grid.crs)
 
-    def of(self, lines: Lines) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    def of(self, lines: Lines) -> tuple[Objects, Objects]:
         """Find the sheet that shows most of each line.
 
-        Where sheets overlap, the one on top counts, as in the mosaic; that it may be blank
-        there is not looked at. Of sheets that show equal parts it is the uppermost.
+        Where sheets overlap, the one on top counts, as in the mosaic, even if it is blank there. Of
+        sheets that show equal parts, the uppermost counts.
 
         Parameters
         ----------
         lines : ndarray of LineString, shape (L,)
-            In the CRS of the grid.
+            Lines in the CRS of the grid.
 
         Returns
         -------
         names : ndarray of str or None, shape (L,)
-            The sheet's file name, with its folders where two sheets are called alike; None
-            beside all sheets.
+            The sheet's file name, with its folders where two sheets have the same name; None
+            outside all sheets.
         dates : ndarray of str or None, shape (L,)
-            Day on which it was taken, ISO 8601; None where the raster does not tell.
+            Acquisition date, ISO 8601; None where the raster has none.
 
         Raises
         ------
@@ -89,7 +73,7 @@ class SheetIndex:
             dates[here] = self._date(number)
         return names, dates
 
-    def _main_sheet(self, lines: Lines) -> npt.NDArray[np.int64]:
+    def _main_sheet(self, lines: Lines) -> Ints:
         """Return the number of the sheet that shows most of each line, -1 for none, (L,)."""
         line, sheet = shapely.STRtree(self._outlines).query(lines, predicate="intersects")
         rank = np.lexsort([sheet, line])
@@ -102,7 +86,7 @@ class SheetIndex:
         for members in np.split(order, np.flatnonzero(np.diff(turn[order])) + 1):
             at, number = line[members], sheet[members]
             outline = self._outlines[number]
-            # Micrometres tell nothing, but rounding could.
+            # Rounded, so that rounding errors do not decide.
             length = np.round(shapely.length(shapely.intersection(rest[at], outline)), 6)
             rest[at] = shapely.difference(rest[at], outline)
             better = length > most[at]
@@ -111,7 +95,7 @@ class SheetIndex:
 
     def _date(self, number: int) -> str | None:
         if number not in self._dates:
-            self._dates[number] = _raster_date(self._rasters[number])
+            self._dates[number] = raster_date(self._rasters[number])
         return self._dates[number]
 
 
@@ -127,41 +111,3 @@ def _outlines(rasters: Sequence[Raster], crs: CRS) -> Lines:
         for r in rasters
     ]
     return np.asarray(shapely.make_valid(np.array(shapes, object)), object)
-
-
-def _raster_date(raster: Raster) -> str | None:
-    try:
-        with gdal_environment(raster.path), open_dataset(raster.path, None) as dataset:
-            found = {domain: dataset.tags(ns=domain or None) for domain, _ in _KEYS}
-    except RasterioIOError as error:
-        raise ReadError(
-            f"{raster.name}: can no longer be opened to read its date. Check that the file is "
-            "still there, and run again."
-        ) from error
-    return acquisition_date(found)
-
-
-def acquisition_date(metadata: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Return the day on which a raster was taken, as far as its metadata tells.
-
-    Parameters
-    ----------
-    metadata : mapping of str to mapping of str to str
-        Domain (``""`` is GDAL's default one) to keys and values.
-
-    Returns
-    -------
-    str or None
-        ISO 8601, such as ``2019-07-03``; None where there is no date, or none that exists.
-    """
-    for domain, key in _KEYS:
-        match = _DATE.match(metadata.get(domain, {}).get(key, ""))
-        if match is None:
-            continue
-        year, _, month, day = match.groups()
-        try:
-            return datetime.date(int(year), int(month), int(day)).isoformat()
-        except ValueError:
-            # Such as 0000:00:00, which means that nobody knows.
-            continue
-    return None

@@ -30,10 +30,10 @@ class OutputFormat:
     extra : str
         The extra of roadgis that brings it.
     parts : tuple of str
-        Endings, put in place of the suffix, of the files that are written beside the main one.
+        Endings, put in place of the suffix, of additional files of the format.
     stale : tuple of str
-        Endings, put in place of the suffix, of files that other programs leave beside a file of
-        this format and that would be wrong beside a new one.
+        Endings, put in place of the suffix, of files that other programs add to a file of
+        this format and that would be wrong for a new one.
     """
 
     name: str
@@ -53,7 +53,7 @@ _SHP_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".roadgis.json")
 _SHP_STALE = (".qix", ".sbn", ".sbx", ".fbn", ".fbx", ".ain", ".aih", ".ixs", ".mxs", ".qpj")
 _PARQUET = OutputFormat("GeoParquet", needs="pyarrow", extra="parquet")
 
-#: What each suffix of an output file stands for.
+#: Output format of each suffix.
 SUFFIXES: Mapping[str, OutputFormat] = MappingProxyType(
     {
         ".geojson": OutputFormat("GeoJSON"),
@@ -67,7 +67,7 @@ SUFFIXES: Mapping[str, OutputFormat] = MappingProxyType(
 
 
 def output_format(path: Path | str) -> OutputFormat:
-    """Return the format that a file's suffix stands for; upper case counts as lower case.
+    """Return the format of a file's suffix; upper case counts as lower case.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def output_format(path: Path | str) -> OutputFormat:
 
 
 def check_output(path: Path | str, *, overwrite: bool = False) -> None:
-    """Find out before a long run whether its result can be written.
+    """Check before a long run that its result can be written.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
 
 
 def check_raster(path: Path | str, *, overwrite: bool = False) -> None:
-    """Find out before a long run whether a probability raster can be written.
+    """Check before a long run that a probability raster can be written.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""GeoJSON text after RFC 7946."""
+"""GeoJSON after RFC 7946; decision 0042 says why GDAL does not write it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Position = list[float]
 def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str) -> None:
     """Write lines as a FeatureCollection, one feature a line of text.
 
-    The same table gives the same bytes. Lines over the antimeridian are cut there (RFC 7946,
+    The same table gives the same bytes. Lines across the antimeridian are cut there (RFC 7946,
     3.1.9), and the bounding box's west is then larger than its east (5.2).
 
     Parameters
@@ -37,7 +37,7 @@ def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str)
     file : text file
         Open for writing.
     provenance : str
-        JSON text, written as a foreign member beside the features.
+        JSON text, written as a foreign member before the features.
     """
     coordinates, line = shapely.get_coordinates(np.asarray(table.geometry), return_index=True)
     positions = _rounded(coordinates)
@@ -51,7 +51,7 @@ def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str)
     file.write(',"features":[')
     separator = "\n"
     for row, properties in enumerate(_properties(table)):
-        # Text is made line by line: Python lists of all positions would take ten times the space.
+        # Line by line: Python lists of all positions would take ten times the memory.
         whole = positions[starts[row] : starts[row + 1]].tolist()
         feature = {
             "type": "Feature",

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 __all__ = ["SHAPEFILE_NAMES", "distinct_names", "shapefile_names"]
 
-#: Attributes whose names are longer than a Shapefile can hold, and what they become there.
+#: Attributes whose names are longer than a Shapefile can hold, with their names there.
 SHAPEFILE_NAMES = {
     "width_p10_m": "width_p10",
     "width_p90_m": "width_p90",
     "confidence_min": "conf_min",
     "source_date": "src_date",
 }
-#: Names that one format or another keeps for geometries, boxes and row numbers.
+#: Names that formats reserve for geometries, boxes and row numbers.
 _RESERVED = frozenset(["bbox", "fid", "geom", "geometry", "ogc_fid", "rowid"])
 _SHAPEFILE_BYTES = 10
 
@@ -61,5 +61,5 @@ def shapefile_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _cut(name: str, size: int) -> str:
-    """Return the beginning of a name that takes at most so many bytes in UTF-8."""
+    """Return the beginning of a name of at most `size` bytes in UTF-8."""
     return name.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")

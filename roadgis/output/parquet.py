@@ -22,14 +22,13 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) -> None:
     """Write lines as GeoParquet 1.1: WKB, PROJJSON, a bounding box for each row.
 
-    geopandas writes GeoParquet too, but has no way to add a metadata entry.
+    geopandas stores metadata (``attrs``) since 1.2, which needs Python 3.11, and as a pandas
+    entry that other programs do not look for.
 
     Parameters
     ----------
     table : geopandas.GeoDataFrame
         LineStrings with a CRS.
-    path : Path
-        File to write.
     provenance : str
         JSON text, stored in the schema's metadata.
     """
@@ -38,7 +37,7 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
 
     geometries = np.asarray(table.geometry)
     columns: dict[str, Any] = {
-        # Text that is nowhere known would become a column of the type null.
+        # A text column without values would get the type null.
         name: pa.array(
             np.asarray(table[name]),
             pa.string() if table[name].dtype == object else None,

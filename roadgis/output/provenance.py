@@ -1,4 +1,4 @@
-"""Provenance: how an output file says what made it."""
+"""Provenance: the version, model and settings that made a file, stored in it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ __all__ = [
 
 _LOG = logging.getLogger(__name__)
 
-# Of a longer GeoJSON file this much is looked at, bytes: roadgis writes what made it before the
-# features, which need not be read for it.
+# Bytes read of a longer GeoJSON file: roadgis writes the provenance before the features.
 _GEOJSON_HEAD = 4 << 20
 #: The name of the provenance in every format: a foreign member in GeoJSON, a metadata item in
 #: GeoPackage, FlatGeobuf and GeoParquet.
@@ -36,10 +35,10 @@ def provenance_json(provenance: Mapping[str, Any]) -> str:
     Raises
     ------
     InputError
-        If a value is no JSON value (NaN and infinity are none).
+        If a value is not a JSON value, such as NaN or infinity.
     """
     try:
-        # ASCII: a file name that is no valid Unicode could not be written as UTF-8.
+        # ASCII: a file name that is not valid Unicode could not be written as UTF-8.
         return json.dumps(dict(provenance), sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -54,7 +53,7 @@ def provenance_sidecar(path: Path) -> Path:
 
 
 def read_provenance(path: Path | str) -> dict[str, Any]:
-    """Read what made a file that roadgis wrote.
+    """Read the provenance of a file that roadgis wrote.
 
     Parameters
     ----------
@@ -64,8 +63,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
     Returns
     -------
     dict
-        The network's provenance; empty when the file says nothing about it, or, with a warning,
-        when what it says is damaged.
+        The network's provenance; empty if the file has none, or, with a warning, if it is
+        damaged.
 
     Raises
     ------
@@ -99,13 +98,13 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         ) from error
     try:
         values = parse_json(found) if isinstance(found, str | bytes) else found
-        # Also what JSON does not know (NaN, infinity), which no output could hold.
+        # Rejects NaN and infinity too, which no output could hold.
         json.dumps(values, allow_nan=False)
         if values is not None and not isinstance(values, dict):
             raise ValueError(f"it holds {shown(values)}")
     except ValueError as error:
         _LOG.warning(
-            "%s: what made the file cannot be told: %r is damaged (%s), expected a JSON object.",
+            "%s: the provenance cannot be read: %r is damaged (%s), expected a JSON object.",
             path, PROVENANCE_KEY, error,
         )  # fmt: skip
         return {}
@@ -113,7 +112,7 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
 
 
 def provenance_where_written(source: Path | str, layer: str | None = None) -> dict[str, Any]:
-    """Return what made any vector file: empty unless roadgis wrote it.
+    """Return the provenance of any vector file: empty unless roadgis wrote it.
 
     Parameters
     ----------
@@ -142,7 +141,7 @@ def _geojson_member(path: Path) -> Any:
     try:
         return json.JSONDecoder().raw_decode(text, len(start))[0]
     except (ValueError, RecursionError):
-        # Longer than the head, or damaged, which this tells apart.
+        # Longer than the head, or damaged, which this distinguishes.
         return parse_json(path.read_bytes()).get(PROVENANCE_KEY)
 
 

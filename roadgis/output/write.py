@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1
 # A projected coordinate is kept to 0.001 of its unit, a geographic one to 1e-9 degrees: 0.1 mm.
-# Less than a rounding of the last bit can show, so that the same network gives the same bytes.
+# Noise in the last bits does not show, so that the same network gives the same bytes.
 _DECIMALS_PROJECTED = 3
 _DECIMALS_GEOGRAPHIC = 9
 
@@ -47,7 +47,7 @@ def write_network(
     """Write a network in the format that the file's suffix names.
 
     The file appears whole or not at all; the features are byte for byte the same for the same
-    network. `network.provenance` is stored in the file (beside it for Shapefile).
+    network. `network.provenance` is stored in the file (in a second file for Shapefile).
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def write_network(
         Whether an existing file is replaced. Of a GeoPackage, the layers ``edges`` and ``nodes``
         are; its other layers, styles and projects are kept.
     crs : pyproj.CRS, optional
-        Of the coordinates in the file; the network's own when not given. GeoJSON is in WGS 84
-        whatever is asked for, as RFC 7946 knows no other.
+        CRS of the coordinates in the file; default: the network's own. GeoJSON is always in
+        WGS 84, as RFC 7946 demands.
     record : callable, optional
         See :func:`roadgis.atomic.atomic_path`.
 
@@ -84,7 +84,7 @@ def write_network(
         with geopackage(path, overwrite=overwrite, record=record) as partial:
             _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
             _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
-        _tell(path, edges, nodes)
+        _log_written(path, edges, nodes)
         return
     stale = kind.stale_names(path)
     with atomic_path(path, overwrite=overwrite, stale=stale, record=record) as partial:
@@ -98,17 +98,17 @@ def write_network(
             _write_shapefile(edges, partial, path, provenance)
         else:
             _write_layer(edges, partial, path, kind.name, provenance)
-    _tell(path, edges, nodes)
+    _log_written(path, edges, nodes)
 
 
-def _tell(path: Path, edges: geopandas.GeoDataFrame, nodes: geopandas.GeoDataFrame) -> None:
+def _log_written(path: Path, edges: geopandas.GeoDataFrame, nodes: geopandas.GeoDataFrame) -> None:
     _LOG.info("%s: wrote %d edges and %d nodes", path, len(edges), len(nodes))
 
 
 def _tables(
     network: RoadNetwork, crs: CRS, *, rounded: bool
 ) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
-    """Return the edges and nodes in a CRS; lengths are those of the network as it is."""
+    """Return the edges and nodes in a CRS; lengths are those of the network itself."""
     placed = network.to_crs(crs)
     decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
     tables = (
@@ -150,7 +150,7 @@ def _write_layer(
     from pyogrio import raw
 
     geometry_type = "Point" if layer == "nodes" else "LineString"
-    # Dataset metadata would go to a file beside the GeoPackage; a layer's stays in the file.
+    # Dataset metadata would go to a second file; a layer's stays in the file.
     metadata = {PROVENANCE_KEY: provenance} if driver != "ESRI Shapefile" else None
     try:
         pyogrio.write_dataframe(

@@ -1,9 +1,11 @@
-"""A folder of annotated photographs (IDD, Cityscapes) to a folder of index masks."""
+"""Convert a folder of annotated photographs (IDD, Cityscapes) to index masks."""
 
 from __future__ import annotations
 
 import logging
 import os
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,17 +20,11 @@ from rasterio.errors import RasterioError
 from roadgis.atomic import atomic_path, make_folder
 from roadgis.errors import DataError, OutputError
 from roadgis.imagery.dataset_pool import open_dataset
-from roadgis.photos.index_png import write_index_png
-from roadgis.photos.label_classes import (
-    CLASSES_FILE,
-    IGNORE,
-    LabelClasses,
-    parse_classes,
-)
+from roadgis.photos.label_classes import CLASSES_FILE, IGNORE, LabelClasses, parse_classes
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["IndexMasks", "polygons_to_masks"]
+__all__ = ["MASK_PALETTE", "IndexMasks", "polygons_to_masks", "write_index_png"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,26 +34,47 @@ _ANNOTATION_FOLDERS = ("gtFine", "gtCoarse")
 _IMAGE_FOLDER = "leftImg8bit"
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _SHOWN = 40
-# Reading all annotations once before the first mask is written takes about this share.
+# Share of the check of all annotations in the progress.
 _CHECK_SHARE = 0.2
+
+# Neighbouring classes differ in hue and lightness; the colours repeat, darker.
+_HUES = (
+    *((214, 84, 63), (79, 160, 214), (242, 196, 70), (108, 178, 92), (158, 104, 190)),
+    *((240, 146, 60), (64, 186, 176), (226, 120, 170), (150, 118, 84), (190, 200, 90)),
+    *((90, 110, 200), (180, 180, 180)),
+)
+
+
+def _palette() -> npt.NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    for index in range(1, 255):
+        turn, place = divmod(index - 1, len(_HUES))
+        table[index] = np.array(_HUES[place]) * 0.86**turn
+    table[255] = 255
+    return table
+
+
+#: Colour of each index, uint8 (256, 3): 0 is black, 255 (ignored) is white.
+MASK_PALETTE = _palette()
+
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class IndexMasks:
-    """What was written.
+    """The written masks.
 
     Attributes
     ----------
     paths : tuple of Path
-        The masks, sorted.
+        Sorted.
     names : tuple of str
         Class names by index.
     pixels : dict of str to int
         Pixels of each class, and of ``ignored`` (255).
     skipped : int
-        Outlines left out as they have fewer than three points.
+        Outlines left out because they have fewer than three points.
     """
 
     paths: tuple[Path, ...]
@@ -85,36 +102,27 @@ def polygons_to_masks(
     source : Path or str
         A folder with ``*_polygons.json`` at any depth, or one such file.
     output : Path or str
-        Folder for the masks; the folders below `source` are kept.
-        ``a/NAME_gtFine_polygons.json`` gives ``a/NAME_mask.png``, one band of class indices with
-        a palette. ``classes.json`` beside them names the indices.
+        Folder for the masks; subfolders of `source` are kept. ``a/NAME_gtFine_polygons.json`` gives
+        ``a/NAME_mask.png``, one band of class indices with a palette. ``classes.json`` next to them
+        names the indices.
     classes : str or sequence of str
         ``road,sidewalk,vehicle=car+truck``; see :func:`roadgis.photos.label_classes.parse_classes`.
     ignore : str or sequence of str
         Labels of pixels that become 255.
-    overwrite : bool
-        Replace masks that exist.
     workers : int, optional
-        Threads; by default one a core, at most 8.
-    progress : Progress
-        Called with the share done.
-
-    Returns
-    -------
-    IndexMasks
-        The masks and their pixels.
+        Threads. Default: number of cores, at most 8.
 
     Raises
     ------
     InputError
-        If `classes` cannot be read.
+        If `classes` is invalid.
     DataError
-        If there are no annotations; one is broken; a label is in none of them; or an image
-        beside them has another size.
+        If there are no annotations, one is damaged, none has one of the labels, or an image has
+        another size than its annotation.
     OutputError
         If a mask exists and `overwrite` is not set, or one cannot be written.
     Cancelled
-        If `progress` raises it; masks that are finished stay.
+        If `progress` raises it; finished masks are kept.
     """
     chosen = parse_classes(classes, ignore)
     files, root = _annotations(Path(source))
@@ -155,7 +163,7 @@ def _each(
     progress: Progress,
     text: str,
 ) -> Iterator[T]:
-    """Yield results in order; on an error or a stop, nothing more is begun."""
+    """Yield results in order; cancel the rest on an error."""
     futures = [pool.submit(work, item) for item in items]
     try:
         for number, future in enumerate(futures):
@@ -168,11 +176,11 @@ def _each(
 
 
 def _annotations(source: Path) -> tuple[list[Path], Path]:
-    """Return the annotation files, and the folder that their own folders are counted from."""
+    """Return the annotation files, and the root of their folders."""
     if source.is_file():
         return [source], source.parent
     if not source.is_dir():
-        raise DataError(f"{source}: found no such file or folder. Check the path.")
+        raise DataError(f"{source}: does not exist. Check the path.")
     files = sorted(path for path in source.rglob(_PATTERN) if path.is_file())
     if not files:
         raise DataError(
@@ -195,14 +203,14 @@ def _targets(files: Sequence[Path], root: Path, output: Path, overwrite: bool) -
     existing = [path for path in targets if path.exists()]
     if existing and not overwrite:
         raise OutputError(
-            f"{existing[0]}: exists already ({len(existing)} of {len(targets)} masks do). Choose "
-            "another folder, or ask for them to be replaced (--overwrite)."
+            f"{existing[0]}: exists ({len(existing)} of {len(targets)} masks do). Choose "
+            "another folder, or replace them with --overwrite."
         )
     return list(targets)
 
 
 def _stem(file: Path) -> str:
-    """Return what annotation, image and mask have in common in their names."""
+    """Return the common part of the names of annotation, image and mask."""
     ending = next((end for end in _ENDINGS if file.name.endswith(end)), "")
     return file.name.removesuffix(ending)
 
@@ -216,8 +224,8 @@ def _check(file: Path) -> tuple[Counter[str], int]:
                 size = (dataset.height, dataset.width)
         except RasterioError as error:
             raise DataError(
-                f"{image}: is not an image that can be opened ({error}). Copy it again, or take "
-                f"{file.name} away."
+                f"{image}: is not an image that can be opened ({error}). Copy it again, or remove "
+                f"{file.name}."
             ) from error
         if size != (document.height, document.width):
             raise DataError(
@@ -229,7 +237,7 @@ def _check(file: Path) -> tuple[Counter[str], int]:
 
 
 def _image_of(file: Path) -> Path | None:
-    """Return the photograph that an annotation belongs to, where it lies in its usual place."""
+    """Return the photograph of an annotation, if it is in its usual place."""
     stem = _stem(file)
     folders = [file.parent]
     parts = list(file.absolute().parent.parts)
@@ -257,9 +265,31 @@ def _require_labels(classes: LabelClasses, present: Counter[str], source: str) -
 def _write_mask(
     file: Path, target: Path, classes: LabelClasses, overwrite: bool
 ) -> npt.NDArray[np.int64]:
-    """Draw and write one mask; return how often each value is in it, (256,)."""
+    """Draw and write one mask; return the count of each value, (256,)."""
     mask = draw_polygons(PolygonDocument.read(file), classes)
     make_folder(target.parent)
     with atomic_path(target, overwrite=overwrite) as partial:
         write_index_png(mask, partial)
     return np.bincount(mask.ravel(), minlength=256)
+
+
+def write_index_png(mask: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write class indices as a PNG with 8 bits and a palette.
+
+    Not through GDAL, which changes process-wide state: masks are written in threads.
+    """
+    height, width = mask.shape
+    # Filter type of each row: none.
+    rows = np.zeros((height, width + 1), np.uint8)
+    rows[:, 1:] = mask
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in (
+            (b"IHDR", header),
+            (b"PLTE", MASK_PALETTE.tobytes()),
+            (b"IDAT", zlib.compress(rows.tobytes(), 6)),
+            (b"IEND", b""),
+        ):
+            file.write(struct.pack(">I", len(data)) + kind + data)
+            file.write(struct.pack(">I", zlib.crc32(kind + data)))

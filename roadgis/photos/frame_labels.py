@@ -1,4 +1,4 @@
-"""The class of each pixel of frames of any size."""
+"""Pixel classes of frames of any size."""
 
 from __future__ import annotations
 
@@ -10,36 +10,34 @@ from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["FrameSegmenter", "class_names"]
+__all__ = ["FrameSegmenter", "drawn_classes"]
 
 _DEFAULT_HEIGHT = 512
 
 
-def class_names(card: ModelCard) -> tuple[str, ...]:
-    """Return the names of the classes that are drawn, by index; index 0 is "other"."""
+def drawn_classes(card: ModelCard) -> tuple[str, ...]:
+    """Return the class names by index; index 0 is "other" for models of one class."""
     return ("other", *card.classes) if len(card.classes) == 1 else card.classes
 
 
 class FrameSegmenter:
-    """Gives the class of each pixel of frames of any size.
+    """Predicts the class of each pixel of frames of any size.
 
-    A frame is scaled, with its proportions kept, to the height that the model sees, and its edge
-    repeated up to the next multiple of the stride; for models of one tile size it is scaled to
-    fit into the tile. Probabilities are scaled back before the class is chosen, which keeps
-    edges smooth.
+    A frame is scaled to the height of the model input, keeping its proportions, and its edge
+    repeated up to the next multiple of the stride; for models of a fixed tile size it is scaled to
+    fit the tile. Probabilities are scaled back before the class is chosen, which keeps edges
+    smooth.
 
     Parameters
     ----------
-    segmenter : Segmenter
-        The model.
     height : int, optional
-        Height in pixels that the model sees, taken to the nearest multiple of its stride.
-        Default: that of the training crops where the card's recipe tells it, else 512.
+        Height of the model input in pixels, rounded to a multiple of its stride. Default: that of
+        the training crops if the card's recipe has it, else 512.
 
     Raises
     ------
     InputError
-        If the model does not take red, green, blue, or a height is asked for that it cannot take.
+        If the model does not take red, green, blue, or not this height.
     """
 
     def __init__(self, segmenter: Segmenter, height: int | None = None) -> None:
@@ -62,20 +60,15 @@ class FrameSegmenter:
     def labels(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class of each pixel.
 
-        Parameters
-        ----------
-        frame : ndarray of uint8, shape (H, W, 3)
-            Red, green, blue.
-
         Returns
         -------
         ndarray of uint8, shape (H, W)
-            Indices into :func:`class_names`.
+            Indices into :func:`drawn_classes`.
 
         Raises
         ------
         ModelError
-            If the network fails.
+            If the model fails.
         """
         rows, columns = self._scaled_size(*frame.shape[:2])
         small = frame
@@ -101,7 +94,7 @@ class FrameSegmenter:
     def _choose(
         self, planes: list[npt.NDArray[np.float32]], height: int, width: int
     ) -> npt.NDArray[np.uint8]:
-        """Return the likeliest class at the frame's size; one plane at a time is large."""
+        """Return the most probable class at the frame's size, plane by plane to save memory."""
         labels = np.zeros((height, width), np.uint8)
         if len(planes) == 1:
             return (self._enlarged(planes[0], height, width) >= self._card.threshold).view(np.uint8)
@@ -126,7 +119,7 @@ class FrameSegmenter:
 def _model_height(card: ModelCard, asked: int | None) -> int:
     if card.tile_px is not None:
         return card.tile_px
-    # A recipe is free text from another run: only a plain number of pixels is taken.
+    # A recipe is free text: accept a plain number of pixels only.
     crop = card.recipe.get("crop_px")
     known = crop if isinstance(crop, int) and crop > 0 else _DEFAULT_HEIGHT
     return max(1, round((asked or known) / card.stride)) * card.stride

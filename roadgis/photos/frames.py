@@ -1,4 +1,4 @@
-"""Videos and pictures as arrays of red, green, blue: reading, counting, writing."""
+"""Reading and writing videos and pictures as arrays of red, green, blue."""
 
 from __future__ import annotations
 
@@ -44,23 +44,17 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".webm", ".mp4")
 
 # Best first. VP8 is written two to three times as fast as VP9. Browsers play all but mp4v, which
-# is yet another ten times as fast; who wants a browser's video takes .webm.
+# is ten times as fast again.
 _CODECS = {".webm": ("VP80", "VP90"), ".mp4": ("avc1", "mp4v", "vp09")}
-# Containers without an exact count of frames announce it from their duration, which may be that
-# of the sound. Ends that differ by less are told, and no error.
+# Containers without an exact frame count derive it from their duration, which may be that of the
+# sound. Smaller differences are a warning.
 _SLACK_S = 0.5
 _HEAD_BYTES = 400
 _MUTE = threading.Lock()
 
 
 def import_opencv() -> Any:
-    """Return ``cv2``, told to keep its messages off the terminal.
-
-    Raises
-    ------
-    MissingExtraError
-        If it is not installed.
-    """
+    """Import ``cv2`` with its messages silenced."""
     # Read by OpenCV when it opens its first video; -8 is FFmpeg's "quiet".
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
@@ -76,18 +70,18 @@ def import_opencv() -> Any:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds.
+    """Properties of a video.
 
     Attributes
     ----------
     width, height : int
-        Pixels, as shown: a camera's rotation is applied.
+        Pixels as displayed: a camera's rotation is applied.
     fps : float
-        Frames per second; the mean where the rate varies.
+        Frames per second; the mean if the rate varies.
     frames : int
         Frames that can be decoded.
     announced : int
-        Frames that the file says it has; 0 where it does not say.
+        Frames according to the file; 0 if unknown.
     """
 
     width: int
@@ -103,24 +97,21 @@ class VideoInfo:
 
 
 def media_of(path: Path) -> Media:
-    """Say what a file is, from its first bytes; its name does not count.
+    """Detect the type of a file from its first bytes, not its name.
 
-    Only containers of video are let through to the decoder, which would also follow playlists
-    to other files.
+    Only video containers reach the decoder, which would also follow playlists to other files.
 
     Raises
     ------
     InputError
         If it is neither a video nor a picture.
-    ReadError
-        If it cannot be read.
     """
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: found no such file; expected a video or a PNG or JPEG picture."
+            f"{path}: does not exist; expected a video or a PNG or JPEG picture."
         ) from error
     except OSError as error:
         raise ReadError(f"{path}: cannot be read ({error}); expected a video file.") from error
@@ -129,7 +120,7 @@ def media_of(path: Path) -> Media:
     if _is_container(head):
         return "video"
     raise InputError(
-        f"{path}: found no video; expected a file of kind MP4, MOV, WebM, MKV, AVI, MPEG, OGG, FLV "
+        f"{path}: is not a video; expected a file of type MP4, MOV, WebM, MKV, AVI, MPEG, OGG, FLV "
         "or WMV, or a PNG or JPEG picture. Convert it, for example with FFmpeg."
     )
 
@@ -152,21 +143,17 @@ def _is_container(head: bytes) -> bool:
 
 
 def check_video(path: Path, *, progress: Progress = no_progress) -> VideoInfo:
-    """Decode a whole video once, to know before the long work what it holds.
+    """Decode a whole video once, to know its content before the long work.
 
     Parameters
     ----------
-    path : Path
-        A file that :func:`media_of` calls a video.
     progress : Progress
-        Told once a frame.
+        Progress callback, called once per frame.
 
     Raises
     ------
     InputError
         If it cannot be opened, holds no frame, or gives no frame rate.
-    Cancelled
-        If `progress` asks to stop.
     """
     cv2 = import_opencv()
     with _captured(cv2, path) as capture:
@@ -196,20 +183,10 @@ def check_video(path: Path, *, progress: Progress = no_progress) -> VideoInfo:
 def open_frames(path: Path) -> Iterator[Iterator[npt.NDArray[np.uint8]]]:
     """Read a video frame by frame.
 
-    Parameters
-    ----------
-    path : Path
-        A file that :func:`media_of` calls a video.
-
     Yields
     ------
     iterator of ndarray of uint8, shape (H, W, 3)
         Red, green, blue. It ends at the first frame that cannot be decoded.
-
-    Raises
-    ------
-    InputError
-        If it cannot be opened.
     """
     cv2 = import_opencv()
 
@@ -226,7 +203,7 @@ def open_frames(path: Path) -> Iterator[Iterator[npt.NDArray[np.uint8]]]:
 
 @contextlib.contextmanager
 def _captured(cv2: Any, path: Path) -> Iterator[Any]:
-    # FFmpeg by name: other readers would take "frame_%03d.png" for a series of pictures.
+    # FFmpeg by name: other readers take "frame_%03d.png" as a series of pictures.
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         if not capture.isOpened():
@@ -240,14 +217,14 @@ def _captured(cv2: Any, path: Path) -> Iterator[Any]:
 
 
 def find_codec(suffix: str) -> str:
-    """Return the best codec, as four characters, that this OpenCV writes into a kind of file.
+    """Return the best codec (four characters) that this OpenCV writes into a file type.
 
     Raises
     ------
     InputError
-        If the suffix is none of :data:`VIDEO_SUFFIXES`.
+        If the suffix is not one of :data:`VIDEO_SUFFIXES`.
     OutputError
-        If no codec works; the message names the kinds of file that do.
+        If no codec works; the message names the file types that do.
     """
     if suffix not in _CODECS:
         raise InputError(f"Found the suffix {suffix!r}, expected one of {VIDEO_SUFFIXES}.")
@@ -270,7 +247,7 @@ def find_codec(suffix: str) -> str:
 
 
 def _writes(cv2: Any, codec: str, suffix: str) -> bool:
-    """Whether a codec really writes: some only say so until the first frame."""
+    """Return whether a codec works: some fail only at the first frame."""
     with tempfile.TemporaryDirectory(prefix="roadgis-codec-") as folder:
         path = Path(folder) / f"probe{suffix}"
         writer = _open_writer(cv2, path, codec, 25.0, (64, 64))
@@ -289,7 +266,7 @@ def _open_writer(cv2: Any, path: Path, codec: str, fps: float, size: tuple[int, 
 
 @contextlib.contextmanager
 def _muted() -> Iterator[None]:
-    """Keep off the terminal what OpenCV prints past its own logging for every .webm."""
+    """Silence messages of OpenCV that bypass its own logging."""
     with _MUTE, contextlib.ExitStack() as stack:
         sys.stderr.flush()
         kept = os.dup(2)
@@ -301,19 +278,16 @@ def _muted() -> Iterator[None]:
 
 
 class FrameWriter:
-    """Writes a video frame by frame; a context manager, closed when the block ends.
+    """Writes a video frame by frame; a context manager.
 
     Parameters
     ----------
     path : Path
-        Ends in one of :data:`VIDEO_SUFFIXES`.
+        One of :data:`VIDEO_SUFFIXES`.
     codec : str
         From :func:`find_codec`.
     height, width : int
-        Of the frames, pixels. Codecs hold pairs of pixels: the last row or column of an odd
-        number is left out.
-    fps : float
-        Frames per second.
+        Size of the frames, pixels. Codecs need even sizes: the last odd row or column is left out.
 
     Attributes
     ----------
@@ -323,7 +297,7 @@ class FrameWriter:
     Raises
     ------
     OutputError
-        If the file cannot be opened for writing, or nothing arrived in it.
+        If the file cannot be opened for writing, or is empty at the end.
     """
 
     def __init__(self, path: Path, codec: str, height: int, width: int, fps: float) -> None:
@@ -335,7 +309,7 @@ class FrameWriter:
             self._writer.release()
             raise OutputError(
                 f"{path.name}: OpenCV cannot write {codec} of {self.size[0]} x {self.size[1]} px "
-                f"at {fps:g} frames a second. Try another kind of file: {VIDEO_SUFFIXES}."
+                f"at {fps:g} frames a second. Try another file type: {VIDEO_SUFFIXES}."
             )
 
     def write(self, frame: npt.NDArray[np.uint8]) -> None:
@@ -356,7 +330,7 @@ class FrameWriter:
         if error is None and (not self._path.exists() or self._path.stat().st_size == 0):
             raise OutputError(
                 f"{self._path.name}: OpenCV wrote nothing. Check the disk's free space, or try "
-                f"another kind of file: {VIDEO_SUFFIXES}."
+                f"another file type: {VIDEO_SUFFIXES}."
             )
 
 
@@ -367,14 +341,9 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     -------
     ndarray of uint8, shape (H, W, 3)
         Red, green, blue; a camera's rotation is applied.
-
-    Raises
-    ------
-    InputError
-        If it cannot be decoded.
     """
     cv2 = import_opencv()
-    # Not imread: it cannot open names outside the code page on Windows.
+    # Not imread: on Windows it cannot open names outside the code page.
     data = np.frombuffer(path.read_bytes(), np.uint8)
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
@@ -387,9 +356,9 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def write_picture(path: Path, image: npt.NDArray[np.uint8]) -> None:
-    """Write a picture of shape (H, W, 3), red, green, blue; the suffix says PNG or JPEG."""
+    """Write a picture of shape (H, W, 3), red, green, blue, as PNG or JPEG by its suffix."""
     cv2 = import_opencv()
     done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError(f"{path.name}: OpenCV cannot write this kind of picture; use .png.")
+        raise OutputError(f"{path.name}: OpenCV cannot write this type of picture; use .png.")
     path.write_bytes(data.tobytes())

@@ -1,4 +1,4 @@
-"""Which labels make up which class of an index mask."""
+"""Classes of index masks: which labels belong to which class."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import DataError, InputError
-from roadgis.plain_values import converted, parse_json
+from roadgis.errors import InputError
 
-__all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes", "read_class_names"]
+__all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes"]
 
-#: Name of class 0: all that belongs to no other class.
+#: Name of class 0, for all other labels.
 OTHER = "other"
-#: The index of pixels that count neither in training nor in metrics.
+#: Index of pixels ignored in training and metrics.
 IGNORE = 255
-#: Lies beside the masks and says what their indices mean.
+#: File next to the masks with the meaning of their indices.
 CLASSES_FILE = "classes.json"
 
 _MAX_CLASSES = 254
@@ -26,14 +24,14 @@ _MAX_CLASSES = 254
 
 @dataclass(frozen=True)
 class LabelClasses:
-    """Classes by index, and the labels that each one gathers.
+    """Classes by index, and their labels.
 
     Attributes
     ----------
     names : tuple of str
         By index; the first is always ``other``.
     labels : tuple of (tuple of str)
-        By index; of ``other`` none, as it takes what no class names.
+        By index; empty for ``other``, which holds the labels of no class.
     ignore : tuple of str
         Labels of pixels that become 255.
     """
@@ -44,18 +42,12 @@ class LabelClasses:
 
     @property
     def index_of(self) -> dict[str, int]:
-        """Index of each label that is named; all others have 0."""
+        """Index of each named label; others have 0."""
         found = {label: i for i, labels in enumerate(self.labels) for label in labels}
         return {**found, **dict.fromkeys(self.ignore, IGNORE)}
 
     def write(self, path: Path) -> None:
-        """Write names, labels and the ignored index as JSON.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written.
-        """
+        """Write names, labels and the ignored index as JSON."""
         content = {
             "classes": list(self.names),
             "labels": dict(zip(self.names[1:], map(list, self.labels[1:]), strict=True)),
@@ -68,20 +60,20 @@ class LabelClasses:
 
 
 def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()) -> LabelClasses:
-    """Read classes as a user writes them.
+    """Parse the classes of an option.
 
     Parameters
     ----------
     classes : str or sequence of str
-        ``road,sidewalk,vehicle=car+truck+bus``: a label that is a class of its own, or
-        ``NAME=LABEL+LABEL``. The first has index 1.
+        ``road,sidewalk,vehicle=car+truck+bus``: a label as its own class, or ``NAME=LABEL+LABEL``.
+        The first has index 1.
     ignore : str or sequence of str
         Labels of pixels that become 255, such as ``out of roi,ego vehicle``.
 
     Raises
     ------
     InputError
-        If there are none, a name is empty, or a class or label is there twice.
+        If there are none, a name is empty, or a class or label occurs twice.
     """
     names: list[str] = [OTHER]
     groups: list[tuple[str, ...]] = [()]
@@ -90,16 +82,16 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
         labels = tuple(part.strip() for part in gathered.split("+")) if equals else (name.strip(),)
         if not name.strip() or not all(labels):
             raise InputError(
-                f"--classes: {text!r} is no class. Expected LABEL or NAME=LABEL+LABEL, such as "
+                f"--classes: {text!r} is not a class. Expected LABEL or NAME=LABEL+LABEL, such as "
                 "vehicle=car+truck."
             )
         names.append(name.strip())
         groups.append(labels)
     if len(names) == 1:
-        raise InputError("--classes: names no class. Expected labels, such as road,sidewalk.")
+        raise InputError("--classes: found no class. Expected labels, such as road,sidewalk.")
     if len(names) > _MAX_CLASSES + 1:
         raise InputError(
-            f"--classes: {len(names) - 1} classes; a mask holds {_MAX_CLASSES} at most. Gather "
+            f"--classes: {len(names) - 1} classes; a mask holds {_MAX_CLASSES} at most. Combine "
             "several labels in one class (NAME=LABEL+LABEL)."
         )
     ignored = tuple(_items(ignore))
@@ -110,35 +102,6 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
         "A pixel has one class: name each label once in --classes and --ignore.",
     )
     return LabelClasses(tuple(names), tuple(groups), ignored)
-
-
-def read_class_names(folder: Path | str) -> tuple[str, ...] | None:
-    """Return the class names by index that lie beside masks, or None where there are none.
-
-    Raises
-    ------
-    DataError
-        If the file is there and holds something else.
-    """
-    path = Path(folder) / CLASSES_FILE
-    if not path.exists():
-        return None
-    content: Any = None
-    try:
-        content = parse_json(path.read_bytes())
-        names: tuple[str, ...] = converted(content["classes"], tuple[str, ...])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(_no_classes(path)) from error
-    if len(names) < 2:
-        raise DataError(_no_classes(path))
-    return names
-
-
-def _no_classes(path: Path) -> str:
-    return (
-        f'{path}: holds no class names. Expected {{"classes": ["other", "road", ...]}} as '
-        "'roadgis labels' writes it; make the masks anew, or correct it."
-    )
 
 
 def _items(given: str | Sequence[str]) -> list[str]:

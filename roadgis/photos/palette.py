@@ -1,4 +1,4 @@
-"""Colours of classes, and how classes are drawn over a picture."""
+"""Class colours, and drawing classes over a picture."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["PALETTE", "Overlay", "class_colours", "hex_colour"]
 
 logger = logging.getLogger(__name__)
 
-#: Colours (red, green, blue) of the classes from index 1 on. Each is the one farthest from those
-#: before it (in OKLab, the nearest of normal, protan, deutan and tritan vision), so that the first
-#: ones, which most models use, are told apart best.
+#: Colours (red, green, blue) of the classes from index 1 on. Each has the largest distance to
+#: those before it (in OKLab, the minimum over normal, protan, deutan and tritan vision), so that
+#: the first ones are the most distinct.
 PALETTE: tuple[tuple[int, int, int], ...] = (
     (225, 45, 105),
     (225, 255, 0),
@@ -47,10 +47,10 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
     (255, 240, 135),
 )
 
-# The legend's share of the frame's height that a line of text takes, and its bounds in pixels.
+# Height of a legend line as a share of the frame's height, and its bounds in pixels.
 _LINE_SHARE = 1 / 24
 _LINE_PX = (10, 48)
-# Height in pixels of a capital letter of OpenCV's plain font at scale 1.
+# Height of a capital letter of OpenCV's plain font at scale 1, pixels.
 _CAPITAL_PX = 21
 _LEGEND_GROUND = (20, 20, 20)
 _LEGEND_TEXT = (255, 255, 255)
@@ -62,13 +62,13 @@ def class_colours(count: int) -> npt.NDArray[np.uint8]:
     Parameters
     ----------
     count : int
-        Number of classes, "other" included.
+        Number of classes including "other".
 
     Returns
     -------
     ndarray of uint8, shape (count, 3)
-        Red, green, blue. Class 0 is black; it is never drawn. With more classes than the palette
-        has colours, they come round again.
+        Red, green, blue. Class 0 is black and never drawn. Colours repeat if there are more
+        classes.
     """
     if count - 1 > len(PALETTE):
         logger.warning("%d classes share %d colours", count - 1, len(PALETTE))
@@ -92,18 +92,11 @@ class Overlay:
     classes : sequence of str
         Names by index; index 0 is not drawn.
     height, width : int
-        Of the pictures, pixels.
+        Size of the pictures, pixels.
     alpha : float
         Weight of the class colour, 0..1; the rest is the picture.
     legend : bool
-        Draw the names in the upper left corner; left out, with a warning, where it has no room.
-
-    Raises
-    ------
-    InputError
-        If alpha is not between 0 and 1.
-    MissingExtraError
-        If OpenCV is not installed.
+        Draw the names in the upper left corner; omitted with a warning if there is no room.
     """
 
     def __init__(
@@ -124,20 +117,7 @@ class Overlay:
     def draw(
         self, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.uint8]:
-        """Return the picture with classes and legend.
-
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W, 3)
-            Red, green, blue.
-        labels : ndarray of uint8, shape (H, W)
-            Class indices.
-
-        Returns
-        -------
-        ndarray of uint8, shape (H, W, 3)
-            A new array.
-        """
+        """Return the picture with classes and legend."""
         cv2 = import_opencv()
         mixed: npt.NDArray[np.uint8] = cv2.addWeighted(
             image, 1 - self._alpha, self._colours[labels], self._alpha, 0
@@ -152,7 +132,7 @@ class Overlay:
 def _legend(
     classes: Sequence[str], colours: npt.NDArray[np.uint8], height: int, width: int
 ) -> npt.NDArray[np.uint8] | None:
-    """Return the legend as a picture, or None where it would cover more than it explains."""
+    """Return the legend as a picture, or None if it would not fit."""
     names = [_plain(name) for name in classes[1:]]
     line = int(min(max(height * _LINE_SHARE, _LINE_PX[0]), _LINE_PX[1]))
     line = min(line, height // (len(names) + 1))
@@ -185,7 +165,7 @@ def _draw_legend(
 
 
 def _plain(name: str) -> str:
-    """Return a name in the letters that OpenCV's font has; others become ``?``."""
+    """Return a name in the letters of OpenCV's font; others become ``?``."""
     parts = unicodedata.normalize("NFKD", name)
     letters = "".join(part for part in parts if not unicodedata.combining(part))
     return letters.encode("ascii", "replace").decode("ascii")

@@ -1,4 +1,4 @@
-"""Annotated photographs as polygon JSON (IDD, Cityscapes), and drawing them as class indices."""
+"""Polygon JSON of annotated photographs (IDD, Cityscapes), drawn as class indices."""
 
 from __future__ import annotations
 
@@ -30,10 +30,8 @@ class LabelledPolygon:
 
     Attributes
     ----------
-    label : str
-        As the annotator named it.
     points : ndarray of float64, shape (N, 2)
-        x (column) and y (row) in pixels; whole numbers are the centres of pixels.
+        x (column) and y (row) in pixels; integers are pixel centres.
     """
 
     label: str
@@ -47,13 +45,13 @@ class PolygonDocument:
     Attributes
     ----------
     name : str
-        Of the file, for messages.
+        File name for messages.
     height, width : int
-        Of the image, pixels.
+        Size of the image, pixels.
     objects : tuple of LabelledPolygon
-        In drawing order: later ones lie over earlier ones. Those marked as deleted are left out.
+        In drawing order: later ones lie over earlier ones. Deleted ones are left out.
     skipped : int
-        Objects left out as they have fewer than three points.
+        Objects left out because they have fewer than three points.
     """
 
     name: str
@@ -69,7 +67,7 @@ class PolygonDocument:
         Raises
         ------
         DataError
-            If it cannot be read, is no JSON, or something is missing or of another kind.
+            If it cannot be read, is not JSON, or an entry is missing or invalid.
         """
         name = str(path)
         try:
@@ -93,12 +91,12 @@ class PolygonDocument:
 
     @property
     def label_counts(self) -> Counter[str]:
-        """How many outlines each label has."""
+        """Number of outlines per label."""
         return Counter(item.label for item in self.objects)
 
 
 def is_polygon_json(path: Path) -> bool:
-    """Return whether a file is polygon JSON rather than, say, GeoJSON; looks at its beginning."""
+    """Return whether a file is polygon JSON and not, for example, GeoJSON, from its beginning."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with path.open(encoding="utf-8", errors="replace") as file:
@@ -109,26 +107,21 @@ def is_polygon_json(path: Path) -> bool:
 def draw_polygons(document: PolygonDocument, classes: LabelClasses) -> npt.NDArray[np.uint8]:
     """Draw annotated outlines as class indices.
 
-    As in the label images that come with these data sets, an outline belongs to its polygon and
-    what is crossed twice is outside (even-odd).
+    As in the label images of these data sets, the outline belongs to its polygon, and areas
+    enclosed twice are outside (even-odd).
 
     Parameters
     ----------
     document : PolygonDocument
-        Its objects are drawn in order; what lies beyond the image is cut off.
+        Its objects are drawn in order and cut at the image border.
     classes : LabelClasses
-        Index of each label; labels it does not name are drawn as 0, as they hide what is behind.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width)
-        0 where nothing is drawn.
+        Index of each label; other labels are drawn as 0, as they hide what is behind.
     """
     index_of = classes.index_of
     shapes: list[tuple[dict[str, Any], int]] = []
     for item in document.objects:
         points = item.points
-        # GDAL walks along each edge pixel by pixel, however far out it runs.
+        # GDAL walks along each edge pixel by pixel, also far outside.
         limit = (document.width, document.height)
         if (points < -1).any() or (points > limit).any():
             points = _clipped(points, document.height, document.width)
@@ -145,10 +138,10 @@ def draw_polygons(document: PolygonDocument, classes: LabelClasses) -> npt.NDArr
 
 
 def _clipped(points: Floats, height: int, width: int) -> Floats:
-    """Cut a ring to just beyond the image (Sutherland and Hodgman 1974).
+    """Cut a ring slightly outside of the image (Sutherland and Hodgman 1974).
 
-    Edges that it adds run outside of the image, so that what is inside stays as it is, with rings
-    that cross themselves too.
+    Added edges run outside the image, so its inside does not change, even for rings that cross
+    themselves.
     """
     margin = 2.0
     for axis, sign, limit in ((0, 1, -margin), (0, -1, -(width + margin - 1)),
@@ -177,7 +170,7 @@ def _side(name: str, content: dict[str, Any], key: str) -> int:
 
 
 def _object(name: str, number: int, item: Any) -> LabelledPolygon | None:
-    """Return one object, or None if it is marked as deleted."""
+    """Return one object, or None if it is deleted."""
     where = f"object {number}"
     if not isinstance(item, dict):
         raise _wrong(name, f"{where} is a {type(item).__name__}")
@@ -202,13 +195,13 @@ def _object(name: str, number: int, item: Any) -> LabelledPolygon | None:
 
 
 def _is_coordinate(value: Any) -> bool:
-    # False for NaN and infinity, too, which Python's JSON lets through.
+    # Also false for NaN and infinity, which Python's JSON accepts.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
 
 
 def _wrong(name: str, what: str) -> DataError:
     return DataError(
-        f"{name}: {what}. Expected polygon JSON as of IDD and Cityscapes: 'imgHeight' and "
+        f"{name}: {what}. Expected polygon JSON of IDD or Cityscapes: 'imgHeight' and "
         "'imgWidth' in pixels, and 'objects', each with 'label' and 'polygon' ([[x, y], ...]). "
-        "Correct the file or take it away."
+        "Correct or remove the file."
     )

@@ -1,4 +1,4 @@
-"""A model over every frame of a video, or over one picture."""
+"""Segmentation of every frame of a video, or of one picture."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import numpy.typing as npt
 from roadgis.atomic import atomic_path, check_target
 from roadgis.errors import InputError, ReadError
 from roadgis.model.runtime import Segmenter
+from roadgis.options.video import VideoOptions
 from roadgis.overwriting import check_not_input
-from roadgis.photos.frame_labels import FrameSegmenter, class_names
+from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes
 from roadgis.photos.frames import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -33,71 +34,30 @@ from roadgis.photos.frames import (
 from roadgis.photos.palette import Overlay
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["VideoOptions", "VideoResult", "segment_video"]
+__all__ = ["VideoResult", "segment_video"]
 
 logger = logging.getLogger(__name__)
 
-# The first pass only decodes; it is given this share of the whole.
+# Share of the first pass, which only decodes, in the progress.
 _CHECK_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class VideoOptions:
-    """How a video is segmented and drawn.
-
-    Attributes
-    ----------
-    alpha : float
-        Weight of the class colour, 0..1.
-    every : int
-        Segment every n-th frame; those between show the classes of the one before them.
-    height : int, optional
-        Height in pixels that the model sees, taken to the nearest multiple of its stride.
-        Default: that of the training crops where the card's recipe tells it, else 512.
-    legend : bool
-        Draw the classes' names.
-    allow_truncated : bool
-        Take a video that ends before its announced end as far as it goes, with a warning.
-    overwrite : bool
-        Replace an output that exists.
-    """
-
-    alpha: float = 0.5
-    every: int = 1
-    height: int | None = None
-    legend: bool = True
-    allow_truncated: bool = False
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:
-            raise InputError(f"alpha is {self.alpha}, expected a number between 0 and 1.")
-        if self.every < 1:
-            raise InputError(f"every is {self.every}, expected at least 1.")
-        if self.height is not None and self.height < 1:
-            raise InputError(f"height is {self.height}, expected at least 1 px.")
-
-
-@dataclass(frozen=True)
 class VideoResult:
-    """What was written.
+    """The written video or picture.
 
     Attributes
     ----------
-    path : Path
-        The output.
-    kind : {"video", "picture"}
-        What it is.
     width, height : int
         Pixels.
     fps : float
         Frames per second of the output; 0 for a picture.
     frames, segmented : int
-        Frames in the output, and how many of them the model saw.
+        Frames in the output, and frames segmented by the model.
     seconds : float
-        Time of the work, the check of the video left out.
+        Processing time without the check of the video.
     shares : dict of str to float
-        Share of the segmented frames' pixels by class name; they add up to 1.
+        Share of each class in the pixels of the segmented frames; the sum is 1.
     """
 
     path: Path
@@ -112,7 +72,7 @@ class VideoResult:
 
     @property
     def speed(self) -> float:
-        """Frames of the output that were made in a second."""
+        """Frames per second of processing."""
         return self.frames / max(self.seconds, 1e-9)
 
 
@@ -126,9 +86,8 @@ def segment_video(
 ) -> VideoResult:
     """Draw a model's classes over each frame of a video, or over a picture.
 
-    Frames stream through: memory does not grow with the length. The output keeps size, number of
-    frames and frame rate (the mean, where it varies); sound is left out. It appears whole or not
-    at all.
+    Frames are streamed: memory does not grow with the length. The output keeps size, frame count
+    and frame rate (the mean if it varies); sound is dropped. It is complete or does not exist.
 
     Parameters
     ----------
@@ -136,33 +95,20 @@ def segment_video(
         A video, or a PNG or JPEG picture.
     output : Path
         ``.webm`` or ``.mp4`` for a video, ``.png`` or ``.jpg`` for a picture.
-    segmenter : Segmenter
-        From :func:`roadgis.model.runtime.load_model`.
-    options : VideoOptions, optional
-        Default: ``VideoOptions()``.
     progress : Progress
-        Told once a frame; may raise Cancelled.
-
-    Returns
-    -------
-    VideoResult
-        What was written.
+        Progress callback, called once per frame; may raise Cancelled.
 
     Raises
     ------
     InputError
-        If the source is no video or picture, holds no frame, ends too early, or an option does
+        If the source is not a video or picture, holds no frame, ends too early, or an option does
         not fit.
     OutputError
-        If the output exists, cannot be written, or no codec for it is there.
+        If the output exists, cannot be written, or there is no codec for it.
     ReadError
-        If the source changes while it is read.
+        If the source changes while being read.
     ModelError
-        If the network fails.
-    MissingExtraError
-        If OpenCV is not installed.
-    Cancelled
-        If `progress` asks to stop.
+        If the model fails.
     """
     options = options or VideoOptions()
     import_opencv()
@@ -219,11 +165,11 @@ def _video(
 
 
 class _Drawing:
-    """Draws frames one after the other, and counts the pixels of each class."""
+    """Draws successive frames, and counts the pixels of each class."""
 
     def __init__(self, segmenter: Segmenter, options: VideoOptions) -> None:
         self._model = FrameSegmenter(segmenter, options.height)
-        self._names = class_names(segmenter.card)
+        self._names = drawn_classes(segmenter.card)
         self._options = options
         self._overlay: Overlay | None = None
         self._labels = np.zeros((0, 0), np.uint8)
@@ -232,7 +178,7 @@ class _Drawing:
         self.segmented = 0
 
     def draw(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return the next frame with its classes, or with those of an earlier one."""
+        """Return the next frame with its classes, or those of an earlier frame."""
         if self._overlay is None:
             self._overlay = Overlay(
                 self._names,
@@ -240,7 +186,7 @@ class _Drawing:
                 alpha=self._options.alpha,
                 legend=self._options.legend,
             )
-        # Some streams change their size on the way; old labels would not fit.
+        # Some streams change their size; earlier labels would not fit.
         changed = self._labels.shape != frame.shape[:2]
         if changed or self._drawn % self._options.every == 0:
             self._labels = self._model.labels(frame)
@@ -251,7 +197,7 @@ class _Drawing:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the segmented frames' pixels by class name."""
+        """Share of each class in the pixels of the segmented frames."""
         total = max(int(self._counts.sum()), 1)
         return {
             name: int(count) / total for name, count in zip(self._names, self._counts, strict=True)
@@ -288,7 +234,7 @@ def _tell_end(source: Path, info: VideoInfo, options: VideoOptions) -> None:
     if info.truncated:
         logger.warning("%s; only the %d frames before it are written", text, info.frames)
     else:
-        # Within half a second: as a rule the sound is that much longer than the pictures.
+        # Within half a second: usually the sound is longer than the pictures.
         logger.warning(
             "%s: announces %d frames, %d can be decoded", source, info.announced, info.frames
         )

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.errors import InputError, SceneError
+from roadgis.errors import SceneError
 from roadgis.imagery.values.statistics import ValueStatistics, counted_from_white
+from roadgis.options.probability_raster import RasterOptions
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Decoder", "Encoding", "NodataIs", "RasterOptions", "Stored", "detect_encoding"]
-
-#: What pixels without data stand for.
-NodataIs = Literal["background", "unknown"]
+__all__ = ["Decoder", "Encoding", "Stored", "detect_encoding"]
 
 _FULL = NO_DATA - 1
 #: A larger share of a mask than this is never road; the mask is probably inverted.
@@ -35,47 +33,6 @@ _DARK, _BRIGHT, _NEAR = 0.95, 0.6, 0.125
 _FEW_COLOURED, _ONE_HUE = 0.001, 0.999
 #: What often stands for a probability of 1.
 _LIKELY = (255.0, 1000.0, 10000.0, 65535.0)
-
-
-@dataclass(frozen=True)
-class RasterOptions:
-    """How probability rasters and masks are read; what is not given is detected.
-
-    Attributes
-    ----------
-    band : int or None
-        Band to read, from 1; by default the only one, or the colours of a picture.
-    nodata : float or None
-        A value that means no data, besides what the files declare.
-    nodata_is : {"background", "unknown"} or None
-        Whether pixels without data are not road, or unknown. By default background in a mask
-        whose other pixels all have one value, and where low probabilities are not stored.
-    scale : float or None
-        Probability = value * scale; goes before scale and offset of the band.
-    road_values : tuple of float
-        Values that are road, such as class numbers; all others are not.
-    """
-
-    band: int | None = None
-    nodata: float | None = None
-    nodata_is: NodataIs | None = None
-    scale: float | None = None
-    road_values: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.band is not None and self.band < 1:
-            raise InputError(f"band is {self.band}; bands count from 1. Correct it.")
-        if self.scale is not None and not (np.isfinite(self.scale) and self.scale > 0):
-            raise InputError(f"scale is {self.scale}; a number above 0 is expected. Correct it.")
-        if self.scale is not None and self.road_values:
-            raise InputError(
-                "A scale and road values were given: values are either probabilities or classes. "
-                "Leave one of them out."
-            )
-        if self.nodata_is is not None and self.nodata_is not in get_args(NodataIs):
-            raise InputError(
-                f"nodata_is is {self.nodata_is!r}, expected one of {', '.join(get_args(NodataIs))}."
-            )
 
 
 @dataclass(frozen=True)

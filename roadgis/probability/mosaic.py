@@ -33,14 +33,13 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, ResumeError, RoadgisError
 from roadgis.imagery.grid import Grid, Window
+from roadgis.options.prediction import CHUNK_PX
 from roadgis.plain_values import parse_json
 from roadgis.probability.chunks import Chunks, remove_chunks
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["CHUNK_PX", "Mosaic", "remove_mosaic", "write_cog"]
+__all__ = ["Mosaic", "remove_mosaic", "write_cog"]
 
-#: Side of a chunk, in pixels.
-CHUNK_PX = 768
 _FORMAT = 2
 _HEAD, _VRT = "mosaic.json", "mosaic.vrt"
 _Copy = Callable[[], "npt.NDArray[np.uint8]"]

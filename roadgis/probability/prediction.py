@@ -18,10 +18,11 @@ import numpy.typing as npt
 from roadgis.affine import mapped
 from roadgis.errors import InputError, RoadgisError, TileError
 from roadgis.imagery.grid import Grid, Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
 from roadgis.model.runtime import predict_part
-from roadgis.probability.mosaic import CHUNK_PX, Mosaic
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
 from roadgis.probability.tiling import Crop, blocks, kept_px, tiles
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
 
-__all__ = ["PredictOptions", "network_pixels", "open_for_model", "predict"]
+__all__ = ["network_pixels", "open_for_model", "predict", "tile_side"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,71 +43,31 @@ _STRIP_PX = 768
 _COUNTED_BLOCKS = 5000
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """How a scene is given to the network.
+def tile_side(options: PredictOptions, card: ModelCard) -> int:
+    """Return the largest tile side for a model, pixels.
 
-    How it is cut decides speed and memory. The result is independent of that for local models
-    (see :class:`ModelCard`); for others the tile size is part of what decides it.
-
-    Attributes
-    ----------
-    block_px : int
-        Side of the blocks that are read, predicted and written at once; a multiple of the
-        mosaic's chunk. For networks that take tiles of one size it is a whole number of tiles.
-    tile_px : int or None
-        Largest side of what the network sees at once, a multiple of its stride; by default as
-        large as a block with the network's margin. Networks that take one size are given it.
-    workers : int or None
-        Threads that read ahead; by default as many as there are processors, at most 4.
-    chunk_px : int
-        Side of the mosaic's chunks.
-    flips : bool
-        Average the probability over the tile as it is, mirrored left to right, top to bottom,
-        and both: four times the work. It decides the result too.
+    Raises
+    ------
+    InputError
+        If `tile_px` is not a multiple of the stride or leaves nothing between the margins, or
+        is not what the network takes.
     """
-
-    block_px: int = 4 * CHUNK_PX
-    tile_px: int | None = None
-    workers: int | None = None
-    chunk_px: int = CHUNK_PX
-    flips: bool = False
-
-    def __post_init__(self) -> None:
-        if self.chunk_px < 16 or self.chunk_px % 16:
-            raise InputError(f"chunk_px is {self.chunk_px}, expected a multiple of 16.")
-        if self.block_px < self.chunk_px or self.block_px % self.chunk_px:
+    if card.tile_px is not None:
+        if options.tile_px not in (None, card.tile_px):
             raise InputError(
-                f"--block-px is {self.block_px}, expected a multiple of {self.chunk_px}."
+                f"--tile-px is {options.tile_px}; model {card.name} takes tiles of "
+                f"{card.tile_px} px only. Leave --tile-px out."
             )
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"--workers is {self.workers}, expected 1 or more.")
-
-    def tile_side(self, card: ModelCard) -> int:
-        """Return the largest tile side for a model, pixels.
-
-        Raises
-        ------
-        InputError
-            If `tile_px` is no multiple of the stride or leaves nothing between the margins, or
-            is not what the network takes.
-        """
-        if card.tile_px is not None:
-            if self.tile_px not in (None, card.tile_px):
-                raise InputError(
-                    f"--tile-px is {self.tile_px}; model {card.name} takes tiles of "
-                    f"{card.tile_px} px only. Leave --tile-px out."
-                )
-            return card.tile_px
-        smallest = 2 * card.margin_px + card.stride
-        if self.tile_px is None:
-            return -(-(self.block_px + 2 * card.margin_px) // card.stride) * card.stride
-        if self.tile_px % card.stride or self.tile_px < smallest:
-            raise InputError(
-                f"--tile-px is {self.tile_px}; model {card.name} needs a multiple of "
-                f"{card.stride} of at least {smallest} (its margin is {card.margin_px} px)."
-            )
-        return self.tile_px
+        return card.tile_px
+    smallest = 2 * card.margin_px + card.stride
+    if options.tile_px is None:
+        return -(-(options.block_px + 2 * card.margin_px) // card.stride) * card.stride
+    if options.tile_px % card.stride or options.tile_px < smallest:
+        raise InputError(
+            f"--tile-px is {options.tile_px}; model {card.name} needs a multiple of "
+            f"{card.stride} of at least {smallest} (its margin is {card.margin_px} px)."
+        )
+    return options.tile_px
 
 
 @dataclass(frozen=True)
@@ -122,7 +83,7 @@ class _Cutting:
 
     @classmethod
     def of(cls, scene: Scene, card: ModelCard, options: PredictOptions) -> _Cutting:
-        side = options.tile_side(card)
+        side = tile_side(options, card)
         block_px, chunk_px = options.block_px, options.chunk_px
         if not _is_free(card):
             # Whole tiles, so that none is computed for the remainder of a block.

@@ -18,19 +18,20 @@ from roadgis.errors import SceneError
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache, gdal_environment, open_dataset
 from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.imagery.record import SceneRecord
 from roadgis.imagery.scene import Scene, check_rasters, compose_scene
 from roadgis.imagery.values.statistics import ValueStatistics, value_statistics
 from roadgis.model.card import named_models
-from roadgis.probability.encoding import Decoder, Encoding, RasterOptions, Stored, detect_encoding
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.probability_raster import RasterOptions
+from roadgis.probability.encoding import Decoder, Encoding, Stored, detect_encoding
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.source import NO_DATA, CroppedProbability
 from roadgis.probability.tags import PROVENANCE_TAG, stored_divisor, stored_provenance
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["MosaicProbability", "RasterOptions", "RasterProbability", "open_probability"]
+__all__ = ["MosaicProbability", "RasterProbability", "open_probability"]
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from typing import Literal
 
 from roadgis.errors import Cancelled, InputError, ModelError, RoadgisError
 from roadgis.model.runtime import Segmenter
+from roadgis.options.video import VideoOptions
 from roadgis.photos.frames import PICTURE_SUFFIXES, Media, find_codec, media_of
-from roadgis.photos.video import VideoOptions, segment_video
+from roadgis.photos.video import segment_video
 
 __all__ = ["JobState", "JobStatus", "Jobs", "QueueFullError"]
 

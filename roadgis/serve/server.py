@@ -20,9 +20,9 @@ from roadgis._version import __version__
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
-from roadgis.photos.frame_labels import class_names
+from roadgis.options.video import VideoOptions
+from roadgis.photos.frame_labels import drawn_classes
 from roadgis.photos.palette import class_colours, hex_colour
-from roadgis.photos.video import VideoOptions
 from roadgis.serve.http_rules import byte_range, content_policy, display_name, is_own_host
 from roadgis.serve.jobs import Jobs, JobStatus, QueueFullError
 
@@ -147,7 +147,7 @@ class Server(ThreadingHTTPServer):
         self.max_bytes = int(options.max_mb * 1e6)
         self.page = Path(__file__).with_name("page.html").read_bytes()
         self.policy = content_policy(self.page.decode("utf-8"))
-        colours = class_colours(len(class_names(card)))
+        colours = class_colours(len(drawn_classes(card)))
         self.about = {
             "name": card.name,
             "version": card.version,
@@ -155,7 +155,7 @@ class Server(ThreadingHTTPServer):
             "max_bytes": self.max_bytes,
             "classes": [
                 {"name": name, "colour": None if index == 0 else hex_colour(colours[index])}
-                for index, name in enumerate(class_names(card))
+                for index, name in enumerate(drawn_classes(card))
             ],
         }
         self.host_names = {"localhost", options.host.lower(), socket.gethostname().lower()}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.town import Town, make_town
-from roadgis.synthetic.training_set import TrainingSetOptions, write_training_set
-from roadgis.synthetic.varied import VariedOptions, VariedScene
+from roadgis.synthetic.training_set import write_training_set
+from roadgis.synthetic.varied import VariedScene
 from roadgis.synthetic.write import write_large_town, write_town
 
 __all__ = [
     "Town",
-    "TownOptions",
-    "TrainingSetOptions",
-    "VariedOptions",
     "VariedScene",
     "make_town",
     "write_large_town",

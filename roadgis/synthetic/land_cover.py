@@ -1,4 +1,4 @@
-"""What stands along the streets of a district: houses, drives, car parks, fields, ponds."""
+"""Land cover along the streets of a district: houses, drives, car parks, fields, ponds."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 import shapely
 from shapely import LineString, Point, Polygon, affinity
 
-from roadgis.synthetic.through_streets import Lattice, Road
+from roadgis.synthetic.through_streets import Road, StreetLattice
 
-__all__ = ["Field", "Lots", "Patch", "Roof", "make_lots"]
+__all__ = ["Field", "LandCover", "Patch", "Roof", "make_land_cover"]
 
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -41,7 +41,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Roof:
-    """A roof of one slope; `height_m` is that of its eaves."""
+    """A roof of one slope; `height_m` is the height of its eaves."""
 
     shape: Polygon
     colour: Colour
@@ -50,7 +50,7 @@ class Roof:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Farmland in rows: direction across them in radians, distance between them in metres."""
+    """Farmland in rows: direction across the rows in radians, row spacing in metres."""
 
     shape: Polygon
     colour: Colour
@@ -59,8 +59,8 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Lots:
-    """All that stands in a district besides roads and plants."""
+class LandCover:
+    """Land cover of a district except roads and plants."""
 
     paved: list[Patch] = field(default_factory=list)
     roofs: list[Roof] = field(default_factory=list)
@@ -71,11 +71,11 @@ class Lots:
 
 
 class _Builder:
-    """Collects the lots of one district and keeps them apart."""
+    """Collects the land cover of one district without overlaps."""
 
-    def __init__(self, lattice: Lattice, i: int, j: int, roads: list[Road]) -> None:
+    def __init__(self, lattice: StreetLattice, i: int, j: int, roads: list[Road]) -> None:
         self.random = lattice.random(20, i, j)
-        self.lots = Lots()
+        self.lots = LandCover()
         self.face = lattice.district(i, j)
         self.through = [
             road for road in lattice.existing(i, j) if road.line.intersects(self.face.buffer(1))
@@ -92,7 +92,7 @@ class _Builder:
         self._taken: list[Polygon] = []
 
     def place(self, shape: Polygon, gap_m: float = 2.0) -> bool:
-        """Take the ground under a shape if it is free."""
+        """Reserve the ground under a shape if it is free."""
         if not self.free.contains(shape):
             return False
         if self._taken and (shapely.distance(np.array(self._taken), shape) < gap_m).any():
@@ -117,22 +117,18 @@ class _Builder:
                 self.car(at, math.atan2(along[1], along[0]))
 
 
-def make_lots(lattice: Lattice, i: int, j: int, roads: list[Road]) -> Lots:
+def make_land_cover(lattice: StreetLattice, i: int, j: int, roads: list[Road]) -> LandCover:
     """Fill a district.
 
     Parameters
     ----------
-    lattice : Lattice
-        The town's through roads.
-    i, j : int
-        The district.
     roads : list of Road
-        Its own streets.
+        Streets of the district.
 
     Returns
     -------
-    Lots
-        In town metres; all within the district's face.
+    LandCover
+        In town metres, within the district's face.
     """
     builder = _Builder(lattice, i, j, roads)
     kind = lattice.kind(i, j)
@@ -229,11 +225,11 @@ def _gable(
     colour: Colour,
     height_m: float,
 ) -> None:
-    """Put up two slopes on either side of the ridge; each looks to its own side."""
+    """Build two slopes on either side of the ridge, each with its own light."""
     across = np.array([-math.sin(angle), math.cos(angle)])
     for sign in (-1.0, 1.0):
         slope = _box(middle + sign * across * width / 4, length, width / 2, angle)
-        # North (negative y) lies in the shade.
+        # North (negative y) is in the shade.
         light = 1.0 + 0.2 * sign * float(across @ np.array([-0.42, 0.9]))
         shade = tuple(min(c * light, 238.0) for c in colour)
         builder.lots.roofs.append(Roof(slope, (shade[0], shade[1], shade[2]), height_m))
@@ -261,12 +257,7 @@ def _stores(builder: _Builder) -> None:
 
 
 def _store(
-    builder: _Builder,
-    lot: Polygon,
-    at: Points,
-    scale: float,
-    axes: Points,
-    angle: float,
+    builder: _Builder, lot: Polygon, at: Points, scale: float, axes: Points, angle: float
 ) -> None:
     random = builder.random
     tone = random.uniform(100, 142)
@@ -295,7 +286,7 @@ def _store(
                 line = _box(place + 1.35 * axes[0], 0.35, 5.0, angle)
                 builder.lots.paved.append(Patch(line, (176, 178, 178)))
         row += side * (5.4 if round(abs(row) * 10) % 2 else 11.6)
-    # The way in from the nearest road.
+    # Access from the nearest road.
     roads = [*builder.local, *builder.through]
     nearest = min(roads, key=lambda road: road.line.distance(lot))
     way = shapely.shortest_line(lot, nearest.line)
@@ -305,7 +296,7 @@ def _store(
 
 
 def _fields(builder: _Builder) -> None:
-    """Lay strips of farmland on either side of the lane."""
+    """Lay strips of farmland on both sides of the lane."""
     random = builder.random
     for part in shapely.get_parts(builder.free.buffer(-3)):
         box = shapely.minimum_rotated_rectangle(part)

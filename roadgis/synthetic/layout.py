@@ -1,4 +1,4 @@
-"""The whole town as geometry: its roads anywhere, and the exact network of a scene."""
+"""Geometry of the whole town: roads anywhere, and the exact network of a scene."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import shapely
 from shapely import Polygon
 
 from roadgis.network.network import RoadNetwork
-from roadgis.synthetic.land_cover import Lots, make_lots
-from roadgis.synthetic.options import CELL_M, TownOptions
+from roadgis.options.synthetic import CELL_M, TownOptions
+from roadgis.synthetic.land_cover import LandCover, make_land_cover
 from roadgis.synthetic.streets import local_roads
-from roadgis.synthetic.through_streets import Lattice, Road
+from roadgis.synthetic.through_streets import Road, StreetLattice
 from roadgis.synthetic.truth import node_roads
 
 __all__ = ["BULB_RADIUS_M", "Layout"]
@@ -25,7 +25,7 @@ Bounds = tuple[float, float, float, float]
 
 
 class Layout:
-    """Roads and land use of a town without borders, made where they are asked for.
+    """Roads and land cover of a town without borders, computed on demand.
 
     Parameters
     ----------
@@ -35,15 +35,15 @@ class Layout:
 
     def __init__(self, options: TownOptions) -> None:
         self.options = options
-        self.lattice = Lattice(options.seed, options.repeating)
+        self.lattice = StreetLattice(options.seed, options.repeating)
         self._local = lru_cache(maxsize=256)(self._make_local)
         self._lots = lru_cache(maxsize=64)(self._make_lots)
 
     def _make_local(self, i: int, j: int) -> tuple[Road, ...]:
         return tuple(local_roads(self.lattice, i, j))
 
-    def _make_lots(self, i: int, j: int) -> Lots:
-        return make_lots(self.lattice, i, j, list(self._local(i, j)))
+    def _make_lots(self, i: int, j: int) -> LandCover:
+        return make_land_cover(self.lattice, i, j, list(self._local(i, j)))
 
     @staticmethod
     def districts(bounds: Bounds) -> Iterator[tuple[int, int]]:
@@ -62,8 +62,8 @@ class Layout:
             roads += self._local(i, j)
         return [road for road in roads if road.line.intersects(box)]
 
-    def lots(self, i: int, j: int) -> Lots:
-        """Return what stands in a district."""
+    def lots(self, i: int, j: int) -> LandCover:
+        """Return the land cover of a district."""
         return self._lots(i, j)
 
     def rivers(self, bounds: Bounds) -> list[Polygon]:

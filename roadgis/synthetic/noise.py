@@ -1,4 +1,4 @@
-"""Random numbers that depend on the place alone, so that neighbouring tiles agree."""
+"""Random numbers that depend on the position only, so that neighbouring tiles agree."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ class Frame:
     Attributes
     ----------
     row, col : int
-        First sample, counted from the town's corner.
+        First sample, from the town's corner.
     rows, cols : int
         Size, samples.
     step_m : float
         Size of a sample, metres.
-    seed : int
-        The town's.
     wrap_m : float
-        Distance after which all noise repeats, metres; 0 for never.
+        Period of all noise, metres; 0 for none.
     """
 
     row: int
@@ -64,7 +62,7 @@ class Frame:
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """Return the generator of one thing of one town; keys may be negative."""
+    """Return the random generator of one object of a town; keys may be negative."""
     return np.random.default_rng([seed, *(k + (1 << 31) for k in key)])
 
 
@@ -100,8 +98,8 @@ def white_noise(frame: Frame, salt: int) -> Floats:
 def smooth_noise(frame: Frame, scale_m: float, salt: int) -> Floats:
     """Return smooth noise with features of about `scale_m`, standard deviation about 1, (R, C).
 
-    Cubic B-splines over random lattice values. The lattice is a power of two of samples wide,
-    so that it fits any repetition.
+    Cubic B-splines over random lattice values. The lattice spacing is a power of two of samples,
+    which fits any period.
     """
     scale = 1 << max(0, round(float(np.log2(scale_m / frame.step_m))))
     if scale == 1:
@@ -114,11 +112,11 @@ def smooth_noise(frame: Frame, scale_m: float, salt: int) -> Floats:
     cols = _indices(first_col, int(col_base[-1]) + 4 - first_col, wrap)
     bits = hashed(frame.seed, salt, rows[:, None], cols[None, :])
     lattice = bits.astype(np.float32) * np.float32(2**-31) - np.float32(1.0)
-    # Taps one after the other, not a matrix product: the same sums on any machine.
+    # Sum the taps in order, not as a matrix product, for the same result on any machine.
     tall = sum(row_weights[k][:, None] * lattice[row_base - first_row + k] for k in range(4))
     wide = np.asarray(tall, np.float32).T
     noise = sum(col_weights[k][:, None] * wide[col_base - first_col + k] for k in range(4))
-    # 0.577 is the lattice's deviation, 0.48 what a cubic B-spline leaves of it.
+    # 0.577 is the deviation of the lattice, 0.48 the factor of a cubic B-spline.
     result: Floats = np.ascontiguousarray(np.asarray(noise, np.float32).T)
     result *= np.float32(1 / (0.577 * 0.48))
     return result

@@ -1,4 +1,4 @@
-"""The colours of a tile: ground, roads, roofs, cars, plants and their shadows."""
+"""Colours of a tile: ground, roads, roofs, cars, plants and their shadows."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ASPHALT = (127, 130, 131)
 _CONCRETE = (176, 176, 170)
 _BARE_TREE = (104, 91, 80)
 _EVERGREEN = (38, 52, 33)
-#: What is left of the light in a shadow; the sky's light is bluish.
+#: Share of light left in a shadow; skylight is bluish.
 _SHADE = np.array([0.24, 0.26, 0.30], np.float32)
-# By land use: share of trees, and of green, straw and litter on the ground.
+# By land use: share of trees, and balance of green, straw and litter on the ground.
 _TREES = {"verge": 0.12, "grid": 0.68, "loop": 0.78, "commercial": 0.2, "forest": 1.15,
           "farm": 0.0, "park": 0.2}  # fmt: skip
 _WILD = {"verge": 0.0, "grid": 0.1, "loop": 0.3, "commercial": 0.0, "forest": 2.6,
@@ -51,22 +51,14 @@ def _mix(image: Floats, colour: npt.ArrayLike, share: Floats) -> None:
 
 
 def paint(surface: Surface, frame: Frame, sun: tuple[float, float], trees: float) -> Floats:
-    """Return the tile's light before it meets the lens, (R, C, 3) in 0..255.
+    """Return the light of a tile before the lens, (R, C, 3) in 0..255.
 
     Parameters
     ----------
-    surface : Surface
-        What lies where.
-    frame : Frame
-        The samples.
     sun : tuple of float
-        Shadow of something 1 m high: metres to the east and to the south.
+        Shadow of an object 1 m high: metres to the east and to the south.
     trees : float
         Share of the usual number of trees.
-
-    Returns
-    -------
-    ndarray of float32, (R, C, 3)
     """
     image = _ground(surface, frame)
     _fields(image, surface, frame)
@@ -121,7 +113,7 @@ def _roads(image: Floats, surface: Surface, frame: Frame) -> None:
     dust = np.clip(0.5 + 0.4 * middle, 0, 1) * edge
     _mix(image, (148, 144, 132), dust.astype(np.float32) * 0.75)
     _mix(image, _CONCRETE, (over_water & edge).astype(np.float32) * 0.9)
-    # Each road has its own age: one tone a road, mixed where roads meet.
+    # Each road has its own age: one tone per road, mixed at junctions.
     tone = np.zeros(surface.road.shape, np.float32)
     which = burn(frame, [r.line.buffer(r.width_m / 2 + 6) for r in surface.roads])
     tones = [0.0, *(_age(road.line.length) for road in surface.roads)]
@@ -139,7 +131,7 @@ def _age(length_m: float) -> float:
 
 
 def _markings(image: Floats, surface: Surface, frame: Frame) -> None:
-    """Lines on the wider roads, worn wheel tracks on all."""
+    """Paint lines on the wider roads, and worn wheel tracks on all."""
     lines: list[shapely.Geometry] = []
     yellow: list[shapely.Geometry] = []
     kerbs: list[shapely.Geometry] = []
@@ -229,7 +221,7 @@ def _plants(
     bank = ndimage.binary_dilation(surface.water, iterations=max(1, round(8 / frame.step_m)))
     chance = np.where(bank, np.maximum(chance, 0.6), chance)
     chance = np.where(surface.lawn, 0.1 * chance, chance)
-    # Street trees stand at the kerb, and their crowns reach over the road.
+    # Street trees stand at the kerb; their crowns reach over the road.
     chance = np.where(surface.shoulder, 0.9 * chance, chance)
     closed = surface.road | surface.water | built
     chance = (np.clip(chance, 0, 1) * trees * ~closed).astype(np.float32)
@@ -246,7 +238,7 @@ def _shifted(mask: Floats, sun: tuple[float, float], height_m: float, frame: Fra
 
 
 def _streaks(frame: Frame, sun: tuple[float, float], salt: int) -> Floats:
-    """Noise drawn out along the shadows: what leafless crowns cast."""
+    """Return noise elongated along the shadows, as cast by leafless crowns."""
     noise = white_noise(frame, salt)
     total = np.zeros_like(noise)
     for k in range(-4, 5):

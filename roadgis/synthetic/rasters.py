@@ -1,4 +1,4 @@
-"""What lies where in a tile: the layout burnt into rasters of samples."""
+"""Land cover and roads of a tile, burnt into rasters of samples."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
-from roadgis.synthetic.land_cover import Lots
+from roadgis.synthetic.land_cover import LandCover
 from roadgis.synthetic.layout import BULB_RADIUS_M, Layout
 from roadgis.synthetic.noise import Frame
 from roadgis.synthetic.through_streets import KINDS, Road
 
-__all__ = ["Surface", "asphalt", "burn", "survey"]
+__all__ = ["Surface", "asphalt", "burn", "burn_layout"]
 
 Mask = npt.NDArray[np.bool_]
-#: Kerbs at junctions are rounded with this radius, metres.
+#: Radius of kerbs at junctions, metres.
 _FILLET_M = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """Rasters over a frame, each (R, C), and the lots that touch it.
+    """Rasters over a frame, each (R, C), and its land cover.
 
     Attributes
     ----------
     land : ndarray of uint8
         Index into KINDS.
     road, shoulder, water, lawn : ndarray of bool
-        Asphalt of roads; the strip beside it; ponds and rivers; mown meadows.
+        Asphalt of roads; the strip next to it; ponds and rivers; mown meadows.
     roads : list of Road
-        All that reach into the frame.
-    lots : list of Lots
-        Of the districts around.
+        Those that reach into the frame.
+    lots : list of LandCover
+        Land cover of the districts around.
     """
 
     land: npt.NDArray[np.uint8]
@@ -46,7 +46,7 @@ class Surface:
     water: Mask
     lawn: Mask
     roads: list[Road]
-    lots: list[Lots]
+    lots: list[LandCover]
 
 
 def burn(frame: Frame, shapes: Sequence[shapely.Geometry]) -> npt.NDArray[np.int32]:
@@ -70,20 +70,13 @@ def asphalt(roads: list[Road]) -> BaseGeometry:
     return area
 
 
-def survey(layout: Layout, frame: Frame) -> Surface:
+def burn_layout(layout: Layout, frame: Frame) -> Surface:
     """Burn the layout into a frame.
 
     Parameters
     ----------
-    layout : Layout
-        The town.
     frame : Frame
-        Where, with all that can cast a shadow into it.
-
-    Returns
-    -------
-    Surface
-        Land use, roads, water.
+        Including all that can cast a shadow into it.
     """
     districts = list(layout.districts(frame.bounds))
     faces = burn(frame, [layout.lattice.district(i, j) for i, j in districts])

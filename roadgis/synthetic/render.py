@@ -1,4 +1,4 @@
-"""The picture of a town, tile by tile: what the camera adds to the painted light."""
+"""The picture of a town, tile by tile, with camera effects."""
 
 from __future__ import annotations
 
@@ -10,35 +10,29 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from roadgis.imagery.grid import Window
+from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
-from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.paint import paint
-from roadgis.synthetic.rasters import asphalt, burn, survey
+from roadgis.synthetic.rasters import asphalt, burn, burn_layout
 
 __all__ = ["Renderer"]
 
-#: Samples a pixel, each way.
+#: Samples per pixel, along each axis.
 _OVERSAMPLING = 2
-#: Nothing reaches further: the highest shadow and the widest crown, metres.
+#: Largest reach of shadows and crowns, metres.
 _HALO_M = 28.0
 
 Picture = npt.NDArray[np.uint8]
 
 
 class Renderer:
-    """Renders windows of a town from aligned tiles, so that all windows agree to the byte.
-
-    Parameters
-    ----------
-    layout : Layout
-        The town.
-    """
+    """Renders windows of a town from aligned tiles, so that all windows agree exactly."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._options: TownOptions = layout.options
-        # A repeating town is cheap only if all its tiles are kept; they are bounded then.
+        # A repeating town is fast only if all its tiles are cached; their number is bounded.
         self._tile = lru_cache(maxsize=256 if self._options.repeating else 4)(self._make_tile)
 
     def image(self, window: Window) -> Picture:
@@ -87,7 +81,7 @@ class Renderer:
         azimuth = math.radians(options.sun_azimuth_deg)
         # Away from the sun; rows count southwards.
         sun = (-reach * math.sin(azimuth), reach * math.cos(azimuth))
-        light = paint(survey(self._layout, frame), frame, sun, options.tree_density)
+        light = paint(burn_layout(self._layout, frame), frame, sun, options.tree_density)
         for k in range(3):
             ndimage.gaussian_filter(
                 light[..., k], options.blur_px * _OVERSAMPLING, output=light[..., k], truncate=3

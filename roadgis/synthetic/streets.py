@@ -12,16 +12,16 @@ import shapely
 from shapely import LineString, Point, Polygon, affinity
 from shapely.ops import substring
 
-from roadgis.synthetic.through_streets import Lattice, Road
+from roadgis.synthetic.through_streets import Road, StreetLattice
 
 __all__ = ["local_roads"]
 
 _RESIDENTIAL_M = 7.5
 _LANE_M = 6.0
-#: Streets meet through roads at multiples of this distance along them, so that streets from both
-#: sides meet in one crossing or well apart.
+#: Streets meet through roads at multiples of this distance, so that streets from both sides meet
+#: in one crossing or well apart.
 _STATION_M = 24.0
-#: Streets that would run into a motorway end this far from it.
+#: Streets towards a motorway end this far from it.
 _MOTORWAY_GAP_M = 32.0
 
 Points = npt.NDArray[np.float64]
@@ -37,12 +37,10 @@ class _Site:
         Its buildable area, bounded by centrelines and river banks.
     rural : bool
         Whether its streets are lanes.
-    random : numpy.random.Generator
-        The district's own.
     through : list of LineString
-        The through roads on its boundary that streets may meet, whole.
+        Whole through roads on its boundary that streets may meet.
     motorways : shapely.Geometry
-        What streets keep off.
+        Area that streets avoid.
     """
 
     face: Polygon
@@ -52,9 +50,9 @@ class _Site:
     motorways: Polygon
 
     def road(self, line: LineString | None, width_m: float, cut_m: float = 0.0) -> Road | None:
-        """Fit a street in: inside the face, off motorways, its ends at stations; or None.
+        """Fit a street into the face: off motorways, ending at stations; None if impossible.
 
-        With `cut_m`, its last metres are taken off and a turning circle put there.
+        With `cut_m`, its last metres are replaced by a turning circle.
         """
         line = _longest(line.intersection(self.face)) if line is not None else None
         if line is None:
@@ -92,12 +90,12 @@ class _Site:
         return line
 
 
-def local_roads(lattice: Lattice, i: int, j: int) -> list[Road]:
+def local_roads(lattice: StreetLattice, i: int, j: int) -> list[Road]:
     """Return the streets of a district; those that leave it end on its boundary's centrelines."""
     face = lattice.district(i, j)
     kind = lattice.kind(i, j)
     if lattice.has_river(i):
-        # Streets keep off the water: only the larger bank is built on.
+        # Streets avoid the water: only the larger bank is built on.
         _, top, _, bottom = face.bounds
         dry = shapely.get_parts(face.difference(lattice.river(i, top, bottom).buffer(30)))
         face = dry[int(np.argmax(shapely.area(dry)))]
@@ -120,7 +118,7 @@ def local_roads(lattice: Lattice, i: int, j: int) -> list[Road]:
 
 
 def _reachable(road: Road, existing: shapely.Geometry, others: list[Road]) -> bool:
-    """Whether the street meets a through road or another street of its district."""
+    """Return whether the street meets a through road or another street of its district."""
     if road.line.distance(existing) < 0.01:
         return True
     return any(road.line.distance(o.line) < 0.01 for o in others if o is not road)
@@ -168,7 +166,7 @@ def _within(line: LineString, area: Polygon, share: float) -> bool:
 
 
 def _between(road: Road, rows: list[Road], random: np.random.Generator) -> Road:
-    """Keep a cross street from the first to the last street that it meets, or whole."""
+    """Trim a cross street to the first and last street that it meets, or keep it."""
     crossings = shapely.get_parts(
         shapely.union_all([road.line.intersection(row.line) for row in rows])
     )
@@ -180,7 +178,7 @@ def _between(road: Road, rows: list[Road], random: np.random.Generator) -> Road:
 
 
 def _loop(site: _Site) -> list[Road]:
-    """Lay a loop with two or three ways out and closes inside it."""
+    """Lay a loop with two or three exits and cul-de-sacs inside it."""
     random = site.random
     inner = site.face.buffer(-random.uniform(72, 84))
     inner = inner.buffer(-32).buffer(32, quad_segs=12)

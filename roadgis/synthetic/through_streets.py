@@ -1,8 +1,8 @@
-"""The through roads: a bent lattice of streets, and which land use lies between them.
+"""The through roads, a bent lattice of streets, and the land use between them.
 
-Coordinates are town metres: x to the east, y to the south, from the scene's top left corner.
-Node (i, j) lies near ((i + 0.5) CELL_M, (j + 0.5) CELL_M); district (i, j) is the face to its
-south-east. Everything is a function of the seed and of i and j, so a town has no border.
+Coordinates are town metres: x to the east, y to the south, from the scene's top left corner. Node
+(i, j) is near ((i + 0.5) CELL_M, (j + 0.5) CELL_M); district (i, j) is the face to its south-east.
+Everything is a function of the seed, i and j, so a town has no border.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import numpy.typing as npt
 import shapely
 from shapely import LineString, Point, Polygon
 
+from roadgis.options.synthetic import CELL_M
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import CELL_M
 
-__all__ = ["KINDS", "RURAL", "Lattice", "Road"]
+__all__ = ["KINDS", "RURAL", "Road", "StreetLattice"]
 
 Points = npt.NDArray[np.float64]
 
-#: Land uses; the number stands for them in rasters.
+#: Land uses; rasters hold their index.
 KINDS = ("verge", "grid", "loop", "commercial", "forest", "farm", "park")
 RURAL = frozenset({"forest", "farm"})
-# Every four by four districts hold all land uses.
+# Every block of four by four districts holds all land uses.
 _BLOCK = (
     ("grid",) * 5
     + ("loop",) * 3
@@ -50,11 +50,11 @@ class Road:
     line : LineString
         Centreline, town metres.
     width_m : float
-        Of the asphalt.
+        Width of the asphalt.
     kind : str
         motorway, arterial, collector, residential, rural or roundabout.
     bulb : Point or None
-        Middle of the turning circle at a dead end.
+        Centre of the turning circle at a dead end.
     """
 
     line: LineString
@@ -63,13 +63,11 @@ class Road:
     bulb: Point | None = None
 
 
-class Lattice:
-    """Through roads of a town; remembers what was asked lately.
+class StreetLattice:
+    """Through roads of a town, with a cache.
 
     Parameters
     ----------
-    seed : int
-        The town's.
     repeating : bool
         Repeat after four cells.
     """
@@ -82,11 +80,11 @@ class Lattice:
         self.district = lru_cache(maxsize=256)(self._make_district)
 
     def key(self, i: int, j: int) -> tuple[int, int]:
-        """Return the indices that decide what is at (i, j)."""
+        """Return the indices that (i, j) is derived from."""
         return (i % 4, j % 4) if self._repeating else (i, j)
 
     def random(self, salt: int, i: int, j: int) -> np.random.Generator:
-        """Return the generator of one thing at (i, j)."""
+        """Return the random generator of one object at (i, j)."""
         return generator(self._seed, salt, *self.key(i, j))
 
     def _make_block(self, bi: int, bj: int) -> tuple[tuple[str, ...], frozenset[tuple[int, int]]]:
@@ -138,9 +136,9 @@ class Lattice:
         )
 
     def _make_edges(self, i: int, j: int) -> tuple[tuple[Road, ...], tuple[Road, ...]]:
-        """Roads east and south of node (i, j), and the ring there; and the same as boundaries.
+        """Return the roads east and south of node (i, j) with its ring, and the same as boundaries.
 
-        Boundaries close the faces also where there is no road, and run on across roundabouts.
+        Boundaries also close faces without a road, and continue across roundabouts.
         """
         east = self._edge(i, j, horizontal=True)
         south = self._edge(i, j, horizontal=False)
@@ -177,7 +175,7 @@ class Lattice:
         return [(Road(LineString(points), width, kind), exists)]
 
     def _trimmed(self, road: Road, i: int, j: int) -> Road:
-        """End a road from node (i, j) at the roundabouts on its way."""
+        """Cut a road from node (i, j) at the roundabouts on its way."""
         line = road.line
         for node in ((i, j), (i + 1, j), (i, j + 1)):
             if self.has_ring(*node):
@@ -204,7 +202,7 @@ class Lattice:
         ]
 
     def existing(self, i: int, j: int) -> list[Road]:
-        """Return the through roads around district (i, j) as they are built."""
+        """Return the built through roads around district (i, j)."""
         return [
             road
             for di in range(-1, 3)
@@ -223,7 +221,7 @@ class Lattice:
 
 
 def _bent(a: Points, ta: Points, b: Points, tb: Points) -> tuple[Points, Points]:
-    """Points of a cubic from `a` to `b` with the given directions, and unit normals there."""
+    """Return points of a cubic from `a` to `b` with the given directions, and unit normals."""
     reach = float(np.hypot(*(b - a))) / 3
     controls = np.stack([a, a + ta * reach, b - tb * reach, b])
     t = np.linspace(0, 1, 81)[:, None]
@@ -234,7 +232,7 @@ def _bent(a: Points, ta: Points, b: Points, tb: Points) -> tuple[Points, Points]
     direction = slope @ controls
     direction /= np.hypot(direction[:, :1], direction[:, 1:])
     points = basis @ controls
-    # Exactly the nodes, so that neighbouring edges share them.
+    # Exactly the nodes, shared by neighbouring edges.
     points[0], points[-1] = a, b
     direction[0], direction[-1] = ta, tb
     return points, np.stack([-direction[:, 1], direction[:, 0]], -1)

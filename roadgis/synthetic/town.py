@@ -1,4 +1,4 @@
-"""A synthetic town as a value: its picture, its roads' mask and its exact centrelines."""
+"""A synthetic town: picture, road mask and exact centrelines."""
 
 from __future__ import annotations
 
@@ -12,31 +12,26 @@ from pyproj.exceptions import CRSError
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
+from roadgis.options.synthetic import TownOptions
 from roadgis.synthetic.layout import Layout
-from roadgis.synthetic.options import TownOptions
 from roadgis.synthetic.render import Renderer
 
-__all__ = ["Town", "make_town", "metric_crs"]
+__all__ = ["Town", "make_town", "projected_crs"]
 
 
 class Town:
-    """A town seen from above; nothing is made before it is asked for.
-
-    Parameters
-    ----------
-    options : TownOptions
-        Size, place and looks.
+    """A town seen from above, computed on demand.
 
     Raises
     ------
     InputError
-        If the CRS is unknown or not a projected one in metres.
+        If the CRS is unknown or not projected in metres.
     """
 
     def __init__(self, options: TownOptions) -> None:
         self.options = options
         self.grid = Grid(
-            metric_crs(options.crs),
+            projected_crs(options.crs),
             options.x0,
             options.y0,
             options.gsd_m,
@@ -49,8 +44,8 @@ class Town:
     def render(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return the picture of a window, uint8 (height, width, 3).
 
-        The window may reach beyond the grid: the town goes on there. A window equals the same
-        part of :attr:`image` to the byte.
+        The window may extend beyond the grid, as the town has no border. A window equals the same
+        part of :attr:`image` exactly.
         """
         return self._renderer.image(window)
 
@@ -70,41 +65,36 @@ class Town:
 
     @cached_property
     def centerlines(self) -> RoadNetwork:
-        """The lines that the roads were drawn along, noded, in the grid's CRS.
+        """The road centrelines, noded, in the grid's CRS.
 
-        Cut at the frame; `width_m` is that of the asphalt; no confidence.
+        Cut at the frame; `width_m` is the width of the asphalt; no confidence.
         """
         return self._layout.network()
 
 
 def make_town(options: TownOptions | None = None) -> Town:
-    """Return the town of the options; the same options give the same town everywhere.
+    """Return the town of the options; equal options give equal towns.
 
     Parameters
     ----------
     options : TownOptions, optional
         Default: 1400 by 1400 pixels of 1 m.
 
-    Returns
-    -------
-    Town
-        Lazy: pictures are rendered when asked for.
-
     Raises
     ------
     InputError
-        If the CRS is unknown or not a projected one in metres.
+        If the CRS is unknown or not projected in metres.
     """
     return Town(TownOptions() if options is None else options)
 
 
-def metric_crs(text: str) -> CRS:
+def projected_crs(text: str) -> CRS:
     """Return a CRS that is projected and in metres.
 
     Raises
     ------
     InputError
-        If it is another one, or unknown.
+        If it is unknown or another CRS.
     """
     try:
         crs = CRS.from_user_input(text)
@@ -115,7 +105,7 @@ def metric_crs(text: str) -> CRS:
         ) from error
     if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
         raise InputError(
-            f"The scene's CRS {crs.name} is not a projected one in metres. Give one that is, such "
-            "as EPSG:32619."
+            f"The scene's CRS {crs.name} is not projected in metres. Give a projected CRS in "
+            "metres, such as EPSG:32619."
         )
     return crs

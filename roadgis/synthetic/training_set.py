@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
@@ -11,65 +10,18 @@ from rasterio.errors import RasterioError
 
 from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
 from roadgis.errors import OutputError
+from roadgis.options.synthetic import TrainingSetOptions, VariedOptions
 from roadgis.progress import Progress, no_progress
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import check_ranges
-from roadgis.synthetic.varied import VariedOptions, VariedScene
+from roadgis.synthetic.varied import VariedScene
 from roadgis.synthetic.write import write_town
 
-__all__ = ["TrainingSetOptions", "write_training_set"]
+__all__ = ["write_training_set"]
 
 _FOLDERS = ("images", "masks")
-#: Distance of the scenes' corners, metres: on a map they lie in a row.
+#: Distance of the scenes' corners, metres: they lie in a row on a map.
 _SPACING_M = 5_000.0
 _COLUMNS = 100
-
-
-@dataclass(frozen=True)
-class TrainingSetOptions:
-    """Options of :func:`write_training_set`.
-
-    Attributes
-    ----------
-    scenes : int
-        Number of scenes.
-    first : int
-        Number of the first scene; a set can be written in parts.
-    size_px : int
-        Side of the scenes, pixels.
-    min_gsd_m, max_gsd_m : float
-        Smallest and largest pixel size, metres; each scene draws its own.
-    seed : int
-        Chooses the scenes; the same options give the same files.
-    line_width_m : float
-        Draw roads in the masks with this width along their centrelines; 0 draws them as wide as
-        they are in the images.
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
-    """
-
-    scenes: int = 200
-    first: int = 0
-    size_px: int = 512
-    min_gsd_m: float = 0.3
-    max_gsd_m: float = 1.2
-    seed: int = 7
-    line_width_m: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        ranges = [
-            ("scenes", 1, 1_000_000),
-            ("first", 0, 1_000_000),
-            ("min_gsd_m", 0.1, 4.0),
-            ("max_gsd_m", self.min_gsd_m, 4.0),
-            ("line_width_m", 0, 50),
-        ]
-        check_ranges("training set", self, ranges)
-        VariedOptions(self.size_px, seed=self.seed)
 
 
 def write_training_set(
@@ -79,28 +31,24 @@ def write_training_set(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write drawn scenes as ``images`` and ``masks``, the layout that training reads.
+    """Write drawn scenes as ``images`` and ``masks``, a layout for training.
 
-    Masks hold 1 on roads, 255 where labels differ about it (drives, aisles of car parks, faint
-    tracks) and 0 elsewhere.
+    Masks hold 1 on roads, 255 where labels differ (drives, aisles of car parks, faint tracks) and 0
+    elsewhere.
 
     Parameters
     ----------
-    options : TrainingSetOptions
-        How many, how large, which.
     folder : Path or str
-        Made if it is missing.
-    overwrite : bool
-        Replace files that exist.
+        Created if missing.
     progress : Progress
-        Called after each scene.
+        Progress callback, called after each scene.
 
     Raises
     ------
     OutputError
         If a file exists and `overwrite` is not set, or if a file cannot be written.
     Cancelled
-        If `progress` raises it; the scenes written so far are complete.
+        If `progress` raises it; finished scenes are kept.
     """
     folder = Path(folder)
     numbers = range(options.first, options.first + options.scenes)
@@ -112,7 +60,7 @@ def write_training_set(
     for done, number in enumerate(numbers):
         progress(done / options.scenes, "drawing scenes")
         scene = VariedScene(_scene_options(options, number))
-        # The mask first: there is no image without one.
+        # The mask first: there is no image without a mask.
         _write_mask(scene, options, _path(folder, "masks", number), overwrite)
         write_town(scene, _path(folder, "images", number), overwrite=overwrite)
     progress(1.0, f"{options.scenes} scenes written")
@@ -123,7 +71,7 @@ def _path(folder: Path, name: str, number: int) -> Path:
 
 
 def _scene_options(options: TrainingSetOptions, number: int) -> VariedOptions:
-    """Draw pixel size and compression of a scene, and give it a place."""
+    """Draw pixel size, compression and position of a scene."""
     random = generator(options.seed, 0, number)
     low, high = math.log(options.min_gsd_m), math.log(options.max_gsd_m)
     place = VariedOptions()

@@ -1,4 +1,4 @@
-"""From drawn roads to their exact network: every crossing one node, every edge one width."""
+"""The exact network of drawn roads: one node per crossing, one width per edge."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shapely import Polygon
 from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.through_streets import Road
 
-__all__ = ["Placed", "node_roads"]
+__all__ = ["ScenePlace", "node_roads"]
 
-#: Noding snaps to this grid, metres: no pixel sees the difference.
+#: Noding precision, metres: below a pixel.
 _PRECISION_M = 0.01
-#: Shorter pieces at the frame's rim are left out, metres.
+#: Shorter pieces at the border are dropped, metres.
 _SLIVER_M = 0.5
-#: Loose ends up to this length are no dead ends, metres.
+#: Shorter loose ends are not dead ends, metres.
 _STUB_M = 4.0
 
 Lines = npt.NDArray[np.object_]
@@ -28,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class Placed(Protocol):
-    """Options of a scene that say where it lies: CRS, and outer corner of its top left pixel."""
+class ScenePlace(Protocol):
+    """Options that place a scene: CRS, and outer corner of its top left pixel."""
 
     @property
     def crs(self) -> str: ...  # noqa: D102
@@ -41,23 +41,23 @@ class Placed(Protocol):
     def seed(self) -> int: ...  # noqa: D102
 
 
-def node_roads(roads: list[Road], frame: Polygon, options: Placed) -> RoadNetwork:
-    """Cut roads at all their meetings and at the frame.
+def node_roads(roads: list[Road], frame: Polygon, options: ScenePlace) -> RoadNetwork:
+    """Node roads, and cut them at the frame.
 
     Parameters
     ----------
     roads : list of Road
         Town metres, y down.
     frame : Polygon
-        The scene, town metres.
-    options : Placed
-        The scene's place; `seed` goes into the provenance.
+        Extent of the scene, town metres.
+    options : ScenePlace
+        Place of the scene; `seed` goes into the provenance.
 
     Returns
     -------
     RoadNetwork
-        In the scene's CRS; edges without confidence, sorted by place. Nodes of degree 2 are
-        left only where the width changes.
+        In the scene's CRS; edges without confidence, sorted by position. Nodes of degree 2 remain
+        only where the width changes.
     """
     lines = np.array([road.line for road in roads], object)
     crs = CRS.from_user_input(options.crs)
@@ -80,13 +80,13 @@ def node_roads(roads: list[Road], frame: Polygon, options: Placed) -> RoadNetwor
 
 
 def _keys(points: Floats) -> Ints:
-    """One integer a place, at the noding's precision."""
+    """Return one integer per position, at the noding precision."""
     cell = np.round(points / _PRECISION_M).astype(np.int64)
     return cell[:, 0] * (1 << 32) + cell[:, 1]
 
 
 def _ends(lines: Lines) -> Floats:
-    """First and last points, (2 E, 2): all first ones, then all last ones."""
+    """Return first and last points, (2 E, 2): all first ones, then all last ones."""
     return np.concatenate(
         [
             shapely.get_coordinates(shapely.get_point(lines, 0)),
@@ -96,7 +96,7 @@ def _ends(lines: Lines) -> Floats:
 
 
 def _without_stubs(pieces: Lines) -> Lines:
-    """Leave out loose ends that do not reach out of the asphalt of the road they end on."""
+    """Drop loose ends that do not leave the asphalt of the road they end on."""
     _, index, count = np.unique(_keys(_ends(pieces)), return_inverse=True, return_counts=True)
     loose = (count[index] == 1).reshape(2, -1).any(axis=0)
     kept: Lines = pieces[~loose | (shapely.length(pieces) > _STUB_M)]
@@ -104,19 +104,19 @@ def _without_stubs(pieces: Lines) -> Lines:
 
 
 def _widths(pieces: Lines, roads: Lines, widths: Floats) -> Floats:
-    """Width of the road that each noded piece came from."""
+    """Return the width of the road that each noded piece came from."""
     middles = shapely.line_interpolate_point(pieces, 0.5, normalized=True)
     piece, road = shapely.STRtree(roads).query(
         middles, predicate="dwithin", distance=1.5 * _PRECISION_M
     )
     result = np.zeros(len(pieces))
-    # Where two roads overlap, the wider one is what is seen.
+    # Where two roads overlap, the wider one is visible.
     np.maximum.at(result, piece, widths[road])
     return result
 
 
 def _stops(pieces: Lines, width: Floats) -> Ints:
-    """Places where edges end: all but those where two pieces of one width meet."""
+    """Return the positions where edges end: all but those where two pieces of one width meet."""
     keys = _keys(_ends(pieces))
     places, index, count = np.unique(keys, return_inverse=True, return_counts=True)
     lowest, highest = np.full(len(places), np.inf), np.zeros(len(places))
@@ -128,7 +128,7 @@ def _stops(pieces: Lines, width: Floats) -> Ints:
 
 
 def _split(points: Floats, stops: Ints) -> Lines:
-    """Cut a line at its vertices that are stops; a closed one starts at a stop."""
+    """Cut a line at its vertices that are stops; a closed line starts at a stop."""
     stop = np.isin(_keys(points), stops)
     if (points[0] == points[-1]).all() and stop.any():
         first = int(np.argmax(stop))
@@ -136,16 +136,13 @@ def _split(points: Floats, stops: Ints) -> Lines:
         stop = np.isin(_keys(points), stops)
     cuts = np.flatnonzero(stop[1:-1]) + 1
     bounds = [0, *cuts.tolist(), len(points) - 1]
-    return np.array(
-        [shapely.LineString(points[a : b + 1]) for a, b in pairwise(bounds)],
-        object,
-    )
+    return np.array([shapely.LineString(points[a : b + 1]) for a, b in pairwise(bounds)], object)
 
 
 def _network(
-    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: Placed
+    edges: list[shapely.LineString], widths: list[float], crs: CRS, options: ScenePlace
 ) -> RoadNetwork:
-    """Bring the edges to the CRS and number their nodes, both in an order of place."""
+    """Transform the edges to the CRS and number their nodes by position."""
     if not edges:
         return RoadNetwork.empty(crs)
     lines = np.array(edges, object)

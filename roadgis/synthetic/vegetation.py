@@ -1,4 +1,4 @@
-"""Trees: crowns on a jittered grid, as thick as the ground under them allows."""
+"""Trees: crowns on a jittered grid, by the density of the ground."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Crowns:
     Attributes
     ----------
     height : ndarray of float32, (R, C)
-        0 where there is no tree, up to 1 in the middle of a crown.
+        0 without trees, up to 1 in the middle of a crown.
     tone : ndarray of float32, (R, C)
-        One number in 0..1 for each tree.
+        One number in 0..1 per tree.
     """
 
     height: Floats
@@ -31,31 +31,25 @@ class Crowns:
 
 
 def grow(
-    frame: Frame,
-    density: Floats,
-    cell_m: float,
-    radius_m: tuple[float, float],
-    salt: int,
+    frame: Frame, density: Floats, cell_m: float, radius_m: tuple[float, float], salt: int
 ) -> Crowns:
     """Grow at most one tree in each cell of a grid.
 
     Parameters
     ----------
-    frame : Frame
-        Where.
     density : ndarray of float32, (R, C)
-        Chance of a tree, 0..1, read at its stem.
+        Probability of a tree, 0..1, at its stem.
     cell_m : float
-        Size of the grid's cells; no crown is wider than twice that.
+        Grid spacing; crowns are at most twice as wide.
     radius_m : tuple of float
         Smallest and largest radius of a crown.
     salt : int
-        Tells apart kinds of trees.
+        Distinguishes kinds of trees.
 
     Returns
     -------
     Crowns
-        Where crowns overlap, the higher one is seen.
+        The highest crown where crowns overlap.
     """
     rows = np.floor(frame.y[:, 0] / cell_m).astype(np.int64)
     cols = np.floor(frame.x[0] / cell_m).astype(np.int64)

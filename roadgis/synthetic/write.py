@@ -14,16 +14,16 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.atomic import atomic_path, check_target, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.imagery.grid import Window
+from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.output import check_output, write_network
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
-from roadgis.synthetic.options import TILE_PX, TownOptions
 from roadgis.synthetic.town import Town, make_town
 from roadgis.synthetic.varied import VariedScene
 
 __all__ = ["write_large_town", "write_town"]
 
-#: Side of the GeoTIFF's internal tiles, pixels.
+#: Side of the GeoTIFF's tiles, pixels.
 _BLOCK_PX = 256
 _SUFFIXES = (".tif", ".tiff")
 
@@ -36,29 +36,22 @@ def write_town(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write a scene's picture and, when asked for, its exact centrelines.
+    """Write a scene's picture and optionally its exact centrelines.
 
-    The picture is rendered and written tile by tile: memory does not grow with the scene.
-    Files appear whole or not at all.
+    The picture is rendered and written tile by tile: memory does not grow with the scene. Files are
+    complete or do not exist.
 
     Parameters
     ----------
-    town : Town or VariedScene
-        What to write.
     image_path : Path or str
         GeoTIFF, uint8 RGB, tiled, in the scene's CRS; JPEG or DEFLATE as its options say.
     truth_path : Path or str, optional
-        The centrelines in the format that the suffix names; see
-        :func:`roadgis.output.write_network`.
-    overwrite : bool
-        Replace files that exist.
-    progress : Progress
-        Called with the share done.
+        Centrelines in the format of the suffix; see :func:`roadgis.output.write_network`.
 
     Raises
     ------
     InputError
-        If a suffix is not known, or both names are the same.
+        If a suffix is unknown, or both names are the same.
     OutputError
         If a file exists and `overwrite` is not set, or if a file cannot be written.
     Cancelled
@@ -91,7 +84,7 @@ def write_large_town(
     Parameters
     ----------
     options : TownOptions
-        Size, place and looks; `repeating` is taken as set.
+        `repeating` is set.
     image_path, overwrite, progress
         As in :func:`write_town`.
 
@@ -109,8 +102,7 @@ def write_large_town(
 def _check_image(path: Path, overwrite: bool) -> None:
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a "
-            "GeoTIFF. Name it so."
+            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a GeoTIFF."
         )
     check_target(path, overwrite=overwrite)
 

@@ -1,4 +1,4 @@
-"""What happens around a step and an epoch: progress, validation, checkpoints, stopping early."""
+"""Keras callbacks of a run: progress, validation, checkpoints, early stopping."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from roadgis.errors import RoadgisError
+from roadgis.options.training import OptimizationSettings
 from roadgis.progress import Progress
 from roadgis.train.framework import import_keras
 from roadgis.train.pace import Pace
 from roadgis.train.run_folder import RunFolder, RunState
-from roadgis.train.settings import OptimizationSettings
 
 __all__ = [
     "MONITOR",
@@ -29,14 +29,14 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: What decides which weights are best, when the rate is cut, and when to stop.
+#: Score that decides on the best weights, rate cuts and early stopping.
 MONITOR = "validation_iou"
-# Seconds between two reports of progress within an epoch.
+# Seconds between two progress reports within an epoch.
 _REPORT_EVERY_S = 1.0
-# What Keras's own callbacks count, so that a run that is taken up counts on.
+# State of Keras's own callbacks, restored when a run resumes.
 _COUNTED = ("wait", "best", "cooldown_counter", "best_epoch", "stopped_epoch")
 
-#: Takes the model, returns scores.
+#: Callback, called as `validate(model)`; returns scores by name.
 Validate: TypeAlias = Callable[[Any], dict[str, float]]
 
 
@@ -50,24 +50,22 @@ def run_callbacks(
     slower_later: bool = False,
     progress: Progress,
 ) -> list[Any]:
-    """Return the callbacks of a run, in the order in which they have to be called.
+    """Return the callbacks of a run in calling order.
 
     Parameters
     ----------
     folder : RunFolder
-        Where checkpoints go.
+        Folder for the checkpoints.
     state : RunState
-        Of the run; brought up to date after each epoch.
-    settings : OptimizationSettings
-        Patience and so on.
+        State of the run, updated after each epoch.
     validate : callable or None
-        Takes the model, returns scores with :data:`MONITOR` among them.
+        Returns scores with :data:`MONITOR` among them; None without validation.
     keep_best : callable
-        Takes the model when it has the best score so far.
+        Called with the model when its score is the best so far.
     slower_later : bool
-        Whether steps take longer after these, as after a frozen encoder.
+        Whether later steps take longer, as after a frozen encoder.
     progress : Progress
-        Told during and after each epoch.
+        Progress callback, called during and after each epoch.
     """
     keras = import_keras()
     counting: list[Any] = []
@@ -109,7 +107,7 @@ def _guard(
     folder: RunFolder, settings: OptimizationSettings, pace: Pace, progress: Progress
 ) -> Any:
     class Guard(import_keras().callbacks.Callback):  # type: ignore[misc]
-        """Stops at a loss that is not a number, and reports progress."""
+        """Stops if the loss is not a number, and reports progress."""
 
         epoch = 0
         reported = 0.0
@@ -141,14 +139,14 @@ def _validation(
     validate: Validate | None, keep_best: Callable[[Any], None], state: RunState
 ) -> Any:
     class Validation(import_keras().callbacks.Callback):  # type: ignore[misc]
-        """Scores the averaged weights, and has the best ones kept."""
+        """Scores the averaged weights, and keeps the best."""
 
         def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
             if validate is None:
                 return
             with AveragedWeights(self.model):
                 logs.update(validate(self.model))
-                # Without epoch 0, which scores the model that the run started from.
+                # Without epoch 0, the scores of the starting model.
                 trained = (r.get(MONITOR, -1.0) for r in state.history if r["epoch"])
                 best = max(trained, default=-1.0)
                 if logs[MONITOR] > best:
@@ -158,13 +156,7 @@ def _validation(
 
 
 class AveragedWeights:
-    """Within it, a model has the moving average of its weights, where its optimizer keeps one.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Compiled.
-    """
+    """Context in which a model has the moving average of its weights, if there is one."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -185,7 +177,7 @@ class AveragedWeights:
 
 
 def _averages(model: Any) -> Sequence[Any]:
-    """Return the optimizer's moving averages, one for each trainable variable; empty if none."""
+    """Return the optimizer's moving averages, one per trainable variable; empty if it has none."""
     optimizer = model.optimizer
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if not optimizer.use_ema or not optimizer.built:
@@ -207,7 +199,7 @@ def _state_keeper(
         started = time.monotonic()
 
         def on_train_begin(self, logs: Any = None) -> None:
-            # Keras's callbacks forget what they counted when training begins.
+            # Keras resets the state of its callbacks when training begins.
             for callback in counting:
                 counted = state.callbacks.get(type(callback).__name__, {})
                 for name, value in counted.items():
@@ -248,7 +240,7 @@ def _state_keeper(
 
 
 def seed_states(model: Any) -> dict[str, list[int]]:
-    """Return the states of the random generators of a model's layers (dropout), by layer."""
+    """Return the random states of a model's layers (dropout), by layer name."""
     return {
         layer.name: np.asarray(layer.seed_generator.state).tolist()
         for layer in model._flatten_layers()
@@ -257,7 +249,7 @@ def seed_states(model: Any) -> dict[str, list[int]]:
 
 
 def set_seed_states(model: Any, states: dict[str, list[int]]) -> None:
-    """Put the states of random generators back; see :func:`seed_states`."""
+    """Restore random states; see :func:`seed_states`."""
     for layer in model._flatten_layers():
         if getattr(layer, "seed_generator", None) is not None and layer.name in states:
             state = layer.seed_generator.state

@@ -1,13 +1,13 @@
-"""Road direction as a helper output while training (after Batra et al., CVPR 2019).
+"""Auxiliary output during training: road direction (after Batra et al., CVPR 2019).
 
-A network that must also say where each road leads has to see the road as a line, through gaps in
-what is visible of it. The second output is there in training only: what is saved has the
-probability alone and takes no longer to run.
+A model that also predicts where each road leads has to see roads as lines, through gaps in their
+visible part. The second output exists during training only: the saved model outputs the probability
+alone and runs as fast as before.
 
-Directions have no sense of travel, so they are held as the vector of the doubled angle: (1, 0) for
-roads that run along the rows, (-1, 0) along the columns, (0, 1) and (0, -1) for the diagonals down
-and up to the right. Batra et al. choose one of 37 bins and draw the truth from centrelines; here it
-comes from the mask, so that every kind of training data has it and augmentation turns it along.
+Directions have no sense of travel, so they are stored as the vector of the doubled angle: (1, 0)
+for roads along the rows, (-1, 0) along the columns, (0, 1) and (0, -1) for the diagonals down and
+up to the right. Batra et al. choose one of 37 bins and derive the ground truth from centrelines;
+here it comes from the mask, so that any training data and augmentation works.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from roadgis.errors import InputError
 from roadgis.train.architectures.geometry import tensor_scales
 from roadgis.train.framework import import_keras, upsample_bilinear
-from roadgis.train.losses import SegmentationLoss
+from roadgis.train.losses import SegmentationLoss, valid_pixels
 
 __all__ = [
     "DirectionLoss",
@@ -38,7 +38,7 @@ _EPSILON = 1e-6
 
 
 def _mean_around(image: Any) -> Any:
-    """Mean over a window, falling off to its rim; (N, H, W, C)."""
+    """Mean over a window that falls off towards its rim; (N, H, W, C)."""
     for _ in range(2):
         image = ops.average_pool(image, (_WINDOW, 1), strides=1, padding="same")
         image = ops.average_pool(image, (1, _WINDOW), strides=1, padding="same")
@@ -46,7 +46,7 @@ def _mean_around(image: Any) -> Any:
 
 
 def _gradient(road: Any, valid: Any) -> tuple[Any, Any]:
-    """Change of a mask along columns and rows (Sobel); 0 beside invalid pixels and the border."""
+    """Gradient of a mask along columns and rows (Sobel); 0 at invalid pixels and the border."""
     along = ops.convert_to_tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernel = ops.stack([along, ops.transpose(along)], axis=-1)[:, :, None, :] / 8.0
     change = ops.conv(road, kernel, strides=1, padding="valid")
@@ -56,7 +56,7 @@ def _gradient(road: Any, valid: Any) -> tuple[Any, Any]:
 
 
 def road_directions(road: Any, valid: Any) -> tuple[Any, Any]:
-    """Return where the roads of a mask lead.
+    """Return the direction of the roads of a mask.
 
     Parameters
     ----------
@@ -67,13 +67,13 @@ def road_directions(road: Any, valid: Any) -> tuple[Any, Any]:
     -------
     direction : tensor (N, H, W, 2)
         Cosine and sine of twice the angle from the row to the road, clockwise as rows grow
-        downwards; of length 1 wherever `weight` is above 0.
+        downwards; unit length if `weight` is above 0.
     weight : tensor (N, H, W, 1)
-        How sure that is, 0 to 1: near 1 on a straight road up to 16 px wide, less at
-        junctions, 0 beside roads and on invalid pixels.
+        Certainty, 0 to 1: near 1 on a straight road up to 16 px wide, less at junctions, 0 off
+        roads and on invalid pixels.
     """
     dx, dy = _gradient(road, valid)
-    # Structure tensor: the doubled angle of the gradient is that of the road, turned half round.
+    # Structure tensor: the doubled angle of the gradient is that of the road plus half a turn.
     moments = _mean_around(ops.concatenate([dx * dx, dy * dy, dx * dy], axis=-1))
     xx, yy, xy = moments[..., :1], moments[..., 1:2], moments[..., 2:]
     vector = ops.concatenate([yy - xx, -2 * xy], axis=-1)
@@ -87,15 +87,13 @@ def direction_error(road: Any, predicted: Any, valid: Any) -> Any:
 
     Parameters
     ----------
-    road, valid : tensor (N, H, W, 1)
-        Float32, 0 or 1.
     predicted : tensor (N, H, W, 2)
-        As :func:`road_directions` gives them.
+        As of :func:`road_directions`.
 
     Returns
     -------
     tensor ()
-        0 where they are the same, 0.5 for a prediction of zeros, 2 for the opposite.
+        0 if equal, 0.5 for a prediction of zeros, 2 for the opposite.
     """
     direction, weight = road_directions(road, valid)
     off = ops.sum(ops.square(predicted - direction), axis=-1, keepdims=True)
@@ -104,14 +102,14 @@ def direction_error(road: Any, predicted: Any, valid: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="roadgis")
 class DirectionLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
-    """Another loss, and the error of the directions that :func:`with_direction` adds.
+    """A segmentation loss plus the direction error of :func:`with_direction`.
 
     Parameters
     ----------
     segmentation : SegmentationLoss
-        Of the probability.
+        Loss of the probability.
     weight : float
-        Of :func:`direction_error`.
+        Weight of :func:`direction_error`.
     """
 
     def __init__(
@@ -125,11 +123,12 @@ class DirectionLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
         self.segmentation = segmentation
         self.weight = weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of labels (N, H, W, 2) and predictions (N, H, W, 3)."""
-        labels, found = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-        error = direction_error(labels[..., :1], found[..., 1:], labels[..., 1:])
-        return self.segmentation.call(labels, found[..., :1]) + self.weight * error
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss of labels (N, H, W, 1) and predictions (N, H, W, 3)."""
+        road, predicted = (ops.cast(ops.convert_to_tensor(y), "float32") for y in (y_true, y_pred))
+        error = direction_error(road, predicted[..., 1:], valid_pixels(road, sample_weight))
+        segmentation = self.segmentation(road, predicted[..., :1], sample_weight)
+        return segmentation + self.weight * error
 
     def get_config(self) -> dict[str, Any]:
         """Return what the loss is made from."""
@@ -144,31 +143,30 @@ class DirectionLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
 
 
 def with_direction(model: Any) -> Any:
-    """Return a network with two more output channels: the direction of the road.
+    """Return a model with two more output channels: the direction of the road.
 
-    They are computed from the features that the probability is computed from.
+    Both outputs use the same features.
 
     Parameters
     ----------
     model : keras.Model
-        A network of :func:`~roadgis.train.architectures.build_model`, built or loaded, with one
-        class. It shares its layers with the result.
+        A model of :func:`~roadgis.train.architectures.build_model`, built or loaded, with one
+        class. The result shares its layers.
 
     Returns
     -------
     keras.Model
-        Output (N, H, W, 3): probability, then cosine and sine of twice the angle, of no
-        particular length.
+        Output (N, H, W, 3): probability, then cosine and sine of twice the angle, of any length.
 
     Raises
     ------
     InputError
-        If the network has several classes.
+        If the model has several classes.
     """
     if model.output_shape[-1] != 1:
         raise InputError(
-            f"Found a network of {model.output_shape[-1]} classes; direction can be learned along "
-            "with one class only, road or not. Leave --direction-weight out."
+            f"Found a model of {model.output_shape[-1]} classes; road direction needs a single "
+            "class. Leave --direction-weight out."
         )
     layers = keras.layers
     features = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)][-1].input
@@ -191,12 +189,6 @@ def with_direction(model: Any) -> Any:
 
 
 def without_direction(model: Any) -> Any:
-    """Return the network without what :func:`with_direction` added; others as they are.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Shares its layers and weights with the result.
-    """
+    """Return the model without the output of :func:`with_direction`, sharing layers and weights."""
     last = model.layers[-1]
     return keras.Model(model.input, last.input[0]) if last.name == _JOIN else model

@@ -1,61 +1,48 @@
-"""The training run: scenes to a Keras model and its card, going on after a kill."""
+"""The training run: from scenes to a Keras model and its card; resumes after interruption."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from roadgis.errors import InputError, OutputError
 from roadgis.model.card import ModelCard
+from roadgis.options.training import TrainSettings
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import (
     as_float32,
     fixed_tile,
     freeze_encoder,
     model_stride,
-    receptive_margin,
     thaw_encoder,
     with_precision,
 )
-from roadgis.train.architectures.efficientnet_lite import IMAGENET_MEAN, IMAGENET_STD
 from roadgis.train.augmentation.augment import Augmentation, load_augmentation
-from roadgis.train.callbacks import (
-    AveragedWeights,
-    Validate,
-    run_callbacks,
-    set_seed_states,
-)
+from roadgis.train.callbacks import AveragedWeights, Validate, run_callbacks, set_seed_states
 from roadgis.train.data.amount import amount_of
-from roadgis.train.data.crop_source import crop_source
-from roadgis.train.data.looks import training_looks
-from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import crop_dataset, follow_epochs
-from roadgis.train.data.training_data import TrainingData, class_names, open_training_data
+from roadgis.train.data.training_data import TrainingData, crop_source, open_training_data
 from roadgis.train.direction import DirectionLoss, with_direction, without_direction
 from roadgis.train.framework import import_keras
-from roadgis.train.losses import build_loss
-from roadgis.train.metrics import MeanIoU, ValidIoU
+from roadgis.train.losses import RoadIoU, build_loss
 from roadgis.train.optimizer import build_optimizer, reschedule
-from roadgis.train.outcome import score_start
+from roadgis.train.run_card import run_card
 from roadgis.train.run_folder import Checkpoint, RunFolder, RunState
-from roadgis.train.run_report import conclude
-from roadgis.train.settings import TrainSettings, settings_to_dict, write_settings
+from roadgis.train.run_report import finish_run
+from roadgis.train.settings import settings_to_dict, write_settings
 from roadgis.train.starting_model import initial_model
-from roadgis.train.terms import has_packaged_weights, sources_and_terms
-from roadgis.train.validation import data_set_scores, validation_scores
+from roadgis.train.validation import data_set_scores, score_start, validation_scores
 
 __all__ = ["fit"]
 
 logger = logging.getLogger(__name__)
 
-# The scaling of a new network's input: the mean is near that of aerial imagery.
-_MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
-# A run that is taken up may be made longer, and be given another name.
+# A resumed run may be longer.
 _MAY_CHANGE = {
     ("optimization", "steps"),
     ("optimization", "decay_steps"),
@@ -73,24 +60,23 @@ def fit(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> ModelCard:
-    """Train a road model; go on from the checkpoint when the folder holds one.
+    """Train a road model; resume if the folder holds a checkpoint.
 
     Parameters
     ----------
     settings : TrainSettings
-        All of the run; written into its folder as ``settings.yaml``.
+        Written into the run folder as ``settings.yaml``.
     output : Path
-        The run's folder: ``model.keras`` with its card, ``log.csv``, ``report.html`` and the
-        checkpoint.
+        Run folder: ``model.keras`` with its card, ``log.csv``, ``report.html`` and the checkpoint.
     overwrite : bool
-        Start anew where the folder holds a run.
+        Start anew if the folder holds a run.
     progress : Progress
-        Told about each step.
+        Progress callback, called during and after each epoch.
 
     Returns
     -------
     ModelCard
-        Also written beside the model.
+        Also written next to the model.
 
     Raises
     ------
@@ -101,7 +87,7 @@ def fit(
     OutputError
         If the folder holds a finished run, or cannot be written.
     RoadgisError
-        If the loss stops being a number.
+        If the loss is not a number.
     """
     folder = RunFolder(output)
     if output.is_file():
@@ -117,13 +103,13 @@ def fit(
             )
     if checkpoint is None and folder.model.exists() and not overwrite:
         raise OutputError(
-            f"{folder.model} exists, without a checkpoint to go on from. Choose another folder, "
+            f"{folder.model} exists, without a checkpoint to resume from. Choose another folder, "
             "replace it with --overwrite, or start from it in another folder with --init."
         )
-    # Before the data is gone through: a mistake in the list is found at once.
+    # Before reading the data: mistakes in the list are found at once.
     augmentation = load_augmentation(settings.data.augmentation)
     data = open_training_data(
-        # No part of the share done: of that, training tells.
+        # Messages only: the fraction is that of training.
         settings.data,
         settings.optimization.seed,
         scaled(progress, 0.0, 0.0),
@@ -139,23 +125,23 @@ def fit(
     logger.info("labelled: %s", amount)
     run = _Run(settings, folder, data, augmentation, fingerprint, progress)
     card = run.train(checkpoint)
-    conclude(settings, folder, data, amount)
+    finish_run(settings, folder, data, amount)
     return card
 
 
 def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
-    """Return what decides the crops besides the settings."""
+    """Return a fingerprint of what decides the crops, apart from the settings."""
     listed = json.dumps(augmentation.settings, sort_keys=True)
     return hashlib.sha256(f"{data.fingerprint}\n{listed}".encode()).hexdigest()
 
 
 def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
-    """Refuse to go on with a run of other settings."""
+    """Refuse to resume a run with other settings."""
     now, default = (
         json.loads(json.dumps(settings_to_dict(one, paths=False)))
         for one in (settings, TrainSettings())
     )
-    # A run that began before there was a setting had what is its default now.
+    # A setting that is newer than the run had its default value.
     before = {
         section: {**default[section], **state.settings.get(section, {})} for section in default
     }
@@ -168,7 +154,7 @@ def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder)
     if differ:
         raise InputError(
             f"{folder.path}: holds a run with other settings ({'; '.join(differ)}). Use those to "
-            "go on with it, start anew with --overwrite, or choose another folder."
+            "resume it, start anew with --overwrite, or choose another folder."
         )
 
 
@@ -182,7 +168,7 @@ class _Run:
     progress: Progress
 
     def train(self, checkpoint: Checkpoint | None) -> ModelCard:
-        """Run all epochs that are left and return the card."""
+        """Train the remaining epochs and return the card."""
         import_keras().utils.set_random_seed(self.settings.optimization.seed)
         float32, start = initial_model(
             self.settings.network,
@@ -190,8 +176,8 @@ class _Run:
             crop_px=self.settings.data.crop_px,
         )
         self._check_crops(float32)
-        card = self._card(float32, start)
-        # Only now, as all that can be wrong with settings and data has been found out.
+        card = run_card(self.settings, self.data.sets, float32, start)
+        # Only now, after all checks of settings and data.
         if checkpoint is None:
             self.folder.remove()
         self.folder.prepare()
@@ -202,7 +188,7 @@ class _Run:
         if checkpoint is not None:
             state = checkpoint.state
             state.settings = settings_to_dict(self.settings, paths=False)
-            logger.info("going on after epoch %d", state.epoch)
+            logger.info("resuming after epoch %d", state.epoch)
             model = self._restored(checkpoint)
         else:
             model = with_precision(float32, self.settings.optimization.precision)
@@ -217,14 +203,14 @@ class _Run:
             if state.epoch >= end:
                 continue
             if state.epoch in (0, frozen):
-                # A new phase has a new optimizer: it knows the weights that it may change.
+                # A new phase has a new optimizer, which knows the trainable weights.
                 (freeze_encoder if is_frozen else thaw_encoder)(model)
                 self._compile(model, state.epoch)
             stopped = self._epochs(model, card, state, end)
             if stopped or end == epochs:
                 break
-            # From the checkpoint, as a run that is killed here does: the end of `fit` has put
-            # the averaged weights in place.
+            # From the checkpoint, as in a resumed run: the end of `fit` has assigned the averaged
+            # weights.
             saved = self.folder.load_checkpoint()
             assert saved is not None
             model = self._restored(saved)
@@ -239,60 +225,38 @@ class _Run:
     def _check_crops(self, model: Any) -> None:
         crop_px, stride, tile = self.settings.data.crop_px, model_stride(model), fixed_tile(model)
         if crop_px % stride or (tile is not None and crop_px != tile):
-            wanted = f"{tile} px" if tile else f"a multiple of the network's stride {stride}"
+            wanted = f"{tile} px" if tile else f"a multiple of the model's stride {stride}"
             raise InputError(f"crop_px is {crop_px}, expected {wanted}.")
-
-    def _card(self, model: Any, start: ModelCard | None) -> ModelCard:
-        stride = model_stride(model)
-        tile = fixed_tile(model)
-        margin = receptive_margin(model, stride) if tile is None else None
-        unbounded = 8 * stride if tile is None else tile // 8 // stride * stride
-        card, data = self.settings.card, self.settings.data
-        names, road = class_names(data)
-        pretrained = has_packaged_weights(self.settings.network)
-        mean, std = (IMAGENET_MEAN, IMAGENET_STD) if pretrained else (_MEAN, _STD)
-        normalize_to = data.normalize_to or (start.normalize_to if start else None)
-        return ModelCard(
-            name=card.name,
-            version=card.version,
-            classes=names,
-            road_class=road,
-            mean=start.mean if start else mean,
-            std=start.std if start else std,
-            gsd_m=data.gsd_m,
-            gsd_range_m=_gsd_range(self.data.sets) or data.gsd_range_m,
-            normalize_to=normalize_to,
-            looks=training_looks(self.data.sets) if normalize_to else {},
-            stride=stride,
-            margin_px=margin if margin is not None else unbounded,
-            local=margin is not None,
-            tile_px=tile,
-            recipe=settings_to_dict(self.settings, paths=False),
-            **sources_and_terms(self.settings, start),
-        )
 
     def _compile(self, model: Any, first_epoch: int) -> None:
         settings = self.settings.optimization
-        several = len(self.settings.data.classes) > 1
+        classes = len(self.settings.data.classes)
         loss: Any = build_loss(
-            settings.loss or ("cce_jaccard" if several else "bce_jaccard"),
-            classes=len(self.settings.data.classes),
+            settings.loss or ("cce_jaccard" if classes > 1 else "bce_jaccard"),
+            classes=classes,
             class_weights=settings.class_weights,
             edge_smoothing=settings.edge_smoothing,
             cldice_weight=settings.cldice_weight,
         )
         if settings.direction_weight:
             loss = DirectionLoss(loss, settings.direction_weight)
+        mean_iou = partial(import_keras().metrics.OneHotMeanIoU, dtype="float32", name="iou")
         model.compile(
             optimizer=build_optimizer(settings, first_epoch * settings.epoch_steps),
             loss=loss,
-            metrics=[
-                MeanIoU(len(self.settings.data.classes), name="iou") if several else ValidIoU()
-            ],
+            # Weighted: over the valid pixels.
+            weighted_metrics=[mean_iou(classes) if classes > 1 else RoadIoU()],
         )
 
     def _restored(self, checkpoint: Checkpoint) -> Any:
-        model = import_keras().models.load_model(checkpoint.model)
+        try:
+            model = import_keras().models.load_model(checkpoint.model)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{checkpoint.model}: cannot be loaded ({error}). It is damaged, or an older "
+                "roadgis wrote it: finish the run with that version, or start anew with "
+                "--overwrite."
+            ) from error
         set_seed_states(model, checkpoint.state.seeds)
         reschedule(model.optimizer, self.settings.optimization)
         return model
@@ -328,8 +292,8 @@ class _Run:
                     progress=self.progress,
                 ),
             ],
-            # Keras would shuffle the batches of an epoch from Python's generator, whose state a
-            # run that is taken up does not have; the crops are random already.
+            # Keras would shuffle the batches with Python's generator, whose state a resumed run
+            # does not have; the crops are random already.
             shuffle=False,
             verbose=0,
         )
@@ -348,12 +312,3 @@ class _Run:
                 self.folder.save_model(as_float32(without_direction(model)), card)
 
         return keep
-
-
-def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
-    """Return the pixel sizes that a model of several data sets is trained for."""
-    trained = [data for data in sets if data.settings.share]
-    ranges = [data.settings.crop_gsd_m or data.gsd_m for data in trained]
-    if not ranges:
-        return None
-    return min(map(min, ranges)), max(map(max, ranges))

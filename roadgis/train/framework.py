@@ -1,4 +1,4 @@
-"""Imports of the training stack, with what segmentation-models needs to run on Keras 3."""
+"""Imports of the training stack, and adapters that let segmentation-models run on Keras 3."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -20,54 +21,69 @@ __all__ = [
     "encoder_modules",
     "import_keras",
     "import_segmentation_models",
+    "load_keras_model",
     "standard_activations",
     "upsample_bilinear",
 ]
 
 
 def import_segmentation_models() -> ModuleType:
-    """Return ``segmentation_models``, set to run on Keras 3 and the backend in use.
+    """Import ``segmentation_models`` on Keras 3 and the backend in use.
 
-    It must be told its framework before its first import, and prints a line on it.
-
-    Raises
-    ------
-    MissingExtraError
-        If the ``train`` extra is not installed.
+    Its framework must be chosen before its first import, which prints a line.
     """
     keras = import_keras()
     if keras.config.backend() == "tensorflow":
         os.environ["SM_FRAMEWORK"] = "tf.keras"
     else:
         os.environ["SM_FRAMEWORK"] = "keras"
-        # Its import registers custom objects where Keras 2 had the function for that.
+        # At import it registers custom objects through this Keras 2 function.
         if not hasattr(keras.utils, "generic_utils"):
             keras.utils.generic_utils = SimpleNamespace(
                 get_custom_objects=keras.utils.get_custom_objects
             )
     try:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            # Escapes in its docstrings, seen when it is compiled for the first time.
+            # Invalid escapes in its docstrings.
             warnings.simplefilter("ignore", SyntaxWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             import segmentation_models
     except ImportError as error:
-        # It tries the other framework when one fails: the first failure is the one that says why.
+        # It tries a second framework after the first failure, which is the one that explains.
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise MissingExtraError(
-            f"Training needs segmentation-models, which does not import ({cause}). "
+            f"Training needs segmentation-models, which cannot be imported ({cause}). "
             "Install it with: pip install 'roadgis[train]'"
         ) from error
     module: ModuleType = segmentation_models
     return module
 
 
+def load_keras_model(path: Path) -> Any:
+    """Load a ``.keras`` file, not compiled.
+
+    Raises
+    ------
+    ModelError
+        If Keras cannot load it.
+    """
+    keras = import_keras()
+    try:
+        return keras.models.load_model(path, compile=False)
+    # Errors of Keras for other files: not an archive, missing members.
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
+            f"from another Keras than {keras.__version__} ({error})."
+        ) from error
+
+
 class _Backend:
-    """The few functions of Keras 2's ``backend`` that the builders call; Keras 3 dropped some."""
+    """The functions of Keras 2's ``backend`` that the builders call; Keras 3 dropped some."""
 
     @staticmethod
     def backend() -> str:
-        # Neither theano nor tensorflow: both have branches for Keras 2's internals.
+        # Neither theano nor tensorflow: both have branches for the internals of Keras 2.
         return "keras"
 
     @staticmethod
@@ -84,7 +100,7 @@ class _Backend:
 
 
 class _Utils:
-    """``keras.utils`` whose download fails with an error of ours."""
+    """``keras.utils`` whose download raises :class:`ReadError`."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(import_keras().utils, name)
@@ -103,7 +119,7 @@ class _Utils:
 
 
 class _EncoderLayers:
-    """``keras.layers`` as the encoders of segmentation-models need them on Keras 3.
+    """``keras.layers`` for the encoders of segmentation-models on Keras 3.
 
     - Names may hold no slash (DenseNet's do).
     - Layers with weights and activations that the builders leave unnamed (SENet, Inception) are
@@ -153,13 +169,13 @@ class _EncoderLayers:
                 [pair[0], pair[1] * float(settings["scale"])]
             )
         raise ModelError(
-            f"segmentation-models made a Lambda layer that is not known ({function}, {settings}). "
+            f"Found an unknown Lambda layer of segmentation-models ({function}, {settings}). "
             "Expected segmentation-models 1.0.1 with image-classifiers 1.0.0."
         )
 
 
 class _DecoderLayers:
-    """``keras.layers`` whose last convolution has a name and whose last activation is float32."""
+    """``keras.layers`` with a named last convolution and a float32 last activation."""
 
     def __init__(self) -> None:
         self._layers = import_keras().layers
@@ -173,23 +189,24 @@ class _DecoderLayers:
         return self._layers.Conv2D(*arguments, **options)
 
     def Activation(self, activation: str, name: str | None = None) -> Any:
-        # Probabilities in half precision would lose what a loss takes the logarithm of.
+        # Half precision is too coarse for the logarithm in the loss.
         dtype = "float32" if activation in ("sigmoid", "softmax") else None
         return self._layers.Activation(activation, name=name, dtype=dtype)
 
     def UpSampling2D(self, size: Any, interpolation: str = "nearest", name: str = "") -> Any:
         factor = size if isinstance(size, int) else size[0]
-        # PSPNet's pyramid has a fixed size, for which Keras's own works, by any factor.
+        # PSPNet's pyramid has a fixed size, for which Keras's own upsampling works with any
+        # factor.
         if interpolation == "bilinear" and not name.startswith("psp_level"):
             return lambda x: upsample_bilinear(x, factor, name)
         return self._layers.UpSampling2D(size, interpolation=interpolation, name=name)
 
 
 def upsample_bilinear(x: Any, factor: int, name: str) -> Any:
-    """Interpolate features bilinearly, with half-pixel centres and the edge continued.
+    """Interpolate features bilinearly, with half-pixel centres and repeated edges.
 
-    ``UpSampling2D(interpolation="bilinear")`` of Keras 3.15 fails in a graph (training, export)
-    when the size is not known. Repeating pixels and taking means gives the same numbers.
+    ``UpSampling2D(interpolation="bilinear")`` of Keras 3.15 fails in a graph (training, export) if
+    the size is unknown. Repeating and averaging pixels gives the same numbers.
 
     Parameters
     ----------
@@ -198,7 +215,7 @@ def upsample_bilinear(x: Any, factor: int, name: str) -> Any:
     factor : int
         1 or even.
     name : str
-        Start of the names of the layers.
+        Prefix of the layer names.
 
     Returns
     -------
@@ -217,7 +234,7 @@ def upsample_bilinear(x: Any, factor: int, name: str) -> Any:
 
 
 def encoder_modules() -> dict[str, Any]:
-    """Return the keyword arguments that give an encoder's builder its Keras."""
+    """Return the keyword arguments that pass Keras to an encoder's builder."""
     return {
         "backend": _Backend,
         "layers": _EncoderLayers(),
@@ -233,12 +250,11 @@ def decoder_modules() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def standard_activations() -> Iterator[None]:
-    """Give EfficientNet Keras's own swish and dropout while it is built.
+    """Use Keras's own swish and dropout while an EfficientNet is built.
 
-    Its own are custom objects, which a saved model could only be loaded with; it defined them
-    when Keras had no swish and a dropout that failed on shapes that are not known.
+    Its own are custom objects, which a saved model could not be loaded without.
     """
-    # By name, as it has no types.
+    # By name, as it has no type hints.
     model: Any = importlib.import_module("efficientnet.model")
 
     before = model.get_swish, model.get_dropout

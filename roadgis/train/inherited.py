@@ -1,4 +1,4 @@
-"""Settings that a fine-tuning run takes from the model it starts from."""
+"""Settings that a fine-tuning run inherits from the model it starts from."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from roadgis.model.card import ModelCard, read_card_file
-from roadgis.train.settings import (
-    DataSettings,
-    OptimizationSettings,
-    TrainSettings,
-    read_settings_values,
-)
+from roadgis.options.training import OptimizationSettings, TrainSettings
+from roadgis.options.training_data import DataSettings
+from roadgis.train.settings import read_settings_values
 
-__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "with_inherited"]
+__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "inherit_settings"]
 
 logger = logging.getLogger(__name__)
 
 #: A section of the settings and a field in it.
 SettingName = tuple[str, str]
-#: What is taken from the model where neither an option nor the settings file gives it.
+#: Inherited unless an option or the settings file gives a value.
 INHERITED: tuple[SettingName, ...] = (
     ("data", "gsd_m"),
     ("data", "gsd_range_m"),
@@ -39,20 +36,20 @@ INHERITED: tuple[SettingName, ...] = (
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Schedule of a run that starts from a trained model.
+    """Schedule of a fine-tuning run.
 
     Attributes
     ----------
     steps : int
-        Length of the run.
+        Default length of the run.
     warmup_share, decay_share : float
-        Shares of the run in which the rate rises and falls.
+        Shares of the run in which the learning rate rises and falls.
     rate_share : float
-        Peak rate, as a share of the peak rate at which the model was trained from scratch.
+        Peak rate as a share of the model's own peak rate.
     frozen_epochs : int
-        Epochs at the start in which the encoder stays as it is.
+        Initial epochs with a frozen encoder.
     frozen_share : float
-        Largest share of the run's epochs in which it does.
+        Largest share of the run with a frozen encoder.
     """
 
     steps: int = 2000
@@ -67,13 +64,7 @@ FINE_TUNING = FineTuning()
 
 
 def file_settings(path: Path) -> set[SettingName]:
-    """Return the names of the settings that a settings file gives.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
+    """Return the names of the settings in a settings file."""
     values = read_settings_values(path)
     return {
         (section, field)
@@ -83,15 +74,15 @@ def file_settings(path: Path) -> set[SettingName]:
     }
 
 
-def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> TrainSettings:
-    """Return settings completed from the model that the run starts from, if there is one.
+def inherit_settings(settings: TrainSettings, given: Collection[SettingName]) -> TrainSettings:
+    """Complete settings from the model that the run starts from, if any.
 
     Parameters
     ----------
     settings : TrainSettings
         Its ``network.init`` names the model.
     given : collection of (section, field)
-        Settings that stay as they are, because an option or the settings file gives them.
+        Settings given by an option or the settings file, which are not changed.
 
     Raises
     ------
@@ -103,21 +94,21 @@ def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> T
     from roadgis.train.starting_model import resolve_trained
 
     card = read_card_file(resolve_trained(settings.network.init))
-    taken = _pixel_size(card, settings, given) | _crop(card, given)
-    taken |= _schedule(card, settings, given)
-    if not taken:
+    inherited = _pixel_size(card, settings, given) | _crop(card, given)
+    inherited |= _schedule(card, settings, given)
+    if not inherited:
         return settings
     sections = {
         section: dataclasses.replace(
             getattr(settings, section),
-            **{field: value for (home, field), value in taken.items() if home == section},
+            **{field: value for (home, field), value in inherited.items() if home == section},
         )
-        for section in {section for section, _ in taken}
+        for section in {section for section, _ in inherited}
     }
     result = dataclasses.replace(settings, **sections)
     logger.info(
-        "taken from the model %s %s: %s; options and settings files override this",
-        card.name, card.version, _described(taken, result),
+        "inherited from the model %s %s: %s; options and settings files override this",
+        card.name, card.version, _described(inherited, result),
     )  # fmt: skip
     return result
 
@@ -125,7 +116,7 @@ def with_inherited(settings: TrainSettings, given: Collection[SettingName]) -> T
 def _pixel_size(
     card: ModelCard, settings: TrainSettings, given: Collection[SettingName]
 ) -> dict[SettingName, Any]:
-    # Data sets have pixel sizes of their own.
+    # Data sets have their own pixel sizes.
     if settings.data.sets or {("data", "gsd_m"), ("data", "gsd_range_m")} & set(given):
         return {}
     return {("data", "gsd_m"): card.gsd_m, ("data", "gsd_range_m"): card.gsd_range_m}
@@ -142,7 +133,7 @@ def _crop(card: ModelCard, given: Collection[SettingName]) -> dict[SettingName, 
 def _schedule(
     card: ModelCard, settings: TrainSettings, given: Collection[SettingName]
 ) -> dict[SettingName, Any]:
-    """Return the schedule of fine-tuning, in proportion to the length of the run."""
+    """Return the fine-tuning schedule, in proportion to the length of the run."""
     epoch_steps = settings.optimization.epoch_steps
     steps = settings.optimization.steps
     if ("optimization", "steps") not in given:
@@ -156,13 +147,13 @@ def _schedule(
         ("network", "frozen_epochs"): min(FINE_TUNING.frozen_epochs, most_frozen),
     }
     loss = _recipe(card, "optimization").get("loss")
-    if isinstance(loss, str):  # the meaning of probabilities, and so the threshold, depends on it
+    if isinstance(loss, str):  # the scale of the probabilities, and so the threshold, depends on it
         values["optimization", "loss"] = loss
     return {name: value for name, value in values.items() if name not in given}
 
 
 def _peak_rate(card: ModelCard) -> float:
-    """Return a share of the model's rate; the same rate where that is low already."""
+    """Return a share of the model's rate, or that rate if it is low already."""
     usual = OptimizationSettings().peak_rate
     trained = _recipe(card, "optimization").get("peak_rate")
     if not isinstance(trained, float) or trained <= 0:
@@ -177,8 +168,8 @@ def _recipe(card: ModelCard, section: str) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
-    """Return what was taken, for people to read."""
+def _described(inherited: Collection[SettingName], result: TrainSettings) -> str:
+    """Describe the inherited settings for the log."""
     data, optimization = result.data, result.optimization
     size = f"pixel size {data.gsd_m:g} m"
     if data.gsd_range_m:
@@ -194,4 +185,4 @@ def _described(taken: Collection[SettingName], result: TrainSettings) -> str:
         ("optimization", "peak_rate"): f"peak rate {optimization.peak_rate:g}",
         ("network", "frozen_epochs"): f"encoder frozen for {result.network.frozen_epochs} epochs",
     }
-    return ", ".join(text for name, text in texts.items() if name in taken)
+    return ", ".join(text for name, text in texts.items() if name in inherited)

@@ -1,11 +1,13 @@
-"""Losses that leave invalid pixels out, under the names of segmentation-models.
+"""Losses and metrics over the valid pixels, under the names of segmentation-models.
 
-Labels are (N, H, W, K + 1): K class channels (0 or 1), then valid (0 or 1); predictions are
-(N, H, W, K) probabilities. Binary networks have K = 1, the road channel. Everything is computed in
-float32, whatever the precision of the network, and over the valid pixels of the whole batch.
+Shapes: N crops of H by W pixels, K classes. Labels (N, H, W, K) are 0 or 1, or probabilities;
+predictions (N, H, W, K) are probabilities; the sample weight (N, H, W) is 1 on valid pixels and 0
+elsewhere. Binary models have K = 1, the road channel. Losses are computed in float32, whatever
+the precision of the model, over the valid pixels of the whole batch.
 
-On valid pixels the losses are those of segmentation-models, with a smoothing term of 1 instead of
-1e-5, which keeps them finite and calm on batches without road or without valid pixels.
+Cross-entropy and focal loss per pixel are those of Keras. Jaccard, Dice and clDice are sums over
+the batch, which Keras lacks. A smoothing term of 1 keeps all of them finite on batches without
+road or without valid pixels.
 """
 
 from __future__ import annotations
@@ -17,16 +19,15 @@ from typing import Any
 
 from roadgis.errors import InputError
 from roadgis.train.framework import import_keras
-from roadgis.train.metrics import ValidIoU
 
 __all__ = [
     "LOSSES",
+    "RoadIoU",
     "SegmentationLoss",
-    "ValidIoU",
-    "bce_jaccard_loss",
     "build_loss",
     "check_loss",
     "cldice",
+    "valid_pixels",
 ]
 
 keras = import_keras()
@@ -35,18 +36,24 @@ ops = keras.ops
 _EPSILON = 1e-6
 _SMOOTH = 1.0
 # Lin et al. 2017, and the defaults of segmentation-models.
-_FOCAL_ALPHA = 0.25
-_FOCAL_GAMMA = 2.0
+_FOCAL = {"alpha": 0.25, "gamma": 2.0}
+
+
+def valid_pixels(labels: Any, sample_weight: Any) -> Any:
+    """Return the valid pixels as float32 (N, H, W, 1); all without a sample weight."""
+    if sample_weight is None:
+        return ops.ones_like(labels[..., :1], "float32")
+    return ops.cast(ops.convert_to_tensor(sample_weight), "float32")[..., None]
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch as float32: classes and probability (N, H, W, K), valid (N, H, W, 1).
+    """A batch as float32: labels and probability (N, H, W, K), valid (N, H, W, 1).
 
-    `target` is `classes` with smoothed edges; `weights` has one item per class, or none.
+    `target` is `labels` with smoothed edges; `weights` has one item per class, or none.
     """
 
-    classes: Any
+    labels: Any
     target: Any
     valid: Any
     probability: Any
@@ -55,30 +62,28 @@ class _Batch:
 
 
 def _valid_mean(value: Any, batch: _Batch) -> Any:
-    """Mean of (N, H, W, K) over valid pixels and channels."""
-    channels = value.shape[-1]
-    return ops.sum(value * batch.valid) / (ops.sum(batch.valid) * channels + _SMOOTH)
+    """Mean of (N, H, W) over the valid pixels and the channels."""
+    count = ops.sum(batch.valid) * batch.probability.shape[-1]
+    return ops.sum(value * batch.valid[..., 0]) / (count + _SMOOTH)
 
 
 def _pixel_weights(batch: _Batch) -> Any:
-    """Weights of binary cross-entropy: (N, H, W, 1), by whether the label is road."""
+    """Weights of binary losses: (N, H, W), by whether the label is road."""
     if len(batch.weights) != 2:
         return 1.0
     other, road = batch.weights
-    return other + (road - other) * batch.classes
+    return other + (road - other) * batch.labels[..., 0]
 
 
 def _bce(batch: _Batch) -> Any:
-    target, probability = batch.target, ops.clip(batch.probability, _EPSILON, 1 - _EPSILON)
-    entropy = -(target * ops.log(probability) + (1 - target) * ops.log(1 - probability))
-    return _valid_mean(entropy * _pixel_weights(batch), batch)
+    each = keras.losses.binary_crossentropy(batch.target, batch.probability)
+    return _valid_mean(each * _pixel_weights(batch), batch)
 
 
 def _binary_focal(batch: _Batch) -> Any:
-    target, probability = batch.target, ops.clip(batch.probability, _EPSILON, 1 - _EPSILON)
-    missed = ops.power(1 - probability, _FOCAL_GAMMA) * ops.log(probability)
-    wrong = ops.power(probability, _FOCAL_GAMMA) * ops.log(1 - probability)
-    each = -(_FOCAL_ALPHA * target * missed + (1 - _FOCAL_ALPHA) * (1 - target) * wrong)
+    each = keras.losses.binary_focal_crossentropy(
+        batch.target, batch.probability, apply_class_balancing=True, **_FOCAL
+    )
     return _valid_mean(each * _pixel_weights(batch), batch)
 
 
@@ -87,17 +92,14 @@ def _class_weights(batch: _Batch) -> Any:
 
 
 def _categorical_crossentropy(batch: _Batch) -> Any:
-    # Half precision leaves sums of probabilities up to a percent off one.
-    total = ops.sum(batch.probability, axis=-1, keepdims=True)
-    probability = batch.probability / ops.maximum(total, _EPSILON)
-    log = ops.log(ops.clip(probability, _EPSILON, 1 - _EPSILON))
-    return _valid_mean(-batch.target * log * _class_weights(batch), batch)
+    target = batch.target * _class_weights(batch)
+    return _valid_mean(keras.losses.categorical_crossentropy(target, batch.probability), batch)
 
 
 def _categorical_focal(batch: _Batch) -> Any:
-    probability = ops.clip(batch.probability, _EPSILON, 1 - _EPSILON)
-    focus = _FOCAL_ALPHA * ops.power(1 - probability, _FOCAL_GAMMA)
-    return _valid_mean(-batch.target * focus * ops.log(probability) * _class_weights(batch), batch)
+    target = batch.target * _class_weights(batch)
+    each = keras.losses.categorical_focal_crossentropy(target, batch.probability, **_FOCAL)
+    return _valid_mean(each, batch)
 
 
 def _focal(batch: _Batch) -> Any:
@@ -107,8 +109,8 @@ def _focal(batch: _Batch) -> Any:
 def _overlap(batch: _Batch) -> tuple[Any, Any]:
     """Return hits and the sum of both areas, per class, shape (K,)."""
     axes = (0, 1, 2)
-    hit = ops.sum(batch.probability * batch.classes * batch.valid, axis=axes)
-    both = ops.sum((batch.probability + batch.classes) * batch.valid, axis=axes)
+    hit = ops.sum(batch.probability * batch.labels * batch.valid, axis=axes)
+    both = ops.sum((batch.probability + batch.labels) * batch.valid, axis=axes)
     return hit, both
 
 
@@ -136,7 +138,7 @@ def _soft_erode(image: Any) -> Any:
 
 
 def _soft_skeleton(image: Any, iterations: int) -> Any:
-    """Return what opening takes away from the image and its erosions, as a soft union."""
+    """Return the soft union of the ridges of the image and its erosions."""
     skeleton: Any = None
     for _ in range(iterations + 1):
         eroded = _soft_erode(image)
@@ -150,19 +152,19 @@ def _soft_skeleton(image: Any, iterations: int) -> Any:
 def cldice(road: Any, probability: Any, valid: Any, *, iterations: int = 5) -> Any:
     """Soft-clDice loss (Shit et al., CVPR 2021): how much of each centreline the other covers.
 
-    A road that is cut costs what it costs whatever its width, unlike with Dice and Jaccard.
+    A cut road costs the same at any width, unlike with Dice and Jaccard.
 
     Parameters
     ----------
     road, probability, valid : tensor (N, H, W, 1)
-        Float32. Invalid pixels are taken for no road on both sides.
+        Float32. Invalid pixels count as other on both sides.
     iterations : int
-        Erosions in thinning: at least half the width of the widest road, in pixels.
+        Erosions of the thinning: at least half the width of the widest road, in pixels.
 
     Returns
     -------
     tensor ()
-        0 (the same lines) to 1.
+        0 (equal lines) to 1.
     """
     road, probability = road * valid, probability * valid
     found_line = _soft_skeleton(probability, iterations)
@@ -173,7 +175,7 @@ def cldice(road: Any, probability: Any, valid: Any, *, iterations: int = 5) -> A
 
 
 def _cldice(batch: _Batch) -> Any:
-    return cldice(batch.classes, batch.probability, batch.valid, iterations=batch.iterations)
+    return cldice(batch.labels, batch.probability, batch.valid, iterations=batch.iterations)
 
 
 _BINARY, _CATEGORICAL, _ANY = "binary", "categorical", "any"
@@ -187,7 +189,7 @@ _TERMS: dict[str, tuple[Callable[[_Batch], Any], str]] = {
     "dice": (_dice, _ANY),
     "cldice": (_cldice, _BINARY),
 }
-#: Losses by name: the terms that are added up.
+#: Losses by name: the terms that are summed.
 LOSSES: dict[str, tuple[str, ...]] = {
     "jaccard": ("jaccard",),
     "dice": ("dice",),
@@ -213,19 +215,19 @@ LOSSES: dict[str, tuple[str, ...]] = {
 
 
 def check_loss(name: str, classes: int | None = None) -> str:
-    """Return the loss's own name, or say what is wrong with it.
+    """Return the canonical name of a loss.
 
     Parameters
     ----------
     name : str
         One of :data:`LOSSES`, with or without ``_loss`` at the end.
     classes : int, optional
-        Output channels of the network.
+        Output channels of the model.
 
     Raises
     ------
     InputError
-        If there is no such loss, or it does not go with the number of classes.
+        If the loss is unknown, or does not suit the number of classes.
     """
     known = name.removesuffix("_loss")
     if known not in LOSSES:
@@ -246,13 +248,13 @@ def check_loss(name: str, classes: int | None = None) -> str:
     return known
 
 
-def _smooth_edges(classes: Any, valid: Any, amount: float) -> Any:
+def _smooth_edges(labels: Any, valid: Any, amount: float) -> Any:
     """Give `amount` of a pixel's class to the other classes among its eight neighbours."""
-    binary = classes.shape[-1] == 1
-    each = ops.concatenate([1 - classes, classes], axis=-1) if binary else classes
+    binary = labels.shape[-1] == 1
+    each = ops.concatenate([1 - labels, labels], axis=-1) if binary else labels
     around = ops.average_pool(each * valid, 3, strides=1, padding="same") * (1 - each)
     total = ops.sum(around, axis=-1, keepdims=True)
-    # A ninth is the least that a neighbour adds.
+    # A neighbour adds at least a ninth.
     edge = ops.cast(total > 0.05, "float32") * amount
     target = each * (1 - edge) + edge * around / ops.maximum(total, _EPSILON)
     return target[..., 1:] if binary else target
@@ -288,15 +290,17 @@ class SegmentationLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
         self.cldice_weight = cldice_weight
         self.cldice_iterations = cldice_iterations
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of labels (N, H, W, K + 1) and probabilities (N, H, W, K)."""
-        probability, labels = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Return the loss of labels and probabilities over the valid pixels."""
+        labels, probability = (
+            ops.cast(ops.convert_to_tensor(y), "float32") for y in (y_true, y_pred)
+        )
         channels = int(probability.shape[-1])
         check_loss(self.loss, channels)
-        if int(labels.shape[-1]) != channels + 1:
+        if int(labels.shape[-1]) != channels:
             raise InputError(
                 f"Found labels of {labels.shape[-1]} channels for predictions of {channels}; "
-                f"expected {channels + 1}: one per class, then valid."
+                "expected one channel per class in both."
             )
         wanted = max(channels, 2)
         if self.class_weights and len(self.class_weights) != wanted:
@@ -304,12 +308,12 @@ class SegmentationLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
                 f"Found {len(self.class_weights)} class weights, expected {wanted}"
                 f"{' (other, road)' if channels == 1 else ', one per class'}."
             )
-        classes, valid = labels[..., :channels], labels[..., channels:]
-        target = classes
+        valid = valid_pixels(labels, sample_weight)
+        target = labels
         if self.edge_smoothing:
-            target = _smooth_edges(classes, valid, self.edge_smoothing)
+            target = _smooth_edges(labels, valid, self.edge_smoothing)
         batch = _Batch(
-            classes, target, valid, probability, self.class_weights, self.cldice_iterations
+            labels, target, valid, probability, self.class_weights, self.cldice_iterations
         )
         total: Any = 0.0
         for term in LOSSES[self.loss]:
@@ -330,7 +334,7 @@ class SegmentationLoss(keras.losses.Loss):  # type: ignore[misc,name-defined]
 
 
 def _scaled(weights: Sequence[float] | None) -> tuple[float, ...]:
-    """Scale class weights to a mean of one, so that they do not change the size of a step."""
+    """Scale class weights to a mean of one, so that the step size does not change."""
     if weights is None:
         return ()
     if not weights or min(weights) < 0 or sum(weights) <= 0:
@@ -355,38 +359,49 @@ def build_loss(
     Parameters
     ----------
     name : str
-        One of :data:`LOSSES`; ``_loss`` at the end is taken as well.
+        One of :data:`LOSSES`, with or without ``_loss`` at the end.
     classes : int, optional
-        Output channels of the network, to be told now and not at the first step when the loss
-        does not go with them.
+        Output channels of the model, to detect a mismatch early.
     class_weights : sequence of float, optional
-        One per class, scaled to a mean of one. For a binary network (other, road), which
-        weigh in cross-entropy and focal loss only.
+        One per class, scaled to a mean of one. Binary models: (other, road), for cross-entropy and
+        focal loss only.
     edge_smoothing : float
-        Cross-entropy and focal loss expect so much less than certainty of pixels beside
-        another class, since drawn labels are a pixel off here and there. 0 to below 0.5.
+        Label smoothing at class boundaries in cross-entropy and focal loss, 0 to below 0.5, as
+        labels are a pixel off here and there.
     cldice_weight, cldice_iterations
-        Of the clDice term; see :func:`cldice`.
+        See :func:`cldice`.
 
     Returns
     -------
     SegmentationLoss
-        Callable with labels (N, H, W, K + 1) and probabilities (N, H, W, K); a Keras loss that
-        is saved and loaded with the model.
+        A Keras loss, called with labels, probabilities and sample weight.
 
     Raises
     ------
     InputError
-        If there is no such loss, it does not go with `classes`, or an option is out of range.
+        If the loss is unknown, does not suit `classes`, or an option is out of range.
     """
     check_loss(name, classes)
     return SegmentationLoss(name, class_weights, edge_smoothing, cldice_weight, cldice_iterations)
 
 
-@keras.saving.register_keras_serializable(package="roadgis")  # type: ignore[untyped-decorator]
-def bce_jaccard_loss(y_true: Any, y_pred: Any) -> Any:
-    """``build_loss("bce_jaccard")`` as a plain function, which older checkpoints name."""
-    return _BCE_JACCARD.call(y_true, y_pred)
+@keras.saving.register_keras_serializable(package="roadgis")
+class RoadIoU(keras.metrics.BinaryIoU):  # type: ignore[misc,name-defined]
+    """IoU of road over the valid pixels of an epoch, at probability 0.5.
 
+    Labels may be probabilities; output channels after the first are ignored.
+    """
 
-_BCE_JACCARD = SegmentationLoss("bce_jaccard")
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (1,),
+        threshold: float = 0.5,
+        name: str = "iou",
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(list(target_class_ids), threshold, name=name, dtype=dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Add a batch."""
+        road = ops.cast(ops.convert_to_tensor(y_true)[..., :1] >= 0.5, "float32")
+        return super().update_state(road, y_pred[..., :1], sample_weight)

@@ -1,16 +1,16 @@
-"""The optimizer, with a learning rate that follows the run's schedule on any Keras backend."""
+"""The optimizer, with a learning rate schedule that works on any Keras backend."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from roadgis.options.training import OptimizationSettings
 from roadgis.train.framework import import_keras
 from roadgis.train.schedule import learning_rate
-from roadgis.train.settings import OptimizationSettings
 
 __all__ = ["ScheduledRate", "build_optimizer", "reschedule"]
 
-# The average reaches back over a tenth of the run at most.
+# The average reaches back over at most a tenth of the run.
 _AVERAGED_SHARE = 10
 
 keras = import_keras()
@@ -21,13 +21,13 @@ ops = keras.ops
 class ScheduledRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc,name-defined]
     """:func:`roadgis.train.schedule.learning_rate` as a part of the optimizer.
 
-    A callback could set the rate before each step on tensorflow, but not on JAX, which holds
-    the optimizer's variables outside of Keras within an epoch.
+    A callback could set the rate before each step on tensorflow, but not on JAX, which keeps the
+    optimizer's variables outside of Keras within an epoch.
 
     Parameters
     ----------
     first_step : int
-        Of the run, at which the optimizer begins: it counts its own steps from 0.
+        Step of the run at which the optimizer starts; it counts its own steps from 0.
     **schedule
         Keyword arguments of :func:`learning_rate`.
     """
@@ -59,16 +59,8 @@ def _rate(settings: OptimizationSettings, first_step: int) -> Any:
 
 
 def build_optimizer(settings: OptimizationSettings, first_step: int) -> Any:
-    """Return AdamW with the settings' rate, decay, clipping and averaging.
-
-    Parameters
-    ----------
-    settings : OptimizationSettings
-        Of the run.
-    first_step : int
-        At which it begins.
-    """
-    # In a short run a long average would still hold weights of the start.
+    """Return AdamW with the rate, decay, clipping and averaging of the settings."""
+    # In a short run a long average would still contain the initial weights.
     momentum = min(settings.ema, max(0.0, 1 - _AVERAGED_SHARE / settings.steps))
     averaged = {"use_ema": True, "ema_momentum": momentum} if momentum else {}
     return keras.optimizers.AdamW(
@@ -80,7 +72,7 @@ def build_optimizer(settings: OptimizationSettings, first_step: int) -> Any:
 
 
 def reschedule(optimizer: Any, settings: OptimizationSettings) -> None:
-    """Let a restored optimizer follow the settings of a run that was made longer."""
+    """Apply the schedule of a run that was made longer to a restored optimizer."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     before = inner._learning_rate
     if isinstance(before, ScheduledRate):

@@ -1,4 +1,4 @@
-"""How long a training run still takes, from the steps and epochs measured on this machine."""
+"""Remaining time of a training run, from the steps and epochs measured."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ from roadgis.imagery.size import duration
 
 __all__ = ["Pace"]
 
-# Steps measured before the first estimate, and steps that an estimate averages over.
+# Steps before the first estimate, and steps that an estimate averages over.
 _FIRST_ESTIMATE = 5
 _AVERAGED = 100
 
 
 class Pace:
-    """Times the steps of a run, and what follows each epoch: validation and checkpoint.
+    """Times the steps of a run, and the validation and checkpoint after each epoch.
 
-    The first step is not counted, as the network is compiled in it.
+    The first step is left out, as the model is compiled in it.
 
     Parameters
     ----------
-    steps, epoch_steps : int
-        Length of the run and of an epoch.
     epoch_end_s : float or None
-        Duration of a validation, as far as it is known before the first epoch ends.
+        Duration of a validation, if known before the first epoch ends.
     slower_later : bool
-        Whether later steps take longer than those measured, as after a frozen encoder.
+        Whether later steps take longer, as after a frozen encoder.
     clock : callable
         Returns the time in seconds.
     """
@@ -55,7 +53,7 @@ class Pace:
         self._mark = self._clock()
 
     def step_ended(self) -> bool:
-        """Time a step; return True when the first estimate can be given."""
+        """Time a step; return True if the first estimate is possible now."""
         seconds = self._lap()
         if not self._compiled:
             self._compiled = True
@@ -64,7 +62,7 @@ class Pace:
         return len(self._step_s) == _FIRST_ESTIMATE
 
     def epoch_ended(self) -> None:
-        """Time what followed the last step of an epoch."""
+        """Time the validation and checkpoint after an epoch."""
         self._epoch_end_s = self._lap()
 
     def _lap(self) -> float:
@@ -74,13 +72,7 @@ class Pace:
         return seconds
 
     def seconds_left(self, step: int) -> float | None:
-        """Return the time that a run still takes after a step; None before it can be estimated.
-
-        Parameters
-        ----------
-        step : int
-            Steps done, of the whole run.
-        """
+        """Return the remaining time after `step` steps; None before the first estimate."""
         if not self._step_s:
             return None
         mean_s = sum(self._step_s) / len(self._step_s)
@@ -88,14 +80,14 @@ class Pace:
         return (self._steps - step) * mean_s + epochs_left * (self._epoch_end_s or 0.0)
 
     def left(self, step: int) -> str:
-        """Return the time left as text to follow a message, such as ``, about 12 min left``."""
+        """Return the remaining time as a suffix of a message, such as ``, about 12 min left``."""
         seconds = self.seconds_left(step)
         if seconds is None or step >= self._steps:
             return ""
         return f", {self._at_least}{duration(seconds)} left"
 
     def estimate(self, step: int) -> str:
-        """Return a sentence with the time left and what it is estimated from."""
+        """Return a sentence with the remaining time and its basis."""
         seconds = self.seconds_left(step)
         assert seconds is not None
         text = (

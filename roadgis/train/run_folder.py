@@ -1,4 +1,4 @@
-"""The folder of a training run: what lies where, and checkpoints that a kill cannot break."""
+"""The folder of a training run: its files, and checkpoints that survive a kill."""
 
 from __future__ import annotations
 
@@ -21,38 +21,30 @@ __all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
 
 logger = logging.getLogger(__name__)
 
-#: Columns of ``log.csv``; others that a run has follow them.
-HISTORY_COLUMNS = (
-    "epoch",
-    "step",
-    "loss",
-    "iou",
-    "validation_iou",
-    "learning_rate",
-    "seconds",
-)
+#: First columns of ``log.csv``; others follow them.
+HISTORY_COLUMNS = ("epoch", "step", "loss", "iou", "validation_iou", "learning_rate", "seconds")
 _CHECKPOINT = "checkpoint-"
 _PARTIAL = ".partial-checkpoint"
 
 
 @dataclass
 class RunState:
-    """What a run needs besides weights and optimizer in order to go on as if nothing happened.
+    """State of a run besides weights and optimizer, needed to resume it.
 
     Attributes
     ----------
     epoch : int
-        Epochs done.
+        Finished epochs.
     settings : dict
-        Of the run, as :func:`roadgis.train.settings.settings_to_dict` gives them.
+        See :func:`roadgis.train.settings.settings_to_dict`.
     data : str
         Fingerprint of the training data and the augmentation list.
     history : list of dict
-        One for each epoch; epoch 0 has the scores of the model that the run started from.
+        One record per epoch; epoch 0 holds the scores of the starting model.
     callbacks : dict
-        By callback, what it counts.
+        State of Keras's callbacks, by class name.
     seeds : dict
-        By layer, the state of its random generator.
+        Random states by layer name.
     """
 
     epoch: int = 0
@@ -71,8 +63,6 @@ class Checkpoint:
     ----------
     model : Path
         ``.keras`` file with the optimizer's state.
-    state : RunState
-        The rest.
     """
 
     model: Path
@@ -85,12 +75,12 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-        The folder; made when something is written.
+        Created when something is written.
 
     Attributes
     ----------
     settings, model, log, report, threshold_plot, tensorboard : Path
-        Where these lie.
+        Paths of these files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -103,12 +93,12 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
 
     def prepare(self) -> None:
-        """Make the folder, and clear away what a kill has left half written.
+        """Create the folder, and remove half-written files of a killed run.
 
         Raises
         ------
         OutputError
-            If it cannot be made, or is a file.
+            If it cannot be created, or is a file.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -117,15 +107,15 @@ class RunFolder:
             raise OutputError(describe_failure(self.path, error)) from error
 
     def is_run(self) -> bool:
-        """Return True when the folder holds a run."""
+        """Return whether the folder holds a run."""
         return self.settings.is_file() or bool(self._checkpoints())
 
     def has_checkpoint(self) -> bool:
-        """Return True when a run can be resumed from here."""
+        """Return whether a run can be resumed."""
         return bool(self._checkpoints())
 
     def remove(self) -> None:
-        """Remove the run's own files; whatever else lies in the folder stays."""
+        """Remove the files of the run; others are kept."""
         for file in (self.settings, self.model, self.log, self.report, self.threshold_plot):
             file.unlink(missing_ok=True)
         self.model.with_name(self.model.name + ".json").unlink(missing_ok=True)
@@ -133,19 +123,17 @@ class RunFolder:
             shutil.rmtree(folder, ignore_errors=True)
 
     def save_checkpoint(self, model: Any, state: RunState) -> None:
-        """Write a checkpoint; the one before goes when the new one is whole.
+        """Write a checkpoint; the previous one is removed when the new one is complete.
 
         Parameters
         ----------
         model : keras.Model
-            Compiled: its optimizer is saved with it.
-        state : RunState
-            The rest.
+            Compiled; its optimizer is saved too.
 
         Raises
         ------
         OutputError
-            If it cannot be written, e.g. as the disk is full. The one before stays.
+            If it cannot be written, e.g. because the disk is full. The previous one is kept.
         """
         partial = self.path / _PARTIAL
         target = self.path / f"{_CHECKPOINT}{state.epoch:05d}"
@@ -161,10 +149,10 @@ class RunFolder:
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             after = (
-                "The checkpoint before it is kept: make room and run the same command again to "
-                "resume from there."
+                "The previous checkpoint is kept: free disk space and repeat the same command to "
+                "resume from it."
                 if before
-                else "There is no checkpoint yet: make room and run the same command again."
+                else "There is no checkpoint yet: free disk space and repeat the same command."
             )
             raise OutputError(f"{describe_failure(target, error)} {after}") from error
         for folder in before:
@@ -172,13 +160,7 @@ class RunFolder:
         self.write_log(state.history)
 
     def load_checkpoint(self) -> Checkpoint | None:
-        """Return the newest checkpoint, or None.
-
-        Raises
-        ------
-        InputError
-            If it is damaged.
-        """
+        """Return the newest checkpoint, or None."""
         found = self._checkpoints()
         if not found:
             return None
@@ -198,12 +180,13 @@ class RunFolder:
         Raises
         ------
         OutputError
-            If they cannot be written; what was there before stays.
+            If they cannot be written; previous files are kept.
         """
-        # The name must end in .keras for Keras to choose the format.
+        # Keras chooses the format by the suffix .keras.
         partial = self.path / ".partial-model.keras"
         try:
-            # Another model of the same layers: without the optimizer, three times as large as they.
+            # A new model of the same layers leaves out the optimizer, which is twice as large as
+            # the weights.
             import_keras().Model(model.input, model.output, name=model.name).save(partial)
             partial.replace(self.model)
             write_card_file(card, self.model)
@@ -219,13 +202,7 @@ class RunFolder:
         )
 
     def write_log(self, history: list[dict[str, float]]) -> None:
-        """Write the history of a run as ``log.csv``.
-
-        Raises
-        ------
-        OutputError
-            If it cannot be written.
-        """
+        """Write the history of a run as ``log.csv``."""
         keys = {key for record in history for key in record}
         columns = [key for key in HISTORY_COLUMNS if key in keys]
         columns += sorted(keys - set(columns))

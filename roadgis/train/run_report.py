@@ -1,9 +1,8 @@
-"""The end of a training run: whether it helped, in a sentence and as a page."""
+"""The end of a training run: outcome and report."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -16,49 +15,39 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import MissingExtraError, RoadgisError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.size import duration
+from roadgis.options.training import TrainSettings
+from roadgis.report.html import Table, number
 from roadgis.train.data.amount import LabelledAmount
-from roadgis.train.data.holdout import part_of
+from roadgis.train.data.holdout import ScenePart
 from roadgis.train.data.labelled_scene import LabelledScene
-from roadgis.train.data.training_data import TrainingData, class_names
-from roadgis.train.outcome import THRESHOLD, Outcome, compared, outcome_of
+from roadgis.train.data.training_data import TrainingData, output_classes
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring import report_parts as page
 from roadgis.train.scoring.evaluation import evaluate_scenes
-from roadgis.train.scoring.overlays import Overlay, OverlayGallery
+from roadgis.train.scoring.overlays import OverlayGallery, SceneOverlay
+from roadgis.train.scoring.page import Gallery, gallery, history_charts, pixel_page
 from roadgis.train.scoring.plots import require_matplotlib
-from roadgis.train.scoring.report import history_section, read_history
-from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.report import read_history
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.scoring.threshold import warn_if_undertrained
-from roadgis.train.settings import TrainSettings
 from roadgis.train.starting_model import load_trained, resolve_trained
+from roadgis.train.validation import THRESHOLD, Outcome, outcome_of, score_changes
 
-__all__ = ["chosen_scenes", "conclude"]
+__all__ = ["choose_scenes", "finish_run"]
 
 logger = logging.getLogger(__name__)
 
-# Scenes shown, the largest side that is shown of one, and scenes looked through to choose them.
+# Scenes shown, largest side shown, and scenes considered.
 _SHOWN = 2
 _SHOWN_PX = 1024
-_LOOKED_AT = 60
+_CONSIDERED = 60
 
 
-def conclude(
+def finish_run(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, amount: LabelledAmount
 ) -> None:
     """Log whether a finished run helped, and write its report.
 
     A report that cannot be written is a warning: the model is kept.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Settings of the run.
-    folder : RunFolder
-        Holds the model and the last checkpoint.
-    data : TrainingData
-        What it was trained and scored on.
-    amount : LabelledAmount
-        Labelled road that it was trained on.
     """
     checkpoint = folder.load_checkpoint()
     history = checkpoint.state.history if checkpoint is not None else []
@@ -88,16 +77,14 @@ def _page(
     outcome: Outcome,
     history: Sequence[Mapping[str, float]],
 ) -> str:
-    title = f"Training of {settings.card.name} {settings.card.version} ({folder.path.name})"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(str(outcome))}</p>",
+    return pixel_page(
+        f"Training of {settings.card.name} {settings.card.version} ({folder.path.name})",
+        str(outcome),
         _facts(settings, amount, outcome, history),
-        *_scores(outcome),
-        *_pictures(settings, folder, data, outcome),
-        *history_section(read_history(folder.log)),
-    ]
-    return page.page(title, parts)
+        scores=_score_table(outcome),
+        charts=history_charts(read_history(folder.log)),
+        galleries=_galleries(settings, folder, data, outcome),
+    )
 
 
 def _facts(
@@ -105,97 +92,90 @@ def _facts(
     amount: LabelledAmount,
     outcome: Outcome,
     history: Sequence[Mapping[str, float]],
-) -> str:
+) -> dict[str, str]:
     data, optimization = settings.data, settings.optimization
     sizes = data.gsd_range_m or (() if data.sets else (data.gsd_m,))
     steps = history[-1]["step"] if history else 0
     seconds = history[-1]["seconds"] if history else 0.0
-    return page.facts(
-        {
-            "Started from": settings.network.init or "",
-            "Labelled": str(amount),
-            "Pixel size": " to ".join(f"{size:g}" for size in sizes) + (" m" if sizes else ""),
-            "Crops": f"{data.batch} of {data.crop_px} px a step",
-            "Trained": f"{steps:.0f} of {optimization.steps} steps in {duration(seconds)}",
-            "Kept": f"weights of epoch {outcome.after['epoch']:.0f}" if outcome.after else "",
-            "Made": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
-        }
-    )
+    return {
+        "Started from": settings.network.init or "",
+        "Labelled": str(amount),
+        "Pixel size": " to ".join(f"{size:g}" for size in sizes) + (" m" if sizes else ""),
+        "Crops": f"{data.batch} of {data.crop_px} px a step",
+        "Trained": f"{steps:.0f} of {optimization.steps} steps in {duration(seconds)}",
+        "Kept": f"weights of epoch {outcome.after['epoch']:.0f}" if outcome.after else "",
+        "Made": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
+    }
 
 
-def _scores(outcome: Outcome) -> list[str]:
+def _score_table(outcome: Outcome) -> Table | None:
     rows = [
         [
             name.removeprefix("validation_").replace("_", " ").replace("iou", "IoU"),
-            page.number(float("nan") if before is None else before),
-            page.number(after),
+            number(before),
+            number(after),
             "" if before is None else f"{after - before:+.3f}",
         ]
-        for name, before, after in compared(outcome)
+        for name, before, after in score_changes(outcome)
     ]
-    if not rows:
-        return []
-    caption = "Scores on validation scenes, before the first step and of the weights that are kept"
-    return ["<h2>Scores</h2>", page.table(caption, ["score", "before", "after", "change"], rows)]
+    caption = "Validation scores before the first step and of the kept weights"
+    return Table(caption, ["score", "before", "after", "change"], rows) if rows else None
 
 
-def _pictures(
+def _galleries(
     settings: TrainSettings, folder: RunFolder, data: TrainingData, outcome: Outcome
-) -> list[str]:
-    """Return pictures of validation scenes, before and after where there was a model before."""
-    names, road = class_names(settings.data)
-    scenes = chosen_scenes(data.validation, road if len(names) > 1 else 1)
+) -> list[Gallery]:
+    """Return pictures of validation scenes before training, if possible, and after it."""
+    names, road = output_classes(settings.data)
+    by_class = len(names) > 1
+    scenes = choose_scenes(data.validation, road if by_class else 1)
     models = [("after", folder.model, outcome.after)]
     if settings.network.init is not None:
         models.insert(0, ("before", resolve_trained(settings.network.init), outcome.before))
-    shown: list[list[Overlay]] = [[] for _ in scenes]
+    shown: list[list[SceneOverlay]] = [[] for _ in scenes]
     for when, path, scores in models if scenes else []:
-        predictor = NetworkPredictor(*load_trained(path))
-        by_class = len(predictor.card.classes) > 1
+        predictor = KerasPredictor(*load_trained(path))
         for scene, overlays in zip(scenes, shown, strict=True):
-            gallery = OverlayGallery(1, by_class=by_class)
+            pictures = OverlayGallery(1, by_class=by_class)
             evaluate_scenes(
-                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, watch=gallery
+                predictor, [scene], scores.get(THRESHOLD), tile_px=_SHOWN_PX, observer=pictures
             )
             overlays += [
-                Overlay(dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture)
-                for one in gallery.best
+                SceneOverlay(
+                    dataclasses.replace(one.scores, name=f"{scene.name} {when}"), one.picture
+                )
+                for one in pictures.best
             ]
-    if not any(shown):
-        return []
-    parts = [
-        page.gallery(scene.name, overlays, by_class=len(names) > 1)
+    return [
+        gallery(scene.name, overlays, by_class=by_class)
         for scene, overlays in zip(scenes, shown, strict=True)
     ]
-    return ["<h2>Scenes</h2>", page.legend(), *parts]
 
 
-def chosen_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
-    """Return the scenes with the most labelled road, each cut to a square with much of it.
+def choose_scenes(scenes: Sequence[LabelledScene], road_class: int) -> list[LabelledScene]:
+    """Return the scenes with the most labelled road, each cut to the square with most of it.
 
     Parameters
     ----------
     scenes : sequence of LabelledScene
-        Validation scenes; of many, evenly spread ones are looked through.
-    road_class : int
-        Class index of road.
+        Validation scenes; a regular sample of them is considered if there are many.
     """
-    spread = scenes[:: max(1, -(-len(scenes) // _LOOKED_AT))]
+    spread = scenes[:: max(1, -(-len(scenes) // _CONSIDERED))]
     fullest = [(*_fullest_square(scene, road_class), scene) for scene in spread]
-    # Stable: of scenes with as much road, the first ones.
+    # A stable sort: of equal scenes the first ones.
     fullest.sort(key=lambda one: one[0], reverse=True)
     return [
         scene
         if (window.height, window.width) == (scene.height, scene.width)
-        # Only for pictures, so that a model that normalizes scenes sees this part's statistics.
-        else part_of(scene, window)
+        # For pictures only: a model that normalizes scenes sees the statistics of this part.
+        else ScenePart(scene, window)
         for road_px, window, scene in fullest[:_SHOWN]
         if road_px
     ]
 
 
 def _fullest_square(scene: LabelledScene, road_class: int) -> tuple[int, Window]:
-    """Return the window with the most labelled road, of those that a scene divides into."""
+    """Return the window with the most labelled road, on a regular division of the scene."""
     rows, cols = (
         np.linspace(0, size, -(-size // _SHOWN_PX) + 1).astype(int).tolist()
         for size in (scene.height, scene.width)

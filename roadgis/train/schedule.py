@@ -1,21 +1,18 @@
-"""Learning rates: a pure function of the step, so that a run that is taken up needs no state."""
+"""Learning rate schedules: pure functions of the step, so that a resumed run needs no state."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from roadgis.errors import InputError
+from roadgis.options.training import SCHEDULES, Schedule
 
-__all__ = ["SCHEDULES", "Schedule", "learning_rate"]
+__all__ = ["learning_rate"]
 
-#: How the learning rate runs over the steps.
-Schedule = Literal["trapezoid", "cosine", "one-cycle", "constant"]
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
-
-# One-cycle (Smith 2018): where it starts and ends as a share of the peak, and when the peak is.
+# One-cycle (Smith 2018): start and end as a share of the peak, and position of the peak.
 _CYCLE_START = 1 / 25
 _CYCLE_END = 1e-4
 _CYCLE_PEAK_AT = 0.3
@@ -36,33 +33,20 @@ def learning_rate(
     Parameters
     ----------
     step : number
-        From 0; with `xp` other than numpy, a tensor of float32.
+        From 0; a float32 tensor if `xp` is not numpy.
     schedule : {"trapezoid", "cosine", "one-cycle", "constant"}
-        "trapezoid": level after the warm-up, then half a cosine down to zero over the last
-        `decay_steps`; the level part does not depend on the length of the run, so a longer run
-        can be taken up from a shorter one that had not begun to decay. "cosine": half a cosine
-        from the warm-up's end to the run's end. "one-cycle": half a cosine up to the peak at
-        30 % of the run and half a cosine down to nearly nothing; `warmup_steps` does not act.
-        "constant": level after the warm-up.
-    peak : float
-        The highest rate.
+        "trapezoid": constant after the warm-up, then half a cosine to zero over the last
+        `decay_steps`; the constant part does not depend on the length of the run, so a longer run
+        can resume a shorter one that had not begun to decay. "cosine": half a cosine from the end
+        of the warm-up to the end of the run. "one-cycle": half a cosine up to the peak at 30 % of
+        the run and half a cosine down to nearly zero; `warmup_steps` is ignored. "constant":
+        constant after the warm-up.
     steps : int
         Length of the run.
     warmup_steps, decay_steps : int
-        Length of the linear rise at the start, and of the trapezoid's fall at the end.
+        Length of the linear warm-up, and of the trapezoid's decay.
     xp : module
-        Has ``where``, ``minimum``, ``maximum`` and ``cos``: numpy, or ``keras.ops`` within a
-        training step.
-
-    Returns
-    -------
-    float
-        At least 0.
-
-    Raises
-    ------
-    InputError
-        If the schedule is unknown.
+        numpy, or ``keras.ops`` within a training step.
     """
     if schedule not in SCHEDULES:
         raise InputError(f"schedule is {schedule!r}, expected one of {', '.join(SCHEDULES)}.")

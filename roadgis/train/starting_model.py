@@ -1,4 +1,4 @@
-"""The network that a run starts from: a new one, or a trained one to be fine-tuned."""
+"""The model that a run starts from: a new one, or a trained one for fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file
 from roadgis.model.catalog import DEFAULT_MODEL
+from roadgis.options.training import NetworkSettings
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from roadgis.train.framework import import_keras
-from roadgis.train.settings import NetworkSettings
+from roadgis.train.framework import load_keras_model
 
 __all__ = ["initial_model", "load_trained", "resolve_trained"]
 
@@ -21,17 +21,12 @@ _WEIGHTS = Path(__file__).resolve().parents[1] / "model" / "weights"
 
 
 def resolve_trained(name: str) -> Path:
-    """Return the ``.keras`` file that a name of a trained model means.
+    """Return the ``.keras`` file of a trained model's name.
 
     Parameters
     ----------
     name : str
         "default" for the bundled model, a ``.keras`` file, or the folder of a run.
-
-    Raises
-    ------
-    ModelError
-        If there is none.
     """
     path = Path(name)
     if name == DEFAULT_MODEL and not path.exists():
@@ -55,19 +50,11 @@ def load_trained(path: Path) -> tuple[Any, ModelCard]:
         If it cannot be loaded, or has no card.
     """
     card = read_card_file(path)
-    keras = import_keras()
-    try:
-        return keras.models.load_model(path, compile=False), card
-    # What Keras raises for a file that is not one of its own: no archive, no such member.
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
-            f"from another Keras than {keras.__version__} ({error})."
-        ) from error
+    return load_keras_model(path), card
 
 
 def _depth(settings: NetworkSettings) -> int | None:
-    """Return the encoder stages to keep: by default the bundled model's where it is its network."""
+    """Return the encoder depth; the default for the bundled model's architecture is its own."""
     own = settings.architecture == "unet" and settings.backbone in ("resnet18", "resnet34")
     return 4 if own and settings.depth is None else settings.depth
 
@@ -75,23 +62,17 @@ def _depth(settings: NetworkSettings) -> int | None:
 def initial_model(
     settings: NetworkSettings, *, classes: int, crop_px: int
 ) -> tuple[Any, ModelCard | None]:
-    """Build or load the network in float32.
+    """Build or load the model in float32.
 
     Parameters
     ----------
-    settings : NetworkSettings
-        Which one.
     classes : int
-        Channels of its output.
-    crop_px : int
-        Side of the training crops.
+        Output channels.
 
     Returns
     -------
-    model : keras.Model
-        Not compiled.
     card : ModelCard or None
-        Of the model that it starts from.
+        Card of the model that the run starts from.
 
     Raises
     ------

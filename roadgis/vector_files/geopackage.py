@@ -1,4 +1,4 @@
-"""Layers written into a GeoPackage, with all else that it holds left as it is."""
+"""Layers written into a GeoPackage, with everything else in it left unchanged."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from roadgis.errors import OutputError
 __all__ = ["geopackage"]
 
 _MAGIC = b"SQLite format 3\0"
-#: A journal left by a program that was killed would be played into the new file by SQLite.
+#: SQLite would apply a journal left by a killed program to the new file.
 _STALE = ("-wal", "-shm", "-journal")
-# A second program that writes the file at this moment is waited for.
+# Wait for another program that is writing the file.
 _BUSY_S = 10.0
 
 
@@ -72,7 +72,7 @@ def _is_geopackage(path: Path) -> bool:
 
 
 def _copy(path: Path, partial: Path) -> None:
-    """Copy a database as it is between two changes, with what is still in its journal."""
+    """Copy a database between two changes, with what is still in its journal."""
     try:
         with (
             closing(sqlite3.connect(path, timeout=_BUSY_S)) as source,
@@ -83,7 +83,7 @@ def _copy(path: Path, partial: Path) -> None:
             if source.execute("PRAGMA journal_mode").fetchone() == ("wal",):
                 source.execute("PRAGMA journal_mode = DELETE")
             source.backup(target)
-            # A journal of the copy would stay beside it under a name that nobody renames.
+            # A journal of the copy would stay next to it, as only the copy is renamed.
             target.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
         raise OutputError(_unreadable(path, error)) from error

@@ -23,8 +23,6 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
 
     Parameters
     ----------
-    path : str
-        The file.
     name : str
         What messages call it.
 
@@ -36,7 +34,7 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
     Raises
     ------
     DataError
-        If it is no whole GeoParquet file.
+        If it is not a complete GeoParquet file.
     MissingExtraError
         If pyarrow is not installed.
     """

@@ -33,14 +33,14 @@ __all__ = ["GEOMETRY_FIELD", "LayerFile", "is_dataset_folder"]
 
 _LOG = logging.getLogger(__name__)
 
-# What damaged files make of pyogrio, and of pandas, shapely and pyproj, which it hands values to.
+# Errors that damaged files raise in pyogrio, and in pandas, shapely and pyproj.
 _FAILURES = (
     *(DataSourceError, DataLayerError, FeatureError, FieldError, GeometryError, CRSError),
     *(ValueError, OverflowError, ShapelyError, UnknownCrs),
 )
 #: A field called "geometry" is read under this name.
 GEOMETRY_FIELD = "geometry_field"
-#: Every byte is a letter of Latin-1, so that reading text as Latin-1 never fails.
+#: Every byte is valid Latin-1, so that reading text as Latin-1 never fails.
 _LATIN_1 = "ISO-8859-1"
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class LayerFile:
         Returns
         -------
         GeoDataFrame
-            One row a feature, in the file's order. What is no geometry at all, such as a line
+            One row a feature, in the file's order. Invalid geometries, such as a line
             of one point, is None; measures are dropped. A field called ``geometry`` becomes
             :data:`GEOMETRY_FIELD`.
 
@@ -209,7 +209,7 @@ class LayerFile:
         if size < stated:
             raise DataError(
                 f"{self._shown}: is cut off: found {size:,} bytes, expected {stated:,} by its "
-                "header. Copy it again, with the files beside it."
+                "header. Copy it again, with its accompanying files."
             )
 
     def _open_parquet(self, layer: str | None, assume_crs: str | None) -> None:
@@ -254,7 +254,7 @@ class LayerFile:
                 f"{self._shown}: has no layer with geometries (layers: {shown}). Expected a vector "
                 f"layer of {self._expected}; it is of another kind or damaged."
             )
-        # A road network of ours holds edges and nodes: points are never meant.
+        # Road networks of roadgis hold edges and nodes: nodes are never meant.
         drawn = [
             name
             for name, kind in layers
@@ -270,7 +270,7 @@ class LayerFile:
         return (drawn if len(spatial) > 1 else spatial)[0]
 
     def _horizontal(self, found: str | None, assumed: str | None) -> CRS:
-        # A typing error is told, even where the layer states its CRS.
+        # A typing error is reported, even if the layer states its CRS.
         given = None if assumed is None else _assumed(assumed)
         crs = None if found is None else self._stated(found)
         if crs is not None and (crs.is_projected or crs.is_geographic):
@@ -283,11 +283,11 @@ class LayerFile:
                 "or geographic one, e.g. with 'ogr2ogr -a_srs'."
             )
         option = self._options[1]
-        told = "" if option is None else f", or give it here with {option}"
+        hint = "" if option is None else f", or give it here with {option}"
         raise DataError(
             f"{self.name}: has no coordinate reference system. Assign one in a GIS (a "
             "shapefile needs its .prj), or with 'ogr2ogr -a_srs EPSG:25832 new.gpkg old.shp' "
-            f"if you know its code{told}."
+            f"if you know its code{hint}."
         )
 
     def _stated(self, text: str) -> CRS:
@@ -302,7 +302,7 @@ class LayerFile:
 
 @contextmanager
 def _tolerant() -> Iterator[None]:
-    """Read measures (dropped) and coordinates that are no numbers without a warning of each."""
+    """Read measures (dropped) and coordinates that are not numbers without a warning for each."""
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.filterwarnings("ignore", "Measured .* geometry types", UserWarning)
         yield

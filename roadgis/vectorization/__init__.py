@@ -7,7 +7,6 @@ road), `thinning` (skeleton, widths), `end_caps` and `dead_ends`, `trace` (pixel
 
 from __future__ import annotations
 
-from roadgis.vectorization.options import VectorizeOptions
 from roadgis.vectorization.run import trace_centerlines
 
-__all__ = ["VectorizeOptions", "trace_centerlines"]
+__all__ = ["trace_centerlines"]

@@ -8,14 +8,16 @@ import numpy as np
 
 from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, removed_by_cleaning
-from roadgis.network.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
+from roadgis.network.clean import removed_by_cleaning
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.probability.tiling import blocks
 from roadgis.vectorization.bitplanes import unpack
 from roadgis.vectorization.mask import read_mask
-from roadgis.vectorization.options import VectorizeOptions
+from roadgis.vectorization.radii import radii_of, weak_level
 from roadgis.vectorization.run import trace_centerlines
+from roadgis.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
 
 __all__ = ["explain_empty"]
 
@@ -63,7 +65,7 @@ def _facts(
     source: ProbabilitySource, cores: list[Window], options: VectorizeOptions
 ) -> RasterFacts:
     grid = source.grid
-    radii = options.radii(grid.gsd_m)
+    radii = radii_of(options, grid.gsd_m)
     missing = road = narrow = 0
     highest = -1
     for core in cores:
@@ -73,8 +75,8 @@ def _facts(
         if not known.size:
             continue
         highest = max(highest, int(known.max()))
-        road += int(np.count_nonzero(known >= options.weak_level))
-        mask = read_mask(source, core, options.weak_level, radii)
+        road += int(np.count_nonzero(known >= weak_level(options)))
+        mask = read_mask(source, core, weak_level(options), radii)
         if mask is not None:
             top, left = core.row - mask.window.row, core.col - mask.window.col
             kept = unpack(mask.road)[top : top + core.height, left : left + core.width]

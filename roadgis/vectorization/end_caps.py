@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.network.arcs import Arcs, arcs_through, least_squares
+from roadgis.network.shape.dead_ends import Arcs
+from roadgis.vectorization.arc_fits import arcs_through, least_squares
 
 __all__ = ["LastStretch", "last_stretches"]
 

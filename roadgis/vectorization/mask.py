@@ -11,7 +11,7 @@ import numpy.typing as npt
 from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
-from roadgis.vectorization.options import Radii
+from roadgis.vectorization.radii import Radii
 
 __all__ = ["RoadMask", "read_mask", "without_wide"]
 

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 from roadgis.probability.tiling import blocks
 from roadgis.progress import Progress, no_progress
 from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack
 from roadgis.vectorization.dead_ends import road_ends
 from roadgis.vectorization.mask import RoadMask, read_mask
-from roadgis.vectorization.options import Radii, VectorizeOptions
+from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
@@ -65,11 +66,11 @@ def trace_centerlines(
             f"block_px is {block_px} and workers is {workers}; both must be 1 or more. Raise them."
         )
     grid = source.grid
-    radii = options.radii(grid.gsd_m)
+    radii = radii_of(options, grid.gsd_m)
     cores = blocks(grid.height, grid.width, block_px)
     parts = []
     for done, part in enumerate(
-        _blocks(source, cores, options.weak_level, radii, workers), start=1
+        _blocks(source, cores, weak_level(options), radii, workers), start=1
     ):
         if part is not None:
             parts.append(part)
@@ -78,7 +79,7 @@ def trace_centerlines(
     return trace(
         stitched(parts or [_no_pixels()]),
         grid,
-        options.strong_level,
+        strong_level(options),
         # Collars of imagery cut roads; where a mask has no data, its roads are whole.
         (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )

@@ -236,9 +236,9 @@ def _lines(
         node_row=node_row[used],
         node_col=node_col[used],
         node_width_px=width[used],
-        node_reach_px=reach[used],
-        node_exit=exit_[used],
-        node_blank_px=graph.blank_px[used],
+        node_shortening_px=reach[used],
+        node_leaves_raster=exit_[used],
+        node_nodata_distance_px=graph.blank_px[used],
         road_ends=graph.ends,
     )
     return lines, pixels

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from tests.factories import write_raster
-from tests.models import failing_model, save_model, tiny_model
-from tests.painted import painted, write_net
+from tests.factories.models import failing_model, save_model, tiny_model
+from tests.factories.rasters import write_raster
+from tests.factories.roads import painted, write_net
 
 ENV = {**os.environ, "COLUMNS": "200"}
 
@@ -441,7 +441,7 @@ def test_model_list_shows_installed_models_which_run_by_name(
 def test_a_model_of_other_bands_says_what_it_wants(tmp_path: Path) -> None:
     from onnx import helper
 
-    from tests.models import tiny_card
+    from tests.factories.models import tiny_card
 
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     path = tmp_path / "five.onnx"

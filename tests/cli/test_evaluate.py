@@ -18,10 +18,8 @@ import shapely
 from affine import Affine
 from click.testing import CliRunner, Result
 
-from roadgis.cli.defaults import library_default
-from roadgis.cli.evaluate import SETTINGS, command
+from roadgis.cli.evaluate import command
 from roadgis.errors import InputError, RoadgisError
-from roadgis.evaluation import EvaluateOptions
 from roadgis.evaluation.file_pairs import find_pairs
 from roadgis.evaluation.table import SCORES
 
@@ -232,17 +230,6 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
 def test_an_empty_truth_alone_is_an_error(tmp_path: Path, roads: Path) -> None:
     done = process(roads, write(tmp_path / "empty.geojson", []), "--json", status=1)
     assert "nothing to compare with" in done.stderr
-
-
-def test_each_option_changes_its_setting_and_its_stated_default_is_the_library_s() -> None:
-    options = {option.name: option for option in command.params}
-    defaults = EvaluateOptions()
-    for name, field in SETTINGS.items():
-        value = getattr(defaults, field)
-        assert library_default("evaluate", name) == value
-        help_text = getattr(options[name], "help", "")
-        if value is not None:
-            assert f"[default: {value:g}]" in help_text, name
 
 
 def test_the_seed_decides_and_the_same_seed_gives_the_same(roads: Path, truth: Path) -> None:

@@ -15,7 +15,7 @@ import rasterio
 from affine import Affine
 from shapely.geometry import LineString
 
-from tests.factories import METRIC, X0, Y0, write_raster
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 RUN = "from roadgis.cli.labels import command; from roadgis.cli.shell import run; run(command)"
 

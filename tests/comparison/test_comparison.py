@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from pyproj import CRS
 from shapely.geometry import LineString
 
-from roadgis.comparison import CompareOptions, Comparison, compare
+from roadgis.comparison import Comparison, compare
 from roadgis.errors import DataError, InputError, OutputError, SceneError
 from roadgis.lines import LineLayer, line_layer
 from roadgis.network.network import RoadNetwork
+from roadgis.options.comparison import CompareOptions
 
 UTM = CRS.from_epsg(32632)
 X, Y = 500_000.0, 5_000_000.0
@@ -62,7 +63,7 @@ def counts(result: Comparison) -> dict[str, int]:
 NO_OFFSET = CompareOptions(estimate_offset=False)
 
 
-def test_equal_networks_match_wholly_with_an_offset_of_exactly_zero() -> None:
+def test_compare_equal_networks_match_wholly_with_an_offset_of_exactly_zero() -> None:
     result = compare(layer(grid()), layer(grid()))
     assert counts(result) == {"missing": 0, "extra": 0, "moved": 0, "matched": 40}
     assert (result.offset.dx_m, result.offset.dy_m, result.offset.residual_m) == (0.0, 0.0, 0.0)
@@ -74,7 +75,7 @@ def test_equal_networks_match_wholly_with_an_offset_of_exactly_zero() -> None:
 
 
 @pytest.mark.parametrize("shift", [(3.0, -2.0), (-11.0, 9.5), (0.0, 0.4)])
-def test_a_displacement_is_found_and_taken_out(shift: tuple[float, float]) -> None:
+def test_compare_finds_and_removes_a_displacement(shift: tuple[float, float]) -> None:
     result = compare(layer(shifted(grid(), *shift)), layer(grid()))
     assert (result.offset.dx_m, result.offset.dy_m) == pytest.approx(shift, abs=0.002)
     assert result.offset.known == "both"
@@ -84,7 +85,7 @@ def test_a_displacement_is_found_and_taken_out(shift: tuple[float, float]) -> No
     assert offset["distance_m"] == pytest.approx(np.hypot(*shift), abs=0.002)
 
 
-def test_without_an_offset_everything_is_moved_by_it() -> None:
+def test_compare_without_offset_reports_displaced_roads_as_moved() -> None:
     result = compare(layer(shifted(grid(), 0, 7)), layer(grid()), options=NO_OFFSET)
     assert result.offset.dx_m == result.offset.dy_m == 0.0
     east = result.moved
@@ -94,7 +95,7 @@ def test_without_an_offset_everything_is_moved_by_it() -> None:
     assert not len(result.extra)
 
 
-def test_a_street_taken_away_is_missing_with_its_exact_length_and_attributes() -> None:
+def test_compare_reports_a_removed_street_with_exact_length_and_attributes() -> None:
     streets = grid()
     names = [f"street {n}" for n in range(len(streets))]
     gone = 5  # between two streets that go on in its direction
@@ -112,7 +113,7 @@ def test_a_street_taken_away_is_missing_with_its_exact_length_and_attributes() -
     assert shapely.hausdorff_distance(row["geometry"], moved) < 0.005
 
 
-def test_results_lie_in_the_frame_that_was_asked_for() -> None:
+def test_compare_results_lie_in_the_requested_frame() -> None:
     streets = grid()
     kept = shifted([one for n, one in enumerate(streets) if n != 5], 3, -2)
     extra = line((103, 50), (196, 50))
@@ -123,7 +124,7 @@ def test_results_lie_in_the_frame_that_was_asked_for() -> None:
     assert shapely.hausdorff_distance(result.extra.geometry[0], here) < 0.005
 
 
-def test_a_street_added_is_extra_with_its_exact_length_and_confidence() -> None:
+def test_compare_reports_an_added_street_with_exact_length_and_confidence() -> None:
     streets = [*grid(), line((120, 150), (180, 150))]
     sure = np.full(len(streets), 0.9)
     sure[-1] = 0.5
@@ -136,7 +137,7 @@ def test_a_street_added_is_extra_with_its_exact_length_and_confidence() -> None:
     assert row["score"] == pytest.approx(0.5 * 60 / 85, abs=0.001)
 
 
-def test_part_of_a_long_line_is_missing_where_short_ones_leave_a_gap() -> None:
+def test_compare_reports_the_part_of_a_long_line_in_a_gap_as_missing() -> None:
     base = [line((0, 0), (400, 0)), line((0, 300), (400, 300)), line((0, 0), (0, 300))]
     pieces = [line((0, 0), (137, 0)), line((211, 0), (400, 0)), *base[1:]]
     result = compare(layer(pieces), layer(base))
@@ -146,7 +147,7 @@ def test_part_of_a_long_line_is_missing_where_short_ones_leave_a_gap() -> None:
     assert result.lengths["matched_m"] == pytest.approx(1100 - 74)
 
 
-def test_a_line_over_several_edges_names_the_one_it_shares_most_with() -> None:
+def test_compare_names_the_edge_with_the_largest_share() -> None:
     base = [line((0, 0), (400, 0)), line((0, 0), (0, 300))]
     edges = [line((0, 0), (90, 0)), line((90, 0), (330, 0)), line((330, 0), (400, 0)), base[1]]
     result = compare(layer(edges, id=["a", "b", "c", "d"]), layer(base, highway=["main", "side"]))
@@ -154,7 +155,7 @@ def test_a_line_over_several_edges_names_the_one_it_shares_most_with() -> None:
     assert partners == {"main": "b", "side": "d"}
 
 
-def test_a_bent_street_is_moved_by_its_largest_distance() -> None:
+def test_compare_reports_a_bent_street_as_moved_by_its_largest_distance() -> None:
     streets = [line((0, 0), (200, 0)), line((0, 0), (0, 300)), line((200, 0), (200, 300))]
     streets.append(line((0, 300), (200, 300)))
     bent = [line((0, 0), (50, 8), (150, 8), (200, 0)), *streets[1:]]
@@ -169,7 +170,7 @@ def test_a_bent_street_is_moved_by_its_largest_distance() -> None:
     assert 6 < row["mean_distance_m"] < 8
 
 
-def test_a_field_that_varies_linearly_is_found_within_half_a_metre() -> None:
+def test_estimate_offset_finds_a_linear_field_within_half_a_metre() -> None:
     streets = grid(20, 200.0)
 
     def field(xy: np.ndarray) -> np.ndarray:
@@ -188,7 +189,7 @@ def test_a_field_that_varies_linearly_is_found_within_half_a_metre() -> None:
     assert result.to_dict()["offset"]["largest_deviation_m"] > 4
 
 
-def test_noise_and_roads_of_one_side_only_do_not_spoil_the_offset() -> None:
+def test_estimate_offset_is_robust_to_noise_and_unmatched_roads() -> None:
     rng = np.random.default_rng(3)
     lines = shapely.segmentize(np.array(grid(8)), 25.0)
     noisy = shapely.transform(lines, lambda xy: xy + rng.normal(0, 1.0, xy.shape) + (4, 6))
@@ -202,14 +203,14 @@ def test_noise_and_roads_of_one_side_only_do_not_spoil_the_offset() -> None:
     assert len(result.extra) == 60
 
 
-def test_a_crossing_at_a_right_angle_is_no_match() -> None:
+def test_compare_does_not_match_a_right_angle_crossing() -> None:
     result = compare(layer([line((-100, 0), (100, 0))]), layer([line((0, -100), (0, 100))]))
     assert counts(result) == {"missing": 1, "extra": 1, "moved": 0, "matched": 0}
     assert result.offset.known == "nothing"
 
 
 @pytest.mark.parametrize("angle", [20, 35, 60, 90])
-def test_a_crossing_at_any_angle_is_no_match(angle: float) -> None:
+def test_compare_does_not_match_a_crossing_at_any_angle(angle: float) -> None:
     turn = np.deg2rad(angle)
     end = (300 * np.cos(turn), 300 * np.sin(turn))
     base = [*grid(), line((-400, -400), (-400 - end[0], -400 - end[1]))]
@@ -220,7 +221,7 @@ def test_a_crossing_at_any_angle_is_no_match(angle: float) -> None:
     assert counts(result) == {"missing": 1, "extra": 1, "moved": 0, "matched": 40}
 
 
-def test_carriageways_match_one_to_one() -> None:
+def test_compare_matches_carriageways_one_to_one() -> None:
     both = [line((0, 0), (300, 0)), line((0, 12), (300, 12)), line((0, 0), (0, 200))]
     two = compare(layer(shifted(both, 0, 2)), layer(both, way=["a", "b", "c"]), options=NO_OFFSET)
     assert counts(two) == {"missing": 0, "extra": 0, "moved": 0, "matched": 3}
@@ -237,7 +238,7 @@ def test_carriageways_match_one_to_one() -> None:
     assert row["score"] < 0.4  # the other carriageway is beside it
 
 
-def test_roads_of_one_direction_give_the_offset_across_them_only(
+def test_estimate_offset_of_parallel_roads_is_known_across_them_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     streets = [line((0, y), (500, y)) for y in (0, 80, 200)]
@@ -249,12 +250,12 @@ def test_roads_of_one_direction_give_the_offset_across_them_only(
     assert counts(result) == {"missing": 0, "extra": 0, "moved": 0, "matched": 3}
 
 
-def test_streets_are_not_taken_for_the_next_ones() -> None:
+def test_compare_does_not_confuse_neighbouring_streets() -> None:
     result = compare(layer(shifted(grid(8, 60.0), 4, 4)), layer(grid(8, 60.0)))
     assert (result.offset.dx_m, result.offset.dy_m) == pytest.approx((4, 4), abs=0.01)
 
 
-def test_two_offsets_that_fit_equally_well_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_estimate_offset_reports_two_equally_good_offsets(caplog: pytest.LogCaptureFixture) -> None:
     # Rows 16 m apart, and the extraction halfway between them: up is as good as down.
     rows = [line((0, 16 * n), (500, 16 * n)) for n in range(12)]
     base = [*rows, *(line((x, 0), (x, 176)) for x in (0, 250, 500))]
@@ -264,7 +265,7 @@ def test_two_offsets_that_fit_equally_well_are_told(caplog: pytest.LogCaptureFix
     assert "doubtful" in caplog.text
 
 
-def test_networks_that_have_nothing_in_common_give_a_doubtful_offset() -> None:
+def test_estimate_offset_of_unrelated_networks_is_doubtful() -> None:
     rng = np.random.default_rng(0)
 
     def somewhere(count: int) -> list[LineString]:
@@ -278,7 +279,7 @@ def test_networks_that_have_nothing_in_common_give_a_doubtful_offset() -> None:
 
 
 @pytest.mark.parametrize("code", [4326, 3857, 25832, 2056])
-def test_the_base_may_be_in_any_crs(code: int) -> None:
+def test_compare_accepts_a_base_in_any_crs(code: int) -> None:
     streets = grid()
     base = line_layer(table(streets, name="a").to_crs(code))
     result = compare(layer(shifted(streets[1:], 3, -2)), base)
@@ -308,7 +309,7 @@ def described(result: Comparison) -> list[str]:
     return sorted(map(str, out))
 
 
-def test_order_and_direction_of_lines_do_not_matter() -> None:
+def test_compare_ignores_order_and_direction_of_lines() -> None:
     rng = np.random.default_rng(1)
     streets = np.array(grid(6))
     noisy = shapely.transform(
@@ -331,7 +332,7 @@ def test_order_and_direction_of_lines_do_not_matter() -> None:
     st.tuples(st.floats(-9, 9), st.floats(-9, 9)),
 )
 @settings(max_examples=25)
-def test_any_streets_missing_on_either_side_are_found(
+def test_compare_finds_any_streets_missing_on_either_side(
     gone: set[int], added: set[int], shift: tuple[float, float]
 ) -> None:
     streets = grid()
@@ -348,7 +349,7 @@ def test_any_streets_missing_on_either_side_are_found(
     assert len(result.matched) == 40 - len(gone | added)
 
 
-def test_lengths_of_the_classes_add_up_to_the_networks() -> None:
+def test_compare_lengths_add_up_to_the_networks() -> None:
     rng = np.random.default_rng(5)
     streets = shapely.segmentize(np.array(grid(6)), 15.0)
     noisy = shapely.transform(streets, lambda xy: xy + rng.normal(0, 4, xy.shape))
@@ -364,7 +365,7 @@ def test_lengths_of_the_classes_add_up_to_the_networks() -> None:
         assert part.length.to_numpy() == pytest.approx(part["length_m"].to_numpy(), abs=0.006)
 
 
-def test_twenty_thousand_lines_take_seconds() -> None:
+def test_compare_twenty_thousand_lines_takes_seconds() -> None:
     streets = np.array(grid(100))
     # Of this process: other programs on the machine do not count.
     began = time.process_time()
@@ -377,7 +378,7 @@ def test_twenty_thousand_lines_take_seconds() -> None:
 # Where and what
 
 
-def test_without_an_area_only_the_common_extent_is_compared(
+def test_compare_without_area_uses_the_common_extent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     far = line((0, 0), (5000, 0))
@@ -389,7 +390,7 @@ def test_without_an_area_only_the_common_extent_is_compared(
     assert "--aoi" in caplog.text
 
 
-def test_an_area_of_interest_cuts_both_networks() -> None:
+def test_compare_clips_both_networks_to_an_area() -> None:
     area = shapely.box(X - 10, Y - 10, X + 410, Y + 150)
     result = compare(layer(grid()), layer(grid()[1:]), aoi=area)
     assert result.lengths["missing_m"] == 0.0
@@ -398,7 +399,7 @@ def test_an_area_of_interest_cuts_both_networks() -> None:
     assert result.to_dict()["area"] == "area of interest"
 
 
-def test_a_network_in_memory_is_taken_as_it_is() -> None:
+def test_compare_accepts_a_network_in_memory() -> None:
     streets = np.array(grid(), object)
     size = len(streets)
     unknown = np.full(size, np.nan)
@@ -414,7 +415,7 @@ def test_a_network_in_memory_is_taken_as_it_is() -> None:
     assert result.extra["road_confidence"][0] == 0.75
 
 
-def test_an_empty_network_leaves_all_of_the_other_unmatched() -> None:
+def test_compare_with_an_empty_network_leaves_the_other_unmatched() -> None:
     empty = RoadNetwork.empty(UTM)
     nothing = compare(empty, layer(grid()))
     assert counts(nothing) == {"missing": 40, "extra": 0, "moved": 0, "matched": 0}
@@ -427,13 +428,13 @@ def test_an_empty_network_leaves_all_of_the_other_unmatched() -> None:
         compare(empty, empty)
 
 
-def test_a_base_of_one_line_is_enough() -> None:
+def test_compare_accepts_a_base_of_one_line() -> None:
     result = compare(layer(grid()), layer([line((0, 101), (400, 101))]), options=NO_OFFSET)
     assert counts(result)["matched"] == 1
     assert result.lengths["matched_m"] == pytest.approx(400)
 
 
-def test_networks_that_lie_apart_are_refused_with_their_places() -> None:
+def test_compare_rejects_networks_far_apart_and_names_their_extents() -> None:
     with pytest.raises(DataError, match=r"lie apart.*longitude 9\.0.*longitude 9\.1.*CRS"):
         compare(layer(grid()), layer(shifted(grid(), 10_000, 0)))
     elsewhere = shapely.box(X + 5000, Y, X + 6000, Y + 1000)
@@ -441,7 +442,7 @@ def test_networks_that_lie_apart_are_refused_with_their_places() -> None:
         compare(layer(grid()), layer(grid()), aoi=elsewhere)
 
 
-def test_polygons_and_files_without_crs_are_refused(tmp_path: Path) -> None:
+def test_compare_rejects_polygons_and_files_without_crs(tmp_path: Path) -> None:
     roads, shapes, bare = tmp_path / "r.gpkg", tmp_path / "p.gpkg", tmp_path / "b.shp"
     table(grid()).to_file(roads)
     table([one.buffer(3) for one in grid()]).to_file(shapes)
@@ -467,7 +468,7 @@ def test_polygons_and_files_without_crs_are_refused(tmp_path: Path) -> None:
         {"min_length_m": -1.0},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_compare_options_reject_impossible_values(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         CompareOptions(**wrong)
 
@@ -481,7 +482,7 @@ def review(path: Path) -> Comparison:
     return compare(layer(streets, confidence=0.8), line_layer(base), path)
 
 
-def test_a_geopackage_has_a_layer_for_each_class_with_a_style(tmp_path: Path) -> None:
+def test_write_review_geopackage_has_a_styled_layer_per_class(tmp_path: Path) -> None:
     path = tmp_path / "review.gpkg"
     result = review(path)
     layers = dict(pyogrio.list_layers(path).tolist())
@@ -514,7 +515,7 @@ def test_a_geopackage_has_a_layer_for_each_class_with_a_style(tmp_path: Path) ->
         assert qml.startswith("<!DOCTYPE qgis")
 
 
-def test_a_geojson_has_all_classes_in_one_layer(tmp_path: Path) -> None:
+def test_write_review_geojson_has_all_classes_in_one_layer(tmp_path: Path) -> None:
     path = tmp_path / "review.geojson"
     review(path)
     collection = json.loads(path.read_text(encoding="utf-8"))
@@ -528,7 +529,7 @@ def test_a_geojson_has_all_classes_in_one_layer(tmp_path: Path) -> None:
     assert first["road_id"] is None
 
 
-def test_outputs_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+def test_compare_checks_outputs_before_reading_anything(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\.gpkg"):
         compare("none.gpkg", "none.gpkg", tmp_path / "review.shp")
     path = tmp_path / "review.gpkg"
@@ -541,7 +542,7 @@ def test_outputs_are_checked_before_anything_is_read(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-def test_an_empty_result_is_a_valid_file(tmp_path: Path) -> None:
+def test_write_review_of_an_empty_result_is_a_valid_file(tmp_path: Path) -> None:
     path = tmp_path / "review.gpkg"
     compare(RoadNetwork.empty(UTM), layer(grid()), path)
     assert len(geopandas.read_file(path, layer="missing")) == 40
@@ -550,7 +551,7 @@ def test_an_empty_result_is_a_valid_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_real_streets_moved_and_edited_are_sorted_out(real_data: Path) -> None:
+def test_compare_sorts_out_real_streets_that_were_moved_and_edited(real_data: Path) -> None:
     path = real_data / "spacenet" / "vegas_img0_roads.geojson"
     roads = geopandas.read_file(path).to_crs(32611)
     long = roads.index[roads.length > 100]

@@ -17,8 +17,8 @@ from roadgis.errors import InputError
 from roadgis.evaluation.buffer import break_even, buffer_curve, buffer_scores
 from roadgis.evaluation.errors import PROPOSAL_KINDS, TRUTH_KINDS, classify_errors
 from roadgis.evaluation.junctions import junction_scores, junctions
-from roadgis.evaluation.line_axis import LineAxis
 from roadgis.evaluation.within_distance import cover
+from roadgis.lines.linear_reference import LineAxis
 
 Lines = npt.NDArray[np.object_]
 
@@ -39,7 +39,9 @@ LAYERS = st.lists(st.lists(PLACES, min_size=2, max_size=5, unique=True), min_siz
 
 
 @given(LAYERS)
-def test_layer_against_itself_scores_exactly_one(paths: list[list[tuple[int, int]]]) -> None:
+def test_buffer_scores_of_a_layer_against_itself_are_exactly_one(
+    paths: list[list[tuple[int, int]]],
+) -> None:
     drawn = lines(*paths)
     drawn = shapely.transform(drawn, lambda xy: xy / 7 + np.array([312345.6, 4_876_543.2]))
     scores = buffer_scores(drawn, drawn)
@@ -57,10 +59,10 @@ def test_layer_against_itself_scores_exactly_one(paths: list[list[tuple[int, int
 
 
 @given(LAYERS, LAYERS, st.floats(0.5, 9))
-def test_covered_length_is_that_within_the_true_buffer(
+def test_cover_is_the_length_within_the_true_buffer(
     one: list[list[tuple[int, int]]], two: list[list[tuple[int, int]]], reach: float
 ) -> None:
-    axis, others = LineAxis.of(lines(*one)), LineAxis.of(lines(*two))
+    axis, others = LineAxis(lines(*one)), LineAxis(lines(*two))
     buffered = shapely.union_all(shapely.buffer(lines(*two), reach, quad_segs=128))
     # Straight part by straight part: shapely counts what a line passes twice once.
     parts = lines(*(part for line in one for part in pairwise(line) if part[0] != part[1]))
@@ -68,7 +70,7 @@ def test_covered_length_is_that_within_the_true_buffer(
     assert cover(axis, others, reach).length_m == pytest.approx(expected, abs=0.1)
 
 
-def test_length_within_the_buffer_is_exact() -> None:
+def test_buffer_scores_lengths_are_exact() -> None:
     # The proposal's end reaches 3 m minus what the offset of 2 m takes: sqrt(5) m further.
     scores = buffer_scores(ROAD, lines([(0, 2), (60, 2)], [(0, 50), (40, 50)]), buffer_m=3)
     assert scores.relaxed_recall == pytest.approx((60 + math.sqrt(5)) / 100, abs=1e-7)
@@ -77,7 +79,7 @@ def test_length_within_the_buffer_is_exact() -> None:
     assert scores.rmse_m == 2.0
 
 
-def test_distance_of_exactly_the_buffer_counts() -> None:
+def test_buffer_scores_count_a_distance_of_exactly_the_buffer() -> None:
     assert buffer_scores(ROAD, lines([(0, 3), (100, 3)]), buffer_m=3).relaxed_f1 == 1.0
     assert buffer_scores(ROAD, lines([(0, 3.001), (100, 3.001)]), buffer_m=3).relaxed_f1 == 0.0
 
@@ -88,7 +90,7 @@ def test_rmse_of_a_slanted_line_is_the_integral() -> None:
 
 
 @given(LAYERS, LAYERS)
-def test_rmse_is_that_of_places_all_along_the_line(
+def test_rmse_agrees_with_points_sampled_along_the_line(
     one: list[list[tuple[int, int]]], two: list[list[tuple[int, int]]]
 ) -> None:
     truth, proposal = lines(*one), lines(*two)
@@ -104,7 +106,7 @@ def test_rmse_is_that_of_places_all_along_the_line(
 
 
 @given(LAYERS)
-def test_how_lines_are_cut_and_directed_changes_nothing(
+def test_buffer_scores_ignore_splitting_and_direction_of_lines(
     paths: list[list[tuple[int, int]]],
 ) -> None:
     whole = lines(*paths)
@@ -116,21 +118,21 @@ def test_how_lines_are_cut_and_directed_changes_nothing(
     assert one.rmse_m == pytest.approx(two.rmse_m, abs=0.01)
 
 
-def test_many_segments_in_many_chunks_are_covered_alike() -> None:
+def test_cover_is_the_same_over_several_chunks() -> None:
     x = np.arange(0, 45_001.0)
     long = lines(list(zip(x, np.sin(x), strict=True)))
     shifted = shapely.transform(long, lambda xy: xy + np.array([0, 1]))
     assert buffer_scores(long, shifted, buffer_m=1).relaxed_f1 == 1.0
 
 
-def test_line_drawn_twice_is_redundant_and_no_better() -> None:
+def test_buffer_scores_count_a_line_drawn_twice_as_redundant() -> None:
     once = buffer_scores(ROAD, lines([(0, 1), (50, 1)]))
     twice = buffer_scores(ROAD, lines([(0, 1), (50, 1)], [(0, -1), (50, -1)]))
     assert twice.relaxed_recall == once.relaxed_recall
     assert twice.redundancy == pytest.approx((100 - 50 - math.sqrt(8)) / 100, abs=1e-7)
 
 
-def test_empty_proposal_scores_zero_and_empty_truth_nothing() -> None:
+def test_buffer_scores_are_zero_without_proposal_and_none_without_truth() -> None:
     empty = buffer_scores(ROAD, NONE)
     assert (empty.relaxed_precision, empty.relaxed_recall, empty.relaxed_f1) == (0, 0, 0)
     assert (empty.completeness, empty.correctness, empty.quality) == (0, 0, 0)
@@ -138,7 +140,7 @@ def test_empty_proposal_scores_zero_and_empty_truth_nothing() -> None:
     assert buffer_scores(NONE, ROAD).relaxed_f1 is None
 
 
-def test_area_cuts_what_counts_but_not_its_partners() -> None:
+def test_buffer_scores_clip_to_the_area_but_not_the_counterparts() -> None:
     # The proposal runs just outside the area, the truth just inside.
     area = shapely.box(-10, -0.5, 50, 40)
     scores = buffer_scores(ROAD, lines([(0, -1), (100, -1)], [(20, 20), (30, 20)]), aoi=area)
@@ -148,7 +150,7 @@ def test_area_cuts_what_counts_but_not_its_partners() -> None:
     assert scores.relaxed_precision == 0.0
 
 
-def test_heights_multiparts_and_lines_without_length_do_no_harm() -> None:
+def test_buffer_scores_accept_heights_multiparts_and_lines_without_length() -> None:
     odd = np.empty(4, object)
     odd[:] = [
         shapely.MultiLineString([[(0, 0), (40, 0)], [(40, 0), (100, 0)]]),
@@ -160,10 +162,10 @@ def test_heights_multiparts_and_lines_without_length_do_no_harm() -> None:
     assert buffer_scores(ROAD, odd).proposal_m == 200
 
 
-def test_polygons_and_coordinates_that_are_no_numbers_are_refused() -> None:
+def test_buffer_scores_reject_polygons_and_nan_coordinates() -> None:
     with pytest.raises(InputError, match="Found Polygon where lines"):
         buffer_scores(ROAD, np.array([shapely.box(0, 0, 1, 1)], object))
-    with pytest.raises(InputError, match="no finite numbers"):
+    with pytest.raises(InputError, match="not finite numbers"):
         buffer_scores(ROAD, lines([(0, 0), (math.inf, 0)]))
 
 
@@ -172,7 +174,7 @@ def test_polygons_and_coordinates_that_are_no_numbers_are_refused() -> None:
 SURE = lines([(0, 0), (50, 0)], [(50, 0), (100, 0)], [(0, 50), (100, 50)])
 
 
-def test_curve_takes_lines_in_by_confidence() -> None:
+def test_buffer_curve_adds_lines_by_confidence() -> None:
     curve = buffer_curve(ROAD, SURE, np.array([0.9, 0.5, 0.7]), buffer_m=3)
     assert curve.confidence.tolist() == [0.9, 0.7, 0.5]
     assert curve.precision == pytest.approx([1, 1 / 3, 1 / 2])
@@ -185,21 +187,21 @@ def test_break_even_is_where_precision_falls_to_recall() -> None:
     assert break_even(ROAD, SURE[:2], np.array([0.9, 0.5])) == 1.0
 
 
-def test_break_even_does_not_apply_without_confidence_or_where_precision_stays_ahead() -> None:
+def test_break_even_is_none_without_confidence_or_if_precision_stays_ahead() -> None:
     assert break_even(ROAD, SURE, np.full(3, np.nan)) is None
     assert break_even(ROAD, SURE[:1], np.array([0.5])) is None
     assert break_even(ROAD, NONE, np.empty(0)) is None
     assert break_even(NONE, SURE, np.ones(3)) is None
 
 
-def test_lines_without_confidence_are_taken_in_last() -> None:
+def test_buffer_curve_adds_lines_without_confidence_last() -> None:
     curve = buffer_curve(ROAD, SURE, np.array([0.5, np.nan, 0.7]))
     assert curve.confidence.tolist() == [0.7, 0.5, -np.inf]
     assert curve.recall[-1] == 1.0
 
 
 @given(LAYERS, LAYERS, st.randoms(use_true_random=False))
-def test_last_point_of_the_curve_is_the_score_of_all_lines(
+def test_buffer_curve_ends_at_the_score_of_all_lines(
     one: list[list[tuple[int, int]]], two: list[list[tuple[int, int]]], draw: object
 ) -> None:
     truth, proposal = lines(*one), lines(*two)
@@ -214,7 +216,7 @@ def test_last_point_of_the_curve_is_the_score_of_all_lines(
 
 
 @given(LAYERS, LAYERS)
-def test_classes_add_up_to_the_length_of_both_layers(
+def test_classify_errors_lengths_add_up_to_both_layers(
     one: list[list[tuple[int, int]]], two: list[list[tuple[int, int]]]
 ) -> None:
     truth, proposal = lines(*one), lines(*two)
@@ -233,7 +235,7 @@ def test_classes_add_up_to_the_length_of_both_layers(
     assert errors.truth.length_by_kind()["hit"] == pytest.approx(scores.matched_truth_m, abs=1e-4)
 
 
-def test_broken_road_is_a_gap_and_its_missing_end_is_not() -> None:
+def test_classify_errors_calls_a_break_a_gap_but_not_a_missing_end() -> None:
     errors = classify_errors(ROAD, lines([(0, 0), (40, 0)], [(60, 0), (80, 0)]), buffer_m=3)
     assert errors.truth.kind.tolist() == ["hit", "gap", "hit", "missed"]
     assert errors.truth.length_m == pytest.approx([43, 14, 26, 17], abs=1e-5)
@@ -241,38 +243,38 @@ def test_broken_road_is_a_gap_and_its_missing_end_is_not() -> None:
     assert set(errors.proposal.kind) == {"hit"}
 
 
-def test_gap_goes_on_over_the_ends_of_lines() -> None:
+def test_classify_errors_joins_gaps_across_line_ends() -> None:
     parts = lines([(0, 0), (50, 0)], [(100, 0), (50, 0)])
     errors = classify_errors(parts, lines([(0, 0), (40, 0)], [(60, 0), (100, 0)]))
     assert errors.truth.length_by_kind()["gap"] == pytest.approx(14, abs=1e-5)
 
 
-def test_street_missed_from_crossing_to_crossing_is_no_gap() -> None:
+def test_classify_errors_does_not_call_a_whole_street_a_gap() -> None:
     avenues = [[(0, 0), (100, 0)], [(0, 60), (100, 60)]]
     errors = classify_errors(lines(*avenues, [(50, 0), (50, 60)]), lines(*avenues))
     assert errors.truth.length_by_kind()["gap"] == 0
     assert errors.truth.length_by_kind()["missed"] == pytest.approx(54, abs=1e-5)
 
 
-def test_long_missing_stretch_is_no_gap() -> None:
+def test_classify_errors_does_not_call_a_long_stretch_a_gap() -> None:
     found = lines([(0, 0), (30, 0)], [(70, 0), (100, 0)])
     assert classify_errors(ROAD, found, gap_m=30).truth.length_by_kind()["gap"] == 0
 
 
-def test_road_beside_the_true_one_is_displaced_and_one_across_is_not() -> None:
+def test_classify_errors_calls_parallel_roads_displaced_but_not_crossing_ones() -> None:
     errors = classify_errors(ROAD, lines([(0, 5), (100, 5)], [(50, 4), (50, 60)]))
     assert errors.truth.length_by_kind()["displaced"] == pytest.approx(100)
     assert errors.proposal.length_by_kind()["displaced"] == pytest.approx(100)
     assert errors.proposal.length_by_kind()["false"] == pytest.approx(56)
 
 
-def test_missed_carriageway_is_not_displaced_when_its_neighbour_was_found() -> None:
+def test_classify_errors_keeps_a_missed_carriageway_next_to_a_found_one() -> None:
     both = lines([(0, 0), (100, 0)], [(0, 7), (100, 7)])
     errors = classify_errors(both, both[:1])
     assert errors.truth.length_by_kind() == {"hit": 100, "displaced": 0, "gap": 0, "missed": 100}
 
 
-def test_second_line_on_one_road_is_a_duplicate_whichever_comes_first() -> None:
+def test_classify_errors_finds_duplicates_in_any_order() -> None:
     drawn = lines([(0, 0), (100, 0)], [(10, 1.5), (70, 1.5)])
     for proposal in (drawn, drawn[::-1]):
         errors = classify_errors(ROAD, proposal)
@@ -280,19 +282,19 @@ def test_second_line_on_one_road_is_a_duplicate_whichever_comes_first() -> None:
         assert errors.proposal.length_by_kind()["hit"] == pytest.approx(100)
 
 
-def test_roads_that_part_at_a_sharp_angle_are_no_duplicates() -> None:
+def test_classify_errors_does_not_call_forks_duplicates() -> None:
     fork = lines([(0, 0), (100, 0)], [(0, 0), (80, 40)])
     assert classify_errors(fork, fork).proposal.length_by_kind()["duplicate"] == 0
 
 
-def test_empty_layers_have_empty_classes() -> None:
+def test_classify_errors_of_empty_layers_is_empty() -> None:
     errors = classify_errors(ROAD, NONE)
     assert errors.truth.length_by_kind()["missed"] == 100
     assert errors.proposal.length_by_kind() == dict.fromkeys(PROPOSAL_KINDS, 0.0)
     assert classify_errors(NONE, ROAD).truth.length_by_kind() == dict.fromkeys(TRUTH_KINDS, 0.0)
 
 
-def test_pieces_keep_the_bends_of_their_line() -> None:
+def test_classify_errors_keeps_the_bends_of_lines() -> None:
     bent = lines([(0, 0), (20, 0), (20, 20), (60, 20)])
     errors = classify_errors(bent, lines([(30, 20), (60, 20)]))
     assert errors.truth.of("missed")[0].equals_exact(
@@ -310,7 +312,7 @@ def test_junctions_are_where_three_roads_meet_however_they_are_drawn() -> None:
         assert junctions(drawn).tolist() == [[50, 0]]
 
 
-def test_overpasses_bends_and_repeated_lines_are_no_junctions() -> None:
+def test_junctions_exclude_overpasses_bends_and_repeated_lines() -> None:
     overpass = lines([(0, 0), (100, 0)], [(50, -40), (50, 40)])
     joined = lines([(0, 0), (50, 0)], [(50, 0), (100, 30)], [(100, 30), (50, 0)])
     ring = lines([(0, 0), (10, 0), (10, 10), (0, 0)])
@@ -318,7 +320,7 @@ def test_overpasses_bends_and_repeated_lines_are_no_junctions() -> None:
         assert len(junctions(drawn)) == 0
 
 
-def test_line_that_ends_on_itself_makes_a_junction() -> None:
+def test_junctions_include_a_line_ending_on_itself() -> None:
     assert junctions(lines([(0, 0), (50, 0), (50, 50), (20, 50), (20, 0)])).tolist() == [[20, 0]]
 
 
@@ -342,7 +344,7 @@ def test_junctions_of_a_layer_and_itself_score_one(paths: list[list[tuple[int, i
     assert (scores.precision, scores.recall, scores.f1) == (1.0, 1.0, 1.0)
 
 
-def test_junctions_do_not_apply_where_the_truth_has_none() -> None:
+def test_junction_scores_are_none_without_true_junctions() -> None:
     cross = lines([(0, 0), (100, 0)], [(50, 0), (50, 40)])
     assert junction_scores(ROAD, cross).f1 is None
     assert junction_scores(cross, ROAD).f1 == 0.0

@@ -67,7 +67,7 @@ def write_image(
     return path
 
 
-def test_the_worst_place_is_the_square_with_the_most_wrong_road() -> None:
+def test_worst_places_start_with_the_square_with_the_most_errors() -> None:
     misses = lines(line((10, 50), (90, 50)), line((1010, 50), (1100, 50)))
     false_roads = lines(line((1010, 60), (1040, 60)))
     first, second = worst_places(misses, false_roads, side_m=100, count=9)
@@ -76,13 +76,13 @@ def test_the_worst_place_is_the_square_with_the_most_wrong_road() -> None:
     assert first.bounds[0] <= X + 1010 <= X + 1100 <= first.bounds[2]
 
 
-def test_a_place_on_the_seam_of_a_grid_is_not_cut_in_half() -> None:
+def test_worst_places_are_not_split_at_grid_lines() -> None:
     # 100 m of road across x = 300 500, a multiple of 100: only a shifted grid holds all of it.
     (found,) = worst_places(lines(line((460, 20), (540, 20))), NONE, side_m=100, count=1)
     assert found.missed_m == pytest.approx(80)
 
 
-def test_worst_places_do_not_overlap_nor_depend_on_the_order_of_lines() -> None:
+def test_worst_places_do_not_overlap_or_depend_on_line_order() -> None:
     rng = np.random.default_rng(3)
     ends = rng.uniform(0, 3000, (300, 1, 2)) + rng.normal(0, 40, (300, 2, 2)) + (X, Y)
     misses = np.asarray(shapely.linestrings(ends))
@@ -94,14 +94,14 @@ def test_worst_places_do_not_overlap_nor_depend_on_the_order_of_lines() -> None:
         assert all(box.intersection(other).area < 1e-3 for other in boxes[:at])
 
 
-def test_nothing_wrong_gives_no_place() -> None:
+def test_worst_places_are_empty_without_errors() -> None:
     assert worst_places(NONE, NONE, side_m=100, count=5) == []
 
 
 @pytest.mark.parametrize(
     ("longest", "bar"), [(1, 1), (140, 100), (499.9, 200), (500, 500), (0.7, 0.5), (21000, 20000)]
 )
-def test_the_scale_bar_has_the_longest_round_length(longest: float, bar: float) -> None:
+def test_scale_length_is_the_longest_round_length(longest: float, bar: float) -> None:
     assert scale_length(longest) == pytest.approx(bar)
 
 
@@ -109,7 +109,7 @@ def paths(svg: str) -> dict[str, str]:
     return dict(re.findall(r'<path class="(\w+)"[^>]* d="([^"]*)"', svg))
 
 
-def test_a_map_draws_each_kind_of_line_where_it_lies() -> None:
+def test_line_map_draws_each_kind_of_line_in_place() -> None:
     drawing = LineMap(
         [lines(line((0, 10), (50, 10), (100, 10))), lines(line((0, 50), (200, 50))), NONE]
     )
@@ -123,7 +123,7 @@ def test_a_map_draws_each_kind_of_line_where_it_lies() -> None:
     assert Page(svg)  # elements close in order
 
 
-def test_a_map_of_very_many_lines_is_painted_and_stays_small() -> None:
+def test_line_map_of_very_many_lines_is_painted_and_stays_small() -> None:
     rng = np.random.default_rng(0)
     many = np.asarray(shapely.linestrings(rng.uniform(0, 5000, (60_000, 3, 2))))
     drawing = LineMap([many[:30_000], many[30_000:45_000], many[45_000:]])
@@ -133,7 +133,7 @@ def test_a_map_of_very_many_lines_is_painted_and_stays_small() -> None:
     assert len(svg) < 1_200_000
 
 
-def test_the_image_lies_under_the_lines_where_it_belongs(tmp_path: Path) -> None:
+def test_backdrop_lies_under_the_lines_in_place(tmp_path: Path) -> None:
     write_image(tmp_path / "scene.tif", (200, 100, 50))
     backdrop = Backdrop(tmp_path / "scene.tif", UTM)
     # The image ends at x = 2000: the right half of the map has none.
@@ -145,7 +145,7 @@ def test_the_image_lies_under_the_lines_where_it_belongs(tmp_path: Path) -> None
     assert backdrop.picture((X + 5000, Y, X + 5100, Y + 100), 10, 10) is None
 
 
-def test_an_image_in_another_crs_and_of_16_bits_is_reprojected_and_stretched(
+def test_backdrop_reprojects_and_stretches_16_bit_imagery(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "deep.tif"
@@ -163,7 +163,7 @@ def test_an_image_in_another_crs_and_of_16_bits_is_reprojected_and_stretched(
     assert rows[-1] > 190
 
 
-def test_an_image_without_a_crs_is_refused_unless_one_is_assumed(tmp_path: Path) -> None:
+def test_backdrop_rejects_imagery_without_crs_unless_one_is_assumed(tmp_path: Path) -> None:
     path = write_image(tmp_path / "plain.tif", (1, 2, 3), crs=None)
     with pytest.raises(SceneError, match="--assume-crs"):
         Backdrop(path, UTM)
@@ -171,7 +171,7 @@ def test_an_image_without_a_crs_is_refused_unless_one_is_assumed(tmp_path: Path)
     assert backdrop.picture((X, Y, X + 10, Y + 10), 5, 5) is not None
 
 
-def test_pictures_are_jpeg_or_png_by_their_channels() -> None:
+def test_picture_uri_is_jpeg_or_png_by_channels() -> None:
     assert picture_uri(np.zeros((4, 4, 3), np.uint8)).startswith("data:image/jpeg;base64,/9j/")
     assert picture_uri(np.zeros((4, 4, 4), np.uint8)).startswith("data:image/png;base64,iVBOR")
 
@@ -182,7 +182,7 @@ TOWN = lines(
 )  # fmt: skip
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_is_well_formed(tmp_path: Path) -> None:
+def test_report_page_is_self_contained_and_well_formed(tmp_path: Path) -> None:
     write_image(tmp_path / "scene.tif", (90, 120, 90))
     text = report_page(
         [pair(TOWN, lines(*TOWN[:3], line((100, 300), (400, 500))), name="Straße <b>&.gpkg")],
@@ -206,26 +206,26 @@ def test_the_page_needs_nothing_from_elsewhere_and_is_well_formed(tmp_path: Path
     assert "latitude" in words
 
 
-def test_the_page_tells_lengths_by_class_of_error() -> None:
+def test_report_page_shows_lengths_by_class_of_error() -> None:
     text = report_page([pair(TOWN, TOWN[:3])], options={})
     words = Page(text).words
     at = words.index("missing")
     assert words[at + 1 : at + 3] == ["0.894", "24.8%"]  # 3 m at both ends are found
 
 
-def test_a_perfect_network_has_no_worst_places_and_an_empty_one_a_map() -> None:
-    assert "Where the most is wrong" not in report_page([pair(TOWN, TOWN)], options={})
-    assert "Where the most is wrong" in report_page([pair(TOWN, NONE)], options={})
-    assert "No road here" in report_page([pair(NONE, NONE)], options={})
+def test_report_page_of_a_perfect_network_has_no_largest_errors() -> None:
+    assert "Largest errors" not in report_page([pair(TOWN, TOWN)], options={})
+    assert "Largest errors" in report_page([pair(TOWN, NONE)], options={})
+    assert "There are no roads here" in report_page([pair(NONE, NONE)], options={})
 
 
-def test_the_area_is_outlined() -> None:
+def test_report_page_outlines_the_area() -> None:
     area = shapely.box(X - 100, Y - 100, X + 500, Y + 500)
     text = report_page([pair(TOWN, TOWN, area=area)], options={})
     assert 'class="area"' in text
 
 
-def test_of_many_pairs_the_page_shows_the_worst_and_stays_small() -> None:
+def test_report_page_of_many_pairs_shows_the_worst_and_stays_small() -> None:
     shifted = shapely.transform(TOWN, lambda xy: xy + 20)
     pairs = [pair(TOWN, TOWN if at % 2 else shifted, name=f"sheet {at:02}") for at in range(20)]
     text = report_page(pairs, options={})
@@ -236,7 +236,7 @@ def test_of_many_pairs_the_page_shows_the_worst_and_stays_small() -> None:
     assert "20 road networks" in text
 
 
-def test_the_page_of_a_very_large_network_stays_below_5_mb() -> None:
+def test_report_page_of_a_very_large_network_stays_below_5_mb() -> None:
     rng = np.random.default_rng(0)
     starts = rng.uniform(0, 8_000, (20_000, 1, 2))
     walks = np.cumsum(rng.normal(0, 25, (20_000, 12, 2)), axis=1)
@@ -253,7 +253,7 @@ def test_the_page_of_a_very_large_network_stays_below_5_mb() -> None:
     assert len(text) < 5_000_000
 
 
-def test_a_report_replaces_a_file_only_when_asked_and_leaves_nothing_half_done(
+def test_write_report_replaces_a_file_only_when_asked_and_leaves_nothing_partial(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "report.html"
@@ -270,7 +270,7 @@ def test_a_report_replaces_a_file_only_when_asked_and_leaves_nothing_half_done(
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_the_total_takes_relaxed_scores_from_lengths_and_weights_the_others_by_truth() -> None:
+def test_total_row_sums_relaxed_lengths_and_weights_other_scores_by_truth() -> None:
     one = {
         "relaxed_precision": 1.0, "relaxed_recall": 0.5, "relaxed_f1": 2 / 3, "apls": 0.9,
         "topo_f1": None, "matched_proposal_m": 100.0, "proposal_m": 100.0,

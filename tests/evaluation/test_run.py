@@ -16,9 +16,10 @@ from shapely import LineString
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.errors import Cancelled, InputError
-from roadgis.evaluation import EvaluateOptions, evaluate
+from roadgis.evaluation import evaluate
 from roadgis.lines import line_layer
 from roadgis.network.network import RoadNetwork
+from roadgis.options.evaluation import EvaluateOptions
 
 MAIN = [
     "iou",
@@ -52,7 +53,7 @@ def town(moved: float = 0.0) -> Table:
     return drawn.set_geometry(drawn.translate(moved, moved)) if moved else drawn
 
 
-def test_network_against_itself_scores_exactly_one_in_any_crs(tmp_path: Path) -> None:
+def test_evaluate_a_network_against_itself_is_exactly_one_in_any_crs(tmp_path: Path) -> None:
     town().to_crs(4326).to_file(tmp_path / "truth.geojson")
     town().to_crs(4326).to_file(tmp_path / "roads.gpkg")
     scores = evaluate(tmp_path / "roads.gpkg", tmp_path / "truth.geojson").to_dict()
@@ -63,7 +64,7 @@ def test_network_against_itself_scores_exactly_one_in_any_crs(tmp_path: Path) ->
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
 
 
-def test_empty_proposal_scores_exactly_zero() -> None:
+def test_evaluate_an_empty_proposal_is_exactly_zero() -> None:
     nothing = table(crs="EPSG:3857")
     scores = evaluate(nothing, town()).to_dict()
     assert {key: scores[key] for key in MAIN} == dict.fromkeys(MAIN, 0.0)
@@ -71,7 +72,7 @@ def test_empty_proposal_scores_exactly_zero() -> None:
     assert scores["issues"] == ["The proposal: holds no lines; all scores are 0"]
 
 
-def test_town_moved_by_less_than_the_buffer_is_found_and_its_offset_told() -> None:
+def test_evaluate_finds_a_slightly_shifted_town_and_reports_its_offset() -> None:
     scores = evaluate(town(moved=1.0), town()).to_dict()
     assert scores["relaxed_f1"] == scores["junction_f1"] == 1.0
     assert scores["rmse_m"] == pytest.approx(1.0, abs=0.01)
@@ -80,7 +81,7 @@ def test_town_moved_by_less_than_the_buffer_is_found_and_its_offset_told() -> No
     assert scores["iou"] == pytest.approx(6 / 8, abs=0.02)
 
 
-def test_layers_in_different_crss_are_compared_in_metres() -> None:
+def test_evaluate_measures_layers_of_different_crs_in_metres() -> None:
     one = evaluate(town(moved=1.0).to_crs(3857), town().to_crs(4326)).to_dict()
     two = evaluate(town(moved=1.0), town()).to_dict()
     assert one["truth_m"] == pytest.approx(8 * 300, rel=1e-3)
@@ -88,13 +89,13 @@ def test_layers_in_different_crss_are_compared_in_metres() -> None:
         assert one[key] == pytest.approx(two[key], abs=5e-3)
 
 
-def test_order_of_the_lines_changes_nothing() -> None:
+def test_evaluate_ignores_the_order_of_lines() -> None:
     one = evaluate(town(moved=2.0), town())
     two = evaluate(town(moved=2.0).iloc[::-1], town().sample(frac=1, random_state=3))
     assert one.to_dict() == two.to_dict()
 
 
-def test_area_cuts_both_layers_in_any_crs(tmp_path: Path) -> None:
+def test_evaluate_clips_both_layers_to_an_area_in_any_crs(tmp_path: Path) -> None:
     area = shapely.box(EAST - 50, NORTH - 50, EAST + 150, NORTH + 150)
     geopandas.GeoSeries([area], crs=UTM).to_crs(4326).to_file(tmp_path / "area.geojson")
     far = table([(EAST + 250, NORTH), (EAST + 290, NORTH + 55)])
@@ -107,7 +108,7 @@ def test_area_cuts_both_layers_in_any_crs(tmp_path: Path) -> None:
         assert found.area is not None
 
 
-def test_confidence_of_the_lines_gives_the_break_even() -> None:
+def test_evaluate_uses_confidence_for_the_break_even() -> None:
     false = [(EAST, NORTH + 2000), (EAST + 600, NORTH + 2000)]
     truth = table([(EAST, NORTH), (EAST + 400, NORTH)])
     half = [(EAST, NORTH), (EAST + 200, NORTH)]
@@ -120,7 +121,7 @@ def test_confidence_of_the_lines_gives_the_break_even() -> None:
     assert evaluate(words, truth).to_dict()["break_even"] is None
 
 
-def test_network_is_evaluated_as_it_is() -> None:
+def test_evaluate_accepts_a_network_in_memory() -> None:
     edges = np.array([LineString([(EAST, NORTH), (EAST + 300, NORTH)])], object)
     network = dataclasses.replace(
         RoadNetwork.empty(CRS.from_user_input(UTM)),
@@ -143,7 +144,7 @@ def test_network_is_evaluated_as_it_is() -> None:
     assert scores["junction_f1"] is None
 
 
-def test_pieces_lie_on_the_metric_crs_and_add_up() -> None:
+def test_evaluate_pieces_are_in_the_metric_crs_and_add_up() -> None:
     cut = town().iloc[1:]
     found = evaluate(cut.to_crs(4326), town())
     lengths = found.errors.truth.length_by_kind()
@@ -153,7 +154,7 @@ def test_pieces_lie_on_the_metric_crs_and_add_up() -> None:
     assert lengths["missed"] == pytest.approx(300 - 6 * 3, abs=0.01)
 
 
-def test_speeds_give_apls_by_time() -> None:
+def test_evaluate_weights_apls_by_travel_time_with_speeds() -> None:
     truth = town().assign(kmh=50.0)
     by_time = evaluate(truth.assign(kmh=25.0), truth, options=EvaluateOptions(speed_field="kmh"))
     scores = by_time.to_dict()
@@ -163,7 +164,7 @@ def test_speeds_give_apls_by_time() -> None:
     assert same["apls_time"] == 1.0
 
 
-def test_unknown_speeds_are_the_median_and_a_missing_field_is_told(
+def test_evaluate_fills_unknown_speeds_by_the_median_and_reports_a_missing_field(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     options = EvaluateOptions(speed_field="kmh")
@@ -178,7 +179,7 @@ def test_unknown_speeds_are_the_median_and_a_missing_field_is_told(
         evaluate(town().assign(kmh="fast"), truth, options=options)
 
 
-def test_truth_without_lines_is_refused() -> None:
+def test_evaluate_rejects_a_truth_without_lines() -> None:
     with pytest.raises(InputError, match="The truth: holds no lines"):
         evaluate(town(), table())
     far = shapely.box(EAST + 5000, NORTH, EAST + 6000, NORTH + 100)
@@ -186,7 +187,7 @@ def test_truth_without_lines_is_refused() -> None:
         evaluate(town(), town(), aoi=far)
 
 
-def test_layers_far_from_each_other_are_refused_and_near_ones_score_zero() -> None:
+def test_evaluate_rejects_layers_far_apart_and_scores_near_ones_zero() -> None:
     with pytest.raises(InputError, match=r"lies 49 km from The truth"):
         evaluate(town(moved=35_000.0), town())
     near = evaluate(town(moved=1_000.0), town()).to_dict()
@@ -194,14 +195,14 @@ def test_layers_far_from_each_other_are_refused_and_near_ones_score_zero() -> No
     assert near["issues"][0].startswith("100% of the truth's length lies outside the extent")
 
 
-def test_proposal_that_lies_outside_the_area_scores_zero() -> None:
+def test_evaluate_scores_a_proposal_outside_the_area_zero() -> None:
     area = shapely.box(EAST - 10, NORTH - 10, EAST + 310, NORTH + 310)
     scores = evaluate(town(moved=1_000.0), town(), aoi=area).to_dict()
     assert scores["relaxed_precision"] == scores["topo_f1"] == 0.0
     assert "no line lies inside the area" in scores["issues"][0]
 
 
-def test_area_of_lines_and_lines_of_polygons_are_refused() -> None:
+def test_evaluate_rejects_an_area_of_lines_and_roads_of_polygons() -> None:
     with pytest.raises(InputError, match="expected polygons"):
         evaluate(town(), town(), aoi=town())
     squares = geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=UTM)
@@ -211,7 +212,7 @@ def test_area_of_lines_and_lines_of_polygons_are_refused() -> None:
         evaluate(7, town())  # type: ignore[arg-type]
 
 
-def test_odd_geometries_are_left_out_and_told() -> None:
+def test_evaluate_ignores_odd_geometries_and_reports_them() -> None:
     odd = town()
     shapes = [
         *odd.geometry,
@@ -228,7 +229,7 @@ def test_odd_geometries_are_left_out_and_told() -> None:
     assert any("3 repetitions of lines" in issue for issue in scores["issues"])
 
 
-def test_roads_across_the_antimeridian_are_whole() -> None:
+def test_evaluate_keeps_roads_across_the_antimeridian_whole() -> None:
     shape = shapely.transform(town().geometry.array, lambda xy: xy - (EAST + 150, NORTH))
     fiji = geopandas.GeoDataFrame(
         geometry=np.asarray(shape), crs="+proj=aeqd +lat_0=-17 +lon_0=180"
@@ -241,13 +242,13 @@ def test_roads_across_the_antimeridian_are_whole() -> None:
     assert scores["truth_m"] == pytest.approx(8 * 300, abs=3)
 
 
-def test_layers_read_before_are_taken_with_their_names() -> None:
+def test_evaluate_accepts_layers_already_read_with_their_names() -> None:
     layer = line_layer(town(), name="osm.gpkg")
     found = evaluate(layer, layer)
     assert (found.proposal_name, found.truth_name) == ("osm.gpkg", "osm.gpkg")
 
 
-def test_progress_rises_and_can_cancel() -> None:
+def test_evaluate_progress_rises_and_can_cancel() -> None:
     seen: list[float] = []
     evaluate(town(), town(), progress=lambda share, text: seen.append(share))
     assert seen == sorted(seen)
@@ -273,18 +274,18 @@ def test_progress_rises_and_can_cancel() -> None:
         {"displaced_m": 2.0},
     ],
 )
-def test_settings_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+def test_evaluate_options_reject_impossible_values(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match="expected"):
         EvaluateOptions(**wrong)  # type: ignore[arg-type]
 
 
-def test_displaced_is_three_buffers_unless_given() -> None:
+def test_evaluate_options_displaced_defaults_to_three_buffers() -> None:
     assert EvaluateOptions(buffer_m=2).displacement_m == 6
     assert EvaluateOptions(buffer_m=2, displaced_m=5).displacement_m == 5
 
 
 @pytest.mark.real_data
-def test_real_pairs_score_as_published(real_data: Path) -> None:
+def test_evaluate_real_pairs_score_as_published(real_data: Path) -> None:
     folder = real_data / "apls"
     if not folder.is_dir():
         pytest.skip(f"no pairs of networks at {folder}")

@@ -19,12 +19,12 @@ from roadgis.cli import cli
 from roadgis.cli.shell import _status
 from roadgis.model.card import CARD_KEY
 from roadgis.output import read_provenance
-from roadgis.train.data.data_checks import survey
-from roadgis.train.data.scenes import open_pairs
+from roadgis.train.data.data_checks import check_labels
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.settings import read_settings, write_settings
+from tests.factories.models import tiny_card
 from tests.fuzz.mutate import damaged, odd_json
 from tests.fuzz.seeds import TEXT_SUFFIXES
-from tests.models import tiny_card
 
 __all__ = ["FULL", "KINDS", "SHORT", "prepared"]
 
@@ -128,7 +128,7 @@ def _pairs(image: Path, mask: Path, folder: Path) -> tuple[str, Work]:
             shutil.copy(path, pairs / name / f"a{path.suffix}")
 
     def work() -> int:
-        print(survey(open_pairs([pairs])))
+        print(check_labels(open_pairs([pairs])))
         return 0
 
     return f"open_pairs([{str(pairs)!r}])", work

@@ -16,10 +16,11 @@ import shapely
 import yaml
 
 from roadgis.model.card import card_path
-from roadgis.train.settings import TrainSettings, settings_to_dict
-from tests.factories import write_raster
-from tests.models import foreign_model, tiny_card, tiny_model
-from tests.painted import painted
+from roadgis.options.training import TrainSettings
+from roadgis.train.settings import settings_to_dict
+from tests.factories.models import foreign_model, tiny_card, tiny_model
+from tests.factories.rasters import write_raster
+from tests.factories.roads import painted
 
 __all__ = ["TEXT_SUFFIXES", "make_seeds"]
 

@@ -12,22 +12,16 @@ import rasterio
 import shapely
 
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from roadgis.pipeline import (
-    ExtractOptions,
-    extract_roads,
-    predict_to_file,
-    vectorize,
-    vectorize_file,
-)
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize, vectorize_file
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
-from tests.drawings import ArraySource, road
-from tests.factories import X0, Y0, texture, write_raster
-from tests.models import tiny_model
-from tests.painted import painted
+from tests.factories.models import tiny_model
+from tests.factories.rasters import X0, Y0, texture, write_raster
+from tests.factories.roads import ArraySource, painted, road
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from roadgis.errors import ModelError, SceneError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
 from roadgis.model.card import ModelCard
-from tests.factories import write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import write_raster
 
 RANGE = (0.4, 1.2)
 

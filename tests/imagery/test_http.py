@@ -12,7 +12,7 @@ import pytest
 
 from roadgis.errors import ReadError
 from roadgis.imagery.scene import open_scene
-from tests.factories import texture, write_raster
+from tests.factories.rasters import texture, write_raster
 
 
 class RangeServer(ThreadingHTTPServer):

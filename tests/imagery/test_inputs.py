@@ -20,9 +20,9 @@ from roadgis.dataset_names import display_name
 from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from tests.factories import METRIC, X0, Y0, texture, write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 
 
 def names(*sources: Any) -> list[str]:

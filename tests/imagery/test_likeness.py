@@ -11,16 +11,16 @@ import pytest
 import rasterio
 
 from roadgis.errors import ModelError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.likeness import likeness
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import read_card
+from roadgis.options.imagery import SceneOptions
 from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
 from roadgis.probability.prediction import open_for_model
 from roadgis.probability.tags import PROVENANCE_TAG
-from tests.models import tiny_model
-from tests.painted import write_net
+from tests.factories.models import tiny_model
+from tests.factories.roads import write_net
 
 LOOKS = {"brightness": (40.0, 180.0), "contrast": (10.0, 60.0), "sharpness": (0.1, 1.0)}
 CARD = ModelCard("m", "1", looks=LOOKS, normalize_to=(110.0, 50.0))

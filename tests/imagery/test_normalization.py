@@ -9,11 +9,11 @@ import pytest
 
 from roadgis.errors import ModelError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import INVALID_FILL, open_scene
 from roadgis.imagery.values.normalization import measure
 from roadgis.model.card import ModelCard
-from tests.factories import write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import write_raster
 
 TARGET = (110.0, 50.0)
 

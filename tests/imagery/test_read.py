@@ -17,9 +17,9 @@ from rasterio.enums import ColorInterp
 
 from roadgis.affine import composed, mapped
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import INVALID_FILL, Scene, open_scene
-from tests.factories import METRIC, X0, Y0, cut_into_sheets, texture, write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import METRIC, X0, Y0, cut_into_sheets, texture, write_raster
 
 
 def whole(scene: Scene) -> tuple[Any, Any]:

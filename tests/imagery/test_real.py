@@ -10,9 +10,9 @@ import pytest
 
 from roadgis.errors import SceneError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from tests.factories import cut_into_sheets
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import cut_into_sheets
 
 pytestmark = pytest.mark.real_data
 

@@ -13,9 +13,10 @@ from affine import Affine
 
 from roadgis.affine import composed
 from roadgis.errors import ReadError
+from roadgis.imagery.acquisition_date import acquisition_date
 from roadgis.imagery.scene import open_scene
-from roadgis.network.sheets import SheetIndex, _short_names, acquisition_date
-from tests.factories import X0, Y0, texture, write_raster
+from roadgis.network.sheets import SheetIndex, _short_names
+from tests.factories.rasters import X0, Y0, texture, write_raster
 
 
 def sheet(path: Path, x0: float, **tags: Any) -> Path:

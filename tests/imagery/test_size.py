@@ -12,12 +12,13 @@ from affine import Affine
 
 from roadgis.errors import OutputError, SceneError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
 from roadgis.imagery.size import RunSize, check_space, duration, storage
-from roadgis.probability.prediction import PredictOptions, network_pixels
-from tests.factories import METRIC, X0, Y0, texture, write_raster
-from tests.models import tiny_card
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.probability.prediction import network_pixels
+from tests.factories.models import tiny_card
+from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 
 
 def write_vrt(path: Path, side: int, pixel: float = 1.0) -> Path:

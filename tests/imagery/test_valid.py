@@ -18,10 +18,10 @@ from rasterio.windows import Window as FileWindow
 from roadgis.affine import mapped
 from roadgis.errors import DataError, SceneError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
 from roadgis.imagery.values.blank import BLANK_RADIUS_PX
-from tests.factories import METRIC, X0, Y0, cut_into_sheets, texture, write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import METRIC, X0, Y0, cut_into_sheets, texture, write_raster
 
 HOLE = (slice(10, 25), slice(40, 60))
 WITH_ALPHA = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)

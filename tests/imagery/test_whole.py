@@ -15,9 +15,9 @@ import rasterio.shutil
 from roadgis.errors import ReadError, RoadgisError, SceneError
 from roadgis.imagery.damage import missing_end
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
-from tests.factories import texture, write_raster
+from roadgis.options.imagery import SceneOptions
+from tests.factories.rasters import texture, write_raster
 
 KINDS: dict[str, dict[str, Any]] = {
     "png.png": {"driver": "PNG"},

@@ -33,7 +33,7 @@ from roadgis.errors import Cancelled, DataError, InputError, OutputError, SceneE
 from roadgis.labels.masks import burn_like, burn_like_each
 from roadgis.labels.surfaces import road_surfaces
 from roadgis.labels.vector import BurnLayer, RoadLayer
-from tests.factories import METRIC, X0, Y0, write_raster
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 NORTH_UP = Affine(1.0, 0.0, X0, 0.0, -1.0, Y0)
 
@@ -57,18 +57,18 @@ def burn(path: Path, size: int = 60, crs: str = METRIC, **options: Any) -> npt.N
 
 
 @pytest.mark.parametrize(("y", "rows"), [(30.5, (27, 33)), (30.25, (27, 33)), (30.0, (26, 32))])
-def test_line_of_7_m_is_7_px_across(tmp_path: Path, y: float, rows: tuple[int, int]) -> None:
+def test_burn_line_of_7_m_is_7_px_wide(tmp_path: Path, y: float, rows: tuple[int, int]) -> None:
     pixels = burn(write_layer(tmp_path / "a.gpkg", [at((-9, y), (99, y))]), width_m=7)
     assert pixels.dtype == np.uint8
     expected = np.zeros((60, 60), np.uint8)
     expected[rows[0] : rows[1] + 1] = 1
-    if y == 30.0:  # both edges lie on pixel centres: one of them counts
+    if y == 30.0:  # both edges lie on pixel centres: one of them is included
         expected = expected if pixels[26, 0] else np.roll(expected, 1, axis=0)
     np.testing.assert_array_equal(pixels, expected)
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp", "fgb"])
-def test_format_makes_no_difference(tmp_path: Path, suffix: str) -> None:
+def test_road_layer_does_not_depend_on_the_format(tmp_path: Path, suffix: str) -> None:
     crs = "EPSG:4326"
     to = Transformer.from_crs(METRIC, crs, always_xy=True)
     line = shapely.transform(
@@ -79,7 +79,7 @@ def test_format_makes_no_difference(tmp_path: Path, suffix: str) -> None:
     assert pixels[27:34].all()
 
 
-def test_ends_and_corners_are_round(tmp_path: Path) -> None:
+def test_burn_has_round_ends_and_corners(tmp_path: Path) -> None:
     pixels = burn(write_layer(tmp_path / "a.gpkg", [at((20.5, 30.5), (40.5, 30.5))]), width_m=11)
     assert pixels[30, 15:46].all()
     assert pixels[30].sum() == 31
@@ -90,7 +90,7 @@ def test_ends_and_corners_are_round(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels[distance > 5.5], 0)
 
 
-def test_every_line_has_its_own_width_and_the_given_one_where_it_has_none(tmp_path: Path) -> None:
+def test_road_layer_uses_width_fields_then_the_default_width(tmp_path: Path) -> None:
     lines = [at((-99, y), (99, y)) for y in (10.5, 25.5, 40.5, 52.5)]
     path = write_layer(
         tmp_path / "a.gpkg", lines,
@@ -102,7 +102,7 @@ def test_every_line_has_its_own_width_and_the_given_one_where_it_has_none(tmp_pa
         assert not pixels[[row - px // 2 - 1, row + px // 2 + 1]].any()
 
 
-def test_polygons_are_filled_with_their_holes_left_open_and_need_no_width(tmp_path: Path) -> None:
+def test_burn_fills_polygons_except_holes(tmp_path: Path) -> None:
     ring = box(X0 + 10, Y0 - 50, X0 + 50, Y0 - 10).difference(
         box(X0 + 20, Y0 - 40, X0 + 40, Y0 - 20)
     )
@@ -113,7 +113,7 @@ def test_polygons_are_filled_with_their_holes_left_open_and_need_no_width(tmp_pa
     np.testing.assert_array_equal(pixels, expected)
 
 
-def test_mixed_multipart_nested_and_raised_geometries_all_count(tmp_path: Path) -> None:
+def test_road_layer_reads_mixed_multipart_and_nested_geometries(tmp_path: Path) -> None:
     shapes = [
         MultiLineString([at((5, 5.5), (20, 5.5)), at((30, 5.5), (50, 5.5))]),
         LineString([(X0 + 5, Y0 - 15.5, 100.0), (X0 + 50, Y0 - 15.5, 120.0)]),
@@ -132,7 +132,7 @@ def test_mixed_multipart_nested_and_raised_geometries_all_count(tmp_path: Path) 
     assert not pixels[32:].any()
 
 
-def test_features_without_a_geometry_are_left_out_and_counted(
+def test_road_layer_skips_features_without_geometry(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shapes = [at((0, 9.5), (60, 9.5)), None, LineString()]
@@ -143,7 +143,7 @@ def test_features_without_a_geometry_are_left_out_and_counted(
 
 
 def geographic_transform(crs: str, px_m: float = 1.0) -> Affine:
-    """Return pixels of a CRS that are 1 m on the ground near X0, Y0, rows along its y."""
+    """Return a transform of a geographic CRS whose pixels are 1 m on the ground near X0, Y0."""
     to = Transformer.from_crs(METRIC, crs, always_xy=True)
     (x, x1), (y, _) = to.transform([X0, X0 + 1000], [Y0, Y0])
     _, (_, y1) = to.transform([X0, X0], [Y0, Y0 - 1000])
@@ -152,7 +152,7 @@ def geographic_transform(crs: str, px_m: float = 1.0) -> Affine:
 
 @pytest.mark.parametrize("source", ["EPSG:4326", "EPSG:3857", "EPSG:2263"], ids=str)
 @pytest.mark.parametrize("target", ["EPSG:4326", "EPSG:3857", METRIC, "ESRI:102734"], ids=str)
-def test_width_is_metres_on_the_ground_in_any_crs(source: str, target: str) -> None:
+def test_burn_width_is_ground_metres_in_any_crs(source: str, target: str) -> None:
     feet = {"EPSG:2263", "ESRI:102734"} & {source, target}
     lon, lat = (-75.0, 40.8) if feet else (9.0, 47.85)
     local = f"+proj=aeqd +lat_0={lat} +lon_0={lon} +datum=WGS84"
@@ -180,7 +180,7 @@ def test_width_is_metres_on_the_ground_in_any_crs(source: str, target: str) -> N
     assert across.length == pytest.approx(40, rel=0.004)
 
 
-def test_line_across_the_antimeridian_does_not_run_around_the_world(tmp_path: Path) -> None:
+def test_burn_line_across_the_antimeridian(tmp_path: Path) -> None:
     line = LineString([(179.9990, -16.5), (179.99999, -16.5)])
     path = write_layer(tmp_path / "a.gpkg", [line], "EPSG:4326")
     surfaces = RoadLayer.open(path, width_m=20).on("EPSG:4326")
@@ -188,7 +188,7 @@ def test_line_across_the_antimeridian_does_not_run_around_the_world(tmp_path: Pa
     assert (west, east) == pytest.approx((179.999, 180.0), abs=2e-4)
 
 
-def test_long_edge_follows_the_curve_it_is_in_the_other_crs() -> None:
+def test_burn_long_edges_follow_the_curve_in_another_crs() -> None:
     to = Transformer.from_crs("EPSG:4326", METRIC, always_xy=True)
     line = LineString([(8.0, 47.85), (10.0, 47.85)])  # 150 km along a parallel
     surfaces = road_surfaces(
@@ -202,7 +202,7 @@ def test_long_edge_follows_the_curve_it_is_in_the_other_crs() -> None:
         assert shapely.distance(shapely.boundary(shapely.union_all(surfaces)), point) > 4.9
 
 
-def test_scenes_may_be_rotated_or_south_up(tmp_path: Path) -> None:
+def test_burn_like_of_rotated_and_south_up_scenes(tmp_path: Path) -> None:
     path = write_layer(tmp_path / "a.gpkg", [at((10, 10), (50, 10), (50, 45))])
     layer = RoadLayer.open(path, width_m=6).on(METRIC)
     plain = layer.burn(NORTH_UP, 60, 60)
@@ -235,7 +235,7 @@ def tangle() -> BurnLayer:
     return BurnLayer(CRS.from_user_input(METRIC), surfaces)
 
 
-def test_cutting_into_small_pieces_loses_nothing(tangle: BurnLayer) -> None:
+def test_road_surfaces_of_small_pieces_equal_the_whole(tangle: BurnLayer) -> None:
     line, star = tangled()
     whole = line.buffer(3.3 / 2).union(star)
     yy, xx = np.mgrid[:300, :300]
@@ -247,7 +247,7 @@ def test_cutting_into_small_pieces_loses_nothing(tangle: BurnLayer) -> None:
     row=st.integers(-40, 300), col=st.integers(-40, 300),
     height=st.integers(1, 90), width=st.integers(1, 90),
 )  # fmt: skip
-def test_any_window_shows_the_same_pixels(
+def test_burn_windows_equal_parts_of_the_whole(
     tangle: BurnLayer, row: int, col: int, height: int, width: int
 ) -> None:
     whole = tangle.burn(composed(NORTH_UP, Affine.translation(-50, -50)), 450, 450)
@@ -257,7 +257,7 @@ def test_any_window_shows_the_same_pixels(
     )
 
 
-def test_threads_burn_the_same(tangle: BurnLayer) -> None:
+def test_burn_is_thread_safe(tangle: BurnLayer) -> None:
     places = [composed(NORTH_UP, Affine.translation(7 * i, 5 * i)) for i in range(40)]
     alone = [tangle.burn(place, 64, 64) for place in places]
     with ThreadPoolExecutor(8) as pool:
@@ -266,7 +266,7 @@ def test_threads_burn_the_same(tangle: BurnLayer) -> None:
 
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:3857"])
-def test_bounds_leave_out_only_what_is_far(tmp_path: Path, crs: str) -> None:
+def test_road_layer_on_bounds_drops_only_distant_roads(tmp_path: Path, crs: str) -> None:
     rng = np.random.default_rng(1)
     lines = [at(*rng.uniform(-3000, 3000, (2, 2))) for _ in range(400)]
     to = Transformer.from_crs(METRIC, crs, always_xy=True)
@@ -292,13 +292,13 @@ def test_bounds_leave_out_only_what_is_far(tmp_path: Path, crs: str) -> None:
         ([at((0, 0), (9, 9))], {"w": ["wide"]}, {"width_field": "w"}, "'w'.*'wide' in feature 1"),
         ([at((0, 0), (9, 9))], {"w": [0.0]}, {"width_field": "w"}, r"0\.0 in feature 1"),
         ([at((0, 0), (9, 9))], {"w": [-4]}, {"width_field": "w"}, "-4 in feature 1"),
-        ([at((0, 0), (9, 9))], {"w": [4]}, {"width_field": "w*x"}, "'x' is no factor"),
+        ([at((0, 0), (9, 9))], {"w": [4]}, {"width_field": "w*x"}, "'x' is not a factor"),
         ([at((0, 0), (9, 9))], {}, {"width_m": 0.0}, "width is 0.0 m; expected a positive"),
         ([at((0, 0), (9, 9))], {}, {"width_m": float("nan")}, "expected a positive"),
         ([LineString()], {"w": [4]}, {"width_m": 7}, "holds no geometries"),
     ],
 )  # fmt: skip
-def test_layer_that_cannot_be_burnt_says_why(
+def test_road_layer_rejects_invalid_layers(
     tmp_path: Path, shapes: list[Any], fields: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     path = write_layer(tmp_path / "roads.gpkg", shapes, **fields)
@@ -306,14 +306,14 @@ def test_layer_that_cannot_be_burnt_says_why(
         RoadLayer.open(path, **options)
 
 
-def test_layer_without_crs_names_the_remedy(tmp_path: Path) -> None:
+def test_road_layer_without_crs_names_the_remedy(tmp_path: Path) -> None:
     path = write_layer(tmp_path / "roads.shp", [at((0, 0), (9, 9))])
     path.with_suffix(".prj").unlink()
     with pytest.raises(DataError, match=r"no coordinate reference system.*\.prj"):
         RoadLayer.open(path, width_m=7)
 
 
-def test_one_of_several_layers_must_be_named(tmp_path: Path) -> None:
+def test_road_layer_needs_a_layer_name_if_there_are_several(tmp_path: Path) -> None:
     path = write_layer(tmp_path / "a.gpkg", [at((0, 9.5), (60, 9.5))], layer="roads")
     write_layer(path, [box(X0, Y0 - 60, X0 + 60, Y0)], layer="towns")
     with pytest.raises(DataError, match=r"2 layers: 'roads', 'towns'.*--layer"):
@@ -324,7 +324,9 @@ def test_one_of_several_layers_must_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no vector file at all"])
-def test_file_that_is_no_vector_layer_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_road_layer_names_files_that_are_not_vector_layers(
+    tmp_path: Path, content: bytes | None
+) -> None:
     path = tmp_path / "roads.gpkg"
     if content is not None:
         path.write_bytes(content)
@@ -332,12 +334,12 @@ def test_file_that_is_no_vector_layer_is_named(tmp_path: Path, content: bytes | 
         RoadLayer.open(path, width_m=7)
 
 
-def test_places_that_the_target_cannot_express_are_an_error_only_if_there_are_no_others(
+def test_road_layer_on_rejects_a_crs_that_fits_no_road(
     tmp_path: Path,
 ) -> None:
     nonsense = LineString([(2e9, 2e9), (2e9 + 50, 2e9)])
     lost = RoadLayer.open(write_layer(tmp_path / "a.gpkg", [nonsense]), width_m=5)
-    with pytest.raises(DataError, match="no place of it"):
+    with pytest.raises(DataError, match="none of it"):
         lost.on(METRIC if lost.crs != CRS.from_user_input(METRIC) else "EPSG:4326")
     both = write_layer(tmp_path / "b.gpkg", [nonsense, at((0, 0), (9, 9))])
     west, _, east, _ = RoadLayer.open(both, width_m=5).on("EPSG:4326").bounds
@@ -365,7 +367,7 @@ def grey(height: int = 60, width: int = 80, bands: int = 3) -> npt.NDArray[np.ui
     ],
     ids=["north-up", "south-up", "rotated"],
 )
-def test_mask_has_exactly_the_scenes_grid(tmp_path: Path, transform: Affine) -> None:
+def test_burn_like_has_the_grid_of_the_scene(tmp_path: Path, transform: Affine) -> None:
     scene = write_raster(tmp_path / "scene.tif", grey(), transform=transform)
     made = burn_like(roads(tmp_path), scene, tmp_path / "mask.tif")
     with rasterio.open(scene) as a, rasterio.open(made.path) as b:
@@ -383,7 +385,7 @@ def test_mask_has_exactly_the_scenes_grid(tmp_path: Path, transform: Affine) -> 
 
 
 @pytest.mark.parametrize("kind", ["alpha", "nodata", "mask", "nan"])
-def test_mask_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) -> None:
+def test_burn_like_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) -> None:
     valid = np.ones((60, 80), bool)
     valid[20:40, 10:30] = False
     image: Any = grey(bands=4 if kind == "alpha" else 3)
@@ -395,7 +397,7 @@ def test_mask_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) -> No
         )  # fmt: skip
     elif kind == "nodata":
         image[:, ~valid] = 7
-        image[0, 50:] = 7  # one band alone may well have that value
+        image[0, 50:] = 7  # a single band may have that value
         keywords["nodata"] = 7
     elif kind == "mask":
         keywords["mask"] = valid
@@ -411,7 +413,7 @@ def test_mask_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) -> No
     np.testing.assert_array_equal(pixels, expected)
 
 
-def test_blocks_meet_without_a_seam(tmp_path: Path) -> None:
+def test_burn_like_blocks_have_no_seam(tmp_path: Path) -> None:
     scene = write_raster(tmp_path / "scene.tif", np.full((1, 1100, 2100), 9, np.uint8))
     lines = [at((0, 0), (2100, 1100)), at((1024, 0), (1024, 1100)), at((0, 1024), (2100, 1024))]
     layer = RoadLayer.open(write_layer(tmp_path / "a.gpkg", lines), width_m=9)
@@ -421,7 +423,7 @@ def test_blocks_meet_without_a_seam(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels, layer.on(METRIC).burn(NORTH_UP, 1100, 2100))
 
 
-def test_several_scenes_give_masks_of_their_names(tmp_path: Path) -> None:
+def test_burn_like_each_names_masks_as_scenes(tmp_path: Path) -> None:
     layer = roads(tmp_path)
     scenes = [
         write_raster(tmp_path / "in" / "a.tif", grey()),
@@ -442,16 +444,18 @@ def test_several_scenes_give_masks_of_their_names(tmp_path: Path) -> None:
         assert mask.road_px == pytest.approx(7 * 80, rel=0.02)
 
 
-def test_scene_elsewhere_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_burn_like_warns_of_a_distant_scene(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     scene = write_raster(tmp_path / "scene.tif", grey(), y0=Y0 + 9000)
     with caplog.at_level(logging.WARNING):
         made = burn_like(roads(tmp_path), scene, tmp_path / "mask.tif")
     assert made.road_px == 0
-    assert "no road lies on it" in caplog.text
+    assert "contains no road" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_scene_without_crs_or_position_is_an_error(tmp_path: Path) -> None:
+def test_burn_like_rejects_scenes_without_crs_or_position(tmp_path: Path) -> None:
     layer = roads(tmp_path)
     scene = write_raster(tmp_path / "a.tif", grey(), crs=None)
     with pytest.raises(SceneError, match="no coordinate reference system"):
@@ -465,7 +469,7 @@ def test_scene_without_crs_or_position_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "mask.tif").exists()
 
 
-def test_outputs_are_not_replaced_unasked(tmp_path: Path) -> None:
+def test_burn_like_keeps_existing_outputs(tmp_path: Path) -> None:
     layer = roads(tmp_path)
     scene = write_raster(tmp_path / "scene.tif", grey())
     target = tmp_path / "mask.tif"
@@ -485,7 +489,7 @@ def test_outputs_are_not_replaced_unasked(tmp_path: Path) -> None:
         burn_like(layer, scene, tmp_path / "mask.png")
 
 
-def test_truncated_scene_and_cancelling_leave_no_mask(tmp_path: Path) -> None:
+def test_burn_like_leaves_no_mask_after_errors_or_cancel(tmp_path: Path) -> None:
     layer = roads(tmp_path)
     whole = write_raster(
         tmp_path / "scene.tif", np.random.default_rng(0).integers(0, 9, (3, 900, 900), np.uint8),
@@ -505,7 +509,7 @@ def test_truncated_scene_and_cancelling_leave_no_mask(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_real_centrelines_lie_on_real_roads(tmp_path: Path, real_data: Path) -> None:
+def test_burn_like_real_centrelines_lie_on_real_roads(tmp_path: Path, real_data: Path) -> None:
     folder = real_data / "spacenet"
     layer = RoadLayer.open(folder / "vegas_img0_roads.geojson", width_m=8)
     made = burn_like(layer, folder / "vegas_img0.tif", tmp_path / "mask.tif")

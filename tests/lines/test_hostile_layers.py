@@ -22,10 +22,10 @@ from roadgis.cli.clean import command as clean
 from roadgis.cli.compare import command as compare
 from roadgis.cli.evaluate import command as evaluate
 from roadgis.errors import DataError, EmptyTruthError, InputError, OutputError
-from roadgis.evaluation import EvaluateOptions
 from roadgis.imagery.area import load_area
 from roadgis.labels.vector import RoadLayer
 from roadgis.lines import read_lines
+from roadgis.options.evaluation import EvaluateOptions
 
 ORIGIN = np.array([500_000.0, 5_000_000.0])
 MAIN = (
@@ -264,7 +264,7 @@ class TestOutputs:
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet", "shp"])
-def test_a_cleaned_network_is_identical_to_itself_in_every_format(roads: Path, suffix: str) -> None:
+def test_clean_output_is_identical_to_itself_in_every_format(roads: Path, suffix: str) -> None:
     network, empty = roads.with_name(f"net.{suffix}"), roads.with_name("empty.geojson")
     empty.write_text('{"type": "FeatureCollection", "features": []}')
     area = roads.with_name("area.gpkg")
@@ -291,7 +291,7 @@ _IN_SHAPEFILE = {"geometry_in": "geometry_i", "length_m_in": "length_m_i",
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "fgb", "parquet", "shp"])
-def test_fields_whose_names_collide_are_kept_under_other_names(
+def test_clean_keeps_fields_with_colliding_names_under_other_names(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
 ) -> None:
     feature = {
@@ -314,7 +314,7 @@ def test_fields_whose_names_collide_are_kept_under_other_names(
     assert row["length_m"] == pytest.approx(74.6, abs=0.5)
 
 
-def test_compare_keeps_fields_whose_names_collide(roads: Path) -> None:
+def test_compare_keeps_fields_with_colliding_names(roads: Path) -> None:
     table = streets().assign(NAME=[f"N{at}" for at in range(6)], geom="a", fid=3, ID=7)
     base, out = roads.with_name("base.geojson"), roads.with_name("out.gpkg")
     table.to_file(base)
@@ -324,7 +324,7 @@ def test_compare_keeps_fields_whose_names_collide(roads: Path) -> None:
     assert (row["base_geom"], row["base_fid"], row["base_ID"]) == ("a", 3, 7)
 
 
-def test_a_sheet_without_truth_inside_the_area_does_not_end_a_folder(tmp_path: Path) -> None:
+def test_evaluate_a_folder_skips_a_sheet_without_truth_in_the_area(tmp_path: Path) -> None:
     for side in ("found", "true"):
         (tmp_path / side).mkdir()
         for number in range(2):

@@ -49,7 +49,9 @@ def geojson(path: Path, *geometries: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_every_format_gives_the_same_lines_and_fields(tmp_path: Path, suffix: str) -> None:
+def test_read_lines_gives_the_same_lines_and_fields_for_every_format(
+    tmp_path: Path, suffix: str
+) -> None:
     path = write(
         tmp_path / f"roads{suffix}",
         "LINESTRING (8 47, 8.5 47.25)",
@@ -73,7 +75,7 @@ def test_every_format_gives_the_same_lines_and_fields(tmp_path: Path, suffix: st
     assert layer.name == str(path)
 
 
-def test_parts_of_multilines_and_of_mixed_collections_are_taken_apart(tmp_path: Path) -> None:
+def test_line_layer_splits_multilines_and_mixed_collections(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.gpkg",
         "MULTILINESTRING ((0 0, 1 0), (5 5, 6 5))",
@@ -93,13 +95,13 @@ def test_parts_of_multilines_and_of_mixed_collections_are_taken_apart(tmp_path: 
         ("MULTIPOINT ((0 0), (1 1))", "found 2 points and no lines"),
     ],
 )
-def test_polygons_or_points_for_lines_are_refused(tmp_path: Path, wkt: str, found: str) -> None:
+def test_line_layer_rejects_polygons_and_points(tmp_path: Path, wkt: str, found: str) -> None:
     with pytest.raises(DataError, match=found):
         read_lines(write(tmp_path / "a.gpkg", wkt))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_layer_without_features_is_allowed(tmp_path: Path, suffix: str) -> None:
+def test_line_layer_accepts_a_layer_without_features(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"none{suffix}"
     table = gpd.GeoDataFrame({"name": np.empty(0, str)}, geometry=[], crs=UTM)
     table.to_file(path, geometry_type="LineString")
@@ -109,14 +111,14 @@ def test_a_layer_without_features_is_allowed(tmp_path: Path, suffix: str) -> Non
     assert metric_crs(layer).axis_info[0].unit_name == "metre"
 
 
-def test_features_without_a_geometry_leave_the_rows_of_the_others_right(tmp_path: Path) -> None:
+def test_line_layer_keeps_rows_aligned_past_features_without_geometry(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", None, "LINESTRING EMPTY", "LINESTRING (0 0, 1 0)")
     layer = read_lines(path)
     assert layer.feature.tolist() == [2]
     assert layer.issues == ("2 features without a usable geometry were left out",)
 
 
-def test_lines_of_one_point_and_of_no_length_are_left_out(tmp_path: Path) -> None:
+def test_line_layer_ignores_lines_of_one_point_or_no_length(tmp_path: Path) -> None:
     path = geojson(
         tmp_path / "a.geojson",
         {"type": "LineString", "coordinates": [[8, 47]]},
@@ -132,7 +134,7 @@ def test_lines_of_one_point_and_of_no_length_are_left_out(tmp_path: Path) -> Non
     )
 
 
-def test_coordinates_that_are_no_numbers_take_only_their_line(tmp_path: Path) -> None:
+def test_line_layer_ignores_only_the_line_with_nan_coordinates(tmp_path: Path) -> None:
     with np.errstate(invalid="ignore"):
         lines = [
             shapely.LineString([(0, 0), (np.nan, 1), (2, 2)]),
@@ -149,7 +151,7 @@ def test_coordinates_that_are_no_numbers_take_only_their_line(tmp_path: Path) ->
         )
 
 
-def test_repetitions_are_left_out_whichever_way_they_run(
+def test_line_layer_ignores_repeated_lines_in_either_direction(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(
@@ -166,7 +168,7 @@ def test_repetitions_are_left_out_whichever_way_they_run(
     assert caplog.messages == [f"{path}: 2 repetitions of lines were left out"]
 
 
-def test_heights_and_measures_are_dropped(tmp_path: Path) -> None:
+def test_line_layer_drops_heights_and_measures(tmp_path: Path) -> None:
     path = write(tmp_path / "z.gpkg", "LINESTRING Z (0 0 5, 1 0 6)", "LINESTRING Z (0 0 7, 1 0 8)")
     layer = read_lines(path)
     assert not shapely.has_z(layer.lines).any()
@@ -181,7 +183,7 @@ def test_heights_and_measures_are_dropped(tmp_path: Path) -> None:
     assert shapely.to_wkt(measured.lines).tolist() == ["LINESTRING (0 0, 1 0)"]
 
 
-def test_a_missing_crs_is_refused_until_one_is_assumed(tmp_path: Path) -> None:
+def test_read_lines_rejects_a_missing_crs_unless_one_is_assumed(tmp_path: Path) -> None:
     path = write(tmp_path / "a.shp", "LINESTRING (500000 0, 500001 0)", crs=None)
     with pytest.raises(DataError, match="no coordinate reference system"):
         read_lines(path)
@@ -192,18 +194,18 @@ def test_a_missing_crs_is_refused_until_one_is_assumed(tmp_path: Path) -> None:
         read_lines(path, assume_crs="EPSG:5703")
 
 
-def test_the_files_own_crs_goes_before_the_assumed_one(tmp_path: Path) -> None:
+def test_read_lines_prefers_the_crs_of_the_file_over_the_assumed_one(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", "LINESTRING (0 0, 1 0)", crs=2056)
     assert read_lines(path, assume_crs="EPSG:25832").crs.to_epsg() == 2056
 
 
-def test_heights_of_a_compound_crs_play_no_part(tmp_path: Path) -> None:
+def test_metric_crs_ignores_heights_of_a_compound_crs(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", "LINESTRING Z (2600000 1200000 5, 2600001 1200000 5)",
                  crs="EPSG:2056+5728")  # fmt: skip
     assert read_lines(path).crs == CRS(2056)
 
 
-def test_what_is_no_line_layer_is_named(tmp_path: Path) -> None:
+def test_read_lines_names_what_is_not_a_line_layer(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_lines(tmp_path / "none.gpkg")
     (tmp_path / "text.gpkg").write_text("no database")
@@ -220,7 +222,7 @@ def test_what_is_no_line_layer_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", [0.0, 360.0, -360.0])
-def test_a_line_across_the_antimeridian_is_short_and_whole(turn: float) -> None:
+def test_line_layer_keeps_a_line_across_the_antimeridian_short_and_whole(turn: float) -> None:
     there = "LINESTRING (179.99 -17, -179.99 -17, 179.995 -17.01)"
     back = f"LINESTRING ({179.999 + turn} -17, {179.998 + turn} -17)"
     layer = layer_of(there, back, crs=4326)
@@ -238,14 +240,14 @@ def test_a_line_across_the_antimeridian_is_short_and_whole(turn: float) -> None:
     assert lengths[1] == pytest.approx(geod.line_length([179.999, 179.998], [-17, -17]), rel=1e-3)
 
 
-def test_layers_on_both_sides_of_the_antimeridian_meet() -> None:
+def test_metric_crs_joins_layers_on_both_sides_of_the_antimeridian() -> None:
     west = layer_of("LINESTRING (179.9 -17, 180 -17)", crs=4326)
     east = layer_of("LINESTRING (-180 -17, -179.9 -17)", crs=4326)
     crs = metric_crs(west, east)
     assert shapely.distance(west.on(crs)[0], east.on(crs)[0]) < 1e-6
 
 
-def test_a_metric_line_across_the_antimeridian_is_continuous_in_degrees() -> None:
+def test_to_crs_keeps_a_metric_line_across_the_antimeridian_continuous_in_degrees() -> None:
     layer = layer_of("LINESTRING (179.99 -17, 180.01 -17)", crs=4326)
     metric = layer_of(shapely.to_wkt(layer.on(CRS(32760))[0], -1), crs=32760)
     x = shapely.get_coordinates(metric.on(CRS(4326)))[:, 0]
@@ -262,9 +264,7 @@ def test_a_metric_line_across_the_antimeridian_is_continuous_in_degrees() -> Non
         (25832, "LINESTRING (-1500000 5500000, -1499000 5500000)", 32628),
     ],
 )
-def test_a_layers_own_crs_is_kept_where_it_is_in_metres_and_true(
-    crs: int, line: str, chosen: int
-) -> None:
+def test_metric_crs_keeps_an_undistorted_metric_crs(crs: int, line: str, chosen: int) -> None:
     assert metric_crs(layer_of(line, crs=crs)) == CRS(chosen)
 
 
@@ -277,7 +277,7 @@ def test_a_layers_own_crs_is_kept_where_it_is_in_metres_and_true(
         ["LINESTRING (170 -45, 170.1 -45)", "LINESTRING (-170 -20, -170.1 -20)"],
     ],
 )
-def test_near_poles_and_over_large_areas_the_crs_is_true_within_three_percent(
+def test_metric_crs_is_true_within_three_percent_near_poles_and_over_large_areas(
     lines: list[str],
 ) -> None:
     layer = layer_of(*lines, crs=4326)
@@ -287,26 +287,26 @@ def test_near_poles_and_over_large_areas_the_crs_is_true_within_three_percent(
         assert ground_scale(crs, lon, lat) == pytest.approx(1, abs=0.03)
 
 
-def test_layers_in_different_crs_share_the_first_metric_one() -> None:
+def test_metric_crs_of_several_layers_is_the_first_metric_one() -> None:
     degrees = layer_of("LINESTRING (8.5 47.3, 8.6 47.3)", crs=4326)
     swiss = layer_of("LINESTRING (2680000 1240000, 2681000 1240000)", crs=2056)
     assert metric_crs(degrees, swiss) == CRS(2056)
 
 
-def test_layers_on_different_continents_are_refused() -> None:
+def test_metric_crs_rejects_layers_on_different_continents() -> None:
     here = layer_of("LINESTRING (8 47, 8.1 47)", crs=4326)
     there = layer_of("LINESTRING (-70 -33, -70.1 -33)", crs=4326)
     with pytest.raises(DataError, match="too far apart to be measured together"):
         metric_crs(here, there)
 
 
-def test_metres_that_claim_to_be_degrees_are_told_from_them() -> None:
+def test_read_lines_detects_metres_declared_as_degrees() -> None:
     layer = layer_of("LINESTRING (500000 5300000, 500100 5300000)", crs=4326)
     with pytest.raises(DataError, match="states the wrong CRS"):
         metric_crs(layer)
 
 
-def test_lines_without_a_place_in_the_other_crs_are_an_error() -> None:
+def test_to_crs_rejects_lines_outside_the_crs() -> None:
     layer = layer_of("LINESTRING (9 0, 9 1)", "LINESTRING (99 0, 99 1)", crs=4326)
     with pytest.raises(DataError, match="1 of 2 lines have no place"):
         layer.on(CRS(32632))
@@ -319,7 +319,7 @@ def test_lines_without_a_place_in_the_other_crs_are_an_error() -> None:
         max_size=5,
     )
 )
-def test_continuous_longitudes_stand_for_the_same_places(
+def test_continuous_longitudes_are_the_same_places(
     lines: list[list[tuple[float, float]]],
 ) -> None:
     table = gpd.GeoDataFrame(geometry=[shapely.LineString(line) for line in lines], crs=4326)

@@ -14,9 +14,10 @@ from roadgis.model.card import ModelCard
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.network.network import RoadNetwork
-from roadgis.pipeline import ExtractOptions, extract_roads
-from roadgis.probability.prediction import PredictOptions
-from tests.factories import cut_into_sheets
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads
+from tests.factories.rasters import cut_into_sheets
 
 # rasterio.merge multiplies transforms in a way that affine 3 wants no more.
 MERGING = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")

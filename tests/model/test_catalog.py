@@ -14,7 +14,7 @@ from roadgis.model.card import CARD_KEY, ModelCard, read_card_file, write_card_f
 from roadgis.model.catalog import bundled_models, read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
-from tests.models import tiny_card, tiny_model
+from tests.factories.models import tiny_card, tiny_model
 
 
 def test_paths_are_taken_as_they_are(tmp_path: Path) -> None:

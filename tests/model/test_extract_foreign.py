@@ -17,15 +17,16 @@ from onnx import helper, numpy_helper
 from roadgis.errors import InputError, ResumeError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
-from roadgis.model.description import ModelDescription
 from roadgis.model.runtime import OnnxSegmenter, load_model
 from roadgis.network.network import RoadNetwork
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file
-from roadgis.probability.prediction import PredictOptions
-from tests.factories import X0, Y0, write_raster
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.model import ModelDescription
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads, predict_to_file
+from tests.factories.models import foreign_model, save_model, tiny_card, tiny_model
+from tests.factories.rasters import X0, Y0, write_raster
+from tests.factories.roads import NET, write_net
 from tests.model.test_foreign import DEEPNESS, TWO
-from tests.models import foreign_model, save_model, tiny_card, tiny_model
-from tests.painted import NET, write_net
 
 CHUNK = 64
 

@@ -17,11 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import read_card
-from roadgis.model.description import ModelDescription
 from roadgis.model.foreign import adopt
 from roadgis.model.onnx_tail import last_operation
 from roadgis.model.runtime import load_model
-from tests.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
+from roadgis.options.model import ModelDescription
+from tests.factories.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
 
 DEEPNESS: dict[str, Any] = {
     "model_type": "Segmentor",

@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from roadgis.cli.extract import command as extract
 from roadgis.cli.predict import command as predict
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 #: As published: 512 px, 21 cm a pixel, two classes; `argmax` of two channels is the class.
 DEEPNESS: dict[str, Any] = {

@@ -24,7 +24,15 @@ from roadgis.model.runtime import (
     load_model,
     preferred_provider,
 )
-from tests.models import GROUND, MAGENTA, ROAD, failing_model, save_model, tiny_card, tiny_model
+from tests.factories.models import (
+    GROUND,
+    MAGENTA,
+    ROAD,
+    failing_model,
+    save_model,
+    tiny_card,
+    tiny_model,
+)
 
 Image = npt.NDArray[np.uint8]
 

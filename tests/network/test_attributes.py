@@ -15,8 +15,9 @@ from pyproj import CRS
 from roadgis.network.attributes import edge_attributes, grouped_quantiles
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import UTM, ArraySource, road
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import UTM, ArraySource, road
 
 SIZE = (200, 300)
 
@@ -53,7 +54,7 @@ def blocks() -> RoadNetwork:
     )
 
 
-def test_what_is_not_given_is_not_known() -> None:
+def test_road_network_fills_missing_attributes_with_unknown() -> None:
     plain = {f.name: getattr(blocks(), f.name) for f in dataclasses.fields(RoadNetwork)}
     for name in ("width_p10_m", "width_p90_m", "bridged", "source", "source_date"):
         del plain[name]
@@ -65,7 +66,7 @@ def test_what_is_not_given_is_not_known() -> None:
     assert RoadNetwork.empty(UTM).source.shape == (0,)
 
 
-def test_components_are_counted_in_the_order_of_their_nodes() -> None:
+def test_component_is_numbered_in_the_order_of_nodes() -> None:
     assert blocks().component.tolist() == [0] * 9 + [1]
     assert blocks().without_bridges().component.tolist() == [0] * 7 + [1, 2]
     assert RoadNetwork.empty(UTM).component.tolist() == []
@@ -81,7 +82,7 @@ def test_sinuosity_is_length_over_chord_and_unknown_for_rings() -> None:
     assert lonlat.sinuosity == pytest.approx(network.sinuosity, abs=1e-5, nan_ok=True)
 
 
-def test_a_network_without_bridges_is_what_was_seen() -> None:
+def test_without_bridges_keeps_the_traced_edges() -> None:
     network = blocks()
     seen = network.without_bridges()
     assert len(seen) == 9
@@ -96,7 +97,7 @@ def test_a_network_without_bridges_is_what_was_seen() -> None:
     assert seen.source.tolist() == ["a.tif"] * 5 + [None] * 4
 
 
-def test_nodes_that_no_edge_uses_go_with_the_bridges() -> None:
+def test_without_bridges_drops_unused_nodes() -> None:
     network = blocks()
     some = network.select(np.arange(10) >= 7)
     assert len(some.nodes) == 4
@@ -104,7 +105,7 @@ def test_nodes_that_no_edge_uses_go_with_the_bridges() -> None:
     assert some.without_bridges().start.tolist() == [0, 2]
 
 
-def test_networkx_routes_by_length() -> None:
+def test_to_networkx_routes_by_length() -> None:
     network = blocks()
     graph = network.to_networkx()
     assert networkx.shortest_path(graph, 0, 2, weight="length_m") == [0, 1, 2]
@@ -122,7 +123,7 @@ def test_networkx_routes_by_length() -> None:
     assert not networkx.has_path(graph.edge_subgraph(seen), 0, 7)
 
 
-def test_routing_tables_follow_the_conventions_of_osmnx() -> None:
+def test_to_routing_tables_follows_the_conventions_of_osmnx() -> None:
     network = blocks()
     nodes, edges = network.to_routing_tables()
     assert nodes.index.name == "osmid"
@@ -145,7 +146,7 @@ def test_routing_tables_follow_the_conventions_of_osmnx() -> None:
     assert there == back[::-1] == [0, 3, 4, 5, 6, 7]
 
 
-def test_routing_tables_give_the_arrays_that_pandana_takes() -> None:
+def test_to_routing_tables_gives_the_arrays_that_pandana_takes() -> None:
     nodes, edges = blocks().to_routing_tables()
     flat = edges.reset_index()
     assert flat["u"].isin(nodes.index).all()
@@ -156,7 +157,7 @@ def test_routing_tables_give_the_arrays_that_pandana_takes() -> None:
     assert nodes["x"].dtype.kind == nodes["y"].dtype.kind == "f"
 
 
-def test_two_edges_between_the_same_nodes_get_two_keys() -> None:
+def test_to_routing_tables_numbers_parallel_edges() -> None:
     network = blocks()
     doubled = dataclasses.replace(network, end=np.where(network.end == 3, 1, network.end))
     _, edges = doubled.to_routing_tables()
@@ -164,7 +165,7 @@ def test_two_edges_between_the_same_nodes_get_two_keys() -> None:
     assert edges.loc[(0, 1)]["osmid"].tolist() == [0, 1]
 
 
-def test_widths_of_a_road_that_widens() -> None:
+def test_edge_attributes_of_a_road_that_widens() -> None:
     array = road(SIZE, (0, 100, 150, 100, 6), (150, 100, 300, 100, 16))
     lines = trace_centerlines(ArraySource(array), VectorizeOptions())
     network = clean_network(lines)
@@ -174,7 +175,7 @@ def test_widths_of_a_road_that_widens() -> None:
     assert 6 <= network.width_m[0] <= 16
 
 
-def test_widths_that_are_not_known_are_nan() -> None:
+def test_edge_attributes_of_unknown_width_are_nan() -> None:
     lines = trace_centerlines(
         ArraySource(road(SIZE, (0, 100, 300, 100, 6), (150, 0, 150, 200, 6))), VectorizeOptions()
     )
@@ -192,7 +193,7 @@ def test_widths_that_are_not_known_are_nan() -> None:
     ),
     share=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),
 )
-def test_quantiles_of_groups_are_those_of_numpy(
+def test_grouped_quantiles_are_those_of_numpy(
     values: list[tuple[int, float]], share: float
 ) -> None:
     group = np.array([g for g, _ in values])

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.errors import InputError
-from roadgis.network.bridge import bridge_gaps
-from roadgis.network.centerlines import Centerlines, merge_interstitial
-from roadgis.network.options import BridgeOptions
+from roadgis.network.bridging.bridge import bridge_gaps
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.edit import merge_interstitial
+from roadgis.options.cleaning import BridgeOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, ring, road
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import ArraySource, ring, road
+from tests.network.test_invariance import scattered
 
 SHAPE = (200, 200)
 TRACE = VectorizeOptions(closing_m=0, rim_m=0, max_road_width_m=20)
@@ -33,40 +36,22 @@ def with_faint(
     return np.where(array > 0, array, faint).astype(np.uint8)
 
 
-def traced(array: npt.NDArray[np.uint8], block_px: int = 4096) -> Centerlines:
-    return merge_interstitial(trace_centerlines(ArraySource(array), TRACE, block_px=block_px))
+def traced(array: npt.NDArray[np.uint8]) -> Centerlines:
+    return merge_interstitial(trace_centerlines(ArraySource(array), TRACE))
 
 
 def bridged(array: npt.NDArray[np.uint8], options: BridgeOptions = OPTIONS) -> Centerlines:
     return bridge_gaps(traced(array), options, ArraySource(array))
 
 
-def shapes(lines: Centerlines) -> npt.NDArray[np.object_]:
-    coordinates = np.stack([lines.col, lines.row], axis=1)
-    return np.asarray(shapely.linestrings(coordinates, indices=lines.edge_of_vertex), object)
-
-
-def vertex_set(lines: Centerlines) -> set[bytes]:
-    """Return the edges by what they are, whatever their order and direction."""
-    out = set()
-    for edge in range(len(lines)):
-        at = slice(lines.offsets[edge], lines.offsets[edge + 1])
-        # Lengths are sums over all edges, so the last digits depend on their order.
-        rows = np.stack([lines.row[at], lines.col[at], lines.probability[at]], axis=1)
-        rows = np.round(rows, 6) + 0.0
-        ways = (rows.tobytes(), rows[::-1].tobytes())
-        out.add(min(ways) + lines.bridged[edge].tobytes() + lines.key[edge].tobytes())
-    return out
-
-
 TWO_ENDS = road(SHAPE, (10, 100, 80, 100, 7), (100, 100, 190, 100, 7))
 
 
-def test_a_gap_with_faint_evidence_becomes_one_straight_bridged_edge() -> None:
+def test_bridge_gaps_closes_a_gap_with_faint_evidence_by_one_straight_edge() -> None:
     lines = bridged(with_faint(TWO_ENDS, (75, 100, 105, 100, 7)))
     assert lines.bridged.tolist().count(True) == 1
     assert len(lines) == 3
-    bridge = shapes(lines)[lines.bridged][0]
+    bridge = lines.pixel_lines()[lines.bridged][0]
     # The gap, and half a road's width that thinning took from each end.
     assert bridge.length == pytest.approx(27, abs=1.5)
     assert bridge.length == pytest.approx(shapely.length(bridge.envelope) / 2, abs=0.6)
@@ -83,7 +68,7 @@ def mask_bridged(array: npt.NDArray[np.uint8]) -> Centerlines:
     return bridge_gaps(traced(array), OPTIONS, source)
 
 
-def test_a_gap_in_a_mask_is_bridged_by_its_shape() -> None:
+def test_bridge_gaps_judges_a_gap_in_a_mask_by_its_shape() -> None:
     lines = mask_bridged(TWO_ENDS)
     assert lines.bridged.sum() == 1
     vertex = lines.bridged[lines.edge_of_vertex]
@@ -91,7 +76,7 @@ def test_a_gap_in_a_mask_is_bridged_by_its_shape() -> None:
     assert np.median(lines.probability[vertex]) == 0
 
 
-def test_roads_that_leave_a_mask_are_led_on_across_no_data_only() -> None:
+def test_bridge_gaps_continues_roads_that_leave_a_mask_across_nodata_only() -> None:
     # Both turn out of the raster and would face each other along its edge.
     rails = road(SHAPE, (20, 3, 85, 3, 5), (103, 3, 180, 3, 5))
     rails = np.maximum(rails, road(SHAPE, (85, 3, 90, -2, 5), (103, 3, 98, -2, 5)))
@@ -102,20 +87,20 @@ def test_roads_that_leave_a_mask_are_led_on_across_no_data_only() -> None:
     assert mask_bridged(strip).bridged.sum() == 1
 
 
-def test_a_gap_over_what_is_surely_no_road_stays_open() -> None:
+def test_bridge_gaps_leaves_a_gap_without_evidence_open() -> None:
     lines = bridged(TWO_ENDS)
     assert not lines.bridged.any()
     assert len(lines) == 2
 
 
-def test_faint_evidence_interrupted_by_water_is_not_enough() -> None:
+def test_bridge_gaps_rejects_evidence_interrupted_by_water() -> None:
     array = with_faint(TWO_ENDS, (75, 100, 105, 100, 7))
     array[:, 86:94] = 0
     assert not bridged(array).bridged.any()
 
 
 @pytest.mark.parametrize(("level", "count"), [(28, 0), (36, 1)])
-def test_the_evidence_that_a_gap_needs_falls_with_the_support_of_its_shape(
+def test_bridge_gaps_needs_less_evidence_where_the_shape_supports_it(
     level: int, count: int
 ) -> None:
     # Straight, and 20 of at most 30 m long: a support of 2/3. It needs 0.15 * (1.5 - 2/3) * 254.
@@ -124,14 +109,14 @@ def test_the_evidence_that_a_gap_needs_falls_with_the_support_of_its_shape(
 
 
 @pytest.mark.parametrize(("max_gap_m", "count"), [(19.0, 0), (21.0, 1), (0.0, 0)])
-def test_the_largest_gap_is_between_the_borders_of_the_roads(max_gap_m: float, count: int) -> None:
+def test_max_gap_is_measured_between_the_borders_of_the_roads(max_gap_m: float, count: int) -> None:
     lines = bridged(
         with_faint(TWO_ENDS, (75, 100, 105, 100, 7)), BridgeOptions(max_gap_m=max_gap_m)
     )
     assert lines.bridged.sum() == count
 
 
-def test_max_gap_is_in_metres_whatever_the_pixel_size() -> None:
+def test_max_gap_is_in_metres_for_any_pixel_size() -> None:
     array = with_faint(TWO_ENDS, (75, 100, 105, 100, 7))
     source = ArraySource(array, gsd_m=2.0)
     lines = merge_interstitial(trace_centerlines(source, dataclasses.replace(TRACE, closing_m=0)))
@@ -139,7 +124,7 @@ def test_max_gap_is_in_metres_whatever_the_pixel_size() -> None:
     assert bridge_gaps(lines, BridgeOptions(max_gap_m=41), source).bridged.sum() == 1
 
 
-def test_a_gap_in_a_curve_is_bridged_along_the_curve() -> None:
+def test_bridge_gaps_follows_a_curve() -> None:
     full = ring(SHAPE, 100, 100, 60, 7)
     angle = np.degrees(np.arctan2(*(np.mgrid[:200, :200] + 0.5 - 100)))
     array = np.where((np.abs(angle) < 10) & (full > 0), np.uint8(60), full)
@@ -150,14 +135,14 @@ def test_a_gap_in_a_curve_is_bridged_along_the_curve() -> None:
     assert radius == pytest.approx(60, abs=2)
 
 
-def test_a_path_follows_the_evidence_around_what_is_no_road() -> None:
+def test_bridge_gaps_follows_the_evidence_around_an_obstacle() -> None:
     array = with_faint(TWO_ENDS, (78, 100, 90, 104, 5), (90, 104, 102, 100, 5))
     lines = bridged(array)
     assert lines.bridged.sum() == 1
     assert lines.row[lines.bridged[lines.edge_of_vertex]].max() > 100.8
 
 
-def test_a_dead_end_before_a_road_splits_it() -> None:
+def test_bridge_gaps_splits_the_road_ahead_of_a_dead_end() -> None:
     array = road(SHAPE, (0, 50, 200, 50, 7), (100, 70, 100, 190, 7))
     lines = bridged(with_faint(array, (100, 45, 100, 75, 7)))
     assert len(lines) == 4
@@ -171,7 +156,7 @@ def test_a_dead_end_before_a_road_splits_it() -> None:
     assert (np.diff(lines.node_key) > 0).all()
 
 
-def test_ends_lie_at_nodes_and_every_edge_is_simple() -> None:
+def test_bridge_gaps_leaves_edge_ends_at_nodes_and_edges_simple() -> None:
     array = road(
         SHAPE, (0, 50, 200, 60, 7), (100, 75, 110, 190, 7), (60, 40, 55, 5, 7), (150, 0, 150, 38, 7)
     )
@@ -181,25 +166,25 @@ def test_ends_lie_at_nodes_and_every_edge_is_simple() -> None:
     for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
         assert np.array_equal(lines.row[vertex], lines.node_row[node])
         assert np.array_equal(lines.col[vertex], lines.node_col[node])
-    drawn = shapes(lines)
+    drawn = lines.pixel_lines()
     assert shapely.is_simple(drawn).all()
     assert not len(shapely.STRtree(drawn).query(drawn, predicate="crosses")[0])
 
 
-def test_ends_of_carriageways_side_by_side_are_not_joined() -> None:
+def test_bridge_gaps_does_not_join_the_ends_of_parallel_carriageways() -> None:
     array = road(SHAPE, (0, 90, 100, 90, 7), (0, 110, 100, 110, 7))
     assert not bridged(with_faint(array, (0, 100, 200, 100, 60))).bridged.any()
 
 
-def test_each_of_two_carriageways_goes_on_as_itself() -> None:
+def test_bridge_gaps_continues_each_of_two_carriageways() -> None:
     array = road(SHAPE, *((x0, y, x1, y, 7) for y in (93, 107) for x0, x1 in ((0, 90), (110, 200))))
     lines = bridged(with_faint(array, (80, 100, 120, 100, 40)))
     assert lines.bridged.sum() == 2
-    drawn = shapes(lines)[lines.bridged]
+    drawn = lines.pixel_lines()[lines.bridged]
     assert all(abs(line.bounds[3] - line.bounds[1]) < 1.5 for line in drawn)
 
 
-def test_no_bridge_where_a_way_around_is_near() -> None:
+def test_bridge_gaps_ignores_gaps_with_a_short_detour() -> None:
     # A road that turns back to where it comes from: around is 120 px, across 27.
     array = road(SHAPE, (0, 50, 200, 50, 7), (60, 50, 60, 110, 7), (57, 107, 90, 107, 7))
     array = np.maximum(array, road(SHAPE, (87, 110, 87, 70, 7)))
@@ -208,7 +193,7 @@ def test_no_bridge_where_a_way_around_is_near() -> None:
     assert bridged(faint, BridgeOptions(detour_factor=3)).bridged.sum() == 1
 
 
-def test_no_overpass_is_made_and_a_crossing_only_of_two_junctions_with_evidence() -> None:
+def test_bridge_gaps_makes_no_overpass_and_a_crossing_only_with_evidence() -> None:
     array = road(SHAPE, (0, 100, 200, 100, 7), (100, 0, 100, 85, 7), (100, 115, 100, 200, 7))
     assert not bridged(array).bridged.any()
     lines = bridged(with_faint(array, (100, 80, 100, 120, 7)))
@@ -217,7 +202,7 @@ def test_no_overpass_is_made_and_a_crossing_only_of_two_junctions_with_evidence(
     assert sorted(lines.degree.tolist())[-1] == 4
 
 
-def test_a_third_end_joins_the_bridge_of_two_others() -> None:
+def test_bridge_gaps_joins_a_third_end_to_the_bridge_of_two_others() -> None:
     array = np.maximum(TWO_ENDS, road(SHAPE, (90, 114, 90, 190, 7)))
     faint = with_faint(array, (75, 100, 105, 100, 7), (90, 100, 90, 118, 7))
     lines = bridged(faint)
@@ -226,7 +211,7 @@ def test_a_third_end_joins_the_bridge_of_two_others() -> None:
     assert len(np.unique(lines.key)) == len(lines)
 
 
-def test_a_sliver_without_data_is_crossed_by_roads_that_point_to_each_other() -> None:
+def test_bridge_gaps_crosses_a_nodata_sliver_between_facing_roads() -> None:
     array = road(SHAPE, (0, 100, 200, 100, 7))
     array[:, 95:107] = NO_DATA
     lines = bridged(array)
@@ -239,12 +224,12 @@ def test_a_sliver_without_data_is_crossed_by_roads_that_point_to_each_other() ->
     assert not bridged(array).bridged.any()
 
 
-def test_a_road_that_leaves_the_raster_is_left_alone() -> None:
+def test_bridge_gaps_ignores_roads_that_leave_the_raster() -> None:
     array = road(SHAPE, (0, 100, 200, 100, 7), (0, 120, 200, 120, 7))
     assert not bridged(with_faint(array, (0, 110, 200, 110, 40))).bridged.any()
 
 
-def test_without_a_raster_only_ends_in_one_line_are_joined() -> None:
+def test_bridge_gaps_without_a_raster_joins_aligned_ends_only() -> None:
     aligned = bridge_gaps(traced(TWO_ENDS), OPTIONS, None)
     assert aligned.bridged.sum() == 1
     bent = road(SHAPE, (10, 100, 80, 100, 7), (100, 110, 160, 170, 7))
@@ -253,46 +238,15 @@ def test_without_a_raster_only_ends_in_one_line_are_joined() -> None:
     assert not bridge_gaps(traced(junction), OPTIONS, None).bridged.any()
 
 
-def test_a_network_without_edges_or_dead_ends_stays_as_it_is() -> None:
+def test_bridge_gaps_returns_a_network_without_dead_ends_unchanged() -> None:
     for array in (np.zeros(SHAPE, np.uint8), ring(SHAPE, 100, 100, 60, 7)):
         lines = traced(array)
         assert bridge_gaps(lines, OPTIONS, ArraySource(array)) is lines
 
 
-def scattered(seed: int, size: int = 160) -> npt.NDArray[np.uint8]:
-    """Return straight roads with holes in them on ground of uneven evidence."""
-    rng = np.random.default_rng(seed)
-    shape = (size, size)
-    out = np.zeros(shape, np.uint8)
-    for _ in range(7):
-        x0, x1, y0, y1 = rng.uniform(-20, size + 20, 4)
-        out = np.maximum(out, road(shape, (x0, y0, x1, y1, rng.uniform(3, 8))))
-    for _ in range(14):
-        row, col = rng.integers(0, size, 2)
-        out[row : row + rng.integers(3, 25), col : col + rng.integers(3, 25)] = 0
-    faint = np.kron(rng.integers(0, 76, (size // 8, size // 8)), np.ones((8, 8))).astype(np.uint8)
-    return np.where(out > 0, out, faint)
-
-
-@settings(deadline=None, max_examples=15)
-@given(seed=st.integers(0, 10_000), block_px=st.integers(30, 130))
-def test_bridges_depend_neither_on_cuts_nor_on_the_order_of_edges(seed: int, block_px: int) -> None:
-    array = scattered(seed)
-    source = ArraySource(array)
-    whole = traced(array)
-    expected = bridge_gaps(whole, OPTIONS, source)
-    cut = bridge_gaps(traced(array, block_px), OPTIONS, source)
-    for field in dataclasses.fields(Centerlines):
-        if field.name != "grid":
-            a, b = getattr(expected, field.name), getattr(cut, field.name)
-            assert np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f"), field.name
-    order = np.random.default_rng(seed).permutation(len(whole))
-    assert vertex_set(bridge_gaps(whole.take(order), OPTIONS, source)) == vertex_set(expected)
-
-
 @settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10_000))
-def test_without_the_bridged_edges_the_network_is_as_before(seed: int) -> None:
+def test_bridge_gaps_changes_nothing_but_the_bridged_edges(seed: int) -> None:
     array = scattered(seed)
     before = traced(array)
     after = bridge_gaps(before, OPTIONS, ArraySource(array))
@@ -306,13 +260,13 @@ def test_without_the_bridged_edges_the_network_is_as_before(seed: int) -> None:
     assert removed.length_px.sum() == pytest.approx(
         before.length_px.sum(), abs=0.01 + 3 * 2 * after.bridged.sum()
     )
-    drawn = shapes(after)[after.bridged]
+    drawn = after.pixel_lines()[after.bridged]
     assert shapely.is_simple(drawn).all()
     crossing = shapely.STRtree(drawn).query(drawn, predicate="crosses")
     assert not crossing.size
 
 
-def test_an_edge_of_two_vertices_is_split_between_them() -> None:
+def test_bridge_gaps_splits_an_edge_of_two_vertices() -> None:
     array = road(SHAPE, (0, 50, 200, 50, 7), (100, 70, 100, 190, 7))
     lines = traced(array)
     ends = np.stack([lines.offsets[:-1], lines.offsets[1:] - 1], axis=1).reshape(-1)
@@ -335,6 +289,6 @@ def test_an_edge_of_two_vertices_is_split_between_them() -> None:
     ("name", "value"),
     [("max_gap_m", -1), ("max_turn_deg", 90), ("min_evidence", 2), ("detour_factor", np.nan)],
 )
-def test_options_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+def test_bridge_options_out_of_range_are_rejected_by_name(name: str, value: float) -> None:
     with pytest.raises(InputError, match=name):
         BridgeOptions(**{name: value})

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from pyproj import CRS, Geod
 
 from roadgis.errors import InputError
-from roadgis.network.centerlines import Centerlines, merge_interstitial
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.clean import clean_network
+from roadgis.network.edit import merge_interstitial
 from roadgis.network.network import RoadNetwork
 from roadgis.network.paths import order_paths
 from roadgis.network.prune import drop_dangles
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import UTM, ArraySource, pixel_xy, ring, road, same
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import UTM, ArraySource, assert_networks_equal, pixel_xy, ring, road
 
 SIZE = (200, 200)
 
@@ -43,9 +46,7 @@ def thin_lines(*segments: tuple[int, int, int, int]) -> npt.NDArray[np.uint8]:
     sizes=st.lists(st.tuples(st.integers(1, 8), st.booleans()), min_size=1, max_size=8),
     seed=st.integers(0, 9999),
 )
-def test_paths_and_cycles_are_walked_in_an_order_that_depends_on_keys_alone(
-    sizes: list[tuple[int, bool]], seed: int
-) -> None:
+def test_order_paths_depends_on_keys_alone(sizes: list[tuple[int, bool]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     count = sum(size for size, _ in sizes)
     vertex, links, expected = rng.permutation(count), [], 0
@@ -72,7 +73,7 @@ def test_paths_and_cycles_are_walked_in_an_order_that_depends_on_keys_alone(
         assert key[path[0]] == min(key[path[0]], key[path[-1]])
 
 
-def test_a_short_dangle_goes_and_the_road_becomes_one_edge() -> None:
+def test_drop_dangles_drops_a_short_dangle_and_leaves_one_road() -> None:
     lines = traced(thin_lines((100, 20, 100, 180), (95, 100, 100, 100)))
     assert sorted(lines.degree.tolist()) == [1, 1, 1, 3]
     kept = merge_interstitial(drop_dangles(lines, 8.0))
@@ -81,7 +82,7 @@ def test_a_short_dangle_goes_and_the_road_becomes_one_edge() -> None:
     assert len(drop_dangles(lines, 1.0)) == 3
 
 
-def test_a_road_that_forks_at_its_end_keeps_its_longer_prong() -> None:
+def test_drop_dangles_keeps_the_longer_prong_of_a_fork() -> None:
     lines = traced(thin_lines((100, 20, 100, 170), (100, 170, 90, 180), (100, 170, 106, 176)))
     assert sorted(lines.degree.tolist()) == [1, 1, 1, 3]
     kept = merge_interstitial(drop_dangles(lines, 20.0))
@@ -89,7 +90,7 @@ def test_a_road_that_forks_at_its_end_keeps_its_longer_prong() -> None:
     assert kept.length_px[0] == pytest.approx(150 + 10 * np.sqrt(2), abs=1.5)
 
 
-def test_dropping_dangles_does_not_eat_a_branched_road_up() -> None:
+def test_drop_dangles_does_not_cascade_along_a_branched_road() -> None:
     # Side roads of 30 m each 20 m along a road: none of the dead ends cascades.
     teeth = [(100, col, 130, col) for col in range(30, 171, 20)]
     array = thin_lines((100, 20, 100, 180), *teeth)
@@ -99,7 +100,7 @@ def test_dropping_dangles_does_not_eat_a_branched_road_up() -> None:
     assert total == pytest.approx(160 + 8 * 30, abs=8)
 
 
-def test_components_are_dropped_by_their_total_length() -> None:
+def test_drop_small_components_counts_the_total_length() -> None:
     array = road(SIZE, (20, 50, 180, 50, 5), (20, 150, 60, 150, 5), (40, 130, 40, 170, 5))
     lines = traced(array)
     for longest, roads in ((60, 5), (100, 1), (200, 0)):
@@ -107,7 +108,7 @@ def test_components_are_dropped_by_their_total_length() -> None:
         assert len(clean_network(lines, options)) == roads
 
 
-def test_components_without_enough_strong_pixels_are_dropped() -> None:
+def test_drop_weak_components_counts_the_strong_length() -> None:
     array = road(SIZE, (0, 50, 200, 50, 8), (0, 150, 200, 150, 8))
     array[array > 0] = 100
     array[:100, :40][array[:100, :40] > 0] = 254
@@ -118,7 +119,7 @@ def test_components_without_enough_strong_pixels_are_dropped() -> None:
         assert len(clean_network(lines, options)) == roads
 
 
-def test_a_short_sure_component_outlives_a_long_unsure_one() -> None:
+def test_drop_small_components_keeps_a_short_sure_one_before_a_long_unsure_one() -> None:
     array = road(SIZE, (20, 50, 180, 50, 8), (20, 150, 100, 150, 8))
     array[:100][array[:100] > 0] = 130
     lines = trace_centerlines(ArraySource(array), VectorizeOptions(threshold=0.5))
@@ -132,7 +133,7 @@ def test_a_short_sure_component_outlives_a_long_unsure_one() -> None:
 @pytest.mark.parametrize(
     ("probability", "share", "edges"), [(254, 0.7, 3), (254, 1.0, 1), (140, 0.7, 1), (220, 0.7, 1)]
 )
-def test_sure_dead_ends_stay_from_a_share_of_the_length_of_others(
+def test_drop_dangles_keeps_sure_ones_from_a_share_of_the_length(
     probability: int, share: float, edges: int
 ) -> None:
     array = road(SIZE, (0, 50, 200, 50, 20))
@@ -141,7 +142,7 @@ def test_sure_dead_ends_stay_from_a_share_of_the_length_of_others(
     assert len(clean_network(traced(array), options)) == edges
 
 
-def test_two_edges_that_form_a_ring_merge_into_one() -> None:
+def test_merge_interstitial_makes_one_ring_of_two_edges() -> None:
     # Both arms of the ring go, and with them both junctions.
     array = np.maximum(
         ring(SIZE, 100, 100, 40, 5), road(SIZE, (52, 100, 60, 100, 5), (140, 100, 148, 100, 5))
@@ -154,7 +155,7 @@ def test_two_edges_that_form_a_ring_merge_into_one() -> None:
     assert network.edges[0].length == pytest.approx(2 * np.pi * 40, rel=0.02)
 
 
-def test_edges_and_nodes_are_in_canonical_order() -> None:
+def test_clean_network_orders_edges_and_nodes() -> None:
     array = road(SIZE, (0, 50, 200, 50, 8), (0, 150, 200, 150, 8), (100, 0, 100, 200, 8))
     network = clean_network(traced(array))
     assert (network.start <= network.end).all()
@@ -169,7 +170,7 @@ def test_edges_and_nodes_are_in_canonical_order() -> None:
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 9999))
-def test_smoothing_and_simplifying_make_no_crossings_and_change_no_topology(seed: int) -> None:
+def test_clean_network_adds_no_crossings_when_it_smooths_and_simplifies(seed: int) -> None:
     rng = np.random.default_rng(seed)
     strokes = [(*rng.uniform(0, 200, 4), rng.uniform(3, 9)) for _ in range(9)]
     lines = traced(road(SIZE, *strokes))
@@ -182,18 +183,18 @@ def test_smoothing_and_simplifying_make_no_crossings_and_change_no_topology(seed
     assert shapely.STRtree(network.edges).query(network.edges, predicate="crosses").size == 0
 
 
-def test_cleaning_is_the_same_each_time_and_leaves_its_input_alone() -> None:
+def test_clean_network_is_deterministic_and_leaves_its_input_alone() -> None:
     array = np.maximum(ring(SIZE, 100, 100, 60, 7), road(SIZE, (0, 0, 200, 200, 7)))
     lines = traced(array)
     before = lines.row.copy(), lines.node_row.copy(), lines.start.copy()
-    assert same(clean_network(lines), clean_network(lines))
+    assert_networks_equal(clean_network(lines), clean_network(lines))
     after = lines.row, lines.node_row, lines.start
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("name", ["dangle_factor", "min_component_m", "tolerance_m"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
-def test_senseless_options_are_refused(name: str, value: float) -> None:
+def test_clean_options_out_of_range_are_rejected_by_name(name: str, value: float) -> None:
     with pytest.raises(InputError, match=name):
         CleanOptions(**{name: value})
 
@@ -214,7 +215,7 @@ def _square() -> RoadNetwork:
     )
 
 
-def test_length_is_geodesic_and_the_same_in_any_crs() -> None:
+def test_length_m_is_geodesic_and_the_same_in_any_crs() -> None:
     network = _square()
     lonlat = network.to_crs(CRS.from_epsg(4326))
     first = shapely.get_coordinates(lonlat.edges[0])
@@ -224,11 +225,11 @@ def test_length_is_geodesic_and_the_same_in_any_crs() -> None:
     assert network.to_crs(CRS.from_epsg(3857)).length_m == pytest.approx(network.length_m)
 
 
-def test_a_loop_counts_twice_in_the_degree_of_its_node() -> None:
+def test_degree_counts_a_loop_twice() -> None:
     assert _square().degree.tolist() == [1, 3]
 
 
-def test_tables_and_graphs_hold_what_the_network_holds() -> None:
+def test_to_geodataframe_and_to_networkx_hold_all_attributes() -> None:
     network = _square().with_provenance(model="none")
     table = network.to_geodataframe()
     assert table["id"].tolist() == [0, 1]

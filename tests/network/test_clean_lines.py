@@ -17,14 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from roadgis.cleaning import CleanLinesOptions, clean_lines, drawn_clean_options
 from roadgis.cli.clean import command
 from roadgis.errors import DataError, InputError, OutputError
-from roadgis.network.from_lines import DrawnOptions, centerlines_from_lines
+from roadgis.lines.noding import noded
+from roadgis.network.from_lines.centerlines import centerlines_from_lines
+from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.network.noding import noded
-from roadgis.network.options import BridgeOptions, CleanOptions
-from tests.factories import write_raster
+from roadgis.options.cleaning import BridgeOptions, CleanOptions
+from roadgis.options.line_cleaning import CleanLinesOptions, DrawnOptions, drawn_clean_options
+from tests.factories.rasters import write_raster
 
 UTM = CRS(32632)
 X, Y = 500_000.0, 5_300_000.0
@@ -85,19 +86,19 @@ T_JUNCTION = [
     ],
     ids=["shared vertex", "falls short", "overshoots", "near a vertex"],
 )
-def test_a_road_that_meets_or_nearly_meets_another_makes_one_junction(wkt: list[str]) -> None:
+def test_noded_makes_one_junction_of_roads_that_nearly_meet(wkt: list[str]) -> None:
     found = pieces(*wkt)
     assert [shapely.from_wkt(a).equals(shapely.from_wkt(b)) for a, b in zip(
         found, sorted(T_JUNCTION), strict=True)] == [True] * 3  # fmt: skip
 
 
-def test_a_crossing_without_a_shared_vertex_is_an_overpass_unless_asked_otherwise() -> None:
+def test_noded_makes_junctions_of_crossings_on_request_only() -> None:
     wkt = ["LINESTRING (0 0, 20 0)", "LINESTRING (10 -10, 10 10)"]
     assert pieces(*wkt) == wkt
     assert len(pieces(*wkt, node_crossings=True)) == 4
 
 
-def test_three_roads_that_cross_in_one_point_get_one_node() -> None:
+def test_noded_makes_one_node_where_three_roads_cross() -> None:
     wkt = ["LINESTRING (0 0, 20 0)", "LINESTRING (10 -10, 10 10)", "LINESTRING (3 -7, 17 7)"]
     found = noded(parse(*wkt), 1.0, node_crossings=True)[0]
     ends = shapely.get_coordinates(shapely.boundary(found))
@@ -105,7 +106,7 @@ def test_three_roads_that_cross_in_one_point_get_one_node() -> None:
     assert len(np.unique(ends, axis=0)) == 7
 
 
-def test_ends_that_nearly_meet_become_one_place_though_none_is_near_a_line() -> None:
+def test_noded_joins_ends_that_nearly_meet() -> None:
     found = noded(
         parse(
             "LINESTRING (0 0, 10 0)", "LINESTRING (10.4 0.4, 20 0)", "LINESTRING (10.6 0, 10 10)"
@@ -116,12 +117,12 @@ def test_ends_that_nearly_meet_become_one_place_though_none_is_near_a_line() -> 
     assert len(np.unique(ends, axis=0)) == 4
 
 
-def test_two_lines_whose_ends_overlap_side_by_side_are_joined_end_to_end() -> None:
+def test_noded_joins_overlapping_ends() -> None:
     found = pieces("LINESTRING (0 0, 10 0)", "LINESTRING (9.5 0.1, 20 0)")
     assert len(found) == 2
 
 
-def test_a_ring_that_nearly_closes_is_closed_and_a_loop_attached_to_its_own_line() -> None:
+def test_noded_closes_rings_and_attaches_loops_to_their_own_line() -> None:
     ring = noded(parse("LINESTRING (0 0, 10 0, 10 10, 0 10, 0.3 0.4)"), 1.0)[0]
     assert len(ring) == 1
     assert shapely.is_closed(ring[0])
@@ -129,11 +130,11 @@ def test_a_ring_that_nearly_closes_is_closed_and_a_loop_attached_to_its_own_line
     assert sorted(shapely.is_closed(loop).tolist()) == [False, True]
 
 
-def test_the_same_piece_of_road_in_two_lines_is_there_once() -> None:
+def test_noded_keeps_a_piece_of_two_lines_once() -> None:
     assert len(pieces("LINESTRING (0 0, 10 0, 20 0)", "LINESTRING (10 0, 0 0)")) == 2
 
 
-def test_snapping_by_nothing_still_joins_what_touches_exactly() -> None:
+def test_noded_without_snapping_joins_lines_that_touch() -> None:
     assert len(pieces("LINESTRING (0 0, 20 0)", "LINESTRING (10 0, 10 10)", snap=0.0)) == 3
     assert len(pieces("LINESTRING (0 0, 20 0)", "LINESTRING (10 0.01, 10 10)", snap=0.0)) == 2
 
@@ -148,7 +149,7 @@ some_lines = st.lists(
 
 @settings(max_examples=80)
 @given(lines=some_lines, seed=st.integers(0, 99), crossings=st.booleans())
-def test_noding_depends_on_neither_order_nor_direction_and_moves_no_point_far(
+def test_noded_depends_on_neither_order_nor_direction_and_moves_no_point_far(
     lines: list[list[tuple[float, float]]], seed: int, crossings: bool
 ) -> None:
     shapes = np.array([shapely.LineString(line) for line in lines], object)
@@ -173,7 +174,7 @@ def test_noding_depends_on_neither_order_nor_direction_and_moves_no_point_far(
     ).max() <= (snap + 1e-6)
 
 
-def test_keys_and_values_of_centrelines_do_not_depend_on_the_order_of_lines() -> None:
+def test_centerlines_from_lines_do_not_depend_on_the_order_of_lines() -> None:
     lines = np.array(
         placed([(0, 0), (50, 0), (100, 3)], [(50, 0.5), (50, 80)], [(100, 3), (150, 9)])
     )
@@ -192,7 +193,7 @@ def test_keys_and_values_of_centrelines_do_not_depend_on_the_order_of_lines() ->
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
-def test_any_format_and_crs_goes_in_and_comes_out(tmp_path: Path, suffix: str) -> None:
+def test_clean_lines_reads_and_writes_any_format_and_crs(tmp_path: Path, suffix: str) -> None:
     lines = [
         "LINESTRING (9 47.85, 9.002 47.85, 9.004 47.851)",
         "LINESTRING (9.002 47.850002, 9.002 47.852)",
@@ -209,7 +210,7 @@ def test_any_format_and_crs_goes_in_and_comes_out(tmp_path: Path, suffix: str) -
     assert {(9.0, 47.85), (9.002, 47.85), (9.004, 47.851), (9.002, 47.852)} <= vertices
 
 
-def test_lines_stay_to_the_millimetre_where_nothing_is_to_be_cleaned(tmp_path: Path) -> None:
+def test_clean_lines_moves_clean_lines_by_less_than_a_millimetre(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     walk = np.cumsum(rng.uniform(3, 30, (40, 2)), axis=0)
     lines = placed(walk.tolist(), [(0, 100), (400, 130)], [(200, -50), (230, 500)])
@@ -221,7 +222,7 @@ def test_lines_stay_to_the_millimetre_where_nothing_is_to_be_cleaned(tmp_path: P
         assert len(line.coords) in (40, 2)
 
 
-def test_simplifying_makes_no_crossing_that_was_not_there(tmp_path: Path) -> None:
+def test_drawn_shapes_adds_no_crossing_when_it_simplifies(tmp_path: Path) -> None:
     lines = placed(
         [(0, 0), (50, 4), (100, 0)], [(50, 2), (50, -100)], [(0, 90), (50, 94), (99, 90)]
     )
@@ -233,7 +234,7 @@ def test_simplifying_makes_no_crossing_that_was_not_there(tmp_path: Path) -> Non
     assert len(shapely.STRtree(network.edges).query(network.edges, predicate="crosses")[0]) == 0
 
 
-def test_jagged_lines_become_straight_only_when_smoothing_is_asked_for(tmp_path: Path) -> None:
+def test_clean_lines_smooths_jagged_lines_on_request_only(tmp_path: Path) -> None:
     jagged = [(float(x), 0.8 * (x % 2)) for x in range(200)]
     path = write(tmp_path / "a.gpkg", placed(jagged))
     as_drawn = clean_lines(path)
@@ -244,7 +245,7 @@ def test_jagged_lines_become_straight_only_when_smoothing_is_asked_for(tmp_path:
     assert np.array_equal(np.sort(smooth.nodes, axis=0), np.sort(as_drawn.nodes, axis=0))
 
 
-def test_dead_ends_small_parts_and_gaps_are_cleaned_as_those_of_traced_roads(
+def test_clean_lines_drops_dead_ends_and_small_components_and_bridges_gaps(
     tmp_path: Path,
 ) -> None:
     lines = placed(
@@ -264,7 +265,7 @@ def test_dead_ends_small_parts_and_gaps_are_cleaned_as_those_of_traced_roads(
     ]
 
 
-def test_widths_and_confidence_are_those_of_the_layer_and_unknown_ones_stay_unknown(
+def test_clean_lines_takes_width_and_confidence_from_the_layer(
     tmp_path: Path,
 ) -> None:
     lines = placed([(0, 0), (100, 0)], [(100, 0), (100, 100)], [(300, 0), (400, 0)])
@@ -283,7 +284,7 @@ def test_widths_and_confidence_are_those_of_the_layer_and_unknown_ones_stay_unkn
     assert sorted(table["width_m"].dropna()) == [7.0]
 
 
-def test_fields_come_from_the_feature_that_most_of_a_road_stems_from(tmp_path: Path) -> None:
+def test_keep_fields_copies_the_feature_that_most_of_a_road_comes_from(tmp_path: Path) -> None:
     lines = placed([(0, 0), (30, 0)], [(30, 0), (200, 0)], [(500, 0), (700, 0)])
     path = write(tmp_path / "a.gpkg", lines, name=["short", "long", None], number=[1, 2, 3],
                  id=["x", "y", "z"])  # fmt: skip
@@ -295,7 +296,7 @@ def test_fields_come_from_the_feature_that_most_of_a_road_stems_from(tmp_path: P
     assert sorted(table["id"].tolist()) == [0, 1]
 
 
-def test_a_bridge_has_no_fields_and_no_width(tmp_path: Path) -> None:
+def test_keep_fields_leaves_bridges_empty(tmp_path: Path) -> None:
     lines = placed([(0, 0), (100, 0)], [(120, 0), (220, 0)])
     path = write(tmp_path / "a.gpkg", lines, name=["a", "b"], n=[1, 2], width=[6.0, 6.0])
     network = clean_lines(
@@ -308,7 +309,7 @@ def test_a_bridge_has_no_fields_and_no_width(tmp_path: Path) -> None:
     assert sorted(table["name"].dropna()) == ["a", "b"]
 
 
-def test_a_raster_gives_confidence_where_it_has_data(tmp_path: Path) -> None:
+def test_clean_lines_takes_confidence_from_the_raster_where_it_has_data(tmp_path: Path) -> None:
     values = np.full((1, 100, 300), 0.8, np.float32)
     values[:, :, 150:] = np.nan
     raster = write_raster(tmp_path / "p.tif", values, x0=X, y0=Y + 50, nodata=np.nan)
@@ -320,7 +321,7 @@ def test_a_raster_gives_confidence_where_it_has_data(tmp_path: Path) -> None:
     assert np.isnan(table.loc[2, "confidence"])
 
 
-def test_roads_across_the_antimeridian_stay_whole(tmp_path: Path) -> None:
+def test_clean_lines_keeps_roads_across_the_antimeridian_whole(tmp_path: Path) -> None:
     path = write(
         tmp_path / "a.gpkg",
         ["LINESTRING (179.99 -17, -179.99 -17)", "LINESTRING (-179.99 -17, -179.98 -17.001)"],
@@ -335,7 +336,7 @@ def test_roads_across_the_antimeridian_stay_whole(tmp_path: Path) -> None:
     assert np.abs(np.diff(x)).max() < 0.1
 
 
-def test_an_empty_layer_gives_an_empty_network_with_all_columns(tmp_path: Path) -> None:
+def test_clean_lines_of_an_empty_layer_has_all_columns(tmp_path: Path) -> None:
     path = tmp_path / "none.gpkg"
     gpd.GeoDataFrame({"name": np.empty(0, str)}, geometry=[], crs=UTM).to_file(
         path, geometry_type="LineString"
@@ -347,7 +348,7 @@ def test_an_empty_layer_gives_an_empty_network_with_all_columns(tmp_path: Path) 
     assert {"id", "width_m", "bridged", "name"} <= set(table.columns)
 
 
-def test_wrong_fields_and_values_are_named(tmp_path: Path) -> None:
+def test_clean_lines_names_wrong_fields_and_values(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", placed([(0, 0), (100, 0)]), sure=[87.0])
     with pytest.raises(InputError, match="no field 'name'; it has 'sure'"):
         clean_lines(path, options=options(keep_fields=("name",)))
@@ -355,20 +356,20 @@ def test_wrong_fields_and_values_are_named(tmp_path: Path) -> None:
         clean_lines(path, options=options(width_field="wide"))
     with pytest.raises(DataError, match="values from 87 to 87, expected 0 to 1"):
         clean_lines(path, options=options(confidence_field="sure"))
-    with pytest.raises(InputError, match="is no factor"):
+    with pytest.raises(InputError, match="is not a factor"):
         clean_lines(path, options=options(confidence_field="sure*x"))
     with pytest.raises(InputError, match="step_m is 0"):
         DrawnOptions(step_m=0)
 
 
-def test_polygons_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_clean_lines_rejects_polygons_and_writes_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "a.gpkg", ["POLYGON ((0 0, 1 0, 1 1, 0 0))"])
     with pytest.raises(DataError, match="no lines"):
         clean_lines(path, tmp_path / "out.gpkg")
     assert not (tmp_path / "out.gpkg").exists()
 
 
-def test_the_command_writes_a_file_and_replaces_it_only_when_asked(tmp_path: Path) -> None:
+def test_clean_command_replaces_a_file_on_request_only(tmp_path: Path) -> None:
     lines = placed([(0, 0), (100, 0), (200, 10)], [(100, 0.5), (100, 200)])
     path, out = write(tmp_path / "a.gpkg", lines, name=["a", "b"]), tmp_path / "out.gpkg"
     run = CliRunner().invoke(command, [str(path), "-o", str(out), "--keep-fields", "name"])
@@ -384,7 +385,7 @@ def test_the_command_writes_a_file_and_replaces_it_only_when_asked(tmp_path: Pat
     assert len(gpd.read_file(out, layer="edges")) == 2
 
 
-def test_the_order_of_features_does_not_matter(tmp_path: Path) -> None:
+def test_clean_lines_do_not_depend_on_the_order_of_features(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     lines = placed(*[
         [(float(x), 0.0), (float(x) + rng.uniform(-30, 30), 300.0)] for x in range(0, 300, 40)

@@ -8,10 +8,10 @@ import pytest
 import shapely
 
 from roadgis.evaluation.apls import apls_score
-from roadgis.network.clean import CleanOptions
+from roadgis.options.cleaning import CleanOptions
 from roadgis.pipeline import vectorize
-from tests.drawings import ArraySource, ring, road
-from tests.drawn_networks import DrawnNetwork, drawn_network
+from tests.factories.networks import DrawnNetwork, drawn_network
+from tests.factories.roads import ArraySource, ring, road
 
 
 def found_lines(

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions, clean_network
+from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import ParallelOptions
 from roadgis.network.parallels import merge_parallels
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, pixel_xy, ring, road
+from roadgis.options.cleaning import CleanOptions, ParallelOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 300)
 
@@ -28,7 +29,7 @@ def cleaned(array: npt.NDArray[np.uint8], **parallels: float) -> RoadNetwork:
     return clean_network(traced(array), options)
 
 
-def test_carriageways_are_kept_by_default_and_merged_on_request() -> None:
+def test_merge_parallels_merges_carriageways_on_request_only() -> None:
     array = road(SIZE, (0, 90, 300, 90, 8), (0, 112, 300, 112, 8))
     assert len(cleaned(array)) == 2
     network = cleaned(array, merge_carriageways=True)
@@ -38,7 +39,7 @@ def test_carriageways_are_kept_by_default_and_merged_on_request() -> None:
     assert len(cleaned(array, merge_carriageways=True, max_separation_m=20)) == 2
 
 
-def test_a_road_across_both_carriageways_gets_one_junction() -> None:
+def test_merge_parallels_makes_one_junction_with_a_road_across_both() -> None:
     array = road(SIZE, (0, 90, 300, 90, 8), (0, 112, 300, 112, 8), (150, 0, 150, 200, 7))
     assert sorted(cleaned(array).degree.tolist()) == [1, 1, 1, 1, 1, 1, 4, 4]
     network = cleaned(array, merge_carriageways=True)
@@ -48,7 +49,7 @@ def test_a_road_across_both_carriageways_gets_one_junction() -> None:
     )
 
 
-def test_side_roads_of_either_carriageway_are_joined_to_the_line_in_the_middle() -> None:
+def test_merge_parallels_joins_side_roads_to_the_line_in_the_middle() -> None:
     array = road(
         SIZE,
         (0, 90, 300, 90, 8),
@@ -62,28 +63,28 @@ def test_side_roads_of_either_carriageway_are_joined_to_the_line_in_the_middle()
 
 
 @pytest.mark.parametrize("merge", [False, True])
-def test_roundabouts_stay(merge: bool) -> None:
+def test_merge_parallels_keeps_roundabouts(merge: bool) -> None:
     array = np.maximum(
         ring(SIZE, 150, 100, 16, 8), road(SIZE, (0, 100, 134, 100, 8), (166, 100, 300, 100, 8))
     )
     assert sorted(cleaned(array, merge_carriageways=merge).degree.tolist()) == [1, 1, 3, 3]
 
 
-def test_a_loop_that_comes_back_beside_a_road_stays() -> None:
+def test_merge_parallels_keeps_a_loop_next_to_a_road() -> None:
     array = np.maximum(ring(SIZE, 150, 60, 50, 7), road(SIZE, (0, 114, 300, 114, 8)))
     lines = traced(array)
     merged = merge_parallels(lines, ParallelOptions(merge_carriageways=True))
     assert merged.length_px.sum() > lines.length_px.sum() - 100
 
 
-def test_streets_a_block_apart_are_not_carriageways() -> None:
+def test_merge_parallels_keeps_streets_a_block_apart() -> None:
     array = road(SIZE, (0, 60, 300, 60, 8), (0, 110, 300, 110, 8))
     assert len(cleaned(array, merge_carriageways=True)) == 2
 
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 9999))
-def test_merging_keeps_the_network_sound(seed: int) -> None:
+def test_merge_parallels_keeps_the_network_valid(seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.uniform(0, 300, 2)
     strokes = [

@@ -10,17 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from roadgis.cli import cli
-from roadgis.cli.cleaning_options import clean_options
+from roadgis.cli.options import EXTRACT
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.options import RuleOptions
-from roadgis.network.rules import (
+from roadgis.network.prune import (
     apply_rules,
     drop_patchy,
     drop_uneven,
     drop_winding,
 )
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, road
+from roadgis.options.cleaning import RuleOptions
+from roadgis.options.vectorization import VectorizeOptions
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import ArraySource, road
 
 SIZE = (200, 300)
 WEAK = 110  # a probability of 0.43, at a threshold of 0.5
@@ -40,7 +41,7 @@ def wave(amplitude: float, probability: int = 150) -> npt.NDArray[np.uint8]:
     return np.where(inside, probability, 0).astype(np.uint8)
 
 
-def test_a_line_that_keeps_falling_below_the_threshold_is_dropped() -> None:
+def test_drop_patchy_drops_a_line_that_keeps_falling_below_the_threshold() -> None:
     array = road(SIZE, (40, 100, 260, 100, 7))
     array[:, ::2] = np.minimum(array[:, ::2], WEAK)
     array[array > WEAK] = 150
@@ -49,11 +50,11 @@ def test_a_line_that_keeps_falling_below_the_threshold_is_dropped() -> None:
     assert len(drop_patchy(lines)) == 0
     assert len(apply_rules(lines, RuleOptions.none())) == 1
     # One that leaves the raster, or is inferred, is not judged.
-    assert len(drop_patchy(replace(lines, node_exit=np.ones(2, bool)))) == 1
+    assert len(drop_patchy(replace(lines, node_leaves_raster=np.ones(2, bool)))) == 1
     assert len(drop_patchy(replace(lines, bridged=np.ones(1, bool)))) == 1
 
 
-def test_a_line_whose_width_changes_all_along_is_dropped_when_unsure() -> None:
+def test_drop_uneven_drops_an_unsure_line_of_varying_width() -> None:
     rows, cols = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     inside = (np.abs(rows - 100) < 1 + 6 * np.sin(cols / 30) ** 2) & (cols > 40) & (cols < 260)
     array = np.where(inside, 254, 0).astype(np.uint8)
@@ -68,7 +69,7 @@ def test_a_line_whose_width_changes_all_along_is_dropped_when_unsure() -> None:
 @pytest.mark.parametrize(("amplitude", "probability", "kept"), [
     (10.0, 150, False), (10.0, 254, True), (2.0, 150, True), (0.0, 150, True),
 ])  # fmt: skip
-def test_a_line_that_winds_is_dropped_when_unsure(
+def test_drop_winding_drops_an_unsure_winding_line(
     amplitude: float, probability: int, kept: bool
 ) -> None:
     lines = traced(wave(amplitude, probability))
@@ -77,7 +78,7 @@ def test_a_line_that_winds_is_dropped_when_unsure(
     assert (longest in left) == kept
 
 
-def test_rules_keep_what_connects() -> None:
+def test_rules_keep_connecting_edges() -> None:
     array = road(SIZE, (60, 0, 60, 200, 9), (240, 0, 240, 200, 9))
     array = np.maximum(array, np.where(wave(10.0) > 0, 150, 0).astype(np.uint8))
     lines = traced(array)
@@ -88,7 +89,7 @@ def test_rules_keep_what_connects() -> None:
         assert np.isin(lines.key[connecting], kept.key).all()
 
 
-def test_an_empty_network_passes_all_rules() -> None:
+def test_apply_rules_accepts_an_empty_network() -> None:
     lines = traced(np.zeros(SIZE, np.uint8))
     assert len(apply_rules(lines, RuleOptions())) == 0
 
@@ -96,7 +97,7 @@ def test_an_empty_network_passes_all_rules() -> None:
 @pytest.mark.parametrize(
     "removed", ["tracks", "narrow-links", "weak-tails", "dangle-evidence", "carriageways"]
 )
-def test_no_rule_refuses_rules_that_were_removed_and_lists_those_there_are(removed: str) -> None:
+def test_no_rule_rejects_removed_rules_and_lists_the_others(removed: str) -> None:
     command = ["extract", "scene.tif", "-o", "roads.gpkg", "--no-rule", removed]
     done = CliRunner().invoke(cli, command)
     assert done.exit_code == 2
@@ -105,6 +106,6 @@ def test_no_rule_refuses_rules_that_were_removed_and_lists_those_there_are(remov
 
 @pytest.mark.parametrize("off", ["patchy", "uneven", "winding", "all"])
 def test_no_rule_turns_the_named_rules_off(off: str) -> None:
-    rules = clean_options({"no_rule": (off,)}).rules
+    rules = EXTRACT.made({"no_rule": (off,)}).clean.rules
     for field in fields(RuleOptions):
         assert getattr(rules, field.name) == (off not in (field.name, "all"))

@@ -15,8 +15,8 @@ from benchmarks.network_scaling import ArraySource, streets
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
-from tests.drawings import road
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
+from tests.factories.roads import road
 
 
 def _on(grid: Grid, lines: Centerlines, down_px: int) -> Centerlines:
@@ -67,7 +67,7 @@ def test_streets_of_the_benchmark_are_as_traced() -> None:
     assert source.array.shape == (lines.grid.height, lines.grid.width)
 
 
-def test_a_network_far_away_changes_nothing() -> None:
+def test_clean_network_is_not_changed_by_a_network_far_away() -> None:
     north, source = streets(300, seed=1)
     south, other = streets(300, seed=2)
     size = north.grid.height

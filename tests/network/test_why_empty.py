@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner
 from shapely import LineString
 
-from roadgis.cleaning import clean_lines
 from roadgis.cli import cli
-from roadgis.network.why_empty import WhyEmpty
+from roadgis.network.from_lines.clean_lines import clean_lines
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions
-from tests.drawings import ArraySource, road
-from tests.factories import write_raster
+from roadgis.why_empty import WhyEmpty
+from tests.factories.rasters import write_raster
+from tests.factories.roads import ArraySource, road
 
 SHAPE = (200, 300)
 ROAD = road(SHAPE, (20, 100, 280, 100, 7))

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import rasterio
 
-from roadgis.cleaning import clean_lines
 from roadgis.comparison import compare
 from roadgis.model.card import ModelCard, named_models
+from roadgis.network.from_lines.clean_lines import clean_lines
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.prediction import PredictOptions
 from roadgis.output import provenance as provenance_module
 from roadgis.output import read_provenance, write_network
-from roadgis.pipeline import ExtractOptions, extract_roads, predict_to_file, vectorize_file
-from roadgis.probability.prediction import PredictOptions
-from tests.models import tiny_card, tiny_model
-from tests.painted import write_net
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
+from tests.factories.models import tiny_card, tiny_model
+from tests.factories.roads import write_net
 
 TERMS: dict[str, Any] = {
     "training_data": "Drawn roads",
@@ -126,7 +127,7 @@ def test_named_models_lists_each_model_once() -> None:
     assert named_models({"model": a}, {"models": [a, b]}) == {"models": [a, b]}
 
 
-def test_read_provenance_reads_no_more_of_geojson_than_its_head(
+def test_read_provenance_reads_only_the_head_of_geojson(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = vectorize_file(folder / "p.tif")
@@ -143,7 +144,7 @@ def test_read_provenance_reads_no_more_of_geojson_than_its_head(
     assert read_provenance(tmp_path / "roads.geojson") == whole
 
 
-def test_cards_without_attribution_are_read() -> None:
+def test_model_card_without_attribution_is_read() -> None:
     values = json.loads(tiny_card().to_json())
     assert values.pop("attribution") == []
     assert ModelCard.from_json(json.dumps(values), "here").attribution == ()

@@ -104,7 +104,7 @@ def read_edges(path: Path) -> gpd.GeoDataFrame:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_edges_come_back_with_geometry_ids_and_attributes(tmp_path: Path, suffix: str) -> None:
+def test_write_network_keeps_geometry_ids_and_attributes(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     write_network(tee(), path)
     table = read_edges(path)
@@ -122,7 +122,7 @@ def test_edges_come_back_with_geometry_ids_and_attributes(tmp_path: Path, suffix
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_flags_texts_and_what_is_unknown_come_back(tmp_path: Path, suffix: str) -> None:
+def test_write_network_keeps_flags_texts_and_unknown_values(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     network = tee()
     network = dataclasses.replace(
@@ -147,7 +147,7 @@ def test_flags_texts_and_what_is_unknown_come_back(tmp_path: Path, suffix: str) 
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".shp", ".parquet"])
-def test_columns_have_the_same_types_whatever_is_known(tmp_path: Path, suffix: str) -> None:
+def test_write_network_column_types_do_not_depend_on_values(tmp_path: Path, suffix: str) -> None:
     types = []
     for name, network in (
         ("known", dataclasses.replace(tee(), source=np.array(["a", "b", "c"], object))),
@@ -165,7 +165,7 @@ def test_columns_have_the_same_types_whatever_is_known(tmp_path: Path, suffix: s
     assert types[0] == types[1] == types[2]
 
 
-def test_names_in_a_shapefile_are_short_and_unique() -> None:
+def test_shapefile_names_are_short_and_unique() -> None:
     names = [SHAPEFILE_NAMES.get(name, name) for name in EDGE_COLUMNS]
     assert all(len(name) <= 10 for name in names)
     assert len(set(names)) == len(names)
@@ -181,7 +181,7 @@ def test_provenance_travels_with_the_file(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_empty_network_gives_a_valid_file_with_the_schema(tmp_path: Path, suffix: str) -> None:
+def test_write_network_of_an_empty_network_keeps_the_schema(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     write_network(RoadNetwork.empty(CRS.from_epsg(2056)).with_provenance(a=1), path)
     assert read_provenance(path) == {"a": 1}
@@ -205,7 +205,7 @@ def test_empty_network_gives_a_valid_file_with_the_schema(tmp_path: Path, suffix
     "crs", [CRS.from_epsg(4326), FEET, NO_CODE], ids=["degrees", "feet", "none"]
 )
 @pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".parquet", ".shp"])
-def test_output_keeps_the_networks_crs(tmp_path: Path, suffix: str, crs: CRS) -> None:
+def test_write_network_keeps_the_crs_of_the_network(tmp_path: Path, suffix: str, crs: CRS) -> None:
     line = {
         "degrees": [(8.5, 47.4), (8.501234568, 47.4)],
         "feet": [(980000.0, 200000.0), (981000.125, 200000.0)],
@@ -223,7 +223,7 @@ def test_output_keeps_the_networks_crs(tmp_path: Path, suffix: str, crs: CRS) ->
     assert there == pytest.approx(back, abs=1e-8)
 
 
-def test_another_crs_can_be_asked_for_and_lengths_stay(tmp_path: Path) -> None:
+def test_write_network_to_another_crs_keeps_lengths(tmp_path: Path) -> None:
     path = tmp_path / "roads.gpkg"
     write_network(tee(), path, crs=CRS.from_epsg(3857))
     table = read_edges(path)
@@ -232,14 +232,14 @@ def test_another_crs_can_be_asked_for_and_lengths_stay(tmp_path: Path) -> None:
     assert table["length_m"][0] == pytest.approx(100.0, abs=0.1)
 
 
-def test_coordinates_that_the_crs_cannot_express_are_refused(tmp_path: Path) -> None:
+def test_write_network_rejects_coordinates_outside_the_crs(tmp_path: Path) -> None:
     network = make_network([[(8.0, 0.0), (99.5, 0.0)]], 4326)
     with pytest.raises(InputError, match="no place in 'WGS 84 / UTM zone 32N'"):
         write_network(network, tmp_path / "roads.gpkg", crs=CRS.from_epsg(32632))
     assert os.listdir(tmp_path) == []
 
 
-def test_provenance_that_json_cannot_hold_is_refused(tmp_path: Path) -> None:
+def test_provenance_json_rejects_values_json_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="JSON cannot hold"):
         write_network(tee().with_provenance(bad=float("nan")), tmp_path / "roads.geojson")
 
@@ -259,13 +259,13 @@ def test_geopackage_has_nodes_that_the_edges_refer_to(tmp_path: Path) -> None:
         assert last == nodes.geometry[edge.end_node].coords[0]
 
 
-def test_empty_geopackage_has_both_layers(tmp_path: Path) -> None:
+def test_geopackage_of_an_empty_network_has_both_layers(tmp_path: Path) -> None:
     path = tmp_path / "roads.gpkg"
     write_network(RoadNetwork.empty(CRS.from_epsg(2056)), path)
     assert pyogrio.list_layers(path).tolist() == [["edges", "LineString"], ["nodes", "Point"]]
 
 
-def test_overwriting_a_geopackage_removes_the_journal_of_the_old_one(tmp_path: Path) -> None:
+def test_geopackage_overwrite_removes_the_old_journal(tmp_path: Path) -> None:
     path = tmp_path / "roads.gpkg"
     path.write_bytes(b"old")
     journal = tmp_path / "roads.gpkg-wal"
@@ -292,7 +292,7 @@ def a_project(path: Path) -> None:
         )
 
 
-def test_overwriting_a_geopackage_that_another_program_has_open_is_refused(tmp_path: Path) -> None:
+def test_geopackage_overwrite_rejects_a_file_another_program_has_open(tmp_path: Path) -> None:
     path = tmp_path / "project.gpkg"
     a_project(path)
     other = sqlite3.connect(path)
@@ -310,7 +310,7 @@ def test_overwriting_a_geopackage_that_another_program_has_open_is_refused(tmp_p
     assert styles == [("later",), ("mine",)]
 
 
-def test_overwriting_a_geopackage_keeps_other_layers_styles_and_projects(tmp_path: Path) -> None:
+def test_geopackage_overwrite_keeps_other_layers_styles_and_projects(tmp_path: Path) -> None:
     path = tmp_path / "project.gpkg"
     a_project(path)
     for _ in range(2):  # a second time replaces our own layers
@@ -330,7 +330,7 @@ def test_overwriting_a_geopackage_keeps_other_layers_styles_and_projects(tmp_pat
         assert file.execute("SELECT count(*) FROM gpkg_metadata").fetchone() == (2,)
 
 
-def test_geopackage_without_our_layers_gets_them_only_when_asked(tmp_path: Path) -> None:
+def test_geopackage_without_our_layers_gets_them_only_with_overwrite(tmp_path: Path) -> None:
     path = tmp_path / "project.gpkg"
     parcels = gpd.GeoDataFrame({"owner": ["A"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32632)
     parcels.to_file(path, layer="parcels", driver="GPKG")
@@ -343,7 +343,7 @@ def test_geopackage_without_our_layers_gets_them_only_when_asked(tmp_path: Path)
     assert len(read_edges(path)) == 3
 
 
-def test_overwriting_a_geopackage_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
+def test_geopackage_overwrite_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
     opened, path = tmp_path / "opened.gpkg", tmp_path / "project.gpkg"
     a_project(opened)
     with contextlib.closing(sqlite3.connect(opened)) as other:
@@ -413,7 +413,7 @@ def test_geojson_writes_unknown_attributes_as_null(tmp_path: Path) -> None:
     assert "NaN" not in path.read_text()
 
 
-def test_line_over_the_antimeridian_is_cut_there(tmp_path: Path) -> None:
+def test_geojson_cuts_a_line_at_the_antimeridian(tmp_path: Path) -> None:
     path = tmp_path / "roads.geojson"
     line = [(179.0, -17.0), (179.9, -17.0), (-179.8, -17.3), (-179.0, -17.3)]
     write_network(make_network([line], 4326), path)
@@ -429,7 +429,7 @@ def test_line_over_the_antimeridian_is_cut_there(tmp_path: Path) -> None:
     assert content["features"][0]["properties"]["length_m"] < 250_000
 
 
-def test_line_that_ends_on_the_antimeridian_stays_one_line(tmp_path: Path) -> None:
+def test_geojson_keeps_a_line_that_ends_on_the_antimeridian_whole(tmp_path: Path) -> None:
     path = tmp_path / "roads.geojson"
     write_network(make_network([[(179.0, 1.0), (179.5, 1.0), (-180.0, 1.0)]], 4326), path)
     assert load(path)["features"][0]["geometry"] == {
@@ -438,13 +438,13 @@ def test_line_that_ends_on_the_antimeridian_stays_one_line(tmp_path: Path) -> No
     }
 
 
-def test_longitudes_beyond_180_are_brought_back(tmp_path: Path) -> None:
+def test_geojson_wraps_longitudes_beyond_180(tmp_path: Path) -> None:
     path = tmp_path / "roads.geojson"
     write_network(make_network([[(180.5, 1.0), (181.0, 1.0)]], 4326), path)
     assert load(path)["features"][0]["geometry"]["coordinates"] == [[-179.5, 1.0], [-179.0, 1.0]]
 
 
-def test_bbox_around_greenwich_is_the_plain_one(tmp_path: Path) -> None:
+def test_geojson_bbox_around_greenwich_is_the_plain_one(tmp_path: Path) -> None:
     path = tmp_path / "roads.geojson"
     write_network(make_network([[(-0.5, 51.0), (0.25, 52.0)]], 4326), path)
     assert load(path)["bbox"] == [-0.5, 51.0, 0.25, 52.0]
@@ -463,7 +463,7 @@ longitudes = st.integers(-30_000_000, 30_000_000).map(lambda n: (n / 1e7 + 360) 
     ),
     st.sampled_from([0.0, 180.0]),
 )
-def test_cut_lines_keep_every_position_and_never_jump(
+def test_geojson_cut_lines_keep_every_position_and_never_jump(
     tmp_path_factory: pytest.TempPathFactory, points: list[tuple[float, float]], centre: float
 ) -> None:
     wrapped = [((x + centre + 180) % 360 - 180, y) for x, y in points]
@@ -523,7 +523,7 @@ def test_flatgeobuf_has_a_spatial_index(tmp_path: Path) -> None:
     assert pyogrio.read_info(path)["capabilities"]["fast_spatial_filter"]
 
 
-def test_shapefile_comes_with_its_parts_and_a_word_on_its_limits(
+def test_shapefile_has_its_parts_and_a_warning_about_its_limits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -536,7 +536,7 @@ def test_shapefile_comes_with_its_parts_and_a_word_on_its_limits(
     assert "conf_min" in pyogrio.read_info(tmp_path / "roads.shp")["fields"]
 
 
-def test_overwriting_a_shapefile_removes_indexes_of_the_old_one(tmp_path: Path) -> None:
+def test_shapefile_overwrite_removes_the_old_indexes(tmp_path: Path) -> None:
     for name in ("roads.shp", "roads.dbf", "roads.qix", "roads.sbn", "other.qix"):
         (tmp_path / name).write_bytes(b"old")
     write_network(tee(), tmp_path / "roads.shp", overwrite=True)
@@ -545,14 +545,14 @@ def test_overwriting_a_shapefile_removes_indexes_of_the_old_one(tmp_path: Path) 
     assert len(read_edges(tmp_path / "roads.shp")) == 3
 
 
-def test_shapefile_does_not_take_the_table_of_another_without_overwrite(tmp_path: Path) -> None:
+def test_shapefile_does_not_replace_the_table_of_another_without_overwrite(tmp_path: Path) -> None:
     (tmp_path / "roads.dbf").write_bytes(b"a table")
     with pytest.raises(OutputError, match=r"roads\.dbf: exists already"):
         write_network(tee(), tmp_path / "roads.shp")
     assert (tmp_path / "roads.dbf").read_bytes() == b"a table"
 
 
-def test_shapefile_size_is_foreseen_exactly(tmp_path: Path) -> None:
+def test_shapefile_size_is_predicted_exactly(tmp_path: Path) -> None:
     for network in (tee(), big()):
         path = tmp_path / "roads.shp"
         write_network(network, path, overwrite=True)
@@ -560,7 +560,7 @@ def test_shapefile_size_is_foreseen_exactly(tmp_path: Path) -> None:
         assert path.stat().st_size == _shapefile_bytes(len(network), points)
 
 
-def test_shapefile_over_two_gibibytes_is_refused_before_it_is_written(tmp_path: Path) -> None:
+def test_shapefile_over_two_gibibytes_is_rejected_before_writing(tmp_path: Path) -> None:
     # One line of half a million points, named by many edges: only the size is made up.
     line = shapely.linestrings(np.linspace([0.0, 0.0], [1000.0, 1000.0], 500_000))
     count = 280
@@ -580,7 +580,9 @@ def test_shapefile_over_two_gibibytes_is_refused_before_it_is_written(tmp_path: 
 
 
 @pytest.mark.parametrize("suffix", ONE_LAYER)
-def test_same_network_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
+def test_write_network_gives_the_same_bytes_for_the_same_network(
+    tmp_path: Path, suffix: str
+) -> None:
     contents = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -590,7 +592,7 @@ def test_same_network_gives_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     assert contents[0] == contents[1]
 
 
-def test_same_network_gives_the_same_rows_in_a_geopackage(tmp_path: Path) -> None:
+def test_geopackage_has_the_same_rows_for_the_same_network(tmp_path: Path) -> None:
     rows = []
     for name in ("a.gpkg", "b.gpkg"):
         write_network(big(), tmp_path / name)
@@ -601,7 +603,7 @@ def test_same_network_gives_the_same_rows_in_a_geopackage(tmp_path: Path) -> Non
     assert rows[0] == rows[1]
 
 
-def test_noise_in_the_last_bits_does_not_show(tmp_path: Path) -> None:
+def test_write_network_hides_noise_in_the_last_bits(tmp_path: Path) -> None:
     network = big()
     shaken = shapely.transform(network.edges, lambda xy: xy + 1e-9)
     for name, edges in (("a", network.edges), ("b", shaken)):
@@ -616,12 +618,12 @@ def test_noise_in_the_last_bits_does_not_show(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["roads", "roads.txt", "roads.tif"])
-def test_unknown_suffix_lists_the_known_ones(tmp_path: Path, name: str) -> None:
+def test_output_format_lists_known_suffixes_for_an_unknown_one(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"\.geojson \(GeoJSON\).*\.shp \(Shapefile\)"):
         check_output(tmp_path / name)
 
 
-def test_suffix_may_be_in_upper_case(tmp_path: Path) -> None:
+def test_output_format_accepts_upper_case(tmp_path: Path) -> None:
     for suffix in ALL:
         path = tmp_path / f"ROADS{suffix.upper()}"
         write_network(tee(), path)
@@ -630,7 +632,7 @@ def test_suffix_may_be_in_upper_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_existing_file_is_replaced_only_when_asked(tmp_path: Path, suffix: str) -> None:
+def test_write_network_replaces_a_file_only_when_asked(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     path.write_bytes(b"precious")
     for action in (check_output, lambda p: write_network(tee(), p)):
@@ -642,7 +644,7 @@ def test_existing_file_is_replaced_only_when_asked(tmp_path: Path, suffix: str) 
     assert len(read_edges(path)) == 3
 
 
-def test_missing_folder_and_folder_as_file_are_refused(tmp_path: Path) -> None:
+def test_check_output_rejects_a_missing_folder_and_a_folder_as_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
         check_output(tmp_path / "no" / "roads.gpkg")
     (tmp_path / "roads.gpkg").mkdir()
@@ -650,7 +652,7 @@ def test_missing_folder_and_folder_as_file_are_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "roads.gpkg", overwrite=True)
 
 
-def test_pipe_is_refused(tmp_path: Path) -> None:
+def test_check_output_rejects_a_pipe(tmp_path: Path) -> None:
     if not hasattr(os, "mkfifo"):
         pytest.skip("no named pipes on this system")
     os.mkfifo(tmp_path / "roads.geojson")
@@ -659,7 +661,7 @@ def test_pipe_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can write")
-def test_folder_where_nobody_can_write_is_refused() -> None:
+def test_check_output_rejects_a_folder_nobody_can_write() -> None:
     with pytest.raises(OutputError, match=r"/proc/roads\.gpkg"):
         check_output("/proc/roads.gpkg")
 
@@ -667,7 +669,7 @@ def test_folder_where_nobody_can_write_is_refused() -> None:
 @pytest.mark.skipif(
     os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user"
 )
-def test_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
+def test_check_output_rejects_a_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="no permission"):
@@ -676,14 +678,14 @@ def test_folder_without_write_permission_is_refused(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_check_leaves_no_trace(tmp_path: Path) -> None:
+def test_check_output_leaves_no_trace(tmp_path: Path) -> None:
     for suffix in ALL:
         check_output(tmp_path / f"roads{suffix}")
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("suffix", [s for s in ALL if s != ".shp"])
-def test_provenance_of_a_broken_file_is_a_read_error(tmp_path: Path, suffix: str) -> None:
+def test_read_provenance_of_a_broken_file_is_a_read_error(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     with pytest.raises(ReadError, match="cannot be read"):
         read_provenance(path)
@@ -736,16 +738,20 @@ def assert_fails_cleanly(folder: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_full_disk_leaves_the_old_file_and_says_so(small_disk: Path, suffix: str) -> None:
+def test_write_network_on_a_full_disk_keeps_the_old_file_and_reports_it(
+    small_disk: Path, suffix: str
+) -> None:
     assert_fails_cleanly(small_disk, suffix)
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_file_size_limit_leaves_the_old_file(small_files: Path, suffix: str) -> None:
+def test_write_network_at_a_file_size_limit_keeps_the_old_file(
+    small_files: Path, suffix: str
+) -> None:
     assert_fails_cleanly(small_files, suffix)
 
 
-def test_every_size_of_disk_gives_a_whole_file_or_an_error(small_disk: Path) -> None:
+def test_write_network_gives_a_whole_file_or_an_error_on_any_size_of_disk(small_disk: Path) -> None:
     # Drivers write their last bytes when they close, where a failure is easily lost.
     for suffix in (".fgb", ".shp", ".geojson"):
         for count in range(40, 200, 8):
@@ -762,7 +768,7 @@ def test_every_size_of_disk_gives_a_whole_file_or_an_error(small_disk: Path) -> 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "3", '{"model": NaN}', "[" * 100_000])
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "geojson", "parquet", "shp"])
-def test_provenance_that_is_damaged_is_ignored_and_told(
+def test_read_provenance_ignores_damage_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, text: str
 ) -> None:
     path = tmp_path / f"roads.{suffix}"
@@ -774,7 +780,7 @@ def test_provenance_that_is_damaged_is_ignored_and_told(
             read_provenance(path)
         return
     assert read_provenance(path) == {}
-    assert "what made the file cannot be told" in caplog.text
+    assert "the provenance cannot be read" in caplog.text
 
 
 def _damage_provenance(path: Path, text: str) -> None:

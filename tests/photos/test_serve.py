@@ -26,12 +26,12 @@ from hypothesis import strategies as st
 
 from roadgis.errors import InputError
 from roadgis.model.runtime import load_model
-from tests.models import failing_model
+from tests.factories.models import failing_model
 
 pytest.importorskip("cv2")
 
+from roadgis.options.video import VideoOptions
 from roadgis.photos.frames import check_video, write_picture
-from roadgis.photos.video import VideoOptions
 from roadgis.serve.http_rules import byte_range, is_local
 from roadgis.serve.jobs import Jobs, QueueFullError
 from roadgis.serve.server import ServeOptions, Server, open_server
@@ -227,7 +227,7 @@ def test_too_large_a_file_is_refused_and_the_sender_gets_to_know(server: Server)
 
 def test_a_file_that_is_no_video_fails_without_telling_paths(server: Server) -> None:
     job = wait(server, upload(server, b"not a video" * 50, "notes.txt"), "failed")
-    assert job["text"].startswith("notes.txt: found no video")
+    assert job["text"].startswith("notes.txt: is not a video")
     assert str(Path(os.sep)) + "tmp" not in job["text"]
     assert "upload" not in job["text"]
     assert ask(server, "GET", f"/jobs/{job['id']}/result")[0] == 404

@@ -1,4 +1,4 @@
-"""Segmented videos: colours where the model says, frames all there, and honest ends."""
+"""Segmented videos: class colours, number of frames, truncated files."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from onnx import helper, numpy_helper
 
 from roadgis.errors import Cancelled, InputError, MissingExtraError, OutputError
 from roadgis.model.runtime import load_model
-from tests.models import save_model, tiny_card, tiny_model
+from tests.factories.models import save_model, tiny_card, tiny_model
 
 cv2 = pytest.importorskip("cv2")
 
+from roadgis.options.video import VideoOptions  # noqa: E402
 from roadgis.photos import frames as frames_module  # noqa: E402
-from roadgis.photos.frame_labels import FrameSegmenter, class_names  # noqa: E402
+from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes  # noqa: E402
 from roadgis.photos.frames import check_video, find_codec, media_of  # noqa: E402
 from roadgis.photos.palette import PALETTE, Overlay, class_colours, hex_colour  # noqa: E402
-from roadgis.photos.video import VideoOptions, segment_video  # noqa: E402
+from roadgis.photos.video import segment_video  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
 
@@ -39,7 +40,7 @@ HEIGHT, WIDTH, FRAMES, FPS = 96, 128, 20, 12.5
 
 
 def colour_model(path: Path, **fields: Any) -> Path:
-    """Write a model that calls red pixels class 1, blue ones class 2, and all else class 0."""
+    """Write a model with class 1 for red pixels, 2 for blue ones, and 0 for others."""
     weights = 0.05 * np.array([[0, 0, 0], [1, -1, -1], [-1, -1, 1]], np.float32)
     nodes = [
         helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
@@ -59,7 +60,7 @@ def _constant(name: str, value: Any) -> Any:
 
 
 def box_at(frame: int) -> tuple[slice, slice]:
-    """Return where the red box is: it moves by 4 px a frame."""
+    """Return the position of the red box, which moves by 4 px per frame."""
     return np.s_[40:72], np.s_[8 + 4 * frame : 40 + 4 * frame]
 
 
@@ -104,7 +105,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4"])
-def test_the_moving_box_is_coloured_in_every_frame_and_nothing_else(
+def test_segment_video_colours_the_box_in_every_frame(
     tmp_path: Path, drive: Path, segmenter: Any, suffix: str
 ) -> None:
     output = tmp_path / f"out{suffix}"
@@ -125,7 +126,9 @@ def test_the_moving_box_is_coloured_in_every_frame_and_nothing_else(
         assert np.abs(outer - GREY).mean() < 8, number  # the codecs shift colours a little
 
 
-def test_shares_are_the_mean_over_the_frames(tmp_path: Path, drive: Path, segmenter: Any) -> None:
+def test_segment_video_shares_are_the_mean_over_frames(
+    tmp_path: Path, drive: Path, segmenter: Any
+) -> None:
     result = segment_video(
         drive, tmp_path / "o.webm", segmenter, options=VideoOptions(height=HEIGHT)
     )
@@ -134,7 +137,7 @@ def test_shares_are_the_mean_over_the_frames(tmp_path: Path, drive: Path, segmen
     assert result.shares["blue"] == 0
 
 
-def test_a_picture_is_drawn_to_the_pixel(tmp_path: Path, segmenter: Any) -> None:
+def test_segment_video_of_a_picture_is_exact(tmp_path: Path, segmenter: Any) -> None:
     image = frame_at(2)
     image[4:20, 90:120] = BLUE
     source = tmp_path / "in.png"
@@ -153,9 +156,7 @@ def test_a_picture_is_drawn_to_the_pixel(tmp_path: Path, segmenter: Any) -> None
 
 @pytest.mark.parametrize("height", [48, 96, 150, 301])
 @pytest.mark.parametrize("width", [61, 128, 200])
-def test_frames_that_do_not_fit_the_stride_keep_their_classes_in_place(
-    segmenter: Any, height: int, width: int
-) -> None:
+def test_segment_video_pads_frames_to_the_stride(segmenter: Any, height: int, width: int) -> None:
     image = np.full((120, width, 3), GREY, np.uint8)
     truth = np.zeros((120, width), bool)
     truth[30:90, width // 3 :] = True  # to the right edge, which is padded
@@ -165,7 +166,7 @@ def test_frames_that_do_not_fit_the_stride_keep_their_classes_in_place(
 
 
 class Recording:
-    """A model that remembers the shapes it was given."""
+    """A model that records the shapes of its input."""
 
     def __init__(self, inner: Any, **fields: Any) -> None:
         self.card = tiny_card(**({"classes": inner.card.classes, "road_class": 1} | fields))
@@ -187,14 +188,14 @@ class Recording:
 @pytest.mark.parametrize(
     ("fields", "height", "expected"),
     [
-        ({"stride": 16}, 50, (1, 48, 80, 3)),  # 72 px wide in proportion, up to 80
+        ({"stride": 16}, 50, (1, 48, 80, 3)),  # 72 px wide in proportion, padded to 80
         ({"stride": 16, "recipe": {"crop_px": 64}}, None, (1, 64, 96, 3)),
         ({"stride": 16}, None, (1, 512, 768, 3)),
         ({"stride": 16, "recipe": {"crop_px": "64"}}, None, (1, 512, 768, 3)),
         ({"stride": 16, "margin_px": 16, "tile_px": 64}, None, (1, 64, 64, 3)),
     ],
 )
-def test_the_model_sees_the_height_asked_for_in_proportion_and_on_its_stride(
+def test_frame_segmenter_scales_to_height_and_stride(
     segmenter: Any, fields: dict[str, Any], height: int | None, expected: tuple[int, ...]
 ) -> None:
     seen = Recording(segmenter, **fields)
@@ -202,33 +203,31 @@ def test_the_model_sees_the_height_asked_for_in_proportion_and_on_its_stride(
     assert seen.shapes == [expected]
 
 
-def test_a_height_is_refused_by_a_model_of_one_tile_size(segmenter: Any) -> None:
+def test_frame_segmenter_rejects_a_height_for_fixed_tiles(segmenter: Any) -> None:
     fixed = Recording(segmenter, stride=16, margin_px=16, tile_px=64)
     with pytest.raises(InputError, match="tiles of 64 px only"):
         FrameSegmenter(fixed, 128)
 
 
-def test_a_model_of_four_bands_is_refused(segmenter: Any) -> None:
+def test_frame_segmenter_rejects_four_bands(segmenter: Any) -> None:
     bands = ("red", "green", "blue", "nir")
     four = Recording(segmenter, bands=bands, mean=(0,) * 4, std=(1,) * 4)
     with pytest.raises(InputError, match="expected red, green and blue"):
         FrameSegmenter(four)
 
 
-def test_a_binary_model_draws_road_from_its_threshold_on(tmp_path: Path) -> None:
-    from tests.models import GROUND, ROAD
+def test_frame_segmenter_of_a_binary_model_uses_the_threshold(tmp_path: Path) -> None:
+    from tests.factories.models import GROUND, ROAD
 
     road = load_model(tiny_model(tmp_path / "road.onnx"), threads=1)
-    assert class_names(road.card) == ("other", "road")
+    assert drawn_classes(road.card) == ("other", "road")
     image = np.full((64, 96, 3), GROUND, np.uint8)
     image[20:36] = ROAD
     labels = FrameSegmenter(road, 64).labels(image)
     np.testing.assert_array_equal(labels[8:-8, 8:-8], (image == ROAD).all(axis=2)[8:-8, 8:-8])
 
 
-def test_every_third_frame_is_segmented_and_its_classes_stay_until_the_next(
-    tmp_path: Path, drive: Path, segmenter: Any
-) -> None:
+def test_segment_video_every_third_frame(tmp_path: Path, drive: Path, segmenter: Any) -> None:
     seen = Recording(segmenter)
     output = tmp_path / "o.webm"
     options = VideoOptions(alpha=1, every=3, height=HEIGHT, legend=False)
@@ -242,7 +241,7 @@ def test_every_third_frame_is_segmented_and_its_classes_stay_until_the_next(
         assert np.abs(core - PALETTE[0]).mean() < 15, number
 
 
-def test_odd_sizes_lose_their_last_row_and_column(tmp_path: Path, segmenter: Any) -> None:
+def test_segment_video_crops_odd_sizes(tmp_path: Path, segmenter: Any) -> None:
     source = tmp_path / "in.png"
     frames_module.write_picture(source, frame_at(0, 97, 129))
     with frames_module.FrameWriter(tmp_path / "odd.webm", "VP80", 97, 129, 10) as writer:
@@ -253,7 +252,7 @@ def test_odd_sizes_lose_their_last_row_and_column(tmp_path: Path, segmenter: Any
     assert (result.width, result.height) == (129, 97)
 
 
-def test_the_legend_shows_each_drawn_class_in_its_colour() -> None:
+def test_overlay_legend_shows_classes_in_their_colour() -> None:
     image = np.full((240, 320, 3), GREY, np.uint8)
     overlay = Overlay(("other", "road", "Gehweg für alle"), 240, 320)
     drawn = overlay.draw(image, np.zeros((240, 320), np.uint8))
@@ -263,7 +262,7 @@ def test_the_legend_shows_each_drawn_class_in_its_colour() -> None:
     np.testing.assert_array_equal(drawn[120:], image[120:])
 
 
-def test_a_legend_without_room_is_left_out_with_a_warning(
+def test_overlay_legend_without_room_is_omitted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     image = np.full((40, 60, 3), GREY, np.uint8)
@@ -273,7 +272,7 @@ def test_a_legend_without_room_is_left_out_with_a_warning(
     np.testing.assert_array_equal(overlay.draw(image, np.zeros((40, 60), np.uint8)), image)
 
 
-def test_more_classes_than_colours_share_them_with_a_warning(
+def test_class_colours_repeat_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -283,7 +282,7 @@ def test_more_classes_than_colours_share_them_with_a_warning(
     assert hex_colour(colours[1]) == "#e12d69"
 
 
-# Linear RGB as seen without one kind of cone (Machado, Oliveira and Fernandes 2009, severity 1).
+# Linear RGB with one kind of cone missing (Machado, Oliveira and Fernandes 2009, severity 1).
 VISION = {
     "normal": np.eye(3),
     "protan": [
@@ -300,7 +299,7 @@ VISION = {
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_the_first_eight_colours_differ_without_one_kind_of_cone(vision: str) -> None:
+def test_palette_first_eight_colours_differ_with_colour_blindness(vision: str) -> None:
     value = np.array(PALETTE[:8]) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.array(VISION[vision]).T, 0, 1)
@@ -319,21 +318,21 @@ def test_the_first_eight_colours_differ_without_one_kind_of_cone(vision: str) ->
     assert distance.min() > 0.15  # a just visible difference is about 0.02
 
 
-def test_a_text_file_a_playlist_and_a_missing_file_are_no_videos(tmp_path: Path) -> None:
+def test_media_of_rejects_other_files(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     for path in (secret, secret.rename(tmp_path / "movie.mp4")):
         if path.exists():
-            with pytest.raises(InputError, match="found no video"):
+            with pytest.raises(InputError, match="is not a video"):
                 media_of(path)
     (tmp_path / "empty.webm").touch()
-    with pytest.raises(InputError, match="found no video"):
+    with pytest.raises(InputError, match="is not a video"):
         media_of(tmp_path / "empty.webm")
     with pytest.raises(InputError, match="no such file"):
         media_of(tmp_path / "none.mp4")
 
 
-def test_a_picture_is_told_by_its_content_not_its_name(tmp_path: Path, segmenter: Any) -> None:
+def test_media_of_detects_pictures_by_content(tmp_path: Path, segmenter: Any) -> None:
     source = tmp_path / "p.png"
     frames_module.write_picture(source, frame_at(0))
     named = source.rename(tmp_path / "p.mp4")
@@ -342,7 +341,7 @@ def test_a_picture_is_told_by_its_content_not_its_name(tmp_path: Path, segmenter
         segment_video(named, tmp_path / "o.webm", segmenter)
 
 
-def test_an_mp4_without_its_end_cannot_be_opened(
+def test_check_video_rejects_an_mp4_without_index(
     tmp_path: Path, drive: Path, segmenter: Any
 ) -> None:
     cut = tmp_path / "cut.mp4"
@@ -361,7 +360,7 @@ def truncated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cut
 
 
-def test_a_truncated_video_is_an_error_that_names_the_frame(
+def test_segment_video_names_the_frame_of_truncation(
     tmp_path: Path, truncated: Path, segmenter: Any
 ) -> None:
     info = check_video(truncated)
@@ -372,7 +371,7 @@ def test_a_truncated_video_is_an_error_that_names_the_frame(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_truncated_video_is_taken_with_a_warning_when_allowed(
+def test_segment_video_accepts_truncated_videos_if_allowed(
     tmp_path: Path, truncated: Path, segmenter: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     options = VideoOptions(allow_truncated=True, height=HEIGHT)
@@ -382,14 +381,14 @@ def test_a_truncated_video_is_taken_with_a_warning_when_allowed(
     assert f"only the {result.frames} frames before it are written" in caplog.text
 
 
-def test_a_damaged_picture_is_an_error(tmp_path: Path, segmenter: Any) -> None:
+def test_read_picture_rejects_damaged_pictures(tmp_path: Path, segmenter: Any) -> None:
     source = tmp_path / "p.png"
     source.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     with pytest.raises(InputError, match="damaged"):
         segment_video(source, tmp_path / "o.png", segmenter)
 
 
-def test_existing_outputs_and_the_source_are_not_overwritten(
+def test_segment_video_keeps_existing_outputs_and_the_source(
     tmp_path: Path, drive: Path, segmenter: Any
 ) -> None:
     output = tmp_path / "o.webm"
@@ -407,13 +406,15 @@ def test_existing_outputs_and_the_source_are_not_overwritten(
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": 1.5}, {"every": 0}, {"height": 0}])
-def test_wrong_options_are_refused(wrong: dict[str, Any]) -> None:
+def test_video_options_reject_wrong_values(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="expected"):
         VideoOptions(**wrong)
 
 
 @pytest.mark.parametrize("text", ["checking: frame 4", "segmenting: frame 4 of"])
-def test_cancelling_leaves_no_file(tmp_path: Path, drive: Path, segmenter: Any, text: str) -> None:
+def test_segment_video_cancelled_leaves_no_file(
+    tmp_path: Path, drive: Path, segmenter: Any, text: str
+) -> None:
     def progress(fraction: float, message: str) -> None:
         if message.startswith(text):
             raise Cancelled
@@ -423,30 +424,30 @@ def test_cancelling_leaves_no_file(tmp_path: Path, drive: Path, segmenter: Any, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_tells_every_frame_and_never_falls(
+def test_segment_video_reports_progress_per_frame(
     tmp_path: Path, drive: Path, segmenter: Any
 ) -> None:
-    told: list[tuple[float, str]] = []
+    reports: list[tuple[float, str]] = []
     segment_video(
         drive, tmp_path / "o.webm", segmenter,
-        options=VideoOptions(height=32), progress=lambda *report: told.append(report),
+        options=VideoOptions(height=32), progress=lambda *report: reports.append(report),
     )  # fmt: skip
-    fractions = [fraction for fraction, _ in told]
+    fractions = [fraction for fraction, _ in reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    frames = [text for _, text in told if text.startswith("segmenting")]
+    frames = [text for _, text in reports if text.startswith("segmenting")]
     assert [text.split(",")[0] for text in frames] == [
         f"segmenting: frame {n} of {FRAMES}" for n in range(1, FRAMES + 1)
     ]
 
 
-def test_a_missing_codec_is_told_with_what_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_codec_names_working_file_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames_module, "_CODECS", {".webm": ("ZZZZ",), ".mp4": ("mp4v",)})
     with pytest.raises(OutputError, match=r"none of the codecs ZZZZ.*name the output \.mp4"):
         find_codec(".webm")
 
 
-def test_without_opencv_the_extra_is_named(
+def test_import_opencv_names_the_extra(
     tmp_path: Path, drive: Path, segmenter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
@@ -454,14 +455,14 @@ def test_without_opencv_the_extra_is_named(
         segment_video(drive, tmp_path / "o.webm", segmenter)
 
 
-def test_frames_stream(drive: Path) -> None:
+def test_segment_video_streams_frames(drive: Path) -> None:
     with frames_module.open_frames(drive) as found:
         first = next(islice(found, 1))
     assert first.shape == (HEIGHT, WIDTH, 3)
     assert np.abs(first[50, 20].astype(int) - RED).max() < 30  # red first, not blue
 
 
-def test_the_command_tells_shares_and_speed(tmp_path: Path, drive: Path, model: Path) -> None:
+def test_video_command_prints_shares_and_speed(tmp_path: Path, drive: Path, model: Path) -> None:
     from roadgis.cli.video import command
 
     output = tmp_path / "o.webm"
@@ -475,7 +476,7 @@ def test_the_command_tells_shares_and_speed(tmp_path: Path, drive: Path, model: 
     assert len(read_video(output)) == FRAMES
 
 
-def test_ctrl_c_leaves_no_half_file(tmp_path: Path, model: Path) -> None:
+def test_video_command_interrupted_leaves_no_file(tmp_path: Path, model: Path) -> None:
     source = write_video(tmp_path / "long.avi", frames=400)
     process = subprocess.Popen(
         [

@@ -14,16 +14,18 @@ import shapely
 from rasterio.enums import ColorInterp
 from scipy.ndimage import gaussian_filter
 
-from roadgis.cleaning import clean_lines
 from roadgis.errors import InputError, SceneError
 from roadgis.imagery.values.statistics import ValueStatistics
-from roadgis.network.options import BridgeOptions, CleanOptions
-from roadgis.pipeline import ExtractOptions, vectorize_file
+from roadgis.network.from_lines.clean_lines import clean_lines
+from roadgis.options.cleaning import BridgeOptions, CleanOptions
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.probability_raster import RasterOptions
+from roadgis.pipeline import vectorize_file
 from roadgis.probability.encoding import Stored, detect_encoding
-from roadgis.probability.raster import RasterOptions, open_probability
+from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA
-from tests.drawings import same
-from tests.factories import X0, Y0, cut_into_sheets, write_raster
+from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster
+from tests.factories.roads import assert_networks_equal
 
 INT_MIN = -(2**31)
 
@@ -93,7 +95,9 @@ def test_a_mask_that_leaves_out_its_background_is_the_same_as_one_with_zeros(
     tmp_path: Path,
 ) -> None:
     plain = vectorize_file(write_raster(tmp_path / "a.tif", cross()))
-    assert same(plain, vectorize_file(write_raster(tmp_path / "b.tif", cross(), nodata=0)))
+    assert_networks_equal(
+        plain, vectorize_file(write_raster(tmp_path / "b.tif", cross(), nodata=0))
+    )
 
 
 def test_roads_along_no_data_in_a_mask_stay(tmp_path: Path) -> None:
@@ -290,8 +294,8 @@ def test_sheets_of_a_mask_are_one_network(tmp_path: Path) -> None:
     whole = write_raster(tmp_path / "m.tif", cross(), nodata=0)
     sheets = cut_into_sheets(whole, tmp_path / "sheets", [150, 201], [118, 300])
     network = vectorize_file(whole)
-    assert same(network, vectorize_file(sheets))
-    assert same(network, vectorize_file(sorted(sheets.iterdir())))
+    assert_networks_equal(network, vectorize_file(sheets))
+    assert_networks_equal(network, vectorize_file(sorted(sheets.iterdir())))
 
 
 def test_masks_that_overlap_show_the_roads_of_all(tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ import rasterio
 
 from roadgis.errors import ReadError, ResumeError
 from roadgis.imagery.grid import Window
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import open_scene
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.pipeline import ExtractOptions, predict_to_file
+from roadgis.options.extraction import ExtractOptions
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import predict_to_file
 from roadgis.probability.mosaic import Mosaic
-from roadgis.probability.prediction import PredictOptions, predict
-from tests.factories import X0, Y0, write_raster
-from tests.models import tiny_model
+from roadgis.probability.prediction import predict
+from tests.factories.models import tiny_model
+from tests.factories.rasters import X0, Y0, write_raster
 
 SIDE = 128
 BLOCK = 64

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from roadgis.cli.vectorize import command as vectorize
 from roadgis.probability.raster import open_probability
 from roadgis.probability.tags import stored_divisor, stored_provenance
-from tests.factories import write_raster
+from tests.factories.rasters import write_raster
 
 
 @pytest.fixture

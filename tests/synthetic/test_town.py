@@ -1,4 +1,4 @@
-"""Synthetic towns: their truth is exact, and they are the same wherever they are made."""
+"""Synthetic towns: exact truth, reproducible."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pyproj import CRS, Transformer
 
 from roadgis.errors import InputError, OutputError
 from roadgis.imagery.grid import Window
-from roadgis.synthetic import Town, TownOptions, make_town, write_large_town, write_town
+from roadgis.options.synthetic import TownOptions
+from roadgis.synthetic import Town, make_town, write_large_town, write_town
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
 
@@ -27,13 +28,13 @@ SMALL = TownOptions(width_px=250, height_px=220)
 
 @pytest.fixture(scope="module")
 def town() -> Town:
-    """One tile, and what was asked of it is remembered."""
+    """One tile, cached."""
     return make_town(SMALL)
 
 
 @pytest.fixture(scope="module")
 def wide() -> Town:
-    """Geometry only: nobody asks for its picture."""
+    """Geometry only; its picture is not rendered."""
     return make_town(TownOptions(width_px=3000, height_px=2500))
 
 
@@ -46,19 +47,19 @@ def in_pixels(town: Town) -> npt.NDArray[np.object_]:
     )
 
 
-def test_same_options_give_the_same_picture_and_truth(town: Town) -> None:
+def test_make_town_is_reproducible(town: Town) -> None:
     again = make_town(SMALL)
     np.testing.assert_array_equal(town.image, again.image)
     np.testing.assert_array_equal(town.road_mask, again.road_mask)
     assert (shapely.to_wkb(town.centerlines.edges) == shapely.to_wkb(again.centerlines.edges)).all()
 
 
-def test_another_seed_gives_another_town(town: Town) -> None:
+def test_make_town_differs_between_seeds(town: Town) -> None:
     other = make_town(dataclasses.replace(SMALL, seed=SMALL.seed + 1))
     assert (town.road_mask != other.road_mask).any()
 
 
-def test_picture_has_the_colours_of_a_daylight_scene(town: Town) -> None:
+def test_town_image_has_daylight_colours(town: Town) -> None:
     assert town.image.shape == (220, 250, 3)
     assert town.image.dtype == np.uint8
     assert 60 < town.image.mean() < 130
@@ -67,7 +68,7 @@ def test_picture_has_the_colours_of_a_daylight_scene(town: Town) -> None:
 
 @settings(max_examples=8)
 @given(st.integers(0, 210), st.integers(0, 240), st.integers(1, 60), st.integers(1, 60))
-def test_any_window_equals_its_part_of_the_whole(
+def test_town_render_windows_equal_parts_of_the_whole(
     town: Town, row: int, col: int, height: int, width: int
 ) -> None:
     window = Window(row, col, min(height, 220 - row), min(width, 250 - col))
@@ -76,19 +77,19 @@ def test_any_window_equals_its_part_of_the_whole(
     np.testing.assert_array_equal(town.render_mask(window), town.road_mask[part])
 
 
-def test_neighbouring_tiles_show_no_seam() -> None:
-    """Steps across the tiles' border are like those beside it, in the mean and in the worst."""
+def test_town_render_has_no_seams() -> None:
+    """Steps across the tile border are like those next to it, in mean and maximum."""
     seam = make_town(TownOptions(noise=0)).render(Window(0, 224, 256, 64)).astype(float)
     steps = np.abs(np.diff(seam, axis=1)).mean(axis=(0, 2))
     beside = np.delete(steps, 31)
     assert beside.min() * 0.8 < steps[31] < beside.max() * 1.2
 
 
-def test_rendering_goes_on_beyond_the_grid(town: Town) -> None:
+def test_town_render_continues_beyond_the_grid(town: Town) -> None:
     assert town.render(Window(-20, 10, 20, 30)).shape == (20, 30, 3)
 
 
-def test_truth_lies_on_asphalt(town: Town) -> None:
+def test_town_centerlines_lie_on_asphalt(town: Town) -> None:
     lines = in_pixels(town)
     points = shapely.get_coordinates(shapely.segmentize(lines, 1.0))
     inside = ((points > 0) & (points < [250, 220])).all(axis=1)
@@ -97,7 +98,7 @@ def test_truth_lies_on_asphalt(town: Town) -> None:
     assert town.road_mask[rows, cols].all()
 
 
-def test_asphalt_is_as_wide_as_the_truth_says(wide: Town) -> None:
+def test_town_asphalt_has_the_width_of_the_centerlines(wide: Town) -> None:
     """Half the width to the left is road; a metre more is not, away from junctions."""
     network = wide.centerlines
     mask = wide.render_mask(Window(0, 0, 700, 700))
@@ -119,8 +120,8 @@ def test_asphalt_is_as_wide_as_the_truth_says(wide: Town) -> None:
     assert len(np.unique(network.width_m)) >= 5
 
 
-def test_roads_meet_in_nodes_only(wide: Town) -> None:
-    """No two edges cross or touch but at a node that both end in."""
+def test_town_centerlines_meet_in_nodes_only(wide: Town) -> None:
+    """Edges cross or touch only at a node that ends both."""
     network = wide.centerlines
     tree = shapely.STRtree(network.edges)
     first, second = tree.query(network.edges, predicate="intersects")
@@ -140,7 +141,7 @@ def test_roads_meet_in_nodes_only(wide: Town) -> None:
         assert gaps.min() < 0.02
 
 
-def test_edges_end_exactly_in_their_nodes(wide: Town) -> None:
+def test_town_edges_end_exactly_in_their_nodes(wide: Town) -> None:
     network = wide.centerlines
     start = shapely.get_coordinates(shapely.get_point(network.edges, 0))
     end = shapely.get_coordinates(shapely.get_point(network.edges, -1))
@@ -148,7 +149,7 @@ def test_edges_end_exactly_in_their_nodes(wide: Town) -> None:
     assert np.abs(end - network.nodes[network.end]).max() < 0.01
 
 
-def test_junctions_have_the_expected_degrees(wide: Town) -> None:
+def test_town_junctions_have_the_expected_degrees(wide: Town) -> None:
     """T and X junctions and dead ends; degree 2 only where the width changes."""
     network = wide.centerlines
     count = np.bincount(network.degree, minlength=5)
@@ -162,14 +163,14 @@ def test_junctions_have_the_expected_degrees(wide: Town) -> None:
         assert len(np.unique(network.width_m[at])) == 2
 
 
-def test_roundabouts_are_rings_of_junctions(wide: Town) -> None:
+def test_town_roundabouts_are_rings_of_junctions(wide: Town) -> None:
     network = wide.centerlines
     rings = np.flatnonzero(network.width_m == 8.0)
     assert len(rings) >= 3
     assert (network.degree[network.start[rings]] >= 3).mean() > 0.8
 
 
-def test_loose_ends_are_longer_than_the_road_is_wide(wide: Town) -> None:
+def test_town_dead_ends_are_longer_than_the_road_width(wide: Town) -> None:
     network, grid = wide.centerlines, wide.grid
     frame = shapely.box(*grid.bounds).exterior
     inner = shapely.distance(shapely.points(network.nodes), frame) > 0.01
@@ -179,7 +180,7 @@ def test_loose_ends_are_longer_than_the_road_is_wide(wide: Town) -> None:
     assert shapely.length(network.edges[edges]).min() > 3.9
 
 
-def test_truth_stays_inside_the_grid(wide: Town) -> None:
+def test_town_centerlines_stay_inside_the_grid(wide: Town) -> None:
     west, south, east, north = shapely.total_bounds(wide.centerlines.edges)
     left, bottom, right, top = wide.grid.bounds
     assert left - 1e-6 <= west
@@ -188,7 +189,7 @@ def test_truth_stays_inside_the_grid(wide: Town) -> None:
     assert north <= top + 1e-6
 
 
-def test_truth_of_a_part_is_the_part_of_the_truth(town: Town, wide: Town) -> None:
+def test_town_centerlines_of_a_part_equal_the_part(town: Town, wide: Town) -> None:
     frame = shapely.box(*town.grid.bounds)
     wide_frame = shapely.box(*wide.grid.bounds)
     part = shapely.union_all(wide.centerlines.edges).intersection(frame.intersection(wide_frame))
@@ -209,7 +210,7 @@ def test_repeating_town_repeats_its_roads() -> None:
 
 
 @pytest.mark.parametrize("scale_m", [1.0, 16.0, 64.0])
-def test_noise_wraps_around_in_a_repeating_town(scale_m: float) -> None:
+def test_noise_is_periodic_in_a_repeating_town(scale_m: float) -> None:
     a = Frame(row=-5, col=40, rows=30, cols=20, step_m=0.5, seed=3, wrap_m=1536.0)
     b = dataclasses.replace(a, row=-5 + 3072, col=40 - 3072)
     np.testing.assert_allclose(smooth_noise(a, scale_m, 1), smooth_noise(b, scale_m, 1), atol=1e-5)
@@ -223,7 +224,7 @@ def test_noise_has_unit_deviation_and_no_mean() -> None:
         assert float(noise.std()) == pytest.approx(1.0, abs=0.08)
 
 
-def test_written_picture_is_georeferenced_and_the_same(town: Town, tmp_path: Path) -> None:
+def test_write_town_image_is_georeferenced_and_equal(town: Town, tmp_path: Path) -> None:
     lossless = make_town(dataclasses.replace(SMALL, jpeg_quality=0))
     path = tmp_path / "town.tif"
     write_town(lossless, path)
@@ -235,7 +236,7 @@ def test_written_picture_is_georeferenced_and_the_same(town: Town, tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["town.tif"]
 
 
-def test_jpeg_changes_little(town: Town, tmp_path: Path) -> None:
+def test_write_town_jpeg_changes_little(town: Town, tmp_path: Path) -> None:
     write_town(town, tmp_path / "town.tif")
     with rasterio.open(tmp_path / "town.tif") as dataset:
         written = np.moveaxis(dataset.read(), 0, 2).astype(int)
@@ -243,7 +244,7 @@ def test_jpeg_changes_little(town: Town, tmp_path: Path) -> None:
     assert np.abs(written.mean(2) - town.image.mean(2)).mean() < 6
 
 
-def test_written_truth_is_rfc_7946_and_the_same_roads(town: Town, tmp_path: Path) -> None:
+def test_write_town_truth_is_rfc_7946_and_equal(town: Town, tmp_path: Path) -> None:
     write_town(town, tmp_path / "town.tif", tmp_path / "roads.geojson")
     text = (tmp_path / "roads.geojson").read_text(encoding="utf-8")
     document = json.loads(text)
@@ -260,7 +261,7 @@ def test_written_truth_is_rfc_7946_and_the_same_roads(town: Town, tmp_path: Path
         assert np.abs(xy - shapely.get_coordinates(town.centerlines.edges[k])).max() < 0.02
 
 
-def test_writing_is_the_same_to_the_byte(town: Town, tmp_path: Path) -> None:
+def test_write_town_is_reproducible(town: Town, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_town(town, tmp_path / f"{name}.tif", tmp_path / f"{name}.geojson")
     for suffix in (".tif", ".geojson"):
@@ -268,7 +269,7 @@ def test_writing_is_the_same_to_the_byte(town: Town, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("existing", ["town.tif", "roads.geojson"])
-def test_existing_files_are_kept_unless_asked(town: Town, tmp_path: Path, existing: str) -> None:
+def test_write_town_keeps_existing_files(town: Town, tmp_path: Path, existing: str) -> None:
     (tmp_path / existing).write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
         write_town(town, tmp_path / "town.tif", tmp_path / "roads.geojson")
@@ -278,7 +279,7 @@ def test_existing_files_are_kept_unless_asked(town: Town, tmp_path: Path, existi
     assert (tmp_path / existing).stat().st_size > 100
 
 
-def test_failure_half_way_leaves_no_file(town: Town, tmp_path: Path) -> None:
+def test_write_town_failure_leaves_no_file(town: Town, tmp_path: Path) -> None:
     class Stop(RuntimeError):
         pass
 
@@ -290,23 +291,23 @@ def test_failure_half_way_leaves_no_file(town: Town, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_folder_is_named(town: Town, tmp_path: Path) -> None:
+def test_write_town_names_a_missing_folder(town: Town, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="nowhere"):
         write_town(town, tmp_path / "nowhere" / "town.tif")
 
 
-def test_folder_in_the_place_of_the_file_is_refused(town: Town, tmp_path: Path) -> None:
+def test_write_town_rejects_a_folder_as_output(town: Town, tmp_path: Path) -> None:
     (tmp_path / "town.tif").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         write_town(town, tmp_path / "town.tif", overwrite=True)
 
 
-def test_other_suffix_for_the_picture_is_refused(town: Town, tmp_path: Path) -> None:
+def test_write_town_rejects_other_suffixes(town: Town, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected \.tif"):
         write_town(town, tmp_path / "town.png")
 
 
-def test_large_town_repeats_its_picture(tmp_path: Path) -> None:
+def test_write_large_town_repeats_its_picture(tmp_path: Path) -> None:
     """At 3 m a period is one tile, so this is quick; the second period is the first again."""
     options = TownOptions(width_px=600, height_px=512, gsd_m=3.0, jpeg_quality=0)
     write_large_town(options, tmp_path / "large.tif")
@@ -327,24 +328,24 @@ def test_large_town_repeats_its_picture(tmp_path: Path) -> None:
         ("sun_elevation_deg", 5.0),
     ],
 )
-def test_options_out_of_range_name_themselves(name: str, value: float) -> None:
+def test_town_options_name_values_out_of_range(name: str, value: float) -> None:
     with pytest.raises(InputError, match=name):
         TownOptions(**{name: value})
 
 
-def test_repetition_needs_a_fitting_pixel_size() -> None:
+def test_town_options_repeating_needs_a_suitable_pixel_size() -> None:
     with pytest.raises(InputError, match=r"0\.7 m"):
         TownOptions(gsd_m=0.7, repeating=True)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:2249", "nonsense"])
-def test_crs_must_be_metric(crs: str) -> None:
+def test_make_town_needs_a_metric_crs(crs: str) -> None:
     with pytest.raises(InputError, match="metres"):
         make_town(TownOptions(crs=crs))
 
 
-def test_trees_can_be_left_out() -> None:
-    """Without trees more of the asphalt is in sight: roads are brighter."""
+def test_make_town_without_trees() -> None:
+    """Without trees more asphalt is visible: roads are brighter."""
     window = Window(0, 0, 256, 256)
     bare = make_town(TownOptions(tree_density=0.0))
     grown = make_town(TownOptions(tree_density=1.5))
@@ -353,9 +354,9 @@ def test_trees_can_be_left_out() -> None:
 
 
 class TestExample:
-    """The files in examples/ are those that the defaults make."""
+    """The files in examples/ are made with the defaults."""
 
-    def test_is_small_and_georeferenced(self) -> None:
+    def test_example_scene_is_small_and_georeferenced(self) -> None:
         path = EXAMPLES / "town.tif"
         assert path.stat().st_size < 2_000_000
         with rasterio.open(path) as dataset:
@@ -363,7 +364,7 @@ class TestExample:
             assert dataset.res == (1.0, 1.0)
             assert dataset.shape == (1400, 1400)
 
-    def test_truth_is_that_of_the_default_town(self, tmp_path: Path) -> None:
+    def test_example_truth_is_that_of_the_default_town(self, tmp_path: Path) -> None:
         from roadgis.output import write_network
 
         write_network(make_town().centerlines, tmp_path / "truth.geojson")
@@ -372,12 +373,12 @@ class TestExample:
         assert len(fresh["features"]) == len(stored["features"])
         for a, b in zip(fresh["features"], stored["features"], strict=True):
             assert a["properties"]["width_m"] == b["properties"]["width_m"]
-            # Other versions of GEOS may round another way.
+            # Other versions of GEOS may round differently.
             assert a["properties"]["length_m"] == pytest.approx(
                 b["properties"]["length_m"], abs=0.1
             )
 
-    def test_picture_is_that_of_the_default_town(self) -> None:
+    def test_example_picture_is_that_of_the_default_town(self) -> None:
         window = Window(0, 0, 256, 256)
         with rasterio.open(EXAMPLES / "town.tif") as dataset:
             stored = np.moveaxis(dataset.read(window=((0, 256), (0, 256))), 0, 2)

@@ -12,13 +12,8 @@ import shapely
 from shapely import LineString
 
 from roadgis.errors import InputError, OutputError
-from roadgis.synthetic import (
-    TrainingSetOptions,
-    VariedOptions,
-    VariedScene,
-    write_town,
-    write_training_set,
-)
+from roadgis.options.synthetic import TrainingSetOptions, VariedOptions
+from roadgis.synthetic import VariedScene, write_town, write_training_set
 from roadgis.synthetic.varied import IGNORE
 from roadgis.synthetic.varied.canvas import Box, Canvas
 from roadgis.synthetic.varied.climate import PLACES, World, draw_world
@@ -73,14 +68,14 @@ def excess(drawn: VariedScene, widths: list[float]) -> npt.NDArray[np.float64]:
     return found
 
 
-def test_varied_scene_is_the_same_for_the_same_options() -> None:
+def test_varied_scene_is_reproducible() -> None:
     a, b = scene(3), scene(3)
     np.testing.assert_array_equal(a.image, b.image)
     np.testing.assert_array_equal(a.mask(), b.mask())
     assert (shapely.to_wkb(a.centerlines.edges) == shapely.to_wkb(b.centerlines.edges)).all()
 
 
-def test_varied_scenes_differ_in_place_brightness_contrast_and_colour(
+def test_varied_scene_varies_in_place_brightness_contrast_and_colour(
     scenes: list[VariedScene],
 ) -> None:
     assert len({drawn.world.place for drawn in scenes}) >= 5
@@ -92,7 +87,7 @@ def test_varied_scenes_differ_in_place_brightness_contrast_and_colour(
     assert deviations.max() > 2.5 * deviations.min()
 
 
-def test_varied_roads_are_from_narrow_to_wide_and_dark_to_bright(
+def test_varied_scene_roads_vary_in_width_and_brightness(
     scenes: list[VariedScene],
 ) -> None:
     widths = [street.width_m for drawn in scenes for street in drawn.streets]
@@ -107,17 +102,17 @@ def test_varied_roads_are_from_narrow_to_wide_and_dark_to_bright(
     assert max(contrast) > 10
 
 
-def test_varied_pictures_have_no_pure_black_or_white(scenes: list[VariedScene]) -> None:
-    """Training takes blocks of pure black or white for parts without imagery."""
+def test_varied_scene_image_has_no_pure_black_or_white(scenes: list[VariedScene]) -> None:
+    """Training takes blocks of pure black or white as collars."""
     assert min(drawn.image.min() for drawn in scenes) > 2
     assert max(drawn.image.max() for drawn in scenes) < 253
 
 
-def test_varied_mask_is_road_within_half_the_width_of_a_line(scenes: list[VariedScene]) -> None:
+def test_varied_scene_mask_is_road_within_half_the_width(scenes: list[VariedScene]) -> None:
     for drawn in scenes[:8]:
         distance = excess(drawn, [street.width_m for street in drawn.streets])
         mask = drawn.mask()
-        # Buffers are polygons: a little narrower in bends than the true distance.
+        # Buffers are polygons: slightly narrower in bends than the true distance.
         assert (mask[distance < -0.15] == 1).all()
         # Only rounded kerbs at junctions reach further out.
         assert (mask[distance > FILLET_M] != 1).all()
@@ -126,7 +121,7 @@ def test_varied_mask_is_road_within_half_the_width_of_a_line(scenes: list[Varied
         assert set(np.unique(mask)) <= {0, 1, IGNORE}
 
 
-def test_varied_mask_of_lines_has_their_width_and_ignores_the_rest_of_the_road() -> None:
+def test_varied_scene_mask_of_lines_ignores_the_rest_of_the_road() -> None:
     drawn = next(s for s in map(scene, range(50)) if s.road_mask.mean() > 0.1)
     distance = excess(drawn, [2.0] * len(drawn.streets))
     mask = drawn.mask(2.0)
@@ -135,7 +130,7 @@ def test_varied_mask_of_lines_has_their_width_and_ignores_the_rest_of_the_road()
     assert (mask[drawn.road_mask & (distance > 0.01)] == IGNORE).all()
 
 
-def test_varied_centerlines_lie_on_the_mask_and_have_the_widths_drawn(
+def test_varied_scene_centerlines_lie_on_the_mask(
     scenes: list[VariedScene],
 ) -> None:
     for drawn in scenes[:8]:
@@ -149,29 +144,29 @@ def test_varied_centerlines_lie_on_the_mask_and_have_the_widths_drawn(
         assert (mask[rows[inside].astype(int), cols[inside].astype(int)] == 1).all()
 
 
-def test_medians_between_carriageways_are_no_road() -> None:
+def test_varied_scene_medians_are_not_road() -> None:
     line = LineString([(0, 50), (100, 50)])
     pair = [Street(shapely.offset_curve(line, d), 8.0, "carriageway") for d in (-5.5, 5.5)]
     assert surface_of(pair).intersection(line).is_empty
     assert surface_of(pair).area == pytest.approx(2 * (800 + np.pi * 16), rel=0.01)
 
 
-def test_roadless_scenes_have_no_road() -> None:
+def test_varied_scene_without_roads() -> None:
     drawn = next(s for s in map(scene, range(200)) if s.world.place == "roadless")
     assert not drawn.streets
     assert not (drawn.mask() == 1).any()
     assert len(drawn.centerlines) == 0
 
 
-def test_every_place_of_the_world_is_drawn() -> None:
+def test_draw_world_draws_every_place() -> None:
     assert {scene(number).world.place for number in range(120)} == set(PLACES)
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS))
-def test_linear_things_change_the_picture_and_are_no_road(
+def test_draw_linear_changes_the_picture_not_the_mask(
     name: str, canvas: Canvas, world: World
 ) -> None:
-    """Only faint tracks count neither way; all else is plainly no road."""
+    """Only faint tracks are ignored; everything else is not road."""
     canvas.colour[:] = 100
     land = Land([], np.zeros((canvas.side, canvas.side), np.uint8), np.ones_like(canvas.height))
     for _ in range(4):
@@ -180,7 +175,7 @@ def test_linear_things_change_the_picture_and_are_no_road(
     assert canvas.ignore.any() == (name == "track")
 
 
-def test_halls_are_no_road_even_in_yards_that_are_ignored(canvas: Canvas, world: World) -> None:
+def test_varied_scene_halls_are_not_road(canvas: Canvas, world: World) -> None:
     canvas.ignore[:] = True
     box = Box(32, 32, 0.3, 30, 20)
     level = np.array([0.0, 0.0])
@@ -191,7 +186,7 @@ def test_halls_are_no_road_even_in_yards_that_are_ignored(canvas: Canvas, world:
     assert (canvas.height[local.at][local.inside] >= 8).all()
 
 
-def test_car_parks_are_ignored_in_their_aisles_only(canvas: Canvas) -> None:
+def test_draw_car_park_ignores_aisles_only(canvas: Canvas) -> None:
     draw_car_park(canvas, Box(32, 32, 0.0, 40, 16), 1)
     middle, stall = canvas.index(32), canvas.index(38.5)
     assert canvas.ignore[middle, middle]
@@ -202,8 +197,10 @@ def test_car_parks_are_ignored_in_their_aisles_only(canvas: Canvas) -> None:
 @pytest.mark.parametrize(
     ("sun", "row", "col"), [((1.0, 0.0), 0, 8), ((0.0, -1.0), -8, 0), ((0.6, 0.8), 6, 5)]
 )
-def test_shadows_fall_away_from_the_sun(sun: tuple[float, float], row: int, col: int) -> None:
-    """A mast of 10 m throws its shadow 10 m far where the sun stands at 45 degrees."""
+def test_light_scene_shadows_fall_away_from_the_sun(
+    sun: tuple[float, float], row: int, col: int
+) -> None:
+    """A mast of 10 m casts a shadow of 10 m at a solar elevation of 45 degrees."""
     height = np.zeros((41, 41), np.float32)
     height[20, 20] = 10
     top = shaded(height, sun, step=1.0)
@@ -213,7 +210,7 @@ def test_shadows_fall_away_from_the_sun(sun: tuple[float, float], row: int, col:
     assert 8 <= reach.max() <= 11
 
 
-def test_written_varied_scene_is_georeferenced_and_the_same(tmp_path: Path) -> None:
+def test_write_town_of_a_varied_scene_is_georeferenced_and_equal(tmp_path: Path) -> None:
     drawn = VariedScene(VariedOptions(SIZE, 0.5, seed=2, jpeg_quality=0))
     write_town(drawn, tmp_path / "scene.tif", tmp_path / "roads.geojson")
     with rasterio.open(tmp_path / "scene.tif") as dataset:
@@ -229,7 +226,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_training_set_is_pairs_of_images_and_masks(written: Path) -> None:
+def test_write_training_set_writes_pairs(written: Path) -> None:
     pairs = find_pairs(written)
     assert [pair.name for pair in pairs] == ["000000", "000001", "000002"]
     sizes = set()
@@ -244,9 +241,7 @@ def test_training_set_is_pairs_of_images_and_masks(written: Path) -> None:
     assert all(0.3 <= size <= 1.2 for size in sizes)
 
 
-def test_training_set_written_in_parts_is_the_same_to_the_byte(
-    written: Path, tmp_path: Path
-) -> None:
+def test_write_training_set_in_parts_is_equal(written: Path, tmp_path: Path) -> None:
     write_training_set(TrainingSetOptions(scenes=1, first=2, size_px=96, seed=3), tmp_path)
     for name in ("images", "masks"):
         assert [path.name for path in (tmp_path / name).iterdir()] == ["000002.tif"]
@@ -254,7 +249,7 @@ def test_training_set_written_in_parts_is_the_same_to_the_byte(
         assert part == (written / name / "000002.tif").read_bytes()
 
 
-def test_training_set_keeps_existing_files_unless_asked(tmp_path: Path) -> None:
+def test_write_training_set_keeps_existing_files(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "000001.tif").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
@@ -263,7 +258,7 @@ def test_training_set_keeps_existing_files_unless_asked(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "000001.tif").read_text() == "mine"
 
 
-def test_training_set_that_is_cancelled_leaves_whole_pairs(tmp_path: Path) -> None:
+def test_write_training_set_cancelled_leaves_complete_pairs(tmp_path: Path) -> None:
     class Stop(RuntimeError):
         pass
 
@@ -279,6 +274,6 @@ def test_training_set_that_is_cancelled_leaves_whole_pairs(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "value"), [("scenes", 0), ("min_gsd_m", 0.01), ("max_gsd_m", 0.1), ("size_px", 5000)]
 )
-def test_training_set_options_out_of_range_name_themselves(name: str, value: float) -> None:
+def test_training_set_options_name_values_out_of_range(name: str, value: float) -> None:
     with pytest.raises(InputError, match=name):
         TrainingSetOptions(**{name: value})

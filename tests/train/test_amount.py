@@ -1,4 +1,4 @@
-"""How much labelled road there is: lengths and areas of masks made in code."""
+"""Amount of labelled road: lengths and areas of masks made in code."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("skimage", reason="needs the train extra")
 
+from roadgis.options.training_data import DataSettings
 from roadgis.train.data.amount import LabelledAmount, amount_of, centreline_px, labelled_amount
-from roadgis.train.data.data_checks import look_through, survey
+from roadgis.train.data.data_checks import check_labels, count_labels
 from roadgis.train.data.training_data import TrainingData
-from roadgis.train.settings import DataSettings
-from tests.train.test_scenes import ArrayScene
+from tests.factories.pairs import ArrayScene
 
 
 def scene(*rows: int, side: int = 600, width: int = 8) -> ArrayScene:
@@ -34,7 +34,7 @@ def test_centreline_px_is_the_length_of_lines() -> None:
 
 def test_labelled_amount_adds_up_scenes_of_different_pixel_sizes() -> None:
     scenes = [scene(100, 300), scene(500), scene()]
-    found = labelled_amount(scenes, look_through(scenes, 2, 1), [1.0, 0.5, 1.0])
+    found = labelled_amount(scenes, count_labels(scenes, 2, 1), [1.0, 0.5, 1.0])
     # Two roads of 600 m, one of 300 m; widths of 8 and 4 m are averaged by their area.
     assert found.road_km == pytest.approx(1.5, rel=0.15)
     assert found.area_km2 == pytest.approx(0.36 + 0.09 + 0.36)
@@ -42,17 +42,17 @@ def test_labelled_amount_adds_up_scenes_of_different_pixel_sizes() -> None:
 
 def test_labelled_amount_without_road_is_zero() -> None:
     empty = [scene()]
-    assert labelled_amount(empty, look_through(empty, 2, 1), [1.0]) == LabelledAmount(0.0, 0.36)
+    assert labelled_amount(empty, count_labels(empty, 2, 1), [1.0]) == LabelledAmount(0.0, 0.36)
 
 
-def test_labelled_amount_in_words() -> None:
+def test_labelled_amount_as_text() -> None:
     assert str(LabelledAmount(12.34, 3.14)) == "about 12 km of road on 3.1 km²"
     assert str(LabelledAmount(1234.5, 0.0314)) == "about 1,234 km of road on 0.031 km²"
 
 
-def test_amount_of_takes_the_pixel_size_of_the_settings_for_pairs() -> None:
+def test_amount_of_pairs_uses_the_pixel_size_of_the_settings() -> None:
     scenes = [scene(100)]
-    data = TrainingData(scenes, (), survey(scenes), "")
+    data = TrainingData(scenes, (), check_labels(scenes), "")
     found = amount_of(data, DataSettings(gsd_m=0.5))
     assert found.road_km == pytest.approx(0.3, rel=0.03)
     assert found.area_km2 == pytest.approx(0.09)

@@ -15,8 +15,8 @@ import keras
 
 from roadgis.model.card import read_card_file, write_card_file
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from tests.models import tiny_card
-from tests.pairs import write_road_pair
+from tests.factories.models import tiny_card
+from tests.factories.pairs import write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
@@ -37,7 +37,7 @@ def write_model(path: Path, seed: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("measured", [False, True])
-def test_weights_are_averaged_and_normalization_measured_where_there_is_data(
+def test_average_weights_updates_normalization_if_there_is_data(
     tmp_path: Path, measured: bool
 ) -> None:
     one, two = (

@@ -1,4 +1,4 @@
-"""Calibration: probabilities that mean how often found roads are right."""
+"""Calibration of probabilities along predicted roads."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ pytest.importorskip("keras", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, read_card_file, write_card_file
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSet, DataSettings
 from roadgis.train.architectures import ArchitectureOptions, build_model
-from roadgis.train.data.data_set import DataSet
 from roadgis.train.framework import import_keras
 from roadgis.train.scoring.calibrated_run import calibrate_run
 from roadgis.train.scoring.calibration import (
     Calibration,
-    FoundMetres,
+    CentrelineSamples,
     apply_calibration,
     fit_calibration,
-    found_metres,
     reliability,
+    sample_centrelines,
 )
-from roadgis.train.settings import DataSettings, TrainSettings, write_settings
+from roadgis.train.settings import write_settings
 from tests.train.test_data_sets import SIDE, flat, write_tile
 
 pytestmark = [
@@ -37,15 +38,17 @@ pytestmark = [
 ]
 
 
-def found(scale: float, offset: float, count: int = 60_000) -> FoundMetres:
-    """Return metres that are right as often as a calibration says."""
+def found(scale: float, offset: float, count: int = 60_000) -> CentrelineSamples:
+    """Return samples that are correct as often as a calibration says."""
     rng = np.random.default_rng(3)
     probability = rng.uniform(0.2, 0.99, count)
-    return FoundMetres(probability, rng.random(count) < Calibration(scale, offset)(probability))
+    return CentrelineSamples(
+        probability, rng.random(count) < Calibration(scale, offset)(probability)
+    )
 
 
 class Fixed:
-    """Gives a road in rows 40 to 46 at 0.9, and one in rows 90 to 96 at 0.6."""
+    """Predicts a road in rows 40 to 46 at 0.9, and one in rows 90 to 96 at 0.6."""
 
     card = ModelCard("fixed", "1", stride=4, threshold=0.5)
 
@@ -71,15 +74,15 @@ def network(kernel: float, bias: float) -> object:
     return model
 
 
-def test_found_metres_are_right_within_three_metres_of_a_labelled_road() -> None:
+def test_sample_centrelines_is_correct_within_three_metres_of_a_road() -> None:
     scene = flat(90, road=slice(50, 60))  # the line at row 43 is 7 px away, that at 93 far
-    near, far = (found_metres(Fixed(), [scene], [gsd], threshold=0.5) for gsd in (0.4, 1.0))
+    near, far = (sample_centrelines(Fixed(), [scene], [gsd], threshold=0.5) for gsd in (0.4, 1.0))
     sure = near.probability > 0.8
     assert near.probability[sure] == pytest.approx(0.9)
     assert near.probability[~sure] == pytest.approx(0.6)
-    assert near.right[sure].mean() > 0.95  # 2.8 m; the ends of the line are within the scene
-    assert not near.right[~sure].any()
-    assert not far.right.any()  # 7 m
+    assert near.correct[sure].mean() > 0.95  # 2.8 m; the ends of the line are within the scene
+    assert not near.correct[~sure].any()
+    assert not far.correct.any()  # 7 m
 
 
 def test_fit_calibration_finds_scale_and_offset() -> None:
@@ -88,17 +91,17 @@ def test_fit_calibration_finds_scale_and_offset() -> None:
     assert made.offset == pytest.approx(-0.4, abs=0.1)
 
 
-def test_fit_calibration_needs_right_and_wrong_roads() -> None:
+def test_fit_calibration_needs_correct_and_wrong_roads() -> None:
     with pytest.raises(DataError, match="right and wrong"):
-        fit_calibration({"a": FoundMetres(np.array([0.9, 0.8]), np.array([True, True]))})
+        fit_calibration({"a": CentrelineSamples(np.array([0.9, 0.8]), np.array([True, True]))})
 
 
-def test_reliability_counts_by_tenths() -> None:
+def test_reliability_bins_are_tenths() -> None:
     table = reliability(
-        FoundMetres(np.array([0.55, 0.58, 0.91, 1.0]), np.array([True, False, True, True]))
+        CentrelineSamples(np.array([0.55, 0.58, 0.91, 1.0]), np.array([True, False, True, True]))
     )
     assert table.count.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
-    assert table.right[[5, 9]].tolist() == [0.5, 1.0]
+    assert table.correct[[5, 9]].tolist() == [0.5, 1.0]
     assert table.probability[[5, 9]] == pytest.approx([0.565, 0.955])
     assert table.error == pytest.approx((0.065 + 0.045) / 2)
 
@@ -111,11 +114,11 @@ def test_apply_calibration_changes_the_logits() -> None:
     np.testing.assert_allclose(np.asarray(model(image)), expected, atol=1e-6)  # type: ignore[operator]
 
 
-def test_apply_calibration_changes_the_logits_of_subpixel_networks() -> None:
+def test_apply_calibration_changes_the_logits_of_subpixel_models() -> None:
     model = build_model(
         ArchitectureOptions(depth=3, decoder_filters=(8, 8), subpixel=True, crop_px=64)
     )
-    # Training changes how sub-pixels are laid out, too.
+    # Training changes the sub-pixel layout too.
     layout = model.get_layer("final_conv")
     kernel = np.asarray(layout.kernel)
     rng = np.random.default_rng(2)
@@ -127,7 +130,7 @@ def test_apply_calibration_changes_the_logits_of_subpixel_networks() -> None:
     np.testing.assert_allclose(after, Calibration(0.6, -0.3)(before), atol=1e-4)
 
 
-def test_apply_calibration_refuses_several_classes() -> None:
+def test_apply_calibration_rejects_several_classes() -> None:
     keras = import_keras()
     image = keras.layers.Input((None, None, 3))
     with pytest.raises(ModelError, match="gives 2 classes"):
@@ -138,7 +141,7 @@ def test_apply_calibration_refuses_several_classes() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Return a finished run on scenes with a labelled road and a stripe that looks the same."""
+    """Return a finished run on scenes with a labelled road and a stripe of the same colour."""
     for number in range(2):
         write_tile(tmp_path / "data", f"t{number}", value=40)
         with rasterio.open(tmp_path / f"data/images/t{number}.tif", "r+") as dataset:
@@ -163,7 +166,7 @@ def test_calibrate_run_keeps_the_road_pixels_and_lowers_the_error(run: Path) -> 
     made = calibrate_run(run)
     card = read_card_file(run / "model.keras")
     after = np.asarray(keras.models.load_model(run / "model.keras")(image))
-    # Two stripes are found, both at 0.996, and one is right.
+    # Two stripes are predicted, both at 0.996, and one is correct.
     np.testing.assert_array_equal(before >= 0.5, after >= card.threshold)
     assert made.places == ("town",)
     assert made.error_before == pytest.approx(0.5, abs=0.02)

@@ -1,4 +1,4 @@
-"""CANet: what its context sees, how its flows are chained, and that it takes any tile."""
+"""CANet: receptive field of its context, chained flows, any tile size."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def parents(model: Any, name: str) -> set[str]:
     return {tensor._keras_history.operation.name for tensor in tensors}
 
 
-def test_each_flow_takes_the_features_and_the_flow_before(model: Any) -> None:
+def test_canet_flows_are_chained(model: Any) -> None:
     features = "context_input_relu"
     assert parents(model, "context_flow3_input") == {features, "context_global_conv"}
     assert parents(model, "context_flow5_input") == {features, "context_flow3_gated"}
@@ -53,7 +53,7 @@ def test_each_flow_takes_the_features_and_the_flow_before(model: Any) -> None:
 
 
 @pytest.mark.parametrize(("scale", "reach"), [(3, 1 + 2 * 3), (5, 2 + 2 * 5), (7, 3 + 2 * 7)])
-def test_a_flow_sees_as_far_as_its_scale_says(context: Any, scale: int, reach: int) -> None:
+def test_canet_flow_reach_follows_its_scale(context: Any, scale: int, reach: int) -> None:
     keras = import_keras()
     flow = keras.Model(
         context.get_layer(f"context_flow{scale}_mean").input,
@@ -69,24 +69,24 @@ def test_a_flow_sees_as_far_as_its_scale_says(context: Any, scale: int, reach: i
     assert (seen[0], seen[-1]) == (30 - reach, 30 + reach)
 
 
-def test_context_keeps_the_size_of_any_features(context: Any) -> None:
+def test_canet_context_keeps_the_size(context: Any) -> None:
     for height, width in ((1, 1), (2, 5), (13, 8)):
         assert context(np.ones((1, height, width, 4), np.float32)).shape == (1, height, width, 4)
 
 
-def test_any_multiple_of_the_stride_is_taken(model: Any) -> None:
+def test_canet_accepts_multiples_of_the_stride(model: Any) -> None:
     assert model_stride(model) == 16
     for height, width in ((16, 16), (48, 80)):
         found = np.asarray(model(np.zeros((1, height, width, 3), np.float32)))
         assert found.shape == (1, height, width, 1)
 
 
-def test_the_whole_tile_is_seen(model: Any) -> None:
+def test_canet_sees_the_whole_tile(model: Any) -> None:
     assert receptive_margin(model, 16, limit_px=64) is None
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4, 8])
-def test_upsampling_is_bilinear(factor: int) -> None:
+def test_upsample_bilinear_equals_resize(factor: int) -> None:
     keras = import_keras()
     features = keras.Input((None, None, 2))
     upsample = keras.Model(features, upsample_bilinear(features, factor, "up"))
@@ -96,7 +96,7 @@ def test_upsampling_is_bilinear(factor: int) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["canet", "fpn"])
-def test_a_graph_is_traced_for_tiles_of_any_size(architecture: str) -> None:
+def test_canet_graph_accepts_any_size(architecture: str) -> None:
     import tensorflow
 
     filters = (16, 8, 4) if architecture == "canet" else (16, 8)
@@ -107,7 +107,7 @@ def test_a_graph_is_traced_for_tiles_of_any_size(architecture: str) -> None:
     np.testing.assert_allclose(np.asarray(graph(image)), np.asarray(model(image)), atol=1e-5)
 
 
-def test_five_stages_bring_the_features_to_a_32nd() -> None:
+def test_canet_of_depth_5_has_stride_32() -> None:
     options = ArchitectureOptions(
         architecture="canet", backbone="mobilenetv2", depth=5, decoder_filters=(16, 8, 4)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -10,23 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import rasterio
-from affine import Affine
 
 pytest.importorskip("cv2", reason="needs the train extra")
 pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
-from roadgis.train.data.computed_scene import redrawn, resampled
-from roadgis.train.data.data_set import DataSet
-from roadgis.train.data.distillation import softened
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSet, DataSettings
+from roadgis.train.data.derived_scenes import redraw_labels, resample
+from roadgis.train.data.distillation import soften_labels
 from roadgis.train.data.labelled_scene import FILL, IGNORE, road_target
-from roadgis.train.data.looks import training_looks
 from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet, open_data_set
 from roadgis.train.data.sampling import one_hot
-from roadgis.train.settings import DataSettings, TrainSettings, read_settings, write_settings
-from tests.train.test_scenes import ArrayScene
+from roadgis.train.run_card import training_looks
+from roadgis.train.settings import read_settings, write_settings
+from tests.factories.pairs import ArrayScene
+from tests.factories.rasters import write_image, write_raster
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -50,19 +50,12 @@ def write_tile(
         mask[0, road] = mask_values[1]
     if len(mask_values) == 3:
         mask[0, :10] = mask_values[2]
-    place = {} if gsd_m is None else {
-        "crs": "EPSG:32632", "transform": Affine(gsd_m, 0, 500000, 0, -gsd_m, 5400000)
-    }  # fmt: skip
     for kind, bands in (("images", image), ("masks", mask)):
         path = folder / kind / f"{name}.tif"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with rasterio.open(
-                path, "w", driver="GTiff", count=len(bands), height=SIDE, width=SIDE,
-                dtype="uint8", **place,
-            ) as dataset:  # fmt: skip
-                dataset.write(bands)
+        if gsd_m is None:
+            write_image(path, bands)
+        else:
+            write_raster(path, bands, pixel=gsd_m)
 
 
 def flat(value: int, road: slice | None = slice(50, 60)) -> ArrayScene:
@@ -102,7 +95,7 @@ def test_open_data_set_scores_at_the_nearest_trained_pixel_size(tmp_path: Path) 
     assert image[27, 0].tolist() == [100, 100, 200]
 
 
-def test_open_data_set_without_scenes_to_train_on_is_an_error(tmp_path: Path) -> None:
+def test_open_data_set_rejects_a_share_without_scenes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="The data set a has a share of 1 and no scenes"):
         open_data_set(DataSet("a"))
     write_tile(tmp_path, "t0")
@@ -110,24 +103,24 @@ def test_open_data_set_without_scenes_to_train_on_is_an_error(tmp_path: Path) ->
     assert (len(only_scored.training), len(only_scored.validation)) == (0, 1)
 
 
-def test_redrawn_labels_have_the_width_asked_for() -> None:
-    scene = redrawn(flat(90, road=slice(50, 53)), width_px=9)
+def test_redraw_labels_sets_the_width() -> None:
+    scene = redraw_labels(flat(90, road=slice(50, 53)), width_px=9)
     labels = scene.read_labels(0, 0, SIDE, SIDE)
     assert np.flatnonzero(labels[:, 60]).tolist() == list(range(47, 56))
 
 
-def test_redrawn_labels_keep_what_is_unknown() -> None:
+def test_redraw_labels_keeps_ignored_pixels() -> None:
     source = flat(90, road=slice(50, 53))
     source.labels[:, :30] = IGNORE
-    labels = redrawn(source, width_px=9).read_labels(0, 0, SIDE, SIDE)
+    labels = redraw_labels(source, width_px=9).read_labels(0, 0, SIDE, SIDE)
     assert (labels[:, :30] == IGNORE).all()
     assert (labels[:, 30:] != IGNORE).all()
 
 
-def test_resampled_scene_keeps_unknown_pixels_grey() -> None:
+def test_resample_keeps_ignored_pixels_grey() -> None:
     source = flat(90)
     source.labels[:20] = IGNORE
-    image, labels = resampled(source, 0.5).read(0, 0, 60, 60)
+    image, labels = resample(source, 0.5).read(0, 0, 60, 60)
     assert (labels[:10] == IGNORE).all()
     assert (image[:10] == FILL).all()
     assert (image[10:] == 90).all()
@@ -163,24 +156,24 @@ def test_mixed_sampler_resamples_to_the_range(tmp_path: Path) -> None:
         labels = crops.crop(number)[1]
         across = np.flatnonzero((labels == 1).any(axis=1))
         level = len(across) and (labels[across] == 1).all()
-        if level:  # not turned, whole road
+        if level:  # not rotated, full road
             areas.append(len(across))
     assert areas
     assert min(areas) >= 4
     assert max(areas) <= 11
 
 
-def test_mixed_sampler_fills_beyond_the_scene(tmp_path: Path) -> None:
+def test_mixed_sampler_fills_outside_the_scene(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", value=60)
     crops = sampler(DataSet("a", (tmp_path,), gsd_m=1.0), crop_px=SIDE + 40)
     image, labels = crops.crop(0)
     outside = labels == IGNORE
     assert 0.3 < outside.mean() < 0.7
-    assert (image[outside] == FILL).mean() > 0.97  # interpolation mixes in the rim
+    assert (image[outside] == FILL).mean() > 0.97  # interpolation mixes in the border
     assert (image[~outside][:, 0] == 60).mean() > 0.97
 
 
-def test_mixed_sampler_repeats_by_number(tmp_path: Path) -> None:
+def test_mixed_sampler_is_reproducible_by_number(tmp_path: Path) -> None:
     write_tile(tmp_path, "t0")
     write_tile(tmp_path, "t1", value=30)
     one, other = (
@@ -205,7 +198,7 @@ def test_mixed_sampler_normalizes_scenes(tmp_path: Path) -> None:
     assert max(values) <= 160
 
 
-def test_mask_of_0_1_255_leaves_255_out(tmp_path: Path) -> None:
+def test_pair_scene_ignores_255_in_masks_of_0_1_255(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", mask_values=(0, 1, 255))
     (scene,) = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0)).training
     labels = scene.read_labels(0, 0, SIDE, SIDE)
@@ -214,7 +207,7 @@ def test_mask_of_0_1_255_leaves_255_out(tmp_path: Path) -> None:
     assert (labels[60:] == 0).all()
 
 
-def test_mask_of_0_and_255_is_road_unless_255_is_its_nodata(tmp_path: Path) -> None:
+def test_pair_scene_takes_255_as_road_unless_it_is_nodata(tmp_path: Path) -> None:
     write_tile(tmp_path, "t", mask_values=(0, 255))
     (scene,) = open_data_set(DataSet("a", (tmp_path,), gsd_m=1.0)).training
     assert (scene.read_labels(50, 0, 10, SIDE) == 1).all()
@@ -224,7 +217,7 @@ def test_mask_of_0_and_255_is_road_unless_255_is_its_nodata(tmp_path: Path) -> N
     assert (scene.read_labels(50, 0, 10, SIDE) == IGNORE).all()
 
 
-def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
+def test_settings_of_data_sets_survive_yaml(tmp_path: Path) -> None:
     sets = (
         DataSet("a", (tmp_path / "x",), share=0.5, gsd_m=0.76, crop_gsd_m=(0.5, 1.2)),
         DataSet("b", validation=(tmp_path / "y",), share=0.0, redraw_width_m=7.0),
@@ -246,7 +239,7 @@ def test_settings_of_data_sets_come_back_from_yaml(tmp_path: Path) -> None:
         ("data: {sets: [{name: a, teacher_weight: 2}]}", "teacher_weight of a is 2.0, expected 0"),
     ],
 )
-def test_settings_of_data_sets_name_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_settings_of_data_sets_name_errors(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
@@ -267,7 +260,7 @@ def test_mixed_sampler_finds_road_for_half_of_the_crops(tmp_path: Path) -> None:
 
 
 class Halves:
-    """A teacher that is sure of road in a scene's left half, in steps of its own pixels."""
+    """A teacher that predicts road in a scene's left half, in steps of its own pixels."""
 
     def __init__(self, gsd_m: float) -> None:
         self.card = ModelCard("halves", "1", gsd_m=gsd_m, stride=4)
@@ -283,35 +276,35 @@ class Halves:
         return self.predict(images)[..., None]
 
 
-def test_softened_labels_mix_labels_and_teacher() -> None:
+def test_soften_labels_mixes_labels_and_teacher() -> None:
     labels = np.zeros((SIDE, SIDE), np.uint8)
     labels[50:60] = 1
     labels[:5] = IGNORE
     scene = ArrayScene("a", np.full((SIDE, SIDE, 3), 90, np.uint8), labels)
-    (soft,) = softened([scene], [1.0], Halves(1.0), weight=0.5)
+    (soft,) = soften_labels([scene], [1.0], Halves(1.0), weight=0.5)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
-    assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher says 0.8
-    assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher says 0
+    assert target[55, 0] == pytest.approx(0.9)  # road, and the teacher predicts 0.8
+    assert target[55, -1] == pytest.approx(0.5)  # road, and the teacher predicts 0
     assert target[80, 0] == pytest.approx(0.4)
     assert target[80, -1] == 0
     assert (soft.read(0, 0, 5, SIDE)[1] == IGNORE).all()
     np.testing.assert_array_equal(soft.read_labels(0, 0, SIDE, SIDE), labels)
 
 
-def test_softened_scenes_are_predicted_at_the_pixel_size_of_the_teacher() -> None:
+def test_soften_labels_predicts_at_the_pixel_size_of_the_teacher() -> None:
     teacher = Halves(2.0)
-    (soft,) = softened([flat(90)], [1.0], teacher, weight=1.0)
+    (soft,) = soften_labels([flat(90)], [1.0], teacher, weight=1.0)
     target = road_target(soft.read(0, 0, SIDE, SIDE)[1])
     assert teacher.seen == [(1, SIDE // 2, SIDE // 2, 3)]
     assert np.allclose(target[:, : SIDE // 2 - 2], 0.8, atol=0.006)
     assert np.allclose(target[:, SIDE // 2 + 2 :], 0.0)
 
 
-def test_mixed_sampler_of_softened_labels_gives_probabilities() -> None:
-    (soft,) = softened([flat(90)], [1.0], Halves(1.0), weight=0.5)
+def test_mixed_sampler_keeps_soft_labels() -> None:
+    (soft,) = soften_labels([flat(90)], [1.0], Halves(1.0), weight=0.5)
     data = OpenDataSet(DataSet("a"), [soft], [1.0])
     labels = MixedSampler([data], crop_px=64, seed=1).crop(3)[1]
-    target = one_hot(labels, np.arange(1, 2))[..., 0]
+    target = one_hot(labels, 1)[..., 0]
     assert set(np.rint(np.unique(target) * 100).tolist()) <= {0, 40, 50, 90}
     assert target.max() > 0.4
 

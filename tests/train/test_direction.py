@@ -1,4 +1,4 @@
-"""Road direction as a helper output: its truth, its loss, and a network with and without it."""
+"""Road direction as an auxiliary output: truth, loss, model with and without it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def directions(mask: Floats, valid: Floats | None = None) -> tuple[Floats, Float
     ("degrees", "vector"), [(0, (1, 0)), (45, (0, 1)), (90, (-1, 0)), (135, (0, -1))]
 )
 @pytest.mark.parametrize("width", [3, 7, 15])
-def test_straight_roads_lead_where_they_were_drawn(
+def test_road_directions_of_straight_roads(
     degrees: float, vector: tuple[float, float], width: float
 ) -> None:
     direction, weight = directions(road(degrees, width))
@@ -65,7 +65,7 @@ def test_straight_roads_lead_where_they_were_drawn(
 
 
 @pytest.mark.parametrize("degrees", [10, 33, 71, 118, 160])
-def test_any_angle_is_found_within_three_degrees(degrees: float) -> None:
+def test_road_directions_are_within_three_degrees(degrees: float) -> None:
     direction, weight = directions(road(degrees))
     inside = road(degrees)[0, 20:76, 20:76, 0] > 0
     doubled = 2 * math.radians(degrees)
@@ -74,7 +74,7 @@ def test_any_angle_is_found_within_three_degrees(degrees: float) -> None:
     assert weight[20:76, 20:76][inside].min() > 0.85
 
 
-def test_a_turned_mask_has_turned_directions() -> None:
+def test_road_directions_rotate_with_the_mask() -> None:
     mask = road(25) * (COLS > -20)[None, ..., None]
     direction, weight = directions(mask)
     turned, turned_weight = directions(np.ascontiguousarray(np.rot90(mask, axes=(1, 2))))
@@ -84,19 +84,19 @@ def test_a_turned_mask_has_turned_directions() -> None:
     np.testing.assert_allclose(-np.rot90(direction)[sure], turned[sure], atol=1e-3)
 
 
-def test_a_crossing_has_no_direction_and_its_arms_have() -> None:
+def test_road_directions_weight_is_zero_at_crossings_only() -> None:
     _, weight = directions(np.maximum(road(0), road(90)))
     assert weight[48, 48] == pytest.approx(0, abs=1e-5)
     assert weight[48, 70] == pytest.approx(1, abs=1e-3)
 
 
-def test_only_road_that_is_valid_counts() -> None:
+def test_road_directions_weight_is_zero_off_valid_roads() -> None:
     valid = np.ones((1, SIDE, SIDE, 1), np.float32)
     valid[:, :, :40] = 0
     direction, weight = directions(road(0), valid)
     assert not weight[:, :40].any()
     assert not weight[road(0)[0, ..., 0] == 0].any()
-    # The edge of what is known is no edge of a road.
+    # The border of the valid area is not the edge of a road.
     assert direction[48, 41] == pytest.approx((1, 0), abs=1e-3)
     assert not directions(np.ones_like(valid))[1].any()
     assert not directions(np.zeros_like(valid))[1].any()
@@ -106,29 +106,31 @@ def error(mask: Floats, predicted: Floats) -> float:
     return float(direction_error(mask, predicted, np.ones_like(mask)))
 
 
-def test_the_error_is_none_for_the_same_half_for_nothing_and_two_for_the_opposite() -> None:
+def test_direction_error_by_hand() -> None:
     mask = road(0)
     right = np.zeros((1, SIDE, SIDE, 2), np.float32)
     right[..., 0] = 1
     assert error(mask, right) == pytest.approx(0, abs=1e-4)
     assert error(mask, 0 * right) == pytest.approx(0.5, abs=2e-3)
     assert error(mask, -right) == pytest.approx(2, abs=1e-2)
-    # Beside roads it does not matter.
+    # Off roads it has no effect.
     assert error(mask, right * mask) == pytest.approx(0, abs=1e-4)
     assert error(0 * mask, right) == 0
 
 
-def test_the_loss_is_that_of_the_probability_and_the_weighted_error() -> None:
+def test_direction_loss_adds_the_weighted_error() -> None:
     mask = road(30)
-    labels = np.concatenate([mask, np.ones_like(mask)], axis=-1)
+    valid = np.ones((1, SIDE, SIDE), np.float32)
+    valid[:, :30] = 0
     rng = np.random.default_rng(1)
     predicted = rng.uniform(0.1, 0.9, (1, SIDE, SIDE, 3)).astype(np.float32)
     base = build_loss("bce_jaccard")
     loss = DirectionLoss(base, 0.25)
-    expected = float(base(labels, predicted[..., :1])) + 0.25 * error(mask, predicted[..., 1:])
-    assert float(loss(labels, predicted)) == pytest.approx(expected, rel=1e-5)
+    off = float(direction_error(mask, predicted[..., 1:], valid[..., None]))
+    expected = float(base(mask, predicted[..., :1], valid)) + 0.25 * off
+    assert float(loss(mask, predicted, valid)) == pytest.approx(expected, rel=1e-5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert float(again(labels, predicted)) == pytest.approx(expected, rel=1e-5)
+    assert float(again(mask, predicted, valid)) == pytest.approx(expected, rel=1e-5)
 
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -141,7 +143,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_probability_is_the_same_with_directions_and_without_them_again(name: str) -> None:
+def test_with_direction_and_without_direction_keep_the_probability(name: str) -> None:
     model = build_model(ArchitectureOptions(**NETWORKS[name]))
     image = np.random.default_rng(1).normal(size=(1, 64, 96, 3)).astype(np.float32)
     wanted = keras.ops.convert_to_numpy(model(image))
@@ -156,12 +158,12 @@ def test_the_probability_is_the_same_with_directions_and_without_them_again(name
     assert len(plain.weights) == len(model.weights)
 
 
-def test_a_network_without_directions_stays_as_it_is() -> None:
+def test_without_direction_returns_other_models_unchanged() -> None:
     model = build_model(ArchitectureOptions(**NETWORKS["unet"]))
     assert without_direction(model) is model
 
 
-def test_the_helper_is_trained_while_the_encoder_is_frozen_and_in_half_precision() -> None:
+def test_with_direction_trains_with_frozen_encoder_in_half_precision() -> None:
     model = with_direction(
         with_precision(build_model(ArchitectureOptions(**NETWORKS["subpixel"])), "mixed_bfloat16")
     )
@@ -171,7 +173,7 @@ def test_the_helper_is_trained_while_the_encoder_is_frozen_and_in_half_precision
     assert model(np.zeros((1, 32, 32, 3), np.float32)).dtype == "float32"
 
 
-def test_a_saved_network_and_its_loss_load_as_they_were(tmp_path: Path) -> None:
+def test_direction_loss_is_saved_and_loaded(tmp_path: Path) -> None:
     model = with_direction(build_model(ArchitectureOptions(**NETWORKS["subpixel"])))
     model.compile(optimizer="sgd", loss=DirectionLoss(build_loss("bce_dice"), 0.5))
     model.save(tmp_path / "model.keras")
@@ -185,7 +187,7 @@ def test_a_saved_network_and_its_loss_load_as_they_were(tmp_path: Path) -> None:
     )
 
 
-def test_a_network_of_several_classes_is_refused() -> None:
+def test_with_direction_rejects_several_classes() -> None:
     model = build_model(ArchitectureOptions(**NETWORKS["unet"], classes=3))
-    with pytest.raises(InputError, match=r"network of 3 classes.*Leave --direction-weight out"):
+    with pytest.raises(InputError, match=r"model of 3 classes.*Leave --direction-weight out"):
         with_direction(model)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: ImageNet weights that classify pictures, read from torch files safely."""
+"""EfficientNet-Lite: ImageNet weights that classify pictures, read safely from torch files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EGYPTIAN_CAT, ESPRESSO = 285, 967
 
 
 def classify(encoder: Any, head: dict[str, Any], picture: Any) -> int:
-    """Return the likeliest ImageNet class, by the classification layers of the torch file."""
+    """Return the most probable ImageNet class, by the classification layers of the torch file."""
     from skimage.transform import resize
 
     height, width = picture.shape[:2]
@@ -95,7 +95,7 @@ def test_build_model_on_lite0_of_depth_4_has_pretrained_layers_and_stride_16(
     np.testing.assert_allclose(np.asarray(again(image)), before, atol=1e-6)
 
 
-def test_load_imagenet_of_a_size_that_is_not_installed_says_what_to_install(
+def test_load_imagenet_names_a_missing_package(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sys.path", [])
@@ -180,13 +180,13 @@ def test_read_torch_tensors_follows_strides(tmp_path: Path) -> None:
     assert tensors["b"].tolist() == [7, 8]
 
 
-def test_read_torch_tensors_refuses_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
+def test_read_torch_tensors_rejects_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
     path = write_torch_file(tmp_path / "w.pth", {"a": ((2, 3), (3, 1), [0, 1, 2])})
     with pytest.raises(ModelError, match="beyond its storage"):
         read_torch_tensors(path)
 
 
-def test_read_torch_tensors_refuses_a_truncated_file(tmp_path: Path) -> None:
+def test_read_torch_tensors_rejects_a_truncated_file(tmp_path: Path) -> None:
     path = write_torch_file(tmp_path / "w.pth", {"a": ((4,), (1,), [0, 1, 2, 3])})
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ModelError, match="cannot be read as weights"):

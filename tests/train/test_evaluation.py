@@ -1,10 +1,9 @@
-"""Scores of whole scenes: equal to those counted pixel by pixel, however a scene is cut."""
+"""Scores of scenes: equal to brute force, independent of tiling."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +17,18 @@ from scipy import ndimage
 from roadgis.errors import DataError, InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import OnnxSegmenter
-from roadgis.train.data.scenes import IGNORE
-from roadgis.train.scoring.curves import LevelCounts, count_levels, level_of, within_reach
-from roadgis.train.scoring.evaluation import Evaluation, class_scores, evaluate_scenes
+from roadgis.train.data.labelled_scene import IGNORE
+from roadgis.train.scoring.curves import LevelCounts, count_levels, disc_maximum, level_of
+from roadgis.train.scoring.evaluation import PixelEvaluation, class_scores, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import ScenePrediction, predict_scene
-from tests.models import GROUND, ROAD, tiny_card, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_card, tiny_model
+from tests.factories.pairs import ArrayScene
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class ArrayScene:
-    """A labelled scene in memory that notes what is read."""
-
-    name: str
-    image: Bytes
-    labels: Bytes
-
-    @property
-    def height(self) -> int:
-        return self.labels.shape[0]
-
-    @property
-    def width(self) -> int:
-        return self.labels.shape[1]
-
-    def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        assert 0 <= row <= row + height <= self.height
-        assert 0 <= col <= col + width <= self.width
-        window = np.s_[row : row + height, col : col + width]
-        return self.image[window].copy(), self.labels[window].copy()
-
-
 class Painted:
-    """Reads the answer off the image: each channel is a class's stored probability."""
+    """Reads the prediction off the image: each channel is a class's stored probability."""
 
     def __init__(self, classes: tuple[str, ...] = ("road",), **fields: Any) -> None:
         self.card: ModelCard = tiny_card(classes=classes, **fields)
@@ -67,7 +44,7 @@ class Painted:
 
 
 def painted_scene(levels: Bytes, labels: Bytes, name: str = "scene") -> ArrayScene:
-    """Return a scene on which :class:`Painted` finds `levels` (H, W) or (H, W, C)."""
+    """Return a scene for which :class:`Painted` predicts `levels` (H, W) or (H, W, C)."""
     channels = levels.reshape(*labels.shape, -1)
     image = np.zeros((*labels.shape, 3), np.uint8)
     image[..., : channels.shape[2]] = channels
@@ -115,7 +92,7 @@ def answers(draw: st.DrawFn) -> tuple[Bytes, Bytes]:
 
 
 @given(answers(), st.integers(0, 4), st.sampled_from([12, 20, 64]))
-def test_scores_at_every_threshold_are_those_counted_pixel_by_pixel(
+def test_level_counts_curve_equals_brute_force(
     answer: tuple[Bytes, Bytes], buffer_px: int, tile_px: int
 ) -> None:
     levels, labels = answer
@@ -132,17 +109,17 @@ def test_scores_at_every_threshold_are_those_counted_pixel_by_pixel(
 
 
 @given(answers(), st.integers(0, 6))
-def test_the_reach_of_a_pixel_is_a_disc(answer: tuple[Bytes, Bytes], radius: int) -> None:
+def test_disc_maximum_equals_brute_force(answer: tuple[Bytes, Bytes], radius: int) -> None:
     levels, _ = answer
     rows, cols = np.ogrid[-radius : radius + 1, -radius : radius + 1]
     expected = ndimage.maximum_filter(
         levels, footprint=rows**2 + cols**2 <= radius**2, mode="constant"
     )
-    np.testing.assert_array_equal(within_reach(levels, radius), expected)
+    np.testing.assert_array_equal(disc_maximum(levels, radius), expected)
 
 
 @given(st.lists(answers(), min_size=1, max_size=3))
-def test_scenes_count_together_pixel_by_pixel(found: list[tuple[Bytes, Bytes]]) -> None:
+def test_evaluate_scenes_adds_up_pixels_of_scenes(found: list[tuple[Bytes, Bytes]]) -> None:
     scenes = [painted_scene(*answer, name=str(i)) for i, answer in enumerate(found)]
     result = evaluate_scenes(Painted(), scenes, 0.5)
     hit = sum(int(((ls >= 127) & (y == 1)).sum()) for ls, y in found)
@@ -156,7 +133,7 @@ def test_scenes_count_together_pixel_by_pixel(found: list[tuple[Bytes, Bytes]]) 
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_where_relaxed_precision_meets_recall_between_two_thresholds(seed: int) -> None:
+def test_break_even_interpolates_between_thresholds(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = (rng.random((12, 12)) < 0.2).astype(np.uint8)
     levels = np.where(labels == 1, rng.integers(60, 255, (12, 12)), rng.integers(0, 200, (12, 12)))
@@ -175,9 +152,9 @@ def test_where_relaxed_precision_meets_recall_between_two_thresholds(seed: int) 
             )
 
 
-def test_the_break_even_is_worked_out_by_hand() -> None:
-    # Level 200: 5 of 10 road pixels found, all found ones right: precision 1, recall 0.5.
-    # Level 100: all 10 found, with 10 wrong ones: precision 0.5, recall 1.
+def test_break_even_by_hand() -> None:
+    # Level 200: 5 of 10 road pixels found, all correct: precision 1, recall 0.5. Level 100: all 10
+    # found, with 10 wrong ones: precision 0.5, recall 1.
     labels = np.zeros((3, 10), np.uint8)
     labels[0] = 1
     levels = np.zeros((3, 10), np.uint8)
@@ -190,7 +167,7 @@ def test_the_break_even_is_worked_out_by_hand() -> None:
     assert meeting.threshold == pytest.approx(100 / 254, abs=1e-3)
 
 
-def test_without_road_there_is_no_break_even_and_no_iou() -> None:
+def test_break_even_and_iou_are_undefined_without_road() -> None:
     labels = np.zeros((8, 8), np.uint8)
     result = evaluate_scenes(Painted(), [painted_scene(labels, labels)])
     assert math.isnan(result.scores.iou)
@@ -203,14 +180,14 @@ def test_without_road_there_is_no_break_even_and_no_iou() -> None:
     json.dumps(values, allow_nan=False)
 
 
-def test_invalid_pixels_count_nowhere_not_even_as_surroundings() -> None:
+def test_evaluate_scenes_ignores_invalid_pixels_as_context_too() -> None:
     labels = np.zeros((1, 9), np.uint8)
     labels[0, 4:6] = (IGNORE, 1)
     levels = np.zeros((1, 9), np.uint8)
     levels[0, [2, 4, 8]] = 254
     scores = evaluate_scenes(Painted(), [painted_scene(levels, labels)], buffer_px=3).scores
-    # Road at 5; found at 2 and 8, both 3 px away. The strong answer at 4 is not looked at, and
-    # with it gone nothing is within 1 px of the road.
+    # Road at 5; predicted at 2 and 8, both 3 px away. The strong prediction at 4 is ignored, and
+    # without it nothing is within 1 px of the road.
     assert scores.relaxed_precision == 1.0
     assert scores.relaxed_recall == 1.0
     near = evaluate_scenes(Painted(), [painted_scene(levels, labels)], buffer_px=1).scores
@@ -220,7 +197,7 @@ def test_invalid_pixels_count_nowhere_not_even_as_surroundings() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([12, 16, 64]))
 @example(seed=0, tile_px=12)
-def test_classes_are_told_apart_by_the_likeliest(seed: int, tile_px: int) -> None:
+def test_evaluate_scenes_predicts_the_most_probable_class(seed: int, tile_px: int) -> None:
     rng = np.random.default_rng(seed)
     levels = rng.integers(0, 255, (13, 17, 3)).astype(np.uint8)
     labels = rng.choice(np.array([0, 1, 2, IGNORE], np.uint8), (13, 17))
@@ -239,12 +216,12 @@ def test_classes_are_told_apart_by_the_likeliest(seed: int, tile_px: int) -> Non
         assert scores.recall == pytest.approx(hit / true)
         assert scores.pixels == true
     assert result.mean_iou == pytest.approx(np.mean([c.iou for c in result.classes]))
-    # Road, at the threshold, is scored by its own probability.
+    # Road is scored by its own probability at the threshold.
     binary = np.where(labels == IGNORE, IGNORE, labels == 1).astype(np.uint8)
     assert result.scores.iou == pytest.approx(brute(levels[..., 1], binary, 127, 3)["iou"])
 
 
-def test_the_matrix_of_a_road_model_is_that_of_its_threshold() -> None:
+def test_evaluate_scenes_confusion_of_a_road_model_uses_the_threshold() -> None:
     labels = np.array([[1, 1, 0, 0, 0, IGNORE]], np.uint8)
     levels = np.array([[200, 100, 200, 0, 0, 200]], np.uint8)
     result = evaluate_scenes(Painted(), [painted_scene(levels, labels)], 0.5)
@@ -253,14 +230,14 @@ def test_the_matrix_of_a_road_model_is_that_of_its_threshold() -> None:
     assert result.classes[1].iou == result.scores.iou == pytest.approx(1 / 3)
 
 
-def test_a_class_that_does_not_occur_has_no_score() -> None:
+def test_class_scores_of_an_absent_class_are_undefined() -> None:
     scores = class_scores(np.array([[5, 0], [0, 0]]), ("other", "road"))
     assert scores[0].iou == 1.0
     assert math.isnan(scores[1].iou)
     assert math.isnan(scores[1].recall)
 
 
-def test_wrong_scenes_and_options_are_refused() -> None:
+def test_evaluate_scenes_rejects_wrong_scenes_and_options() -> None:
     scene = painted_scene(np.zeros((4, 4), np.uint8), np.full((4, 4), 2, np.uint8))
     with pytest.raises(DataError, match="no scene"):
         evaluate_scenes(Painted(), [])
@@ -274,7 +251,7 @@ def test_wrong_scenes_and_options_are_refused() -> None:
 
 
 @given(st.floats(0.001, 0.999))
-def test_a_threshold_means_the_same_for_numbers_and_as_stored(threshold: float) -> None:
+def test_level_of_matches_exact_probabilities(threshold: float) -> None:
     level = level_of(threshold)
     assert level == max(1, math.ceil(threshold * 254 - 1e-9))
     assert 1 <= level <= 254
@@ -291,11 +268,11 @@ def real_scene(height: int, width: int) -> ArrayScene:
 
 
 def scores_of(model: Any, scene: ArrayScene, tile_px: int) -> LevelCounts:
-    result: Evaluation = evaluate_scenes(model, [scene], tile_px=tile_px)
+    result: PixelEvaluation = evaluate_scenes(model, [scene], tile_px=tile_px)
     return result.counts
 
 
-def test_tiles_do_not_change_the_scores(tmp_path: Path) -> None:
+def test_evaluate_scenes_does_not_depend_on_tiles(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx"))
     scene = real_scene(83, 101)
     whole = scores_of(segmenter, scene, 512)
@@ -311,7 +288,7 @@ def test_tiles_do_not_change_the_scores(tmp_path: Path) -> None:
             np.testing.assert_array_equal(getattr(direct, name), getattr(whole, name))
 
 
-def test_each_tile_is_predicted_once_and_none_that_is_wholly_invalid() -> None:
+def test_scene_prediction_predicts_valid_tiles_once() -> None:
     labels = np.zeros((64, 64), np.uint8)
     scene = painted_scene(np.zeros((64, 64), np.uint8), labels)
     model = Painted()
@@ -324,7 +301,7 @@ def test_each_tile_is_predicted_once_and_none_that_is_wholly_invalid() -> None:
     assert not model.tiles
 
 
-def test_a_model_of_one_tile_size_is_given_no_other() -> None:
+def test_scene_prediction_respects_a_fixed_tile_size() -> None:
     model = Painted(tile_px=32)
     levels = np.random.default_rng(0).integers(0, 255, (50, 71)).astype(np.uint8)
     labels = np.random.default_rng(1).integers(0, 2, (50, 71)).astype(np.uint8)
@@ -340,7 +317,7 @@ def brute_iou(levels: Bytes, labels: Bytes) -> float:
     return float((found & truth).sum() / (found | truth).sum())
 
 
-def test_few_rows_of_tiles_are_held() -> None:
+def test_scene_prediction_keeps_few_rows_of_tiles() -> None:
     model = Painted()
     levels = np.zeros((400, 16), np.uint8)
     scene = painted_scene(levels, levels)

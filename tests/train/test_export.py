@@ -1,4 +1,4 @@
-"""Export: the ONNX file answers as Keras does, carries its card, and never appears half-written."""
+"""Export: the ONNX file agrees with Keras, holds its card, and is complete or absent."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.model.catalog import read_card
 from roadgis.model.runtime import KerasSegmenter, OnnxSegmenter, load_model
+from roadgis.options.export import ExportOptions, Precision
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSettings
 from roadgis.train.architectures import (
     ArchitectureOptions,
     build_model,
-    build_unet,
     fixed_tile,
     model_stride,
     receptive_margin,
 )
-from roadgis.train.export.export import ExportOptions, Precision, export_onnx
+from roadgis.train.export.export import chosen_precision, export_onnx
 from roadgis.train.framework import import_keras
-from roadgis.train.settings import DataSettings, TrainSettings, write_settings
-from tests.factories import METRIC, X0, Y0, write_raster
-from tests.models import tiny_model
+from roadgis.train.settings import write_settings
+from tests.factories.models import tiny_model
+from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
@@ -40,7 +42,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
-#: All precisions that a file can have.
+#: All precisions of a file.
 WRITTEN: tuple[Precision, ...] = ("float32", "float16-weights", "int8")
 DEPTH = 3
 STRIDE = 2**DEPTH
@@ -52,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def unsettle(model: Any) -> None:
-    """Give the normalizations of a network random statistics, as training would."""
+    """Give the normalizations of a model random statistics, as training would."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
         for variable in layer.weights:
@@ -67,7 +69,7 @@ def keras_file(folder: Path) -> Path:
     """Return a small U-Net with random weights and random statistics in its normalizations."""
     keras = import_keras()
     keras.utils.set_random_seed(0)
-    model = build_unet(depth=DEPTH, decoder_filters=(16, 16, 8))
+    model = build_model(ArchitectureOptions(depth=DEPTH, decoder_filters=(16, 16, 8)))
     unsettle(model)
     margin = receptive_margin(model, STRIDE, limit_px=200)
     assert margin is not None
@@ -120,9 +122,7 @@ def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
-def test_the_exported_network_answers_as_keras_does(
-    keras_file: Path, exported: dict[Precision, Path]
-) -> None:
+def test_export_onnx_agrees_with_keras(keras_file: Path, exported: dict[Precision, Path]) -> None:
     image = noise(96, 136)
     wanted = KerasSegmenter(keras_file, device="cpu").predict(image)
     assert wanted.std() > 0.01, "a flat answer would compare nothing"
@@ -132,7 +132,7 @@ def test_the_exported_network_answers_as_keras_does(
         assert np.abs(found - wanted).max() <= bound, precision
 
 
-def test_smaller_precisions_make_smaller_files(exported: dict[Precision, Path]) -> None:
+def test_export_onnx_precision_reduces_the_size(exported: dict[Precision, Path]) -> None:
     whole, half, quarter = (
         exported[precision].stat().st_size for precision in ("float32", "float16-weights", "int8")
     )
@@ -140,7 +140,7 @@ def test_smaller_precisions_make_smaller_files(exported: dict[Precision, Path]) 
     assert quarter < 0.35 * whole
 
 
-def test_the_card_travels_and_tells_the_precision(exported: dict[Precision, Path]) -> None:
+def test_export_onnx_card_holds_the_precision(exported: dict[Precision, Path]) -> None:
     for precision, path in exported.items():
         card = read_card(path)
         assert (card.name, card.stride, card.recipe["seed"]) == ("small", STRIDE, 0)
@@ -148,7 +148,7 @@ def test_the_card_travels_and_tells_the_precision(exported: dict[Precision, Path
     assert read_card(exported["int8"]).recipe["export"]["crops"] == 4
 
 
-def test_the_graph_keeps_no_input_scaling_and_upsamples_by_constants(
+def test_export_onnx_graph_has_no_input_scaling_and_constant_upsampling(
     exported: dict[Precision, Path],
 ) -> None:
     import onnx
@@ -166,7 +166,7 @@ def test_the_graph_keeps_no_input_scaling_and_upsamples_by_constants(
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16-weights", "int8"])
-def test_tiles_on_the_stride_grid_agree_bit_by_bit_inside_the_margin(
+def test_export_onnx_tiles_agree_inside_the_margin(
     exported: dict[Precision, Path], precision: Precision
 ) -> None:
     segmenter = OnnxSegmenter(exported[precision])
@@ -185,7 +185,7 @@ def test_tiles_on_the_stride_grid_agree_bit_by_bit_inside_the_margin(
         np.testing.assert_array_equal(tile[inside], wanted[inside])
 
 
-def test_weights_of_8_bits_are_small_enough_for_sums_in_16_bits(
+def test_quantize_weights_fit_sums_in_16_bits(
     exported: dict[Precision, Path],
 ) -> None:
     import onnx
@@ -203,7 +203,7 @@ def test_weights_of_8_bits_are_small_enough_for_sums_in_16_bits(
     assert 60 <= largest <= 64
 
 
-def test_quantizing_again_gives_the_same_file(
+def test_quantize_is_reproducible(
     tmp_path: Path, keras_file: Path, data: Path, exported: dict[Precision, Path]
 ) -> None:
     again = tmp_path / "again.onnx"
@@ -215,7 +215,7 @@ def test_quantizing_again_gives_the_same_file(
     )
 
 
-def test_fields_of_the_card_can_be_replaced(tmp_path: Path, keras_file: Path) -> None:
+def test_export_onnx_replaces_card_fields(tmp_path: Path, keras_file: Path) -> None:
     output = tmp_path / "m.onnx"
     updates = {"threshold": 0.4, "version": "2"}
     export_onnx(keras_file, output, ExportOptions(precision="float32", card_updates=updates))
@@ -224,16 +224,14 @@ def test_fields_of_the_card_can_be_replaced(tmp_path: Path, keras_file: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx"]
 
 
-def test_int8_without_data_says_what_to_do(tmp_path: Path, keras_file: Path) -> None:
+def test_export_onnx_int8_without_data_names_the_remedy(tmp_path: Path, keras_file: Path) -> None:
     with pytest.raises(DataError, match=r"--data.*float16-weights"):
         export_onnx(keras_file, tmp_path / "m.onnx", ExportOptions(precision="int8"))
     with pytest.raises(DataError, match="--validation"):
-        ExportOptions(precision="auto", calibration=(tmp_path,)).chosen(None)
+        chosen_precision(ExportOptions(precision="auto", calibration=(tmp_path,)), None)
 
 
-def test_wrong_names_and_files_are_refused_and_leave_nothing(
-    tmp_path: Path, keras_file: Path
-) -> None:
+def test_export_onnx_rejects_wrong_names_and_files(tmp_path: Path, keras_file: Path) -> None:
     plain = ExportOptions(precision="float32")
     with pytest.raises(InputError, match=r"ends in \.onnx"):
         export_onnx(keras_file, tmp_path / "m.bin", plain)
@@ -251,7 +249,7 @@ def test_wrong_names_and_files_are_refused_and_leave_nothing(
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])
-def test_damaged_keras_files_are_named(
+def test_load_keras_names_damaged_files(
     tmp_path: Path, keras_file: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "broken.keras"
@@ -263,7 +261,7 @@ def test_damaged_keras_files_are_named(
         export_onnx(path, tmp_path / "m.onnx")
 
 
-def test_keras_models_run_and_check_their_output(tmp_path: Path, keras_file: Path) -> None:
+def test_load_model_of_keras_checks_the_output(tmp_path: Path, keras_file: Path) -> None:
     segmenter = load_model(keras_file, device="cpu")
     assert segmenter.device == "Keras, CPU"
     image = noise(64, 64)
@@ -276,7 +274,7 @@ def test_keras_models_run_and_check_their_output(tmp_path: Path, keras_file: Pat
     write_card_file(card, two)
     with pytest.raises(ModelError, match=r"output of shape \(1, 64, 64, 1\).*\(1, 64, 64, 2\)"):
         load_model(two).predict(image)
-    # The scaling beside the file decides the answers, so it is part of the fingerprint.
+    # The scaling in the card changes the output, so it is part of the fingerprint.
     assert load_model(two).fingerprint != segmenter.fingerprint
 
 
@@ -292,7 +290,7 @@ def plain_keras_file(folder: Path, interpolation: str) -> Path:
     return path
 
 
-def test_networks_that_cannot_be_exported_are_told_apart(tmp_path: Path) -> None:
+def test_export_onnx_rejects_unsupported_models(tmp_path: Path) -> None:
     path = plain_keras_file(tmp_path, "bicubic")
     with pytest.raises(ModelError, match="cannot be exported for images of any size"):
         export_onnx(path, tmp_path / "plain.onnx")
@@ -300,7 +298,7 @@ def test_networks_that_cannot_be_exported_are_told_apart(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
-def test_other_networks_are_exported_too(tmp_path: Path, interpolation: str) -> None:
+def test_export_onnx_of_other_models(tmp_path: Path, interpolation: str) -> None:
     path = plain_keras_file(tmp_path, interpolation)
     export_onnx(path, tmp_path / "plain.onnx", ExportOptions(precision="float32"))
     image = noise(32, 48)
@@ -311,7 +309,7 @@ def test_other_networks_are_exported_too(tmp_path: Path, interpolation: str) -> 
     )
 
 
-def test_upsampling_gets_its_own_factor_and_other_resizes_are_left_alone() -> None:
+def test_fix_upsampling_leaves_other_resizes_alone() -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -345,7 +343,7 @@ def test_upsampling_gets_its_own_factor_and_other_resizes_are_left_alone() -> No
 
 
 @pytest.mark.parametrize("squeezed", [True, False])
-def test_a_map_that_leaves_by_a_reshape_leaves_by_a_transposition(squeezed: bool) -> None:
+def test_plain_output_replaces_a_reshape_by_a_transposition(squeezed: bool) -> None:
     import onnx
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -405,7 +403,7 @@ SLOW = pytest.mark.slow
     ],
     ids=lambda options: "-".join(map(str, options.values())),
 )
-def test_every_architecture_answers_in_onnx_as_in_keras(
+def test_export_onnx_of_every_architecture_agrees_with_keras(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     keras = import_keras()
@@ -442,7 +440,7 @@ def test_every_architecture_answers_in_onnx_as_in_keras(
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
-def test_networks_trained_in_mixed_precision_are_exported_in_float32(tmp_path: Path) -> None:
+def test_export_onnx_of_mixed_precision_is_float32(tmp_path: Path) -> None:
     keras = import_keras()
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -463,7 +461,7 @@ def test_networks_trained_in_mixed_precision_are_exported_in_float32(tmp_path: P
 
 
 @pytest.mark.parametrize(("largest_drop", "kept"), [(2.0, "int8"), (-2.0, "float16-weights")])
-def test_auto_keeps_8_bits_only_where_they_cost_little(
+def test_export_onnx_auto_keeps_8_bits_if_they_lose_little(
     tmp_path: Path,
     keras_file: Path,
     data: Path,
@@ -486,7 +484,7 @@ def test_auto_keeps_8_bits_only_where_they_cost_little(
 
 
 def run_folder(folder: Path, keras_file: Path, settings: DataSettings) -> Path:
-    """Make a folder that holds what a finished run leaves."""
+    """Make a folder like that of a finished run."""
     folder.mkdir()
     for suffix in ("", ".json"):
         source = keras_file.with_name(keras_file.name + suffix)
@@ -495,24 +493,24 @@ def run_folder(folder: Path, keras_file: Path, settings: DataSettings) -> Path:
     return folder
 
 
-def test_of_a_run_folder_auto_takes_the_scenes_that_it_held_out(
+def test_export_onnx_auto_uses_held_out_scenes_of_a_run(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
-    held = DataSettings(folders=(data,), crop_px=32, hold_out=0.5)
-    run = run_folder(tmp_path / "run", keras_file, held)
+    settings = DataSettings(folders=(data,), crop_px=32, hold_out=0.5)
+    run = run_folder(tmp_path / "run", keras_file, settings)
     options = ExportOptions(precision="auto", calibration_crops=2, crop_px=32)
     card = export_onnx(run, tmp_path / "m.onnx", options)
     assert str(card.scores["validation"]).startswith("held out: ")
     assert {"iou_int8", "iou_float16-weights"} <= set(card.scores)
-    # Without being asked, a threshold that was chosen before is left as it is.
-    assert ExportOptions().chosen(run) == "float16-weights"
+    # Without validation data, the previous precision is kept.
+    assert chosen_precision(ExportOptions(), run) == "float16-weights"
     none = run_folder(tmp_path / "none", keras_file, DataSettings(folders=(data,), crop_px=32))
     with pytest.raises(DataError, match=r"none: the run had no validation scenes.*--labels"):
         export_onnx(none, tmp_path / "none.onnx", options)
     assert not (tmp_path / "none.onnx").exists()
 
 
-def test_imagery_with_a_road_layer_chooses_precision_and_threshold(
+def test_export_onnx_auto_accepts_imagery_with_a_road_layer(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
     from roadgis.train.scoring.threshold import set_threshold
@@ -523,7 +521,7 @@ def test_imagery_with_a_road_layer_chooses_precision_and_threshold(
     geopandas.GeoDataFrame(geometry=[line], crs=METRIC).to_crs("EPSG:4326").to_file(roads)
     named = DataSettings(images=(data / "images" / "scene0.tif",), roads=roads, label_width_m=14)
     options = ExportOptions(validation=named, calibration_crops=2, crop_px=64)
-    assert options.chosen(run) == "auto"
+    assert chosen_precision(options, run) == "auto"
     card = export_onnx(run, tmp_path / "m.onnx", options)
     assert card.scores["validation"] == "scene0.tif, roads.gpkg: 1 scenes"
     kept = card.recipe["export"]["precision"]
@@ -531,7 +529,7 @@ def test_imagery_with_a_road_layer_chooses_precision_and_threshold(
     assert set_threshold(tmp_path / "m.onnx", named).threshold == card.threshold
 
 
-def test_a_keras_file_for_fine_tuning_takes_no_precision_or_data(
+def test_export_command_of_keras_rejects_precision_and_data(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
     output = tmp_path / "small.keras"
@@ -542,7 +540,7 @@ def test_a_keras_file_for_fine_tuning_takes_no_precision_or_data(
         assert not output.exists()
 
 
-def test_a_run_folder_is_calibrated_on_what_it_was_trained_on(
+def test_calibration_crops_of_a_run_use_its_training_data(
     tmp_path: Path, keras_file: Path, data: Path
 ) -> None:
     run = run_folder(tmp_path / "run", keras_file, DataSettings(folders=(data,), crop_px=64))
@@ -551,5 +549,5 @@ def test_a_run_folder_is_calibrated_on_what_it_was_trained_on(
     assert card.recipe["export"] == {"precision": "int8", "crops": 2, "crop_px": 64, "seed": 0}
     gone = TrainSettings(data=DataSettings(folders=(tmp_path / "gone",)))
     write_settings(gone, run / "settings.yaml")
-    with pytest.raises(DataError, match=r"gone, which is not there any more.*--data"):
+    with pytest.raises(DataError, match=r"gone, which no longer exists.*--data"):
         export_onnx(run, tmp_path / "m.onnx", options)

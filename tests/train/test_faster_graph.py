@@ -15,7 +15,7 @@ from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.export.decoder_window import add_decoder_window, crop_decoder
 from roadgis.train.export.quantize import feed_bytes
-from tests.models import save_model, tiny_card
+from tests.factories.models import save_model, tiny_card
 
 CARD = tiny_card(stride=4, margin_px=20)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning the bundled model on imagery with a road layer: the way that most people go."""
+"""Fine-tuning the bundled model on imagery with a road layer, the usual way to train."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.model.card import read_card_file
 from roadgis.model.catalog import read_card
 from roadgis.model.runtime import load_model
-from roadgis.synthetic import TownOptions, make_town, write_town
+from roadgis.options.synthetic import TownOptions
+from roadgis.synthetic import make_town, write_town
 from roadgis.train.framework import import_keras
 from roadgis.train.starting_model import load_trained, resolve_trained
 
@@ -55,7 +56,7 @@ def run(town: Path) -> Path:
     return town / "run"
 
 
-def test_the_weights_for_fine_tuning_are_those_of_the_bundled_model() -> None:
+def test_finetune_weights_are_those_of_the_bundled_model() -> None:
     model, card = load_trained(resolve_trained("default"))
     bundled = read_card()
     assert (card.name, card.version) == (bundled.name, bundled.version)
@@ -70,11 +71,11 @@ def test_the_weights_for_fine_tuning_are_those_of_the_bundled_model() -> None:
     assert np.abs(trained - load_model().predict(images)).mean() < 0.02
 
 
-def test_the_run_begins_near_the_bundled_model_and_moves_away(run: Path) -> None:
+def test_finetune_starts_near_the_bundled_model(run: Path) -> None:
     with (run / "log.csv").open() as file:
         start, first, last = csv.DictReader(file)
     assert (start["epoch"], start["step"], start["loss"]) == ("0", "0", "")
-    # Roads of the town are easy for the bundled model; a network from nothing would be near 0.
+    # The bundled model segments the roads of the town well; an untrained model would be near 0.
     assert float(start["validation_best_iou"]) > 0.5
     assert float(first["validation_best_iou"]) > 0.5
     assert float(last["validation_best_iou"]) > 0.5
@@ -88,7 +89,7 @@ def test_the_run_begins_near_the_bundled_model_and_moves_away(run: Path) -> None
     assert all(moved.values())
 
 
-def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> None:
+def test_finetune_freezes_the_encoder_in_the_first_epoch(town: Path, run: Path) -> None:
     from roadgis.errors import Cancelled
     from roadgis.train.fit import fit
     from roadgis.train.run_folder import RunFolder
@@ -113,10 +114,10 @@ def test_the_encoder_was_frozen_in_the_first_epoch(town: Path, run: Path) -> Non
     assert all(name.startswith(("decoder", "subpixel", "final")) for name in changed)
 
 
-def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, run: Path) -> None:
+def test_finetune_logs_inherited_settings_and_progress(town: Path, run: Path) -> None:
     said = (town / "said.txt").read_text().splitlines()
-    # All else was given on the command line.
-    assert said[0].startswith(f"Info: taken from the model {read_card().name} ")
+    # Everything else was given on the command line.
+    assert said[0].startswith(f"Info: inherited from the model {read_card().name} ")
     assert "pixel size" in said[0]
     assert "crops of" not in said[0]
     assert "steps" not in said[0]
@@ -134,7 +135,7 @@ def test_the_run_tells_what_it_took_from_the_model_and_how_it_goes(town: Path, r
     )
 
 
-def test_its_threshold_is_chosen_on_what_was_held_out(run: Path) -> None:
+def test_finetune_threshold_uses_held_out_scenes(run: Path) -> None:
     done: Any = subprocess.run(
         [sys.executable, "-m", "roadgis", "threshold", "run"],
         cwd=run.parent, capture_output=True, text=True, check=False,

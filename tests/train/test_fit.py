@@ -1,4 +1,4 @@
-"""A training run: that a killed one goes on as if it had not been, and what it refuses."""
+"""A training run: resuming, outputs, rejected settings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,18 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.errors import Cancelled, DataError, InputError, OutputError, RoadgisError
 from roadgis.model.card import read_card_file
 from roadgis.model.runtime import load_model
-from roadgis.train.fit import fit
-from roadgis.train.framework import import_keras
-from roadgis.train.run_folder import RunFolder
-from roadgis.train.settings import (
+from roadgis.options.training import (
     CardSettings,
-    DataSettings,
     NetworkSettings,
     OptimizationSettings,
     TrainSettings,
-    read_settings,
-    write_settings,
 )
-from tests.pairs import write_class_pair, write_road_pair
+from roadgis.options.training_data import DataSettings
+from roadgis.train.fit import fit
+from roadgis.train.framework import import_keras
+from roadgis.train.run_folder import RunFolder
+from roadgis.train.settings import read_settings, write_settings
+from tests.factories.pairs import write_class_pair, write_road_pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning"),
@@ -86,7 +86,7 @@ def assert_same_run(run: Path, wanted: Path) -> None:
     for column in ("epoch", "step", "loss", "iou", "learning_rate"):
         found, expected = ([float(r[column]) for r in log_of(path)] for path in (run, wanted))
         assert found == pytest.approx(expected, rel=1e-5), column
-    # Bit-identical where the number of threads is the same; sums over threads may round otherwise.
+    # Bit-identical with the same number of threads; sums over threads may round differently.
     for one, other in zip(
         weights_of(run / "model.keras"), weights_of(wanted / "model.keras"), strict=True
     ):
@@ -101,7 +101,7 @@ def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_cancelled_run_goes_on_to_the_same_weights(
+def test_fit_resumes_a_cancelled_run_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run = tmp_path / "run"
@@ -129,7 +129,7 @@ fit(read_settings(Path(sys.argv[1])), Path(sys.argv[2]), progress=stop)
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is POSIX")
-def test_a_killed_run_goes_on_to_the_same_weights(
+def test_fit_resumes_a_killed_run_to_the_same_weights(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run, reached = tmp_path / "run", tmp_path / "reached"
@@ -146,15 +146,28 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (run / "model.keras").exists()
-    # From the settings that the run itself has written.
+    # With the settings written by the run.
     fit(read_settings(run / "settings.yaml"), run)
     assert_same_run(run, uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_names_a_checkpoint_of_another_version(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        fit(settings_of(data), tmp_path, progress=stop_after(1))
+    checkpoint = RunFolder(tmp_path).load_checkpoint()
+    assert checkpoint is not None
+    with zipfile.ZipFile(checkpoint.model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(checkpoint.model, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content.replace(b"RoadIoU", b"ValidIoU"))
+    with pytest.raises(InputError, match=r"cannot be loaded .*older roadgis wrote it"):
+        fit(settings_of(data), tmp_path)
+
+
+@pytest.mark.slow
+def test_fit_resumes_after_the_frozen_epochs(data: Path, tmp_path: Path) -> None:
     settings = settings_of(data)
     settings = dataclasses.replace(
         settings, network=dataclasses.replace(settings.network, frozen_epochs=1)
@@ -171,7 +184,7 @@ def test_a_run_with_a_frozen_encoder_thaws_it_and_can_be_taken_up_there(
 
 
 @pytest.mark.slow
-def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
+def test_fit_with_directions_resumes_and_saves_the_probability_only(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     settings = settings_of(data, direction_weight=0.5, keep="best")
@@ -186,7 +199,7 @@ def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
     assert import_keras().models.load_model(checkpoint.model).output_shape[-1] == 3
     fit(settings, tmp_path / "cut")
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
-    # Learned from the same start and crops, but from something more.
+    # The same start and crops, but an additional loss.
     found, without = (float(log_of(run)[0]["loss"]) for run in (tmp_path / "whole", uninterrupted))
     assert found > without + 0.1
     saved = import_keras().models.load_model(tmp_path / "whole" / "model.keras", compile=False)
@@ -196,8 +209,8 @@ def test_a_run_that_learns_directions_goes_on_and_leaves_the_probability_alone(
 
 
 @pytest.mark.slow
-def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> None:
-    # At this rate the weights do not change, so that the score never gets better.
+def test_fit_resumes_the_count_of_early_stopping(data: Path, tmp_path: Path) -> None:
+    # At this rate the weights do not change, so the score never improves.
     stopping = settings_of(data, peak_rate=1e-30, stop_epochs=2, steps=20, keep="best")
     stopping = dataclasses.replace(
         stopping, network=PLAIN, data=dataclasses.replace(stopping.data, validation=(data,))
@@ -217,7 +230,7 @@ def test_early_stopping_counts_on_after_a_kill(data: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_cut_rate_stays_cut_after_a_kill(data: Path, tmp_path: Path) -> None:
+def test_fit_resumes_a_reduced_rate(data: Path, tmp_path: Path) -> None:
     settings = settings_of(
         data, schedule="constant", peak_rate=1e-30, plateau_epochs=1, plateau_factor=0.5, steps=8
     )
@@ -239,7 +252,7 @@ def test_a_cut_rate_stays_cut_after_a_kill(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path) -> None:
+def test_fit_saves_a_model_with_a_card(uninterrupted: Path) -> None:
     card = read_card_file(uninterrupted / "model.keras")
     assert (card.stride, card.local) == (8, True)
     assert card.margin_px % 8 == 0
@@ -247,7 +260,7 @@ def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path
     assert (card.licence, card.attribution) == ("CC0", ("Imagery: A.",))
     checkpoint = RunFolder(uninterrupted).load_checkpoint()
     assert checkpoint is not None
-    # The optimizer holds three numbers for each weight; the model has none.
+    # The optimizer holds three numbers per weight; the saved model none.
     size = (uninterrupted / "model.keras").stat().st_size
     assert size < 0.4 * checkpoint.model.stat().st_size
     segmenter = load_model(uninterrupted)
@@ -257,7 +270,7 @@ def test_a_finished_run_leaves_a_model_with_a_card_that_runs(uninterrupted: Path
 
 
 @pytest.mark.slow
-def test_fine_tuning_starts_from_the_weights_of_a_run(
+def test_fit_starts_from_the_weights_of_a_run(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=2)
@@ -282,7 +295,7 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(
 
 
 @pytest.mark.slow
-def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_after(
+def test_fit_scores_the_starting_model_and_reports_before_and_after(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fresh = dataclasses.replace(settings_of(data, steps=2), network=PLAIN)
@@ -291,7 +304,7 @@ def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_a
     page = (tmp_path / "start" / "report.html").read_text()
     assert "There was no validation data" in page
     assert "before" not in page.split("<main>")[1]
-    # At this rate the weights do not change, so that both scores are the same.
+    # At this rate the weights do not change, so both scores are equal.
     settings = settings_of(data, peak_rate=1e-30, weight_decay=0.0, steps=4, keep="best")
     settings = dataclasses.replace(
         settings,
@@ -309,7 +322,7 @@ def test_a_run_that_starts_from_a_model_scores_it_first_and_reports_before_and_a
         fit(settings, run)
     start, first, _last = log_of(run)
     assert (start["epoch"], start["loss"], first["epoch"]) == ("0", "", "1")
-    # The best of the trained epochs is kept even where the start was as good.
+    # The best trained epoch is kept even if the start was as good.
     assert (run / "model.keras").is_file()
     before, after = (float(row["validation_best_iou"]) for row in (start, first))
     said = "\n".join(caplog.messages)
@@ -337,7 +350,7 @@ def _model(run: Path) -> Any:
 
 
 @pytest.mark.slow
-def test_a_run_learns_the_road_of_its_only_scene(data: Path, tmp_path: Path) -> None:
+def test_fit_learns_the_road_of_a_scene(data: Path, tmp_path: Path) -> None:
     settings = settings_of(
         data, steps=60, epoch_steps=30, peak_rate=3e-3, decay_steps=30, ema=0.8, keep="best"
     )
@@ -349,7 +362,7 @@ def test_a_run_learns_the_road_of_its_only_scene(data: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_run_on_several_classes_tells_them_apart(tmp_path: Path) -> None:
+def test_fit_learns_several_classes(tmp_path: Path) -> None:
     for seed in range(2):
         write_class_pair(tmp_path / "data", f"s{seed}", seed=seed)
     settings = settings_of(
@@ -368,14 +381,14 @@ def test_a_run_on_several_classes_tells_them_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_mixed_precision_leaves_a_model_in_float32(data: Path, tmp_path: Path) -> None:
+def test_fit_in_mixed_precision_saves_float32(data: Path, tmp_path: Path) -> None:
     fit(settings_of(data, precision="mixed_bfloat16", steps=4), tmp_path / "run")
     model = _model(tmp_path / "run")
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
-def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_path: Path) -> None:
+def test_fit_rejects_wrong_settings_and_data(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "m.keras"
     file.touch()
     with pytest.raises(OutputError, match="expected the name of a folder"):
@@ -392,7 +405,7 @@ def test_wrong_settings_and_data_are_refused_before_training(data: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_settings_of_the_loss_reach_it(data: Path, tmp_path: Path) -> None:
+def test_fit_passes_settings_to_the_loss(data: Path, tmp_path: Path) -> None:
     def first_loss(name: str, **loss: Any) -> float:
         fit(settings_of(data, steps=2, **loss), tmp_path / name)
         return float(log_of(tmp_path / name)[0]["loss"])
@@ -411,9 +424,7 @@ def test_the_settings_of_the_loss_reach_it(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_refuses_to_replace_other_or_finished_runs(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "data"
     for seed in range(2):
         write_road_pair(own, f"scene{seed}", seed=seed)
@@ -437,13 +448,13 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
     fit(settings_of(own), run, overwrite=True)
     with pytest.raises(OutputError, match="holds a finished run of 6 steps"):
         fit(settings_of(own), run)
-    # What is replaced goes only when the new run can begin.
+    # The old run is removed only when the new one can begin.
     with pytest.raises(DataError, match="no folder of images"):
         fit(settings_of(tmp_path / "nothing"), run, overwrite=True)
     assert (run / "model.keras").is_file()
     checkpoint = next(run.glob("checkpoint-*"))
     checkpoint.rename(tmp_path / "elsewhere")
-    with pytest.raises(OutputError, match="without a checkpoint to go on from"):
+    with pytest.raises(OutputError, match="without a checkpoint to resume from"):
         fit(settings_of(own), run)
     (tmp_path / "elsewhere").rename(checkpoint)
     fit(settings_of(own, steps=8), run)
@@ -451,9 +462,7 @@ def test_a_run_of_other_settings_or_data_and_a_finished_run_are_kept(
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_the_run_and_saves_no_model(
-    data: Path, tmp_path: Path
-) -> None:
+def test_fit_stops_at_a_loss_that_is_not_a_number(data: Path, tmp_path: Path) -> None:
     with pytest.raises(
         RoadgisError, match=r"loss became (nan|inf) at step \d+\. Start anew .*--peak-rate"
     ):
@@ -484,7 +493,7 @@ except OutputError as error:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="resource limits are POSIX")
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
+def test_fit_keeps_the_previous_checkpoint_if_writing_fails(
     data: Path, tmp_path: Path, uninterrupted: Path
 ) -> None:
     run = tmp_path / "run"

@@ -13,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roadgis.errors import DataError, InputError, ReadError, SceneError
-from roadgis.imagery.options import SceneOptions
 from roadgis.labels.vector import RoadLayer
-from roadgis.train.data.data_checks import survey
+from roadgis.options.imagery import SceneOptions
+from roadgis.train.data.data_checks import check_labels
+from roadgis.train.data.georeferenced import open_labelled
 from roadgis.train.data.holdout import hold_out
-from roadgis.train.data.labelled_scene import known_gsd_m
+from roadgis.train.data.labelled_scene import FILL, IGNORE, known_gsd_m
+from roadgis.train.data.mask_layer import MaskLayer
 from roadgis.train.data.sampling import CropSampler
-from roadgis.train.data.scenes import FILL, IGNORE, MaskLayer, open_labelled, scenes_fingerprint
-from tests.factories import METRIC, X0, Y0, texture, write_raster
+from roadgis.train.data.training_data import scenes_fingerprint
+from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 
 SIDE = 128
 
@@ -48,7 +50,7 @@ def whole(scene: Any) -> tuple[Any, Any]:
 
 
 def seen(scene: Any) -> tuple[Any, Any]:
-    """Return image and labels of what is valid; the grid is larger than the image."""
+    """Return image and labels of the valid part; the grid is larger than the image."""
     image, labels = whole(scene)
     rows, cols = (np.flatnonzero((labels != IGNORE).any(axis=axis)) for axis in (1, 0))
     part = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
@@ -56,9 +58,7 @@ def seen(scene: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:3857"])
-def test_lines_in_any_crs_are_burnt_where_the_image_shows_them(
-    tmp_path: Path, image: Path, crs: str
-) -> None:
+def test_open_labelled_burns_lines_of_any_crs(tmp_path: Path, image: Path, crs: str) -> None:
     (scene,) = open_labelled(
         [image], write_roads(tmp_path / "r.gpkg", across(40), crs=crs), gsd_m=1
     )
@@ -70,14 +70,14 @@ def test_lines_in_any_crs_are_burnt_where_the_image_shows_them(
     assert scene.name == "scene"
 
 
-def test_labels_follow_the_resolution(tmp_path: Path, image: Path) -> None:
+def test_open_labelled_labels_follow_the_resolution(tmp_path: Path, image: Path) -> None:
     (scene,) = open_labelled([image], write_roads(tmp_path / "r.gpkg", across(40)), gsd_m=2)
     labels = seen(scene)[1]
     assert labels.shape == (SIDE // 2, SIDE // 2)
     np.testing.assert_array_equal(np.flatnonzero(labels.any(axis=1)), range(18, 22))
 
 
-def test_16_bit_imagery_is_scaled_as_for_prediction(tmp_path: Path) -> None:
+def test_open_labelled_scales_16_bit_imagery_as_prediction_does(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "s.tif", texture(SIDE, SIDE, bands=4, dtype="uint16"))
     options = SceneOptions(bands=(4, 3, 2), value_range=(0, 4000))
     (scene,) = open_labelled(
@@ -87,7 +87,7 @@ def test_16_bit_imagery_is_scaled_as_for_prediction(tmp_path: Path) -> None:
     assert np.abs(seen(scene)[0] - np.moveaxis(expected, 0, -1)).max() <= 1
 
 
-def test_pixels_without_image_are_ignored(tmp_path: Path) -> None:
+def test_open_labelled_ignores_pixels_without_image(tmp_path: Path) -> None:
     mask = np.ones((SIDE, SIDE), bool)
     mask[:, :50] = False
     path = write_raster(tmp_path / "s.tif", texture(SIDE, SIDE), mask=mask)
@@ -98,7 +98,7 @@ def test_pixels_without_image_are_ignored(tmp_path: Path) -> None:
     assert (values[labels == IGNORE] == FILL).all()
 
 
-def test_labels_count_inside_the_area_alone_and_images_outside_are_left_out(
+def test_open_labelled_restricts_labels_and_images_to_the_area(
     tmp_path: Path, image: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     far = write_raster(tmp_path / "west.tif", texture(SIDE, SIDE), x0=X0 - 1000)
@@ -110,7 +110,7 @@ def test_labels_count_inside_the_area_alone_and_images_outside_are_left_out(
     values, labels = whole(scene)
     assert (labels != IGNORE).sum() == 30 * 40
     assert (labels == 1).sum() == 30 * 8
-    assert (values[labels == IGNORE] != FILL).any()  # the network still sees what is around
+    assert (values[labels == IGNORE] != FILL).any()  # the model still sees the surroundings
     assert "west.tif: lies outside the area" in caplog.text
     with pytest.raises(DataError, match="None of the 1 images touches the area"):
         open_labelled([far], roads, gsd_m=1, area=area)
@@ -118,16 +118,16 @@ def test_labels_count_inside_the_area_alone_and_images_outside_are_left_out(
         open_labelled([far], roads, gsd_m=1, area=area, options=SceneOptions(aoi=area))
 
 
-def test_a_layer_elsewhere_is_refused_with_both_extents(tmp_path: Path, image: Path) -> None:
+def test_open_labelled_rejects_a_distant_layer(tmp_path: Path, image: Path) -> None:
     roads = write_roads(tmp_path / "r.gpkg", across(40, x0=X0 + 5000), crs="EPSG:4326")
     with pytest.raises(
         DataError,
-        match=r"r\.gpkg: does not touch .*scene\.tif.* 5049\d\d .*the image over (499\d|5000)\d\d ",
+        match=r"r\.gpkg: does not touch .*scene\.tif.* 5049\d\d .*the image (499\d|5000)\d\d ",
     ):
         open_labelled([image], roads, gsd_m=1)
 
 
-def test_a_scene_without_road_inside_is_told(
+def test_check_labels_warns_of_a_scene_without_road(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     images = [
@@ -140,19 +140,19 @@ def test_a_scene_without_road_inside_is_told(
         [(x - 99, Y0 + 99), (x + 299, Y0 + 99), (x + 299, Y0 - 299), (x - 99, Y0 - 299)]
     )
     roads = write_roads(tmp_path / "r.gpkg", across(40), shapely.LineString(ring))
-    found = survey(open_labelled(images, roads, gsd_m=1))
+    found = check_labels(open_labelled(images, roads, gsd_m=1))
     assert [s.class_px[1] for s in found.scenes] == [8 * SIDE, 0]
     assert "1 of 2 scenes have no pixel labelled road, first without." in caplog.text
 
 
-def test_files_that_are_no_imagery_are_refused(tmp_path: Path, image: Path) -> None:
+def test_open_labelled_rejects_other_files(tmp_path: Path, image: Path) -> None:
     roads = write_roads(tmp_path / "r.gpkg", across(40))
     image.write_bytes(b"no image")
     with pytest.raises(SceneError, match=r"scene\.tif"):
         open_labelled([image], roads, gsd_m=1)
 
 
-def test_fingerprint_changes_with_resolution_and_layer(tmp_path: Path, image: Path) -> None:
+def test_scenes_fingerprint_changes_with_resolution_and_layer(tmp_path: Path, image: Path) -> None:
     roads = write_roads(tmp_path / "r.gpkg", across(40))
     found = {scenes_fingerprint(open_labelled([image], roads, gsd_m=g)) for g in (1, 1, 2)}
     other = write_roads(tmp_path / "other.gpkg", across(40), across(90))
@@ -162,7 +162,7 @@ def test_fingerprint_changes_with_resolution_and_layer(tmp_path: Path, image: Pa
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
-    """Scenes of several label blocks, with all, some and nothing kept in memory."""
+    """Scenes of several label blocks, with all, some and none of them cached."""
     folder = tmp_path_factory.mktemp("large")
     mask = np.ones((700, 900), bool)
     mask[300:350] = False
@@ -177,7 +177,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
 
 @settings(max_examples=25)
 @given(st.data())
-def test_any_window_is_the_same_part_of_the_whole(large: dict[int, Any], data: Any) -> None:
+def test_open_labelled_windows_equal_parts_of_the_whole(large: dict[int, Any], data: Any) -> None:
     scene = large[2**30]
     image, labels = whole(scene)
     height, width = data.draw(st.integers(1, 600)), data.draw(st.integers(1, 600))
@@ -191,7 +191,7 @@ def test_any_window_is_the_same_part_of_the_whole(large: dict[int, Any], data: A
         np.testing.assert_array_equal(found.read_labels(row, col, height, width), labels[part])
 
 
-def test_crops_come_from_georeferenced_scenes_with_road(large: dict[int, Any]) -> None:
+def test_crop_sampler_of_georeferenced_scenes_has_road(large: dict[int, Any]) -> None:
     sampler = CropSampler([large[2**30]], crop_px=128, seed=0)
     crops = [sampler.crop(number)[1] for number in range(20)]
     assert np.mean([(labels == 1).mean() >= 0.02 for labels in crops]) >= 0.5
@@ -202,23 +202,25 @@ class TestMaskLayer:
     def write(self, tmp_path: Path, values: Any, **options: Any) -> Path:
         return write_raster(tmp_path / "mask.tif", np.asarray(values, np.uint8)[None], **options)
 
-    def test_finer_masks_are_read_at_the_nearest_pixel(self, tmp_path: Path, image: Path) -> None:
+    def test_mask_layer_reads_the_nearest_pixel_of_finer_masks(
+        self, tmp_path: Path, image: Path
+    ) -> None:
         values = np.zeros((2 * SIDE, 2 * SIDE))
         values[60:80, 30:] = 255
-        # nodata of a mask is a class like others: it is mostly what is not road.
+        # nodata of a mask is a class like others, mostly other than road
         path = self.write(tmp_path, values, pixel=0.5, nodata=0)
         (scene,) = open_labelled([image], MaskLayer.open(path), gsd_m=1)
         expected = np.zeros((SIDE, SIDE), np.uint8)
         expected[30:40, 15:] = 1
         np.testing.assert_array_equal(seen(scene)[1], expected)
 
-    def test_beyond_the_mask_nothing_is_known(self, tmp_path: Path, image: Path) -> None:
+    def test_mask_layer_is_ignored_outside(self, tmp_path: Path, image: Path) -> None:
         path = self.write(tmp_path, np.ones((40, 50)), x0=X0 + 20, y0=Y0 - 30)
         (scene,) = open_labelled([image], MaskLayer.open(path), gsd_m=1)
         labels = whole(scene)[1]
         assert (labels == 1).sum() == (labels != IGNORE).sum() == 40 * 50
 
-    def test_masks_in_another_crs_keep_their_classes(self, tmp_path: Path, image: Path) -> None:
+    def test_mask_layer_in_another_crs_keeps_its_classes(self, tmp_path: Path, image: Path) -> None:
         # About 0.6 m per pixel in degrees around the image.
         corner = geopandas.GeoSeries([shapely.Point(X0 - 20, Y0 + 20)], crs=METRIC)
         point = corner.to_crs("EPSG:4326")[0]
@@ -234,14 +236,16 @@ class TestMaskLayer:
         # 200 rows of 6e-6 degrees are 133 m, of which 20 m lie north of the image.
         assert share == pytest.approx((SIDE - 113.4) / SIDE, abs=0.03)
 
-    def test_values_beyond_the_classes_are_refused(self, tmp_path: Path, image: Path) -> None:
+    def test_mask_layer_rejects_values_beyond_the_classes(
+        self, tmp_path: Path, image: Path
+    ) -> None:
         path = self.write(tmp_path, np.full((SIDE, SIDE), 7))
         layer = MaskLayer.open(path, classes=("other", "road"))
         (scene,) = open_labelled([image], layer, gsd_m=1)
         with pytest.raises(DataError, match=r"mask\.tif: found mask values \[7\]; .* 0 to 1"):
-            survey([scene], ("other", "road"))
+            check_labels([scene], ("other", "road"))
 
-    def test_masks_without_place_or_of_several_bands_are_refused(self, tmp_path: Path) -> None:
+    def test_mask_layer_rejects_masks_without_crs_or_of_several_bands(self, tmp_path: Path) -> None:
         path = write_raster(tmp_path / "m.tif", texture(8, 8)[:1], crs=None)
         with pytest.raises(DataError, match="no coordinate reference system"):
             MaskLayer.open(path)
@@ -251,13 +255,13 @@ class TestMaskLayer:
         with pytest.raises(DataError, match="cannot be read as a raster mask"):
             MaskLayer.open(path)
 
-    def test_a_mask_that_is_cut_short_is_refused(self, tmp_path: Path) -> None:
+    def test_mask_layer_rejects_a_truncated_file(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, np.ones((SIDE, SIDE)))
         path.write_bytes(path.read_bytes()[:-SIDE])
         with pytest.raises(ReadError, match=r"mask\.tif: the file is not whole"):
             MaskLayer.open(path)
 
-    def test_a_mask_elsewhere_is_refused(self, tmp_path: Path, image: Path) -> None:
+    def test_open_labelled_rejects_a_distant_mask(self, tmp_path: Path, image: Path) -> None:
         path = self.write(tmp_path, np.ones((9, 9)), x0=X0 + 5000)
         with pytest.raises(DataError, match="does not touch"):
             open_labelled([image], MaskLayer.open(path), gsd_m=1)
@@ -266,7 +270,7 @@ class TestMaskLayer:
 @pytest.mark.parametrize(
     ("bounds", "gsd_m"), [((0.4, 1.2), 1.0), ((1.5, 2.0), 1.5), ((0.25, 0.5), 0.5)]
 )
-def test_open_labelled_keeps_the_imagerys_pixel_size_within_a_range(
+def test_open_labelled_keeps_pixel_sizes_within_the_range(
     tmp_path: Path, image: Path, bounds: tuple[float, float], gsd_m: float
 ) -> None:
     roads = write_roads(tmp_path / "roads.gpkg", across(64))

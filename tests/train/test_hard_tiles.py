@@ -1,4 +1,4 @@
-"""The example program that picks the scenes a model does worst on."""
+"""The example program that selects the scenes with the lowest scores."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from roadgis.cli.test import command as scoring_command
 from roadgis.train.data.pairs import find_pairs
-from tests.factories import write_raster
-from tests.models import GROUND, ROAD, tiny_model
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.rasters import write_raster
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "hard_tiles.py"
 SIDE = 96
-# The road of each scene as the image shows it; all labels say rows 40 to 48.
+# The road of each scene in the image; all labels are rows 40 to 48.
 SHOWN = {
     "a": slice(40, 48),
     "b": slice(42, 50),
@@ -35,10 +35,10 @@ def write_scene(folder: Path, name: str, rows: slice, label_rows: slice) -> None
     write_raster(folder / "masks" / f"{name}.tif", label)
 
 
-def test_the_worse_half_is_linked(tmp_path: Path) -> None:
+def test_hard_tiles_links_the_worse_half(tmp_path: Path) -> None:
     for name, rows in SHOWN.items():
         write_scene(tmp_path / "data", name, rows, slice(40, 48))
-    # Without a labelled road its IoU is 0, which says nothing about the model.
+    # Without a labelled road its IoU is 0, which is meaningless.
     write_scene(tmp_path / "data", "none", slice(40, 48), slice(0, 0))
     scores = tmp_path / "scores.json"
     model = tiny_model(tmp_path / "m.onnx", threshold=0.5)

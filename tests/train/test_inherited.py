@@ -1,4 +1,4 @@
-"""Settings of fine-tuning: taken from the model where neither options nor a file give them."""
+"""Fine-tuning settings: inherited from the model unless given by options or a file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ pytest.importorskip("tensorflow", reason="needs the train extra")
 from roadgis.cli.train import _settings, command
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard, write_card_file
+from roadgis.options.training import TrainSettings
+from roadgis.options.training_data import DataSettings
 from roadgis.train.inherited import FINE_TUNING
-from roadgis.train.settings import DataSettings, TrainSettings, settings_from_dict
+from roadgis.train.settings import settings_from_dict
 
 NONE_GIVEN: dict[str, Any] = {
     parameter.name or "": () if parameter.multiple else None
@@ -30,7 +32,7 @@ RECIPE = {
 
 
 def trained(folder: Path, **card: Any) -> str:
-    """Write a card, as of a model trained at 0.4 to 1.2 m, beside an empty model file."""
+    """Write a card of a model trained at 0.4 to 1.2 m, next to an empty model file."""
     path = folder / "m.keras"
     path.touch()
     values = {"gsd_m": 0.7, "gsd_range_m": (0.4, 1.2), "stride": 16, "recipe": RECIPE, **card}
@@ -43,7 +45,7 @@ def chosen(file: Path | None = None, **options: Any) -> TrainSettings:
     return settings
 
 
-def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
+def test_inherit_settings_takes_pixel_size_crop_and_schedule(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "roadgis"):
@@ -57,13 +59,13 @@ def test_train_settings_take_pixel_size_crop_and_schedule_from_the_model(
     assert (optimization.peak_rate, optimization.loss) == (6e-4, "bce")
     assert found.network.frozen_epochs == FINE_TUNING.frozen_epochs == 2
     assert caplog.messages == [
-        "taken from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
+        "inherited from the model roads 7: pixel size 0.4 to 1.2 m (the imagery's own within these "
         "bounds), crops of 384 px, loss bce, 2000 steps, 100 warm-up steps, 1500 decay steps, "
         "peak rate 0.0006, encoder frozen for 2 epochs; options and settings files override this"
     ]
 
 
-def test_train_settings_given_as_options_win(tmp_path: Path) -> None:
+def test_inherit_settings_keeps_given_options(tmp_path: Path) -> None:
     found = chosen(
         init=trained(tmp_path), gsd=0.5, crop_px=256, steps=800, peak_rate=1e-4, frozen_epochs=1
     )
@@ -71,11 +73,11 @@ def test_train_settings_given_as_options_win(tmp_path: Path) -> None:
     assert (found.data.crop_px, found.network.frozen_epochs) == (256, 1)
     optimization = found.optimization
     assert (optimization.steps, optimization.peak_rate) == (800, 1e-4)
-    # What is not given is in proportion to the length of the run.
+    # Other settings are in proportion to the length of the run.
     assert (optimization.warmup_steps, optimization.decay_steps) == (40, 600)
 
 
-def test_train_settings_given_in_a_file_win_even_where_they_are_the_defaults(
+def test_inherit_settings_keeps_defaults_given_in_a_file(
     tmp_path: Path,
 ) -> None:
     init = trained(tmp_path)
@@ -92,11 +94,11 @@ def test_train_settings_given_in_a_file_win_even_where_they_are_the_defaults(
     assert chosen(file, gsd=0.6).data.working_gsd_m == 0.6
 
 
-def test_train_settings_without_init_keep_their_defaults() -> None:
+def test_inherit_settings_without_init_changes_nothing() -> None:
     assert chosen() == TrainSettings()
 
 
-def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: Path) -> None:
+def test_inherit_settings_keeps_pixel_sizes_of_data_sets(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(
         f"data: {{sets: [{{name: a, folders: [a]}}]}}\nnetwork: {{init: {trained(tmp_path)}}}\n"
@@ -109,30 +111,30 @@ def test_train_settings_of_data_sets_keep_the_pixel_sizes_of_the_sets(tmp_path: 
 @pytest.mark.parametrize(
     ("card", "crop_px", "peak_rate"),
     [
-        # A recipe that says nothing, or something unusable.
+        # A recipe without values, or with unusable ones.
         ({"recipe": {}}, 256, 3e-4),
         ({"recipe": {"distilled": {}, "data": {"crop_px": 250}}}, 256, 3e-4),
-        # A network that takes tiles of one size only.
+        # A model with a fixed tile size.
         ({"tile_px": 512}, 512, 6e-4),
-        # A model that was fine-tuned itself: its rate is not lowered again.
+        # A fine-tuned model: its rate is not lowered again.
         ({"recipe": RECIPE | {"optimization": {"peak_rate": 3e-4}}}, 384, 3e-4),
     ],
 )
-def test_train_settings_from_other_recipes(
+def test_inherit_settings_from_other_recipes(
     tmp_path: Path, card: dict[str, Any], crop_px: int, peak_rate: float
 ) -> None:
     found = chosen(init=trained(tmp_path, **card))
     assert (found.data.crop_px, found.optimization.peak_rate) == (crop_px, peak_rate)
 
 
-def test_train_settings_are_rounded_up_to_whole_epochs(tmp_path: Path) -> None:
+def test_inherit_settings_rounds_up_to_whole_epochs(tmp_path: Path) -> None:
     found = chosen(init=trained(tmp_path), epoch_steps=300)
     assert found.optimization.steps == 2100
     assert dataclasses.replace(found.optimization, steps=300)
 
 
 @pytest.mark.parametrize("bounds", [[0.8, 0.5], [0, 1]])
-def test_gsd_range_that_is_not_a_range_is_an_error(bounds: list[float]) -> None:
+def test_data_settings_reject_a_wrong_gsd_range(bounds: list[float]) -> None:
     with pytest.raises(InputError, match="expected the smallest and the largest pixel size"):
         settings_from_dict({"data": {"gsd_range_m": bounds}}, "file")
     assert DataSettings(gsd_range_m=(0.5, 0.5)).working_gsd_m == (0.5, 0.5)

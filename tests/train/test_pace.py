@@ -1,4 +1,4 @@
-"""Time left of a training run, by a clock that the test moves."""
+"""Remaining time of a training run, with a clock controlled by the test."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class Clock:
 
 
 def run(pace: Pace, clock: Clock, *seconds: float) -> list[bool]:
-    """Time an epoch whose steps take so many seconds."""
+    """Time an epoch with steps of given durations."""
     pace.epoch_began()
-    told = []
+    first_estimate = []
     for each in seconds:
         clock.now += each
-        told.append(pace.step_ended())
-    return told
+        first_estimate.append(pace.step_ended())
+    return first_estimate
 
 
 def test_pace_leaves_out_the_first_step_and_counts_validation() -> None:
     clock = Clock()
     pace = Pace(30, 10, clock=clock)
     assert pace.left(0) == ""
-    told = run(pace, clock, 60, *[2.0] * 9)
+    first_estimate = run(pace, clock, 60, *[2.0] * 9)
     # The first estimate after five measured steps.
-    assert told == [False] * 5 + [True] + [False] * 4
+    assert first_estimate == [False] * 5 + [True] + [False] * 4
     assert pace.seconds_left(6) == 24 * 2.0
     assert pace.estimate(6) == (
         "training takes about 48 s on this machine: 24 steps of 2 s, not counting validation"
@@ -40,7 +40,7 @@ def test_pace_leaves_out_the_first_step_and_counts_validation() -> None:
     assert pace.left(30) == ""
 
 
-def test_pace_takes_the_validation_of_epoch_0_into_its_first_estimate() -> None:
+def test_pace_first_estimate_includes_the_validation_of_epoch_0() -> None:
     clock = Clock()
     pace = Pace(20, 10, epoch_end_s=120.0, slower_later=True, clock=clock)
     run(pace, clock, 60, *[1.0] * 5)

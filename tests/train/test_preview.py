@@ -1,4 +1,4 @@
-"""The picture of training crops: what is drawn where, and that it is written whole."""
+"""The picture of training crops: content and complete files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read(path: Path) -> Bytes:
             return np.asarray(np.moveaxis(dataset.read(), 0, -1))
 
 
-def test_outline_lies_on_the_class_and_ignored_pixels_are_dark() -> None:
+def test_draw_labels_outlines_classes_and_darkens_ignored_pixels() -> None:
     image, labels = Numbered(100).crop(0)
     drawn = draw_labels(image, labels)
     assert (drawn[4, 4:12] == PINK).all()
@@ -50,14 +50,14 @@ def test_outline_lies_on_the_class_and_ignored_pixels_are_dark() -> None:
     assert (image == 100).all()
 
 
-def test_road_along_the_border_of_a_crop_gets_no_line_there() -> None:
+def test_draw_labels_draws_no_outline_at_the_border() -> None:
     labels = np.zeros((16, 16), np.uint8)
     labels[:, :5] = 1
     drawn = draw_labels(np.zeros((16, 16, 3), np.uint8), labels)
     assert np.flatnonzero((drawn == PINK).all(axis=2).any(axis=0)).tolist() == [4]
 
 
-def test_crops_lie_row_by_row_with_the_plain_ones_on_the_left(tmp_path: Path) -> None:
+def test_write_preview_orders_crops_by_row_with_plain_ones_left(tmp_path: Path) -> None:
     path = tmp_path / "preview.png"
     colours = write_preview(Numbered(100), path, plain=Numbered(), rows=2, columns=2, first=7)
     picture = read(path)
@@ -68,12 +68,12 @@ def test_crops_lie_row_by_row_with_the_plain_ones_on_the_left(tmp_path: Path) ->
     assert sorted(p.name for p in tmp_path.iterdir()) == ["preview.png"]
 
 
-def test_one_sampler_gives_single_crops(tmp_path: Path) -> None:
+def test_write_preview_of_one_sampler(tmp_path: Path) -> None:
     write_preview(Numbered(), tmp_path / "a.png", rows=1, columns=3)
     assert read(tmp_path / "a.png").shape == (16, 3 * 16 + 2 * 10, 3)
 
 
-def test_each_class_has_its_colour(tmp_path: Path) -> None:
+def test_write_preview_returns_class_colours(tmp_path: Path) -> None:
     names = ("other", "road", "sidewalk")
     colours = write_preview(Numbered(label=2), tmp_path / "a.png", rows=1, columns=1, classes=names)
     assert list(colours) == ["road", "sidewalk"]
@@ -81,23 +81,23 @@ def test_each_class_has_its_colour(tmp_path: Path) -> None:
     assert corner == colours["sidewalk"] != colours["road"]
 
 
-def test_class_without_a_name_is_an_error(tmp_path: Path) -> None:
+def test_write_preview_rejects_a_class_without_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="labels \\[2\\]; expected 0 to 1"):
         write_preview(Numbered(label=2), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_draw_is_an_error(tmp_path: Path) -> None:
+def test_write_preview_rejects_zero_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="0 rows"):
         write_preview(Numbered(), tmp_path / "a.png", rows=0)
 
 
-def test_folder_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+def test_write_preview_rejects_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="folder does not exist"):
         write_preview(Numbered(), tmp_path / "gone" / "a.png", rows=1, columns=1)
 
 
-def test_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+def test_write_preview_keeps_existing_files(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("mine")
     with pytest.raises(OutputError, match="overwrite"):

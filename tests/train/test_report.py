@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, all numbers as JSON, and the two commands."""
+"""Test reports: self-contained page, JSON, commands."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from roadgis.errors import DataError, InputError, MissingExtraError, OutputError
 from roadgis.model.catalog import read_card
-from roadgis.train.data.scenes import IGNORE
+from roadgis.options.scoring import ReportOptions
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import Scores
 from roadgis.train.scoring.evaluation import Block, SceneScores
 from roadgis.train.scoring.overlays import COLOURS, OverlayGallery
-from roadgis.train.scoring.report import ReportOptions, read_history, score_model
-from tests.models import GROUND, tiny_model
-from tests.train.test_evaluation import ArrayScene
+from roadgis.train.scoring.page import history_charts
+from roadgis.train.scoring.report import read_history, score_model
+from tests.factories.models import GROUND, tiny_model
+from tests.factories.pairs import ArrayScene
 from tests.train.test_threshold import road_scene, write_pairs
 
 pytestmark = pytest.mark.filterwarnings(
@@ -35,7 +37,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Notes what a page holds, and that its elements close in order."""
+    """Records the content of a page, and checks that its elements close in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -75,14 +77,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scene = road_scene()
     write_pairs(folder, scene, ("good", "Straße <b> & Co"))
     hidden = ArrayScene("", scene.image.copy(), scene.labels)
-    hidden.image[:, :45] = GROUND  # half of the road cannot be seen
+    hidden.image[:, :45] = GROUND  # half of the road is hidden
     write_pairs(folder, hidden, ("half",))
     empty = ArrayScene("", np.full_like(scene.image, GROUND), np.zeros_like(scene.labels))
     write_pairs(folder, empty, ("empty",))
     return folder
 
 
-def test_the_json_has_all_numbers(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_writes_all_numbers_as_json(tmp_path: Path, model: Path, data: Path) -> None:
     path = tmp_path / "scores.json"
     result = score_model(model, [data], ReportOptions(scores=path))
     values = json.loads(path.read_text(encoding="utf-8"))
@@ -100,14 +102,14 @@ def test_the_json_has_all_numbers(tmp_path: Path, model: Path, data: Path) -> No
     by_name = dict(zip(names, values["scenes"], strict=True))
     assert by_name["good"]["iou"] > 0.95
     assert by_name["half"]["iou"] == pytest.approx(0.5, abs=0.05)
-    assert by_name["empty"]["recall"] is None  # no road: means nothing
+    assert by_name["empty"]["recall"] is None  # undefined without road
     assert [entry["name"] for entry in values["classes"]] == ["other", "road"]
     assert np.sum(values["confusion"]) == 4 * 70 * 90
     assert len(values["curve"]["iou"]) == 254
     assert sum(values["histogram"]["road"]) == 3 * 8 * 90
 
 
-def test_the_page_needs_nothing_else_and_is_well_formed(
+def test_score_model_report_is_self_contained_and_well_formed(
     tmp_path: Path, model: Path, data: Path
 ) -> None:
     pytest.importorskip("matplotlib")
@@ -142,7 +144,7 @@ def test_the_page_needs_nothing_else_and_is_well_formed(
     assert len(text) < 1_000_000
 
 
-def test_pictures_are_of_the_scenes(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_report_shows_scenes(tmp_path: Path, model: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     from matplotlib import image
 
@@ -160,7 +162,7 @@ def test_pictures_are_of_the_scenes(tmp_path: Path, model: Path, data: Path) -> 
     assert "half: IoU 0." in path.read_text(encoding="utf-8")
 
 
-def test_the_training_log_of_a_run_is_drawn(tmp_path: Path, data: Path) -> None:
+def test_score_model_report_plots_the_training_log(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     model = tiny_model(tmp_path / "model.onnx")
     (tmp_path / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
@@ -179,21 +181,21 @@ def test_the_training_log_of_a_run_is_drawn(tmp_path: Path, data: Path) -> None:
     assert math.isnan(history["validation_iou"][0])
 
 
-def test_a_log_without_anything_to_draw_leaves_the_figure_out(tmp_path: Path, data: Path) -> None:
+def test_history_charts_are_empty_without_values(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    model = tiny_model(tmp_path / "model.onnx")
-    (tmp_path / "settings.yaml").write_text("seed: 1\n", encoding="utf-8")
+    log = tmp_path / "log.csv"
     for text in ("", "epoch,step,loss\n", "epoch,step,loss\n1,100,\n", "other\n3\n"):
-        (tmp_path / "log.csv").write_text(text, encoding="utf-8")
-        options = ReportOptions(report=tmp_path / "r.html", examples=0, overwrite=True)
-        score_model(model, [data], options)
-        assert "Training" not in Page((tmp_path / "r.html").read_text(encoding="utf-8")).words
+        log.write_text(text, encoding="utf-8")
+        assert history_charts(read_history(log)) == []
+
+
+def test_read_history_rejects_other_files(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
         read_history(tmp_path / "log.csv")
 
 
-def test_outputs_are_checked_before_the_work(tmp_path: Path, model: Path, data: Path) -> None:
+def test_score_model_checks_outputs_first(tmp_path: Path, model: Path, data: Path) -> None:
     taken = tmp_path / "taken.json"
     taken.write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="--overwrite"):
@@ -208,7 +210,7 @@ def test_outputs_are_checked_before_the_work(tmp_path: Path, model: Path, data: 
     assert sorted(os.listdir(tmp_path)) == ["taken.json"]
 
 
-def test_without_matplotlib_a_report_is_refused_before_the_work(
+def test_score_model_without_matplotlib_is_an_error(
     tmp_path: Path, model: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
@@ -222,39 +224,39 @@ def scene_scores(iou: float) -> SceneScores:
     return SceneScores("s", Scores(iou, *[math.nan] * 6), math.nan, 1, 1)
 
 
-def test_the_gallery_keeps_the_best_and_the_worst_only() -> None:
+def test_overlay_gallery_keeps_the_best_and_the_worst() -> None:
     blank = np.zeros((4, 4), np.uint8)
     scene = ArrayScene("s", np.zeros((4, 4, 3), np.uint8), blank)
     gallery = OverlayGallery(2, by_class=False)
     for iou in (0.5, 0.1, math.nan, 0.9, 0.4, 0.7, 0.2, 0.6):
         gallery.block(scene, Block(0, 0, scene.image, blank, blank))
-        gallery.scored(scene, scene_scores(iou))
+        gallery.scene_done(scene, scene_scores(iou))
     assert [overlay.scores.scores.iou for overlay in gallery.best] == [0.9, 0.7]
     assert [overlay.scores.scores.iou for overlay in gallery.worst] == [0.1, 0.2]
 
 
-def test_a_large_scene_is_averaged_block_by_block_as_if_at_once() -> None:
+def test_overlay_gallery_averages_large_scenes_by_block() -> None:
     rng = np.random.default_rng(0)
-    shape = (1501, 901)
+    shape = (1501, 121)
     image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
     labels, found = (rng.integers(0, 2, shape).astype(np.uint8) for _ in range(2))
     labels[:100] = IGNORE
     scene = ArrayScene("s", image, labels)
     pictures = []
-    for rows, cols in ((1501, 901), (400, 352)):
+    for rows, cols in ((1501, 121), (400, 50)):
         gallery = OverlayGallery(1, by_class=False)
         for row in range(0, shape[0], rows):
             for col in range(0, shape[1], cols):
                 here = np.s_[row : row + rows, col : col + cols]
                 gallery.block(scene, Block(row, col, image[here], labels[here], found[here]))
-        gallery.scored(scene, scene_scores(0.5))
+        gallery.scene_done(scene, scene_scores(0.5))
         pictures.append(gallery.best[0].picture.astype(int))
-    assert pictures[0].shape == (501, 301, 3)
+    assert pictures[0].shape == (501, 41, 3)
     assert abs(pictures[0] - pictures[1]).max() <= 1
-    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # what does not count is dark
+    assert pictures[0][:33].mean() < pictures[0][40:].mean() / 2  # ignored pixels are dark
 
 
-def test_marks_are_told_apart_by_lightness_too() -> None:
+def test_overlay_colours_differ_in_lightness() -> None:
     light = {
         name: 0.2126 * red + 0.7152 * green + 0.0722 * blue
         for name, (red, green, blue) in COLOURS.items()
@@ -263,7 +265,7 @@ def test_marks_are_told_apart_by_lightness_too() -> None:
     assert min(b - a for a, b in itertools.pairwise(values)) > 8
 
 
-def test_the_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) -> None:
+def test_test_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) -> None:
     from roadgis.cli.test import command
 
     path = tmp_path / "scores.json"
@@ -280,7 +282,7 @@ def test_the_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) 
     assert "found no data to score on" in str(without.exception)
 
 
-def test_the_threshold_command_changes_the_card_and_says_so(tmp_path: Path, data: Path) -> None:
+def test_threshold_command_changes_the_card(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
     from roadgis.cli.threshold import command
 

@@ -1,4 +1,4 @@
-"""Training crops: that they repeat, hold road and valid pixels, and become batches for Keras."""
+"""Training crops: reproducible, balanced, valid, as batches for Keras."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 from roadgis.errors import DataError
-from roadgis.train.data.data_checks import survey
+from roadgis.train.data.data_checks import check_labels
+from roadgis.train.data.holdout import hold_out
+from roadgis.train.data.labelled_scene import IGNORE
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, crop_dataset, follow_epochs, one_hot
-from roadgis.train.data.scenes import IGNORE, hold_out, open_pairs
-from tests.train.test_scenes import ArrayScene, array_scene, write_pair
+from tests.factories.pairs import ArrayScene
+from tests.train.test_scenes import array_scene, write_pair
 
 
-def test_a_crop_depends_on_seed_and_number_alone() -> None:
+def test_crop_sampler_depends_on_seed_and_number_only() -> None:
     scenes = [array_scene(seed=0), array_scene(seed=1)]
     one = CropSampler(scenes, crop_px=32, seed=7)
-    other = CropSampler(scenes, crop_px=32, seed=7, survey=survey(scenes))
+    other = CropSampler(scenes, crop_px=32, seed=7, counts=check_labels(scenes))
     for number in (5, 0, 3):  # asked for in another order
         image, labels = other.crop(number)
         np.testing.assert_array_equal(one.crop(number)[0], image)
@@ -32,7 +35,7 @@ def test_a_crop_depends_on_seed_and_number_alone() -> None:
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("cache_bytes", [0, 90 * 90 * 4, 10**7])
-def test_crops_are_the_same_in_threads_and_with_any_memory(
+def test_crop_sampler_does_not_depend_on_threads_and_cache(
     tmp_path: Path, cache_bytes: int
 ) -> None:
     for seed in range(3):
@@ -47,7 +50,7 @@ def test_crops_are_the_same_in_threads_and_with_any_memory(
         np.testing.assert_array_equal(labels, labels_there)
 
 
-def test_crops_show_the_scene_and_its_labels_at_one_place() -> None:
+def test_crop_sampler_crops_image_and_labels_alike() -> None:
     index = np.arange(64 * 64).reshape(64, 64)
     image = np.stack([index // 256, index % 256, index * 0], axis=-1)
     sampler = CropSampler([ArrayScene("a", image, index % 2)], crop_px=20, seed=0)
@@ -65,9 +68,9 @@ def corner_scene(value: int, rest: int) -> ArrayScene:
     return ArrayScene("corner", np.zeros((200, 200, 3)), labels)
 
 
-def test_half_of_the_crops_hold_road_where_it_is_rare() -> None:
+def test_crop_sampler_balances_rare_road() -> None:
     scene = corner_scene(1, 0)
-    scene.labels[:80, :80] = 1  # found within the tries
+    scene.labels[:80, :80] = 1  # large enough to be found
     with_road = [
         (CropSampler([scene], crop_px=20, seed=0, road_share=0.5).crop(n)[1] == 1).mean() >= 0.5
         for n in range(60)
@@ -80,20 +83,20 @@ def test_half_of_the_crops_hold_road_where_it_is_rare() -> None:
     assert np.mean(as_it_comes) <= 0.35
 
 
-def test_balance_is_by_the_class_that_is_road() -> None:
+def test_crop_sampler_balances_by_the_road_class() -> None:
     scene = corner_scene(2, 1)
     scene.labels[:80, :80] = 2
     sampler = CropSampler([scene], crop_px=20, seed=0, road_share=0.5, road_class=2)
     assert np.mean([(sampler.crop(n)[1] == 2).mean() >= 0.5 for n in range(60)]) >= 0.45
 
 
-def test_scenes_without_road_give_crops_all_the_same() -> None:
+def test_crop_sampler_of_scenes_without_road() -> None:
     sampler = CropSampler([ArrayScene("a", np.zeros((40, 40, 3)), np.zeros((40, 40)))],
                           crop_px=20, seed=0)  # fmt: skip
     assert all((sampler.crop(n)[1] == 0).all() for n in range(6))
 
 
-def test_at_least_half_of_a_crop_is_valid_and_empty_scenes_are_not_drawn() -> None:
+def test_crop_sampler_prefers_valid_positions_and_skips_empty_scenes() -> None:
     empty = ArrayScene("empty", np.full((90, 90, 3), 9), np.full((90, 90), IGNORE))
     scene = array_scene(90)
     scene.labels[:, 50:] = IGNORE
@@ -102,13 +105,13 @@ def test_at_least_half_of_a_crop_is_valid_and_empty_scenes_are_not_drawn() -> No
         assert (sampler.crop(number)[1] != IGNORE).mean() >= 0.5
 
 
-def test_the_most_valid_place_is_taken_where_none_is_half_valid() -> None:
+def test_crop_sampler_takes_the_most_valid_position() -> None:
     scene = corner_scene(0, IGNORE)
     sampler = CropSampler([scene], crop_px=100, seed=0)
     assert all((sampler.crop(number)[1] != IGNORE).any() for number in range(5))
 
 
-def test_held_out_pixels_are_in_no_crop_of_training() -> None:
+def test_crop_sampler_has_no_held_out_labels() -> None:
     labels = np.zeros((120, 120), np.uint8)
     scene = ArrayScene("a", np.zeros((120, 120, 3)), labels)
     training, validation = hold_out([scene], share=0.3, block_px=40, seed=0)
@@ -120,7 +123,7 @@ def test_held_out_pixels_are_in_no_crop_of_training() -> None:
     assert all(set(np.unique(sampler.crop(n)[1])) <= {0, IGNORE} for n in range(20))
 
 
-def test_augmentation_gets_crop_labels_and_a_generator_of_the_crop() -> None:
+def test_crop_sampler_augments_with_a_generator_per_crop() -> None:
     seen: list[float] = []
 
     def augment(image: Any, labels: Any, rng: np.random.Generator) -> tuple[Any, Any]:
@@ -136,31 +139,28 @@ def test_augmentation_gets_crop_labels_and_a_generator_of_the_crop() -> None:
     assert seen[0] == seen[2] != seen[1]
 
 
-def test_scenes_smaller_than_a_crop_are_named() -> None:
+def test_crop_sampler_rejects_scenes_smaller_than_a_crop() -> None:
     with pytest.raises(DataError, match=r"1 scenes are smaller than the crop of 65 px, first s0"):
         CropSampler([array_scene()], crop_px=65, seed=0)
 
 
-def test_scenes_without_a_valid_pixel_are_refused() -> None:
+def test_crop_sampler_rejects_scenes_without_valid_pixels() -> None:
     empty = ArrayScene("a", np.zeros((40, 40, 3)), np.full((40, 40), IGNORE))
     with pytest.raises(DataError, match="has a valid pixel"):
         CropSampler([empty], crop_px=32, seed=0)
 
 
-def test_a_survey_of_other_scenes_is_refused() -> None:
-    with pytest.raises(DataError, match="survey is of 1 scenes, the crops are of 2"):
-        CropSampler([array_scene()] * 2, crop_px=9, seed=0, survey=survey([array_scene()]))
+def test_crop_sampler_rejects_counts_of_other_scenes() -> None:
+    with pytest.raises(DataError, match="label counts are of 1 scenes, the crops are of 2"):
+        CropSampler([array_scene()] * 2, crop_px=9, seed=0, counts=check_labels([array_scene()]))
 
 
-def test_labels_become_one_channel_a_class_and_one_for_what_counts() -> None:
+def test_one_hot_has_one_channel_per_class() -> None:
     labels = np.array([[0, 1, 2, IGNORE]], np.uint8)
     np.testing.assert_array_equal(
-        one_hot(labels, np.array([0, 1, 2])),
-        [[[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]]],
+        one_hot(labels, 3), [[[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]]
     )
-    np.testing.assert_array_equal(
-        one_hot(labels, np.array([1])), [[[0, 1], [1, 1], [0, 1], [0, 0]]]
-    )
+    np.testing.assert_array_equal(one_hot(labels[:, [0, 1, 3]], 1), [[[0], [1], [0]]])
 
 
 class TestCropDataset:
@@ -175,11 +175,12 @@ class TestCropDataset:
             CropSampler([array_scene(48)], crop_px=32, seed=5), **settings, **options
         )
 
-    def test_batches_hold_scaled_images_and_channels(self) -> None:
+    def test_crop_dataset_scales_images(self) -> None:
         dataset = self.dataset()
         assert len(dataset) == 3
-        images, labels = dataset[1]
-        assert images.dtype == labels.dtype == np.float32
+        images, labels, valid = dataset[1]
+        assert images.dtype == labels.dtype == valid.dtype == np.float32
+        np.testing.assert_array_equal(valid, np.ones((2, 32, 32)))
         sampler = CropSampler([array_scene(48)], crop_px=32, seed=5)
         for slot, number in enumerate((2, 3)):
             crop, classes = sampler.crop(number)
@@ -187,14 +188,13 @@ class TestCropDataset:
                 images[slot], (crop / 255 - (0.4, 0.5, 0.6)) / (0.2, 0.3, 0.4), atol=1e-5
             )
             np.testing.assert_array_equal(labels[slot, ..., 0], classes == 1)
-            assert (labels[slot, ..., 1] == 1).all()
 
-    def test_several_classes_have_a_channel_each(self) -> None:
-        labels = self.dataset(classes=3)[0][1]
-        assert labels.shape == (2, 32, 32, 4)
-        np.testing.assert_array_equal(labels[..., :3].sum(axis=-1), labels[..., 3])
+    def test_crop_dataset_has_a_channel_per_class(self) -> None:
+        _, labels, valid = self.dataset(classes=3)[0]
+        assert labels.shape == (2, 32, 32, 3)
+        np.testing.assert_array_equal(labels.sum(axis=-1), valid)
 
-    def test_a_run_that_goes_on_sees_the_crops_of_one_that_was_not_stopped(self) -> None:
+    def test_crop_dataset_resumes_at_the_same_crops(self) -> None:
         whole = self.dataset()
         for _ in range(2):
             whole.on_epoch_end()
@@ -203,7 +203,7 @@ class TestCropDataset:
 
     @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     @pytest.mark.parametrize(("workers", "first"), [(1, 0), (3, 0), (3, 1)])
-    def test_keras_gets_the_batches_of_its_epochs_in_order(self, workers: int, first: int) -> None:
+    def test_crop_dataset_batches_are_in_order_in_keras(self, workers: int, first: int) -> None:
         from roadgis.train.framework import import_keras
 
         keras = import_keras()

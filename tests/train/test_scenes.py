@@ -1,4 +1,4 @@
-"""Training scenes from folders: what is paired, refused and blank, and what is held out."""
+"""Training scenes from folders: pairs, rejected files, collars, hold-out."""
 
 from __future__ import annotations
 
@@ -18,41 +18,17 @@ from scipy import ndimage
 
 from roadgis.errors import DataError, InputError, ReadError
 from roadgis.imagery.dataset_pool import Handles
-from roadgis.train.data.cache import HeldScene, Memory
-from roadgis.train.data.data_checks import look_through, survey
-from roadgis.train.data.labelled_scene import blocks
-from roadgis.train.data.pair_scene import PairScene
-from roadgis.train.data.scenes import (
-    FILL,
-    IGNORE,
-    LabelledScene,
-    find_pairs,
-    find_splits,
-    hold_out,
-    open_pairs,
-    scenes_fingerprint,
-)
-from tests.pairs import write_raster
+from roadgis.train.data.cache import CacheBudget, CachedScene
+from roadgis.train.data.data_checks import check_labels, count_labels
+from roadgis.train.data.holdout import hold_out
+from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_windows
+from roadgis.train.data.pair_scene import PairScene, open_pairs
+from roadgis.train.data.pairs import find_pairs, find_splits
+from roadgis.train.data.training_data import scenes_fingerprint
+from tests.factories.pairs import ArrayScene
+from tests.factories.rasters import write_image
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-
-
-class ArrayScene:
-    """A labelled scene in memory."""
-
-    def __init__(self, name: str, image: Any, labels: Any) -> None:
-        self.name, self.fingerprint = name, name
-        self.image, self.labels = np.asarray(image, np.uint8), np.asarray(labels, np.uint8)
-        self.height, self.width = self.labels.shape
-        self.reads = 0
-
-    def read(self, row: int, col: int, height: int, width: int) -> tuple[Any, Any]:
-        self.reads += 1
-        part = np.s_[row : row + height, col : col + width]
-        return self.image[part].copy(), self.labels[part].copy()
-
-    def read_labels(self, row: int, col: int, height: int, width: int) -> Any:
-        return self.labels[row : row + height, col : col + width].copy()
 
 
 def array_scene(side: int = 64, seed: int = 0, name: str = "") -> ArrayScene:
@@ -60,35 +36,6 @@ def array_scene(side: int = 64, seed: int = 0, name: str = "") -> ArrayScene:
     labels = np.zeros((side, side), np.uint8)
     labels[side // 2 - 4 : side // 2 + 4] = 1
     return ArrayScene(name or f"s{seed}", rng.integers(0, 256, (side, side, 3)), labels)
-
-
-def write_image(
-    path: Path,
-    bands: npt.NDArray[Any],
-    mask: npt.NDArray[Any] | None = None,
-    **profile: Any,
-) -> Path:
-    """Write bands (B, H, W), with an internal mask on request."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    count, height, width = bands.shape
-    driver = "PNG" if path.suffix == ".png" else "GTiff"
-    colormap = profile.pop("colormap", None)
-    colours = profile.pop("colorinterp", None)
-    with (
-        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(
-            path, "w", driver=driver, width=width, height=height, count=count,
-            dtype=bands.dtype.name, **profile,
-        ) as dataset,
-    ):  # fmt: skip
-        if colours is not None:
-            dataset.colorinterp = colours
-        dataset.write(bands)
-        if colormap is not None:
-            dataset.write_colormap(1, colormap)
-        if mask is not None:
-            dataset.write_mask(mask)
-    return path
 
 
 def noise(side: int = 40, seed: int = 0) -> npt.NDArray[np.uint8]:
@@ -118,7 +65,7 @@ def only(folder: Path, **options: Any) -> LabelledScene:
 
 
 class TestFindPairs:
-    def test_images_and_masks_pair_by_stem_in_order(self, tmp_path: Path) -> None:
+    def test_find_pairs_matches_stems_in_order(self, tmp_path: Path) -> None:
         for stem in ("b", "a", "c"):
             write_pair(tmp_path, stem)
         (tmp_path / "images" / "notes.txt").write_text("no image")
@@ -126,12 +73,12 @@ class TestFindPairs:
         assert [(p.name, p.image.stem, p.mask.stem) for p in found] == [(s, s, s) for s in "abc"]
         assert [s.name for s in open_pairs([tmp_path])] == ["a", "b", "c"]
 
-    def test_scenes_of_several_folders_follow_each_other(self, tmp_path: Path) -> None:
+    def test_open_pairs_of_several_folders_keeps_their_order(self, tmp_path: Path) -> None:
         write_pair(tmp_path / "2", "a")
         write_pair(tmp_path / "1", "b")
         assert [s.name for s in open_pairs([tmp_path / "2", tmp_path / "1"])] == ["a", "b"]
 
-    def test_massachusetts_download_pairs_tiff_with_tif(self, tmp_path: Path) -> None:
+    def test_find_pairs_of_massachusetts_matches_tiff_with_tif(self, tmp_path: Path) -> None:
         for split in ("train", "valid"):
             image = write_image(tmp_path / split / "sat" / "10_15.tiff", noise())
             mask = write_image(tmp_path / split / "map" / "10_15.tif", road())
@@ -139,7 +86,7 @@ class TestFindPairs:
             assert (pair.image, pair.mask) == (image, mask)
         assert find_splits(tmp_path) == {"train": tmp_path / "train", "valid": tmp_path / "valid"}
 
-    def test_kaggle_copy_pairs_a_folder_with_its_labels_beside_it(self, tmp_path: Path) -> None:
+    def test_find_pairs_matches_a_folder_with_its_labels_folder(self, tmp_path: Path) -> None:
         image = write_image(tmp_path / "tiff" / "train" / "a.png", noise())
         mask = write_image(tmp_path / "tiff" / "train_labels" / "a.png", road(value=255))
         (pair,) = find_pairs(tmp_path / "tiff" / "train")
@@ -147,9 +94,7 @@ class TestFindPairs:
         assert find_splits(tmp_path / "tiff") == {"train": tmp_path / "tiff" / "train"}
 
     @pytest.mark.parametrize("ending", ["_sat", ""])
-    def test_deepglobe_pairs_images_and_masks_of_one_folder(
-        self, tmp_path: Path, ending: str
-    ) -> None:
+    def test_find_pairs_of_deepglobe_in_one_folder(self, tmp_path: Path, ending: str) -> None:
         for number in ("12", "3"):
             write_image(tmp_path / "train" / f"{number}{ending}.png", noise())
             write_image(tmp_path / "train" / f"{number}_mask.png", road(value=255))
@@ -159,17 +104,19 @@ class TestFindPairs:
             (number, f"{number}{ending}.png", f"{number}_mask.png") for number in ("12", "3")
         ]
         assert find_splits(tmp_path) == {"train": tmp_path / "train"}
-        assert survey(open_pairs([tmp_path / "train"])).class_px == (2 * 34 * 40, 2 * 6 * 40)
+        assert check_labels(open_pairs([tmp_path / "train"])).class_px == (2 * 34 * 40, 2 * 6 * 40)
 
-    def test_a_deepglobe_image_without_its_mask_is_named(self, tmp_path: Path) -> None:
+    def test_find_pairs_names_a_deepglobe_image_without_mask(self, tmp_path: Path) -> None:
         for name in ("1_sat", "1_mask", "2_sat"):
             write_image(tmp_path / f"{name}.png", road())
         with pytest.raises(DataError, match=r"1 images without a mask.*\['2'\].*1_mask\.png"):
             find_pairs(tmp_path)
 
     @pytest.mark.parametrize("ending", ["", "_gtFine_polygons", "_gtFine_labelIds", "_mask"])
-    def test_street_scenes_pair_by_folder_and_name(self, tmp_path: Path, ending: str) -> None:
-        for city in ("0", "1"):  # in IDD the same names come back in other folders
+    def test_find_pairs_of_street_scenes_by_folder_and_name(
+        self, tmp_path: Path, ending: str
+    ) -> None:
+        for city in ("0", "1"):  # in IDD names repeat in other folders
             write_image(tmp_path / "leftImg8bit/train" / city / "7_leftImg8bit.png", noise())
             write_image(tmp_path / "masks/train" / city / f"7{ending}.png", road())
         write_image(tmp_path / "leftImg8bit/val/2/8_leftImg8bit.png", noise())
@@ -181,7 +128,9 @@ class TestFindPairs:
         assert splits["valid"] == tmp_path / "leftImg8bit/val"
         assert [p.name for p in find_pairs(splits["train"])] == ["0/7", "1/7"]
 
-    def test_street_scenes_without_masks_are_told_how_to_make_them(self, tmp_path: Path) -> None:
+    def test_find_pairs_of_street_scenes_without_masks_names_the_command(
+        self, tmp_path: Path
+    ) -> None:
         write_image(tmp_path / "leftImg8bit/train/0/7_leftImg8bit.png", noise())
         with pytest.raises(DataError, match=r"roadgis labels .*gtFine -o .*masks"):
             find_pairs(tmp_path)
@@ -193,7 +142,7 @@ class TestFindPairs:
         ("gone", "said"),
         [("images", "no folder of images.*images or sat"), ("masks", "no folder of masks")],
     )
-    def test_a_missing_folder_is_named_with_what_it_may_be_called(
+    def test_find_pairs_names_a_missing_subfolder(
         self, tmp_path: Path, gone: str, said: str
     ) -> None:
         for path in write_pair(tmp_path, "a"):
@@ -203,67 +152,65 @@ class TestFindPairs:
         with pytest.raises(DataError, match=said):
             find_pairs(tmp_path)
 
-    def test_a_divided_data_set_is_told_its_parts(self, tmp_path: Path) -> None:
+    def test_find_pairs_names_the_splits(self, tmp_path: Path) -> None:
         write_pair(tmp_path / "train", "a")
         with pytest.raises(DataError, match=r"one of its parts in its place: .*train\."):
             find_pairs(tmp_path)
 
-    def test_a_folder_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_find_pairs_names_a_missing_folder(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="nowhere"):
             find_pairs(tmp_path / "nowhere")
 
-    def test_a_folder_without_images_is_refused(self, tmp_path: Path) -> None:
+    def test_find_pairs_rejects_a_folder_without_images(self, tmp_path: Path) -> None:
         for path in write_pair(tmp_path, "a"):
             path.rename(path.with_suffix(".txt"))
         with pytest.raises(DataError, match="found no image file"):
             find_pairs(tmp_path)
 
-    def test_images_without_masks_are_counted_and_named(self, tmp_path: Path) -> None:
+    def test_find_pairs_counts_images_without_masks(self, tmp_path: Path) -> None:
         for stem in ("a", "b", "c"):
             write_pair(tmp_path, stem)
         (tmp_path / "masks" / "b.tif").unlink()
         with pytest.raises(DataError, match=r"1 files have no partner.*1 images without.*\['b'\]"):
             find_pairs(tmp_path)
 
-    def test_two_files_of_one_name_are_refused_because_either_could_be_meant(
-        self, tmp_path: Path
-    ) -> None:
+    def test_find_pairs_rejects_two_files_of_one_name(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         image.with_name("a_mask.png").write_bytes(image.read_bytes())
         with pytest.raises(DataError, match=r"found both a\.tif and a_mask\.png"):
             find_pairs(tmp_path)
 
-    def test_no_folder_at_all_is_refused(self) -> None:
+    def test_open_pairs_rejects_an_empty_list(self) -> None:
         with pytest.raises(DataError, match="Give at least one"):
             open_pairs([])
 
 
 class TestPairScene:
-    def test_image_and_labels_are_those_of_the_files(self, tmp_path: Path) -> None:
+    def test_pair_scene_reads_image_and_labels(self, tmp_path: Path) -> None:
         write_pair(tmp_path, "a", seed=3)
         image, labels = read_all(only(tmp_path))
         np.testing.assert_array_equal(image, np.moveaxis(noise(seed=3), 0, -1))
         np.testing.assert_array_equal(labels, road()[0])
 
     @pytest.mark.parametrize("value", [1, 2, 255])
-    def test_any_value_but_zero_is_road(self, tmp_path: Path, value: int) -> None:
+    def test_pair_scene_takes_any_value_but_zero_as_road(self, tmp_path: Path, value: int) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, road(value=value))
         np.testing.assert_array_equal(read_all(only(tmp_path))[1], road()[0])
 
-    def test_binary_masks_stored_as_grey_colours_are_read(self, tmp_path: Path) -> None:
+    def test_pair_scene_reads_grey_colour_masks(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.repeat(road(value=255), 3, axis=0))
         np.testing.assert_array_equal(read_all(only(tmp_path))[1], road()[0])
 
-    def test_index_masks_keep_their_classes_and_the_unknown(self, tmp_path: Path) -> None:
+    def test_pair_scene_keeps_class_indices(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
         content = np.resize(np.array([0, 1, 2, IGNORE], np.uint8), (1, 40, 40))
         write_image(mask, content, colormap={1: (128, 64, 128, 255)})
         scene = only(tmp_path, classes=("other", "road", "sidewalk"))
         np.testing.assert_array_equal(read_all(scene)[1], content[0])
 
-    def test_a_mask_of_another_size_is_refused_with_both_sizes(self, tmp_path: Path) -> None:
+    def test_pair_scene_rejects_a_mask_of_another_size(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.zeros((1, 30, 40), np.uint8))
         with pytest.raises(DataError, match="40 x 30 px, its image 40 x 40 px"):
@@ -277,43 +224,41 @@ class TestPairScene:
             ((0, 3, 255), ("other", "road", "car"), r"values \[0, 3, 255\]; expected .*0 to 2"),
         ],
     )
-    def test_unexpected_mask_values_are_named_before_anything_is_read(
+    def test_pair_scene_names_unexpected_mask_values(
         self, tmp_path: Path, values: tuple[int, ...], classes: tuple[str, ...], said: str
     ) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.resize(np.array(values, np.uint8), (1, 40, 40)))
         with pytest.raises(DataError, match=said):
-            survey(open_pairs([tmp_path], classes=classes), classes)
+            check_labels(open_pairs([tmp_path], classes=classes), classes)
         with pytest.raises(DataError, match=said):
             open_pairs([tmp_path], classes=classes, cache_bytes=0)[0].read_labels(0, 0, 1, 1)
 
-    def test_masks_in_colours_are_refused_because_one_band_is_not_the_class(
-        self, tmp_path: Path
-    ) -> None:
+    def test_pair_scene_rejects_colour_masks(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, np.concatenate([road(value=255), road() * 0, road() * 0]))
         with pytest.raises(DataError, match="picture in colours"):
-            survey(open_pairs([tmp_path]))
+            check_labels(open_pairs([tmp_path]))
 
-    def test_masks_of_floats_are_refused(self, tmp_path: Path) -> None:
+    def test_pair_scene_rejects_float_masks(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a")
         write_image(mask, road().astype(np.float32))
         with pytest.raises(DataError, match=r"a\.tif: the mask is float32"):
             open_pairs([tmp_path])
 
-    def test_16_bit_images_are_sent_to_the_georeferenced_way(self, tmp_path: Path) -> None:
+    def test_pair_scene_rejects_16_bit_images(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         write_image(image, noise().astype(np.uint16))
         with pytest.raises(DataError, match=r"is uint16.*--images with --labels"):
             open_pairs([tmp_path])
 
-    def test_two_bands_are_neither_grey_nor_colour(self, tmp_path: Path) -> None:
+    def test_pair_scene_rejects_two_bands(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         write_image(image, noise()[:2])
         with pytest.raises(DataError, match="found 2 bands of colour"):
             open_pairs([tmp_path])
 
-    def test_grey_becomes_three_equal_bands_and_alpha_makes_invalid(self, tmp_path: Path) -> None:
+    def test_pair_scene_reads_grey_and_alpha(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         alpha = np.full((40, 40), 255, np.uint8)
         alpha[:5] = 0
@@ -326,24 +271,24 @@ class TestPairScene:
         np.testing.assert_array_equal(values[5:], np.stack([noise()[0, 5:]] * 3, axis=-1))
         np.testing.assert_array_equal(labels[5:], road()[0, 5:])
 
-    def test_palettes_become_their_colours(self, tmp_path: Path) -> None:
+    def test_pair_scene_reads_palettes(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         write_image(image, road(), colormap={0: (10, 20, 30, 255), 1: (40, 50, 60, 255)})
         values = read_all(only(tmp_path))[0]
         assert values[0, 0].tolist() == [10, 20, 30]
         assert values[20, 0].tolist() == [40, 50, 60]
 
-    def test_fourth_bands_are_left_out(self, tmp_path: Path) -> None:
+    def test_pair_scene_ignores_a_fourth_band(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a")
         write_image(image, np.concatenate([noise(), noise()[:1]]), photometric="MINISBLACK")
         np.testing.assert_array_equal(read_all(only(tmp_path))[0], np.moveaxis(noise(), 0, -1))
 
     @pytest.mark.parametrize("cache_bytes", [0, 10**6])
-    def test_masked_pixels_are_invalid_and_filled(self, tmp_path: Path, cache_bytes: int) -> None:
+    def test_pair_scene_fills_masked_pixels(self, tmp_path: Path, cache_bytes: int) -> None:
         image, _ = write_pair(tmp_path, "a")
         valid = np.full((40, 40), 255, np.uint8)
         valid[:, :12] = 0
-        # White where it is flown: a file that marks what is invalid is not searched for collars.
+        # White content: a file that declares invalid pixels is not searched for collars.
         write_image(image, np.full((3, 40, 40), 255, np.uint8), valid)
         scene = only(tmp_path, cache_bytes=cache_bytes)
         values, labels = read_all(scene)
@@ -352,9 +297,7 @@ class TestPairScene:
         np.testing.assert_array_equal(labels != IGNORE, valid > 0)
         np.testing.assert_array_equal(scene.read_labels(3, 5, 30, 20), labels[3:33, 5:25])
 
-    def test_nodata_of_the_image_is_invalid_but_nodata_of_the_mask_is_a_class(
-        self, tmp_path: Path
-    ) -> None:
+    def test_pair_scene_nodata_of_the_image_is_invalid(self, tmp_path: Path) -> None:
         image, mask = write_pair(tmp_path, "a")
         bands = noise()
         bands[:, 4, 7] = 0
@@ -365,26 +308,26 @@ class TestPairScene:
         np.testing.assert_array_equal(read_all(only(tmp_path))[1], expected)
 
     @pytest.mark.parametrize(("value", "roof"), [(255, 255), (0, 0)])
-    def test_plain_blocks_are_blank_but_roofs_are_not(
+    def test_pair_scene_finds_collars_but_not_roofs(
         self, tmp_path: Path, value: int, roof: int
     ) -> None:
         image, _ = write_pair(tmp_path, "a", side=80)
         bands = np.full((3, 80, 80), 80, np.uint8)
-        bands[:, :, :20] = value  # what was not flown
+        bands[:, :, :20] = value  # outside the flight
         bands[:, 40:46, 50:60] = roof
         write_image(image, bands)
         labels = read_all(only(tmp_path))[1]
         assert (labels[:, :20] == IGNORE).all()
         assert (labels[:, 20:] != IGNORE).all()
 
-    def test_files_that_are_no_images_are_named(self, tmp_path: Path) -> None:
+    def test_open_pairs_names_files_that_are_not_images(self, tmp_path: Path) -> None:
         for number, spoilt in enumerate((0, 1)):
             pair = write_pair(tmp_path / str(number), "a")
             pair[spoilt].write_bytes(b"no image")
             with pytest.raises(DataError, match=r"a\.tif: cannot be read as an image"):
                 open_pairs([tmp_path / str(number)])
 
-    def test_truncated_files_are_named(self, tmp_path: Path) -> None:
+    def test_pair_scene_names_truncated_files(self, tmp_path: Path) -> None:
         image, _ = write_pair(tmp_path, "a", side=200)
         scene = only(tmp_path)
         with open(image, "r+b") as file:
@@ -409,7 +352,7 @@ COLLARS = st.fixed_dictionaries(
 
 @given(COLLARS, st.data())
 @settings(max_examples=40)
-def test_any_window_of_a_scene_with_collars_is_the_same_part_of_the_whole(
+def test_pair_scene_windows_with_collars_equal_parts_of_the_whole(
     tmp_path_factory: pytest.TempPathFactory, made: dict[str, int], data: st.DataObject
 ) -> None:
     height, width, size = made["height"], made["width"], made["size"]
@@ -437,7 +380,7 @@ def test_any_window_of_a_scene_with_collars_is_the_same_part_of_the_whole(
         labels = np.where(blank, IGNORE, dataset.read(1))
     values = np.where(blank[..., None], FILL, values)
 
-    for scene in (pair, HeldScene(pair, Memory(10**6))):
+    for scene in (pair, CachedScene(pair, CacheBudget(10**6))):
         found = scene.read(*window)
         np.testing.assert_array_equal(found[0], values[part])
         np.testing.assert_array_equal(found[1], labels[part])
@@ -445,120 +388,118 @@ def test_any_window_of_a_scene_with_collars_is_the_same_part_of_the_whole(
 
 
 class TestMemory:
-    def test_a_scene_that_fits_is_read_once_and_others_by_windows(self) -> None:
-        memory = Memory(64 * 64 * 4)
+    def test_cached_scene_reads_once_if_it_fits(self) -> None:
+        memory = CacheBudget(64 * 64 * 4)
         first, second = array_scene(seed=0), array_scene(seed=1)
-        held = [HeldScene(scene, memory) for scene in (first, second)]
+        cached = [CachedScene(scene, memory) for scene in (first, second)]
         for _ in range(3):
-            for scene, source in zip(held, (first, second), strict=True):
+            for scene, source in zip(cached, (first, second), strict=True):
                 image, labels = scene.read(3, 5, 20, 30)
                 np.testing.assert_array_equal(image, source.image[3:23, 5:35])
                 np.testing.assert_array_equal(labels, source.labels[3:23, 5:35])
         assert (first.reads, second.reads) == (1, 3)
 
-    def test_what_is_read_is_the_callers_own(self) -> None:
-        held = HeldScene(array_scene(), Memory())
-        image, labels = held.read(0, 0, 64, 64)
+    def test_cached_scene_returns_copies(self) -> None:
+        cached = CachedScene(array_scene(), CacheBudget())
+        image, labels = cached.read(0, 0, 64, 64)
         before = labels.copy()
         image[:], labels[:] = 7, 7
-        np.testing.assert_array_equal(held.read_labels(0, 0, 64, 64), before)
+        np.testing.assert_array_equal(cached.read_labels(0, 0, 64, 64), before)
 
-    def test_large_scenes_are_kept_in_blocks_as_far_as_there_is_room(self) -> None:
+    def test_cached_scene_caches_blocks_up_to_the_budget(self) -> None:
         rng = np.random.default_rng(0)
         shape = (2100, 2100)
         source = ArrayScene("a", rng.integers(0, 9, (*shape, 3)), rng.integers(0, 2, shape))
-        held = HeldScene(source, Memory(4 * 1024 * 1024 * 4))
+        cached = CachedScene(source, CacheBudget(4 * 1024 * 1024 * 4))
         for window in ((1000, 1000, 100, 100), (1020, 10, 9, 9), (1000, 2000, 100, 100)) * 2:
             row, col, height, width = window
-            image, labels = held.read(*window)
+            image, labels = cached.read(*window)
             part = np.s_[row : row + height, col : col + width]
             np.testing.assert_array_equal(image, source.image[part])
             np.testing.assert_array_equal(labels, source.labels[part])
-        # Four blocks for the first, none for the second, and no room for the third.
+        # Four blocks for the first scene, none for the second, and no room for the third.
         assert source.reads == 4 + 2
 
 
 @given(st.integers(1, 2100), st.integers(1, 20000))
 @settings(max_examples=20)
-def test_blocks_cover_a_raster_once(height: int, width: int) -> None:
-    seen = sum(w.height * w.width for w in blocks(height, width))
+def test_read_windows_cover_a_raster_once(height: int, width: int) -> None:
+    seen = sum(w.height * w.width for w in read_windows(height, width))
     assert seen == height * width
-    ends = [(w.row + w.height, w.col + w.width) for w in blocks(height, width)]
+    ends = [(w.row + w.height, w.col + w.width) for w in read_windows(height, width)]
     assert max(ends) == (height, width)
 
 
 class TestSurvey:
-    def test_counts_valid_pixels_of_each_class(self, tmp_path: Path) -> None:
+    def test_check_labels_counts_valid_pixels_by_class(self, tmp_path: Path) -> None:
         write_pair(tmp_path, "a")
         image, _ = write_pair(tmp_path, "b", side=50)
         valid = np.full((50, 50), 255, np.uint8)
         valid[:, 25:] = 0
         write_image(image, noise(50), valid)
         said: list[float] = []
-        found = survey(open_pairs([tmp_path]), crop_px=40, progress=lambda f, _: said.append(f))
+        found = check_labels(
+            open_pairs([tmp_path]), crop_px=40, progress=lambda f, _: said.append(f)
+        )
         assert found.classes == ("other", "road")
         assert [s.class_px for s in found.scenes] == [(34 * 40, 6 * 40), (44 * 25, 6 * 25)]
         assert found.scenes[1].valid_px == 50 * 25
         assert found.class_px == (34 * 40 + 44 * 25, 6 * 40 + 6 * 25)
         assert found.valid_share == (40 * 40 + 50 * 25) / (40 * 40 + 50 * 50)
-        assert str(found) == "2 scenes, 0.0 million valid pixels (70%), of which 13.7% road"
+        assert str(found) == "2 scenes, 0.0 million valid pixels (70%): 13.7% road"
         assert said == [0.5, 1.0]
 
-    def test_scenes_smaller_than_a_crop_are_named_with_their_size(self) -> None:
+    def test_check_labels_names_scenes_smaller_than_a_crop(self) -> None:
         scenes = [array_scene(64), array_scene(40, name="little")]
         with pytest.raises(DataError, match=r"1 scenes .* crop of 64 px, first little \(40 x 40"):
-            survey(scenes, crop_px=64)
+            check_labels(scenes, crop_px=64)
 
-    def test_nothing_to_train_on_is_refused(self) -> None:
+    def test_check_labels_rejects_empty_data(self) -> None:
         with pytest.raises(DataError, match="no labelled scenes"):
-            survey([])
+            check_labels([])
         empty = ArrayScene("a", np.zeros((8, 8, 3)), np.full((8, 8), IGNORE))
         with pytest.raises(DataError, match="has a valid pixel"):
-            survey([empty])
+            check_labels([empty])
 
-    def test_data_without_any_road_is_refused_and_scenes_without_are_told(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_check_labels_rejects_data_without_road(self, caplog: pytest.LogCaptureFixture) -> None:
         bare = ArrayScene("bare", np.zeros((8, 8, 3)), np.zeros((8, 8)))
         with pytest.raises(DataError, match=r"None of the 64 valid pixels of 1 scenes .* road"):
-            survey([bare])
-        survey([bare, array_scene()])
+            check_labels([bare])
+        check_labels([bare, array_scene()])
         assert "1 of 2 scenes have no pixel labelled road, first bare." in caplog.text
 
-    def test_inverted_masks_are_told_with_their_share(
-        self, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_check_labels_warns_of_inverted_masks(self, caplog: pytest.LogCaptureFixture) -> None:
         labels = np.ones((10, 10))
         labels[:4, 0] = 0
-        survey([array_scene(), ArrayScene("turned", np.zeros((10, 10, 3)), labels)])
+        check_labels([array_scene(), ArrayScene("turned", np.zeros((10, 10, 3)), labels)])
         assert (
             "In 1 of 2 scenes more than 60 % of the valid pixels are labelled road" in caplog.text
         )
         assert "first turned (96%)" in caplog.text
         assert "probably inverted" in caplog.text
 
-    def test_masks_with_usual_shares_of_road_are_not_doubted(
+    def test_check_labels_accepts_usual_shares_of_road(
         self, caplog: pytest.LogCaptureFixture
     ) -> None:
-        survey([array_scene()])
+        check_labels([array_scene()])
         assert "inverted" not in caplog.text
 
-    def test_classes_that_never_come_are_told(self, caplog: pytest.LogCaptureFixture) -> None:
-        survey([array_scene()], ("other", "road", "car"))
+    def test_check_labels_warns_of_absent_classes(self, caplog: pytest.LogCaptureFixture) -> None:
+        check_labels([array_scene()], ("other", "road", "car"))
         assert "No pixel is labelled car" in caplog.text
 
-    def test_labels_beyond_the_classes_are_refused(self) -> None:
+    def test_check_labels_rejects_labels_beyond_the_classes(self) -> None:
         with pytest.raises(DataError, match=r"s0: found labels \[7\]; expected .* 0 to 1"):
-            survey([ArrayScene("s0", np.zeros((8, 8, 3)), np.full((8, 8), 7))])
+            check_labels([ArrayScene("s0", np.zeros((8, 8, 3)), np.full((8, 8), 7))])
 
 
 @given(st.data(), st.integers(1, 150), st.integers(1, 150), st.integers(0, 9))
-def test_bounds_of_a_window_enclose_what_it_holds(
+def test_scene_counts_bounds_enclose_the_count(
     data: st.DataObject, height: int, width: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     labels = np.where(rng.random((height, width)) < 0.3, IGNORE, rng.random((height, width)) < 0.5)
-    (look,) = look_through([ArrayScene("a", np.zeros((height, width, 3)), labels)], 2, 1)
+    (look,) = count_labels([ArrayScene("a", np.zeros((height, width, 3)), labels)], 2, 1)
     side = data.draw(st.integers(1, min(height, width)))
     row = data.draw(st.integers(0, height - side))
     col = data.draw(st.integers(0, width - side))
@@ -576,7 +517,7 @@ def scene_sizes() -> st.SearchStrategy[list[tuple[int, int]]]:
 
 class TestHoldOut:
     @given(scene_sizes(), st.floats(0.05, 0.6), st.integers(5, 30), st.integers(0, 9))
-    def test_every_labelled_pixel_is_in_training_or_validation_and_in_one_alone(
+    def test_hold_out_splits_labels_without_overlap(
         self, sizes: list[tuple[int, int]], share: float, block_px: int, seed: int
     ) -> None:
         scenes = [
@@ -606,7 +547,7 @@ class TestHoldOut:
             seen[name][row : row + block.height, col : col + block.width] += 1
         assert all((count == 1).all() for count in seen.values())
 
-    def test_is_the_same_each_time_and_another_with_another_seed(self) -> None:
+    def test_hold_out_depends_on_the_seed(self) -> None:
         scenes = [array_scene(200, seed=i) for i in range(3)]
         names = [
             [b.name for b in hold_out(scenes, share=0.2, block_px=50, seed=seed)[1]]
@@ -615,24 +556,24 @@ class TestHoldOut:
         assert names[0] == names[1] != names[2]
         assert len(names[0]) == round(0.2 * 48)
 
-    def test_scenes_of_one_name_lose_the_same_blocks(self) -> None:
-        # Such as two flights over one place: what is held out in one must not train in the other.
+    def test_hold_out_of_equal_names_is_equal(self) -> None:
+        # As with two flights over one place: blocks held out in one must not train in the other.
         scenes = [array_scene(200, seed=i, name="place") for i in range(2)]
         training, _ = hold_out(scenes, share=0.3, block_px=50, seed=0)
         labels = [scene.read_labels(0, 0, 200, 200) for scene in training]
         np.testing.assert_array_equal(labels[0], labels[1])
 
-    def test_scenes_held_out_wholly_are_no_training_scenes(self) -> None:
+    def test_hold_out_drops_scenes_held_out_as_a_whole(self) -> None:
         scenes = [array_scene(40, seed=i) for i in range(10)]
         training, validation = hold_out(scenes, share=0.3, block_px=40, seed=0)
         assert len(training) == 7
         assert {s.name for s in training}.isdisjoint(b.name.split("@")[0] for b in validation)
 
-    def test_share_0_holds_out_nothing(self) -> None:
+    def test_hold_out_of_share_0_changes_nothing(self) -> None:
         scenes = [array_scene()]
         assert hold_out(scenes, share=0, block_px=9, seed=0) == (scenes, [])
 
-    def test_all_of_the_data_is_not_held_out(self) -> None:
+    def test_hold_out_rejects_holding_out_everything(self) -> None:
         with pytest.raises(DataError, match="All of the 1 blocks of 1 scenes"):
             hold_out([array_scene(40)], share=0.2, block_px=40, seed=0)
         with pytest.raises(InputError, match="share of 1"):
@@ -640,13 +581,13 @@ class TestHoldOut:
 
 
 class TestFingerprint:
-    def test_is_of_the_files_and_not_of_their_place(self, tmp_path: Path) -> None:
+    def test_scenes_fingerprint_does_not_depend_on_the_folder(self, tmp_path: Path) -> None:
         write_pair(tmp_path / "data", "a")
         before = scenes_fingerprint(open_pairs([tmp_path / "data"]))
         (tmp_path / "data").rename(tmp_path / "moved")
         assert scenes_fingerprint(open_pairs([tmp_path / "moved"])) == before
 
-    def test_changes_with_files_scenes_and_what_is_held_out(self, tmp_path: Path) -> None:
+    def test_scenes_fingerprint_changes_with_files_and_hold_out(self, tmp_path: Path) -> None:
         _, mask = write_pair(tmp_path, "a", side=80)
         scenes = open_pairs([tmp_path])
         found = {scenes_fingerprint(scenes)}
@@ -659,10 +600,10 @@ class TestFingerprint:
         assert len(found) == 5
 
 
-def test_pair_scene_refuses_a_mask_whose_damage_gdal_reports_late(tmp_path: Path) -> None:
+def test_pair_scene_rejects_a_mask_with_late_damage(tmp_path: Path) -> None:
     """GDAL reports it in a call that rasterio expects no error from."""
-    image = write_raster(tmp_path / "image.tif", np.zeros((3, 96, 96), np.uint8))
-    mask = write_raster(tmp_path / "mask.tif", np.eye(96, dtype=np.uint8)[None])
+    image = write_image(tmp_path / "image.tif", np.zeros((3, 96, 96), np.uint8))
+    mask = write_image(tmp_path / "mask.tif", np.eye(96, dtype=np.uint8)[None])
     data = mask.read_bytes()
     # The type of StripByteCounts becomes ASCII.
     entry = next(e for kind in (3, 4) if (e := struct.pack("<HH", 279, kind)) in data)

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from roadgis.errors import InputError
-from roadgis.train.schedule import SCHEDULES, learning_rate
+from roadgis.options.training import SCHEDULES
+from roadgis.train.schedule import learning_rate
 
 RUN: dict[str, Any] = {"peak": 0.1, "steps": 100, "warmup_steps": 10, "decay_steps": 40}
 
 
-def test_the_trapezoid_rises_stays_and_falls_to_zero() -> None:
+def test_learning_rate_trapezoid() -> None:
     def rate(step: int, **changed: Any) -> float:
         return float(learning_rate(step, schedule="trapezoid", **{**RUN, **changed}))
 
@@ -26,23 +27,23 @@ def test_the_trapezoid_rises_stays_and_falls_to_zero() -> None:
     assert all(rate(step, steps=200) == rate(step) for step in range(61))
 
 
-def test_the_cosine_begins_to_fall_where_the_warm_up_ends() -> None:
+def test_learning_rate_cosine_falls_after_the_warm_up() -> None:
     rates = [float(learning_rate(step, schedule="cosine", **RUN)) for step in (9, 10, 55, 100)]
     assert rates == pytest.approx([0.1, 0.1, 0.05, 0.0])
 
 
-def test_one_cycle_peaks_at_three_tenths() -> None:
+def test_learning_rate_one_cycle_peaks_at_three_tenths() -> None:
     rates = [float(learning_rate(step, schedule="one-cycle", **RUN)) for step in (0, 30, 65, 100)]
     assert rates == pytest.approx([0.1 / 25, 0.1, 0.1 * (0.5 + 0.5e-4), 0.1e-4])
 
 
-def test_a_constant_rate_stays_after_the_warm_up() -> None:
+def test_learning_rate_constant_after_the_warm_up() -> None:
     rates = [float(learning_rate(step, schedule="constant", **RUN)) for step in (0, 10, 99)]
     assert rates == pytest.approx([0.01, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_optimizer_gets_the_same_rates(schedule: Any) -> None:
+def test_scheduled_rate_equals_learning_rate(schedule: Any) -> None:
     pytest.importorskip("tensorflow", reason="needs the train extra")
     from roadgis.train.optimizer import ScheduledRate
 
@@ -54,6 +55,6 @@ def test_the_optimizer_gets_the_same_rates(schedule: Any) -> None:
         assert float(again(step)) == float(rate(step))
 
 
-def test_unknown_schedules_are_refused() -> None:
+def test_learning_rate_rejects_unknown_schedules() -> None:
     with pytest.raises(InputError, match="expected one of trapezoid"):
         learning_rate(0, schedule="linear", **RUN)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Settings of a run: what is written can be read again, and what is wrong is named."""
+"""Settings of a run: round trip through YAML, errors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import pytest
 pytest.importorskip("yaml", reason="needs the train extra")
 
 from roadgis.errors import InputError
-from roadgis.train.settings import (
+from roadgis.options.training import (
     CardSettings,
-    DataSettings,
     NetworkSettings,
     OptimizationSettings,
     TrainSettings,
-    read_settings,
-    settings_to_dict,
-    write_settings,
 )
+from roadgis.options.training_data import DataSettings
+from roadgis.train.settings import read_settings, settings_to_dict, write_settings
 
 
 def full(tmp_path: Path) -> TrainSettings:
@@ -43,13 +41,13 @@ def full(tmp_path: Path) -> TrainSettings:
     )
 
 
-def test_settings_come_back_from_yaml_as_they_were(tmp_path: Path) -> None:
+def test_settings_survive_yaml(tmp_path: Path) -> None:
     settings = full(tmp_path)
     write_settings(settings, tmp_path / "settings.yaml")
     assert read_settings(tmp_path / "settings.yaml") == settings
 
 
-def test_what_a_file_leaves_out_keeps_its_default_and_paths_start_from_the_file(
+def test_read_settings_keeps_defaults_and_resolves_paths_from_the_file(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "s.yaml"
@@ -60,7 +58,7 @@ def test_what_a_file_leaves_out_keeps_its_default_and_paths_start_from_the_file(
     )
 
 
-def test_a_model_to_start_from_is_looked_for_beside_the_file(tmp_path: Path) -> None:
+def test_read_settings_finds_the_starting_model_next_to_the_file(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("network:\n  init: first.keras\n")
     assert read_settings(path).network.init == "first.keras"
@@ -68,7 +66,7 @@ def test_a_model_to_start_from_is_looked_for_beside_the_file(tmp_path: Path) -> 
     assert read_settings(path).network.init == str(tmp_path / "first.keras")
 
 
-def test_the_card_does_not_tell_where_the_data_lay(tmp_path: Path) -> None:
+def test_settings_to_dict_without_paths_hides_folders(tmp_path: Path) -> None:
     plain = settings_to_dict(full(tmp_path), paths=False)
     assert plain["data"]["folders"] == ["a", "b"]
     assert str(tmp_path) not in str(plain)
@@ -92,14 +90,14 @@ def test_the_card_does_not_tell_where_the_data_lay(tmp_path: Path) -> None:
         ("network: {architecture\n", "is not valid YAML"),
     ],
 )
-def test_wrong_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
+def test_read_settings_names_wrong_settings(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_settings(path)
 
 
-def test_a_cut_of_the_rate_needs_a_constant_rate() -> None:
+def test_optimization_settings_plateau_needs_a_constant_rate() -> None:
     constant = OptimizationSettings(schedule="constant", plateau_epochs=3)
     assert constant.plateau_factor == 0.1
     with pytest.raises(InputError, match="Use --schedule constant"):

@@ -1,4 +1,4 @@
-"""Choosing the threshold: the highest score, the same for stored and for exact probability."""
+"""Choosing the threshold: the highest score, equal for stored and exact probability."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -18,19 +17,18 @@ from rasterio.errors import NotGeoreferencedWarning
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.runtime import OnnxSegmenter, load_model
-from roadgis.train.data.scenes import IGNORE
+from roadgis.options.scoring import ThresholdOptions
+from roadgis.train.data.labelled_scene import IGNORE
 from roadgis.train.scoring.curves import LevelCounts
+from roadgis.train.scoring.evaluation import evaluate_scenes
+from roadgis.train.scoring.scene_prediction import predict_scene
 from roadgis.train.scoring.threshold import (
-    ThresholdOptions,
     choose_threshold,
-    histograms,
-    iou_curve,
-    predict_scene,
     set_threshold,
     write_curve,
 )
-from tests.models import GROUND, ROAD, tiny_model
-from tests.train.test_evaluation import ArrayScene
+from tests.factories.models import GROUND, ROAD, tiny_model
+from tests.factories.pairs import ArrayScene, write_scene
 
 pytestmark = pytest.mark.filterwarnings(
     f"ignore::{NotGeoreferencedWarning.__module__}.{NotGeoreferencedWarning.__name__}"
@@ -55,38 +53,29 @@ def road_scene(height: int = 70, width: int = 90) -> ArrayScene:
 
 def write_pairs(folder: Path, scene: ArrayScene, names: tuple[str, ...] = ("a",)) -> Path:
     """Write a scene as image and mask under several names, and return the folder."""
-    for kind, bands in (
-        ("images", np.moveaxis(scene.image, -1, 0)),
-        ("masks", scene.labels[None]),
-    ):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for name in names:
-            with rasterio.open(
-                folder / kind / f"{name}.tif", "w", driver="GTiff", dtype="uint8",
-                count=len(bands), height=scene.height, width=scene.width,
-            ) as dataset:  # fmt: skip
-                dataset.write(bands)
+    for name in names:
+        write_scene(folder, name, scene)
     return folder
 
 
-def test_the_threshold_falls_between_what_is_road_and_what_is_not() -> None:
+def test_choose_threshold_separates_road_and_other() -> None:
     choice = choose_threshold(levels(_200=10, _201=5), levels(_99=70, _100=30))
     assert choice.iou == 1.0
     assert 100 / 254 < choice.threshold < 200 / 254
     assert choice.threshold == pytest.approx(150.5 / 254, abs=0.003)  # the middle of the best
 
 
-def test_the_iou_is_worked_out_by_hand() -> None:
+def test_level_counts_curve_iou_by_hand() -> None:
     # Road from level 150: 6 of 10 road pixels found, with 2 others: 6 / 12.
-    curve = iou_curve(levels(_150=6, _50=4), levels(_160=2, _10=100))
-    assert curve[150] == pytest.approx(6 / 12)
-    assert curve[151] == pytest.approx(0 / 12)
-    assert curve[11] == pytest.approx(10 / 12)
-    assert curve[0] == pytest.approx(10 / 112)
+    road, other = levels(_150=6, _50=4), levels(_160=2, _10=100)
+    iou = LevelCounts(road, other, 0 * road, 0 * road).curve().iou
+    assert iou[150 - 1] == pytest.approx(6 / 12)
+    assert iou[151 - 1] == pytest.approx(0 / 12)
+    assert iou[11 - 1] == pytest.approx(10 / 12)
 
 
 @given(road=counts, other=counts)
-def test_no_other_threshold_does_better(road: Counts, other: Counts) -> None:
+def test_choose_threshold_maximizes_iou(road: Counts, other: Counts) -> None:
     if road.sum() == 0:
         road[7] = 1
     choice = choose_threshold(road, other)
@@ -100,16 +89,16 @@ def test_no_other_threshold_does_better(road: Counts, other: Counts) -> None:
         assert iou == pytest.approx(hit / (road.sum() + other[taken].sum()))
         assert f1 == pytest.approx(2 * iou / (1 + iou))
         assert iou <= choice.iou
-        # As a number and as stored, the same pixels are road.
+        # Exact and stored probability give the same road pixels.
         np.testing.assert_array_equal(taken, stored >= threshold * 254)
     assert choose_threshold(road, other, criterion="f1").threshold == choice.threshold
 
 
 @given(road=counts, other=counts, near=counts, reached=counts)
-def test_no_other_threshold_has_a_higher_relaxed_f1(
+def test_choose_threshold_maximizes_relaxed_f1(
     road: Counts, other: Counts, near: Counts, reached: Counts
 ) -> None:
-    # As in images: what is road is near road, and a road pixel is reached by itself at least.
+    # As in images: road pixels are near road, and reach themselves.
     near = road + np.minimum(near, other)
     reached = np.sort(np.repeat(np.arange(255), road))
     reached = np.bincount(np.minimum(reached + 20, 254), minlength=255)
@@ -126,7 +115,7 @@ def test_no_other_threshold_has_a_higher_relaxed_f1(
     assert choice.criterion == "relaxed-f1"
 
 
-def test_scenes_without_road_and_wrong_histograms_are_refused() -> None:
+def test_choose_threshold_rejects_missing_road_and_wrong_histograms() -> None:
     with pytest.raises(DataError, match="hold no road pixel"):
         choose_threshold(levels(), levels(_3=5))
     with pytest.raises(DataError, match=r"expected \(255,\)"):
@@ -135,7 +124,7 @@ def test_scenes_without_road_and_wrong_histograms_are_refused() -> None:
         choose_threshold(levels(_9=1), levels(), criterion="relaxed-f1")
 
 
-def test_options_that_mean_nothing_are_refused() -> None:
+def test_threshold_options_reject_wrong_values() -> None:
     with pytest.raises(InputError, match="expected one of iou"):
         ThresholdOptions(criterion="best")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"ends in \.svg"):
@@ -144,7 +133,7 @@ def test_options_that_mean_nothing_are_refused() -> None:
         ThresholdOptions(table=Path("curve.xlsx"))
 
 
-def test_scenes_of_any_size_are_predicted_alike_for_any_tile(tmp_path: Path) -> None:
+def test_predict_scene_does_not_depend_on_tiles(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx"))
     image = np.random.default_rng(0).integers(0, 256, (53, 70, 3), np.uint8)
     whole = predict_scene(segmenter, image, tile_px=256)
@@ -153,22 +142,23 @@ def test_scenes_of_any_size_are_predicted_alike_for_any_tile(tmp_path: Path) -> 
         np.testing.assert_array_equal(predict_scene(segmenter, image, tile_px=tile_px), whole)
 
 
-def test_histograms_count_each_valid_pixel_once(tmp_path: Path) -> None:
+def test_evaluate_scenes_counts_each_valid_pixel_once(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx"))
     scene = road_scene()
     scene.labels[:, :11] = IGNORE
-    road, other = histograms(segmenter, [scene, scene])
+    found = evaluate_scenes(segmenter, [scene, scene]).counts
+    road, other = found.road, found.other
     assert road.sum() == 2 * (scene.labels == 1).sum()
     assert road.sum() + other.sum() == 2 * (scene.labels != IGNORE).sum()
     assert choose_threshold(road, other).iou > 0.95
 
 
-def test_counts_of_nothing_add_nothing() -> None:
+def test_level_counts_empty_adds_nothing() -> None:
     some = LevelCounts(*(levels(_3=5) for _ in range(4)))
-    np.testing.assert_array_equal((some + LevelCounts.none()).near, some.near)
+    np.testing.assert_array_equal((some + LevelCounts.empty()).near, some.near)
 
 
-def test_the_chosen_threshold_and_its_scores_go_into_the_card(tmp_path: Path) -> None:
+def test_set_threshold_writes_threshold_and_scores_into_the_card(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx", threshold=0.9)
     scene = road_scene()
     folder = write_pairs(tmp_path / "valid", scene)
@@ -183,7 +173,7 @@ def test_the_chosen_threshold_and_its_scores_go_into_the_card(tmp_path: Path) ->
     np.testing.assert_array_equal(load_model(path).predict(scene.image[None, :68, :88]), before)
 
 
-def test_the_curve_is_written_as_numbers(tmp_path: Path) -> None:
+def test_write_curve_as_csv_and_json(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     folder = write_pairs(tmp_path / "valid", road_scene())
     card = set_threshold(path, [folder], ThresholdOptions(table=tmp_path / "curve.csv"))
@@ -200,7 +190,7 @@ def test_the_curve_is_written_as_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["svg", "png", "pdf"])
-def test_the_curve_is_drawn(tmp_path: Path, kind: str) -> None:
+def test_set_threshold_plots_the_curve(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("matplotlib")
     path = tiny_model(tmp_path / "m.onnx")
     folder = write_pairs(tmp_path / "valid", road_scene())
@@ -210,16 +200,16 @@ def test_the_curve_is_drawn(tmp_path: Path, kind: str) -> None:
     assert plot.read_bytes().startswith(start)
 
 
-def test_the_bundled_model_named_by_name_is_left_alone(tmp_path: Path) -> None:
+def test_set_threshold_rejects_the_bundled_model(tmp_path: Path) -> None:
     before = resolve_model("default").read_bytes()
-    with pytest.raises(ModelError, match="comes with roadgis"):
+    with pytest.raises(ModelError, match="bundled model"):
         set_threshold(Path("default"), [tmp_path])
     assert resolve_model("default").read_bytes() == before
 
 
 # From Keras under NumPy 2, on saving.
 @pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
-def test_a_run_folder_gets_its_threshold_in_both_models(tmp_path: Path) -> None:
+def test_set_threshold_of_a_run_changes_both_models(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     pytest.importorskip("matplotlib")
     from roadgis.model.card import read_card_file, write_card_file
@@ -248,14 +238,14 @@ def test_a_run_folder_gets_its_threshold_in_both_models(tmp_path: Path) -> None:
     assert exported.threshold == card.threshold
     assert (run / "threshold.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert (run / "threshold.csv").is_file()
-    # Again, with its outputs in place, and without an exported model.
+    # Again, with existing outputs, and without an exported model.
     (run / "model.onnx").unlink()
     assert set_threshold(run, [folder]).threshold == card.threshold
     shutil.rmtree(run)
 
 
-def test_scores_that_mean_nothing_are_empty_in_the_table(tmp_path: Path) -> None:
-    # Nothing is found at high thresholds, so what share of it is right means nothing there.
+def test_write_curve_leaves_undefined_scores_empty(tmp_path: Path) -> None:
+    # At high thresholds nothing is predicted, so precision is undefined.
     choice = choose_threshold(levels(_10=5), levels(_20=1))
     write_curve(choice, tmp_path / "curve.csv")
     lines = (tmp_path / "curve.csv").read_text(encoding="utf-8").splitlines()

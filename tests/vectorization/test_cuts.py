@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import CleanOptions
+from roadgis.options.cleaning import CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import ArraySource, ring, road, same
+from roadgis.vectorization import trace_centerlines
+from tests.factories.roads import ArraySource, assert_networks_equal, ring, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.
 OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
@@ -63,7 +64,7 @@ def test_any_cut_gives_the_same_network(
     source = ArraySource(_raster(seed, kind, height, width))
     whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
     cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px, workers=workers)
-    assert same(whole, cut)
+    assert_networks_equal(whole, cut)
 
 
 def differing_fields(whole: Centerlines, cut: Centerlines) -> list[str]:

@@ -21,7 +21,7 @@ from roadgis.vectorization.bitplanes import (
     west,
 )
 from roadgis.vectorization.mask import without_wide
-from roadgis.vectorization.options import Radii
+from roadgis.vectorization.radii import Radii
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 
 

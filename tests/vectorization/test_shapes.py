@@ -11,13 +11,14 @@ import shapely
 
 from roadgis.errors import Cancelled, InputError
 from roadgis.imagery.grid import Grid, Window
-from roadgis.network.clean import CleanOptions
 from roadgis.network.network import RoadNetwork
-from roadgis.network.options import BridgeOptions
+from roadgis.options.cleaning import BridgeOptions, CleanOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import VectorizeOptions, trace_centerlines
-from tests.drawings import UTM, ArraySource, pixel_xy, ring, road
+from roadgis.vectorization import trace_centerlines
+from roadgis.vectorization.radii import strong_level
+from tests.factories.roads import UTM, ArraySource, pixel_xy, ring, road
 
 SIZE = (200, 200)
 
@@ -287,7 +288,7 @@ def test_other_senseless_settings_are_refused() -> None:
 
 @pytest.mark.parametrize(("threshold", "level"), [(0.3, 77), (0.5, 127), (1.0, 254), (0.001, 1)])
 def test_thresholds_are_compared_as_stored_numbers(threshold: float, level: int) -> None:
-    assert VectorizeOptions(threshold=threshold).strong_level == level
+    assert strong_level(VectorizeOptions(threshold=threshold)) == level
     drawn = road(SIZE, (0, 100, 200, 100, 8)) > 0
     below = np.where(drawn, level - 1, 0).astype(np.uint8)
     at = np.where(drawn, level, 0).astype(np.uint8)

@@ -28,7 +28,7 @@ from roadgis.imagery.inputs import expand_sources
 
 __all__ = ["Backdrop", "north_up", "picture_uri"]
 
-#: Where there is no image.
+#: Colour of areas without an image.
 _EMPTY = 225
 #: Percentiles that become black and white where the image is not 8-bit.
 _STRETCH = (0.5, 99.5)
@@ -60,7 +60,7 @@ class Backdrop:
     Raises
     ------
     SceneError
-        If there is no such raster, or one has no CRS.
+        If the raster does not exist or has no CRS.
     ReadError
         If one cannot be read.
     """
@@ -172,7 +172,7 @@ class Backdrop:
             return values
         real = values.astype(np.float64)
         if self._range is None:
-            # The first map that is drawn is the overview; the others keep its range.
+            # The first map is the overview; the others keep its range.
             inside = real[:, valid]
             inside = inside[np.isfinite(inside)]
             low, high = np.percentile(inside, _STRETCH) if inside.size else (0.0, 1.0)

@@ -53,8 +53,6 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
 
     Parameters
     ----------
-    outputs : Outputs
-        What is to be written.
     inputs : sequence of Path or str, optional
         What is read.
 
@@ -63,7 +61,7 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     InputError
         If two outputs have one name, one is an input, or one has the wrong suffix.
     SceneError
-        If there is no such image.
+        If the image does not exist.
     OutputError
         If one exists and may not be replaced, or its folder is missing or cannot be written to.
     """
@@ -94,12 +92,10 @@ def write_outputs(
 
     Parameters
     ----------
-    outputs : Outputs
-        What to write.
     evaluations : sequence of (str, Evaluation)
         Name of each pair, and its evaluation; at least one.
     progress : Progress
-        Told after each map of the report.
+        Progress callback, called after each map of the report.
 
     Returns
     -------

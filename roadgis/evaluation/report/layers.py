@@ -13,12 +13,12 @@ from pyogrio.errors import DataLayerError, DataSourceError, FieldError, Geometry
 
 from roadgis.atomic import check_target, describe_failure
 from roadgis.errors import InputError, OutputError
-from roadgis.evaluation.errors import ErrorPieces, Pieces
+from roadgis.evaluation.errors import ErrorPieces, LayerPieces
 from roadgis.vector_files.geopackage import geopackage
 
 __all__ = ["LAYERS", "check_layers", "write_layers"]
 
-#: The layers, each with the side of the evaluation that it is of and whether it holds hits.
+#: The layers, each with its side of the evaluation and whether it holds hits.
 LAYERS = {
     "hits": ("proposal", True),
     "misses": ("truth", False),
@@ -59,7 +59,7 @@ def write_layers(
     Parameters
     ----------
     path : Path
-        Ends in ``.gpkg``. Written beside and renamed; its other layers are kept.
+        Ends in ``.gpkg``. Written under a temporary name and renamed; other layers are kept.
     pairs : sequence of (str, ErrorPieces, pyproj.CRS)
         Name, pieces and their metric CRS; at least one.
     overwrite : bool
@@ -95,7 +95,7 @@ def write_layers(
 
 
 def _table(
-    pairs: Sequence[tuple[str, Pieces, pyproj.CRS]], target: pyproj.CRS, *, hits: bool
+    pairs: Sequence[tuple[str, LayerPieces, pyproj.CRS]], target: pyproj.CRS, *, hits: bool
 ) -> geopandas.GeoDataFrame:
     chosen = [(pieces.kind == "hit") == hits for _, pieces, _ in pairs]
     lines = [

@@ -1,4 +1,4 @@
-"""Maps of hits, misses and false roads as SVG, each of limited size whatever it shows."""
+"""Maps of hits, misses and false roads as SVG, each of limited size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.evaluation.report.backdrop import Backdrop, north_up, picture_uri
 
-__all__ = ["KINDS", "MAP_STYLE", "Kind", "LineMap", "legend", "scale_length"]
+__all__ = ["KINDS", "Kind", "LineMap", "scale_length"]
 
 _Bounds = tuple[float, float, float, float]
 
@@ -45,7 +45,7 @@ class Kind:
         return "#" + bytes(self.colour).hex()
 
 
-#: In the order in which they are drawn: what is wrong lies over what is right.
+#: In drawing order: errors on top of hits.
 KINDS = (
     Kind("hit", "hit: found, and in the truth", (20, 130, 225)),
     Kind("miss", "missed: in the truth, not found", (200, 20, 50)),
@@ -57,12 +57,7 @@ _MOST_VERTICES = 0.04
 #: Deviation of simplified lines, pixels of the map.
 _TOLERANCE_PX = 0.4
 
-MAP_STYLE = """
-.map { background: var(--panel); border-radius: .35rem; }
-.map .area { stroke: var(--soft); }
-.map text { font: 600 13px system-ui, sans-serif; }
-"""
-#: Drawn below what must stand out from any ground.
+#: Halo below lines and text that must stand out from any background.
 _UNDER = "#ffffff"
 _INK = "#111111"
 
@@ -174,7 +169,7 @@ def _line_parts(shapes: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
 
 
 def _simplified(lines: npt.NDArray[np.object_], gsd_m: float) -> npt.NDArray[np.object_]:
-    # Without topology: nothing is computed with these any more, and it is much quicker.
+    # Without topology: these are only drawn, and it is much faster.
     simple: npt.NDArray[np.object_] = shapely.simplify(
         lines, _TOLERANCE_PX * gsd_m, preserve_topology=False
     )
@@ -206,7 +201,7 @@ def _path(lines: npt.NDArray[np.object_], west: float, north: float, gsd_m: floa
     """Return lines as SVG path data, pixels with one decimal."""
     coordinates, line = shapely.get_coordinates(lines, return_index=True)
     pixels = np.round((coordinates - (west, north)) / (gsd_m, -gsd_m), 1)
-    # Points that fall on the one before them say nothing.
+    # Points equal to the one before them are superfluous.
     starts = np.ones(len(line), np.bool_)
     starts[1:] = line[1:] != line[:-1]
     moves = np.ones(len(line), np.bool_)
@@ -222,7 +217,7 @@ def _painted(
     shown: Sequence[npt.NDArray[np.object_]], bounds: _Bounds, width: int, height: int
 ) -> npt.NDArray[np.uint8]:
     """Return lines as a picture with alpha, for maps of more lines than a page can hold."""
-    # Two pixels a unit: lines are thin, and screens are fine.
+    # Two pixels per unit, for thin lines on high-resolution screens.
     shape = (2 * height, 2 * width)
     transform = north_up(bounds, shape[1], shape[0])
     shapes = [(line, code) for code, kind in enumerate(shown, 1) for line in kind]
@@ -255,11 +250,3 @@ def _scale_bar(gsd_m: float, width: int, height: int) -> str:
         f'<text stroke="{_UNDER}" stroke-width="3" {place}>{text}</text>'
         f'<text fill="{_INK}" {place}>{text}</text>'
     )
-
-
-def legend() -> str:
-    """Return the key to the lines' colours."""
-    keys = "".join(
-        f'<span class="key" style="background:{kind.hex}"></span>{kind.text}' for kind in KINDS
-    )
-    return f"<p>{keys}</p>"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyproj
+from markupsafe import Markup
 from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
@@ -20,32 +19,21 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError
 from roadgis.evaluation.errors import ErrorPieces
 from roadgis.evaluation.report.backdrop import Backdrop
-from roadgis.evaluation.report.maps import MAP_STYLE, LineMap, legend
+from roadgis.evaluation.report.maps import KINDS, LineMap
 from roadgis.evaluation.report.worst_windows import Place, worst_places
 from roadgis.evaluation.table import SCORES, flat, total_row
-from roadgis.html import facts, figure, page, table
 from roadgis.progress import Progress, no_progress
+from roadgis.report.html import Table, number, render
 
 __all__ = ["ReportPair", "report_page", "write_report"]
 
-#: Maps of the whole extent, and of the worst places; of several pairs the worst have them.
+#: Numbers of maps: of whole extents (of the worst pairs), and of the largest errors.
 _OVERVIEWS, _PLACES = 4, 12
 _OVERVIEW_PX, _PLACE_PX = 960, 480
 _OVERVIEW_OF_SEVERAL_PX = 640
 #: Characters of all maps, and rows of the table of pairs: the page stays below 5 MB.
 _BUDGET = 4_000_000
 _ROWS = 1_000
-_STYLE = (
-    MAP_STYLE
-    + """
-.scores { display: grid; gap: 1rem; margin: 1.5rem 0;
-  grid-template-columns: repeat(auto-fit, minmax(min(17rem, 100%), 1fr)); }
-.scores div { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; }
-.scores b { display: block; font-size: 1.9rem; line-height: 1.2; font-weight: 650; }
-.wide { margin: 1rem 0; }
-.scores p { font-size: .9rem; margin: .35rem 0 0; }
-"""
-)
 
 
 @dataclass(frozen=True)
@@ -55,7 +43,7 @@ class ReportPair:
     Attributes
     ----------
     name : str
-        Of the pair, where there are several; else of the proposal.
+        Name of the pair, where there are several; else of the proposal.
     scores : mapping
         As ``Evaluation.to_dict`` gives them; None where a score does not apply.
     pieces : ErrorPieces
@@ -86,12 +74,12 @@ def write_report(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> None:
-    """Write a report as one HTML file, which needs nothing else and runs no script.
+    """Write a report as one self-contained HTML file without scripts.
 
     Parameters
     ----------
     path : Path
-        Written beside and renamed.
+        Written under a temporary name and renamed.
     pairs : sequence of ReportPair
         At least one.
     options : mapping
@@ -103,7 +91,7 @@ def write_report(
     overwrite : bool
         Replace an existing file.
     progress : Progress
-        Told after each map.
+        Progress callback, called after each map.
 
     Raises
     ------
@@ -133,19 +121,21 @@ def report_page(
     several = len(pairs) > 1
     scores = total_row([pair.scores for pair in pairs]) if several else pairs[0].scores
     title = f"{len(pairs)} road networks evaluated" if several else f"{pairs[0].name}, evaluated"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(_summary(scores, options))}</p>",
-        _headline(scores, options),
-    ]
-    if several:
-        parts += _pair_table(pairs, scores)
-    parts += _length_tables(pairs)
-    subject = _Imagery(image, assume_crs)
-    parts += _maps(pairs, subject, progress)
-    parts += _all_scores(scores)
-    parts += _settings(pairs, options, image)
-    return page(title, parts, style=_STYLE)
+    return render(
+        "evaluation.html.j2",
+        title=title,
+        summary=_summary(scores, options),
+        scores=scores,
+        buffer_m=f"{options.get('buffer_m', 3.0):g}",
+        width_m=f"{options.get('width_m', 7.0):g}",
+        pairs=_pair_table(pairs, scores) if several else None,
+        length_tables=_length_tables(pairs),
+        kinds=KINDS,
+        pair_maps=_maps(pairs, _Imagery(image, assume_crs), progress),
+        pair_count=len(pairs),
+        all_scores=_all_scores(scores),
+        settings=_settings(pairs, options, image),
+    )
 
 
 @dataclass(frozen=True)
@@ -159,105 +149,55 @@ class _Imagery:
         return Backdrop(self.source, crs, assume_crs=self.assume_crs)
 
 
-def _number(value: Any, digits: int = 3) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"  # noqa: RUF001 - a dash is meant
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.{digits}f}" if isinstance(value, float) else str(value)
-
-
 def _kilometres(length_m: float) -> str:
     return f"{length_m / 1000:,.3f}"
 
 
 def _summary(scores: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     values = flat(scores)
-    buffer_m = options.get("buffer_m", 3.0)
     if values.get("relaxed_f1") is None:
-        return "The truth holds no road here, so that most scores mean nothing."
+        return "The ground truth holds no road here, so that most scores are undefined."
     return (
-        f"{values['relaxed_recall']:.1%} of the true road is found within {buffer_m:g} m, and "
-        f"{values['relaxed_precision']:.1%} of the road that was found is true."
+        f"{values['relaxed_recall']:.1%} of the true length is found within "
+        f"{options.get('buffer_m', 3.0):g} m; {values['relaxed_precision']:.1%} of the extracted "
+        "length is true."
     )
 
 
-def _headline(scores: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    buffer_m, width_m = options.get("buffer_m", 3.0), options.get("width_m", 7.0)
-    texts = {
-        "relaxed_f1": (
-            "Relaxed F1",
-            f"Harmonic mean of two shares of length: what was found that lies within {buffer_m:g} "
-            f"m of a true road, and true road within {buffer_m:g} m of what was found.",
-        ),
-        "apls": (
-            "APLS",
-            "How well the lengths of shortest routes agree, both ways round: each break, each "
-            "connection that is not there and each missing road makes it smaller.",
-        ),
-        "topo_f1": (
-            "TOPO F1",
-            "How much of what can be reached along roads from the same place is the same in both "
-            "networks.",
-        ),
-        "junction_f1": (
-            "Junction F1",
-            "Harmonic mean of the shares of junctions, found and true, that have a partner of the "
-            "other kind.",
-        ),
-        "iou": (
-            "IoU",
-            f"Both networks drawn {width_m:g} m wide: the area that they share, of the area that "
-            "either covers.",
-        ),
-    }
-    cells = "".join(
-        f"<div>{name}<b>{_number(scores.get(key))}</b><p>{html.escape(text)}</p></div>"
-        for key, (name, text) in texts.items()
-    )
-    return f'<div class="scores">{cells}</div>'
-
-
-def _pair_table(pairs: Sequence[ReportPair], total: Mapping[str, Any]) -> list[str]:
+def _pair_table(pairs: Sequence[ReportPair], total: Mapping[str, Any]) -> Table:
     head = ["pair", *(name.replace("_", " ") for name in SCORES)]
-    rows = [["all", *(_number(total.get(name)) for name in SCORES)]]
+    rows = [["all", *(number(total.get(name)) for name in SCORES)]]
     rows += [
-        [pair.name, *(_number(pair.scores.get(name)) for name in SCORES)] for pair in pairs[:_ROWS]
+        [pair.name, *(number(pair.scores.get(name)) for name in SCORES)] for pair in pairs[:_ROWS]
     ]
     caption = (
-        "Scores of each pair. All: relaxed scores from the lengths of all pairs; the others are "
-        "means, weighted by the length of the truth."
+        "Scores of each pair. In the row of all pairs, relaxed scores come from the total lengths; "
+        "the others are means weighted by the length of the ground truth."
     )
     if len(pairs) > _ROWS:
         caption += f" The first {_ROWS:,} of {len(pairs):,} pairs; --csv has all."
-    return ["<h2>Pairs</h2>", table(caption, head, rows, total=True)]
+    return Table(caption, head, rows, total=True)
 
 
 _CLASSES = {
     "truth": {
         "hit": "found",
-        "displaced": "beside its place",
+        "displaced": "found, displaced",
         "gap": "missing between found parts",
         "missed": "missing",
     },
     "proposal": {
-        "hit": "right",
-        "duplicate": "right, but drawn twice",
-        "displaced": "beside its place",
+        "hit": "correct",
+        "duplicate": "correct, but drawn twice",
+        "displaced": "displaced",
         "false": "false",
     },
 }
 
 
-def _length_tables(pairs: Sequence[ReportPair]) -> list[str]:
-    parts = ["<h2>Length by class of error</h2>"]
-    captions = {
-        "truth": "The true roads",
-        "proposal": "The roads that were found",
-    }
-    for side, caption in captions.items():
+def _length_tables(pairs: Sequence[ReportPair]) -> list[Table]:
+    tables = []
+    for side, caption in (("truth", "Ground truth"), ("proposal", "Extracted roads")):
         sums: dict[str, float] = {}
         for pair in pairs:
             for kind, length_m in getattr(pair.pieces, side).length_by_kind().items():
@@ -272,12 +212,12 @@ def _length_tables(pairs: Sequence[ReportPair]) -> list[str]:
             ]
             for kind, length_m in sums.items()
         ]
-        parts.append(table(caption, ["class", "km", "share"], rows, total=True))
-    return parts
+        tables.append(Table(caption, ["class", "km", "share"], rows, total=True))
+    return tables
 
 
 def _wrong(pair: ReportPair) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Return the pieces of the truth that are missed, of whatever class, and the false ones."""
+    """Return the pieces of the truth that are not hits, and those of the proposal."""
     truth, proposal = pair.pieces.truth, pair.pieces.proposal
     return truth.lines[truth.kind != "hit"], proposal.lines[proposal.kind != "hit"]
 
@@ -289,18 +229,30 @@ def _wrong_m(pair: ReportPair) -> float:
     )
 
 
-def _maps(pairs: Sequence[ReportPair], imagery: _Imagery, progress: Progress) -> list[str]:
+class _Figure(NamedTuple):
+    svg: Markup
+    caption: str
+
+
+class _PairMaps(NamedTuple):
+    """The maps of one pair; no overview where the pair has no roads."""
+
+    name: str
+    overview: _Figure | None = None
+    worst: Sequence[_Figure] = ()
+    side_m: str = ""
+
+
+def _maps(pairs: Sequence[ReportPair], imagery: _Imagery, progress: Progress) -> list[_PairMaps]:
     shown = sorted(pairs, key=lambda pair: (-round(_wrong_m(pair), 3), pair.name))[:_OVERVIEWS]
-    parts = ["<h2>Maps</h2>", legend()]
+    maps = []
     for at, pair in enumerate(shown):
-        parts += _pair_maps(pair, imagery, len(shown))
+        maps.append(_pair_maps(pair, imagery, len(shown)))
         progress((at + 1) / len(shown), f"drawing maps: {at + 1} of {len(shown)}")
-    if len(shown) < len(pairs):
-        parts.append(f"<p>Maps of the {len(shown)} pairs with the most wrong length.</p>")
-    return parts
+    return maps
 
 
-def _pair_maps(pair: ReportPair, imagery: _Imagery, shared_by: int) -> Iterator[str]:
+def _pair_maps(pair: ReportPair, imagery: _Imagery, shared_by: int) -> _PairMaps:
     """Draw the maps of one of several pairs that share the page."""
     misses, false_roads = _wrong(pair)
     drawing = LineMap(
@@ -308,32 +260,29 @@ def _pair_maps(pair: ReportPair, imagery: _Imagery, shared_by: int) -> Iterator[
         area=pair.area,
         backdrop=imagery.backdrop(pair.crs),
     )
-    if shared_by > 1:
-        yield f"<h3>{html.escape(pair.name)}</h3>"
+
+    def drawn(bounds: tuple[float, float, float, float], text: str, width_px: int) -> _Figure:
+        return _Figure(Markup(drawing.svg(bounds, text, width_px=width_px)), text)
+
     bounds = drawing.bounds
     if bounds is None:
-        yield "<p>No road here, neither true nor found.</p>"
-        return
+        return _PairMaps(pair.name)
     whole = _framed(bounds)
     text = f"The whole extent of {pair.name}: {_extent(whole)}."
-    width_px = _OVERVIEW_PX if shared_by == 1 else _OVERVIEW_OF_SEVERAL_PX
-    overview = figure(drawing.svg(whole, text, width_px=width_px), text)
-    yield overview
+    overview = drawn(whole, text, _OVERVIEW_PX if shared_by == 1 else _OVERVIEW_OF_SEVERAL_PX)
     side_m = _side(whole)
-    found = worst_places(misses, false_roads, side_m=side_m, count=max(1, _PLACES // shared_by))
-    if not found or side_m >= max(whole[2] - whole[0], whole[3] - whole[1]):
-        return
-    left = _BUDGET // shared_by - len(overview)
-    figures: list[str] = []
-    for place in found:
-        text = _place_text(place, pair.crs)
-        figures.append(figure(drawing.svg(place.bounds, text, width_px=_PLACE_PX), text))
-        left -= len(figures[-1])
-        if left < 0 and len(figures) > 1:
-            figures.pop()
+    if side_m >= max(whole[2] - whole[0], whole[3] - whole[1]):
+        return _PairMaps(pair.name, overview)
+    left = _BUDGET // shared_by - len(overview.svg)
+    worst: list[_Figure] = []
+    count = max(1, _PLACES // shared_by)
+    for place in worst_places(misses, false_roads, side_m=side_m, count=count):
+        closer = drawn(place.bounds, _place_text(place, pair.crs), _PLACE_PX)
+        left -= len(closer.svg)
+        if left < 0 and worst:
             break
-    yield f"<h3>Where the most is wrong</h3><p>Squares of {side_m:g} m.</p>"
-    yield f'<div class="pictures">{"".join(figures)}</div>'
+        worst.append(closer)
+    return _PairMaps(pair.name, overview, worst, f"{side_m:g}")
 
 
 def _framed(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
@@ -367,23 +316,23 @@ def _place_text(place: Place, crs: pyproj.CRS) -> str:
     )
 
 
-def _all_scores(scores: Mapping[str, Any]) -> list[str]:
+def _all_scores(scores: Mapping[str, Any]) -> Table:
     values = flat(scores)
     known = [*SCORES, *(name for name in values if name not in SCORES)]
     rows = [
-        [name, _number(values.get(name), 1 if name.endswith("_m") and name != "rmse_m" else 4)]
+        [name, number(values.get(name), 1 if name.endswith("_m") and name != "rmse_m" else 4)]
         for name in known
         if not isinstance(values.get(name), (str, list, tuple))
     ]
-    caption = "By the names of --json. A dash: it does not apply, for instance without true roads."
-    return ["<h2>All scores</h2>", table(caption, ["score", "value"], rows)]
+    caption = "Named as in --json. A dash: undefined, for instance without true roads."
+    return Table(caption, ["score", "value"], rows)
 
 
 def _settings(
     pairs: Sequence[ReportPair], options: Mapping[str, Any], image: Path | str | None
-) -> list[str]:
+) -> dict[str, str]:
     values = {
-        name: f"{value:g}" if isinstance(value, float) else _number(value)
+        name: f"{value:g}" if isinstance(value, float) else number(value)
         for name, value in options.items()
         if value is not None
     }
@@ -394,4 +343,4 @@ def _settings(
     )
     now = datetime.now(timezone.utc)
     values["made"] = f"{now:%Y-%m-%d %H:%M} UTC with roadgis {__version__}"
-    return ["<h2>Settings</h2>", facts(values)]
+    return values

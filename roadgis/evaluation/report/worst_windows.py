@@ -53,7 +53,7 @@ def worst_places(
     misses, false_roads : ndarray of LineString, shapes (M,) and (F,)
         In a metric CRS.
     side_m : float
-        Of the squares, metres.
+        Side of the squares, metres.
     count : int
         How many at most.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.imagery.options import Blank
+from roadgis.options.imagery import Blank
 
 __all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Scaling", "percentile_scaling"]
+__all__ = ["Stretch", "percentile_scaling"]
 
 
 @dataclass(frozen=True)
-class Scaling:
+class Stretch:
     """A linear map of each channel to 0..255.
 
     Attributes
@@ -33,7 +33,7 @@ class Scaling:
 
 def percentile_scaling(
     samples: Sequence[npt.NDArray[np.float32]], percentiles: tuple[float, float], channels: int
-) -> Scaling:
+) -> Stretch:
     """Return the scaling that makes two percentiles of the samples 0 and 255.
 
     Parameters
@@ -46,8 +46,8 @@ def percentile_scaling(
         C; for a scene without a valid pixel.
     """
     if not sum(s.shape[1] for s in samples):
-        return Scaling((0.0,) * channels, (1.0,) * channels)
+        return Stretch((0.0,) * channels, (1.0,) * channels)
     low, high = np.percentile(np.concatenate(samples, axis=1), percentiles, axis=1)
     # A plain image has no contrast to stretch: it becomes black.
     high = np.where(high > low, high, low + 1.0)
-    return Scaling(tuple(map(float, low)), tuple(map(float, high)))
+    return Stretch(tuple(map(float, low)), tuple(map(float, high)))

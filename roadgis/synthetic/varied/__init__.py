@@ -1,7 +1,7 @@
-"""Scenes of made-up places from all over the world, for training."""
+"""Varied scenes of made-up places all over the world, for training."""
 
 from __future__ import annotations
 
-from roadgis.synthetic.varied.scene import IGNORE, VariedOptions, VariedScene
+from roadgis.synthetic.varied.scene import IGNORE, VariedScene
 
-__all__ = ["IGNORE", "VariedOptions", "VariedScene"]
+__all__ = ["IGNORE", "VariedScene"]

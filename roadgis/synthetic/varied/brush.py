@@ -1,4 +1,4 @@
-"""Drawing along lines: which samples are near a line, where along it, and painting them."""
+"""Painting along lines: samples near a line, and their position along it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Band", "Brush", "brush_along"]
 
 _Value = TypeVar("_Value", bound=np.generic)
 
-#: Longest piece of a line that is drawn at once, metres: bounds the rasters of a diagonal one.
+#: Longest piece of a line drawn at once, metres: bounds the rasters of diagonal lines.
 _PIECE_M = 48.0
 
 
@@ -39,9 +39,9 @@ def _segments(points: Points) -> Iterator[tuple[float, float, float, float, floa
 
 
 class Band:
-    """What lies along lines: for each sample the line that it belongs to, and where along it.
+    """For each sample the line that it belongs to, and the position along it.
 
-    Lines that are added first win where two of them overlap.
+    Lines added first win where lines overlap.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Band:
         self.across: Floats = np.zeros(shape, np.float32)
 
     def add(self, number: int, points: Points, half: float, reach: float) -> None:
-        """Lay a line of a half width; it claims samples up to `reach` from its middle."""
+        """Add a line of a half width; it claims samples up to `reach` from its middle."""
         canvas = self._canvas
         for ax, ay, bx, by, start in _segments(points):
             length = math.hypot(bx - ax, by - ay)
@@ -92,21 +92,14 @@ class Band:
 
 
 class Brush:
-    """Paints the samples near lines; :meth:`done` puts the colours into the canvas.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        Where to paint.
-    band : Band
-        The lines.
+    """Paints the samples near lines; :meth:`done` writes the colours to the canvas.
 
     Attributes
     ----------
     line : ndarray of int64, (N,)
         Number of the line of each sample.
     along, across, excess : ndarray of float32, (N,)
-        As in :class:`Band`.
+        See :class:`Band`.
     """
 
     def __init__(self, canvas: Canvas, band: Band) -> None:
@@ -128,7 +121,7 @@ class Brush:
         return self._canvas.noise(scale_m, self._places)
 
     def paint(self, where: Mask, colour: npt.ArrayLike, share: Floats | float = 1.0) -> None:
-        """Blend a colour, or one for each sample, into the samples where a mask is set."""
+        """Blend a colour, or one per sample, into the samples of a mask."""
         at = np.flatnonzero(where)
         colour, share = np.asarray(colour, np.float32), np.asarray(share, np.float32)
         colour = colour[at] if colour.ndim == 2 else colour
@@ -137,11 +130,11 @@ class Brush:
         self._colour[at] = part + (colour - part) * share
 
     def mark(self, raster: npt.NDArray[_Value], where: Mask, value: float) -> None:
-        """Set a raster's values where a mask over the samples is set."""
+        """Set a raster's values at the samples of a mask."""
         raster.reshape(-1)[self._at[where]] = value
 
     def done(self) -> None:
-        """Put the colours into the canvas."""
+        """Write the colours to the canvas."""
         self._canvas.colour.reshape(-1, 3)[self._at] = self._colour
 
 

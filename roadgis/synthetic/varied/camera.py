@@ -1,4 +1,4 @@
-"""What air, lens, sensor and processing make of a scene."""
+"""Camera effects: air, lens, sensor and processing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def binned(raster: Floats, fine: int) -> Floats:
 
 
 def _spectrum(random: np.random.Generator, image: Floats) -> Floats:
-    """Choose the film: natural colours of some saturation, false colours, or grey."""
+    """Choose the spectrum: natural colours of some saturation, false colours, or grey."""
     grey = image @ np.array([0.3, 0.5, 0.2], np.float32)
     draw = random.random()
     if draw < 0.1:
@@ -59,7 +59,7 @@ def _spectrum(random: np.random.Generator, image: Floats) -> Floats:
 
 def _tones(random: np.random.Generator, image: Floats) -> Floats:
     """Set exposure, contrast, gamma, colour cast and haze."""
-    wild = random.choice([0.4, 1.0])  # many pictures are nearly true
+    wild = random.choice([0.4, 1.0])  # many pictures have nearly true colours
     cast = wild * random.choice([0.03, 0.07, 0.16], p=[0.55, 0.35, 0.1])
     image = np.asarray(np.clip(image, 0, 300) / np.float32(255), np.float32)
     image = image ** np.float32(math.exp(random.normal(0, 0.22 * wild)))
@@ -81,7 +81,7 @@ def _tones(random: np.random.Generator, image: Floats) -> Floats:
 
 
 def _places(random: np.random.Generator, image: Floats) -> Floats:
-    """Light the picture unevenly: vignette, drifting haze, the seam of two flights."""
+    """Vary the light over the picture: vignette, drifting haze, the seam of two flights."""
     rows, cols = image.shape[:2]
     y = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, cols, dtype=np.float32)[None, :]

@@ -1,7 +1,7 @@
-"""The rasters that a varied scene is painted on, and drawing boxes on them.
+"""The rasters of a varied scene, and drawing boxes on them.
 
-Coordinates are metres from the scene's top left corner: x to the east, y to the south. A canvas
-is finer than the picture and reaches beyond it. R rows, C columns.
+Coordinates are metres from the scene's top left corner: x to the east, y to the south. A canvas is
+finer than the picture and extends beyond it. R rows, C columns.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ Indices = npt.NDArray[np.int64]
 
 _Value = TypeVar("_Value", bound=np.generic)
 
-#: Noise repeats after this many samples, a power of two.
+#: Period of the noise in samples, a power of two.
 _PERIOD = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in metres: middle, direction of its length in radians, length and width."""
+    """A rectangle in metres: centre, direction in radians, length and width."""
 
     x: float
     y: float
@@ -42,7 +42,7 @@ class Box:
     width: float
 
     def moved(self, u: float, v: float) -> tuple[float, float]:
-        """Return the place at (u, v) along and across the box from its middle."""
+        """Return the point at (u, v) along and across the box from its centre."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return self.x + u * cos - v * sin, self.y + u * sin + v * cos
 
@@ -53,14 +53,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The samples around a box: their place in the canvas and their coordinates in the box.
+    """The samples around a box, and their coordinates in the box.
 
     Attributes
     ----------
     at : tuple of slice
         Rows and columns.
     u, v : ndarray of float32
-        Metres along and across, from the middle.
+        Metres along and across, from the centre.
     inside : ndarray of bool
         Whether a sample is in the box.
     """
@@ -72,38 +72,31 @@ class Local:
 
 
 class Canvas:
-    """Rasters of a scene while it is painted.
+    """Rasters of a scene during painting.
 
     Parameters
     ----------
     size_px, gsd_m
-        Of the picture.
+        Size of the picture.
     margin_px : int
-        How far the canvas reaches beyond the picture.
-    random : numpy.random.Generator
-        The scene's.
+        Extent beyond the picture.
     fine : int
-        Samples a pixel, each way.
+        Samples per pixel, along each axis.
 
     Attributes
     ----------
     colour : ndarray of float32, (R, C, 3)
         Reflected light, 0..255.
     height : ndarray of float32, (R, C)
-        Of what casts a shadow, metres.
+        Height of shadow-casting objects, metres.
     ignore : ndarray of bool, (R, C)
-        What counts neither as road nor as anything else.
+        Pixels labelled as ignored.
     built : ndarray of bool, (R, C)
-        Where nothing else may stand.
+        Occupied ground.
     """
 
     def __init__(
-        self,
-        size_px: int,
-        gsd_m: float,
-        margin_px: int,
-        random: np.random.Generator,
-        fine: int = 2,
+        self, size_px: int, gsd_m: float, margin_px: int, random: np.random.Generator, fine: int = 2
     ) -> None:
         self.size_px, self.gsd_m, self.fine = size_px, gsd_m, fine
         self.step = gsd_m / fine
@@ -132,7 +125,7 @@ class Canvas:
 
     @property
     def stop(self) -> float:
-        """The canvas' far edge, metres; its near one is `start`."""
+        """Far edge of the canvas, metres; `start` is the near one."""
         return self.start + self.side * self.step
 
     @cached_property
@@ -141,19 +134,19 @@ class Canvas:
         return shapely.box(self.start, self.start, self.stop, self.stop)
 
     def index(self, metres: float) -> int:
-        """Return the row or column of a coordinate; it may lie outside."""
+        """Return the row or column of a coordinate; it may be outside."""
         return math.floor((metres - self.start) / self.step)
 
     def window(
         self, left: float, top: float, right: float, down: float
     ) -> tuple[slice, slice] | None:
-        """Return the rows and columns that touch a rectangle, None if it lies outside."""
+        """Return the rows and columns that touch a rectangle, None if it is outside."""
         r0, r1 = max(self.index(top), 0), min(self.index(down) + 1, self.side)
         c0, c1 = max(self.index(left), 0), min(self.index(right) + 1, self.side)
         return (slice(r0, r1), slice(c0, c1)) if r0 < r1 and c0 < c1 else None
 
     def local(self, box: Box, grow: float = 0.0) -> Local | None:
-        """Return the samples in and around a box, None if it lies outside."""
+        """Return the samples in and around a box, None if it is outside."""
         cos, sin = math.cos(box.angle), math.sin(box.angle)
         half_u, half_v = box.length / 2, box.width / 2
         dx = abs(half_u * cos) + abs(half_v * sin) + grow
@@ -176,7 +169,7 @@ class Canvas:
         return np.asarray(rasterize(near, size, transform=transform, dtype="int32"), np.int32)
 
     def fill(self, local: Local, colour: npt.ArrayLike, share: Floats | Mask | float) -> None:
-        """Blend a colour into the samples of a window by the share given for each."""
+        """Blend a colour into the samples of a window, by a share per sample."""
         part = self.colour[local.at]
         part += (np.asarray(colour, np.float32) - part) * np.asarray(
             local.inside * share, np.float32
@@ -185,21 +178,15 @@ class Canvas:
     def noise(
         self, scale_m: float, at: tuple[slice, slice] | tuple[Indices, Indices] | None = None
     ) -> Floats:
-        """Return noise with features of about `scale_m`, deviation about 1; another each call.
+        """Return noise with features of about `scale_m`, deviation about 1; new at each call.
 
-        Fields of one scale are the same one, moved and mirrored, and repeat after _PERIOD samples
-        or twice that: that is quick, and nobody sees it.
+        For speed, fields of one scale are one field, shifted and mirrored, with a period of _PERIOD
+        samples or twice that.
 
         Parameters
         ----------
-        scale_m : float
-            Metres.
         at : tuple, optional
             A window, or rows and columns one by one. Default: the canvas.
-
-        Returns
-        -------
-        ndarray of float32
         """
         scale = min(1 << max(0, round(math.log2(scale_m / self.step))), 256)
         if scale not in self._noise:
@@ -217,7 +204,7 @@ class Canvas:
 
 
 def spread(raster: npt.NDArray[_Value], fine: int) -> npt.NDArray[_Value]:
-    """Return a raster with each value on `fine` by `fine` samples."""
+    """Repeat each value on `fine` by `fine` samples."""
     rows, cols = raster.shape[:2]
     out = np.empty((rows * fine, cols * fine, *raster.shape[2:]), raster.dtype)
     for row in range(fine):

@@ -1,4 +1,4 @@
-"""What a varied scene looks like: colours and habits of a part of the world, drawn at random."""
+"""Appearance of a varied scene: colours and properties of a part of the world, drawn at random."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _CLIMATE_SHARES = {
     "paddy": 0.13, "steppe": 0.09, "snow": 0.02,
 }  # fmt: skip
 
-#: What the scene shows, and how often.
+#: Content of the scene, and its frequency.
 PLACES = {
     "suburb": 0.19, "town": 0.15, "village": 0.13, "works": 0.19, "fields": 0.11, "forest": 0.07,
     "highway": 0.1, "barren": 0.03, "roadless": 0.04,
@@ -67,7 +67,7 @@ PLACES = {
 
 @dataclass(frozen=True)
 class World:
-    """Looks and habits of a scene.
+    """Appearance of a scene.
 
     Attributes
     ----------
@@ -76,17 +76,17 @@ class World:
     ground, fields, crowns : ndarray of float64, (N, 3)
         Colours.
     leafless : bool
-        Whether most trees are see-through.
+        Whether most trees are transparent.
     trees : float
         Share of the usual number of trees, 0..2.
     asphalt : float
-        Usual grey of roads, 0..255.
+        Usual grey value of roads, 0..255.
     sun : tuple of float
-        Shadow of something 1 m high: metres to the east and to the south.
+        Shadow of an object 1 m high: metres to the east and to the south.
     shade : float
         Share of light left in shadows.
     lean : tuple of float
-        Where the top of something 1 m high is seen: metres to the east and to the south.
+        Displacement of the top of an object 1 m high: metres to the east and to the south.
     conifers : bool
         Whether crowns are pointed.
     marked : float
@@ -94,7 +94,7 @@ class World:
     sidewalks : float
         Chance that a street has sidewalks.
     roof_styles : tuple of str
-        Those in use for houses.
+        Roof styles of houses.
     """
 
     climate: str
@@ -120,7 +120,7 @@ def _pick(random: np.random.Generator, shares: dict[str, float]) -> str:
 
 
 def _jittered(random: np.random.Generator, colours: tuple[Colour, ...]) -> np.ndarray:
-    """Move a palette as a whole, and each of its colours a little."""
+    """Shift a palette, and each of its colours a little."""
     table = np.array(colours, float)
     table *= np.exp(random.normal(0, 0.14) + random.normal(0, 0.06, 3))
     table *= np.exp(random.normal(0, 0.07, (len(table), 1)) + random.normal(0, 0.04, table.shape))
@@ -129,7 +129,7 @@ def _jittered(random: np.random.Generator, colours: tuple[Colour, ...]) -> np.nd
 
 
 def draw_world(random: np.random.Generator) -> World:
-    """Return the looks and habits of one scene."""
+    """Draw the appearance of one scene."""
     climate, place = _pick(random, _CLIMATE_SHARES), _pick(random, PLACES)
     ground, fields, crowns = (_jittered(random, colours) for colours in CLIMATES[climate])
     azimuth, elevation = random.uniform(0, 2 * np.pi), np.radians(random.uniform(26, 72))

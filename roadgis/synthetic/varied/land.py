@@ -1,4 +1,4 @@
-"""Land uses between the roads, and the colours of the ground."""
+"""Land use between the roads, and ground colours."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ _SHARES: dict[str, dict[str, float]] = {
     "barren": {"bare": 0.5, "wild": 0.5},
     "roadless": {"field": 0.4, "forest": 0.2, "commerce": 0.2, "bare": 0.1, "wild": 0.1},
 }  # fmt: skip
-#: Trees to the ground's samples: by use.
+#: Share of trees by land use.
 _TREES = {"wild": 0.12, "yard": 0.35, "dense": 0.12, "estate": 0.3, "commerce": 0.05,
           "field": 0.0, "forest": 1.0, "park": 0.3, "bare": 0.03, "water": 0.0}  # fmt: skip
-#: Looks of each land use in a scene.
+#: Appearance of each land use in a scene.
 _KINDS = 61
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A piece of land and what it is used for, one of USES."""
+    """A piece of land and its use, one of USES."""
 
     shape: BaseGeometry
     use: str
@@ -48,7 +48,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Land:
-    """What the ground is, over the canvas.
+    """Land use and ground over the canvas.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Land:
 
 
 def divide(canvas: Canvas, world: World, streets: list[Street]) -> list[Plot]:
-    """Divide the land along the roads and give each piece a use."""
+    """Divide the land along the roads and assign uses."""
     random = canvas.random
     shares = _SHARES[world.place]
     names, weights = list(shares), np.array(list(shares.values()))
@@ -151,7 +151,7 @@ def _parcels(canvas: Canvas, world: World) -> tuple[np.ndarray, Floats, float]:
 
 @dataclass(frozen=True)
 class _Looks:
-    """Tables over USES x _KINDS: colours, and the furrows' strength and wave."""
+    """Tables over USES x _KINDS: colours, and the strength and wavelength of furrows."""
 
     colour: np.ndarray
     other: np.ndarray
@@ -201,9 +201,9 @@ def _looks(canvas: Canvas, world: World, angle: float) -> _Looks:
 
 
 def paint_land(canvas: Canvas, world: World, plots: list[Plot]) -> Land:
-    """Paint the ground and return what it is.
+    """Paint the ground and return the land.
 
-    One sample a pixel is enough for it, and quicker.
+    One sample per pixel is enough, and faster.
     """
     ground = Canvas(canvas.size_px, canvas.gsd_m, canvas.margin_px, canvas.random, fine=1)
     land = _paint_ground(ground, world, plots)
@@ -242,7 +242,7 @@ def _paint_ground(canvas: Canvas, world: World, plots: list[Plot]) -> Land:
 
 
 def _shrubs(canvas: Canvas, world: World, use: np.ndarray) -> None:
-    """Dot open ground with shrubs, tufts and stones, which cast small shadows."""
+    """Scatter shrubs, tufts and stones with small shadows over open ground."""
     random = canvas.random
     if random.random() < 0.35:
         return
@@ -255,7 +255,7 @@ def _shrubs(canvas: Canvas, world: World, use: np.ndarray) -> None:
 
 
 def _borders(canvas: Canvas, world: World, field: Mask, edge: Floats, trees: Floats) -> None:
-    """Mark the fields' borders: grass, paths, ditches, hedges; none of them is a road."""
+    """Paint the borders of fields: grass, paths, ditches, hedges; none of them is a road."""
     random = canvas.random
     half = random.uniform(0.2, 1.4)
     kind = random.choice(["none", "grass", "path", "ditch", "hedge", "path", "wall"])

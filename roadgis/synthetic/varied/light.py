@@ -1,4 +1,4 @@
-"""Crowns seen from above, and the shadows of everything that stands."""
+"""Tree crowns from above, and shadows of all objects."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from scipy import ndimage
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats, spread
 from roadgis.synthetic.varied.climate import World
-from roadgis.synthetic.varied.trees import Crowns
+from roadgis.synthetic.varied.trees import TreeCrowns
 
 __all__ = ["light_scene"]
 
 
-def light_scene(canvas: Canvas, world: World, crowns: Crowns) -> None:
-    """Paint the crowns, then take the light out of the shadows."""
+def light_scene(canvas: Canvas, world: World, crowns: TreeCrowns) -> None:
+    """Paint the crowns, then darken the shadows."""
     on = crowns.height > canvas.height
     if world.leafless:
         on &= canvas.noise(0.5) > -0.1
@@ -28,15 +28,15 @@ def light_scene(canvas: Canvas, world: World, crowns: Crowns) -> None:
     if canvas.random.random() < 0.6:
         shadow = ndimage.uniform_filter(shadow, 3)
     dark = 1 - np.float32(world.shade)
-    # The sky's light is bluish.
+    # Skylight is bluish.
     for band, share in enumerate((1.0, 0.97, 0.88)):
         canvas.colour[..., band] *= 1 - dark * np.float32(share) * shadow
 
 
 def _shadow_height(canvas: Canvas, world: World) -> Floats:
-    """Return how high shadows reach, (R, C), from one height a pixel: quicker, as sharp.
+    """Return the height that shadows reach, (R, C), from one height per pixel for speed.
 
-    A pixel throws no shadow on itself: a wall's pixel may be half ground in the sun.
+    A pixel casts no shadow on itself: the pixel of a wall may be half sunlit ground.
     """
     fine = canvas.fine
     blocks = [canvas.height[row::fine, col::fine] for row in range(fine) for col in range(fine)]
@@ -45,7 +45,7 @@ def _shadow_height(canvas: Canvas, world: World) -> Floats:
     return spread(top, fine)
 
 
-def _paint_crowns(canvas: Canvas, world: World, crowns: Crowns, on: np.ndarray) -> None:
+def _paint_crowns(canvas: Canvas, world: World, crowns: TreeCrowns, on: np.ndarray) -> None:
     random = canvas.random
     palette = world.crowns.astype(np.float32)
     kind = (crowns.tone[on] * 3.99).astype(np.int64) % len(palette)
@@ -62,10 +62,10 @@ def _paint_crowns(canvas: Canvas, world: World, crowns: Crowns, on: np.ndarray) 
 
 
 def shaded(height: Floats, sun: tuple[float, float], step: float, *, itself: bool = True) -> Floats:
-    """Return how high shadows reach over each sample, metres, (R, C).
+    """Return the height that shadows reach over each sample, metres, (R, C).
 
-    Shifts by 1, 2, 4... samples away from the sun, each lower by what the ray loses on the way.
-    Without `itself` a sample's own height counts for others only.
+    Shifts by 1, 2, 4... samples away from the sun, each lowered by the descent of the ray. Without
+    `itself` a sample's own height counts for others only.
     """
     length = math.hypot(*sun)
     lost, highest = step / length, float(height.max(initial=0.0))
@@ -80,7 +80,7 @@ def shaded(height: Floats, sun: tuple[float, float], step: float, *, itself: boo
 
 
 def _shifted(field: Floats, row: int, col: int) -> Floats:
-    """Move a raster down and to the right; what comes in is 0."""
+    """Shift a raster down and to the right, filled with 0."""
     out: Floats = np.zeros_like(field)
     rows, cols = field.shape
     out[max(row, 0) : rows + min(row, 0), max(col, 0) : cols + min(col, 0)] = field[

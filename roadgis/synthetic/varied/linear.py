@@ -1,4 +1,4 @@
-"""Long things that are no roads: railways, canals, dry rivers, runways, paths, tracks."""
+"""Linear features that are not roads: railways, canals, dry rivers, runways, paths, tracks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from roadgis.synthetic.varied.land import USES, Land
 
 __all__ = ["MAKERS", "draw_linear"]
 
-#: How often each is in a scene, on average.
+#: Mean number of each per scene.
 _OFTEN = {"railway": 0.16, "canal": 0.25, "river": 0.12, "strip": 0.08, "path": 0.5, "track": 0.35,
           "runway": 0.03, "wall": 0.3}  # fmt: skip
 
 
 def draw_linear(canvas: Canvas, world: World, land: Land) -> None:
-    """Draw what the roads cross; it keeps off houses and trees."""
+    """Draw features that cross the roads; they avoid houses and trees."""
     random = canvas.random
     often = dict(_OFTEN)
     if world.place == "roadless":
@@ -91,7 +91,7 @@ def _canal(canvas: Canvas, world: World, land: Land) -> Brush:
     brush.paint(brush.excess < bank, tone * (1 + 0.06 * brush.noise(1.5))[:, None], 0.85)
     tints = np.array([(30, 44, 46), (56, 76, 62), (92, 94, 76), (70, 92, 104), (24, 28, 26)])
     water = tints[int(random.integers(len(tints)))] * random.uniform(0.7, 1.4)
-    if random.random() < 0.12:  # dry, of concrete
+    if random.random() < 0.12:  # dry concrete channel
         water = tone * 0.9
     brush.paint(brush.excess < 0, water * (1 + 0.04 * brush.noise(8))[:, None], 0.97)
     brush.mark(canvas.built, brush.excess < 2, True)
@@ -126,7 +126,7 @@ def _strip(canvas: Canvas, world: World, land: Land) -> Brush:
 
 
 def _path(canvas: Canvas, world: World, land: Land) -> Brush:
-    """Draw a footpath: too narrow for a road."""
+    """Draw a footpath, too narrow for a road."""
     random = canvas.random
     half = random.uniform(0.4, 1.2)
     brush = brush_along(canvas, _line(canvas, random.uniform(0, 25)), half, 1.0)
@@ -139,7 +139,7 @@ def _path(canvas: Canvas, world: World, land: Land) -> Brush:
 
 
 def _track(canvas: Canvas, world: World, land: Land) -> Brush:
-    """Draw two faint wheel tracks: perhaps a road, so it counts neither way."""
+    """Draw two faint wheel tracks, which may be a road and are therefore ignored."""
     random = canvas.random
     brush = brush_along(canvas, _line(canvas, random.uniform(0, 40)), 1.6, 1.0)
     free = brush.values(_open(land)) & (brush.excess < 0)

@@ -28,13 +28,13 @@ class Street:
     Attributes
     ----------
     line : LineString
-        Centreline, metres; y counts southwards.
+        Centreline, metres; y to the south.
     width_m : float
-        Of the surface.
+        Width of the surface.
     kind : str
         main, carriageway, ring, street, lane or dirt.
     bulb : Point or None
-        Middle of a turning circle.
+        Centre of a turning circle.
     """
 
     line: LineString
@@ -53,7 +53,7 @@ class _Site:
 
 
 def lay_streets(random: np.random.Generator, world: World, side: float) -> list[Street]:
-    """Lay the roads of a scene of `side` metres; they reach beyond it."""
+    """Lay the roads of a scene of `side` metres; they extend beyond it."""
     site = _Site(random, side)
     makers = {
         "suburb": _suburb, "town": _town, "village": _village, "works": _works,
@@ -70,12 +70,12 @@ def _none(site: _Site) -> list[Street]:
 
 
 def _width(site: _Site, low: float, high: float) -> float:
-    """Draw a width, to the decimetre."""
+    """Draw a width, rounded to the decimetre."""
     return round(float(site.random.uniform(low, high)), 1)
 
 
 def _across(site: _Site, sway: float, angle: float | None = None) -> LineString:
-    """Draw a smooth line through the scene from far outside to far outside."""
+    """Draw a smooth line through the scene, from far outside to far outside."""
     random, side = site.random, site.side
     if angle is None:
         angle = random.uniform(0, 2 * math.pi)
@@ -98,7 +98,7 @@ def _across(site: _Site, sway: float, angle: float | None = None) -> LineString:
 
 
 def _clip(line: BaseGeometry, site: _Site, rim: float = 60.0) -> LineString:
-    """Return the longest piece inside of the scene and its surroundings."""
+    """Return the longest piece inside the scene and its surroundings."""
     parts = shapely.get_parts(
         line.intersection(shapely.box(-rim, -rim, site.side + rim, site.side + rim))
     )
@@ -155,13 +155,13 @@ def _grid(site: _Site, width: float, warp: float) -> list[Street]:
 
 
 def _some_part(line: LineString, random: np.random.Generator) -> LineString:
-    """Return a part of a line, or all of it where the part would be short."""
+    """Return a part of a line, or the whole line if the part would be short."""
     a, b = np.sort(random.uniform(0, line.length, 2))
     return LineString(substring(line, a, b).coords) if b - a > 60 else line
 
 
 def _rounded(line: BaseGeometry) -> LineString:
-    """Cut the corners of a line; its ends stay."""
+    """Round the corners of a line; its ends stay."""
     points = shapely.get_coordinates(line)
     for _ in range(2):
         a, b = points[:-1], points[1:]
@@ -171,7 +171,7 @@ def _rounded(line: BaseGeometry) -> LineString:
 
 
 def _cells(site: _Site, spacing: float, width: float, kind: str = "street") -> list[Street]:
-    """Lay streets along the borders of random cells: an old town, or a country's lanes."""
+    """Lay streets along the borders of random cells: an old town, or country lanes."""
     random, side = site.random, site.side
     rim = 2.0 * spacing
     count = max(8, int((side + 2 * rim) ** 2 / spacing**2))
@@ -204,7 +204,7 @@ def _cells(site: _Site, spacing: float, width: float, kind: str = "street") -> l
 def _branches(
     site: _Site, trunk: LineString, width: float, kind: str, every: float, bulbs: bool
 ) -> list[Street]:
-    """Let streets leave a road to both sides; some end in turning circles."""
+    """Add streets that branch from a road to both sides; some end in turning circles."""
     random = site.random
     streets: list[Street] = []
     at = random.uniform(0, every)

@@ -1,4 +1,4 @@
-"""Roads as the camera sees them: surface, wear, patches, lines, kerbs, sidewalks."""
+"""Appearance of roads: surface, wear, patches, lines, kerbs, sidewalks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from roadgis.synthetic.varied.networks import BULB_M, Street
 
 __all__ = ["Looks", "Roads", "lay_bands", "paint_roads", "surface_of"]
 
-#: Kerbs at junctions are rounded with this radius, metres.
+#: Radius of kerbs at junctions, metres.
 _FILLET_M = 4.0
 _DIRT = np.array([(186, 160, 124), (160, 134, 104), (150, 100, 70), (196, 184, 160)])
 _YELLOW = np.array([222, 178, 70], np.float32)
@@ -37,7 +37,7 @@ def surface_of(streets: list[Street]) -> BaseGeometry:
 
 @dataclass(frozen=True)
 class Looks:
-    """Looks of each street; arrays over the streets.
+    """Appearance of each street; arrays over the streets.
 
     Attributes
     ----------
@@ -71,20 +71,18 @@ class Looks:
 
 @dataclass(frozen=True)
 class Roads:
-    """The streets with their looks, and which street each sample belongs to.
+    """The streets with their appearance, and the street of each sample.
 
     Attributes
     ----------
     streets : list of Street
         From wide to narrow.
-    looks : Looks
-        Of each.
     band : Band
-        Numbered as the streets.
+        Line numbers are street indices.
     on : ndarray of bool, (R, C)
-        The roads' surface.
+        Surface of the roads.
     crossings : ndarray of float64, (N, 3)
-        Where streets meet: x, y and radius, metres.
+        Junctions: x, y and radius, metres.
     """
 
     streets: list[Street]
@@ -100,7 +98,7 @@ def _tones(random: np.random.Generator, world: World, kind: np.ndarray) -> tuple
     dirt, big = kind == "dirt", np.isin(kind, ["main", "carriageway", "ring"])
     concrete = (random.random(count) < 0.08) & ~dirt
     tone = world.asphalt * np.exp(random.normal(0, 0.1, count))
-    # Main roads are often of another kind: brighter and worn, or fresh and dark.
+    # Main roads often differ: brighter and worn, or fresh and dark.
     main = world.asphalt * math.exp(random.normal(0.15, 0.35))
     tone = np.where(big & (random.random() < 0.5), main, tone)
     fresh = random.random(count) < 0.12
@@ -150,13 +148,13 @@ def _draw_looks(random: np.random.Generator, world: World, streets: list[Street]
 
 
 def lay_bands(canvas: Canvas, world: World, streets: list[Street]) -> Roads:
-    """Find which street each sample belongs to; wide ones win."""
+    """Assign samples to streets; wide ones win."""
     streets = sorted(streets, key=lambda street: -street.width_m)
     looks = _draw_looks(canvas.random, world, streets)
     band = Band(canvas)
     for k, street in enumerate(streets):
         half = street.width_m / 2
-        # At least as far as rounded kerbs reach.
+        # At least the reach of rounded kerbs.
         reach = max(float(looks.gap[k] + looks.walk[k]), float(looks.shoulder[k]), 5.0) + 1.0
         band.add(k, shapely.get_coordinates(street.line), half, half + reach)
         if street.bulb is not None:
@@ -180,7 +178,7 @@ def _crossings(streets: list[Street]) -> Points:
 
 
 def paint_roads(canvas: Canvas, roads: Roads) -> None:
-    """Paint the roads' surfaces and what lies along them."""
+    """Paint the roads' surfaces and their edges."""
     if not roads.streets:
         return
     looks, brush = roads.looks, Brush(canvas, roads.band)
@@ -206,7 +204,7 @@ def paint_roads(canvas: Canvas, roads: Roads) -> None:
 
 
 def _patches(canvas: Canvas, s: Floats, t: Floats, lane: Floats) -> Floats:
-    """Return the light of repaired places, 1 elsewhere."""
+    """Return the brightness of repaired patches, 1 elsewhere."""
     random = canvas.random
     if random.random() < 0.4:
         return np.ones_like(s)
@@ -227,7 +225,7 @@ def _inside_crossings(canvas: Canvas, roads: Roads) -> Mask:
 
 
 def _paint_lines(canvas: Canvas, roads: Roads, brush: Brush, free: Mask) -> None:
-    """Paint centre, lane and edge lines; thinner than a sample, they are fainter."""
+    """Paint centre, lane and edge lines; lines thinner than a sample are fainter."""
     random, looks = canvas.random, roads.looks
     k, s, t = brush.line, brush.along, brush.across
     white = np.array([232, 232, 228], np.float32) * random.uniform(0.9, 1.05)
@@ -251,7 +249,7 @@ def _paint_lines(canvas: Canvas, roads: Roads, brush: Brush, free: Mask) -> None
 
 
 def _paint_symbols(canvas: Canvas, roads: Roads) -> None:
-    """Paint zebra crossings, stop lines and arrows before crossings of marked roads."""
+    """Paint zebra crossings, stop lines and arrows before junctions of marked roads."""
     random = canvas.random
     often = random.choice([0.0, 0.3, 0.9])
     for k, street in enumerate(roads.streets):

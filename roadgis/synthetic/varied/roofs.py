@@ -27,7 +27,7 @@ _CARS = np.array(
 
 
 def is_free(canvas: Canvas, box: Box, gap: float) -> bool:
-    """Whether nothing is built within `gap` of a box, and all of it lies in the canvas' reach."""
+    """Return whether nothing is built within `gap` of a box and it is inside the canvas."""
     wide = Box(box.x, box.y, box.angle, box.length + 2 * gap, box.width + 2 * gap)
     local = canvas.local(wide)
     return local is not None and not canvas.built[local.at][local.inside].any()
@@ -46,14 +46,14 @@ def _texture(canvas: Canvas, local: Local) -> Floats:
 
 
 def _facing(world: World, angle: float) -> float:
-    """Return how much a slope that falls across a box to its right faces the sun, -1..1."""
+    """Return how much a slope facing right of a box faces the sun, -1..1."""
     east, south = world.sun
     length = max(math.hypot(east, south), 1e-6)
     return (math.sin(angle) * east - math.cos(angle) * south) / length
 
 
 def draw_house(canvas: Canvas, world: World, box: Box) -> None:
-    """Draw a house with a roof in the style of the place, often with a wing."""
+    """Draw a house with a roof in the local style, often with a wing."""
     random = canvas.random
     style = str(random.choice(world.roof_styles))
     colours = _ROOFS[style]
@@ -87,7 +87,7 @@ def draw_house(canvas: Canvas, world: World, box: Box) -> None:
 
 
 def _lift(canvas: Canvas, world: World, box: Box, height: float) -> Box:
-    """Draw the walls that a slanting view shows; return where the roof is seen."""
+    """Draw the walls visible in a slanting view; return the position of the roof."""
     east, south = world.lean[0] * height, world.lean[1] * height
     count = int(math.hypot(east, south) / canvas.step)
     if count < 1:
@@ -139,7 +139,7 @@ def _panels(canvas: Canvas, box: Box) -> None:
 def draw_hall(canvas: Canvas, world: World, box: Box, height: float) -> None:
     """Draw a large roof: flat, ribbed, saw-toothed; bands, skylights and boxes on it.
 
-    Many of its parts look like roads: that is what they are for.
+    Many of its parts look like roads on purpose.
     """
     box = _lift(canvas, world, box, height)
     local = canvas.local(box)

@@ -1,8 +1,7 @@
-"""A varied scene: a picture of a made-up place somewhere in the world, and its roads."""
+"""A varied scene: picture and roads of a made-up place somewhere in the world."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,10 +13,10 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
+from roadgis.options.synthetic import VariedOptions
 from roadgis.synthetic.noise import generator
-from roadgis.synthetic.options import check_ranges
 from roadgis.synthetic.through_streets import Road
-from roadgis.synthetic.town import metric_crs
+from roadgis.synthetic.town import projected_crs
 from roadgis.synthetic.truth import node_roads
 from roadgis.synthetic.varied.camera import binned, photograph
 from roadgis.synthetic.varied.canvas import Canvas
@@ -30,88 +29,31 @@ from roadgis.synthetic.varied.pavement import lay_bands, paint_roads, surface_of
 from roadgis.synthetic.varied.sites import build
 from roadgis.synthetic.varied.trees import grow
 
-__all__ = ["IGNORE", "VariedOptions", "VariedScene"]
+__all__ = ["IGNORE", "VariedScene"]
 
-#: What counts neither as road nor as anything else.
+#: Label of ignored pixels.
 IGNORE = 255
 _MARGIN_PX = 12
 
 
-@dataclass(frozen=True)
-class VariedOptions:
-    """Options of a :class:`VariedScene`.
-
-    Attributes
-    ----------
-    size_px : int
-        Side of the picture, pixels.
-    gsd_m : float
-        Pixel size, metres.
-    seed, number : int
-        Both together choose the scene; the same options give the same one.
-    crs : str
-        Projected CRS in metres, anything that pyproj understands.
-    x0, y0 : float
-        Outer corner of the top left pixel, metres in `crs`.
-    jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
-
-    Raises
-    ------
-    InputError
-        If a value is out of its range.
-    """
-
-    size_px: int = 512
-    gsd_m: float = 0.6
-    seed: int = 7
-    number: int = 0
-    crs: str = "EPSG:32619"
-    x0: float = 300_000.0
-    y0: float = 4_700_000.0
-    jpeg_quality: int = 90
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        ranges = [
-            ("size_px", 64, 2048),
-            ("gsd_m", 0.1, 4.0),
-            ("seed", 0, 2**63 - 1),
-            ("number", 0, 2**31 - 1),
-            ("x0", -1e8, 1e8),
-            ("y0", -1e8, 1e8),
-            ("jpeg_quality", 0, 100),
-        ]
-        check_ranges("scene", self, ranges)
-
-
 class VariedScene:
-    """A scene drawn from a seed: its looks, its roads and all that stands beside them.
-
-    Parameters
-    ----------
-    options : VariedOptions
-        Size, place and seed.
+    """A scene drawn from a seed: roads and all that surrounds them.
 
     Attributes
     ----------
-    grid : Grid
-        The picture's pixels.
-    world : World
-        Looks and habits of the place.
     streets : list of Street
-        The roads before they are noded, in metres from the top left corner, y southwards.
+        The roads before noding, in metres from the top left corner, y to the south.
 
     Raises
     ------
     InputError
-        If the CRS is unknown or not a projected one in metres.
+        If the CRS is unknown or not projected in metres.
     """
 
     def __init__(self, options: VariedOptions) -> None:
         self.options = options
         size, gsd = options.size_px, options.gsd_m
-        self.grid = Grid(metric_crs(options.crs), options.x0, options.y0, gsd, size, size)
+        self.grid = Grid(projected_crs(options.crs), options.x0, options.y0, gsd, size, size)
         self.world: World = draw_world(self._random(1))
         self.streets: list[Street] = lay_streets(self._random(2), self.world, size * gsd)
 
@@ -120,7 +62,7 @@ class VariedScene:
 
     @cached_property
     def _painted(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        """The picture, and where nobody can say what is road."""
+        """The picture, and the ignored pixels."""
         size = self.options.size_px
         canvas = Canvas(size, self.options.gsd_m, _MARGIN_PX, self._random(3))
         land = paint_land(canvas, self.world, divide(canvas, self.world, self.streets))
@@ -159,17 +101,13 @@ class VariedScene:
         )
 
     def mask(self, line_width_m: float | None = None) -> npt.NDArray[np.uint8]:
-        """Return 1 on roads, IGNORE where nobody can say, 0 elsewhere.
+        """Return 1 on roads, IGNORE where it is ambiguous, 0 elsewhere.
 
         Parameters
         ----------
         line_width_m : float, optional
-            Draw all roads in this width along their centrelines; what else of their surface is
-            IGNORE. Default: as wide as they are.
-
-        Returns
-        -------
-        ndarray of uint8, (height, width)
+            Draw all roads in this width along their centrelines; the rest of their surface is
+            IGNORE. Default: full width.
         """
         unknown, road = self._painted[1], self.road_mask
         if line_width_m is not None:
@@ -180,9 +118,9 @@ class VariedScene:
 
     @cached_property
     def centerlines(self) -> RoadNetwork:
-        """The lines that the roads were drawn along, noded, in the grid's CRS.
+        """The road centrelines, noded, in the grid's CRS.
 
-        Cut at the frame; `width_m` is that of the surface; no confidence.
+        Cut at the frame; `width_m` is the width of the surface; no confidence.
         """
         roads = [Road(s.line, s.width_m, s.kind, s.bulb) for s in self.streets]
         side = self.options.size_px * self.options.gsd_m

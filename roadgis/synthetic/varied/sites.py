@@ -1,4 +1,4 @@
-"""What stands on the land: houses, halls, car parks, pools, pitches, cars."""
+"""Objects on the land: houses, halls, car parks, pools, pitches, cars."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def build(canvas: Canvas, world: World, land: Land, roads: Roads) -> None:
 
 
 def _clutter(canvas: Canvas, plot: Plot) -> None:
-    """Strew sheds, beds, heaps and paved corners."""
+    """Scatter sheds, beds, heaps and paved corners."""
     random = canvas.random
     count = min(500, int(plot.shape.area / random.uniform(40, 250)))
     left, top, right, down = plot.shape.bounds
@@ -67,7 +67,7 @@ def _direction(shape: BaseGeometry) -> float:
 
 def _along(shape: BaseGeometry, inset: float, every: float, random: np.random.Generator
            ) -> Iterator[tuple[float, float, float]]:  # fmt: skip
-    """Yield places along a shape's border, inside of it, and the border's direction there."""
+    """Yield positions along a shape's border, inside it, and the border's direction."""
     for part in shapely.get_parts(shape.buffer(-inset, join_style="mitre")):
         ring = part.exterior
         at = random.uniform(0, every)
@@ -79,7 +79,7 @@ def _along(shape: BaseGeometry, inset: float, every: float, random: np.random.Ge
 
 def _inside(shape: BaseGeometry, angle: float, du: float, dv: float,
             random: np.random.Generator) -> Iterator[tuple[float, float]]:  # fmt: skip
-    """Yield the places of a jittered grid inside of a shape."""
+    """Yield the positions of a jittered grid inside a shape."""
     if shape.is_empty:
         return
     left, top, right, down = shape.bounds
@@ -127,7 +127,7 @@ def _yards(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 
 
 def _drive(canvas: Canvas, lot: Box, setback: float, colour: np.ndarray) -> None:
-    """Pave the way from a house to the street; it is neither road nor not."""
+    """Pave the way from a house to the street; ignored in the mask."""
     random = canvas.random
     u = random.uniform(-0.3, 0.3) * lot.length
     width = random.uniform(2.6, 5.5)
@@ -149,7 +149,7 @@ def _drive(canvas: Canvas, lot: Box, setback: float, colour: np.ndarray) -> None
 
 
 def _line(canvas: Canvas, box: Box, grey: float, height: float) -> None:
-    """Draw a wall, a fence or a hedge where nothing stands."""
+    """Draw a wall, a fence or a hedge on free ground."""
     local = canvas.local(Box(box.x, box.y, box.angle, max(box.length, canvas.step * 1.01),
                              max(box.width, canvas.step * 1.01)))  # fmt: skip
     if local is None:
@@ -192,7 +192,7 @@ def _dense(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 
 
 def _estate(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
-    """Put up long blocks of flats, with parking between."""
+    """Build long blocks of flats, with parking between."""
     random = canvas.random
     angle = _direction(plot.shape)
     length, width = random.uniform(25, 75), random.uniform(10, 18)
@@ -205,7 +205,7 @@ def _estate(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 
 
 def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
-    """Put up halls and shops, their yards and car parks."""
+    """Build halls and shops, their yards and car parks."""
     random = canvas.random
     angle = _direction(plot.shape)
     largest = random.uniform(40, 160)
@@ -241,7 +241,7 @@ def _commerce(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 
 
 def _yard(canvas: Canvas, box: Box) -> None:
-    """Pave the ground around a hall; lorries drive there, so it counts neither way."""
+    """Pave the ground around a hall; lorries drive there, so it is ignored."""
     random = canvas.random
     wide = box.part(
         random.uniform(-6, 6),
@@ -259,7 +259,7 @@ def _yard(canvas: Canvas, box: Box) -> None:
 
 
 def _count(plot: Plot, every_m2: float) -> int:
-    """Return how many attempts a plot is worth."""
+    """Return the number of attempts for a plot."""
     return min(60, 1 + int(plot.shape.area / every_m2))
 
 
@@ -286,7 +286,7 @@ def _car_parks(canvas: Canvas, plot: Plot, angle: float, count: int, roads: Road
 
 
 def _access(canvas: Canvas, box: Box, roads: Roads) -> None:
-    """Pave a way from a car park to the nearest road; it counts neither way."""
+    """Pave a way from a car park to the nearest road; it is ignored."""
     lines = shapely.MultiLineString([street.line for street in roads.streets])
     way = shapely.shortest_line(shapely.Point(box.x, box.y), lines)
     if way is None or way.is_empty or way.length > 120:
@@ -303,7 +303,7 @@ def _access(canvas: Canvas, box: Box, roads: Roads) -> None:
 
 
 def draw_car_park(canvas: Canvas, box: Box, rows: int) -> None:
-    """Lay out rows of stalls; the aisles between them count neither as road nor as not."""
+    """Lay out rows of stalls; the aisles between them are ignored."""
     random = canvas.random
     local = canvas.local(box)
     if local is None:
@@ -392,7 +392,7 @@ def _park(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
 
 
 def _works(canvas: Canvas, world: World, plot: Plot, roads: Roads) -> None:
-    """Strew a building site."""
+    """Scatter the objects of a building site."""
     random = canvas.random
     for _ in range(int(random.poisson(2))):
         box = Box(*_somewhere(plot.shape, random), random.uniform(0, 3.1),

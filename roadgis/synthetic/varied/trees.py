@@ -13,29 +13,29 @@ from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 from roadgis.synthetic.varied.pavement import Roads
 
-__all__ = ["Crowns", "grow"]
+__all__ = ["TreeCrowns", "grow"]
 
 _MOST = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Crowns:
+class TreeCrowns:
     """Tree crowns over the canvas, (R, C).
 
     Attributes
     ----------
     height : ndarray of float32
-        Metres, 0 where there is none.
+        Metres, 0 without trees.
     tone : ndarray of float32
-        One number in 0..1 for each tree.
+        One number in 0..1 per tree.
     """
 
     height: Floats
     tone: Floats
 
 
-def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> Crowns:
-    """Plant trees by the land's chance of them, and rows along streets."""
+def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> TreeCrowns:
+    """Plant trees by their probability on the land, and rows along streets."""
     random = canvas.random
     size = random.uniform(2.2, 4.6)
     places = [_scattered(canvas, land, world, size)]
@@ -46,7 +46,7 @@ def grow(canvas: Canvas, world: World, land: Land, roads: Roads) -> Crowns:
     stems = np.concatenate(places)
     if len(stems) > _MOST:
         stems = stems[random.permutation(len(stems))[:_MOST]]
-    crowns = Crowns(np.zeros_like(canvas.height), np.zeros_like(canvas.height))
+    crowns = TreeCrowns(np.zeros_like(canvas.height), np.zeros_like(canvas.height))
     sprites = [
         _sprite(canvas, size * share * (0.7 if world.conifers else 1.0), world.conifers)
         for share in (0.45, 0.65, 0.85, 1.0, 1.25, 1.6)
@@ -120,7 +120,7 @@ def _sprite(canvas: Canvas, radius: float, pointed: bool) -> Floats:
     return np.asarray(np.where(dome > 0, np.clip(0.35 + 0.65 * shape, 0.2, 1.6), 0), np.float32)
 
 
-def _stamp(canvas: Canvas, crowns: Crowns, sprite: Floats, x: float, y: float, scale: float,
+def _stamp(canvas: Canvas, crowns: TreeCrowns, sprite: Floats, x: float, y: float, scale: float,
            tone: float) -> None:  # fmt: skip
     reach = len(sprite) // 2
     row, col = canvas.index(y) - reach, canvas.index(x) - reach

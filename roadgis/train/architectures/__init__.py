@@ -1,22 +1,18 @@
-"""Network architectures: what can be built, how it is built, and what is known of a network.
+"""Model architectures: what can be built, how it is built, and properties of a built model.
 
-From the ground up: ``options`` (names and settings), ``encoders`` (backbones of
-segmentation-models, their taps and weights), ``decoders`` (its U-Net, Linknet, FPN, PSPNet),
-``plain_unet`` and ``canet``, ``build``; then ``geometry`` (stride, margin, fixed tile) and
-``states`` (frozen encoder, float32 copy), which take any network, built or loaded.
+In dependency order: ``options`` (names and settings), ``encoders`` (backbones of
+segmentation-models, their feature layers and weights), ``decoders`` (its U-Net, Linknet, FPN,
+PSPNet), ``canet``, ``build`` (and the plain U-Net); then ``geometry`` (stride, margin, fixed tile)
+and ``states`` (frozen encoder, float32 copy), which take any model, built or loaded.
 
 Importing this package loads neither Keras nor tensorflow.
 """
 
 from __future__ import annotations
 
-from roadgis.train.architectures.build import build_model, build_unet
+from roadgis.train.architectures.build import build_model
 from roadgis.train.architectures.geometry import fixed_tile, model_stride, receptive_margin
-from roadgis.train.architectures.options import (
-    ARCHITECTURES,
-    ArchitectureOptions,
-    available_backbones,
-)
+from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import (
     as_float32,
     freeze_encoder,
@@ -25,12 +21,9 @@ from roadgis.train.architectures.states import (
 )
 
 __all__ = [
-    "ARCHITECTURES",
     "ArchitectureOptions",
     "as_float32",
-    "available_backbones",
     "build_model",
-    "build_unet",
     "fixed_tile",
     "freeze_encoder",
     "model_stride",

@@ -1,54 +1,50 @@
-"""From settings to a network."""
+"""Build a Keras model from settings."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from roadgis.errors import InputError
 from roadgis.train.architectures.canet import build_canet
 from roadgis.train.architectures.decoders import build_segmentation_model
-from roadgis.train.architectures.encoders import copy_weights_by_name, load_keras_model
+from roadgis.train.architectures.encoders import copy_weights_by_name
 from roadgis.train.architectures.options import ArchitectureOptions
-from roadgis.train.architectures.plain_unet import build_plain_unet
 from roadgis.train.architectures.states import encoder_layers
+from roadgis.train.framework import import_keras, load_keras_model
 
-__all__ = ["build_model", "build_unet"]
-
-# Encoders without whole-tile averaging, whose answer depends on a pixel's surroundings only.
-_LOCAL_BACKBONES = ("resnet18", "resnet34")
+__all__ = ["build_model"]
 
 
 def build_model(options: ArchitectureOptions | None = None) -> Any:
-    """Build a network.
+    """Build a model.
 
     Parameters
     ----------
     options : ArchitectureOptions, optional
-        Which one; the defaults are a U-Net on ResNet-18.
+        Default: a U-Net on ResNet-18.
 
     Returns
     -------
     keras.Model
         Input (N, H, W, bands) float32, H and W multiples of
         :func:`~roadgis.train.architectures.model_stride`, or exactly
-        :func:`~roadgis.train.architectures.fixed_tile` where that is a number; output
-        (N, H, W, classes) float32 probabilities. Its last layer is the activation alone, float32
-        under any precision policy: sigmoid for one class, else softmax. It loads with
+        :func:`~roadgis.train.architectures.fixed_tile` if that is a number; output (N, H, W,
+        classes) float32 probabilities. The last layer is the activation, float32 under any
+        precision policy: sigmoid for one class, else softmax. It loads with
         ``keras.models.load_model`` alone.
 
     Raises
     ------
     InputError, ModelError
-        If the encoder weights do not exist or fit.
+        If the encoder weights do not exist or do not fit.
     ReadError
         If they cannot be downloaded.
-    MissingExtraError
-        If the ``train`` extra is not installed.
     """
     settings = options or ArchitectureOptions()
     if settings.architecture == "plain-unet":
-        model = build_plain_unet(settings)
+        model = _plain_unet(settings)
         _load_plain_encoder(model, settings.encoder_weights)
     elif settings.architecture == "canet":
         model = build_canet(settings)
@@ -71,52 +67,53 @@ def _load_plain_encoder(model: Any, weights: str | None) -> None:
     copy_weights_by_name(load_keras_model(path), encoder_layers(model), path)
 
 
-def build_unet(
-    backbone: str = "resnet18",
-    *,
-    depth: int = 4,
-    decoder_filters: tuple[int, ...] = (128, 64, 32, 16),
-    bands: int = 3,
-    encoder_weights: str | None = None,
-) -> Any:
-    """Build segmentation-models' U-Net on a local encoder: :func:`build_model` for road models.
+def _plain_unet(options: ArchitectureOptions) -> Any:
+    """Build the plain U-Net: two convolutions at each resolution, pooling down, transposed up.
 
-    Parameters
-    ----------
-    backbone : {"resnet18", "resnet34"}
-        An encoder without whole-tile averaging, so that the answer for a pixel depends only
-        on its surroundings.
-    depth : {3, 4, 5}
-        Encoder stages kept; the stride is ``2 ** depth``. Five is the usual U-Net; leaving the
-        deepest stage out halves the reach of a pixel, and so the margin that tiles must overlap.
-    decoder_filters : tuple of int
-        One per decoder block, deepest first; `depth` of them.
-    bands : int
-        Input channels.
-    encoder_weights : str, optional
-        See :class:`ArchitectureOptions`.
-
-    Returns
-    -------
-    keras.Model
-        Input (N, H, W, bands) float32, H and W multiples of the stride; output (N, H, W, 1)
-        road probability.
-
-    Raises
-    ------
-    InputError
-        If such a network cannot be built.
+    Unlike arXiv 1505.04597, convolutions are padded (the output has the size of the image), may be
+    followed by batch normalization, and there is no dropout at the bottom. Layers of the
+    contracting path are named ``encoder_...``.
     """
-    if backbone not in _LOCAL_BACKBONES:
-        raise InputError(
-            f"Found backbone {backbone!r}; expected one of {_LOCAL_BACKBONES}, or build_model."
-        )
-    return build_model(
-        ArchitectureOptions(
-            backbone=backbone,
-            depth=depth,
-            decoder_filters=decoder_filters,
-            bands=bands,
-            encoder_weights=encoder_weights,
-        )
-    )
+    keras = import_keras()
+    layers = keras.layers
+    *widths, bottom = options.filters
+    x = image = keras.Input((None, None, options.bands), name="image")
+    skips = []
+    for stage, width in enumerate(widths, start=1):
+        x = _convolutions(x, width, f"encoder_stage{stage}", options.batch_norm)
+        skips.append(x)
+        x = layers.MaxPooling2D(2, name=f"encoder_stage{stage}_pool")(x)
+    x = _convolutions(x, bottom, f"encoder_stage{len(widths) + 1}", options.batch_norm)
+    for stage, width, skip in _upwards(widths, skips):
+        name = f"decoder_stage{stage}"
+        x = layers.Conv2DTranspose(
+            width, 2, strides=2, kernel_initializer="he_normal", name=f"{name}_up"
+        )(x)
+        x = layers.Concatenate(name=f"{name}_concat")([skip, x])
+        x = _convolutions(x, width, name, options.batch_norm)
+    x = layers.Conv2D(options.classes, 1, name="final_conv")(x)
+    x = layers.Activation(options.activation, dtype="float32", name=options.activation)(x)
+    return keras.Model(image, x)
+
+
+def _upwards(widths: Sequence[int], skips: Sequence[Any]) -> Any:
+    stages = range(1, len(widths) + 1)
+    return reversed(list(zip(stages, widths, skips, strict=True)))
+
+
+def _convolutions(x: Any, width: int, name: str, batch_norm: bool) -> Any:
+    """Two 3 by 3 convolutions with ReLU."""
+    layers = import_keras().layers
+    for part in "ab":
+        x = layers.Conv2D(
+            width,
+            3,
+            padding="same",
+            use_bias=not batch_norm,
+            kernel_initializer="he_normal",
+            name=f"{name}{part}_conv",
+        )(x)
+        if batch_norm:
+            x = layers.BatchNormalization(name=f"{name}{part}_bn")(x)
+        x = layers.Activation("relu", name=f"{name}{part}_relu")(x)
+    return x

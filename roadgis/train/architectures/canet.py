@@ -1,6 +1,6 @@
 """CANet: Attention-guided Chained Context Aggregation (Tang et al. 2020, arXiv 2002.12041).
 
-What the paper describes, and how it is built here:
+Differences from the paper:
 
 - **Encoder.** The paper's is a ResNet dilated so that its last features are at 1/8.
   segmentation-models' encoders are not dilated; `depth` chooses the stage that is taken instead:
@@ -21,7 +21,7 @@ What the paper describes, and how it is built here:
   the high-level features give; the high-level ones are interpolated to 1/4, both are
   concatenated and convolved twice. The classes are interpolated to the full size.
 
-The paper's dropout and its auxiliary loss are left out.
+Dropout and the auxiliary loss are left out.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = ["build_canet"]
 
 _SCALES = (3, 5, 7)
 _LOW_STRIDE = 4
-# Channels of a flow for each channel of its attention's bottleneck, as in squeeze-and-excitation.
+# Channels of a flow per channel of its attention bottleneck, as in squeeze-and-excitation.
 _REDUCTION = 16
 
 
 def build_canet(options: ArchitectureOptions) -> Any:
-    """Build CANet on any encoder of segmentation-models; see the module's docstring."""
+    """Build CANet on an encoder of segmentation-models; see the module's docstring."""
     keras = import_keras()
     layers = keras.layers
     flow_width, decoder_width, low_width = options.filters
@@ -90,7 +90,7 @@ def _aggregate_context(features: Any, norm: bool) -> Any:
         x = _convolution(x, width, f"{name}b", norm, dilation=scale)
         flow = _attend(x, name)
         flows.append(flow)
-    # The global flow is 1 by 1 pixel: adding spreads it.
+    # The global flow is 1 by 1 pixel and is broadcast by the addition.
     x = layers.Add(name="context_sum")(flows[1:])
     x = layers.Add(name="context_sum_global")([x, flows[0]])
     x = _convolution(x, width, "context_selection", norm)
@@ -101,7 +101,7 @@ def _aggregate_context(features: Any, norm: bool) -> Any:
 
 
 def _attend(x: Any, name: str) -> Any:
-    """Weigh the channels by what is in them over the whole image."""
+    """Weigh the channels by their mean over the image."""
     layers = import_keras().layers
     width = x.shape[-1]
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_gate_mean")(x)

@@ -1,4 +1,4 @@
-"""The decoders of segmentation-models, on an encoder cut where it is asked for."""
+"""The decoders of segmentation-models, on an encoder cut at a chosen depth."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["build_segmentation_model"]
 def build_segmentation_model(options: ArchitectureOptions) -> Any:
     """Build segmentation-models' U-Net, Linknet, FPN or PSPNet.
 
-    Its public functions (``Unet`` and so on) always take the whole encoder, and build it as
-    Keras 3 will not load it again; the builders below them take an encoder of ours.
+    Its public functions (``Unet`` and so on) always use the whole encoder, and build a model that
+    Keras 3 cannot load again; the builders below them accept an encoder of ours.
     """
     import_segmentation_models()
     from segmentation_models.models import fpn, linknet, pspnet, unet
 
     module = {"unet": unet, "linknet": linknet, "fpn": fpn, "pspnet": pspnet}[options.architecture]
-    # The builders look the framework's modules up as globals, which the public functions set.
+    # The builders find the framework's modules in globals, which the public functions set.
     modules = decoder_modules()
     module.backend, module.layers = modules["backend"], modules["layers"]
     module.models, module.keras_utils = modules["models"], modules["utils"]
@@ -55,7 +55,7 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
             skips,
             pyramid_filters=options.filters[0],
             segmentation_filters=options.filters[1],
-            # What segmentation-models' FPN does unless it is told otherwise.
+            # The default of segmentation-models' FPN.
             aggregation="concat",
             **common,
         )
@@ -71,7 +71,7 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
         return _with_subpixel_output(features, options)
     widths = options.filters
     if options.architecture == "linknet":
-        # Blocks with a skip connection have the width of what they are added to.
+        # A block with a skip connection has the width of that connection.
         widths = (None,) * len(skips) + options.filters  # type: ignore[assignment]
     return {"unet": unet.build_unet, "linknet": linknet.build_linknet}[options.architecture](
         backbone=encoder,
@@ -84,10 +84,10 @@ def build_segmentation_model(options: ArchitectureOptions) -> Any:
 
 
 def _with_subpixel_output(model: Any, options: ArchitectureOptions) -> Any:
-    """Replace a network's last convolution by one that gives 2 by 2 pixels a position.
+    """Replace the last convolution by one that computes 2 by 2 pixels per position.
 
-    Both layers are linear, so that one transposed convolution could do; the first one, which is
-    1 by 1, brings the features down to what is then laid out, which is where the time goes.
+    Both layers are linear, so one transposed convolution would do; the 1 by 1 convolution first
+    reduces the channels, which saves most of the time.
     """
     keras = import_keras()
     layers = keras.layers

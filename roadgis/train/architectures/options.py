@@ -1,18 +1,16 @@
-"""The settings of a network, checked before anything heavy is imported."""
+"""Settings of a model architecture, checked before heavy imports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from roadgis.errors import InputError
+from roadgis.options.training import ARCHITECTURES
 
-__all__ = ["ARCHITECTURES", "BACKBONES", "ArchitectureOptions", "available_backbones"]
+__all__ = ["BACKBONES", "ArchitectureOptions"]
 
-#: Names of the architectures.
-ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
-
-#: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Kept here so that help texts need
-#: no tensorflow.
+#: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Listed here so that help texts do
+#: not import tensorflow.
 BACKBONES = (
     *("vgg16", "vgg19"),
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -25,7 +23,7 @@ BACKBONES = (
     *(f"efficientnetlite{size}" for size in range(3)),
 )
 
-# Encoder stages (stride 2 ** depth): the usual number first, then the others that can be built.
+# Encoder stages (stride 2 ** depth): the default first, then the other possible numbers.
 _DEPTHS = {
     "unet": (5, 4, 3),
     "linknet": (5, 4, 3),
@@ -33,7 +31,7 @@ _DEPTHS = {
     "pspnet": (3, 2, 4),
     "canet": (4, 5, 3),
 }
-# Encoders made of two-convolution residual units, in stages that can hold any number of them.
+# Encoders whose stages can have any number of residual units of two convolutions.
 _RESIDUAL = ("resnet18", "resnet34")
 _PLAIN_FILTERS = (64, 128, 256, 512, 1024)
 _MEANING = {
@@ -45,18 +43,6 @@ _MEANING = {
 _DEFAULT_FILTERS = {"linknet": (16,), "fpn": (256, 128), "pspnet": (512,), "canet": (256, 256, 48)}
 
 
-def available_backbones(architecture: str) -> tuple[str, ...]:
-    """Return the encoders that an architecture can be built on; none for the plain U-Net.
-
-    Raises
-    ------
-    InputError
-        If there is no such architecture.
-    """
-    _check_architecture(architecture)
-    return () if architecture == "plain-unet" else BACKBONES
-
-
 def _check_architecture(name: str) -> None:
     if name not in ARCHITECTURES:
         raise InputError(
@@ -66,48 +52,47 @@ def _check_architecture(name: str) -> None:
 
 @dataclass(frozen=True)
 class ArchitectureOptions:
-    """Which network to build. Converts to JSON with ``dataclasses.asdict`` and back.
+    """Settings of a model architecture; converts to JSON with ``dataclasses.asdict``.
 
     Attributes
     ----------
     architecture : {"unet", "linknet", "fpn", "pspnet", "plain-unet", "canet"}
-        The first four are segmentation-models'; ``plain-unet`` is the U-Net of Ronneberger et
-        al. with same padding; ``canet`` is Tang et al.'s.
+        The first four are those of segmentation-models; ``plain-unet`` is the U-Net of Ronneberger
+        et al. with padding; ``canet`` is that of Tang et al.
     backbone : str
-        The encoder, one of :func:`available_backbones`; without meaning for ``plain-unet``.
+        The encoder, one of :data:`BACKBONES`; ignored by ``plain-unet``.
     depth : int, optional
-        Encoder stages kept: the encoder's stride is ``2 ** depth``. The usual number where None:
-        5 for unet, linknet and fpn, 4 for canet, 3 for pspnet; for ``plain-unet`` it follows
-        from `decoder_filters`.
+        Encoder stages; the stride is ``2 ** depth``. Default: 5 for unet, linknet and fpn, 4 for
+        canet, 3 for pspnet; set by `decoder_filters` for ``plain-unet``.
     encoder_units : tuple of int, optional
-        Residual units of each encoder stage that is kept, finest first: ``depth - 1`` numbers, for
-        resnet18 and resnet34 only. The encoder's own numbers where None.
+        Residual units of each encoder stage, finest first: ``depth - 1`` numbers, for resnet18 and
+        resnet34 only. Default: the encoder's own numbers.
     subpixel : bool
-        Only for unet. Compute nothing at full resolution: at half of it the last layer gives each
-        position four values, which a transposed convolution lays out as 2 by 2 pixels (sub-pixel
-        convolution, Shi et al. 2016), in place of the decoder's last block.
+        unet only. Nothing is computed at full resolution: at half of it the last layer computes
+        four values per position, which a transposed convolution lays out as 2 by 2 pixels
+        (sub-pixel convolution, Shi et al. 2016), in place of the decoder's last block.
     decoder_filters : tuple of int, optional
-        Widths. unet: one for each stage, deepest first; without the last where `subpixel`.
-        linknet: the last block's. fpn: of the pyramid and of its branches. pspnet: of the pyramid.
-        plain-unet: one for each resolution, finest first, the deepest included (usually 64 to
-        1024). canet: of the context flows, the decoder and the low-level features.
+        Widths. unet: one per stage, deepest first; without the last if `subpixel`. linknet: last
+        block. fpn: pyramid and branches. pspnet: pyramid. plain-unet: one per resolution, finest
+        first, including the deepest (usually 64 to 1024). canet: context flows, decoder, low-level
+        features.
     batch_norm : bool
-        Batch normalization in the decoder; in all of ``plain-unet``. Encoders keep their own.
+        Batch normalization in the decoder; everywhere in ``plain-unet``. Encoders keep their own.
     encoder_weights : str, optional
-        ``"imagenet"`` (downloaded; for EfficientNet-Lite from an installed package), the path of
-        a ``.keras``, ``.weights.h5`` or ``.h5`` file, or None for random weights.
+        ``"imagenet"`` (downloaded; for EfficientNet-Lite from an installed package), a ``.keras``,
+        ``.weights.h5`` or ``.h5`` file, or None for random weights.
     bands : int
-        Channels of the image.
+        Input channels.
     classes : int
-        Channels of the answer: 1 for road or not, else one for each class.
+        Output channels: 1 for road or not, else one per class.
     crop_px : int, optional
-        Side of the crops. Fixes the input of a pspnet, whose pooling depends on it: a multiple of
-        ``6 * 2 ** depth``. Others take any multiple of their stride, and do not look at it.
+        Side of the crops. Fixes the input size of a pspnet, a multiple of ``6 * 2 ** depth``;
+        ignored by the others.
 
     Raises
     ------
     InputError
-        If such a network cannot be built.
+        If such a model cannot be built.
     """
 
     architecture: str = "unet"
@@ -126,7 +111,7 @@ class ArchitectureOptions:
         _check_architecture(self.architecture)
         for name in ("encoder_units", "decoder_filters"):
             value = getattr(self, name)
-            if value is not None:  # a list, where it comes from JSON or YAML
+            if value is not None:  # a list if read from JSON or YAML
                 object.__setattr__(self, name, tuple(value))
         if self.architecture != "plain-unet" and self.backbone not in BACKBONES:
             raise InputError(
@@ -174,7 +159,7 @@ class ArchitectureOptions:
                 f"Found encoder units {units} with weights from ImageNet, which are for the "
                 "encoder as it is. Choose one of the two."
             )
-        # A pyramid looks at the deepest stage whatever its depth.
+        # A pyramid uses the deepest stage at any depth.
         wanted = 4 if self.architecture == "pspnet" else self.stages - 1
         if len(units) != wanted or any(number < 1 for number in units):
             raise InputError(
@@ -227,14 +212,14 @@ class ArchitectureOptions:
 
     @property
     def stages(self) -> int:
-        """Encoder stages: `depth`, or the architecture's usual number."""
+        """Encoder stages: `depth`, or the architecture's default."""
         if self.architecture == "plain-unet":
             return len(self.filters) - 1
         return self.depth if self.depth is not None else _DEPTHS[self.architecture][0]
 
     @property
     def filters(self) -> tuple[int, ...]:
-        """Widths: `decoder_filters`, or the architecture's usual ones."""
+        """Widths: `decoder_filters`, or the architecture's defaults."""
         if self.decoder_filters is not None:
             return self.decoder_filters
         if self.architecture == "plain-unet":

@@ -2,7 +2,7 @@
 
 The format is a sequence of pickles (magic number, protocol version, system info, the object, the
 keys of its storages) followed by the storages, each an int64 element count and raw values. The
-unpickler resolves the few names that a dictionary of tensors needs and refuses all others, so a
+unpickler resolves the few names that a dictionary of tensors needs and rejects all others, so a
 file cannot run code.
 """
 
@@ -31,11 +31,6 @@ Tensor = npt.NDArray[Any]
 def read_torch_tensors(path: Path) -> dict[str, Tensor]:
     """Read a state dictionary saved by torch in its old format.
 
-    Parameters
-    ----------
-    path : Path
-        The ``.pth`` file.
-
     Returns
     -------
     dict of str to ndarray
@@ -44,7 +39,7 @@ def read_torch_tensors(path: Path) -> dict[str, Tensor]:
     Raises
     ------
     ModelError
-        If the file is not of that format, is damaged, or holds anything but tensors.
+        If the file has another format, is damaged, or holds anything but tensors.
     """
     try:
         with path.open("rb") as file:
@@ -82,7 +77,7 @@ def _load(file: IO[bytes]) -> Any:
 
 
 class _Tensor:
-    """A tensor as the file describes it: a strided view of a storage."""
+    """A tensor as described in the file: a strided view of a storage."""
 
     def __init__(
         self,
@@ -108,7 +103,7 @@ class _Tensor:
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """Knows ordered dictionaries and tensors, and no other type."""
+    """Unpickles ordered dictionaries and tensors; rejects other types."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):

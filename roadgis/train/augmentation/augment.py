@@ -1,7 +1,7 @@
-"""Augmentation: what is done to training crops, from a readable list of transforms.
+"""Augmentation of training crops by a list of transforms.
 
-The default list is ``augmentation.yaml`` next to this module. Names and parameters are those of
-albumentations, and of :mod:`roadgis.train.augmentation.weather`.
+The default list is ``augmentation.yaml`` next to this module. Transforms and parameters are those
+of albumentations and of :mod:`roadgis.train.augmentation.weather`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ import numpy as np
 from roadgis.errors import InputError, MissingExtraError
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes
 
-__all__ = [
-    "Augmentation",
-    "aerial_augmentation",
-    "augmentation_from_settings",
-    "load_augmentation",
-]
+__all__ = ["Augmentation", "import_albumentations", "load_augmentation"]
 
 _DEFAULT = "augmentation.yaml"
 _GROUPS = ("OneOf", "Sequential", "SomeOf")
@@ -36,20 +31,20 @@ _PROBE_PX = 256
 
 
 class Augmentation:
-    """Transforms a crop and its labels alike; safe to be called by several threads.
+    """Transforms a crop and its labels together; thread-safe.
 
     Parameters
     ----------
     transforms : sequence
-        Of albumentations.
+        Transforms of albumentations.
     settings : list
-        What they were made from.
+        Plain values that describe `transforms`.
     """
 
     def __init__(self, transforms: Sequence[Any], settings: list[Any]) -> None:
         self._transforms = list(transforms)
         self._settings = settings
-        # A transform holds its random state, so each thread has its own.
+        # A transform holds its random state, so each thread has its own copy.
         self._local = threading.local()
 
     @property
@@ -64,18 +59,16 @@ class Augmentation:
 
         Parameters
         ----------
-        image : ndarray of uint8, shape (H, W, 3)
-            Red, green, blue.
         labels : ndarray of uint8, shape (H, W)
             Class indices; 255 where invalid.
         rng : numpy.random.Generator
-            Its state alone decides on the result.
+            Source of all randomness.
 
         Returns
         -------
         image, labels : ndarrays as given
-            Where the image has no content (before, or by being moved) it is of the middle grey
-            that stands for that in prediction, and the labels are 255.
+            Pixels without image (before, or moved in from outside) are middle grey, the fill value
+            of prediction, and labelled 255.
         """
         if labels.shape != image.shape[:2]:
             raise InputError(
@@ -90,7 +83,8 @@ class Augmentation:
         compose.set_random_state(rng, random.Random(int(rng.integers(2**31))))
         result = compose(image=np.array(image, order="C"), mask=masks)
         image, masks = result["image"], result["mask"]
-        # Changes of colour and noise reach what is blank, too: in prediction it is always the same.
+        # Colour changes and noise also affect blank pixels, which have a fixed value in
+        # prediction.
         empty = masks[..., 1] == IGNORE
         if empty.any():
             image[empty] = FILL
@@ -108,20 +102,13 @@ def load_augmentation(path: Path | None = None) -> Augmentation:
     Parameters
     ----------
     path : Path, optional
-        A YAML list of ``- Name: {parameter: value, p: probability}``; None takes the list that
-        comes with roadgis. An empty list (``[]``) leaves crops as they are.
-
-    Returns
-    -------
-    Augmentation
-        Callable with image, labels and a generator.
+        A YAML list of ``- Name: {parameter: value, p: probability}``. Default: the list that comes
+        with roadgis. An empty list (``[]``) disables augmentation.
 
     Raises
     ------
     InputError
-        If the file cannot be read, or an entry is not understood; names file and line.
-    MissingExtraError
-        If the ``train`` extra is not installed.
+        If the file cannot be read or an entry is invalid; names file and line.
     """
     if path is None:
         text = (
@@ -139,23 +126,6 @@ def load_augmentation(path: Path | None = None) -> Augmentation:
     return _parse(text, str(path or _DEFAULT))
 
 
-def augmentation_from_settings(settings: Sequence[Any]) -> Augmentation:
-    """Build what ``settings`` of an :class:`Augmentation` describe.
-
-    Parameters
-    ----------
-    settings : sequence
-        Of ``{name: {parameter: value}}``.
-
-    Raises
-    ------
-    InputError
-        If an entry is not understood; names its number.
-    """
-    entries = [(f"augmentation, entry {n}", item) for n, item in enumerate(settings, 1)]
-    return _build(entries)
-
-
 def _parse(text: str, name: str) -> Augmentation:
     import_albumentations()
     import yaml
@@ -166,7 +136,7 @@ def _parse(text: str, name: str) -> Augmentation:
         mark = getattr(error, "problem_mark", None)
         where = name if mark is None else f"{name}, line {mark.line + 1}"
         problem = getattr(error, "problem", None) or error
-        raise InputError(f"{where}: this is no valid YAML ({problem}).") from error
+        raise InputError(f"{where}: is not valid YAML ({problem}).") from error
     if not isinstance(data, list):
         kind = "nothing" if data is None else f"a {type(data).__name__}"
         raise InputError(
@@ -202,9 +172,9 @@ def _name_and_parameters(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
 
 
 def _make(name: str, parameters: dict[str, Any], where: str, known: Mapping[str, Any]) -> Any:
-    """Build one transform with our way to fill what comes in from outside."""
+    """Build one transform; pixels from outside get the fill value and are ignored."""
     if name not in known:
-        raise InputError(f"{where}: found no transform {name!r}.{_near(name, known)}")
+        raise InputError(f"{where}: unknown transform {name!r}.{_near(name, known)}")
     kind = known[name]
     accepted = [key for key in inspect.signature(kind.__init__).parameters if key != "self"]
     for key in parameters:
@@ -225,7 +195,7 @@ def _make(name: str, parameters: dict[str, Any], where: str, known: Mapping[str,
     values = {key: _frozen(value) for key, value in parameters.items()}
     if "border_mode" in accepted and "border_mode" not in values:
         values = {"fill": FILL, "fill_mask": IGNORE, "border_mode": 0, **values}
-    # Some transforms take one number for the first channel alone.
+    # Some transforms apply a single number to the first channel only.
     for key, channels in (("fill", 3), ("fill_mask", 2)):
         if isinstance(values.get(key), int | float):
             values[key] = (values[key],) * channels
@@ -239,7 +209,7 @@ def _frozen(value: Any) -> Any:
 def _call(kind: Callable[..., Any], values: dict[str, Any], where: str, name: str) -> Any:
     try:
         with warnings.catch_warnings():
-            # albumentations warns of some values and then takes its own defaults.
+            # albumentations warns about some values and then uses its defaults.
             warnings.simplefilter("error", UserWarning)
             return kind(**values)
     except (ValueError, TypeError, UserWarning) as error:
@@ -272,7 +242,7 @@ def _compose(transforms: Sequence[Any]) -> Any:
 
 
 def _try_out(transform: Any, where: str, name: str) -> None:
-    """Run a transform once, so that one that does not suit training says so before it."""
+    """Run a transform once, so that an unsuitable one fails before training."""
     import cv2
 
     rng = np.random.default_rng(0)
@@ -299,14 +269,8 @@ def _try_out(transform: Any, where: str, name: str) -> None:
 
 
 def import_albumentations() -> Any:
-    """Return the ``albumentations`` module, kept from the network and from our cores.
-
-    Raises
-    ------
-    MissingExtraError
-        If the ``train`` extra is not installed.
-    """
-    # It asks the network for a newer version when imported, unless told not to.
+    """Import albumentations without its update check and with one OpenCV thread."""
+    # It looks for a newer version online when imported, unless disabled.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import albumentations
@@ -316,34 +280,5 @@ def import_albumentations() -> Any:
             f"Training needs albumentations, which is not installed ({error}). "
             "Install it with: pip install 'roadgis[train]'"
         ) from error
-    cv2.setNumThreads(1)  # the network has the cores
+    cv2.setNumThreads(1)  # the model needs the cores
     return albumentations
-
-
-def aerial_augmentation() -> Any:
-    """Return the augmentation of the first default model, for labels of two channels.
-
-    Returns
-    -------
-    callable
-        Takes image (H, W, 3) uint8, labels (H, W, 2) uint8 and a ``numpy.random.Generator``;
-        returns both, transformed alike. The result depends on the generator's state alone.
-    """
-    A = import_albumentations()
-    transforms = A.Compose(
-        [
-            A.D4(p=1.0),
-            A.Affine(scale=(0.8, 1.25), rotate=(-45, 45), fill=FILL, fill_mask=0, p=0.3),
-            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.25, p=0.6),
-            A.HueSaturationValue(hue_shift_limit=12, sat_shift_limit=30, val_shift_limit=0, p=0.4),
-            A.RandomGamma(gamma_limit=(75, 135), p=0.3),
-            A.ToGray(p=0.05),
-        ]
-    )
-
-    def augment(image: Bytes, labels: Bytes, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
-        transforms.set_random_seed(int(rng.integers(2**31)))
-        result = transforms(image=np.ascontiguousarray(image), mask=np.ascontiguousarray(labels))
-        return result["image"], result["mask"]
-
-    return augment

@@ -1,4 +1,4 @@
-"""A picture of training crops and their labels, before and after augmentation."""
+"""Contact sheet of training crops and their labels, before and after augmentation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from scipy import ndimage
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
+from roadgis.options.training import TrainSettings
 from roadgis.train.augmentation.augment import load_augmentation
-from roadgis.train.data.crop_source import crop_source
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
-from roadgis.train.data.training_data import class_names, open_training_data
-from roadgis.train.settings import TrainSettings
+from roadgis.train.data.training_data import crop_source, open_training_data, output_classes
 
 __all__ = ["Crops", "draw_labels", "preview_settings", "write_preview"]
 
@@ -26,7 +25,7 @@ _GAP_PX = 2
 _PAIR_GAP_PX = 10
 _HATCH_PX = 8
 _DIM = 0.45
-#: Outlines of class 1, 2, ...: told apart on vegetation, roofs and asphalt.
+#: Outline colours of class 1, 2, ...: distinct on vegetation, roofs and asphalt.
 _COLOURS = (
     (255, 40, 200),
     (0, 230, 255),
@@ -40,27 +39,24 @@ _COLOURS = (
 
 
 class Crops(Protocol):
-    """What gives numbered crops, such as a :class:`roadgis.train.data.sampling.CropSampler`."""
+    """Source of numbered crops, such as a :class:`roadgis.train.data.sampling.CropSampler`."""
 
     def crop(self, number: int) -> tuple[Bytes, Bytes]:
         """Return image (P, P, 3) and labels (P, P) of crop `number`, uint8."""
 
 
 def draw_labels(image: Bytes, labels: Bytes) -> Bytes:
-    """Draw the labels over an image.
+    """Draw the outlines of the labels over an image.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        Red, green, blue.
     labels : ndarray of uint8, shape (H, W)
-        Class indices; 255 where invalid.
+        Class indices; 255 is invalid.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        The image with the border of each class but the first in its colour; invalid pixels are
-        dark and hatched.
+        Each class but the first is outlined in its colour; invalid pixels are dark and hatched.
     """
     drawn: Bytes = image.copy()
     ignored = labels == IGNORE
@@ -85,39 +81,33 @@ def write_preview(
     classes: Sequence[str] = ("road",),
     overwrite: bool = True,
 ) -> dict[str, str]:
-    """Write a picture of the crops that a network is trained on.
+    """Write a picture of the crops that a model is trained on.
 
     Parameters
     ----------
     sampler : Crops
-        Gives augmented crops.
+        Source of the augmented crops.
     output : Path
-        The PNG to write.
+        PNG file.
     plain : Crops, optional
-        Gives the same crops as they are: the same sampler without augmentation. They are
-        drawn on the left of the augmented ones.
+        Source of the same crops without augmentation; they are drawn to the left of the augmented
+        ones.
     rows, columns : int
         Crops (or pairs) in the picture.
     first : int
-        Number of the first crop; others show other crops.
+        Number of the first crop.
     classes : sequence of str
         ``("road",)``, or the names of class 0, 1, ...
-    overwrite : bool
-        Replace a file of this name.
 
     Returns
     -------
     dict of str to str
-        The colour of each class's outline, as ``#rrggbb``, by its name.
+        Outline colour of each class as ``#rrggbb``, by class name.
 
     Raises
     ------
-    InputError
-        If there is nothing to draw.
     DataError
-        If the labels hold a class without a name.
-    OutputError
-        If the file cannot be written.
+        If the labels hold an unknown class.
     """
     if rows < 1 or columns < 1:
         raise InputError(f"Found {rows} rows and {columns} columns, expected at least 1 of each.")
@@ -138,28 +128,9 @@ def write_preview(
 
 
 def preview_settings(settings: TrainSettings, output: Path, *, overwrite: bool = False) -> None:
-    """Write a picture of the crops that a run with these settings would begin with.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Of the run.
-    output : Path
-        A ``.png`` file.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    DataError
-        If the data cannot be used.
-    InputError
-        If the augmentation list cannot be used.
-    OutputError
-        If the file exists, or cannot be written.
-    """
+    """Write a picture of the first crops of a run with these settings."""
     data = open_training_data(settings.data, settings.optimization.seed)
-    names, _ = class_names(settings.data)
+    names, _ = output_classes(settings.data)
     plain, augmented = (
         crop_source(settings, data, settings.data.normalize_to, augment)
         for augment in (None, load_augmentation(settings.data.augmentation))
@@ -181,7 +152,7 @@ def _cell(crops: Crops, number: int, names: Sequence[str]) -> Bytes:
 
 
 def _joined(parts: Sequence[Bytes], gap: int, axis: int) -> Bytes:
-    """Put parts of one size beside (axis 1) or below (axis 0) each other, white in between."""
+    """Put parts of one size next to (axis 1) or below (axis 0) each other, white in between."""
     shape = list(parts[0].shape)
     shape[axis] = gap
     between = np.full(shape, 255, np.uint8)

@@ -1,8 +1,8 @@
-"""Shadows, clouds and haze as they look from above, drawn over training crops.
+"""Shadows, clouds and haze as seen from above, drawn over training crops.
 
-albumentations' own shadow, fog and sun are made for pictures taken from the ground: polygons in
-the lower half, patches along a horizon. Here trees and buildings throw shadows in one direction,
-and clouds are patches of a smooth random field with their shadow beside them.
+The shadow, fog and sun of albumentations imitate pictures taken from the ground: polygons in the
+lower half, patches along a horizon. Here trees and buildings cast shadows in one direction, and
+clouds are patches of a smooth random field with an offset shadow.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ Image = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
 Range = tuple[float, float]
 
-#: Fields are made at this part of the size: they hold nothing finer.
+#: Fields are computed at this fraction of the size.
 _REDUCTION = 4
-#: What is left of the bands in full shadow for each unit of darkness: skylight is blue.
+#: Darkening of red, green, blue per unit of darkness: skylight is blue.
 _SHADE = np.array([1.06, 1.0, 0.88], np.float32)
 _CLOUD_WHITE = np.array([238, 241, 245], np.float32)
 _HAZE_VEIL = np.array([196, 206, 218], np.float32)
@@ -37,19 +37,15 @@ def smooth_field(
 
     Parameters
     ----------
-    shape : (int, int)
-        Rows and columns.
-    rng : numpy.random.Generator
-        Of all that is random.
     cell_px : float
-        Size of its largest features, pixels.
+        Size of the largest features, pixels.
     octaves : int
-        How many scales; each is half as large and a little over half as strong as the last.
+        Number of scales; each has half the size and 0.55 of the amplitude of the one before.
 
     Returns
     -------
     ndarray of float32, shape (H, W)
-        Values of 0 to 1, both reached.
+        0 to 1, both reached.
     """
     import cv2
 
@@ -58,7 +54,7 @@ def smooth_field(
         cell = cell_px / 2**octave
         rows, columns = (int(np.ceil(size / cell)) + 2 for size in shape)
         grid = rng.random((rows, columns), dtype=np.float32)
-        # One cell more on each side, so that the outermost features are cut like the others.
+        # One more cell on each side, so that features at the border are cut at random.
         height, width = int(np.ceil(rows * cell)), int(np.ceil(columns * cell))
         large = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
         top, left = int(rng.integers(height - shape[0])), int(rng.integers(width - shape[1]))
@@ -78,7 +74,7 @@ def _small(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _moved(field: Field, by: tuple[float, float]) -> Field:
-    """Move a field by rows and columns, its edge carried on."""
+    """Move a field by rows and columns; the edge is repeated."""
     import cv2
 
     matrix = np.array([[1, 0, by[1]], [0, 1, by[0]]], np.float32)
@@ -94,25 +90,16 @@ def add_clouds(
     opacity: float = 0.6,
     shadow: float = 0.3,
 ) -> Image:
-    """Draw thin clouds over an image, with their shadow some way off.
+    """Draw thin clouds and their offset shadow over an image.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        Red, green, blue.
-    rng : numpy.random.Generator
-        Of all that is random.
     coverage : float
         Share of the image under cloud, 0 to 1.
     opacity : float
-        Of the densest part, 0 to 1; what is below should stay visible, as its label does.
+        Opacity of the densest part, 0 to 1; the ground should stay visible, as its labels stay.
     shadow : float
-        How much light the shadow takes away, 0 to 1.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        A new image.
+        Share of light that the shadow removes, 0 to 1.
     """
     shape = _small(image.shape)
     size = max(shape)
@@ -128,21 +115,12 @@ def add_clouds(
 
 
 def add_haze(image: Image, rng: np.random.Generator, *, opacity: float = 0.3) -> Image:
-    """Lay a thin, bluish, slowly changing veil over an image.
+    """Lay a thin, bluish, slowly varying haze over an image.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        Red, green, blue.
-    rng : numpy.random.Generator
-        Of all that is random.
     opacity : float
-        Of the densest part, 0 to 1; the thinnest has half as much.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        A new image.
+        Opacity of the densest part, 0 to 1; the thinnest part has half of it.
     """
     shape = _small(image.shape)
     field = smooth_field(shape, rng, cell_px=max(shape), octaves=2)
@@ -164,25 +142,16 @@ def cast_shadows(
     length_px: float = 8.0,
     darkness: float = 0.5,
 ) -> Image:
-    """Let trees and buildings that are not there throw shadows, all in one direction.
+    """Draw shadows of trees and buildings outside the image, all in one direction.
 
     Parameters
     ----------
-    image : ndarray of uint8, shape (H, W, 3)
-        Red, green, blue.
-    rng : numpy.random.Generator
-        Of all that is random.
     groups : int
-        Rows of trees, clumps of trees and buildings, for each 256 x 256 px.
+        Rows of trees, clumps of trees and buildings per 256 x 256 px.
     length_px : float
-        Of the shadow of something of usual height, pixels.
+        Shadow length of an object of usual height, pixels.
     darkness : float
-        Light that a full shadow takes away, 0 to 1.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        A new image.
+        Share of light that a full shadow removes, 0 to 1.
     """
     import cv2
 
@@ -194,7 +163,7 @@ def cast_shadows(
         start = rng.uniform((0, 0), (width, height))
         draw = (_draw_row, _draw_clump, _draw_building)[rng.choice(3, p=(0.45, 0.3, 0.25))]
         draw(shade, start, sun * length_px, rng)
-    # Half a pixel of penumbra, and the sensor's own blur.
+    # Half a pixel of penumbra, and sensor blur.
     soft = np.asarray(cv2.GaussianBlur(shade, (0, 0), rng.uniform(0.4, 0.8)))
     dark = soft[..., None] * (np.float32(darkness / 255) * _SHADE)
     return np.asarray((image * (1 - np.minimum(dark, 1)) + np.float32(0.5)).astype(np.uint8))
@@ -203,7 +172,7 @@ def cast_shadows(
 def _draw_tree(
     shade: Image, foot: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
 ) -> None:
-    """Draw a crown's shadow: a few discs that overlap, drawn out along the sun's direction."""
+    """Draw the shadow of a crown: overlapping discs, elongated away from the sun."""
     import cv2
 
     radius = rng.uniform(1.5, 4.5)
@@ -218,7 +187,7 @@ def _draw_tree(
 def _draw_row(
     shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
 ) -> None:
-    """Trees along a line, as beside a street."""
+    """Draw shadows of trees along a line, as at a street."""
     angle, step = rng.uniform(0, 2 * np.pi), rng.uniform(6, 13)
     along = step * np.array([np.cos(angle), np.sin(angle)])
     for number in range(int(rng.integers(4, 13))):
@@ -229,7 +198,7 @@ def _draw_row(
 def _draw_clump(
     shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
 ) -> None:
-    """Trees close together."""
+    """Draw shadows of trees close together."""
     for _ in range(int(rng.integers(2, 9))):
         _draw_tree(shade, start + rng.normal(0, 6, 2), reach, rng)
 
@@ -237,7 +206,7 @@ def _draw_clump(
 def _draw_building(
     shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
 ) -> None:
-    """Draw the shadow of a block: what its roof sweeps on its way down, but for the roof."""
+    """Draw the shadow of a building: the area swept by its roof, without the roof."""
     import cv2
 
     angle = rng.uniform(0, np.pi)
@@ -247,7 +216,7 @@ def _draw_building(
     thrown = roof + reach * rng.uniform(0.6, 1.6)
     points = np.concatenate([roof, thrown]).astype(np.float32)
     lit = np.zeros_like(shade)
-    # The roof itself lies in the sun.
+    # The roof itself is sunlit.
     for polygon, value in ((cv2.convexHull(points), 255), (roof, 0)):
         corners = np.rint(polygon * 2**_SHIFT).astype(np.int32)
         cv2.fillConvexPoly(lit, corners, value, cv2.LINE_AA, _SHIFT)
@@ -255,7 +224,7 @@ def _draw_building(
 
 
 def _range(name: str, value: Any, low: float, high: float) -> Range:
-    """Check a (lowest, highest) parameter; a number alone stands for both."""
+    """Check a (lowest, highest) parameter; a single number stands for both."""
     pair = (value, value) if isinstance(value, int | float) else tuple(value)
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
         raise ValueError(f"{name} is {value}, expected (lowest, highest) within {low} to {high}")
@@ -264,7 +233,7 @@ def _range(name: str, value: Any, low: float, high: float) -> Range:
 
 @cache
 def weather_transforms() -> Mapping[str, Any]:
-    """Return the transforms of this module, to be named in a list of albumentations' own.
+    """Return the transforms of this module by name, for use in an augmentation list.
 
     Returns
     -------
@@ -275,7 +244,7 @@ def weather_transforms() -> Mapping[str, Any]:
     import albumentations
 
     class Weather(albumentations.ImageOnlyTransform):  # type: ignore[misc]
-        """Draws each of its ranges, then calls the function of this module."""
+        """Draws a value from each range, then calls the function of this module."""
 
         def __init__(self, p: float, **ranges: Range) -> None:
             super().__init__(p=p)

@@ -1,1 +1,1 @@
-"""Labelled scenes to train and score on, and crops of them."""
+"""Labelled scenes for training and scoring, and crops of them."""

@@ -1,4 +1,4 @@
-"""How much labelled road a run learns from, in kilometres and square kilometres."""
+"""Amount of labelled road of a run, in kilometres and square kilometres."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.train.data.data_checks import CELL_PX, SceneSurvey
+from roadgis.options.training_data import DataSettings
+from roadgis.train.data.data_checks import CELL_PX, SceneCounts
 from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
 from roadgis.train.data.training_data import TrainingData
-from roadgis.train.settings import DataSettings
 
 __all__ = ["LabelledAmount", "amount_of", "centreline_px", "labelled_amount"]
 
-# Squares whose roads are thinned: enough for a mean width, few enough to take a second.
+# Squares whose roads are thinned: enough for a mean width within about a second.
 _SAMPLES = 32
 _SAMPLE_PX = 512
 
 
 @dataclass(frozen=True)
 class LabelledAmount:
-    """Labelled road.
+    """Amount of labelled road.
 
     Attributes
     ----------
     road_km : float
-        Length of the middle lines, kilometres.
+        Length of the centrelines, kilometres.
     area_km2 : float
-        Area that counts, square kilometres.
+        Valid area, square kilometres.
     """
 
     road_km: float
@@ -42,43 +42,39 @@ class LabelledAmount:
 
 
 def amount_of(data: TrainingData, settings: DataSettings) -> LabelledAmount:
-    """Estimate how much labelled road a run learns from; see :func:`labelled_amount`."""
+    """Estimate the amount of labelled road of a run; see :func:`labelled_amount`."""
     sizes = [size for one in data.sets for size in one.gsd_m] or [
         known_gsd_m(scene) or settings.gsd_m for scene in data.training
     ]
-    return labelled_amount(data.training, data.survey.scenes, sizes, data.survey.road_class)
+    return labelled_amount(data.training, data.counts.scenes, sizes, data.counts.road_class)
 
 
 def labelled_amount(
     scenes: Sequence[LabelledScene],
-    surveys: Sequence[SceneSurvey],
+    counts: Sequence[SceneCounts],
     gsd_m: Sequence[float],
     road_class: int = 1,
 ) -> LabelledAmount:
-    """Estimate how much labelled road scenes hold.
+    """Estimate the amount of labelled road in scenes.
 
-    The length is the area of the labels by their mean width, which is measured on a sample.
+    Length is the labelled area divided by the mean width, which is measured on a sample.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        Training scenes.
-    surveys : sequence of SceneSurvey
-        Of the same scenes and road class.
+    counts : sequence of SceneCounts
+        Label counts of the same scenes.
     gsd_m : sequence of float
-        Their pixel sizes, metres.
-    road_class : int
-        Class index of road.
+        Pixel sizes of the scenes, metres.
     """
     pixel_m2 = np.square(np.asarray(gsd_m, np.float64))
-    area_m2 = float(np.sum(pixel_m2 * [look.valid_px for look in surveys]))
-    road_px = np.array([look.class_px[road_class] for look in surveys], np.float64)
+    area_m2 = float(np.sum(pixel_m2 * [count.valid_px for count in counts]))
+    road_px = np.array([count.class_px[road_class] for count in counts], np.float64)
     sampled_m2 = sampled_m = 0.0
     with_road = np.flatnonzero(road_px)
     for number in range(_SAMPLES if len(with_road) else 0):
-        # Evenly spread over the scenes, and over the places in a scene.
+        # Evenly spread over the scenes, and within each scene.
         index = int(with_road[number * len(with_road) // _SAMPLES])
-        road = _sample(scenes[index], surveys[index], number) == road_class
+        road = _sample(scenes[index], counts[index], number) == road_class
         sampled_m += centreline_px(road) * gsd_m[index]
         sampled_m2 += float(road.sum()) * pixel_m2[index]
     road_m2 = float(np.sum(pixel_m2 * road_px))
@@ -86,9 +82,9 @@ def labelled_amount(
     return LabelledAmount(length_m / 1e3, area_m2 / 1e6)
 
 
-def _sample(scene: LabelledScene, look: SceneSurvey, number: int) -> npt.NDArray[np.uint8]:
-    """Return the labels of a square with road; its place follows from the number."""
-    cells = np.argwhere(np.diff(np.diff(look.cells[1], axis=0), axis=1))
+def _sample(scene: LabelledScene, count: SceneCounts, number: int) -> npt.NDArray[np.uint8]:
+    """Return the labels of a square with road; the number decides its position."""
+    cells = np.argwhere(np.diff(np.diff(count.cells[1], axis=0), axis=1))
     row, col = cells[np.random.default_rng(number).integers(len(cells))] * CELL_PX
     height, width = min(scene.height, _SAMPLE_PX), min(scene.width, _SAMPLE_PX)
     top = min(max(int(row) - height // 2, 0), scene.height - height)
@@ -97,13 +93,7 @@ def _sample(scene: LabelledScene, look: SceneSurvey, number: int) -> npt.NDArray
 
 
 def centreline_px(road: npt.NDArray[np.bool_]) -> float:
-    """Return the length of the middle lines of a mask, in pixels.
-
-    Parameters
-    ----------
-    road : ndarray of bool, shape (H, W)
-        The mask.
-    """
+    """Return the length of the centrelines of a mask, in pixels."""
     from skimage import morphology
 
     thinned: Callable[..., Any] = morphology.skeletonize
@@ -111,12 +101,12 @@ def centreline_px(road: npt.NDArray[np.bool_]) -> float:
     here, below, right = thin[:-1, :-1], thin[1:, :-1], thin[:-1, 1:]
     diagonal = thin[1:, 1:]
     straight = int((here & below).sum() + (here & right).sum())
-    # Only where no straight step joins the two pixels as well.
+    # Only if no straight step joins the two pixels.
     falling = int((here & diagonal & ~below & ~right).sum())
     rising = int((below & right & ~here & ~diagonal).sum())
     return straight + math.sqrt(2) * (falling + rising)
 
 
 def _rounded(value: float) -> str:
-    """Return a number with two significant digits, or none after the point."""
+    """Format a number with two significant digits below 10, else as a whole number."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""Keeping decoded scenes in memory, as far as a limit allows."""
+"""Cache of decoded scenes in memory, up to a limit."""
 
 from __future__ import annotations
 
@@ -9,28 +9,22 @@ import numpy as np
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import Bytes, LabelledScene, grid_blocks, known_gsd_m
 
-__all__ = ["CACHE_BYTES", "HeldScene", "Memory"]
+__all__ = ["CACHE_BYTES", "CacheBudget", "CachedScene"]
 
-#: How much of decoded scenes is kept by default.
+#: Default cache size.
 CACHE_BYTES = 512 * 2**20
-# Scenes of up to this many pixels are kept in one piece.
+# Scenes up to this size are cached in one piece.
 _SMALL_PX = 4 * 2**20
 _BLOCK_PX = 1024
-# Image and label bytes of a pixel.
+# Image and label bytes per pixel.
 _PIXEL_BYTES = 4
 
 
-class Memory:
-    """A budget of bytes that scenes share; thread-safe.
+class CacheBudget:
+    """Memory budget shared by scenes; thread-safe.
 
-    Random crops come back to every scene equally often, so what was kept first is as good as
-    what was used last: nothing is ever thrown out, and a scene that found no room is read by
-    windows, which costs less than decoding the whole of it for one crop.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes.
+    Random crops use all scenes equally often, so nothing is ever evicted: blocks that found no room
+    are read by windows, which costs less than decoding whole blocks for one crop.
     """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
@@ -38,7 +32,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def claim(self, count: int) -> bool:
-        """Take `count` bytes, or return False where they are not left."""
+        """Reserve `count` bytes; return False if fewer are left."""
         with self._lock:
             if count > self._left:
                 return False
@@ -46,34 +40,32 @@ class Memory:
             return True
 
 
-class HeldScene:
-    """A scene of which decoded parts are kept in memory.
+class CachedScene:
+    """A scene with decoded blocks in memory.
 
     Parameters
     ----------
-    scene : LabelledScene
-        What is read.
-    memory : Memory
-        Shared by all scenes.
+    budget : CacheBudget
+        Budget shared by all scenes.
     """
 
-    def __init__(self, scene: LabelledScene, memory: Memory) -> None:
+    def __init__(self, scene: LabelledScene, budget: CacheBudget) -> None:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
         self.fingerprint = scene.fingerprint
         self.gsd_m = known_gsd_m(scene)
         self._scene = scene
-        self._memory = memory
+        self._budget = budget
         small = scene.height * scene.width <= _SMALL_PX
         self._side = max(scene.height, scene.width) if small else _BLOCK_PX
-        self._kept: dict[tuple[int, int], tuple[Bytes, Bytes]] = {}
+        self._blocks: dict[tuple[int, int], tuple[Bytes, Bytes]] = {}
         self._full = False
         self._lock = threading.Lock()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         window = Window(row, col, height, width)
-        if not self._holds(window):
+        if not self._is_cached(window):
             return self._scene.read(row, col, height, width)
         image = np.empty((height, width, 3), np.uint8)
         labels = np.empty((height, width), np.uint8)
@@ -84,36 +76,36 @@ class HeldScene:
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
         """Return the labels alone."""
         window = Window(row, col, height, width)
-        if not self._holds(window):
+        if not self._is_cached(window):
             return self._scene.read_labels(row, col, height, width)
         labels = np.empty((height, width), np.uint8)
         self._copy(window, labels, 1)
         return labels
 
-    def _holds(self, window: Window) -> bool:
-        """Return whether all of a window is kept; keeps it where there is room."""
+    def _is_cached(self, window: Window) -> bool:
+        """Return whether a window is cached; caches it if there is room."""
         keys = list(grid_blocks(window, self._side))
         if self._full:
-            return all(key in self._kept for key in keys)
+            return all(key in self._blocks for key in keys)
         with self._lock:
             for key in keys:
-                if key not in self._kept and not self._keep(key):
+                if key not in self._blocks and not self._load(key):
                     self._full = True
                     return False
         return True
 
-    def _keep(self, key: tuple[int, int]) -> bool:
+    def _load(self, key: tuple[int, int]) -> bool:
         row, col = key[0] * self._side, key[1] * self._side
         height, width = min(self._side, self.height - row), min(self._side, self.width - col)
-        if not self._memory.claim(height * width * _PIXEL_BYTES):
+        if not self._budget.claim(height * width * _PIXEL_BYTES):
             return False
-        self._kept[key] = self._scene.read(row, col, height, width)
+        self._blocks[key] = self._scene.read(row, col, height, width)
         return True
 
     def _copy(self, window: Window, out: Bytes, part: int) -> None:
-        """Fill `out` with a window of the kept images (part 0) or labels (part 1)."""
+        """Fill `out` with a window of the cached images (part 0) or labels (part 1)."""
         for i, j in grid_blocks(window, self._side):
-            block = self._kept[i, j][part]
+            block = self._blocks[i, j][part]
             kept = Window(i * self._side, j * self._side, *block.shape[:2])
             shared = kept.intersection(window)
             out[shared.slices_in(window)] = block[shared.slices_in(kept)]

@@ -1,4 +1,4 @@
-"""Looking once through the training data: what is wrong, and how much of what is where."""
+"""Counting and checking the labels of all training data."""
 
 from __future__ import annotations
 
@@ -12,33 +12,29 @@ import numpy.typing as npt
 
 from roadgis.errors import DataError
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, blocks, class_names
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, label_names, read_windows
 
-__all__ = ["CELL_PX", "SceneSurvey", "Survey", "check_sizes", "look_through", "survey"]
+__all__ = ["CELL_PX", "LabelCounts", "SceneCounts", "check_labels", "check_sizes", "count_labels"]
 
 _LOG = logging.getLogger(__name__)
 _THREADS = 2
-#: Side of the cells that counts are kept of; divides the rows and columns of `blocks`.
+#: Side of the counting cells; divides the rows and columns of `read_windows`.
 CELL_PX = 32
-# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level one.
+# Roads cover 2 to 20 % of an aerial image, and up to half of a street-level photograph.
 _MOST_ROAD = 0.6
 
 
 @dataclass(frozen=True)
-class SceneSurvey:
-    """What one scene holds.
+class SceneCounts:
+    """Label counts of one scene.
 
     Attributes
     ----------
-    name : str
-        The scene's name.
-    height, width : int
-        Size, pixels.
     class_px : tuple of int
-        Labelled, valid pixels of each class, index 0 first.
+        Valid pixels per class index.
     cells : ndarray of int64, shape (2, rows + 1, cols + 1)
-        Valid pixels, and those of the road class, above and left of the corners of a grid of
-        cells: what :meth:`bounds` needs.
+        Cumulative counts of valid pixels and of road pixels over a grid of cells; see
+        :meth:`bounds`.
     """
 
     name: str
@@ -48,14 +44,12 @@ class SceneSurvey:
     cells: npt.NDArray[np.int64] = field(repr=False, compare=False)
 
     def bounds(self, what: int, row: int, col: int, side: int) -> tuple[int, int]:
-        """Return how many pixels a square window holds at least and at most, without reading it.
+        """Return lower and upper bounds of the pixel count of a square window, without reading it.
 
         Parameters
         ----------
         what : int
-            0 counts valid pixels, 1 those of the road class.
-        row, col, side : int
-            The window, inside the scene.
+            0 for valid pixels, 1 for road pixels.
         """
         first, last = (row, col), (row + side, col + side)
         inner = [-(-v // CELL_PX) for v in first], [v // CELL_PX for v in last]
@@ -71,39 +65,35 @@ class SceneSurvey:
 
     @property
     def valid_px(self) -> int:
-        """Pixels that count."""
+        """Valid pixels."""
         return sum(self.class_px)
 
 
 @dataclass(frozen=True)
-class Survey:
-    """What a set of scenes holds.
+class LabelCounts:
+    """Label counts of a set of scenes.
 
     Attributes
     ----------
-    classes : tuple of str
-        Name of each class index.
-    scenes : tuple of SceneSurvey
-        In the order of the scenes.
     road_class : int
-        Index of the class that cells are counted of.
+        Class index of road.
     """
 
     classes: tuple[str, ...]
-    scenes: tuple[SceneSurvey, ...]
+    scenes: tuple[SceneCounts, ...]
     road_class: int = 1
 
     def __str__(self) -> str:
         shares = zip(self.classes[1:], self.class_share[1:], strict=True)
         return (
             f"{len(self.scenes)} scenes, {self.valid_px / 1e6:.1f} million valid pixels "
-            f"({self.valid_share:.0%}), of which "
+            f"({self.valid_share:.0%}): "
             + ", ".join(f"{share:.1%} {name}" for name, share in shares)
         )
 
     @property
     def class_px(self) -> tuple[int, ...]:
-        """Valid pixels of each class in all scenes."""
+        """Valid pixels per class in all scenes."""
         return tuple(sum(px) for px in zip(*(s.class_px for s in self.scenes), strict=True))
 
     @property
@@ -113,7 +103,7 @@ class Survey:
 
     @property
     def valid_share(self) -> float:
-        """Share of all pixels that is valid."""
+        """Valid share of all pixels."""
         return self.valid_px / sum(s.height * s.width for s in self.scenes)
 
     @property
@@ -122,71 +112,58 @@ class Survey:
         return tuple(px / self.valid_px for px in self.class_px)
 
 
-def survey(
+def check_labels(
     scenes: Sequence[LabelledScene],
     classes: Sequence[str] = ("road",),
     *,
     crop_px: int | None = None,
     road_class: int = 1,
     progress: Progress = no_progress,
-) -> Survey:
-    """Count the classes of all scenes, and refuse what training would stumble over.
+) -> LabelCounts:
+    """Count the classes of all scenes, and reject data that cannot be trained on.
 
     Reads all labels once, by blocks, in two threads.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        To be trained or validated on.
     classes : sequence of str
-        As given to ``open_pairs``: one name for binary labels, else all names.
+        As for ``open_pairs``: one name for binary labels, else all names.
     crop_px : int, optional
-        Side of the training crops, which every scene must hold.
+        Side of the training crops; no scene may be smaller.
     road_class : int
-        The class that crops are to be balanced by.
+        Class that crops are balanced by.
     progress : Progress
-        Called after each scene.
-
-    Returns
-    -------
-    Survey
-        Sizes, and pixels of each class.
+        Progress callback, called after each scene.
 
     Raises
     ------
     DataError
-        If there are no scenes, a scene is smaller than the crop, labels have unexpected values,
-        or no pixel is valid or none of any class but the first.
+        If there are no scenes, a scene is smaller than the crop, labels have unexpected values, or
+        no pixel is valid or none belongs to a class but the first.
     """
-    names = class_names(classes)
+    names = label_names(classes)
     if not scenes:
         raise DataError("Found no labelled scenes. Give at least one image with its labels.")
     check_sizes(scenes, crop_px)
-    found = look_through(scenes, len(names), road_class, progress)
-    result = Survey(names, tuple(found), road_class)
+    found = count_labels(scenes, len(names), road_class, progress)
+    result = LabelCounts(names, tuple(found), road_class)
     _check(result)
     return result
 
 
-def look_through(
+def count_labels(
     scenes: Sequence[LabelledScene],
     class_count: int,
     road_class: int,
     progress: Progress = no_progress,
-) -> list[SceneSurvey]:
-    """Read all labels once, and refuse values beyond the classes; see :func:`survey`.
-
-    Raises
-    ------
-    DataError
-        If labels have unexpected values.
-    """
-    found: list[SceneSurvey] = []
+) -> list[SceneCounts]:
+    """Read all labels once; reject values outside the classes."""
+    found: list[SceneCounts] = []
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
-            for one in pool.map(lambda scene: _look(scene, class_count, road_class), scenes):
+            for one in pool.map(lambda scene: _count_scene(scene, class_count, road_class), scenes):
                 found.append(one)
-                text = f"Looking through {len(found)} of {len(scenes)} scenes"
+                text = f"Counting labels of {len(found)} of {len(scenes)} scenes"
                 progress(len(found) / len(scenes), text)
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -195,13 +172,7 @@ def look_through(
 
 
 def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
-    """Refuse scenes that a crop does not fit into.
-
-    Raises
-    ------
-    DataError
-        Naming the first of them.
-    """
+    """Raise DataError if a scene is smaller than the crop; the message names the first ones."""
     small = [s for s in scenes if crop_px is not None and min(s.height, s.width) < crop_px]
     if small:
         shown = ", ".join(f"{s.name} ({s.width} x {s.height} px)" for s in small[:3])
@@ -211,11 +182,11 @@ def check_sizes(scenes: Sequence[LabelledScene], crop_px: int | None) -> None:
         )
 
 
-def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
+def _count_scene(scene: LabelledScene, count: int, road_class: int) -> SceneCounts:
     totals = np.zeros(256, np.int64)
     rows, cols = -(-scene.height // CELL_PX), -(-scene.width // CELL_PX)
     cells = np.zeros((2, rows + 1, cols + 1), np.int64)
-    for window in blocks(scene.height, scene.width):
+    for window in read_windows(scene.height, scene.width):
         labels = scene.read_labels(window.row, window.col, window.height, window.width)
         totals += np.bincount(labels.ravel(), minlength=256)
         row, col = window.row // CELL_PX + 1, window.col // CELL_PX + 1
@@ -230,16 +201,16 @@ def _look(scene: LabelledScene, count: int, road_class: int) -> SceneSurvey:
         )
     class_px = tuple(int(n) for n in totals[:count])
     sums = cells.cumsum(axis=1).cumsum(axis=2)
-    return SceneSurvey(scene.name, scene.height, scene.width, class_px, sums)
+    return SceneCounts(scene.name, scene.height, scene.width, class_px, sums)
 
 
 def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return how many pixels of each cell are wanted; cells at the end may be incomplete."""
+    """Return the number of wanted pixels per cell; cells at the end may be incomplete."""
     along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], CELL_PX), axis=1, dtype=np.uint8)
     return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)
 
 
-def _check(found: Survey) -> None:
+def _check(found: LabelCounts) -> None:
     if found.valid_px == 0:
         raise DataError(
             f"None of the {len(found.scenes)} scenes has a valid pixel. Check nodata, alpha and "
@@ -252,7 +223,7 @@ def _check(found: Survey) -> None:
         )
     absent = [n for n, px in zip(found.classes, found.class_px, strict=True) if px == 0]
     if absent:
-        _LOG.warning("No pixel is labelled %s: nothing can be learnt of it.", ", ".join(absent))
+        _LOG.warning("No pixel is labelled %s: the class cannot be learned.", ", ".join(absent))
     if len(found.classes) == 2:
         _warn_inverted(found)
     empty = [s.name for s in found.scenes if s.valid_px and sum(s.class_px[1:]) == 0]
@@ -263,8 +234,8 @@ def _check(found: Survey) -> None:
         )  # fmt: skip
 
 
-def _warn_inverted(found: Survey) -> None:
-    """Say which scenes have so much road that their masks are probably inverted."""
+def _warn_inverted(found: LabelCounts) -> None:
+    """Warn about scenes with more road than plausible, whose masks are probably inverted."""
     shares = {
         scene.name: scene.class_px[1] / scene.valid_px for scene in found.scenes if scene.valid_px
     }
@@ -273,6 +244,6 @@ def _warn_inverted(found: Survey) -> None:
         _LOG.warning(
             "In %d of %d scenes more than %.0f %% of the valid pixels are labelled %s, first %s; "
             "roads usually cover 2 to 20 %%. These masks are probably inverted (0 where road is): "
-            "stop, look at them, and exchange their values, e.g. with gdal_calc --calc=A==0.",
+            "stop, check them, and invert their values, e.g. with gdal_calc --calc=A==0.",
             len(full), len(found.scenes), 100 * _MOST_ROAD, found.classes[1], ", ".join(full[:3]),
         )  # fmt: skip

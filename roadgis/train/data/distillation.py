@@ -1,8 +1,7 @@
-"""Labels softened by a teacher: a trained model's probabilities mixed into drawn labels.
+"""Knowledge distillation: a trained model's probabilities mixed into the labels.
 
-A small network learns more from each crop when it is shown how sure a trained model is of every
-pixel than from labels alone, which are drawn a metre or two off and leave roads out (knowledge
-distillation, Hinton et al. 2015).
+A small model learns more from each crop if it also sees the probabilities of a trained model, as
+labels are a metre or two off and miss roads (Hinton et al. 2015).
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ import numpy as np
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import load_model
-from roadgis.train.data.computed_scene import resampled
+from roadgis.train.data.derived_scenes import resample
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
 from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
-__all__ = ["load_teacher", "softened"]
+__all__ = ["load_teacher", "soften_labels"]
 
 
 def load_teacher(name: str) -> Predictor:
-    """Load a road model to learn from.
+    """Load a road model as the teacher.
 
     Parameters
     ----------
@@ -33,9 +32,7 @@ def load_teacher(name: str) -> Predictor:
     Raises
     ------
     InputError
-        If its input is not three bands of 8 bits.
-    ModelError
-        If it cannot be loaded.
+        If its input is not three bands.
     """
     teacher = load_model(name)
     bands = teacher.card.bands
@@ -46,24 +43,21 @@ def load_teacher(name: str) -> Predictor:
     return teacher
 
 
-def softened(
-    scenes: Sequence[LabelledScene],
-    gsd_m: Sequence[float],
-    teacher: Predictor,
-    weight: float,
+def soften_labels(
+    scenes: Sequence[LabelledScene], gsd_m: Sequence[float], teacher: Predictor, weight: float
 ) -> list[LabelledScene]:
-    """Return scenes whose labels are mixed with a teacher's probabilities.
+    """Mix the labels of scenes with a teacher's probabilities.
 
-    Each scene is predicted when it is first read.
+    Each scene is predicted at the first read.
 
     Parameters
     ----------
     scenes : sequence of LabelledScene
         With binary labels.
     gsd_m : sequence of float
-        Their pixel sizes, metres.
+        Pixel sizes of the scenes, metres.
     teacher : Predictor
-        It sees each scene at the pixel size that is nearest among those it was trained at.
+        It gets each scene at the nearest pixel size it was trained for.
     weight : float
         Share of the teacher in the labels, 0 to 1.
     """
@@ -102,14 +96,14 @@ class _SoftenedScene:
         return image, np.where(labels == IGNORE, IGNORE, soft).astype(np.uint8)
 
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
-        """Return the labels as they were drawn."""
+        """Return the original labels."""
         return self._scene.read_labels(row, col, height, width)
 
     def _predict(self) -> Bytes:
-        """Return the teacher's probability, 0 to 255, of the whole scene."""
+        """Return the teacher's probability of the whole scene, 0 to 255."""
         import cv2
 
-        seen = resampled(self._scene, self._scale)
+        seen = resample(self._scene, self._scale)
         levels: Bytes = np.rint(predict_scene(self._teacher, seen) * 255).astype(np.uint8)
         if levels.shape != (self.height, self.width):
             size = (self.width, self.height)

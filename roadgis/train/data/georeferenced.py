@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,16 +23,16 @@ from roadgis.errors import DataError, InputError
 from roadgis.imagery.area import load_area
 from roadgis.imagery.grid import Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.scene import Scene, open_scene
-from roadgis.train.data.cache import CACHE_BYTES, HeldScene, Memory
+from roadgis.options.imagery import SceneOptions
+from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, grid_blocks
 
 __all__ = ["GeoScene", "LabelLayer", "LabelSurface", "open_labelled"]
 
 _LOG = logging.getLogger(__name__)
 
-# Labels are made in fixed blocks, so that a pixel's label does not depend on the window.
+# Labels are burnt in fixed blocks, so that they do not depend on the window.
 _BLOCK_PX = 512
 _LABEL_BLOCKS = 512
 
@@ -45,21 +44,21 @@ class LabelSurface(Protocol):
 
     @property
     def bounds(self) -> Bounds:
-        """(west, south, east, north) in that CRS; NaN where there is nothing."""
+        """(west, south, east, north) in that CRS; NaN if empty."""
 
     def burn(self, transform: Affine, height: int, width: int) -> npt.NDArray[np.uint8]:
-        """Return uint8 (height, width) of class indices, `IGNORE` where unknown."""
+        """Return class indices, uint8 (height, width), `IGNORE` if unknown."""
 
 
 class LabelLayer(Protocol):
-    """Labels with a CRS of their own: a ``RoadLayer`` or a ``MaskLayer``."""
+    """Labels in their own CRS: a ``RoadLayer`` or a ``MaskLayer``."""
 
     @property
     def path(self) -> Path:
         """The file."""
 
     def on(self, crs: CRS, *, bounds: Bounds | None = None) -> LabelSurface:
-        """Return the labels in another CRS; what lies outside `bounds` may be left out."""
+        """Return the labels in another CRS; labels outside `bounds` may be left out."""
 
 
 def open_labelled(
@@ -71,24 +70,24 @@ def open_labelled(
     options: SceneOptions | None = None,
     cache_bytes: int = CACHE_BYTES,
 ) -> list[LabelledScene]:
-    """Open georeferenced imagery, with labels from a layer, as one scene for each file.
+    """Open georeferenced imagery with labels from a layer, as one scene per file.
 
     Parameters
     ----------
     images : sequence of path or str
-        Files, folders and patterns; any CRS, type of pixel, and bands.
+        Files, folders and patterns.
     roads : RoadLayer or MaskLayer
-        Where roads are, in any CRS; it is taken to be complete where it counts.
+        Roads in any CRS, assumed to be complete within the area.
     gsd_m : float or tuple of two floats
-        Ground sampling distance to train at, metres; of two, the smallest and the largest one,
-        and imagery keeps its own between them.
+        Pixel size to train at, metres; or the smallest and the largest one, between which imagery
+        keeps its own.
     area : path, geometry, GeoSeries or GeoDataFrame, optional
-        Polygons inside which the layer is complete: labels count only there, and imagery wholly
+        Polygons inside which the layer is complete. Pixels outside are ignored, and imagery wholly
         outside is left out.
     options : SceneOptions, optional
-        How to read the imagery; the same that prediction is to use.
+        Reading options, the same as for prediction.
     cache_bytes : int
-        How much of decoded scenes to keep in memory.
+        Size of the cache of decoded scenes.
 
     Returns
     -------
@@ -106,24 +105,21 @@ def open_labelled(
     if area is not None and options.aoi is not None:
         raise InputError("Found both an area and options.aoi; expected one area of interest.")
     names = expand_sources(list(images))
-    memory = Memory(cache_bytes)
+    budget = CacheBudget(cache_bytes)
     scenes: list[LabelledScene] = []
     for name in names:
         scene = _open(name, gsd_m, area, options)
         if scene is not None:
-            scenes.append(HeldScene(GeoScene(_stem(name), scene, roads), memory))
+            scenes.append(CachedScene(GeoScene(_stem(name), scene, roads), budget))
     if not scenes:
-        raise DataError(
-            f"None of the {len(names)} images touches the area in which labels count. Check the "
-            "CRS of both."
-        )
+        raise DataError(f"None of the {len(names)} images touches the area. Check the CRS of both.")
     return scenes
 
 
 def _open(
     name: str, gsd_m: float | tuple[float, float], area: Any, options: SceneOptions
 ) -> Scene | None:
-    """Open a scene, cut to the area; None where the area misses it."""
+    """Open a scene, cut to the area; None if the area does not touch it."""
     scene = open_scene(name, gsd_m=gsd_m, options=options)
     if area is None:
         return scene
@@ -131,7 +127,7 @@ def _open(
     scene.close()
     inside = load_area(area, scene.native_crs, grid.crs)
     if not shapely.intersects(inside, shapely.box(*grid.bounds)):
-        _LOG.warning("%s: lies outside the area in which labels count, left out.", name)
+        _LOG.warning("%s: lies outside the area, left out.", name)
         return None
     return open_scene(name, gsd_m=gsd_m, options=replace(options, aoi=area))
 
@@ -141,18 +137,12 @@ def _stem(name: str) -> str:
 
 
 class GeoScene:
-    """A scene with the labels of a layer.
-
-    Labels are :data:`IGNORE` where the image is invalid and outside the scene's area of interest.
+    """A scene labelled by a layer; `IGNORE` where the image is invalid or outside the area.
 
     Parameters
     ----------
-    name : str
-        What to call it.
     scene : Scene
         Imagery with three bands.
-    roads : LabelLayer
-        Where roads are.
 
     Attributes
     ----------
@@ -171,14 +161,13 @@ class GeoScene:
         self.gsd_m = scene.grid.gsd_m
         self._scene = scene
         self._surface = _touching(scene, roads)
-        self._blocks: OrderedDict[tuple[int, int], Bytes] = OrderedDict()
-        self._lock = threading.Lock()
+        self._block = lru_cache(maxsize=_LABEL_BLOCKS)(self._burn)
         stamp = roads.path.stat()
         about = (scene.fingerprint, stamp.st_size, stamp.st_mtime_ns)
         self.fingerprint = hashlib.sha256(repr(about).encode()).hexdigest()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`."""
+        """Return image and labels."""
         image, _ = self._scene.read(Window(row, col, height, width))
         return image, self.read_labels(row, col, height, width)
 
@@ -194,20 +183,8 @@ class GeoScene:
             out[top : top + part.shape[0], left : left + part.shape[1]] = part
         return out
 
-    def _block(self, i: int, j: int) -> Bytes:
-        with self._lock:
-            kept = self._blocks.get((i, j))
-            if kept is not None:
-                self._blocks.move_to_end((i, j))
-                return kept
-        block = self._burn(i * _BLOCK_PX, j * _BLOCK_PX)
-        with self._lock:
-            self._blocks[i, j] = block
-            while len(self._blocks) > _LABEL_BLOCKS:
-                self._blocks.popitem(last=False)
-        return block
-
-    def _burn(self, row: int, col: int) -> Bytes:
+    def _burn(self, i: int, j: int) -> Bytes:
+        row, col = i * _BLOCK_PX, j * _BLOCK_PX
         window = Window(
             row, col, min(_BLOCK_PX, self.height - row), min(_BLOCK_PX, self.width - col)
         )
@@ -229,19 +206,19 @@ def _touching(scene: Scene, roads: LabelLayer) -> LabelSurface:
         return surface
     whole = roads.on(grid.crs).bounds
     raise DataError(
-        f"{roads.path}: does not touch {scene.inputs[0]}. The labels reach over "
-        f"{_show(whole, grid.crs)}, the image over {_show(grid.bounds, grid.crs)} in "
+        f"{roads.path}: does not touch {scene.inputs[0]}. The labels cover "
+        f"{_show(whole, grid.crs)}, the image {_show(grid.bounds, grid.crs)} in "
         f"{grid.crs.name}. Check the CRS of both, or leave the image out."
     )
 
 
 def _overlap(a: Bounds, b: Bounds) -> bool:
-    # False where a bound is NaN.
+    # False if a bound is NaN.
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _show(bounds: Bounds, crs: CRS) -> str:
-    """Return bounds in the CRS, and in degrees, which tell people where on Earth that is."""
+    """Format bounds in the CRS, with the centre in degrees."""
     west, south, east, north = bounds
     to_degrees = transformer(crs, CRS.from_epsg(4326))
     lon, lat = to_degrees.transform((west + east) / 2, (south + north) / 2)

@@ -1,4 +1,4 @@
-"""Holding out parts of scenes for validation where there is no validation set."""
+"""Hold out blocks of scenes for validation."""
 
 from __future__ import annotations
 
@@ -10,42 +10,36 @@ from roadgis.errors import DataError, InputError
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, known_gsd_m
 
-__all__ = ["hold_out", "part_of"]
+__all__ = ["ScenePart", "hold_out"]
 
 
 def hold_out(
     scenes: Sequence[LabelledScene], *, share: float, block_px: int, seed: int
 ) -> tuple[list[LabelledScene], list[LabelledScene]]:
-    """Divide scenes into training and validation by blocks; no pixel's label is in both.
+    """Split scenes into training and validation blocks; no label is in both.
 
-    Which blocks are held out follows from a hash of the seed, the scene's name and the block's
-    place: the same ones each time, and in scenes of the same name the same ones. Reads nothing.
+    The choice depends on a hash of the seed, the scene's name and the block's position only. Reads
+    nothing.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        All labelled data.
     share : float
-        Of all blocks, 0 to less than 1. At least one block is held out unless it is 0.
+        Share of the blocks, 0 to less than 1. At least one block is held out unless it is 0.
     block_px : int
-        Side of the blocks, roughly: scenes are divided evenly. Several times what the network
-        sees of the surroundings of a pixel, or validation looks better than it is.
-    seed : int
-        Changes which blocks are held out.
+        Approximate side of the blocks, several times the receptive field: smaller blocks give
+        scores that are too high.
 
     Returns
     -------
     training : list of LabelledScene
-        The scenes without those held out wholly; labels are `IGNORE` in blocks held out.
+        Scenes without those held out as a whole; labels of held-out blocks are `IGNORE`.
     validation : list of LabelledScene
         Each block as a scene named ``SCENE@ROW,COL`` by its top left pixel.
 
     Raises
     ------
-    InputError
-        If `share` or `block_px` is out of range.
     DataError
-        If there are too few blocks to have both parts.
+        If there are too few blocks for both parts.
     """
     if not 0 <= share < 1 or block_px < 1:
         raise InputError(
@@ -62,25 +56,20 @@ def hold_out(
     training: list[LabelledScene] = []
     validation: list[LabelledScene] = []
     for scene, parts, values in zip(scenes, cut, hashes, strict=True):
-        held = [
+        hidden = [
             window for window, value in zip(parts.values(), values, strict=True) if value <= last
         ]
-        validation.extend(_Block(scene, window) for window in held)
-        if not held:
+        validation.extend(ScenePart(scene, window) for window in hidden)
+        if not hidden:
             training.append(scene)
-        elif len(held) < len(parts):
-            training.append(_Without(scene, held))
+        elif len(hidden) < len(parts):
+            training.append(_Without(scene, hidden))
     if not training:
         raise DataError(
             f"All of the {len(ordered)} blocks of {len(scenes)} scenes would be held out for "
             "validation. Choose smaller blocks, a smaller share, or give a validation set."
         )
     return training, validation
-
-
-def part_of(scene: LabelledScene, window: Window) -> LabelledScene:
-    """Return a window of a scene as a scene named ``SCENE@ROW,COL``."""
-    return _Block(scene, window)
 
 
 def _blocks(scene: LabelledScene, block_px: int) -> dict[tuple[int, int], Window]:
@@ -101,8 +90,8 @@ def _hash(seed: int, name: str, key: tuple[int, int]) -> bytes:
     return hashlib.sha256(repr((seed, name, *key)).encode()).digest()
 
 
-class _Block:
-    """A part of a scene as a scene of its own."""
+class ScenePart:
+    """A window of a scene as its own scene, named ``SCENE@ROW,COL``."""
 
     def __init__(self, scene: LabelledScene, window: Window) -> None:
         self.name = f"{scene.name}@{window.row},{window.col}"
@@ -112,24 +101,26 @@ class _Block:
         self._window = window
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
+        """Return image and labels."""
         return self._scene.read(self._window.row + row, self._window.col + col, height, width)
 
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
+        """Return the labels alone."""
         return self._scene.read_labels(
             self._window.row + row, self._window.col + col, height, width
         )
 
 
 class _Without:
-    """A scene without the labels of some blocks."""
+    """A scene with the labels of some blocks hidden."""
 
-    def __init__(self, scene: LabelledScene, held: Sequence[Window]) -> None:
+    def __init__(self, scene: LabelledScene, hidden: Sequence[Window]) -> None:
         self.name = scene.name
         self.height, self.width = scene.height, scene.width
-        self.fingerprint = f"{scene.fingerprint}-{list(held)}"
+        self.fingerprint = f"{scene.fingerprint}-{list(hidden)}"
         self.gsd_m = known_gsd_m(scene)
         self._scene = scene
-        self._held = tuple(held)
+        self._hidden = tuple(hidden)
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
         image, labels = self._scene.read(row, col, height, width)
@@ -139,7 +130,7 @@ class _Without:
         return self._hide(self._scene.read_labels(row, col, height, width), row, col)
 
     def _hide(self, labels: Bytes, row: int, col: int) -> Bytes:
-        for window in self._held:
+        for window in self._hidden:
             top, left = max(window.row - row, 0), max(window.col - col, 0)
             end, right = window.row + window.height - row, window.col + window.width - col
             if end > 0 and right > 0:

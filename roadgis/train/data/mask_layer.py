@@ -1,4 +1,4 @@
-"""A georeferenced raster mask, to be read on any other grid."""
+"""A georeferenced raster mask, read on any grid."""
 
 from __future__ import annotations
 
@@ -26,15 +26,7 @@ Bounds = tuple[float, float, float, float]
 
 
 class MaskLayer:
-    """A raster with a class for each pixel; made by :meth:`MaskLayer.open`.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    crs : pyproj.CRS
-        Of the raster.
-    """
+    """A raster with a class per pixel; made by :meth:`MaskLayer.open`."""
 
     def __init__(self, path: Path, crs: CRS, class_count: int, handles: Handles) -> None:
         self.path = path
@@ -49,17 +41,16 @@ class MaskLayer:
         Parameters
         ----------
         path : Path or str
-            One band of whole numbers, georeferenced.
+            One georeferenced band of integers.
         classes : sequence of str
-            One name: any value but 0 is class 1. More names: values are class indices, and
-            :data:`roadgis.train.data.labelled_scene.IGNORE`.
+            One name: any value but 0 is class 1. More names: values are class indices or `IGNORE`.
 
         Raises
         ------
         DataError
-            If it cannot be read, has no CRS, or is no mask.
+            If it cannot be read, has no CRS, or is not a mask.
         ReadError
-            If the file is not whole.
+            If the file is incomplete.
         """
         handles = Handles()
         try:
@@ -82,7 +73,7 @@ class MaskLayer:
         return cls(Path(path), crs, len(classes), handles)
 
     def on(self, crs: CRS, *, bounds: Bounds | None = None) -> MaskSurface:
-        """Return the mask in another CRS; it is read as it is burnt, `bounds` or not."""
+        """Return the mask in another CRS; `bounds` is ignored."""
         return MaskSurface(self.path, CRS.from_user_input(crs), self._class_count, self._handles)
 
 
@@ -92,7 +83,7 @@ class MaskSurface:
     Attributes
     ----------
     bounds : tuple of float
-        (west, south, east, north) of the raster in that CRS.
+        (west, south, east, north) in that CRS.
     """
 
     def __init__(self, path: Path, crs: CRS, class_count: int, handles: Handles) -> None:
@@ -104,26 +95,24 @@ class MaskSurface:
             self.bounds: Bounds = transform_bounds(dataset.crs, crs.to_wkt(), *dataset.bounds)
 
     def burn(self, transform: Affine, height: int, width: int) -> Bytes:
-        """Return the class of the mask's nearest pixel.
+        """Return the class of the nearest mask pixel.
 
         Parameters
         ----------
         transform : Affine
             From (col, row) of pixel corners in the window to the surface's CRS.
-        height, width : int
-            Of the window, pixels.
 
         Returns
         -------
         ndarray of uint8, shape (height, width)
-            Class indices; `IGNORE` beyond the mask.
+            Class indices; `IGNORE` outside the mask.
 
         Raises
         ------
         DataError
             If the mask holds other values than its classes.
         ReadError
-            If the file fails.
+            If reading fails.
         """
         out = np.zeros((height, width), np.uint16)
         corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
@@ -133,7 +122,7 @@ class MaskSurface:
             with self._handles.borrow(str(self._path)) as dataset, quiet():
                 window = _window(dataset, transform_bounds(self._crs.to_wkt(), dataset.crs, *box))
                 if window is not None:
-                    # One more than the class, so that 0 is what lies beyond.
+                    # Class plus one, so that 0 is outside the mask.
                     classes = self._classes(dataset.read(1, window=window)).astype(np.uint16) + 1
                     shift = Affine.translation(window.col_off, window.row_off)
                     reproject(
@@ -162,7 +151,7 @@ class MaskSurface:
 
 
 def _window(dataset: Any, bounds: Bounds) -> FileWindow | None:
-    """Return the pixels around bounds in the raster's CRS, or None beyond it."""
+    """Return the mask pixels around bounds in the raster's CRS, or None outside of it."""
     inverse = ~dataset.transform
     west, south, east, north = bounds
     cols, rows = mapped(

@@ -1,4 +1,4 @@
-"""Crops of several data sets, each at a pixel size and turned by an angle drawn at random."""
+"""Random crops of several data sets, each resampled and rotated at random."""
 
 from __future__ import annotations
 
@@ -8,42 +8,38 @@ from collections.abc import Sequence
 import numpy as np
 
 from roadgis.errors import DataError
+from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, road_target
-from roadgis.train.data.normalized import normalized
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import Augment
 
 __all__ = ["MixedSampler"]
 
-# Places that are looked at for one with enough valid pixels, and road where it is asked for.
+# Positions tried for enough valid pixels, and for road if required.
 _TRIES = 12
 _MIN_VALID = 0.3
-# A third of the crops as they lie; north-up imagery has most roads along its axes.
+# A third of the crops is not rotated; in north-up imagery most roads run along its axes.
 _TURNED = 0.67
-# From this many pixels of the scene to one of the crop on, pixels are averaged.
+# From this many scene pixels per crop pixel, pixels are averaged.
 _SHRINK_FROM = 1.2
 
 
 class MixedSampler:
     """Draws random crops of several data sets; thread-safe.
 
-    Each crop is of a data set drawn by its share, at a pixel size drawn from its range, turned by
-    a random angle. Half of the crops must hold road where the data set has such places.
+    Each crop comes from a data set drawn by its share, at a pixel size drawn from its range,
+    rotated by a random angle. Half of the crops hold road if the data set has such positions.
 
     Parameters
     ----------
     data_sets : sequence of OpenDataSet
         Those with a share of 0 are left out.
-    crop_px : int
-        Side of the square crops.
-    seed : int
-        Seed of all that is random.
     road_share : float
-        Share of road that half of the crops must reach.
+        Minimum share of road in half of the crops.
     normalize_to : tuple of two floats, or None
-        Mean and standard deviation that each band of a scene is brought to first.
+        Mean and standard deviation that bands are normalized to.
     augment : Augment, optional
-        Changes crops; see :data:`roadgis.train.data.sampling.Augment`.
+        See :data:`roadgis.train.data.sampling.Augment`.
 
     Raises
     ------
@@ -66,7 +62,7 @@ class MixedSampler:
             raise DataError("None of the data sets has a share above 0; nothing to train on.")
         shares = np.array([data.settings.share for data in self._sets])
         self._chance = shares / shares.sum()
-        self._scenes = [normalized(data.training, normalize_to) for data in self._sets]
+        self._scenes = [normalize_scenes(data.training, normalize_to) for data in self._sets]
         self._areas = []
         for data in self._sets:
             area = np.array([scene.height * scene.width for scene in data.training], np.float64)
@@ -102,11 +98,11 @@ class MixedSampler:
     def _read(
         self, scene: LabelledScene, step: float, angle: float, rng: np.random.Generator
     ) -> tuple[Bytes, Bytes]:
-        """Read a crop of pixels that are `step` pixels of the scene apart, turned by `angle`."""
+        """Read a crop of pixels that are `step` scene pixels apart, rotated by `angle`."""
         turn = math.radians(angle)
         spread = abs(math.cos(turn)) + abs(math.sin(turn))
         side = math.ceil(self._crop_px * step * spread) + 2
-        # The crop lies in the scene; where it is the larger one, around the scene's middle.
+        # Inside the scene if the scene is larger, else around its centre.
         row, col = (
             rng.uniform(min(side / 2, size / 2), max(size - side / 2, size / 2))
             for size in (scene.height, scene.width)
@@ -119,7 +115,7 @@ class MixedSampler:
 
 
 def _drawn_gsd(data: OpenDataSet, index: int, position: float) -> float:
-    """Return the pixel size at a position, 0 to 1, of a data set's range; its own without one."""
+    """Return the pixel size at a position, 0 to 1, of a data set's range, or its own."""
     if not data.settings.crop_gsd_m:
         return data.gsd_m[index]
     low, high = data.settings.crop_gsd_m
@@ -127,17 +123,12 @@ def _drawn_gsd(data: OpenDataSet, index: int, position: float) -> float:
 
 
 def _warped(
-    image: Bytes,
-    labels: Bytes,
-    centre: tuple[float, float],
-    step: float,
-    turn: float,
-    side: int,
+    image: Bytes, labels: Bytes, centre: tuple[float, float], step: float, turn: float, side: int
 ) -> tuple[Bytes, Bytes]:
-    """Resample a square around `centre` (column, row) whose pixels are `step` pixels apart."""
+    """Resample a square around `centre` (column, row) of pixels that are `step` pixels apart."""
     import cv2
 
-    if step > _SHRINK_FROM:  # average first: interpolation alone would skip pixels
+    if step > _SHRINK_FROM:  # average first, as interpolation would skip pixels
         size = (max(1, round(image.shape[1] / step)), max(1, round(image.shape[0] / step)))
         centre = (centre[0] * size[0] / image.shape[1], centre[1] * size[1] / image.shape[0])
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -147,7 +138,7 @@ def _warped(
         step = 1.0
     cos, sin = math.cos(turn) * step, math.sin(turn) * step
     middle = (side - 1) / 2
-    # From pixels of the crop to pixels of what was read; pixel centres are whole numbers here.
+    # From crop pixels to pixels of the array; pixel centres are integers here.
     matrix = np.array(
         [
             [cos, -sin, centre[0] - 0.5 - middle * (cos - sin)],

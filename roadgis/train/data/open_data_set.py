@@ -1,4 +1,4 @@
-"""The scenes of a data set, with labels redrawn and scenes resampled as its settings ask for."""
+"""The scenes of a data set, with labels redrawn and scenes resampled by its settings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roadgis.errors import DataError
-from roadgis.imagery.options import SceneOptions
 from roadgis.imagery.plan import pixel_size_m
 from roadgis.imagery.raster import inspect_raster
-from roadgis.train.data.computed_scene import redrawn, resampled
-from roadgis.train.data.data_set import DataSet
-from roadgis.train.data.distillation import load_teacher, softened
+from roadgis.options.imagery import SceneOptions
+from roadgis.options.training_data import DataSet
+from roadgis.train.data.derived_scenes import redraw_labels, resample
+from roadgis.train.data.distillation import load_teacher, soften_labels
 from roadgis.train.data.labelled_scene import LabelledScene
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_pairs
-from roadgis.train.data.scenes import open_pairs
 
 __all__ = ["OpenDataSet", "open_data_set"]
 
@@ -26,16 +26,12 @@ class OpenDataSet:
 
     Attributes
     ----------
-    settings : DataSet
-        Where they come from.
     training : sequence of LabelledScene
         At the pixel size of the images.
     gsd_m : sequence of float
         Pixel size of each training scene, metres.
     validation : sequence of LabelledScene
-        Each at its pixel size, or the nearest one trained at.
-    validation_gsd_m : sequence of float
-        The pixel sizes of these.
+        Each at its pixel size, or the nearest training pixel size.
     """
 
     settings: DataSet
@@ -46,15 +42,14 @@ class OpenDataSet:
 
 
 def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> OpenDataSet:
-    """Open a data set and divide it into training and validation.
+    """Open a data set and split it into training and validation.
 
     Raises
     ------
     DataError
-        If there are no scenes, or they cannot be used; see
-        :func:`roadgis.train.data.scenes.open_pairs`.
+        If there are no scenes, or they cannot be used.
     SceneError
-        If pixel sizes are to be read from images that have no CRS.
+        If pixel sizes are needed from images without a CRS.
     """
     every = settings.hold_out_every
     training: list[tuple[LabelledScene, float]] = []
@@ -70,12 +65,12 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
     scenes, sizes = [scene for scene, _ in training], [gsd for _, gsd in training]
     if settings.teacher is not None:
         teacher = load_teacher(settings.teacher)
-        scenes = softened(scenes, sizes, teacher, settings.teacher_weight)
+        scenes = soften_labels(scenes, sizes, teacher, settings.teacher_weight)
     return OpenDataSet(
         settings,
         scenes,
         sizes,
-        [resampled(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
+        [resample(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
         [settings.nearest_gsd_m(gsd) for _, gsd in held],
     )
 
@@ -94,7 +89,7 @@ def _scenes(
         sizes = [_own_gsd(pair.image) for pair in pairs]
     if settings.redraw_width_m is not None:
         width_m = settings.redraw_width_m
-        scenes = [redrawn(one, width_m / gsd) for one, gsd in zip(scenes, sizes, strict=True)]
+        scenes = [redraw_labels(one, width_m / gsd) for one, gsd in zip(scenes, sizes, strict=True)]
     return list(zip(scenes, sizes, strict=True))
 
 

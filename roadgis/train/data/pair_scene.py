@@ -1,4 +1,4 @@
-"""A pair of image and mask files as a labelled scene, read by windows."""
+"""Pairs of image and mask files as labelled scenes, read by windows."""
 
 from __future__ import annotations
 
@@ -18,43 +18,78 @@ from scipy import ndimage
 
 from roadgis.errors import DataError, ReadError
 from roadgis.imagery.damage import check_whole, missing_part
-from roadgis.imagery.dataset_pool import Handles
+from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, blocks
+from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
+from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
+from roadgis.train.data.pairs import find_pairs
 
-__all__ = ["PairScene"]
+__all__ = ["PairScene", "open_pairs"]
 
-#: A block of this many pixels a side that is purely white or black is taken for a collar.
+#: Blocks of pure white or black of this side are a collar.
 _BLANK_SIDE_PX = 15
-# How far from a pixel the opening with that block looks.
+# Reach of the opening with that block.
 _BLANK_REACH_PX = _BLANK_SIDE_PX - 1
-# A scene of which less than this share is purely white, or black, has no collar of it.
+# Scenes with a smaller share of pure white or black have no collar.
 _BLANK_SHARE = 0.001
 _WHITE, _BLACK = 253, 2
 
 Bools = npt.NDArray[np.bool_]
 
 
-class PairScene:
-    """An image file and a mask file of the same size.
-
-    Pixels are invalid where the image says so (nodata, alpha, mask band). An image that marks
-    none is searched for blocks of pure white or black, which is how mosaics without a mask leave
-    out what was not flown; whether it has them is decided once, on the whole image.
-
-    The mask is looked through once, before anything is read.
+def open_pairs(
+    folders: Sequence[Path], *, classes: Sequence[str] = ("road",), cache_bytes: int = CACHE_BYTES
+) -> list[LabelledScene]:
+    """Open folders of image and mask pairs.
 
     Parameters
     ----------
-    name : str
-        What to call it.
+    folders : sequence of Path
+        As for :func:`roadgis.train.data.pairs.find_pairs`.
+    classes : sequence of str
+        One name: masks hold 0 and one other value. More names: class indices and 255.
+    cache_bytes : int
+        Size of the cache of decoded scenes.
+
+    Returns
+    -------
+    list of LabelledScene
+        In the order of the folders, sorted by name in each.
+
+    Raises
+    ------
+    DataError
+        If there are none, files do not pair, cannot be read, have another type, or differ in size.
+        Mask values are checked at the first read.
+    """
+    pairs = [pair for folder in folders for pair in find_pairs(Path(folder))]
+    if not pairs:
+        raise DataError("Found no folder of training data. Give at least one.")
+    bound_block_cache()
+    handles, memory = Handles(), CacheBudget(cache_bytes)
+    return [
+        CachedScene(
+            PairScene(pair.name, pair.image, pair.mask, classes=classes, handles=handles), memory
+        )
+        for pair in pairs
+    ]
+
+
+class PairScene:
+    """An image file and a mask file of the same size.
+
+    Pixels are invalid by the image's nodata, alpha or mask band. An image without any of these is
+    searched for blocks of pure white or black, the collar of many mosaics; this is decided once for
+    the whole image. Mask values are checked before the first read.
+
+    Parameters
+    ----------
     image, mask : Path
-        The image: 8 bits; three bands or more, of which the first three that are not alpha count,
-        or one band of grey or with a palette. The mask: integers.
+        The image has 8 bits: three bands or more, of which the first three that are not alpha are
+        used, or one band of grey or with a palette. The mask holds integers.
     classes : sequence of str
         One name: the mask holds 0 and one other value, which becomes class 1; or 0, 1 and
-        :data:`IGNORE` where the class is unknown. A mask that declares :data:`IGNORE` as its
-        nodata value means that, too. More names: the mask holds class indices and
+        :data:`IGNORE`, which may also be its nodata value. More names: class indices and
         :data:`IGNORE`.
     handles : Handles
         Open files, shared by all scenes.
@@ -64,7 +99,7 @@ class PairScene:
     DataError
         If a file cannot be read, is of another type, or the sizes differ.
     ReadError
-        If a file is not whole.
+        If a file is incomplete.
     """
 
     def __init__(
@@ -95,14 +130,14 @@ class PairScene:
         self.fingerprint = hashlib.sha256(repr(about).encode()).hexdigest()
 
     def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes]:
-        """Return image and labels; see :class:`roadgis.train.data.labelled_scene.LabelledScene`.
+        """Return image and labels.
 
         Raises
         ------
         DataError
-            On the first call, if the mask holds unexpected values.
+            At the first call, if the mask holds unexpected values.
         ReadError
-            If a file fails.
+            If reading fails.
         """
         window = Window(row, col, height, width)
         image, valid = self._valid_image(window)
@@ -112,7 +147,7 @@ class PairScene:
         return image, labels
 
     def read_labels(self, row: int, col: int, height: int, width: int) -> Bytes:
-        """Return the labels alone; decodes the image only where it has a blank collar."""
+        """Return the labels alone; the image is read only if it has a collar."""
         window = Window(row, col, height, width)
         labels = self._classes(window)
         if any(self._blank_colours()):
@@ -138,7 +173,7 @@ class PairScene:
         self._mask_bands = [1, 2, 3] if len(colours) >= 3 else [1]
 
     def _valid_image(self, window: Window) -> tuple[Bytes, Bools]:
-        """Return the image as it is, and where it is valid."""
+        """Return the image and where it is valid."""
         blank = self._blank_colours()
         if not any(blank):
             image = self._colour(window)
@@ -163,11 +198,11 @@ class PairScene:
         return np.ascontiguousarray(np.moveaxis(three, 0, -1))
 
     def _declared(self, window: Window) -> Bools:
-        """Return where the file says that there is an image."""
+        """Return where the file declares valid pixels."""
         return np.asarray(self._raw(self._image, None, window) > 0)
 
     def _classes(self, window: Window) -> Bytes:
-        self._blank_colours()  # by then the mask's values are known to be right
+        self._blank_colours()  # the mask values are checked by then
         values = self._raw(self._mask, [1], window)[0]
         if self._class_count == 1:
             labels = np.asarray(values != 0, np.uint8)
@@ -191,7 +226,7 @@ class PairScene:
             ) from error
 
     def _blank_colours(self) -> tuple[bool, bool]:
-        """Return whether the image has a white and a black collar; looks once through both."""
+        """Return whether the image has a white and a black collar; checks the mask on the way."""
         with self._lock:
             if self._blank is None:
                 self._check_values()
@@ -200,16 +235,16 @@ class PairScene:
 
     def _find_blank_colours(self) -> tuple[bool, bool]:
         counts = np.zeros(2, np.int64)
-        for window in blocks(self.height, self.width):
+        for window in read_windows(self.height, self.width):
             if self._masked and not self._declared(window).all():
-                return False, False  # the file knows itself what is invalid
+                return False, False  # the file declares its invalid pixels
             counts += [plain.sum() for plain in _plain(self._colour(window))]
         white, black = counts > _BLANK_SHARE * self.height * self.width
         return bool(white), bool(black)
 
     def _check_values(self) -> None:
         found: set[int] = set()
-        for window in blocks(self.height, self.width):
+        for window in read_windows(self.height, self.width):
             values = self._raw(self._mask, self._mask_bands, window)
             if (values != values[0]).any():
                 raise DataError(
@@ -234,7 +269,7 @@ class PairScene:
 
 
 def _colours(dataset: Any, path: str) -> tuple[list[int], Bytes | None]:
-    """Return the numbers of the bands to read, and the colours of a palette."""
+    """Return the band numbers to read, and the palette."""
     bands = [n for n, what in enumerate(dataset.colorinterp, 1) if what != ColorInterp.alpha]
     dtype = dataset.dtypes[0]
     if dtype != "uint8":
@@ -256,7 +291,7 @@ def _colours(dataset: Any, path: str) -> tuple[list[int], Bytes | None]:
 
 
 def _plain(image: Bytes) -> tuple[Bools, Bools]:
-    """Return where an image (H, W, 3) is purely white and purely black."""
+    """Return where an image (H, W, 3) is pure white and pure black."""
     low = np.minimum(np.minimum(image[..., 0], image[..., 1]), image[..., 2])
     high = np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
     return low >= _WHITE, high <= _BLACK

@@ -1,4 +1,4 @@
-"""Finding which image belongs to which mask in folders of the usual layouts."""
+"""Pairing of images and masks in folders of common layouts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Pair", "find_pairs", "find_splits"]
 
 _IMAGE_FOLDERS = ("images", "sat", "image", "input")
 _MASK_FOLDERS = ("masks", "map", "mask", "labels")
-#: The folder of images in Cityscapes and IDD, with one folder for each city or drive inside.
+#: Image folder of Cityscapes and IDD, with one folder per city or drive inside.
 _STREET_FOLDER = "leftImg8bit"
 _SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2"})
-# What the names of images and masks of one scene end in, where they do not agree.
+# Name endings of images and masks that differ within a pair.
 _ENDINGS = re.compile(r"(_leftImg8bit|_gtFine_\w+|_mask|_sat)$")
-#: What a mask's name ends in where images and masks lie in one folder (DeepGlobe).
+#: Name ending of masks in a folder shared with the images (DeepGlobe).
 _MASK_ENDING = "_mask"
 _SPLITS = {
     "train": ("train", "training"),
@@ -33,10 +33,8 @@ class Pair:
     Attributes
     ----------
     name : str
-        Stem of the image's file without endings such as ``_leftImg8bit``; for images in folders
-        of their own, with these folders: ``munich/munich_000001``.
-    image, mask : Path
-        The files.
+        File name of the image without endings such as ``_leftImg8bit``, with its folders inside the
+        image folder: ``munich/munich_000001``.
     """
 
     name: str
@@ -56,14 +54,9 @@ def find_pairs(folder: Path) -> list[Pair]:
           ``map``, ``mask`` or ``labels``; file types may differ;
         - holds images and masks together, named ``1_sat.jpg`` (or ``1.jpg``) and ``1_mask.png``,
           as DeepGlobe has them;
-        - holds images itself, beside a folder of the same name with ``_labels`` at its end;
+        - holds images itself, next to a folder of the same name with ``_labels`` at its end;
         - holds ``leftImg8bit`` (Cityscapes, IDD) and ``masks`` with the same folders inside, or
           is one of the folders inside ``leftImg8bit``.
-
-    Returns
-    -------
-    list of Pair
-        Sorted by name.
 
     Raises
     ------
@@ -91,7 +84,7 @@ def find_pairs(folder: Path) -> list[Pair]:
 
 
 def find_splits(folder: Path) -> dict[str, Path]:
-    """Return the parts of a data set that is divided into training, validation and test.
+    """Return the training, validation and test folders of a data set.
 
     Parameters
     ----------
@@ -101,8 +94,8 @@ def find_splits(folder: Path) -> dict[str, Path]:
     Returns
     -------
     dict of str to Path
-        ``train``, ``valid`` and ``test``, each where there is one, as :func:`find_pairs` takes
-        them; empty for a folder that is not divided.
+        Those of ``train``, ``valid`` and ``test`` that exist, as for :func:`find_pairs`; empty
+        without splits.
     """
     top = folder / _STREET_FOLDER if (folder / _STREET_FOLDER).is_dir() else folder
     found = {}
@@ -114,25 +107,22 @@ def find_splits(folder: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> tuple[Path, Path, bool]:
-    """Return the folders of images and of masks, and whether they have folders inside."""
+    """Return the image and mask folders, and whether they have subfolders."""
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: found no folder of images; the folder itself is not there. Check its name."
+            f"{folder}: found no folder of images; the folder does not exist. Check its name."
         )
     street = _street_folders(folder)
     if street is not None:
         return (*street, True)
     images = _first(folder, _IMAGE_FOLDERS)
     masks = _first(folder, _MASK_FOLDERS)
-    beside = folder.with_name(f"{folder.name}_labels")
-    if images is None and masks is None and beside.is_dir():
-        return folder, beside, False
+    sibling = folder.with_name(f"{folder.name}_labels")
+    if images is None and masks is None and sibling.is_dir():
+        return folder, sibling, False
     if images is None and masks is None and any(map(_is_mask, _listed(folder, deep=False))):
         return folder, folder, False
-    for found, names, what in (
-        (images, _IMAGE_FOLDERS, "images"),
-        (masks, _MASK_FOLDERS, "masks"),
-    ):
+    for found, names, what in ((images, _IMAGE_FOLDERS, "images"), (masks, _MASK_FOLDERS, "masks")):
         if found is None:
             raise DataError(
                 f"{folder}: found no folder of {what}; expected one named "
@@ -144,7 +134,7 @@ def _folders(folder: Path) -> tuple[Path, Path, bool]:
 
 
 def _street_folders(folder: Path) -> tuple[Path, Path] | None:
-    """Return images and masks of a folder in the layout of Cityscapes, or None."""
+    """Return image and mask folder of the Cityscapes layout, or None."""
     images = folder / _STREET_FOLDER
     if not images.is_dir():
         images = folder
@@ -156,7 +146,7 @@ def _street_folders(folder: Path) -> tuple[Path, Path] | None:
     masks = _first(top, _MASK_FOLDERS)
     if masks is None:
         raise DataError(
-            f"{folder}: found {_STREET_FOLDER} but no folder of masks beside it. Make one from "
+            f"{folder}: found {_STREET_FOLDER} but no folder of masks next to it. Make one from "
             f"the polygons first: roadgis labels {top / 'gtFine'} -o {top / 'masks'} --classes ..."
         )
     if not (masks / inside).is_dir():
@@ -181,7 +171,7 @@ def _is_mask(path: Path) -> bool:
 
 
 def _listed(folder: Path, deep: bool) -> list[Path]:
-    """Return the image files of a folder; hidden ones are none of them."""
+    """Return the image files of a folder, without hidden ones."""
     return sorted(
         path
         for path in (folder.rglob("*") if deep else folder.iterdir())
@@ -190,10 +180,7 @@ def _listed(folder: Path, deep: bool) -> list[Path]:
 
 
 def _files(folder: Path, deep: bool, masks: bool | None) -> dict[str, Path]:
-    """Return the image files of a folder by the name that pairs them.
-
-    Of a folder that holds both, `masks` says which ones.
-    """
+    """Return the image files of a folder by pair name; `masks` selects in a shared folder."""
     files: dict[str, Path] = {}
     for path in _listed(folder, deep):
         if masks is not None and _is_mask(path) != masks:

@@ -1,4 +1,4 @@
-"""Random crops of labelled scenes, each a function of the seed and its number alone."""
+"""Random crops of labelled scenes; each depends on the seed and its number only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import DataError
-from roadgis.train.data.data_checks import Survey, check_sizes, look_through
+from roadgis.train.data.data_checks import LabelCounts, check_sizes, count_labels
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, road_target
 from roadgis.train.framework import import_keras
 
@@ -17,18 +17,18 @@ __all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
 
 _TRIES = 50
 _MIN_VALID = 0.5
-# What SceneSurvey.bounds counts.
+# Counts of SceneCounts.bounds.
 _VALID, _ROAD = 0, 1
 # Index of a scene, row and column of a crop's top left pixel.
 _Place = tuple[int, int, int]
 
-#: Takes image uint8 (H, W, 3), labels uint8 (H, W) and the source of all that is random; returns
-#: both, changed alike.
+#: Callback, called as `augment(image, labels, rng)` with image uint8 (H, W, 3) and labels uint8
+#: (H, W); returns both, transformed together.
 Augment = Callable[[Bytes, Bytes, np.random.Generator], tuple[Bytes, Bytes]]
 
 
 class CropSource(Protocol):
-    """Gives training crops by number; thread-safe."""
+    """Source of training crops by number; thread-safe."""
 
     def crop(self, number: int) -> tuple[Bytes, Bytes]:
         """Return crop `number`: image uint8 (P, P, 3) and labels uint8 (P, P)."""
@@ -37,25 +37,18 @@ class CropSource(Protocol):
 class CropSampler:
     """Draws random crops of scenes in proportion to their valid area; thread-safe.
 
-    At least half of a crop is valid where the scenes have such places.
+    At least half of a crop is valid if the scenes have such positions.
 
     Parameters
     ----------
-    scenes : sequence of LabelledScene
-        What is cropped.
-    crop_px : int
-        Side of the square crops.
-    seed : int
-        Of all that is random.
     road_share : float
-        At least this share of every other crop, on average, is of `road_class`, so that empty
-        country does not drown the rest.
+        Minimum share of `road_class` in half of the crops, to balance empty areas.
     road_class : int or None
-        Class index; None leaves crops as they come.
+        Class index; None disables the balancing.
     augment : Augment, optional
-        Changes crops; see :data:`Augment`.
-    survey : Survey, optional
-        Of the same scenes, which saves looking through them again.
+        See :data:`Augment`.
+    counts : LabelCounts, optional
+        Counts of the same scenes, if known.
 
     Raises
     ------
@@ -72,23 +65,23 @@ class CropSampler:
         road_share: float = 0.02,
         road_class: int | None = 1,
         augment: Augment | None = None,
-        survey: Survey | None = None,
+        counts: LabelCounts | None = None,
     ) -> None:
         check_sizes(scenes, crop_px)
-        if survey is None or road_class not in (None, survey.road_class):
-            looks = look_through(scenes, IGNORE, 1 if road_class is None else road_class)
+        if counts is None or road_class not in (None, counts.road_class):
+            found = count_labels(scenes, IGNORE, 1 if road_class is None else road_class)
         else:
-            looks = list(survey.scenes)
-        area = np.array([look.valid_px for look in looks], np.float64)
+            found = list(counts.scenes)
+        area = np.array([scene.valid_px for scene in found], np.float64)
         if len(area) != len(scenes):
             raise DataError(
-                f"The survey is of {len(area)} scenes, the crops are of {len(scenes)}; expected "
-                "the same ones."
+                f"The label counts are of {len(area)} scenes, the crops are of {len(scenes)}; "
+                "expected the same scenes."
             )
         if area.sum() == 0:
             raise DataError(f"None of the {len(scenes)} training scenes has a valid pixel.")
         self._scenes = tuple(scenes)
-        self._looks = tuple(looks)
+        self._counts = tuple(found)
         self._chance = area / area.sum()
         self._crop_px = crop_px
         self._road_share = road_share
@@ -125,10 +118,10 @@ class CropSampler:
         return valid or max(others, key=lambda place: self._count(_VALID, place))
 
     def _holds(self, what: int, place: _Place, share: float) -> bool:
-        """Return whether a share of a crop is valid or road; reads it only where it is close."""
+        """Return whether a share of a crop is valid or road."""
         index, row, col = place
         area = self._crop_px**2
-        low, high = self._looks[index].bounds(what, row, col, self._crop_px)
+        low, high = self._counts[index].bounds(what, row, col, self._crop_px)
         if low / area >= share or high / area < share:
             return low / area >= share
         return self._count(what, place) / area >= share
@@ -150,37 +143,33 @@ def crop_dataset(
     first_epoch: int = 0,
     workers: int = 1,
 ) -> Any:
-    """Wrap a sampler as a Keras data generator.
+    """Wrap a sampler as a Keras data set.
 
-    Batch b of epoch e holds the same crops whatever the number of workers and whether the run
-    began with that epoch. Keras puts batches in an order of its own unless told not to, and some
-    of its versions also end an epoch before the first one, so train with
+    Batches do not depend on the number of workers or on the epoch a run resumes at. Keras shuffles
+    batches by default, and some versions end an epoch before the first one, so train with
     ``model.fit(dataset, shuffle=False, callbacks=[follow_epochs(dataset), ...])``.
 
     Parameters
     ----------
-    sampler : CropSource
-        Gives the crops.
     batch, steps : int
-        Crops in a batch, batches in an epoch.
+        Crops per batch, batches per epoch.
     mean, std : sequence of float
-        Applied to values in 0..1, per band.
+        Per band, applied to values in 0..1.
     classes : int
-        Channels of the network's output: 1 for binary, where class 1 is road.
+        Output channels of the model: 1 for binary, where class 1 is road.
     first_epoch : int
-        The epoch that a run goes on with; its crops follow on those already seen.
+        Epoch at which the run resumes.
     workers : int
-        Threads that prepare batches ahead.
+        Threads that prepare batches.
 
     Returns
     -------
     keras.utils.PyDataset
-        Gives images float32 (N, P, P, 3) and labels float32 (N, P, P, classes + 1): the classes
-        one-hot, then 1 where the pixel counts. All are 0 where it does not.
+        Images float32 (N, P, P, 3), labels float32 (N, P, P, classes), and sample weight float32
+        (N, P, P): 1 on valid pixels, else 0.
     """
     keras = import_keras()
     offset, scale = np.asarray(mean, np.float32), 1.0 / np.asarray(std, np.float32)
-    wanted = np.arange(1, 2) if classes == 1 else np.arange(classes)
 
     class CropDataset(keras.utils.PyDataset):  # type: ignore[misc,name-defined]
         def __init__(self) -> None:
@@ -190,14 +179,15 @@ def crop_dataset(
         def __len__(self) -> int:
             return steps
 
-        def __getitem__(self, index: int) -> tuple[Any, Any]:
+        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
             first = (self.epoch * steps + index) * batch
             crops = [sampler.crop(number) for number in range(first, first + batch)]
             images = np.stack([image for image, _ in crops]).astype(np.float32)
             images /= np.float32(255)
             images -= offset
             images *= scale
-            return images, one_hot(np.stack([labels for _, labels in crops]), wanted)
+            labels = np.stack([labels for _, labels in crops])
+            return images, one_hot(labels, classes), (labels != IGNORE).astype(np.float32)
 
         def on_epoch_end(self) -> None:
             self.epoch += 1
@@ -206,18 +196,7 @@ def crop_dataset(
 
 
 def follow_epochs(dataset: Any) -> Any:
-    """Return a Keras callback that tells a data generator which epoch begins.
-
-    Parameters
-    ----------
-    dataset : keras.utils.PyDataset
-        Of :func:`crop_dataset`; its ``epoch`` becomes that of ``fit``, which counts from
-        ``initial_epoch``.
-
-    Returns
-    -------
-    keras.callbacks.Callback
-    """
+    """Return a Keras callback that sets the epoch of a :func:`crop_dataset`."""
     keras = import_keras()
 
     class FollowEpochs(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
@@ -227,13 +206,8 @@ def follow_epochs(dataset: Any) -> Any:
     return FollowEpochs()
 
 
-def one_hot(labels: Bytes, wanted: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
-    """Return labels (..., K + 1): one channel for each wanted class, then whether it counts."""
-    out = np.empty((*labels.shape, len(wanted) + 1), np.float32)
-    if len(wanted) == 1:  # binary, perhaps probabilities
-        out[..., 0] = road_target(labels)
-    else:
-        for channel, index in enumerate(wanted):
-            out[..., channel] = labels == index
-    out[..., -1] = labels != IGNORE
-    return out
+def one_hot(labels: Bytes, classes: int) -> npt.NDArray[np.float32]:
+    """Return labels (..., classes): one channel per class; a single road channel if binary."""
+    if classes == 1:  # may be probabilities
+        return road_target(labels)[..., None]
+    return np.asarray(labels[..., None] == np.arange(classes), np.float32)

@@ -1,4 +1,4 @@
-"""Conversion of a Keras network to ONNX in float32, and the check that both answer alike."""
+"""Conversion of a Keras model to float32 ONNX, and a check that both agree."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
 from roadgis.train.framework import import_keras
 
-__all__ = ["check_parity", "convert", "halve_weights", "load_keras", "quiet_converters"]
+__all__ = ["check_backend", "check_parity", "convert", "halve_file_weights", "quiet_converters"]
 
 _OPSET = 17
-#: The exported network may differ from Keras by this much in probability: rounding.
+#: Largest difference in probability between the exported model and Keras, by rounding.
 _PARITY = 1e-3
-# Least side of the image for that comparison.
+# Minimum side of the test image.
 _PROBE_PX = 96
 
 
 @contextlib.contextmanager
 def quiet_converters() -> Iterator[None]:
-    """Keep Keras, tf2onnx and the quantizer from printing and from warning of numpy's names."""
+    """Silence the output and warnings of Keras, tf2onnx and the quantizer."""
     logging_before = logging.getLogger("tf2onnx").level
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:
@@ -57,34 +57,20 @@ def _import_onnx_graph() -> ModuleType:
     return onnx_graph
 
 
-def load_keras(path: Path) -> Any:
-    """Load a ``.keras`` file for export, not compiled.
-
-    Raises
-    ------
-    ModelError
-        If it cannot be loaded.
-    InputError
-        If Keras does not run on tensorflow, which the exporter needs.
-    """
-    keras = import_keras()
-    if keras.config.backend() != "tensorflow":
+def check_backend() -> None:
+    """Raise InputError if Keras does not run on tensorflow."""
+    backend = import_keras().config.backend()
+    if backend != "tensorflow":
         raise InputError(
-            f"Export needs Keras on tensorflow, and it runs on {keras.config.backend()}. Set "
+            f"Export needs Keras on tensorflow, and it runs on {backend}. Set "
             "KERAS_BACKEND=tensorflow and try again."
         )
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path}: cannot be loaded as a Keras model ({error}). Train it again."
-        ) from error
 
 
 def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
-    """Write the Keras model as a float32 ONNX file with the input "image" and the output "road".
+    """Write the Keras model as a float32 ONNX file with input "image" and output "road".
 
-    A normalization of the input bands moves from the network into the returned card's scaling.
+    Normalization of the input bands moves from the model into the scaling of the returned card.
     """
     onnx_graph = _import_onnx_graph()
     import onnx
@@ -105,11 +91,11 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
                 opset_version=_OPSET,
                 input_signature=[signature],
             )
-    # What Keras and tf2onnx raise for layers that they cannot convert.
+    # Errors of Keras and tf2onnx for layers that they cannot convert.
     except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise ModelError(
-            f"{model.name}: this network cannot be exported for images of any size ({error}). "
-            "Use it as a .keras file, or replace the layer that is named."
+            f"{model.name}: this model cannot be exported for images of any size ({error}). "
+            "Use it as a .keras file, or replace the named layer."
         ) from error
     exported = onnx.load(str(output))
     onnx_graph.fix_upsampling(exported)
@@ -125,24 +111,22 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
 def _scaling_into_card(
     taken: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None, card: ModelCard
 ) -> ModelCard:
-    """Return the card with ``x * scale + shift`` after its own scaling made part of it."""
+    """Return the card with ``x * scale + shift`` merged into its scaling."""
     if taken is None:
         return card
     scale, shift = (np.asarray(part, np.float64) for part in taken)
     mean, std = np.asarray(card.mean), np.asarray(card.std)
     return dataclasses.replace(
-        card,
-        mean=tuple((mean - shift * std / scale).tolist()),
-        std=tuple((std / scale).tolist()),
+        card, mean=tuple((mean - shift * std / scale).tolist()), std=tuple((std / scale).tolist())
     )
 
 
 def _with_resize(model: Any) -> Any:
-    """Return the model with upsampling written as one operation that takes any size.
+    """Return the model with upsampling as one operation for any size.
 
-    Keras writes nearest-neighbour upsampling as repeats along each axis, which become eight
-    operations and two transpositions each in ONNX, and keep ONNX Runtime from its blocked
-    layout; bilinear upsampling it writes with the sizes of the moment.
+    Keras exports nearest-neighbour upsampling as repeats along each axis, eight operations and two
+    transpositions in ONNX, which keep ONNX Runtime from its blocked layout; bilinear upsampling is
+    exported with fixed sizes.
     """
     keras = import_keras()
     import tensorflow
@@ -150,7 +134,7 @@ def _with_resize(model: Any) -> Any:
     class Upsampling(keras.layers.Layer):  # type: ignore[misc,name-defined]
         def __init__(self, layer: Any) -> None:
             rows, cols = layer.size
-            # The name is what fix_upsampling finds the factors in.
+            # fix_upsampling reads the factors from the name.
             super().__init__(name=f"upsampling_{rows}x{cols}_{layer.name}")
             self.factors, self.bilinear = (rows, cols), layer.interpolation == "bilinear"
 
@@ -178,7 +162,7 @@ def _with_resize(model: Any) -> Any:
 
 
 def _probe_side(card: ModelCard) -> int:
-    """Return the side of a small image that the network takes, pixels."""
+    """Return the side of a small image that the model accepts, pixels."""
     return card.tile_px or -(-_PROBE_PX // card.stride) * card.stride
 
 
@@ -191,13 +175,13 @@ def check_parity(model: Any, before: ModelCard, path: Path, after: ModelCard, so
     found = open_session(path).run(None, {"image": Scaling(after)(probe)})[0]
     if found.shape != wanted.shape or not np.abs(found - wanted).max() <= _PARITY:
         raise ModelError(
-            f"{source}: the exported network gives another answer than Keras (shapes "
+            f"{source}: the exported model differs from Keras (shapes "
             f"{found.shape} and {wanted.shape}); expected at most {_PARITY} of difference. "
             "Its layers are not supported by the exporter."
         )
 
 
-def halve_weights(path: Path) -> None:
+def halve_file_weights(path: Path) -> None:
     """Store an ONNX file's large weights in 16 bits."""
     onnx_graph = _import_onnx_graph()
     import onnx

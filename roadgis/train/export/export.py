@@ -1,4 +1,4 @@
-"""Export of a trained Keras model to an ONNX file with its card, whole or compressed."""
+"""Export of a trained Keras model: ONNX with its card, or a small file for fine-tuning."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
+
+import numpy as np
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError
-from roadgis.model.card import ModelCard, read_card_file
+from roadgis.model.card import ModelCard, read_card_file, write_card_file
 from roadgis.model.catalog import resolve_model
 from roadgis.model.onnx_file import write_onnx_card
+from roadgis.options.export import ExportOptions, Precision
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.train.architectures import as_float32
 from roadgis.train.export.convert import (
+    check_backend,
     check_parity,
     convert,
-    halve_weights,
-    load_keras,
+    halve_file_weights,
     quiet_converters,
 )
 from roadgis.train.export.decoder_window import crop_decoder
@@ -32,87 +35,44 @@ from roadgis.train.export.quantize import (
     feed_bytes,
     quantize,
 )
-from roadgis.train.scoring.scoring_data import ScoredOn, has_data
+from roadgis.train.framework import load_keras_model
+from roadgis.train.scoring.scoring_data import has_data
 from roadgis.train.scoring.threshold import set_threshold
+from roadgis.train.starting_model import load_trained
 
-__all__ = ["PRECISIONS", "ExportOptions", "Precision", "export_onnx"]
+__all__ = ["chosen_precision", "export_onnx", "write_compact"]
 
 logger = logging.getLogger(__name__)
 
-#: How the weights are stored and computed with; "auto" measures what 8 bits cost.
-Precision = Literal["auto", "float32", "float16-weights", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
-#: "auto" keeps 8 bits where the IoU on validation drops by less than this.
+#: "auto" keeps 8 bits if the IoU on validation drops by less than this.
 _LARGEST_DROP = 0.005
 
 
-@dataclass(frozen=True)
-class ExportOptions:
-    """How a trained model becomes an ONNX file.
+def chosen_precision(options: ExportOptions, run: Path | None) -> Precision:
+    """Return the precision to export in; `run` is the exported run folder, if any.
 
-    Attributes
-    ----------
-    precision : {"auto", "float32", "float16-weights", "int8"} or None
-        "float32" keeps the network as trained. "float16-weights" stores the weights in half the
-        space and computes as before. "int8" quantizes weights (per channel) and activations: a
-        quarter of the space and about twice as fast on CPUs with VNNI. GPUs gain nothing: use a
-        float model there. "auto" makes both compressed files, scores each at its best threshold on
-        `validation`, and keeps int8 if its IoU is less than 0.5 points lower. None is "auto" where
-        data for calibration and `validation` are named, "int8" where there is `calibration` only,
-        else "float16-weights".
-    calibration : tuple of Path
-        Folders of training pairs; int8 takes the ranges of the activations from crops of them.
-        Of a run folder that is exported, what it was trained on by default.
-    validation : sequence of Path, or DataSettings
-        Folders of pairs, or imagery with a road layer, to choose the threshold on, which goes
-        into the card with its scores. Where "auto" is asked for and nothing is named, of a run
-        folder its own validation scenes.
-    calibration_crops, crop_px : int
-        How many crops, and their side in pixels.
-    seed : int
-        Of the choice of crops.
-    card_updates : mapping
-        Fields of the card to replace, e.g. ``{"threshold": 0.43}``.
+    Raises
+    ------
+    DataError
+        If required data is missing.
     """
-
-    precision: Precision | None = None
-    calibration: tuple[Path, ...] = ()
-    validation: ScoredOn = ()
-    calibration_crops: int = 24
-    crop_px: int = 256
-    seed: int = 0
-    card_updates: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.precision is not None and self.precision not in PRECISIONS:
-            raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}.")
-
-    def chosen(self, run: Path | None) -> Precision:
-        """Return the precision to export in; `run` is the run folder that is exported, if any.
-
-        Raises
-        ------
-        DataError
-            If it needs data that is not named.
-        """
-        precision = self.precision
-        if precision is None:
-            precision = "int8" if self.calibration else "float16-weights"
-            if has_data(self.validation) and (self.calibration or run is not None):
-                precision = "auto"
-        if precision in ("auto", "int8") and not self.calibration and run is None:
-            raise DataError(
-                "int8 needs crops of training images to find the ranges of the activations: name "
-                "a folder with --data, or export with --precision float16-weights."
-            )
-        if precision == "auto" and not has_data(self.validation) and run is None:
-            raise DataError(
-                "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
-                "on: name them with --validation, or imagery with --images and its roads with "
-                "--labels, or choose another --precision."
-            )
-        return precision
+    precision = options.precision
+    if precision is None:
+        precision = "int8" if options.calibration else "float16-weights"
+        if has_data(options.validation) and (options.calibration or run is not None):
+            precision = "auto"
+    if precision in ("auto", "int8") and not options.calibration and run is None:
+        raise DataError(
+            "int8 needs crops of training images to find the ranges of the activations: name "
+            "a folder with --data, or export with --precision float16-weights."
+        )
+    if precision == "auto" and not has_data(options.validation) and run is None:
+        raise DataError(
+            "auto compares the IoU in 8 and 16 bits on scenes that the model was not trained "
+            "on: name them with --validation, or imagery with --images and its roads with "
+            "--labels, or choose another --precision."
+        )
+    return precision
 
 
 def export_onnx(
@@ -127,32 +87,24 @@ def export_onnx(
     Parameters
     ----------
     model : Path
-        The folder of a training run, or a ``.keras`` file with its card beside it. Weights of a
-        network that was trained in mixed precision are float32 too, and are exported so.
-    output : Path
-        The ``.onnx`` file; written beside and renamed, so no half file is ever seen.
-    options : ExportOptions, optional
-        Precision and data.
+        The folder of a run, or a ``.keras`` file with its card next to it.
     progress : Progress
-        Told while it is scored on validation.
+        Progress callback for scoring on validation.
 
     Returns
     -------
     ModelCard
-        As written; its recipe tells the precision, and after "auto" its scores hold the IoU of
-        both.
+        The card as written; its recipe holds the precision, and after "auto" its scores hold the
+        IoU of both.
 
     Raises
     ------
     ModelError
-        If the model or its card cannot be read, or the exported network does not give what
-        the Keras model gives.
+        If the model or its card cannot be read, or the exported model disagrees with Keras.
     DataError
-        If data is needed that is not named or cannot be used.
+        If required data is missing or cannot be used.
     InputError
-        If the output's name is unknown, or the model is no Keras model.
-    MissingExtraError
-        If the ``train`` extra is not installed.
+        If the output is not named .onnx, or the model is not a Keras model.
     """
     settings = options or ExportOptions()
     if output.suffix.lower() != ".onnx":
@@ -161,14 +113,15 @@ def export_onnx(
     if source.suffix.lower() != ".keras":
         raise InputError(f"{source}: expected a .keras file, or the folder of a training run.")
     run = model if model.is_dir() else None
-    precision = settings.chosen(run)
+    precision = chosen_precision(settings, run)
+    check_backend()
     card = dataclasses.replace(read_card_file(source), **dict(settings.card_updates))
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="roadgis-export-") as scratch:
         whole = Path(scratch) / "whole.onnx"
-        network = as_float32(load_keras(source))
-        before, card = card, convert(network, card, whole)
-        check_parity(network, before, whole, card, source)
+        keras_model = as_float32(load_keras_model(source))
+        before, card = card, convert(keras_model, card, whole)
+        check_parity(keras_model, before, whole, card, source)
         maker = _Maker(whole, card, settings, run)
         if precision == "auto":
             made, card = maker.cheapest(progress)
@@ -185,7 +138,7 @@ def export_onnx(
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes files of several precisions from one float32 file, in its folder."""
+    """Writes one float32 file in several precisions, into its folder."""
 
     whole: Path
     card: ModelCard
@@ -193,7 +146,7 @@ class _Maker:
     run: Path | None
 
     def make(self, precision: Precision) -> tuple[Path, ModelCard]:
-        """Return a file of a precision, and the card that is in it."""
+        """Return a file of a precision, and its card."""
         settings, made, card = self.settings, self.whole.with_name(f"{precision}.onnx"), self.card
         export: dict[str, Any] = {"precision": precision}
         if precision == "int8":
@@ -212,14 +165,14 @@ class _Maker:
         else:
             shutil.copyfile(self.whole, made)
             if precision == "float16-weights":
-                halve_weights(made)
+                halve_file_weights(made)
         crop_decoder(made, card)
         card = dataclasses.replace(card, recipe={**card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card
 
     def cheapest(self, progress: Progress) -> tuple[Path, ModelCard]:
-        """Return the int8 file, or the float16 one if 8 bits cost too much or cannot be run."""
+        """Return the int8 file, or the float16 one if 8 bits lose too much or cannot run."""
         made: dict[Precision, Path] = {}
         cards: dict[Precision, ModelCard] = {}
         compared: tuple[Precision, ...] = ("float16-weights", "int8")
@@ -244,3 +197,46 @@ class _Maker:
         card = dataclasses.replace(cards[kept], scores={**cards[kept].scores, **both})
         write_onnx_card(made[kept], card, made[kept])
         return made[kept], card
+
+
+def write_compact(source: Path, output: Path) -> ModelCard:
+    """Write a trained model with weights rounded to 16 bits, about a third of the size.
+
+    The file remains an ordinary ``.keras`` file with float32 weights; the bits emptied by rounding
+    compress well.
+
+    Parameters
+    ----------
+    source : Path
+        A ``.keras`` file with its card.
+    output : Path
+        Another one; its card is written next to it.
+    """
+    model, card = load_trained(source)
+    for variable in model.variables:
+        values = np.asarray(variable)
+        if np.issubdtype(values.dtype, np.floating):
+            variable.assign(_rounded(values))
+    with tempfile.TemporaryDirectory(prefix="roadgis-compact-") as scratch:
+        whole = Path(scratch) / "model.keras"
+        model.save(whole)
+        with atomic_path(output) as partial:
+            _compress(whole, partial)
+    write_card_file(card, output)
+    return card
+
+
+def _rounded(values: Any) -> Any:
+    half = values.astype(np.float16)
+    # Numbers outside the range of 16 bits (a variance may be) are kept.
+    fits = np.isfinite(half) & ((half != 0) | (values == 0))
+    return np.where(fits, half.astype(values.dtype), values)
+
+
+def _compress(source: Path, output: Path) -> None:
+    with (
+        zipfile.ZipFile(source) as before,
+        zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as after,
+    ):
+        for name in before.namelist():
+            after.writestr(name, before.read(name))

@@ -1,6 +1,6 @@
-"""Rewrites of an exported ONNX graph: same answers, in operations that run fast and quantize well.
+"""Rewrites of an exported ONNX graph: same output, in operations that run fast and quantize well.
 
-The functions change the ``onnx.ModelProto`` that they are given. They need the onnx package.
+The functions change the given ``onnx.ModelProto``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = [
     "take_input_scaling",
 ]
 
-#: Rows and columns in the names of nodes that upsample.
+#: Rows and columns in the names of upsampling nodes.
 _FACTORS = re.compile(r"upsampling_(\d+)x(\d+)_")
-# Smaller tensors (biases, scales) stay in 32 bits: nothing to gain.
+# Smaller tensors (biases, scales) stay in 32 bits.
 _SMALL = 256
 
 
@@ -42,10 +42,10 @@ def name_output(model: onnx.ModelProto, name: str) -> None:
 
 
 def plain_output(model: onnx.ModelProto) -> None:
-    """Let a one-channel map leave the graph by a transposition.
+    """End the graph of a one-channel model with a transposition.
 
-    The exporter writes (N, 1, H, W) to (N, H, W, 1) as a reshape to (1, N, H, W, 1) that is
-    squeezed again, and the squeezing has been seen to be lost.
+    The exporter converts (N, 1, H, W) to (N, H, W, 1) as a reshape to (1, N, H, W, 1) and a
+    squeeze, which sometimes gets lost.
     """
     graph = model.graph
     made_by = {name: node for node in graph.node for name in node.output}
@@ -64,22 +64,22 @@ def plain_output(model: onnx.ModelProto) -> None:
 
 
 def fix_upsampling(model: onnx.ModelProto) -> None:
-    """Give each ``Resize`` whose size is computed by a known factor that factor as a constant.
+    """Replace the computed size of each ``Resize`` by its constant factor.
 
-    The exporter computes the sizes at run time; only a constant factor lets ONNX Runtime
-    choose its fast path and stay in its blocked layout. Other resizes are left alone.
+    The exporter computes sizes at run time; ONNX Runtime needs a constant factor for its fast path
+    and its blocked layout. Other resizes are not changed.
 
     Parameters
     ----------
     model : onnx.ModelProto
-        Upsamples in (N, C, H, W). The factor is told by ``upsampling_ROWSxCOLUMNS_`` in the names
-        of the nodes that compute the size.
+        Upsamples in (N, C, H, W); the names of the nodes that compute the size contain
+        ``upsampling_ROWSxCOLUMNS_``.
     """
     graph = model.graph
     made_by = {name: node for node in graph.node for name in node.output}
     constants: dict[tuple[int, int], str] = {}
     for node in graph.node:
-        factors = _told_factors(node, made_by) if node.op_type == "Resize" else None
+        factors = _named_factors(node, made_by) if node.op_type == "Resize" else None
         if factors is not None:
             name = constants.setdefault(factors, f"upsampling_{factors[0]}x{factors[1]}")
             node.input[:] = [node.input[0], "", name]
@@ -89,17 +89,17 @@ def fix_upsampling(model: onnx.ModelProto) -> None:
     drop_unused(model)
 
 
-def _told_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the factors that the names of the nodes behind a resize's size tell."""
+def _named_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the factors in the names of the nodes that compute a resize's size."""
     waiting = [*resize.input[3:4]]
     while waiting:
         node = made_by.get(waiting.pop(0))
         if node is None:
             continue
-        told = _FACTORS.search(node.name)
-        if told is not None:
-            return int(told[1]), int(told[2])
-        if node.op_type != "Shape":  # what comes before is the image, not its size
+        match = _FACTORS.search(node.name)
+        if match is not None:
+            return int(match[1]), int(match[2])
+        if node.op_type != "Shape":  # before that comes the image, not its size
             waiting += node.input
     return None
 
@@ -107,8 +107,8 @@ def _told_factors(resize: Any, made_by: dict[str, Any]) -> tuple[int, int] | Non
 def fuse_scale_and_shift(model: onnx.ModelProto) -> None:
     """Turn ``x * scale + shift`` per channel into one depthwise convolution.
 
-    It is what is left of a batch normalization that comes before a convolution. As one
-    operation it is quantized once instead of twice.
+    This remains of a batch normalization before a convolution. As one operation it is quantized
+    once instead of twice.
     """
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -141,13 +141,13 @@ def take_input_scaling(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
     """Remove ``image * scale + shift`` per band from the start of the graph.
 
-    With three channels it can use no vector operations: a tenth of the time of a network in
-    8 bits, and two more roundings of the image. The caller puts it into the card's scaling.
+    With three channels it cannot be vectorized: it takes a tenth of the time of an 8-bit model, and
+    rounds the image twice. The caller moves it into the card's scaling.
 
     Returns
     -------
     (scale, shift) : ndarrays of float32, shape (B,)
-        What was removed; None when the graph does not begin so, or a scale is not positive.
+        None if the graph does not begin so, or a scale is not positive.
     """
     graph = model.graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -217,7 +217,7 @@ def take_bytes(model: onnx.ModelProto, scaled: npt.NDArray[np.float32]) -> bool:
 def _per_channel(
     node: Any, constants: dict[str, npt.NDArray[Any]]
 ) -> npt.NDArray[np.float32] | None:
-    """Return the constant operand (C,) of an elementwise node if it is one per channel."""
+    """Return the constant operand (C,) of an elementwise node if it has one value per channel."""
     found = [constants[name] for name in node.input if name in constants]
     if len(found) != 1 or found[0].ndim != 4 or found[0].shape[0] != 1:
         return None
@@ -226,10 +226,10 @@ def _per_channel(
 
 
 def drop_unused(model: onnx.ModelProto) -> None:
-    """Remove nodes and constants that the outputs do not need."""
+    """Remove nodes and constants without effect on the outputs."""
     graph = model.graph
     needed = {output.name for output in graph.output}
-    # The nodes are sorted, so one pass backwards is enough.
+    # The nodes are sorted, so one backward pass suffices.
     for node in reversed(list(graph.node)):
         if needed.isdisjoint(node.output):
             graph.node.remove(node)
@@ -243,7 +243,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
 def halve_weights(model: onnx.ModelProto) -> None:
     """Store the large weights as float16, each followed by a cast to float32.
 
-    ONNX Runtime folds the casts when it loads the model, which then runs as fast as before.
+    ONNX Runtime folds the casts at loading, so the speed does not change.
     """
     graph = model.graph
     casts = []

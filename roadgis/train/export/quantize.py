@@ -1,4 +1,4 @@
-"""Quantization of an ONNX file to 8 bits, with ranges taken from crops of training images."""
+"""Quantization of an ONNX file to 8 bits, with activation ranges from training crops."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
+from roadgis.train.data.derived_scenes import normalize_scenes
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.mixed_sampling import MixedSampler
-from roadgis.train.data.normalized import normalized
 from roadgis.train.data.open_data_set import OpenDataSet
+from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
-from roadgis.train.data.scenes import LabelledScene, open_pairs
 from roadgis.train.export.onnx_graph import take_bytes
 
 __all__ = ["QuantizationError", "calibration_crops", "feed_bytes", "quantize"]
@@ -27,7 +28,7 @@ _ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
 
 
 class QuantizationError(ModelError):
-    """A network cannot be run in 8 bits."""
+    """A model cannot be run in 8 bits."""
 
 
 def calibration_crops(
@@ -39,31 +40,23 @@ def calibration_crops(
     crop_px: int,
     seed: int,
 ) -> list[npt.NDArray[np.float32]]:
-    """Draw crops of training data as the network takes them.
+    """Draw crops of training data, scaled for the model.
 
     Parameters
     ----------
     folders : sequence of Path
-        Folders of pairs.
+        Pair folders.
     run : Path or None
-        A run folder, whose training data is taken where no folder is named.
+        A run folder, whose training data is used if no folder is given.
     card : ModelCard
-        Says scaling, classes and stride, and the crops' side where the network takes one only.
-    count : int
-        How many.
+        Gives scaling, classes, stride and a fixed tile size.
     crop_px : int
-        Their side, rounded up to the stride; less where a scene is smaller.
-    seed : int
-        Of their choice.
-
-    Returns
-    -------
-    list of ndarray of float32, shape (1, P, P, B)
+        Side of the crops, rounded up to the stride; smaller if a scene is smaller.
 
     Raises
     ------
     DataError
-        If the data cannot be read, or is not where the run found it.
+        If the data cannot be read, or no longer exists.
     """
     scenes, sets = (
         (open_pairs(folders, classes=card.classes), ())
@@ -78,19 +71,19 @@ def calibration_crops(
     if sets:
         sampler = MixedSampler(sets, crop_px=side, seed=seed, normalize_to=card.normalize_to)
     else:
-        scenes = normalized(scenes, card.normalize_to)
+        scenes = normalize_scenes(scenes, card.normalize_to)
         sampler = CropSampler(scenes, crop_px=side, seed=seed, road_class=road)
     scaling = Scaling(card)
     return [scaling(sampler.crop(number)[0][None]) for number in range(count)]
 
 
 def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDataSet]]:
-    """Return the scenes that a run was trained on, and its data sets where it had several."""
+    """Return the training scenes of a run, and its data sets if it had several."""
     from roadgis.train.data.training_data import open_training_data
     from roadgis.train.settings import read_settings
 
     settings = read_settings(run / "settings.yaml")
-    # Only the images are wanted; teachers are for labels.
+    # Only the images are needed; teachers change labels.
     sets = tuple(dataclasses.replace(one, teacher=None) for one in settings.data.sets)
     data = dataclasses.replace(settings.data, sets=sets)
     folders = [folder for one in sets for folder in one.folders]
@@ -100,7 +93,7 @@ def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDat
     ]
     if missing:
         raise DataError(
-            f"{run}: was trained on {', '.join(missing)}, which is not there any more. Name "
+            f"{run}: was trained on {', '.join(missing)}, which no longer exists. Name "
             "training pairs to calibrate on with --data, or export with --precision "
             "float16-weights."
         )
@@ -109,24 +102,22 @@ def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDat
 
 
 def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
-    """Quantize a network to 8 bits: weights per output channel, activations by their range.
+    """Quantize a model to 8 bits: weights per output channel, activations by their range.
 
-    Weights take 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16
-    bits, which two full weights can overflow: two of 255 times 64 cannot.
+    Weights use 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16 bits,
+    which two full weights can overflow: two of 255 times 64 cannot.
 
     Parameters
     ----------
     source : Path
         A float32 ONNX file with the input "image".
     crops : list of ndarray of float32, shape (1, P, P, B)
-        What the ranges are taken from.
-    output : Path
-        The ONNX file to write.
+        Source of the activation ranges.
 
     Raises
     ------
     QuantizationError
-        If ONNX Runtime cannot load what its quantizer has made, as of some EfficientNets.
+        If ONNX Runtime cannot load the quantized model, as with some EfficientNets.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -146,7 +137,7 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
             return None if crop is None else {"image": crop}
 
     prepared = output.with_name(f"{output.stem}-prepared.onnx")
-    # Symbolic shape inference needs sympy, and gives nothing on a network without transformers.
+    # Symbolic shape inference needs sympy, and does not help without transformers.
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
     quantize_static(
         prepared,
@@ -164,7 +155,7 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         open_session(output)
     except ModelError as error:
         raise QuantizationError(
-            "ONNX Runtime cannot run this network in 8 bits. Export it with --precision "
+            "ONNX Runtime cannot run this model in 8 bits. Export it with --precision "
             f"float16-weights. ({error})"
         ) from error
 
@@ -191,9 +182,9 @@ def feed_bytes(path: Path, card: ModelCard) -> ModelCard:
 
 
 def _scaled_per_channel(path: Path) -> list[str]:
-    """Return elementwise nodes with a constant for each channel: a scale and shift of their own.
+    """Return the elementwise nodes with a constant per channel.
 
-    Quantized per channel, ONNX Runtime makes of them operations that it then cannot load.
+    Quantized per channel, they become operations that ONNX Runtime cannot load.
     """
     import onnx
 

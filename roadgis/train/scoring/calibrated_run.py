@@ -1,4 +1,4 @@
-"""Calibration of the model of a training run on the run's own validation scenes."""
+"""Calibration of a run's model on its own validation scenes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from roadgis.errors import DataError, InputError, MissingExtraError
 from roadgis.progress import Progress, no_progress, scaled
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import open_training_data
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.scoring.calibration import (
     Calibration,
-    FoundMetres,
+    CentrelineSamples,
     apply_calibration,
     fit_calibration,
-    found_metres,
     reliability,
+    sample_centrelines,
     write_reliability,
 )
 from roadgis.train.scoring.plots import reliability_figure, save_figure
-from roadgis.train.scoring.scene_prediction import NetworkPredictor
+from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.settings import read_settings
 from roadgis.train.starting_model import load_trained
 
@@ -32,22 +32,22 @@ __all__ = ["CalibratedRun", "calibrate_run"]
 
 logger = logging.getLogger(__name__)
 
-# Calibrated once, the logits need no more than a touch: a run is not calibrated twice by mistake.
+# Prevents calibrating twice by mistake.
 _KEY = "calibration"
 
 
 @dataclass(frozen=True)
 class CalibratedRun:
-    """What calibration did.
+    """Result of a calibration.
 
     Attributes
     ----------
     places : tuple of str
-        The data sets that it was fitted on.
+        Names of the data sets it was fitted on.
     threshold : float
-        The model's new threshold: the same pixels are road.
+        New threshold; the same pixels are road as before.
     error_before, error : float
-        Expected calibration error, mean of the places.
+        Expected calibration error, mean of the data sets.
     """
 
     places: tuple[str, ...]
@@ -57,23 +57,19 @@ class CalibratedRun:
 
 
 def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedRun:
-    """Calibrate the model of a run and write its reliability beside it.
+    """Calibrate the model of a run and write its reliability next to it.
 
     Parameters
     ----------
     run : Path
-        Folder of a training run; its ``model.keras`` and card are replaced.
-    progress : Progress
-        Progress callback.
+        Run folder; its ``model.keras`` and card are replaced.
 
     Raises
     ------
     InputError
-        If the model has been calibrated, or has several classes.
+        If the model is calibrated already, or has several classes.
     DataError
-        If the run has no validation scenes, or nothing wrong or right is found on them.
-    ModelError, OutputError
-        If the model cannot be read or written.
+        If the run has no validation scenes, or no correct or no wrong roads are predicted on them.
     """
     folder = RunFolder(run)
     if not (folder.settings.is_file() and folder.model.is_file()):
@@ -91,24 +87,21 @@ def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedR
     validation = {name: found for name, found in validation.items() if found[0]}
     if not validation:
         raise DataError(f"{run}: the run had no validation scenes to calibrate on.")
-    places: dict[str, FoundMetres] = {}
-    predictor = NetworkPredictor(model, card)
+    places: dict[str, CentrelineSamples] = {}
+    predictor = KerasPredictor(model, card)
     for number, (name, (scenes, sizes)) in enumerate(validation.items()):
         part = scaled(progress, number / len(validation), (number + 1) / len(validation))
-        places[name] = found_metres(
+        places[name] = sample_centrelines(
             predictor, scenes, sizes, threshold=card.threshold, progress=part
         )
     calibration = fit_calibration(places)
     apply_calibration(model, calibration)
     after = {
-        name: FoundMetres(calibration(found.probability), found.right)
+        name: CentrelineSamples(calibration(found.probability), found.correct)
         for name, found in places.items()
     }
     made = CalibratedRun(
-        tuple(places),
-        float(calibration([card.threshold])[0]),
-        _error(places),
-        _error(after),
+        tuple(places), float(calibration([card.threshold])[0]), _error(places), _error(after)
     )
     about = {
         _KEY: f"logit x {calibration.scale:.3f} + {calibration.offset:.3f}",
@@ -120,11 +113,13 @@ def calibrate_run(run: Path, *, progress: Progress = no_progress) -> CalibratedR
     return made
 
 
-def _error(places: dict[str, FoundMetres]) -> float:
+def _error(places: dict[str, CentrelineSamples]) -> float:
     return float(np.mean([reliability(found).error for found in places.values()]))
 
 
-def _write_reliability(run: Path, places: dict[str, FoundMetres], calibration: Calibration) -> None:
+def _write_reliability(
+    run: Path, places: dict[str, CentrelineSamples], calibration: Calibration
+) -> None:
     logger.info("calibration: %s", calibration)
     write_reliability(places, run / "reliability.csv")
     tables = {name: reliability(found) for name, found in places.items()}

@@ -1,8 +1,8 @@
-"""Calibration: making the probability along found roads the share of them that is right.
+"""Calibration of the probability along predicted roads to the share that is correct.
 
-A network's output orders pixels well and is seldom a probability: at 0.8, six or nine of ten
+The output of a model ranks pixels well but is seldom a probability: at 0.8, six or nine of ten
 metres may be road. A scale and an offset of its logits, fitted on validation scenes (Platt 1999),
-mend that; both go into the weights of its last convolution, so nothing else changes.
+correct that; both go into the weights of its last convolution, so nothing else changes.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
 __all__ = [
     "Calibration",
-    "FoundMetres",
+    "CentrelineSamples",
     "Reliability",
     "apply_calibration",
     "fit_calibration",
-    "found_metres",
     "reliability",
+    "sample_centrelines",
     "write_reliability",
 ]
 
-#: A found metre is right where a labelled road is at most this far away.
+#: A predicted metre is correct if a labelled road is within this distance.
 _NEAR_M = 3.0
 _BINS = 10
 _LEAST = 1e-4
-# Probabilities keep their order.
+# Keeps the order of the probabilities.
 _LEAST_SCALE = 0.05
 
 
-class FoundMetres(NamedTuple):
-    """The middle lines that a model finds in some scenes, metre by metre.
+class CentrelineSamples(NamedTuple):
+    """Predicted centrelines of some scenes, pixel by pixel.
 
     Attributes
     ----------
     probability : ndarray of float64, shape (N,)
-        The model's, at the middle line.
-    right : ndarray of bool, shape (N,)
+        Predicted probability at the centreline.
+    correct : ndarray of bool, shape (N,)
         Whether a labelled road is within 3 m.
     """
 
     probability: npt.NDArray[np.float64]
-    right: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
 
 
 class Calibration(NamedTuple):
@@ -73,51 +73,45 @@ class Calibration(NamedTuple):
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often found roads are right, by probability: bins of equal width over 0..1.
+    """Share of correct roads by predicted probability, in bins of equal width over 0..1.
 
     Attributes
     ----------
-    probability, right : ndarray of float64, shape (B,)
-        Mean probability and share that is right; NaN where a bin is empty.
+    probability, correct : ndarray of float64, shape (B,)
+        Mean probability and correct share; NaN if a bin is empty.
     count : ndarray of int64, shape (B,)
-        Found pixels in each bin.
+        Centreline pixels in each bin.
     error : float
         Expected calibration error: mean of the difference, weighted by `count`.
     """
 
     probability: npt.NDArray[np.float64]
-    right: npt.NDArray[np.float64]
+    correct: npt.NDArray[np.float64]
     count: npt.NDArray[np.int64]
     error: float
 
 
-def found_metres(
+def sample_centrelines(
     predictor: Predictor,
     scenes: Sequence[LabelledScene],
     gsd_m: Sequence[float],
     *,
     threshold: float,
     progress: Progress = no_progress,
-) -> FoundMetres:
-    """Trace middle lines at a threshold and look at each of their pixels.
+) -> CentrelineSamples:
+    """Trace centrelines at a threshold and compare each of their pixels with the labels.
 
     Parameters
     ----------
-    predictor : Predictor
-        The model.
     scenes : sequence of LabelledScene
-        With binary labels, at the pixel sizes that the model is to see.
-    gsd_m : sequence of float
-        Their pixel sizes, metres.
-    threshold : float
-        Probability from which a pixel is road.
+        With binary labels, at pixel sizes that suit the model.
     progress : Progress
-        Progress callback, after each scene.
+        Progress callback, called after each scene.
     """
     from skimage import morphology
 
     thinned: Callable[..., npt.NDArray[np.bool_]] = morphology.skeletonize
-    probabilities, rights = [np.empty(0)], [np.empty(0, np.bool_)]
+    probabilities, corrects = [np.empty(0)], [np.empty(0, np.bool_)]
     for number, (scene, gsd) in enumerate(zip(scenes, gsd_m, strict=True)):
         probability = predict_scene(predictor, scene)
         labels = scene.read_labels(0, 0, scene.height, scene.width)
@@ -128,36 +122,36 @@ def found_metres(
             else np.full(labels.shape, np.inf)
         )
         probabilities.append(probability[line].astype(np.float64))
-        rights.append(away[line] <= _NEAR_M)
+        corrects.append(away[line] <= _NEAR_M)
         progress((number + 1) / len(scenes), scene.name)
-    return FoundMetres(np.concatenate(probabilities), np.concatenate(rights))
+    return CentrelineSamples(np.concatenate(probabilities), np.concatenate(corrects))
 
 
-def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
-    """Fit scale and offset; every place counts the same.
+def fit_calibration(places: Mapping[str, CentrelineSamples]) -> Calibration:
+    """Fit scale and offset; each place has the same weight.
 
     Parameters
     ----------
-    places : mapping of str to FoundMetres
-        What was found in each place.
+    places : mapping of str to CentrelineSamples
+        Predicted centrelines of each place.
 
     Raises
     ------
     DataError
-        If no place has both right and wrong roads.
+        If no place has both correct and wrong roads.
     """
-    used = [found for found in places.values() if found.right.any() and not found.right.all()]
+    used = [found for found in places.values() if found.correct.any() and not found.correct.all()]
     if not used:
         raise DataError(
-            "The validation scenes give no place with both right and wrong roads; expected some of "
-            "each to calibrate on. Use more scenes."
+            "No place of the validation scenes has both correct and wrong roads, which calibration "
+            "needs. Use more scenes."
         )
     logit = [special.logit(np.clip(found.probability, _LEAST, 1 - _LEAST)) for found in used]
 
     def loss(values: npt.NDArray[np.float64]) -> float:
         return float(
             sum(
-                np.logaddexp(0, np.where(found.right, -1, 1) * (values[0] * x + values[1])).mean()
+                np.logaddexp(0, np.where(found.correct, -1, 1) * (values[0] * x + values[1])).mean()
                 for found, x in zip(used, logit, strict=True)
             )
         )
@@ -171,26 +165,24 @@ def fit_calibration(places: Mapping[str, FoundMetres]) -> Calibration:
     return Calibration(float(scale), float(offset))
 
 
-def reliability(found: FoundMetres) -> Reliability:
-    """Return how often roads are right in each bin of probability."""
+def reliability(found: CentrelineSamples) -> Reliability:
+    """Return the share of correct roads in each bin of probability."""
     bins = np.minimum((found.probability * _BINS).astype(np.int64), _BINS - 1)
     count = np.bincount(bins, minlength=_BINS)
     with np.errstate(invalid="ignore"):
         probability = np.bincount(bins, found.probability, _BINS) / count
-        right = np.bincount(bins, found.right, _BINS) / count
-    error = np.nansum(np.abs(probability - right) * count) / max(count.sum(), 1)
-    return Reliability(probability, right, count, float(error))
+        correct = np.bincount(bins, found.correct, _BINS) / count
+    error = np.nansum(np.abs(probability - correct) * count) / max(count.sum(), 1)
+    return Reliability(probability, correct, count, float(error))
 
 
 def apply_calibration(model: Any, calibration: Calibration) -> None:
-    """Put scale and offset into the weights of a binary network's last convolution.
+    """Apply scale and offset to the weights of a binary model's last convolution.
 
     Parameters
     ----------
     model : keras.Model
         Ends in a convolution and a sigmoid.
-    calibration : Calibration
-        What to apply.
 
     Raises
     ------
@@ -198,12 +190,12 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
         If it has several classes or no such convolution.
     """
     weighted = [layer for layer in model.layers if layer.weights]
-    # The last layer with a bias: itself, or one before a layer that lays sub-pixels out.
+    # The last layer with a bias: the last one, or the one before a sub-pixel layout layer.
     tail = weighted[-2:] if weighted and weighted[-1].bias is None else weighted[-1:]
     if model.output_shape[-1] != 1 or not tail or tail[0].bias is None:
         raise ModelError(
             f"{model.name}: gives {model.output_shape[-1]} classes or does not end in a "
-            "convolution with a bias; expected a network of one class that does."
+            "convolution with a bias; expected a model of one class that does."
         )
     first, last = tail[0], tail[-1]
     kernel = np.asarray(last.kernel) * calibration.scale
@@ -211,19 +203,20 @@ def apply_calibration(model: Any, calibration: Calibration) -> None:
     if first is last:
         first.bias.assign(np.asarray(first.bias) * calibration.scale + calibration.offset)
         return
-    # Kernel (h, w, 1, sub-pixels): what, added to the sub-pixels, adds the offset to each pixel.
+    # Kernel (h, w, 1, sub-pixels): solve for the sub-pixel biases that add the offset to each
+    # pixel.
     rows = kernel.reshape(-1, kernel.shape[-1])
     added = np.linalg.lstsq(rows, np.full(len(rows), calibration.offset), rcond=None)[0]
     first.bias.assign(np.asarray(first.bias) + added)
 
 
-def write_reliability(places: Mapping[str, FoundMetres], path: Path) -> None:
+def write_reliability(places: Mapping[str, CentrelineSamples], path: Path) -> None:
     """Write the reliability of each place as CSV: place, probability, right, count."""
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["place", "probability", "right", "count"])
         for name, found in places.items():
             table = reliability(found)
-            for row in zip(table.probability, table.right, table.count, strict=True):
+            for row in zip(table.probability, table.correct, table.count, strict=True):
                 if row[2]:
                     writer.writerow([name, round(row[0], 4), round(row[1], 4), row[2]])

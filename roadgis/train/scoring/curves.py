@@ -1,4 +1,4 @@
-"""Scores of a road mask at every threshold, from counts of pixels by stored probability."""
+"""Scores of a road mask at every threshold, from pixel counts by stored probability."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError
+from roadgis.options.scoring import BUFFER_PX
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL
 
 __all__ = [
-    "BUFFER_PX",
     "BreakEven",
     "Curve",
     "LevelCounts",
     "Scores",
     "count_levels",
+    "disc_maximum",
     "level_of",
-    "within_reach",
+    "middle_of_best",
 ]
 
-#: Buffer of the relaxed scores, pixels (Mnih 2013, "Machine learning for aerial image labeling").
-BUFFER_PX = 3
 _LEVELS = TOP_LEVEL + 1
 
 Counts = npt.NDArray[np.int64]
@@ -32,39 +31,37 @@ Floats = npt.NDArray[np.float64]
 
 
 def level_of(threshold: float) -> int:
-    """Return the lowest stored probability, 1..254, that reaches a threshold.
-
-    Raises
-    ------
-    InputError
-        If the threshold is not between 0 and 1.
-    """
+    """Return the lowest stored probability, 1..254, that reaches a threshold."""
     if not 0 < threshold < 1:
         raise InputError(f"The threshold is {threshold}, expected a number between 0 and 1.")
-    # The tolerance is for products that round to just above a level, as in 0.3 * 254.
+    # Tolerance for products just above a level, as in 0.3 * 254.
     return max(1, math.ceil(threshold * TOP_LEVEL - 1e-9))
+
+
+def middle_of_best(score: Floats) -> int:
+    """Return the index of the highest score; of several, the middle one."""
+    best = np.flatnonzero(score == score.max())
+    return int(best[len(best) // 2])
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of road at one threshold; NaN where one means nothing.
-
-    Such is the precision where no pixel was found.
+    """Scores of road at one threshold; NaN if undefined, as the precision without predictions.
 
     Attributes
     ----------
     iou : float
-        Pixels both found and true, of those found or true.
+        Intersection over union of predicted and labelled pixels.
     precision, recall : float
-        Share of the found pixels that are true, and of the true ones that are found.
+        Correct share of the predicted pixels, and predicted share of the labelled ones.
     f1 : float
-        Harmonic mean of these.
+        Harmonic mean of both.
     relaxed_precision : float
-        Share of the found pixels within the buffer of a true one.
+        Share of the predicted pixels within the buffer of a labelled one.
     relaxed_recall : float
-        Share of the true pixels within the buffer of a found one.
+        Share of the labelled pixels within the buffer of a predicted one.
     relaxed_f1 : float
-        Harmonic mean of these.
+        Harmonic mean of both.
     """
 
     iou: float
@@ -83,9 +80,7 @@ class BreakEven:
     Attributes
     ----------
     value : float
-        Of both; between two stored levels it is interpolated in a line.
-    threshold : float
-        Where that is.
+        Precision and recall; linearly interpolated between stored levels.
     """
 
     value: float
@@ -94,15 +89,14 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores for each of the 254 thresholds that tell stored probabilities apart.
+    """Scores at each of the 254 thresholds between stored probabilities.
 
     Attributes
     ----------
     threshold : ndarray of float64, shape (254,)
-        Halfway between two levels of stored probability, rising; item k - 1 stands for taking
-        level k and above for road.
+        Halfway between two stored levels, increasing; item k - 1 counts level k and above as road.
     iou, precision, recall, f1, relaxed_precision, relaxed_recall, relaxed_f1 : ndarray
-        As in :class:`Scores`, each of float64 and shape (254,).
+        See :class:`Scores`; float64, shape (254,).
     """
 
     threshold: Floats
@@ -126,7 +120,7 @@ class Curve:
         Returns
         -------
         BreakEven or None
-            None where the two do not meet at any threshold.
+            None if the two do not meet.
         """
         precision, recall = self.relaxed_precision, self.relaxed_recall
         gap = precision - recall
@@ -146,16 +140,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class LevelCounts:
-    """Valid pixels by stored probability; counts of several scenes add up.
+    """Valid pixels by stored probability; counts of several scenes can be added.
 
     Attributes
     ----------
     road, other : ndarray of int64, shape (255,)
-        Pixels that are road, and those that are not.
+        Road pixels and other pixels.
     near : ndarray of int64, shape (255,)
-        Pixels, road or not, within the buffer of a road pixel.
+        Pixels of either kind within the buffer of a road pixel.
     reached : ndarray of int64, shape (255,)
-        Road pixels by the highest probability within the buffer of them.
+        Road pixels by the highest probability within their buffer.
     """
 
     road: Counts
@@ -164,8 +158,8 @@ class LevelCounts:
     reached: Counts
 
     @classmethod
-    def none(cls) -> LevelCounts:
-        """Return counts of no pixel."""
+    def empty(cls) -> LevelCounts:
+        """Return zero counts."""
         return cls(*(np.zeros(_LEVELS, np.int64) for _ in range(4)))
 
     def __add__(self, more: LevelCounts) -> LevelCounts:
@@ -183,7 +177,7 @@ class LevelCounts:
 
     def curve(self) -> Curve:
         """Return the scores at every threshold."""
-        # Level 0 is left out: a threshold below it would take every pixel for road.
+        # Level 0 is left out: a threshold below it would count every pixel as road.
         hits, wrong, near, reached = (
             np.cumsum(counts[::-1])[::-1][1:]
             for counts in (self.road, self.other, self.near, self.reached)
@@ -222,24 +216,24 @@ def count_levels(
 ) -> LevelCounts:
     """Count the valid pixels of an image by stored probability.
 
-    Invalid pixels are neither road nor found, so no pixel is near because of them: a road that
-    goes on into a blank area ends at its edge, for both sides of the comparison.
+    Invalid pixels count as neither labelled nor predicted: a road that enters a blank area ends at
+    its edge on both sides.
 
     Parameters
     ----------
     levels : ndarray of uint8, shape (H, W)
         Stored probability, 0..254.
     truth, valid : ndarray of bool, shape (H, W)
-        What is road, and what counts.
+        Road pixels, and valid pixels.
     buffer_px : int
-        A pixel is near another when their centres are at most this far apart.
+        Largest distance between the centres of near pixels.
     core : tuple of slice
-        The part to count; the rest is only looked at as its surroundings.
+        Part to count; the rest is context.
     """
     truth = truth & valid
     levels = np.where(valid, levels, 0).astype(np.uint8)
-    near = within_reach(truth.view(np.uint8), buffer_px)[core] > 0
-    highest = within_reach(levels, buffer_px)[core]
+    near = disc_maximum(truth.view(np.uint8), buffer_px)[core] > 0
+    highest = disc_maximum(levels, buffer_px)[core]
     levels, truth, valid = levels[core], truth[core], valid[core]
     return LevelCounts(
         *(
@@ -254,21 +248,20 @@ def count_levels(
     )
 
 
-def within_reach(values: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.uint8]:
-    """Return the highest value in the disc around each pixel.
+def disc_maximum(values: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.uint8]:
+    """Return the maximum over the disc around each pixel.
 
     Parameters
     ----------
     values : ndarray of uint8, shape (H, W)
-        Taken for 0 beyond its border.
+        0 is assumed outside.
     radius : int
-        Of the disc, to the centres of the pixels on its rim.
+        Radius of the disc, to the centres of the rim pixels.
 
     Returns
     -------
     ndarray of uint8, shape (H, W)
-        The maximum filter; rows of the disc are made of each other, which is a few passes
-        instead of one for each of its pixels.
+        The maximum filter, in a few passes: rows of the disc are derived from each other.
     """
     result = np.zeros_like(values)
     line, done = values.copy(), 0

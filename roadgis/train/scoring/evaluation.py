@@ -1,4 +1,4 @@
-"""Scoring a model on labelled scenes: of road at its threshold, and of each class."""
+"""Pixel scores of a model on labelled scenes: of road at its threshold, and of each class."""
 
 from __future__ import annotations
 
@@ -12,27 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import DataError, InputError
+from roadgis.options.scoring import BUFFER_PX, TILE_PX
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.scenes import IGNORE, LabelledScene
-from roadgis.train.scoring.curves import (
-    BUFFER_PX,
-    Curve,
-    LevelCounts,
-    Scores,
-    count_levels,
-    level_of,
-)
-from roadgis.train.scoring.scene_prediction import TILE_PX, Predictor, ScenePrediction, image_reader
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
+from roadgis.train.scoring.curves import Curve, LevelCounts, Scores, count_levels, level_of
+from roadgis.train.scoring.scene_prediction import Predictor, ScenePrediction, image_reader
 
 __all__ = [
     "Block",
     "ClassScores",
-    "Evaluation",
+    "PixelEvaluation",
     "SceneScores",
-    "Watcher",
+    "ScoringObserver",
     "class_scores",
     "evaluate_scenes",
-    "plain",
+    "finite_values",
 ]
 
 Confusion = npt.NDArray[np.int64]
@@ -40,16 +34,14 @@ Confusion = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class is told from the others; NaN where a score means nothing.
+    """Scores of one class; NaN if undefined.
 
     Attributes
     ----------
-    name : str
-        Of the class.
     iou, precision, recall, f1 : float
-        As in :class:`roadgis.train.scoring.curves.Scores`.
+        See :class:`roadgis.train.scoring.curves.Scores`.
     pixels : int
-        Labelled as this class.
+        Labelled pixels.
     """
 
     name: str
@@ -62,18 +54,16 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class SceneScores:
-    """Of one scene.
+    """Scores of one scene.
 
     Attributes
     ----------
-    name : str
-        Of the scene.
     scores : Scores
-        Of road at the threshold.
+        Scores of road at the threshold.
     mean_iou : float
-        Mean over the classes that occur or were found.
+        Mean over the classes that are labelled or predicted.
     pixels, road_pixels : int
-        That count, and those of them that are road.
+        Valid pixels, and valid road pixels.
     """
 
     name: str
@@ -84,26 +74,24 @@ class SceneScores:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores of a model on scenes, all pixels together and scene by scene.
+class PixelEvaluation:
+    """Scores of a model, for all pixels together and by scene.
 
     Attributes
     ----------
     threshold : float
-        That the scores of road are at.
+        Threshold of the road scores.
     buffer_px : int
-        Of the relaxed scores.
+        Buffer of the relaxed scores.
     scores : Scores
-        Of road, over all pixels of all scenes together.
+        Road scores over the pixels of all scenes.
     counts : LevelCounts
-        What they are made from.
-    scenes : tuple of SceneScores
-        In the order given.
+        Pixel counts of the scores.
     class_names : tuple of str
-        Other and road for models of one class.
+        ("other", name) for models of one class.
     confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns): the likeliest one, or for models
-        of one class what the threshold says.
+        Pixels by true class (rows) and predicted class (columns): the most probable one, or by the
+        threshold for models of one class.
     """
 
     threshold: float
@@ -126,14 +114,14 @@ class Evaluation:
 
     @property
     def mean_iou(self) -> float:
-        """Mean over the classes that occur or were found; NaN where there is none."""
+        """Mean over the classes that are labelled or predicted; NaN if there is none."""
         return _mean_iou(self.confusion)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all numbers as plain JSON values; None for what means nothing."""
+        """Return all numbers as JSON values; None if undefined."""
         curve = self.curve
         meeting = curve.break_even()
-        values: dict[str, Any] = plain(
+        values: dict[str, Any] = finite_values(
             {
                 "threshold": self.threshold,
                 "buffer_px": self.buffer_px,
@@ -168,12 +156,12 @@ class Evaluation:
         return values
 
 
-def plain(value: Any) -> Any:
-    """Return JSON values with numbers that mean nothing (NaN, infinite) as None."""
+def finite_values(value: Any) -> Any:
+    """Replace numbers that are not finite by None in JSON values."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: finite_values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [finite_values(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -181,16 +169,16 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a scene as it is scored.
+    """A scored part of a scene.
 
     Attributes
     ----------
     row, col : int
-        Where it lies in the scene.
+        Top left pixel in the scene.
     image : ndarray of uint8, shape (h, w, 3)
-        What the network saw.
+        Input of the model.
     labels, found : ndarray of uint8, shape (h, w)
-        True class, :data:`roadgis.train.data.scenes.IGNORE` where nothing counts, and found class.
+        True class, `IGNORE` if unknown, and predicted class.
     """
 
     row: int
@@ -200,56 +188,48 @@ class Block:
     found: npt.NDArray[np.uint8]
 
 
-class Watcher(Protocol):
-    """Shown what is scored, while it is in memory; for pictures of it."""
+class ScoringObserver(Protocol):
+    """Observer of the scoring, for pictures."""
 
     def block(self, scene: LabelledScene, block: Block) -> None:
-        """See one block of a scene; a scene's blocks cover it and come one after the other."""
+        """Receive a block; the blocks of a scene cover it and come one after the other."""
 
-    def scored(self, scene: LabelledScene, scores: SceneScores) -> None:
-        """See a scene's scores after its last block."""
+    def scene_done(self, scene: LabelledScene, scores: SceneScores) -> None:
+        """Receive the scores of a scene after its last block."""
 
 
 def evaluate_scenes(
-    segmenter: Predictor,
+    predictor: Predictor,
     scenes: Sequence[LabelledScene],
     threshold: float | None = None,
     *,
     buffer_px: int = BUFFER_PX,
     tile_px: int = TILE_PX,
-    watch: Watcher | None = None,
+    observer: ScoringObserver | None = None,
     progress: Progress = no_progress,
-) -> Evaluation:
-    """Predict scenes and score the answers, holding a few rows of tiles at a time.
+) -> PixelEvaluation:
+    """Predict scenes and score the predictions; a few rows of tiles are in memory at a time.
 
     Parameters
     ----------
-    segmenter : Predictor
-        The model.
     scenes : sequence of LabelledScene
-        At the model's pixel size. Labels are 1 for road where the model has one class, else
-        the index of its classes; pixels of :data:`roadgis.train.data.scenes.IGNORE` count nowhere,
-        nor as surroundings of others.
+        At the model's pixel size. Labels are 1 for road if the model has one class, else class
+        indices; pixels labelled `IGNORE` are left out everywhere.
     threshold : float, optional
-        Probability from which a pixel is road. Default: the model card's.
+        Default: the model card's.
     buffer_px : int
-        Of the relaxed scores: how far apart the centres of two pixels may be to be near.
+        Buffer of the relaxed scores, between pixel centres.
     tile_px : int
         See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    watch : Watcher, optional
-        Shown each block and each scene's scores.
+    observer : ScoringObserver, optional
+        Receives each block and the scores of each scene.
     progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    Evaluation
-        The scores.
+        Progress callback, called after each block.
 
     Raises
     ------
     DataError
-        If there is no scene, or a label is no class of the model.
+        If there is no scene, or a label is not a class of the model.
     InputError
         If the threshold is not between 0 and 1, or the buffer is negative.
     """
@@ -257,20 +237,20 @@ def evaluate_scenes(
         raise DataError("There is no scene to score; name a folder of image and mask pairs.")
     if buffer_px < 0:
         raise InputError(f"The buffer is {buffer_px} px, expected 0 or more.")
-    card = segmenter.card
+    card = predictor.card
     chosen = card.threshold if threshold is None else threshold
     names = card.classes if len(card.classes) > 1 else ("other", card.classes[0])
-    scorer = _Scorer(segmenter, names, level_of(chosen), buffer_px, tile_px)
-    total, confusion = LevelCounts.none(), np.zeros((len(names),) * 2, np.int64)
+    scorer = _Scorer(predictor, names, level_of(chosen), buffer_px, tile_px)
+    total, confusion = LevelCounts.empty(), np.zeros((len(names),) * 2, np.int64)
     area = sum(scene.height * scene.width for scene in scenes)
     done = 0
     results = []
     for scene in scenes:
-        counts, mixed = LevelCounts.none(), np.zeros_like(confusion)
+        counts, mixed = LevelCounts.empty(), np.zeros_like(confusion)
         for block, block_counts, block_mixed in scorer.blocks(scene):
             counts, mixed = counts + block_counts, mixed + block_mixed
-            if watch is not None:
-                watch.block(scene, block)
+            if observer is not None:
+                observer.block(scene, block)
             done += block.labels.size
             progress(done / area, f"scoring {scene.name}")
         result = SceneScores(
@@ -280,18 +260,18 @@ def evaluate_scenes(
             counts.pixels,
             int(counts.road.sum()),
         )
-        if watch is not None:
-            watch.scored(scene, result)
+        if observer is not None:
+            observer.scene_done(scene, result)
         results.append(result)
         total, confusion = total + counts, confusion + mixed
-    return Evaluation(
+    return PixelEvaluation(
         chosen, buffer_px, total.curve().at(chosen), total, tuple(results), names, confusion
     )
 
 
 @dataclass(frozen=True)
 class _Scorer:
-    segmenter: Predictor
+    predictor: Predictor
     names: tuple[str, ...]
     level: int
     buffer_px: int
@@ -300,8 +280,8 @@ class _Scorer:
     def blocks(self, scene: LabelledScene) -> Iterator[tuple[Block, LevelCounts, Confusion]]:
         """Yield each block of a scene with its counts and its confusion matrix."""
         prediction = ScenePrediction(
-            self.segmenter,
-            image_reader(scene, self.segmenter.card),
+            self.predictor,
+            image_reader(scene, self.predictor.card),
             scene.height,
             scene.width,
             tile_px=self.tile_px,
@@ -313,23 +293,16 @@ class _Scorer:
             around = (top, left, bottom - top, right - left)
             image, labels = scene.read(*around)
             self._check(labels, scene.name)
-            core = (
-                slice(row - top, row - top + height),
-                slice(col - left, col - left + width),
-            )
+            core = (slice(row - top, row - top + height), slice(col - left, col - left + width))
             if (labels[core] == IGNORE).all():
                 nothing = np.zeros((height, width), np.uint8)
-                counts, mixed = LevelCounts.none(), np.zeros((len(self.names),) * 2, np.int64)
+                counts, mixed = LevelCounts.empty(), np.zeros((len(self.names),) * 2, np.int64)
                 yield Block(row, col, image[core], labels[core], nothing), counts, mixed
                 continue
             levels, classes = prediction.read(*around)
-            road = 1 if classes is None else self.segmenter.card.road_class
+            road = 1 if classes is None else self.predictor.card.road_class
             counts = count_levels(
-                levels,
-                labels == road,
-                labels != IGNORE,
-                buffer_px=self.buffer_px,
-                core=core,
+                levels, labels == road, labels != IGNORE, buffer_px=self.buffer_px, core=core
             )
             found = (levels >= self.level).astype(np.uint8) if classes is None else classes
             block = Block(row, col, image[core], labels[core], found[core])
@@ -356,9 +329,7 @@ def class_scores(confusion: Confusion, names: Sequence[str]) -> tuple[ClassScore
     Parameters
     ----------
     confusion : ndarray of int64, shape (C, C)
-        Pixels by true class (rows) and found class (columns).
-    names : sequence of str
-        Of the classes.
+        Pixels by true class (rows) and predicted class (columns).
     """
     hits = np.diagonal(confusion)
     true, found = confusion.sum(axis=1), confusion.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Pictures of the scenes that a model does best and worst on."""
+"""Pictures of the best and worst scenes of a model."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.train.data.scenes import IGNORE, LabelledScene
+from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.evaluation import Block, SceneScores
 
-__all__ = ["COLOURS", "Overlay", "OverlayGallery", "jpeg_uri"]
+__all__ = ["COLOURS", "OverlayGallery", "SceneOverlay", "jpeg_uri"]
 
-#: Hit, missed and falsely found pixels (red, green, blue): told apart with any kind of colour
-#: vision by hue and by lightness.
+#: Correct, missed and wrong pixels (red, green, blue): distinct with any colour vision by hue and
+#: lightness.
 COLOURS = {"hit": (0, 214, 143), "missed": (30, 80, 235), "false": (255, 90, 30)}
 _STRENGTH = 0.75
 _LARGEST_PX = 700
 
 
 @dataclass(frozen=True)
-class Overlay:
-    """A scene with what was found on it.
+class SceneOverlay:
+    """A picture of a scene and the prediction.
 
     Attributes
     ----------
-    scores : SceneScores
-        Of the scene.
     picture : ndarray of uint8, shape (H, W, 3)
         At most 700 px a side.
     """
@@ -39,35 +37,32 @@ class Overlay:
 
 
 class OverlayGallery:
-    """Watches an evaluation and keeps pictures of the best and the worst scenes.
+    """Keeps pictures of the best and the worst scenes of an evaluation.
 
-    They are ranked by IoU of road, or mean IoU for models of several classes; scenes without
-    road, which have no IoU to speak of, are left out of the former. No more than twice `count`
-    pictures are held.
+    Ranked by road IoU, or mean IoU for models of several classes; scenes without road are left out
+    of the road ranking. At most twice `count` pictures are kept.
 
     Parameters
     ----------
     count : int
-        How many of the best, and how many of the worst.
-    by_class : bool
-        Whether the model has several classes.
+        Number of best and of worst scenes.
     """
 
     def __init__(self, count: int, *, by_class: bool) -> None:
         self._count = count
         self._by_class = by_class
         self._canvas: _Canvas | None = None
-        self._ranked: list[tuple[float, int, Overlay]] = []
+        self._ranked: list[tuple[float, int, SceneOverlay]] = []
         self._seen = 0
 
     def block(self, scene: LabelledScene, block: Block) -> None:
-        """Draw one block; see :class:`roadgis.train.scoring.evaluation.Watcher`."""
+        """Draw one block."""
         if self._count:
             if self._canvas is None:
                 self._canvas = _Canvas(scene.height, scene.width)
             self._canvas.draw(block.row, block.col, _painted(block))
 
-    def scored(self, scene: LabelledScene, scores: SceneScores) -> None:
+    def scene_done(self, scene: LabelledScene, scores: SceneScores) -> None:
         """Keep the scene's picture if it is among the best or worst so far."""
         canvas, self._canvas = self._canvas, None
         score = scores.mean_iou if self._by_class else scores.scores.iou
@@ -75,28 +70,28 @@ class OverlayGallery:
         self._seen += 1
         if canvas is None or not known:
             return
-        self._ranked.append((score, -self._seen, Overlay(scores, canvas.picture())))
+        self._ranked.append((score, -self._seen, SceneOverlay(scores, canvas.picture())))
         self._ranked.sort(key=lambda entry: entry[:2], reverse=True)
         del self._ranked[self._count : -self._count]
 
     @property
-    def best(self) -> list[Overlay]:
-        """The best scenes, the best one first; half of the scenes where there are few."""
+    def best(self) -> list[SceneOverlay]:
+        """The best scenes, best first; half of the scenes if there are few."""
         half = -(-len(self._ranked) // 2)
         return [overlay for *_, overlay in self._ranked[: min(self._count, half)]]
 
     @property
-    def worst(self) -> list[Overlay]:
-        """The worst scenes, the worst one first; none of those in `best`."""
+    def worst(self) -> list[SceneOverlay]:
+        """The worst scenes, worst first, without those in `best`."""
         rest = self._ranked[len(self.best) :]
         return [overlay for *_, overlay in reversed(rest[-self._count :])] if self._count else []
 
 
 def _painted(block: Block) -> npt.NDArray[np.float32]:
-    """Return a block's image, paler, with hits, misses and false finds in colour."""
+    """Return a block's image, paler, with correct, missed and wrong pixels in colour."""
     image = block.image.astype(np.float32)
     grey = image.mean(axis=2, keepdims=True)
-    # Half of its colour is taken from the image, so that the marks have it to themselves.
+    # Half desaturated, so that the marks stand out.
     picture: npt.NDArray[np.float32] = 0.5 * image + 0.5 * grey
     labels, found = block.labels, block.found
     valid = labels != IGNORE
@@ -114,7 +109,7 @@ def _painted(block: Block) -> npt.NDArray[np.float32]:
 
 
 class _Canvas:
-    """A scene's picture, brought to size block by block by averaging whole pixels."""
+    """A scene's picture, reduced block by block by averaging whole pixels."""
 
     def __init__(self, height: int, width: int) -> None:
         self._factor = max(1, -(-max(height, width) // _LARGEST_PX))
@@ -126,7 +121,7 @@ class _Canvas:
         factor = self._factor
         sums, sizes = picture, []
         for axis, start in enumerate((row, col)):
-            # Where, in the block, the first pixel of each cell of the canvas lies.
+            # First pixel of each canvas cell in the block.
             length = picture.shape[axis]
             first = np.arange(start // factor, -(-(start + length) // factor)) * factor - start
             edges = np.maximum(first, 0)
@@ -143,17 +138,11 @@ class _Canvas:
 
 
 def jpeg_uri(picture: npt.NDArray[np.uint8]) -> str:
-    """Return a picture as a ``data:`` URI of a JPEG.
-
-    Parameters
-    ----------
-    picture : ndarray of uint8, shape (H, W, 3)
-        Red, green, blue.
-    """
+    """Return a picture as a ``data:`` URI of a JPEG."""
     from matplotlib import image
 
     buffer = io.BytesIO()
-    # Colour at full resolution: thin marks would lose theirs otherwise.
+    # Full colour resolution, which thin marks need.
     settings = {"quality": 85, "subsampling": 0, "optimize": True}
     image.imsave(buffer, picture, format="jpeg", pil_kwargs=settings)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Figures of scores, as SVG to stand in a page or as files."""
+"""Figures of scores, as SVG for a page or as files."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = [
     "threshold_figure",
 ]
 
-# Hues that are told apart with any kind of colour vision (after Okabe and Ito), in a lightness
-# that stands out from white and from black; the dashes say the same again.
+# Hues that are distinct with any colour vision (after Okabe and Ito) and visible on white and
+# black; the dashes repeat the distinction.
 _BLUE, _ORANGE, _GREEN, _PINK = "#2f84c6", "#d9701a", "#12a178", "#bf6ba0"
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": _BLUE, "linestyle": "-"},
@@ -40,7 +40,7 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": _GREEN, "linestyle": "-."},
     {"color": _PINK, "linestyle": ":"},
 )
-# Stands for the page's own text colour until the SVG is put into the page.
+# Replaced by the page's text colour when the SVG is inlined.
 _INK = "#010203"
 _SIZE = (7.0, 3.6)
 
@@ -61,7 +61,7 @@ def _axes(columns: int = 1) -> tuple[Figure, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")
-    # Seen on the page's own ground; files get a white one.
+    # Transparent on the page; files get a white background.
     figure.patch.set_alpha(0.0)
     axes = [figure.add_subplot(1, columns, number + 1) for number in range(columns)]
     for each in axes:
@@ -82,20 +82,7 @@ def _label(axes: Any, x: str, y: str, **legend: Any) -> None:
 
 
 def threshold_figure(curve: Curve, threshold: float) -> Figure:
-    """Draw IoU, precision, recall and F1 over the threshold.
-
-    Parameters
-    ----------
-    curve : Curve
-        The scores.
-    threshold : float
-        Marked.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed, as for all figures.
-    """
+    """Plot IoU, precision, recall and F1 over the threshold."""
     figure, (axes,) = _axes()
     for style, name, text in zip(
         _STYLES,
@@ -121,17 +108,7 @@ def threshold_figure(curve: Curve, threshold: float) -> Figure:
 
 
 def precision_recall_figure(curve: Curve, threshold: float, buffer_px: int) -> Figure:
-    """Draw precision over recall, as it is and relaxed, with the relaxed break-even marked.
-
-    Parameters
-    ----------
-    curve : Curve
-        The scores.
-    threshold : float
-        Marked on both lines.
-    buffer_px : int
-        Of the relaxed scores, for the legend.
-    """
+    """Plot precision over recall, exact and relaxed, with the relaxed break-even."""
     figure, (axes,) = _axes()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, alpha=0.35)
     item = level_of(threshold) - 1
@@ -155,17 +132,9 @@ def precision_recall_figure(curve: Curve, threshold: float, buffer_px: int) -> F
 
 
 def histogram_figure(counts: LevelCounts, threshold: float) -> Figure:
-    """Draw how many pixels have which probability, those that are road and those that are not.
-
-    Parameters
-    ----------
-    counts : LevelCounts
-        The pixels.
-    threshold : float
-        Marked.
-    """
+    """Plot the number of road and other pixels by probability."""
     figure, (axes,) = _axes()
-    # Narrower bars than 15 levels would show which levels an 8-bit network cannot give.
+    # Narrower bars than 15 levels would show the levels that an 8-bit model cannot output.
     edges = np.linspace(0, 1, 18)
     for style, pixels, text in (
         (_STYLES[0], counts.road, "labelled road"),
@@ -182,13 +151,7 @@ def histogram_figure(counts: LevelCounts, threshold: float) -> Figure:
 
 
 def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
-    """Draw how often found roads are right over their probability, a line for each place.
-
-    Parameters
-    ----------
-    places : mapping of str to Reliability
-        By name of the place.
-    """
+    """Plot the correct share of predicted roads over their probability, one line per place."""
     figure, (axes,) = _axes()
     axes.plot([0, 1], [0, 1], color=_INK, linewidth=0.8, alpha=0.35)
     styles = [{**style, "marker": mark} for mark in ("o", "s") for style in _STYLES]
@@ -196,27 +159,26 @@ def reliability_figure(places: Mapping[str, Reliability]) -> Figure:
         seen = table.count > 0
         label = f"{name} (error {table.error:.3f})"
         axes.plot(
-            table.probability[seen], table.right[seen], label=label, linewidth=1.6,
+            table.probability[seen], table.correct[seen], label=label, linewidth=1.6,
             markersize=4, **style,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    _label(axes, "probability along found roads", "share that is right", loc="lower right")
+    _label(axes, "probability along predicted roads", "correct share", loc="lower right")
     return figure
 
 
 def history_figure(history: Mapping[str, Sequence[float]]) -> Figure | None:
-    """Draw loss and IoU over a training run.
+    """Plot loss and IoU over a training run.
 
     Parameters
     ----------
     history : mapping
-        Columns of a run's log by name, NaN where there is no value: step (or epoch), loss, iou,
-        validation_iou. Those that are missing are left out.
+        Columns of a run's log by name, NaN if missing: step (or epoch), loss, iou, validation_iou.
 
     Returns
     -------
     Figure or None
-        None when there is nothing to draw.
+        None if there is nothing to plot.
     """
     steps = history.get("step") or history.get("epoch")
     wanted = (("loss",), ("iou", "validation_iou"))
@@ -248,11 +210,7 @@ def _svg(figure: Figure) -> str:
     import matplotlib
 
     buffer = io.StringIO()
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "roadgis",
-        "font.family": "sans-serif",
-    }
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "roadgis", "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
@@ -263,12 +221,10 @@ def inline_svg(figure: Figure, name: str, text: str) -> str:
 
     Parameters
     ----------
-    figure : Figure
-        Made here: its ink takes the page's text colour, its ground is clear.
     name : str
-        Put before all ids, so that several figures can stand in one page; letters only.
+        Prefix of all ids, letters only: several figures can share a page.
     text : str
-        What it shows, for those who do not see it; already escaped.
+        Description for screen readers, escaped.
     """
     svg = _svg(figure)
     svg = svg[svg.index("<svg") :]
@@ -276,26 +232,19 @@ def inline_svg(figure: Figure, name: str, text: str) -> str:
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace(_INK, "currentColor")
-    # The page's width decides, the view box keeps the shape.
+    # The page sets the width, the view box keeps the proportions.
     head, rest = svg.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{text}"><title>{text}</title>{rest.strip()}'
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure on white ground; the name's ending says the format.
+    """Write a figure on a white background, in the format of the suffix.
 
     Parameters
     ----------
-    figure : Figure
-        Made here.
     path : Path
-        ``.svg``, ``.png`` or ``.pdf``; replaced when it exists.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
+        ``.svg``, ``.png`` or ``.pdf``; replaced if it exists.
     """
     import matplotlib
 

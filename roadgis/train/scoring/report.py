@@ -1,9 +1,9 @@
-"""Testing a model on labelled scenes, with a report as an HTML page and as JSON."""
+"""Scoring of a model on labelled scenes, with an HTML report and JSON."""
 
 from __future__ import annotations
 
 import csv
-import html
+import dataclasses
 import json
 import logging
 import math
@@ -14,27 +14,25 @@ from typing import Any
 
 from roadgis._version import __version__
 from roadgis.atomic import atomic_path, check_target
-from roadgis.errors import DataError, InputError, OutputError
+from roadgis.errors import DataError, OutputError
 from roadgis.model.catalog import resolve_model
 from roadgis.model.runtime import Device, Segmenter, load_model
+from roadgis.options.scoring import ReportOptions
 from roadgis.progress import Progress, no_progress
+from roadgis.report.html import Table, number
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring import report_parts as page
-from roadgis.train.scoring.curves import BUFFER_PX
-from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.overlays import OverlayGallery
+from roadgis.train.scoring.page import Chart, chart, gallery, history_charts, pixel_page
 from roadgis.train.scoring.plots import (
     histogram_figure,
-    history_figure,
-    inline_svg,
     precision_recall_figure,
     require_matplotlib,
     threshold_figure,
 )
-from roadgis.train.scoring.scene_prediction import TILE_PX
-from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = ["ReportOptions", "history_section", "read_history", "score_model"]
+__all__ = ["read_history", "score_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,103 +42,49 @@ _HEAD = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ReportOptions:
-    """How a model is scored, and what is written about it.
+def _check_outputs(options: ReportOptions) -> None:
+    """Check the outputs before the work.
 
-    Attributes
-    ----------
-    threshold : float or None
-        Probability from which a pixel is road; None takes the model card's.
-    buffer_px : int
-        Of the relaxed scores.
-    tile_px : int
-        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    examples : int
-        How many of the best scenes are shown, and how many of the worst.
-    report, scores : Path or None
-        The HTML page and the JSON file to write.
-    overwrite : bool
-        Replace these when they exist.
+    Raises
+    ------
+    OutputError
+        If an output exists and may not be replaced, or its folder does not exist.
     """
-
-    threshold: float | None = None
-    buffer_px: int = BUFFER_PX
-    tile_px: int = TILE_PX
-    examples: int = 3
-    report: Path | None = None
-    scores: Path | None = None
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        if self.examples < 0:
-            raise InputError(f"examples is {self.examples}, expected 0 or more.")
-        if self.report is not None and self.report == self.scores:
-            raise InputError(f"{self.report}: found one name for the report and the scores.")
-
-    def check_outputs(self) -> None:
-        """Raise before the work what would fail after it.
-
-        Raises
-        ------
-        OutputError
-            If an output exists and may not be replaced, or its folder does not exist.
-        MissingExtraError
-            If the report needs what is not installed.
-        """
-        for path in (self.report, self.scores):
-            if path is None:
-                continue
-            check_target(path, overwrite=self.overwrite)
-            if not path.parent.is_dir():
-                raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
-        if self.report is not None:
-            require_matplotlib()
+    for path in (options.report, options.scores):
+        if path is None:
+            continue
+        check_target(path, overwrite=options.overwrite)
+        if not path.parent.is_dir():
+            raise OutputError(f"{path}: the folder does not exist. Create it and run again.")
+    if options.report is not None:
+        require_matplotlib()
 
 
 def score_model(
     model: str | Path,
-    data: ScoredOn,
+    data: ScoringData,
     options: ReportOptions | None = None,
     *,
     device: Device = "auto",
     threads: int | None = None,
     progress: Progress = no_progress,
-) -> Evaluation:
-    """Score a model on labelled scenes and write what was asked for.
+) -> PixelEvaluation:
+    """Score a model on labelled scenes, and write report and scores.
 
     Parameters
     ----------
     model : str or Path
         A model file, a run folder, or the name of a bundled model.
-    data : ScoredOn
-        Folders of image and mask pairs at the model's pixel size, or settings that name
-        imagery with a road layer; nothing for the validation scenes of a run's folder.
-    options : ReportOptions, optional
-        Scores and outputs.
+    data : ScoringData
+        Pair folders at the model's pixel size, or settings of imagery with a road layer. Empty: the
+        validation scenes of the run folder.
     device, threads
         See :func:`roadgis.model.runtime.load_model`.
     progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    Evaluation
-        The scores.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be used.
-    DataError
-        If the data cannot be used.
-    OutputError
-        If an output exists and may not be replaced, or cannot be written.
-    MissingExtraError
-        If the report needs matplotlib and it is not installed.
+        Progress callback, called after each block.
     """
     settings = options or ReportOptions()
-    settings.check_outputs()
+    _check_outputs(settings)
     path = resolve_model(model)
     segmenter = load_model(path, device=device, threads=threads)
     scenes = scenes_to_score(model, data, segmenter.card)
@@ -152,7 +96,7 @@ def score_model(
         settings.threshold,
         buffer_px=settings.buffer_px,
         tile_px=settings.tile_px,
-        watch=pictures,
+        observer=pictures,
         progress=progress,
     )
     log = _log_of(model, path)
@@ -174,7 +118,7 @@ def score_model(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was scored, on what, when."""
+    """What was scored, on which data, when."""
 
     segmenter: Segmenter
     path: Path
@@ -206,7 +150,7 @@ def _write(path: Path, text: str, overwrite: bool) -> None:
 
 
 def _log_of(model: str | Path, path: Path) -> Path | None:
-    """Return the log of the training run that a model is of, when it lies in its run folder."""
+    """Return the log of the training run that a model belongs to, if it is in its run folder."""
     folder = Path(model) if Path(model).is_dir() else path.parent
     run = RunFolder(folder)
     return run.log if run.log.is_file() and (run.is_run() or folder == Path(model)) else None
@@ -215,20 +159,10 @@ def _log_of(model: str | Path, path: Path) -> Path | None:
 def read_history(path: Path) -> dict[str, list[float]]:
     """Read the log of a training run.
 
-    Parameters
-    ----------
-    path : Path
-        CSV with a header (see :class:`roadgis.train.run_folder.RunFolder`).
-
     Returns
     -------
     dict of list of float
-        Columns by name, NaN where there is no number.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read.
+        Columns by name, NaN if missing.
     """
 
     def value(text: str | None) -> float:
@@ -249,129 +183,93 @@ def read_history(path: Path) -> dict[str, list[float]]:
     return {name: [value(row[name]) for row in rows] for name in names}
 
 
-def _html(subject: _Subject, evaluation: Evaluation, pictures: OverlayGallery) -> str:
+def _html(subject: _Subject, evaluation: PixelEvaluation, pictures: OverlayGallery) -> str:
     card = subject.segmenter.card
-    title = f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}"
-    parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(_summary(evaluation))}</p>",
-        _facts(subject, evaluation),
-        *_score_tables(evaluation),
-        *_class_tables(evaluation, several=len(card.classes) > 1),
-        *_curves(evaluation),
-        *history_section(subject.history),
-        *_pictures(pictures, by_class=len(card.classes) > 1),
-    ]
-    return page.page(title, [part for part in parts if part])
-
-
-def _summary(evaluation: Evaluation) -> str:
+    several = len(card.classes) > 1
     scores = evaluation.scores
-    return (
-        f"IoU of road {page.number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
-        f"{page.number(scores.relaxed_f1)}, over {len(evaluation.scenes)} scenes."
+    meeting = evaluation.curve.break_even()
+    return pixel_page(
+        f"{card.name} {card.version} on {', '.join(Path(f).name for f in subject.data)}",
+        f"IoU of road {number(scores.iou)}, relaxed F1 at {evaluation.buffer_px} px "
+        f"{number(scores.relaxed_f1)}, over {len(evaluation.scenes)} scenes.",
+        _facts(subject, evaluation),
+        scores=_score_table(evaluation),
+        break_even=(
+            f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
+        ),
+        classes=_class_table(evaluation, several=several),
+        confusion=(evaluation.class_names, evaluation.confusion.tolist()),
+        charts=[*_charts(evaluation), *history_charts(subject.history)],
+        galleries=[
+            gallery("The best", pictures.best, by_class=several),
+            gallery("The worst", pictures.worst, by_class=several),
+        ],
     )
 
 
-def _facts(subject: _Subject, evaluation: Evaluation) -> str:
+def _facts(subject: _Subject, evaluation: PixelEvaluation) -> dict[str, str]:
     card = subject.segmenter.card
     default = " (the model card's)" if evaluation.threshold == card.threshold else ""
-    return page.facts(
-        {
-            "Model": f"{card.name} {card.version}, {subject.path.name}",
-            "Classes": ", ".join(card.classes),
-            "Trained on": card.training_data,
-            "Fingerprint": subject.segmenter.fingerprint,
-            "Ran on": subject.segmenter.device,
-            "Data": ", ".join(subject.data),
-            "Scenes": (
-                f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} pixels that count, "
-                f"{int(evaluation.counts.road.sum()):,} of them road"
-            ),
-            "Pixel size": f"{card.gsd_m:g} m",
-            "Threshold": f"{evaluation.threshold:.4f}{default}",
-            "Made": f"{subject.made:%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
-        }
-    )
+    return {
+        "Model": f"{card.name} {card.version}, {subject.path.name}",
+        "Classes": ", ".join(card.classes),
+        "Trained on": card.training_data,
+        "Fingerprint": subject.segmenter.fingerprint,
+        "Ran on": subject.segmenter.device,
+        "Data": ", ".join(subject.data),
+        "Scenes": (
+            f"{len(evaluation.scenes)}; {evaluation.counts.pixels:,} valid pixels, "
+            f"{int(evaluation.counts.road.sum()):,} of them road"
+        ),
+        "Pixel size": f"{card.gsd_m:g} m",
+        "Threshold": f"{evaluation.threshold:.4f}{default}",
+        "Made": f"{subject.made:%Y-%m-%d %H:%M} UTC with roadgis {__version__}",
+    }
 
 
-def _score_tables(evaluation: Evaluation) -> list[str]:
-    meeting = evaluation.curve.break_even()
-    at = f"{meeting.value:.3f}, at threshold {meeting.threshold:.3f}" if meeting else "none"
-    rows = [["all pixels", *page.score_row(evaluation.scores)]]
-    rows += [[scene.name, *page.score_row(scene.scores)] for scene in evaluation.scenes]
-    caption = (
+def _score_table(evaluation: PixelEvaluation) -> Table:
+    parts = [("all pixels", evaluation.scores)]
+    parts += [(scene.name, scene.scores) for scene in evaluation.scenes]
+    return Table(
         f"Scores of road at threshold {evaluation.threshold:.3f}. Relaxed: a pixel within "
-        f"{evaluation.buffer_px} px of one of the other kind counts as right."
+        f"{evaluation.buffer_px} px of a pixel of the other mask counts as correct.",
+        ["scene", *_HEAD],
+        [[name, *map(number, dataclasses.astuple(scores))] for name, scores in parts],
+        total=True,
     )
-    return [
-        "<h2>Scores</h2>",
-        page.table(caption, ["scene", *_HEAD], rows, total=True),
-        f"<p>Break-even of relaxed precision and recall: {html.escape(at)}.</p>",
-    ]
 
 
-def _class_tables(evaluation: Evaluation, *, several: bool) -> list[str]:
-    rows = [
-        [
-            scores.name,
-            *map(page.number, (scores.iou, scores.precision, scores.recall, scores.f1)),
-            f"{scores.pixels:,}",
-        ]
-        for scores in evaluation.classes
-    ]
-    how = "each pixel is of its likeliest class" if several else "at the threshold"
-    caption = f"Scores of each class, {how}; mean IoU {page.number(evaluation.mean_iou)}"
-    head = ["class", "IoU", "precision", "recall", "F1", "pixels"]
-    return [
-        "<h2>Classes</h2>",
-        page.table(caption, head, rows),
-        "<h3>Confusion matrix</h3>",
-        page.confusion_table(evaluation.confusion, evaluation.class_names),
-    ]
+def _class_table(evaluation: PixelEvaluation, *, several: bool) -> Table:
+    how = "by the most probable class" if several else "at the threshold"
+    return Table(
+        f"Scores of each class, {how}; mean IoU {number(evaluation.mean_iou)}",
+        ["class", "IoU", "precision", "recall", "F1", "pixels"],
+        [list(map(number, dataclasses.astuple(scores))) for scores in evaluation.classes],
+    )
 
 
-def _curves(evaluation: Evaluation) -> list[str]:
+def _charts(evaluation: PixelEvaluation) -> list[Chart]:
     curve, threshold = evaluation.curve, evaluation.threshold
-    scores = evaluation.scores
-    texts = (
-        f"IoU, precision, recall and F1 of road at every threshold; IoU {page.number(scores.iou)} "
-        f"at {threshold:.3f}.",
-        "Precision over recall at every threshold, exact and relaxed; the break-even is where "
-        "relaxed precision equals relaxed recall.",
-        "Pixels by predicted probability of road, those labelled road and those that are not; "
-        "the vertical line is the threshold.",
-    )
-    figures = (
-        threshold_figure(curve, threshold),
-        precision_recall_figure(curve, threshold, evaluation.buffer_px),
-        histogram_figure(evaluation.counts, threshold),
-    )
-    titles = ("Threshold", "Precision and recall", "Probability")
-    parts = []
-    for title, figure, text, name in zip(
-        titles, figures, texts, ("threshold", "recall", "histogram"), strict=True
-    ):
-        parts += [f"<h2>{title}</h2>", page.figure(inline_svg(figure, name, text), text)]
-    return parts
-
-
-def history_section(history: dict[str, list[float]] | None) -> list[str]:
-    """Return the part of a page about the course of a training run; empty where it has none."""
-    figure = None if history is None else history_figure(history)
-    if figure is None:
-        return []
-    text = "Loss and IoU over the training run."
-    return ["<h2>Training</h2>", page.figure(inline_svg(figure, "history", text), text)]
-
-
-def _pictures(pictures: OverlayGallery, *, by_class: bool) -> list[str]:
-    best, worst = pictures.best, pictures.worst
-    if not best:
-        return []
     return [
-        "<h2>Scenes</h2>",
-        page.legend(),
-        page.gallery("The best", best, by_class=by_class),
-        page.gallery("The worst", worst, by_class=by_class),
+        chart(
+            "Threshold",
+            threshold_figure(curve, threshold),
+            "threshold",
+            "IoU, precision, recall and F1 of road at every threshold; IoU "
+            f"{number(evaluation.scores.iou)} at {threshold:.3f}.",
+        ),
+        chart(
+            "Precision and recall",
+            precision_recall_figure(curve, threshold, evaluation.buffer_px),
+            "recall",
+            "Precision over recall at every threshold, exact and relaxed; the break-even is where "
+            "relaxed precision equals relaxed recall.",
+        ),
+        chart(
+            "Probability",
+            histogram_figure(evaluation.counts, threshold),
+            "histogram",
+            "Road pixels and other pixels by predicted probability of road; the vertical line is "
+            "the threshold.",
+        ),
     ]

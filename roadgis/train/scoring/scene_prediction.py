@@ -1,4 +1,4 @@
-"""A model's answer for any window of a labelled scene, each tile predicted once."""
+"""Prediction of any window of a labelled scene, each tile predicted once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from roadgis.errors import ModelError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
-from roadgis.train.data.normalized import normalized
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.options.scoring import TILE_PX
+from roadgis.train.data.derived_scenes import normalize_scenes
+from roadgis.train.data.labelled_scene import LabelledScene
 
 __all__ = [
-    "TILE_PX",
     "TOP_LEVEL",
-    "NetworkPredictor",
+    "KerasPredictor",
     "Predictor",
     "ScenePrediction",
     "image_reader",
@@ -27,21 +27,20 @@ __all__ = [
     "to_levels",
 ]
 
-#: Side of a tile with its margins, pixels.
-TILE_PX = 2048
-#: Probability is counted as it is stored: levels 0..254 are p * 254.
+#: Stored probability: levels 0..254 are p * 254.
 TOP_LEVEL = 254
 
-#: Returns the image, uint8 (height, width, B), of a window (row, col, height, width).
+#: Callback that returns the image, uint8 (height, width, B), of a window (row, col, height,
+#: width).
 ReadImage = Callable[[int, int, int, int], npt.NDArray[np.uint8]]
 
 
 class Predictor(Protocol):
-    """What scoring asks of a model; every :class:`roadgis.model.runtime.Segmenter` is one."""
+    """What scoring needs of a model; implemented by :class:`roadgis.model.runtime.Segmenter`."""
 
     @property
     def card(self) -> ModelCard:
-        """What the model expects and gives."""
+        """The model card."""
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return road probability (N, H, W) of images (N, H, W, B)."""
@@ -50,58 +49,51 @@ class Predictor(Protocol):
         """Return the probability of each class (N, H, W, C) of images (N, H, W, B)."""
 
 
-class NetworkPredictor:
-    """A Keras model that is in memory, such as the one being trained.
+class KerasPredictor:
+    """A Keras model in memory, such as the one being trained.
 
     Parameters
     ----------
-    network : keras.Model
-        Gives probabilities (N, H, W, C).
-    card : ModelCard
-        Describes it.
-
-    Attributes
-    ----------
-    card : ModelCard
-        As given.
+    model : keras.Model
+        Outputs probabilities (N, H, W, C).
     """
 
-    def __init__(self, network: Any, card: ModelCard) -> None:
+    def __init__(self, model: Any, card: ModelCard) -> None:
         self.card = card
-        self._network = network
+        self._model = model
         self._scaling = Scaling(card)
 
     def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the probability of each class; see :class:`Predictor`.
+        """Return the probability of each class.
 
         Raises
         ------
         ModelError
-            If the network gives values that are not numbers.
+            If the output is not finite.
         """
-        output = np.asarray(self._network(self._scaling(images), training=False), np.float32)
+        output = np.asarray(self._model(self._scaling(images), training=False), np.float32)
         if not np.isfinite(output).all():
             raise ModelError(
-                "The network gave values that are not numbers (NaN or infinite). Its weights have "
-                "been lost in training: go on from an earlier checkpoint with a lower rate."
+                "The output of the model is not finite (NaN or infinite): its weights diverged in "
+                "training. Start anew with a lower --peak-rate."
             )
         return output
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return road probability; see :class:`Predictor`."""
+        """Return road probability."""
         road: npt.NDArray[np.float32] = self.predict_classes(images)[..., self.card.road_class]
         return road
 
 
 def to_levels(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Return probability as it is stored: uint8, 0..254."""
+    """Return stored probability, uint8 0..254."""
     levels: npt.NDArray[np.uint8] = np.rint(probability * np.float32(TOP_LEVEL)).astype(np.uint8)
     return levels
 
 
 @dataclass(frozen=True)
 class _Tiling:
-    """Cores of `core` (rows, columns) pixels, within tiles that begin `margin` px before them."""
+    """Cores of `core` (rows, columns) pixels in tiles with a margin of `margin` px."""
 
     margin: int
     core: tuple[int, int]
@@ -116,7 +108,7 @@ class _Tiling:
         largest = max(tile_px - 2 * margin, stride) // stride * stride
 
         def even(size: int) -> int:
-            # Tiles of one size: a last one that is nearly empty would cost as much as the rest.
+            # Tiles of equal size: a nearly empty last one would cost as much as the rest.
             return -(-size // (-(-size // largest) * stride)) * stride
 
         rows, cols = even(height), even(width)
@@ -124,23 +116,18 @@ class _Tiling:
 
 
 class ScenePrediction:
-    """Road probability, and the likeliest class, of any window of a scene.
+    """Road probability, and the most probable class, of any window of a scene.
 
-    Tiles are predicted when they are first asked for, and kept as long as windows go down the
-    scene no further than past them, so reading it in rows of windows predicts each tile once
-    and holds a few rows of tiles.
+    Tiles are predicted on demand and dropped once windows have moved past them, so reading in rows
+    of windows predicts each tile once and keeps a few rows of tiles.
 
     Parameters
     ----------
-    predictor : Predictor
-        The model; its margin, stride and fixed tile size are kept to.
-    read : callable
-        Gives the image of a window that lies inside the scene.
     height, width : int
-        Of the scene; it is surrounded by the value of pixels without image.
+        Size of the scene; outside is the fill value.
     tile_px : int
-        Largest side of a tile with its margins; raised to what margin and stride need. Does
-        not act on models of a fixed tile size.
+        Largest side of a tile including its margins; raised to the minimum for margin and stride.
+        Ignored by models with a fixed tile size.
     """
 
     def __init__(
@@ -171,12 +158,12 @@ class ScenePrediction:
         Parameters
         ----------
         row, col : int
-            Of its core, as :meth:`windows` gives them.
+            Top left pixel of its core, as of :meth:`windows`.
 
         Returns
         -------
         ndarray of float32, shape (h, w, C)
-            Of the core's part within the scene; C is 1, road, for models of one class.
+            The core's part within the scene; C is 1, road, for models of one class.
         """
         tiling, (height, width) = self._tiling, self._size
         image = self._padded(row - tiling.margin, col - tiling.margin)[None]
@@ -192,14 +179,14 @@ class ScenePrediction:
     def read(
         self, row: int, col: int, height: int, width: int
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-        """Return the answer for a window that lies inside the scene.
+        """Return the prediction for a window inside the scene.
 
         Returns
         -------
         levels : ndarray of uint8, shape (height, width)
             Road probability as stored, 0..254.
         classes : ndarray of uint8, shape (height, width), or None
-            The likeliest class; None for models of one class.
+            The most probable class; None for models of one class.
         """
         rows, cols = self._tiling.core
         first = row // rows
@@ -233,7 +220,7 @@ class ScenePrediction:
         return self._kept[i, j]
 
     def _padded(self, row: int, col: int) -> npt.NDArray[np.uint8]:
-        """Read a tile, with fill where it reaches beyond the scene."""
+        """Read a tile, with the fill value outside the scene."""
         side = self._tiling.side
         starts = (max(row, 0), max(col, 0))
         stops = [min(s + n, size) for s, n, size in zip((row, col), side, self._size, strict=True)]
@@ -246,46 +233,34 @@ class ScenePrediction:
 
 
 def predict_scene(
-    segmenter: Predictor,
-    image: npt.NDArray[np.uint8] | LabelledScene,
-    *,
-    tile_px: int = TILE_PX,
+    predictor: Predictor, image: npt.NDArray[np.uint8] | LabelledScene, *, tile_px: int = TILE_PX
 ) -> npt.NDArray[np.float32]:
-    """Return road probability of a whole scene, tile by tile.
+    """Return road probability of a whole scene.
 
-    Tiles start on multiples of the stride, counted from the scene's corner, and their margin is
-    cropped.
+    Tiles start on multiples of the stride from the scene's corner, and their margin is cropped.
 
     Parameters
     ----------
-    segmenter : Predictor
-        The model.
     image : ndarray of uint8, shape (H, W, B), or LabelledScene
-        Any size; surrounded by :data:`roadgis.imagery.scene.INVALID_FILL`. A scene is normalized
-        where the card says so, an array is taken as it is.
+        Any size. A scene is normalized as the card says, an array is used as it is.
     tile_px : int
         See :class:`ScenePrediction`.
-
-    Returns
-    -------
-    ndarray of float32, shape (H, W)
-        Probability of road.
     """
     if isinstance(image, np.ndarray):
         read, (height, width) = _array_reader(image), image.shape[:2]
     else:
-        read, height, width = image_reader(image, segmenter.card), image.height, image.width
-    prediction = ScenePrediction(segmenter, read, height, width, tile_px=tile_px)
+        read, height, width = image_reader(image, predictor.card), image.height, image.width
+    prediction = ScenePrediction(predictor, read, height, width, tile_px=tile_px)
     result = np.empty((height, width), np.float32)
-    road = segmenter.card.road_class
+    road = predictor.card.road_class
     for row, col, rows, cols in prediction.windows():
         result[row : row + rows, col : col + cols] = prediction.probability(row, col)[..., road]
     return result
 
 
 def image_reader(scene: LabelledScene, card: ModelCard) -> ReadImage:
-    """Return a reader of a scene's image alone, as a model wants it."""
-    (scene,) = normalized([scene], card.normalize_to)
+    """Return a reader of a scene's image, normalized as the model card says."""
+    (scene,) = normalize_scenes([scene], card.normalize_to)
 
     def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
         return scene.read(row, col, height, width)[0]

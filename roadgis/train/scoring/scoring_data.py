@@ -1,4 +1,4 @@
-"""Which scenes a model is scored on: those that are named, or what its run held back."""
+"""Scenes to score a model on: given ones, or the validation scenes of its run."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 from roadgis.model.card import ModelCard
-from roadgis.train.data.scenes import LabelledScene
+from roadgis.options.training_data import DataSettings
+from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.training_data import open_labelled_data, open_training_data
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.settings import DataSettings, read_settings
+from roadgis.train.settings import read_settings
 
-__all__ = ["ScoredOn", "data_names", "has_data", "scenes_to_score"]
+__all__ = ["ScoringData", "data_names", "has_data", "scenes_to_score"]
 
-#: Folders of image and mask pairs; or settings, which can name georeferenced imagery with a road
-#: layer as well. Of settings, pixel size and classes are taken from the model.
-ScoredOn = Sequence[Path] | DataSettings
+#: Pair folders; or settings, which can also name georeferenced imagery with a road layer. Pixel
+#: size and classes come from the model.
+ScoringData = Sequence[Path] | DataSettings
 
 
-def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Sequence[LabelledScene]:
-    """Open labelled scenes, or where none are named the validation scenes of a run.
+def scenes_to_score(
+    model: Path | str, data: ScoringData, card: ModelCard
+) -> Sequence[LabelledScene]:
+    """Open the given labelled scenes, or else the validation scenes of a run.
 
     Parameters
     ----------
     model : Path or str
-        As the user named it; a run's folder knows what it was validated on.
-    data : ScoredOn
-        What is named.
+        As given by the user; a run folder knows its validation scenes.
     card : ModelCard
-        Of the model: its classes say how masks are to be read, and georeferenced imagery is
-        brought to its pixel size, or the nearest one in its range.
+        Its classes define the masks, and georeferenced imagery is resampled to its pixel size, or
+        the nearest one in its range.
 
     Raises
     ------
     DataError
-        If there is nothing to score on, or it cannot be used.
+        If there are no scenes, or they cannot be used.
     """
     named = _settings(data)
     if _sources(named):
@@ -53,8 +54,8 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
     if not run.settings.is_file():
         raise DataError(
             f"{model}: found no data to score on. Name folders of image and mask pairs with "
-            "--data, or imagery with --images and its roads with --labels (the folder of a run is "
-            "scored on its own validation scenes without)."
+            "--data, or imagery with --images and its roads with --labels. Only run folders have "
+            "validation scenes of their own."
         )
     settings = read_settings(run.settings)
     scenes = open_training_data(settings.data, settings.optimization.seed).validation
@@ -66,17 +67,17 @@ def scenes_to_score(model: Path | str, data: ScoredOn, card: ModelCard) -> Seque
     return scenes
 
 
-def has_data(data: ScoredOn) -> bool:
-    """Return whether anything is named, rather than left to a run's own validation scenes."""
+def has_data(data: ScoringData) -> bool:
+    """Return whether data is given, instead of a run's own validation scenes."""
     return bool(_sources(_settings(data)))
 
 
-def data_names(data: ScoredOn) -> tuple[str, ...]:
-    """Return what a model was scored on, as the user named it; for people to read."""
+def data_names(data: ScoringData) -> tuple[str, ...]:
+    """Return the names of the scoring data as given by the user."""
     return tuple(map(str, _sources(_settings(data)))) or ("held out",)
 
 
-def _settings(data: ScoredOn) -> DataSettings:
+def _settings(data: ScoringData) -> DataSettings:
     return data if isinstance(data, DataSettings) else DataSettings(folders=tuple(data))
 
 

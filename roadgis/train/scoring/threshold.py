@@ -1,4 +1,4 @@
-"""Choosing the probability from which a pixel is road, on validation scenes."""
+"""Choosing the road threshold of a model on validation scenes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import dataclasses
 import io
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +19,18 @@ from roadgis.model.card import ModelCard, read_card_file, write_card_file
 from roadgis.model.catalog import read_card, resolve_model
 from roadgis.model.onnx_file import write_onnx_card
 from roadgis.model.runtime import load_model
+from roadgis.options.scoring import Criterion, ThresholdOptions
 from roadgis.progress import Progress, no_progress
-from roadgis.train.data.scenes import LabelledScene
 from roadgis.train.run_folder import RunFolder
-from roadgis.train.scoring.curves import BUFFER_PX, Curve, LevelCounts
-from roadgis.train.scoring.evaluation import Evaluation, evaluate_scenes, plain
+from roadgis.train.scoring.curves import Curve, LevelCounts, middle_of_best
+from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes, finite_values
 from roadgis.train.scoring.plots import require_matplotlib, save_figure, threshold_figure
-from roadgis.train.scoring.scene_prediction import TILE_PX, TOP_LEVEL, Predictor, predict_scene
-from roadgis.train.scoring.scoring_data import ScoredOn, data_names, scenes_to_score
+from roadgis.train.scoring.scene_prediction import TOP_LEVEL
+from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
 __all__ = [
-    "CRITERIA",
-    "Criterion",
     "ThresholdChoice",
-    "ThresholdOptions",
     "choose_threshold",
-    "histograms",
-    "iou_curve",
-    "predict_scene",
     "set_threshold",
     "warn_if_undertrained",
     "write_curve",
@@ -46,94 +38,32 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: What the best threshold has the most of.
-Criterion = Literal["iou", "f1", "relaxed-f1"]
-CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
-
-# A network that is sure of its roads has a higher best threshold.
+# Models that are confident about roads have a higher best threshold.
 _LOWEST_THRESHOLD = 0.2
 _LEVELS = TOP_LEVEL + 1
-#: The exported model that a run folder may hold beside its own.
+#: Exported model in a run folder.
 _EXPORTED = "model.onnx"
 
 
 @dataclass(frozen=True)
 class ThresholdChoice:
-    """The best threshold and how the others do.
+    """The best threshold, and the scores of the others.
 
     Attributes
     ----------
     threshold : float
-        Halfway between two stored levels of probability, so that it means the same for
-        probability as a number and as stored.
+        Halfway between two stored levels of probability, so that it has the same effect on exact
+        and stored probability.
     iou : float
-        Of the road class at this threshold, over all valid pixels.
+        Road IoU at this threshold, over all valid pixels.
     criterion : {"iou", "f1", "relaxed-f1"}
-        What was the highest there.
-    curve : Curve
-        The scores at all thresholds.
+        The maximized score.
     """
 
     threshold: float
     iou: float
     criterion: Criterion
     curve: Curve
-
-
-@dataclass(frozen=True)
-class ThresholdOptions:
-    """How a threshold is chosen, and where its curve goes.
-
-    Attributes
-    ----------
-    criterion : {"iou", "f1", "relaxed-f1"}
-        What the best threshold has the most of. IoU and F1 choose the same one.
-    buffer_px : int
-        Of the relaxed scores.
-    tile_px : int
-        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    plot : Path or None
-        Picture of the curve to write, ``.svg``, ``.png`` or ``.pdf``. In a run folder it is
-        ``threshold.svg`` when none is named.
-    table : Path or None
-        The curve as numbers, ``.csv`` or ``.json``. In a run folder it is ``threshold.csv``
-        when none is named.
-    """
-
-    criterion: Criterion = "iou"
-    buffer_px: int = BUFFER_PX
-    tile_px: int = TILE_PX
-    plot: Path | None = None
-    table: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.criterion not in CRITERIA:
-            raise InputError(
-                f"The criterion is {self.criterion!r}, expected one of {', '.join(CRITERIA)}."
-            )
-        for path, known in ((self.plot, (".svg", ".png", ".pdf")), (self.table, (".csv", ".json"))):
-            if path is not None and path.suffix.lower() not in known:
-                raise InputError(f"{path}: expected a name that ends in {', '.join(known)}.")
-
-
-def iou_curve(road: npt.NDArray[np.int64], other: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Return the IoU of the road class for each lowest level that is taken for road.
-
-    Parameters
-    ----------
-    road, other : ndarray of int64, shape (255,)
-        Numbers of pixels by stored probability: those that are road, and those that are not.
-
-    Returns
-    -------
-    ndarray of float64, shape (255,)
-        Item k is the IoU when pixels of level k and above are road; 0 where there is neither
-        road nor pixels taken for it.
-    """
-    found_road = np.cumsum(road[::-1])[::-1]
-    found_other = np.cumsum(other[::-1])[::-1]
-    union = road.sum() + found_other
-    return np.asarray(found_road / np.maximum(union, 1), np.float64)
 
 
 def choose_threshold(
@@ -149,18 +79,14 @@ def choose_threshold(
     Parameters
     ----------
     road, other : ndarray of int64, shape (255,)
-        See :func:`iou_curve` and :func:`histograms`.
+        Pixel counts by stored probability.
     near, reached : ndarray of int64, shape (255,), optional
-        See :class:`roadgis.train.scoring.curves.LevelCounts`; relaxed scores need them.
-    criterion : {"iou", "f1", "relaxed-f1"}
-        The score.
+        See :class:`roadgis.train.scoring.curves.LevelCounts`; needed for relaxed scores.
 
     Raises
     ------
     DataError
-        If there is no road pixel at all.
-    InputError
-        If the criterion needs counts that are not given.
+        If there is no road pixel.
     """
     relaxed = [
         part if part is not None else np.zeros(_LEVELS, np.int64) for part in (near, reached)
@@ -178,47 +104,15 @@ def choose_threshold(
         )
     curve = counts.curve()
     score = np.nan_to_num(getattr(curve, criterion.replace("-", "_")))
-    best = np.flatnonzero(score == score.max())
-    chosen = int(best[len(best) // 2])
+    chosen = middle_of_best(score)
     return ThresholdChoice(
         float(curve.threshold[chosen]), float(curve.iou[chosen]), criterion, curve
     )
 
 
-def histograms(
-    segmenter: Predictor,
-    scenes: Sequence[LabelledScene],
-    *,
-    tile_px: int = TILE_PX,
-    progress: Progress = no_progress,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Count the valid pixels of scenes by probability.
-
-    Parameters
-    ----------
-    segmenter : Predictor
-        The model.
-    scenes : sequence of LabelledScene
-        See :func:`roadgis.train.scoring.evaluation.evaluate_scenes`.
-    tile_px : int
-        See :class:`roadgis.train.scoring.scene_prediction.ScenePrediction`.
-    progress : Progress
-        Told after each block.
-
-    Returns
-    -------
-    road, other : ndarray of int64, shape (255,)
-        Counts of pixels that are road and that are not, by probability as stored.
-    """
-    counts = evaluate_scenes(
-        segmenter, scenes, buffer_px=0, tile_px=tile_px, progress=progress
-    ).counts
-    return counts.road, counts.other
-
-
 def set_threshold(
     model: Path,
-    data: ScoredOn,
+    data: ScoringData,
     options: ThresholdOptions | None = None,
     *,
     run: Path | None = None,
@@ -229,29 +123,25 @@ def set_threshold(
     Parameters
     ----------
     model : Path
-        An ``.onnx`` or ``.keras`` file with its card, or a run folder: then its ``model.keras``
-        is scored, and a ``model.onnx`` beside it is given the same threshold.
-    data : ScoredOn
-        What the model was not trained on: folders of image and mask pairs at its pixel size, or
-        settings that name imagery with a road layer; nothing for the validation scenes of a
-        run's folder.
-    options : ThresholdOptions, optional
-        Criterion and outputs.
+        An ``.onnx`` or ``.keras`` file with its card, or a run folder: its ``model.keras`` is
+        scored, and its ``model.onnx`` gets the same threshold.
+    data : ScoringData
+        Data that the model was not trained on: pair folders at its pixel size, or settings of
+        imagery with a road layer. Empty: the validation scenes of the run folder.
     run : Path, optional
-        The run folder whose validation scenes are taken where `data` names nothing; `model` by
-        default.
+        Run folder of the validation scenes if `data` is empty. Default: `model`.
     progress : Progress
-        Told after each block.
+        Progress callback, called after each block.
 
     Returns
     -------
     ModelCard
-        With the threshold, and its scores and the IoU at 0.5 among the scores.
+        With the threshold, its scores and the IoU at 0.5.
 
     Raises
     ------
     ModelError
-        If the model cannot be used, or is one that came with roadgis and was named by name.
+        If the model cannot be used, or is a bundled model.
     DataError
         If the data cannot be used, or holds no road.
     OutputError
@@ -261,19 +151,15 @@ def set_threshold(
     path = resolve_model(model)
     if not model.exists():
         raise ModelError(
-            f"{model}: is the model that comes with roadgis, whose card is not changed. Copy "
-            f"{path} and name the copy, or give the commands another --threshold."
+            f"{model}: is a bundled model, whose card cannot be changed. Copy {path} and name the "
+            "copy, or use another --threshold."
         )
     if settings.plot is not None:
-        require_matplotlib()  # before the work, not after it
+        require_matplotlib()  # before the work
     segmenter = load_model(path)
     scenes = scenes_to_score(run or model, data, segmenter.card)
     evaluation = evaluate_scenes(
-        segmenter,
-        scenes,
-        buffer_px=settings.buffer_px,
-        tile_px=settings.tile_px,
-        progress=progress,
+        segmenter, scenes, buffer_px=settings.buffer_px, tile_px=settings.tile_px, progress=progress
     )
     counts = evaluation.counts
     choice = choose_threshold(
@@ -295,11 +181,11 @@ def set_threshold(
 
 
 def warn_if_undertrained(threshold: float) -> None:
-    """Warn where the best threshold is so low that the network is hardly sure of any road."""
+    """Warn if the best threshold is so low that the model is hardly confident about any road."""
     if threshold < _LOWEST_THRESHOLD:
         logger.warning(
-            "The best threshold is %.2f, under %g: the network is hardly sure of any road, which "
-            "usually means that it was trained too little. Train longer, with a larger --steps, "
+            "The best threshold is %.2f, under %g: the model is hardly confident about any road, "
+            "usually because it was trained too little. Train longer, with a larger --steps, "
             "and check that the labels are complete.",
             threshold,
             _LOWEST_THRESHOLD,
@@ -307,7 +193,7 @@ def warn_if_undertrained(threshold: float) -> None:
 
 
 def _card_scores(
-    evaluation: Evaluation, choice: ThresholdChoice, data: str
+    evaluation: PixelEvaluation, choice: ThresholdChoice, data: str
 ) -> dict[str, str | float]:
     at = choice.curve.at(choice.threshold)
     numbers = {
@@ -348,20 +234,13 @@ def _write_outputs(choice: ThresholdChoice, options: ThresholdOptions, model: Pa
 
 
 def write_curve(choice: ThresholdChoice, path: Path) -> None:
-    """Write the scores at all thresholds as numbers.
+    """Write the scores at all thresholds as a table.
 
     Parameters
     ----------
-    choice : ThresholdChoice
-        What was chosen.
     path : Path
-        ``.csv``: a row for each threshold, empty where a score means nothing. ``.json``: the
-        chosen threshold and a list for each score, null where it means nothing.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
+        ``.csv``: one row per threshold, empty if undefined. ``.json``: the chosen threshold and a
+        list per score, null if undefined.
     """
     columns = {
         field.name: getattr(choice.curve, field.name).tolist()
@@ -369,7 +248,10 @@ def write_curve(choice: ThresholdChoice, path: Path) -> None:
     }
     if path.suffix.lower() == ".json":
         chosen = {"threshold": choice.threshold, "criterion": choice.criterion, "iou": choice.iou}
-        text = json.dumps(plain({**chosen, "curve": columns}), allow_nan=False, indent=1) + "\n"
+        text = (
+            json.dumps(finite_values({**chosen, "curve": columns}), allow_nan=False, indent=1)
+            + "\n"
+        )
     else:
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")

@@ -1,0 +1,1 @@
+"""Bridging: close gaps in roads where shape and evidence say that the road continues."""

@@ -1,0 +1,1 @@
+"""Clean an existing line layer: node it, clean it, keep its fields."""

@@ -1,0 +1,1 @@
+"""HTML reports from templates, each a single page without scripts or external resources."""

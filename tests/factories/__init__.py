@@ -1,0 +1,1 @@
+"""Test data made in code: rasters, roads and networks, models, training pairs."""
