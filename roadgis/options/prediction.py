@@ -38,7 +38,7 @@ class PredictOptions:
     """
 
     block_px: int = setting(
-        4 * CHUNK_PX,
+        3 * CHUNK_PX,
         Option(
             "Side of the blocks that are processed at once, a multiple of 768; smaller blocks "
             "need less memory.",
