@@ -3,7 +3,7 @@
 The network is a fixed U-Net for tiles of 512 px, written here with random weights but for a first
 channel that hands the brightness on, so that all find the same roads. The script reads windows
 with rasterio, runs ONNX Runtime, and takes scikit-image's skeleton and sknw; it stops at raw
-lines. GeoDeep stops at polygons. roadgis goes on to a clean network. Each runs in a process of
+lines. GeoDeep stops at its mask. roadgis goes on to a clean network. Each runs in a process of
 its own; CPU time is user and system time of all its threads, imports included.
 
     uv run --with geodeep --group bench python -m benchmarks.peers [SCENE] [--side 6000]
@@ -58,9 +58,7 @@ print(graph.number_of_edges())
 GEODEEP = """
 import sys
 from geodeep import segment
-from geodeep.segmentation import save_mask_to_raster
-scene, model, output = sys.argv[1:4]
-save_mask_to_raster(scene, segment(scene, model), output)
+segment(*sys.argv[1:3])
 """
 
 
@@ -172,8 +170,7 @@ def main() -> None:
         if importlib.util.find_spec("sknw"):
             tools["script"] = [python, "-c", SCRIPT, str(scene), str(model)]
         if importlib.util.find_spec("geodeep"):
-            geodeep = [str(scene), str(model), str(folder / "g.tif")]
-            tools["GeoDeep"] = [python, "-c", GEODEEP, *geodeep]
+            tools["GeoDeep"] = [python, "-c", GEODEEP, str(scene), str(model)]
         for _ in range(arguments.rounds):
             for tool, command in tools.items():
                 seconds, peak = cpu_seconds(command)
