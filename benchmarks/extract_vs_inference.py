@@ -21,7 +21,8 @@ from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
 from roadgis.pipeline import extract_roads
-from roadgis.probability.prediction import PredictOptions
+from roadgis.options.prediction import PredictOptions
+from roadgis.probability.prediction import tile_side
 
 
 def tiles(path: Path, side: int, stride: int) -> list[npt.NDArray[np.uint8]]:
@@ -53,7 +54,7 @@ def main() -> None:
             path = folder / "scene.tif"
             write_large_town(TownOptions(width_px=arguments.side, height_px=arguments.side), path)
         model = load_model(arguments.model)
-        side = PredictOptions().tile_side(model.card)
+        side = tile_side(PredictOptions(), model.card)
         with rasterio.open(path) as dataset:
             mpx = dataset.width * dataset.height / 1e6
         model.predict(np.zeros((1, side, side, 3), np.uint8))  # the first call prepares
