@@ -18,7 +18,7 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.network.network import RoadNetwork
-from roadgis.vectorization import vectorize
+from roadgis.pipeline import vectorize
 from tests.factories.networks import KINDS, DrawnNetwork, drawn_network
 from tests.factories.roads import ArraySource
 

@@ -25,8 +25,8 @@ import rasterio
 from pyproj import CRS
 
 from roadgis.imagery.grid import Grid, Window
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import vectorize
 
 
 class ArraySource:
@@ -39,12 +39,8 @@ class ArraySource:
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return a window; no data beyond the mask."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
-        height, width = self.array.shape
-        top, left = max(0, window.row), max(0, window.col)
-        stop, right = min(height, window.row + window.height), min(width, window.col + window.width)
-        out[top - window.row : stop - window.row, left - window.col : right - window.col] = (
-            self.array[top:stop, left:right]
-        )
+        inside = window.intersection(self.grid.window)
+        out[inside.slices_in(window)] = self.array[inside.slices_in(self.grid.window)]
         return out
 
 

@@ -43,10 +43,9 @@ if TYPE_CHECKING:
     from roadgis.options.probability_raster import RasterOptions
     from roadgis.options.vectorization import VectorizeOptions
     from roadgis.output import write_network
-    from roadgis.pipeline import extract_roads
+    from roadgis.pipeline import extract_roads, vectorize
     from roadgis.probability.prediction import predict
     from roadgis.probability.raster import open_probability
-    from roadgis.vectorization import vectorize
 
 _HOMES = {
     "BridgeOptions": "roadgis.options.cleaning",
@@ -71,7 +70,7 @@ _HOMES = {
     "open_scene": "roadgis.imagery.scene",
     "predict": "roadgis.probability.prediction",
     "read_lines": "roadgis.lines",
-    "vectorize": "roadgis.vectorization",
+    "vectorize": "roadgis.pipeline",
     "write_network": "roadgis.output",
 }
 

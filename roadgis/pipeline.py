@@ -19,31 +19,38 @@ from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter, load_model
+from roadgis.network.centerlines import Centerlines
+from roadgis.network.clean import cleaned_lines, network_of_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.sheets import SheetIndex
+from roadgis.options.cleaning import CleanOptions
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.probability_raster import RasterOptions
+from roadgis.options.vectorization import VectorizeOptions
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
 from roadgis.overwriting import check_not_input
 from roadgis.probability.mosaic import Mosaic, remove_mosaic, write_cog
 from roadgis.probability.prediction import open_for_model, predict
 from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
-from roadgis.probability.source import CroppedProbability
+from roadgis.probability.source import CroppedProbability, ProbabilitySource
 from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.sources import Sheet, Sources, find_sheets, shown_name
-from roadgis.vectorization import vectorize
+from roadgis.vectorization import trace_centerlines
+from roadgis.vectorization.empty_result import explain_empty
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
 __all__ = [
     "attributed",
     "attributed_vectors",
     "check_run",
+    "cleaned_network",
     "extract_provenance",
     "extract_roads",
     "predict_to_file",
+    "vectorize",
     "vectorize_file",
 ]
 
@@ -107,13 +114,11 @@ def extract_roads(
     told = scaled(progress, 0, _PREDICT_SHARE)
     with _predicted(sheets, segmenter, target or raster, options, told) as (scene, work, mosaic):
         segmenter.release()  # vectorizing large networks needs the memory
-        network = vectorize(
+        network = _vectorized(
             CroppedProbability(mosaic, scene.covered),
-            dataclasses.replace(options.vectorize, threshold=threshold),
-            clean=options.clean,
-            block_px=options.predict.block_px,
-            workers=options.predict.workers or min(4, os.cpu_count() or 1),
-            progress=scaled(progress, _PREDICT_SHARE, 0.99),
+            threshold,
+            options,
+            scaled(progress, _PREDICT_SHARE, 0.99),
         )
         made_by = extract_provenance(
             scene, segmenter.card, segmenter.fingerprint, options, threshold
@@ -279,19 +284,92 @@ def vectorize_file(
         progress=scaled(progress, 0, _LOOK_SHARE),
     ) as source:
         threshold = source.threshold if options.threshold is None else options.threshold
-        network = vectorize(
-            source,
-            dataclasses.replace(options.vectorize, threshold=threshold),
-            clean=options.clean,
-            block_px=options.predict.block_px,
-            workers=options.predict.workers or min(4, os.cpu_count() or 1),
-            progress=scaled(progress, _LOOK_SHARE, 0.99),
-        )
+        network = _vectorized(source, threshold, options, scaled(progress, _LOOK_SHARE, 0.99))
         network = attributed_vectors(network, source, options, threshold)
     if target is not None:
         write_network(network, target, overwrite=overwrite)
     progress(1.0, "done")
     return network
+
+
+def vectorize(
+    source: ProbabilitySource,
+    options: VectorizeOptions | None = None,
+    *,
+    clean: CleanOptions | None = None,
+    block_px: int = 2304,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> RoadNetwork:
+    """Turn road probability into a clean road network: trace, clean, shapes and attributes.
+
+    The result does not depend on `block_px` or `workers`.
+
+    Parameters
+    ----------
+    source : ProbabilitySource
+        Road probability on a metric grid.
+    options : VectorizeOptions, optional
+        How pixels become raw centrelines.
+    clean : CleanOptions, optional
+        How raw centrelines become a network.
+    block_px : int
+        Side of the blocks that are worked on, pixels.
+    workers : int
+        Blocks worked on at the same time, in threads.
+    progress : Progress
+        Progress callback, called as ``progress(fraction, message)``; may cancel.
+
+    Returns
+    -------
+    RoadNetwork
+        In the grid's CRS.
+
+    Raises
+    ------
+    InputError
+        If `block_px` or `workers` is not positive.
+    """
+    options, clean = options or VectorizeOptions(), clean or CleanOptions()
+    lines = trace_centerlines(
+        source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
+    )
+    progress(0.9, "Cleaning the network")
+    network = cleaned_network(lines, source, options, clean, block_px=block_px)
+    progress(1.0, f"{len(network)} edges")
+    return network
+
+
+def cleaned_network(
+    lines: Centerlines,
+    source: ProbabilitySource,
+    options: VectorizeOptions,
+    clean: CleanOptions,
+    *,
+    block_px: int,
+) -> RoadNetwork:
+    """Clean traced centrelines, and say why there are no roads where that is so.
+
+    Parameters are those of :func:`vectorize`; `lines` were traced from `source`.
+    """
+    network = network_of_lines(cleaned_lines(lines, clean, source=source), clean)
+    if not len(network):
+        why = explain_empty(source, lines, options, clean, block_px=block_px)
+        network = dataclasses.replace(network, why_empty=why)
+    return network
+
+
+def _vectorized(
+    source: ProbabilitySource, threshold: float, options: ExtractOptions, progress: Progress
+) -> RoadNetwork:
+    return vectorize(
+        source,
+        dataclasses.replace(options.vectorize, threshold=threshold),
+        clean=options.clean,
+        block_px=options.predict.block_px,
+        workers=options.predict.workers or min(4, os.cpu_count() or 1),
+        progress=progress,
+    )
 
 
 def attributed(

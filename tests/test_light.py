@@ -18,6 +18,7 @@ with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(Syste
     runpy.run_module("roadgis", run_name="__main__", alter_sys=True)
 assert "Usage" in out.getvalue(), out.getvalue()
 """
+PIPELINE = "import roadgis.pipeline"
 EVERY_MODULE = """
 import importlib, pkgutil, roadgis
 for module in pkgutil.walk_packages(roadgis.__path__, "roadgis."):
@@ -47,6 +48,11 @@ def test_import_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["extract", "--help"]], ids=" ".join)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert loaded(HELP.format(arguments=arguments)).isdisjoint(HEAVY)
+
+
+def test_pipeline_loads_no_tables_or_solvers_when_imported() -> None:
+    # More than half of the time that a command on a small raster takes to start.
+    assert loaded(PIPELINE).isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio", "scipy"])
 
 
 def test_no_module_outside_train_loads_anything_heavy_when_imported() -> None:

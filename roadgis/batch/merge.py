@@ -26,12 +26,17 @@ from roadgis.imagery.georeferencing import footprint
 from roadgis.network.network import RoadNetwork
 from roadgis.output import write_network
 from roadgis.output.formats import output_format
-from roadgis.pipeline import attributed, attributed_vectors, extract_provenance
+from roadgis.pipeline import (
+    attributed,
+    attributed_vectors,
+    cleaned_network,
+    extract_provenance,
+)
 from roadgis.plain_values import parse_json
 from roadgis.probability.raster import RasterProbability
 from roadgis.progress import Progress, no_progress
 from roadgis.vector_files.reading import MISSING_UNITS
-from roadgis.vectorization import cleaned_network, joined_blocks
+from roadgis.vectorization import joined_blocks
 from roadgis.vectorization.trace import PixelGraph
 
 if TYPE_CHECKING:
@@ -110,7 +115,7 @@ def merge_county(
             lines,
             sources,
             plan.vectorize,
-            clean=options.clean,
+            options.clean,
             block_px=options.predict.block_px,
         )
         progress(0.9, "Finding the sheets of roads")

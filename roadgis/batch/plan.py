@@ -173,6 +173,11 @@ class CountyPlan:
         return dataclasses.replace(self.settings.options.vectorize, threshold=self.threshold)
 
     @property
+    def unit_px(self) -> int:
+        """Side of a unit, pixels: that of the settings, in whole tiles of the model."""
+        return int(self.facts["unit_px"])
+
+    @property
     def gsd_m(self) -> float:
         """Pixel size, metres."""
         return float(self.facts["gsd_m"])
@@ -192,7 +197,7 @@ class CountyPlan:
     @cached_property
     def around(self) -> dict[tuple[int, int], list[Unit]]:
         """The units that each unit's lines depend on, by its square."""
-        return units_around(self.units, self.reach_px, self.settings.unit_px)
+        return units_around(self.units, self.reach_px, self.unit_px)
 
     @cached_property
     def tracing(self) -> str:
@@ -347,8 +352,9 @@ def _imagery_plan(
             None if card.local else cutting.side,
             scene.statistics.to_json(),
         )
-        units = imagery_units(scene, scene.record(), cutting, settings.unit_px, decides)
-        return _completed(draft, scene, units)
+        unit_px = cutting.whole_tiles(settings.unit_px)
+        units = imagery_units(scene, scene.record(), cutting, unit_px, decides)
+        return _completed(draft, scene, units, unit_px)
 
 
 def _mask_plan(
@@ -389,15 +395,16 @@ def _mask_plan(
         )
         decides = digest(__version__, dataclasses.asdict(found.encoding))
         units = mask_units(scene, scene.record(), draft.reach_px, settings.unit_px, decides)
-        return _completed(draft, scene, units)
+        return _completed(draft, scene, units, settings.unit_px)
 
 
-def _completed(draft: CountyPlan, scene: Scene, units: list[Unit]) -> CountyPlan:
+def _completed(draft: CountyPlan, scene: Scene, units: list[Unit], unit_px: int) -> CountyPlan:
     covered, (row, col) = scene.covered, scene.origin
     if not units:
         raise SceneError("No unit of the county holds imagery. Check the area of interest.")
     facts = {
         **draft.facts,
+        "unit_px": unit_px,
         "gsd_m": scene.grid.gsd_m,
         "crs": scene.grid.crs.to_wkt(),
         "native_crs": scene.native_crs.to_wkt(),

@@ -119,11 +119,11 @@ def _units(scene: Scene, record: SceneRecord, unit_px: int, seen: Any, settings:
     tree = shapely.STRtree(areas)
     units = []
     for row, col in _squares(sheets, grid, unit_px):
-        core = _common(Window(row * unit_px, col * unit_px, unit_px, unit_px), grid)
-        relative = Window(core.row - down, core.col - right, core.height, core.width)
+        core = Window(row * unit_px, col * unit_px, unit_px, unit_px).intersection(grid)
+        relative = core.shifted(-down, -right)
         if scene.is_blank(relative):
             continue
-        windows = [Window(w.row + down, w.col + right, w.height, w.width) for w in seen(relative)]
+        windows = [window.shifted(down, right) for window in seen(relative)]
         shown = np.unique(tree.query(_boxes(_ends(windows)), predicate="intersects")[1])
         shown = shown[_overlap(sheets[shown], windows)]
         key = digest(
@@ -162,10 +162,9 @@ def units_around(
 def _squares(sheets: Boxes, grid: Window, unit_px: int) -> list[tuple[int, int]]:
     """Return the squares that a sheet touches, within the grid, row by row."""
     found: set[tuple[int, int]] = set()
-    bottom, right = grid.row + grid.height, grid.col + grid.width
     for top, left, end_row, end_col in sheets.tolist():
         top, left = max(top, grid.row), max(left, grid.col)
-        end_row, end_col = min(end_row, bottom), min(end_col, right)
+        end_row, end_col = min(end_row, grid.end_row), min(end_col, grid.end_col)
         found.update(
             (row, col)
             for row in range(top // unit_px, -(-end_row // unit_px))
@@ -174,15 +173,8 @@ def _squares(sheets: Boxes, grid: Window, unit_px: int) -> list[tuple[int, int]]
     return sorted(found)
 
 
-def _common(a: Window, b: Window) -> Window:
-    row, col = max(a.row, b.row), max(a.col, b.col)
-    end_row = min(a.row + a.height, b.row + b.height)
-    end_col = min(a.col + a.width, b.col + b.width)
-    return Window(row, col, end_row - row, end_col - col)
-
-
 def _ends(windows: Sequence[Window]) -> Boxes:
-    return np.array([(w.row, w.col, w.row + w.height, w.col + w.width) for w in windows], np.int64)
+    return np.array([(w.row, w.col, w.end_row, w.end_col) for w in windows], np.int64)
 
 
 def _boxes(ends: Boxes) -> npt.NDArray[np.object_]:
@@ -201,7 +193,7 @@ def _overlap(sheets: Boxes, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
 
 def _covered(areas: npt.NDArray[np.object_], core: Window) -> int:
     """Return how many pixels of a unit lie under sheets."""
-    own = shapely.box(core.col, core.row, core.col + core.width, core.row + core.height)
+    own = shapely.box(core.col, core.row, core.end_col, core.end_row)
     return round(shapely.intersection(shapely.union_all(areas), own).area)
 
 

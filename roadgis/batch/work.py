@@ -165,9 +165,7 @@ class County:
         started, unit = (_now(), time.monotonic()), task.unit
         self._check_sheets(unit)
         down, right = self.scene.origin
-        core = Window(
-            unit.core.row - down, unit.core.col - right, unit.core.height, unit.core.width
-        )
+        core = unit.core.shifted(-down, -right)
         values = predict_block(self.scene, self._segmenter, core, self._cutting)
         if values is not None and bool((values == NO_DATA).all()):
             values = None
@@ -188,16 +186,15 @@ class County:
             near = [other for other in plan.around[unit.row, unit.col] if other.name in task.around]
             source = UnitProbability(plan, self.store, [unit, *near])
         row, col, height, width = plan.covered
-        core = _within(Window(unit.core.row - row, unit.core.col - col, unit.core.height,
-                              unit.core.width), height, width)  # fmt: skip
+        core = unit.core.shifted(-row, -col).intersection(Window(0, 0, height, width))
         more: dict[str, Any] = {}
         if self._masks is None:
             valid = self.store.record("predicted", unit, unit.key)["valid_px"]
         else:
-            valid = 0 if core is None else int((source.read(core) != NO_DATA).sum())
+            valid = 0 if core.is_empty else int((source.read(core) != NO_DATA).sum())
             more["valid_px"] = valid
         graph = None
-        if core is not None and valid:
+        if valid and not core.is_empty:
             graph = trace_block(source, core, plan.vectorize)
         record = _record(task, started, **_measured(graph, width, plan.gsd_m), **more)
         self.store.write_traced(plan, unit, task.key, graph, record)
@@ -246,25 +243,27 @@ class UnitProbability:
         self.grid: Grid = county_grid(plan)
         self._store = store
         self._origin = plan.covered[:2]
-        self._unit_px = plan.settings.unit_px
+        self._unit_px = plan.unit_px
         self._units: dict[tuple[int, int], Unit] = {(unit.row, unit.col): unit for unit in units}
         self._blank: dict[str, bool] = {}
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; 255 for nodata."""
         result = np.full((window.height, window.width), NO_DATA, np.uint8)
-        inside = _within(window, self.grid.height, self.grid.width)
-        if inside is None:
+        inside = window.intersection(self.grid.window)
+        if inside.is_empty:
             return result
-        first_row, first_col = inside.row + self._origin[0], inside.col + self._origin[1]
+        down, right = self._origin
+        inside, window = inside.shifted(down, right), window.shifted(down, right)
         size = self._unit_px
-        for row in range(first_row // size, -(-(first_row + inside.height) // size)):
-            for col in range(first_col // size, -(-(first_col + inside.width) // size)):
+        for row in range(inside.row // size, -(-inside.end_row // size)):
+            for col in range(inside.col // size, -(-inside.end_col // size)):
                 unit = self._units.get((row, col))
-                if unit is not None and not self._is_blank(unit):
-                    here = Window(first_row, first_col, inside.height, inside.width)
-                    offset = inside.row - window.row, inside.col - window.col
-                    self._read_unit(unit, here, result, offset)
+                if unit is None or self._is_blank(unit):
+                    continue
+                shared = unit.core.intersection(inside)
+                if not shared.is_empty:
+                    result[shared.slices_in(window)] = self._read_unit(unit, shared)
         return result
 
     def _is_blank(self, unit: Unit) -> bool:
@@ -273,29 +272,13 @@ class UnitProbability:
             self._blank[unit.name] = record["valid_px"] == 0
         return self._blank[unit.name]
 
-    def _read_unit(
-        self, unit: Unit, window: Window, result: npt.NDArray[np.uint8], offset: tuple[int, int]
-    ) -> None:
-        core = unit.core
-        top, left = max(window.row, core.row), max(window.col, core.col)
-        bottom = min(window.row + window.height, core.row + core.height)
-        right = min(window.col + window.width, core.col + core.width)
-        if top >= bottom or left >= right:
-            return
-        rows = slice(top - window.row + offset[0], bottom - window.row + offset[0])
-        cols = slice(left - window.col + offset[1], right - window.col + offset[1])
-        part = RasterWindow(left - core.col, top - core.row, right - left, bottom - top)
+    def _read_unit(self, unit: Unit, window: Window) -> npt.NDArray[np.uint8]:
+        part = RasterWindow(
+            window.col - unit.core.col, window.row - unit.core.row, window.width, window.height
+        )
         with self._store.probability(unit) as dataset:
-            result[rows, cols] = dataset.read(1, window=part)
-
-
-def _within(window: Window, height: int, width: int) -> Window | None:
-    row, col = max(window.row, 0), max(window.col, 0)
-    end_row = min(window.row + window.height, height)
-    end_col = min(window.col + window.width, width)
-    if row >= end_row or col >= end_col:
-        return None
-    return Window(row, col, end_row - row, end_col - col)
+            values: npt.NDArray[np.uint8] = dataset.read(1, window=part)
+        return values
 
 
 def _measured(graph: PixelGraph | None, width: int, gsd_m: float) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _facts(
         card = segmenter.card
         try:
             with open_for_model(sources, card, wanted.scene, wanted.sources) as scene:
-                facts = scene.describe()
+                facts = {**scene.describe(), "device": segmenter.device}
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
                 facts["unlike_training"] = likeness(card, scene.look).text
                 return facts | {"estimated_seconds": round(seconds, 1)}, None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -21,7 +20,9 @@ from roadgis.crs import in_degrees, transformer
 from roadgis.errors import DataError, SceneError
 from roadgis.imagery.gdal_warnings import quiet
 from roadgis.imagery.grid import Window
-from roadgis.vector_files.reading import LayerFile
+
+if TYPE_CHECKING:
+    import geopandas
 
 __all__ = ["Area", "load_area"]
 
@@ -48,6 +49,8 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
     SceneError
         If there is no CRS, or no polygons, or their coordinates are not numbers.
     """
+    import geopandas  # half of the time that a short command takes to start
+
     if isinstance(aoi, (str, Path)):
         name = str(aoi)
         table = _read(name)
@@ -84,6 +87,8 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
 
 
 def _read(name: str) -> geopandas.GeoDataFrame:
+    from roadgis.vector_files.reading import LayerFile
+
     try:
         source = LayerFile(
             name,
@@ -176,13 +181,11 @@ class Area:
         out = np.zeros((window.height, window.width), np.bool_)
         # Fixed blocks, so that a pixel's answer does not depend on the window.
         size = _BLOCK_PX
-        for row in range(window.row // size, -(-(window.row + window.height) // size)):
-            for col in range(window.col // size, -(-(window.col + window.width) // size)):
-                block = self._block(Window(row * size, col * size, size, size))
-                r0, c0 = row * size - window.row, col * size - window.col
-                r, c = max(r0, 0), max(c0, 0)
-                part = block[r - r0 : window.height - r0, c - c0 : window.width - c0]
-                out[r : r + part.shape[0], c : c + part.shape[1]] = part
+        for row in range(window.row // size, -(-window.end_row // size)):
+            for col in range(window.col // size, -(-window.end_col // size)):
+                block = Window(row * size, col * size, size, size)
+                shared = block.intersection(window)
+                out[shared.slices_in(window)] = self._block(block)[shared.slices_in(block)]
         return out
 
     def _block(self, block: Window) -> npt.NDArray[np.bool_]:

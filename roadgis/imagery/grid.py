@@ -32,9 +32,51 @@ class Window:
     height: int
     width: int
 
+    @classmethod
+    def between(cls, row: int, col: int, end_row: int, end_col: int) -> Window:
+        """Return the window from a first row and column to the ones after its last."""
+        return cls(row, col, max(end_row - row, 0), max(end_col - col, 0))
+
+    @property
+    def end_row(self) -> int:
+        """The row after the last."""
+        return self.row + self.height
+
+    @property
+    def end_col(self) -> int:
+        """The column after the last."""
+        return self.col + self.width
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the window holds no pixel."""
+        return self.height <= 0 or self.width <= 0
+
     def buffered(self, px: int) -> Window:
         """Return the window grown by `px` on every side."""
         return Window(self.row - px, self.col - px, self.height + 2 * px, self.width + 2 * px)
+
+    def shifted(self, rows: int, cols: int) -> Window:
+        """Return the window moved down and to the right."""
+        return Window(self.row + rows, self.col + cols, self.height, self.width)
+
+    def intersection(self, other: Window) -> Window:
+        """Return what two windows share; empty where they share nothing."""
+        return Window.between(
+            max(self.row, other.row),
+            max(self.col, other.col),
+            min(self.end_row, other.end_row),
+            min(self.end_col, other.end_col),
+        )
+
+    def contains(self, other: Window) -> bool:
+        """Return whether all of another window lies in this one."""
+        return self.intersection(other) == other
+
+    def slices_in(self, other: Window) -> tuple[slice, slice]:
+        """Return the rows and columns of this window in an array of another that contains it."""
+        top, left = self.row - other.row, self.col - other.col
+        return slice(top, top + self.height), slice(left, left + self.width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from roadgis.affine import composed, mapped
 from roadgis.crs import LONLAT, Floats, in_degrees, transformer, wrapped
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.georeferencing import footprint
+from roadgis.imagery.grid import Window
 from roadgis.imagery.raster import PixelDecoder, Raster, read_pixels
 
 __all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
@@ -157,17 +158,17 @@ class SheetGroup:
         values = np.zeros((self.channels, height, width), self.dtype)
         valid = np.zeros((height, width), np.bool_)
         covered = np.zeros((height, width), np.bool_)
+        window = Window(row, col, height, width)
         for index in self.touching(row, col, height, width):
-            top, left, bottom, right = (int(v) for v in self.boxes[index])
-            r0, r1 = max(row, top), min(row + height, bottom)
-            c0, c1 = max(col, left), min(col + width, right)
-            here = (slice(r0 - row, r1 - row), slice(c0 - col, c1 - col))
+            sheet = Window.between(*(int(v) for v in self.boxes[index]))
+            part = sheet.intersection(window)
+            here = part.slices_in(window)
             target = values[:, here[0], here[1]]
             union = self.decoder is not None and self.decoder.is_mask
             covered[here] = True
             if valid[here].all() and not union:
                 continue
-            box = (r0 - top, c0 - left, r1 - r0, c1 - c0)
+            box = (part.row - sheet.row, part.col - sheet.col, part.height, part.width)
             pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
             new = seen & ~valid[here]
             if self.decoder is not None:

@@ -80,7 +80,7 @@ class Plan:
 
     def relative(self, window: Window) -> Window:
         """Return a window of the lattice relative to the grid."""
-        return Window(window.row - self.row, window.col - self.col, window.height, window.width)
+        return window.shifted(-self.row, -self.col)
 
 
 def pixel_size_m(raster: Raster) -> tuple[float, float]:
@@ -203,39 +203,31 @@ def _warped_box(sheet: Raster, lattice: Lattice) -> npt.NDArray[np.int64]:
 def _hull(boxes: npt.NDArray[np.int64]) -> Window:
     row, col = (int(v) for v in boxes[:, :2].min(axis=0))
     end_row, end_col = (int(v) for v in boxes[:, 2:].max(axis=0))
-    return Window(row, col, end_row - row, end_col - col)
+    return Window.between(row, col, end_row, end_col)
 
 
 def _aligned(window: Window, align: int) -> Window:
     row, col = window.row // align * align, window.col // align * align
-    end_row = -(-(window.row + window.height) // align) * align
-    end_col = -(-(window.col + window.width) // align) * align
-    return Window(row, col, end_row - row, end_col - col)
+    end_row = -(-window.end_row // align) * align
+    end_col = -(-window.end_col // align) * align
+    return Window.between(row, col, end_row, end_col)
 
 
 def _within(extent: Window, area: Area, layers: Sequence[Layer], lattice: Lattice) -> Window:
-    if all(area.misses(Window(int(r), int(c), int(er - r), int(ec - c)))
-           for layer in layers for r, c, er, ec in layer.boxes):  # fmt: skip
+    if all(area.misses(Window.between(*map(int, box))) for layer in layers for box in layer.boxes):
         west, north, east, south = area.bounds_px
         raise SceneError(
             "The area of interest lies outside of the imagery: it spans "
             f"{_lonlat(lattice, (west, north), (east, south))}, the imagery "
-            f"{_lonlat(lattice, (extent.col, extent.row), _end(extent))} (longitude, latitude). "
+            f"{_lonlat(lattice, (extent.col, extent.row), (extent.end_col, extent.end_row))} "
+            "(longitude, latitude). "
             "Check its CRS and that it belongs to this imagery."
         )
     west, north, east, south = area.bounds_px
     # A pixel is wanted when its centre lies inside.
-    first_row, first_col, last_row, last_col = (
-        math.ceil(v - 0.5) for v in (north, west, south, east)
-    )
-    row, col = max(first_row, extent.row), max(first_col, extent.col)
-    end_col, end_row = _end(extent)
-    end_row, end_col = min(last_row, end_row), min(last_col, end_col)
-    return Window(row, col, max(end_row - row, 1), max(end_col - col, 1))
-
-
-def _end(window: Window) -> tuple[int, int]:
-    return window.col + window.width, window.row + window.height
+    wanted = Window.between(*(math.ceil(v - 0.5) for v in (north, west, south, east)))
+    inside = wanted.intersection(extent)
+    return Window(inside.row, inside.col, max(inside.height, 1), max(inside.width, 1))
 
 
 def _lonlat(lattice: Lattice, start: tuple[float, float], end: tuple[float, float]) -> str:

@@ -101,8 +101,7 @@ class SceneRecord:
         return self._in_grid(self.covered)
 
     def _in_grid(self, box: tuple[int, int, int, int]) -> Window:
-        row, col, height, width = box
-        return Window(row - self.origin[0], col - self.origin[1], height, width)
+        return Window(*box).shifted(-self.origin[0], -self.origin[1])
 
 
 def scene_record(

@@ -243,8 +243,8 @@ class WarpedLayer:
         size = self._size
         return [
             (row, col)
-            for row in range(window.row // size, -(-(window.row + window.height) // size))
-            for col in range(window.col // size, -(-(window.col + window.width) // size))
+            for row in range(window.row // size, -(-window.end_row // size))
+            for col in range(window.col // size, -(-window.end_col // size))
         ]
 
     def _paste(
@@ -256,15 +256,11 @@ class WarpedLayer:
         into: tuple[npt.NDArray[Any], npt.NDArray[Any]],
     ) -> None:
         size = self._size
-        top, left = row * size, col * size
-        r0, r1 = max(top, window.row), min(top + size, window.row + window.height)
-        c0, c1 = max(left, window.col), min(left + size, window.col + window.width)
-        rows, cols = (
-            slice(r0 - window.row, r1 - window.row),
-            slice(c0 - window.col, c1 - window.col),
-        )
+        whole = Window(row * size, col * size, size, size)
+        shared = whole.intersection(window)
+        here, there = shared.slices_in(window), shared.slices_in(whole)
         for target, source in zip(into, block, strict=True):
-            target[..., rows, cols] = source[..., r0 - top : r1 - top, c0 - left : c1 - left]
+            target[..., here[0], here[1]] = source[..., there[0], there[1]]
 
     def _block(self, row: int, col: int) -> tuple[Values, Values]:
         size = self._size

@@ -159,6 +159,8 @@ class Scene:
         start on the same lattice in all runs.
     native_crs : pyproj.CRS
         Of the first input.
+    band_count : int
+        Bands of the images.
     inputs : tuple of str
         Names of all inputs, without secrets.
     options : SceneOptions
@@ -188,7 +190,7 @@ class Scene:
         self._rasters = tuple(rasters)
         self._plan = plan
         self._handles = handles
-        self._band_count = band_count
+        self.band_count = band_count
         self._area: Area | None = plan.area
         self._valid_share: float | None = None
         self._lock = threading.Lock()
@@ -325,7 +327,7 @@ class Scene:
             seen = wanted = 0
             whole = self._absolute(self.grid.window)
             for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
-                window = _overlap(block, whole)
+                window = block.intersection(whole)
                 relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
                 wanted += int(inside.sum())
@@ -337,16 +339,16 @@ class Scene:
     def _in_extent(self, window: Window) -> Bools:
         """Return which pixels of a window of the lattice lie within the inputs' extent."""
         extent = self._plan.extent
-        rows = np.arange(window.row, window.row + window.height)
-        cols = np.arange(window.col, window.col + window.width)
-        in_rows = (rows >= extent.row) & (rows < extent.row + extent.height)
-        in_cols = (cols >= extent.col) & (cols < extent.col + extent.width)
+        rows = np.arange(window.row, window.end_row)
+        cols = np.arange(window.col, window.end_col)
+        in_rows = (rows >= extent.row) & (rows < extent.end_row)
+        in_cols = (cols >= extent.col) & (cols < extent.end_col)
         return in_rows[:, None] & in_cols
 
     def record(self) -> SceneRecord:
         """Return what decides the pixels, sheet by sheet, for runs that are taken up later."""
         decided = {**self.stretch, "normalization": self._normalized()}
-        return scene_record(self._plan, self.options, self._band_count, decided)
+        return scene_record(self._plan, self.options, self.band_count, decided)
 
     def describe(self) -> dict[str, Any]:
         """Return what `roadgis info` shows, as plain JSON values."""
@@ -362,20 +364,18 @@ class Scene:
         return None if self.normalization is None else self.normalization.to_json()
 
     def _absolute(self, window: Window) -> Window:
-        return Window(
-            window.row + self._plan.row, window.col + self._plan.col, window.height, window.width
-        )
+        return window.shifted(self._plan.row, self._plan.col)
 
     def _compose(self, window: Window) -> tuple[Bytes, Bools]:
         """Lay the layers over each other, the first on top, by their share of each pixel."""
         shape = (window.height, window.width)
         touching = [layer for layer in self._plan.layers if _touches(layer, window)]
-        image = np.zeros((*shape, self._band_count), np.uint8)
+        image = np.zeros((*shape, self.band_count), np.uint8)
         covered = np.zeros(shape, np.int32)
-        total = np.zeros((*shape, self._band_count if len(touching) > 1 else 0), np.float32)
+        total = np.zeros((*shape, self.band_count if len(touching) > 1 else 0), np.float32)
         for layer in touching:
             values, share = layer.read(window, self._scaling(layer))
-            values = np.moveaxis(np.broadcast_to(values, (self._band_count, *shape)), 0, -1)
+            values = np.moveaxis(np.broadcast_to(values, (self.band_count, *shape)), 0, -1)
             if len(touching) == 1:
                 return np.array(values), share >= 128
             weight = np.minimum(share, 255 - covered)
@@ -430,8 +430,8 @@ class Scene:
     def _sample_windows(self, extent: Window, count: int) -> list[Window]:
         """Return up to `count` blocks of the absolute lattice, evenly spread."""
         first = (extent.row // BLOCK_PX, extent.col // BLOCK_PX)
-        rows = -(-(extent.row + extent.height) // BLOCK_PX) - first[0]
-        cols = -(-(extent.col + extent.width) // BLOCK_PX) - first[1]
+        rows = -(-extent.end_row // BLOCK_PX) - first[0]
+        cols = -(-extent.end_col // BLOCK_PX) - first[1]
         side = (count / (rows * cols)) ** 0.5
         down = min(rows, max(1, round(rows * side)))
         across = min(cols, max(1, count // down))
@@ -454,7 +454,7 @@ class Scene:
             "stamps": [raster.stamp for raster in self._rasters],
             "grid": [grid.crs.to_wkt(), grid.x0, grid.y0, grid.gsd_m, grid.width, grid.height],
             "bands": [raster.bands for raster in self._rasters],
-            "band_count": self._band_count,
+            "band_count": self.band_count,
             "options": {k: repr(v) for k, v in options.items()},
             "scaling": self.stretch,
             "normalization": self._normalized(),
@@ -467,16 +467,9 @@ def _touches(layer: Layer, window: Window) -> bool:
     b = layer.boxes
     return bool(
         (
-            (b[:, 0] < window.row + window.height)
+            (b[:, 0] < window.end_row)
             & (b[:, 2] > window.row)
-            & (b[:, 1] < window.col + window.width)
+            & (b[:, 1] < window.end_col)
             & (b[:, 3] > window.col)
         ).any()
     )
-
-
-def _overlap(a: Window, b: Window) -> Window:
-    row, col = max(a.row, b.row), max(a.col, b.col)
-    end_row = min(a.row + a.height, b.row + b.height)
-    end_col = min(a.col + a.width, b.col + b.width)
-    return Window(row, col, end_row - row, end_col - col)

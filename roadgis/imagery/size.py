@@ -71,7 +71,7 @@ def run_size(layers: tuple[Layer, ...], covered: Window, gsd_m: float) -> RunSiz
     """Return the size of a run over the covered part of some layers."""
     pixels = source = 0.0
     low = np.array([covered.row, covered.col])
-    high = np.array([covered.row + covered.height, covered.col + covered.width])
+    high = np.array([covered.end_row, covered.end_col])
     for layer in layers:
         # Floats: a file may claim more pixels than 64 bits count.
         boxes, own = layer.boxes.astype(float), layer.group.boxes.astype(float)

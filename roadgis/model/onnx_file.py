@@ -10,13 +10,23 @@ from roadgis.errors import MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import CARD_KEY, ModelCard
 
 __all__ = [
+    "WINDOW_INPUT",
+    "WINDOW_MARGIN_KEY",
     "onnxruntime_errors",
     "open_session",
     "open_session_for_reading",
     "session_card",
     "session_metadata",
+    "window_margin",
     "write_onnx_card",
 ]
+
+#: Input of some networks: row, column, end row and end column of the part of the tile to compute,
+#: multiples of the stride; the output is this part. All of the tile by default.
+WINDOW_INPUT = "window"
+#: Metadata entry of such networks: pixels along the part's edges, other than the tile's own, that
+#: do not count.
+WINDOW_MARGIN_KEY = "roadgis_window_margin_px"
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:
@@ -112,6 +122,16 @@ def session_card(session: Any, path: Path) -> ModelCard | None:
     """
     text = session_metadata(session).get(CARD_KEY)
     return None if text is None else ModelCard.from_json(text, str(path))
+
+
+def window_margin(session: Any) -> int | None:
+    """Return how many pixels along the edges of a window do not count; None without a window.
+
+    See :data:`WINDOW_INPUT`.
+    """
+    text = session_metadata(session).get(WINDOW_MARGIN_KEY, "")
+    names = {node.name for node in session.get_overridable_initializers()}
+    return int(text) if text.isdecimal() and WINDOW_INPUT in names else None
 
 
 def write_onnx_card(source: Path, card: ModelCard, output: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -18,10 +19,12 @@ from roadgis.model.foreign import foreign_card, refuse_description
 from roadgis.model.keras_segmenter import KerasSegmenter
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 from roadgis.model.onnx_file import (
+    WINDOW_INPUT,
     onnxruntime_errors,
     open_session,
     open_session_for_reading,
     session_card,
+    window_margin,
 )
 from roadgis.model.probe import INPUT_TYPES
 from roadgis.options.model import ModelDescription
@@ -34,6 +37,8 @@ __all__ = [
     "Segmenter",
     "available_threads",
     "load_model",
+    "predict_part",
+    "preferred_provider",
 ]
 
 logger = logging.getLogger(__name__)
@@ -94,6 +99,25 @@ class Segmenter(Protocol):
         """Give back the memory that inference holds; the next `predict` takes it again."""
 
 
+def predict_part(
+    segmenter: Segmenter, images: npt.NDArray[np.uint8], rows: slice, cols: slice
+) -> npt.NDArray[np.float32]:
+    """Return some rows and columns of a model's road probability, float32 (N, rows, cols).
+
+    Parameters
+    ----------
+    segmenter : Segmenter
+        The model; some need less work for a part.
+    images : ndarray of uint8, shape (N, H, W, B)
+        See :meth:`Segmenter.predict`.
+    rows, cols : slice
+        Start and stop of the part.
+    """
+    if isinstance(segmenter, OnnxSegmenter):
+        return segmenter.predict_part(images, rows, cols)
+    return segmenter.predict(images)[:, rows, cols]
+
+
 def available_threads() -> int:
     """Return how many CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -119,7 +143,7 @@ def load_model(
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes CUDA when ONNX Runtime offers it.
+        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
     description : ModelDescription, optional
         What is to be known of an ONNX file that has no model card. Such a file is run on a test
         image or two, and what is decided is logged.
@@ -165,7 +189,7 @@ class OnnxSegmenter:
     threads : int, optional
         Threads inside the network. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes CUDA when ONNX Runtime offers it.
+        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
     description : ModelDescription, optional
         Of a file without a model card.
 
@@ -211,6 +235,7 @@ class OnnxSegmenter:
         self.device = f"ONNX Runtime, {_DEVICE_NAMES.get(actual, actual)}"
         self._scaling = Scaling(self.card)
         self._input, self._dtype, self._one_by_one = self._check_signature(session)
+        self._window_margin = window_margin(session)
 
     def _open(self) -> Any:
         """Return the session, opened when there is none; any thread may hold one on."""
@@ -265,14 +290,14 @@ class OnnxSegmenter:
             )
         return str(name), INPUT_TYPES[kind], shape[0] == 1
 
-    def _run(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    def _run(self, images: npt.NDArray[np.uint8], **others: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values = network_input(images, self._scaling, self.card, self._dtype)
         batches = [values]
         if self._one_by_one and len(values) > 1:
             batches = [values[index : index + 1] for index in range(len(values))]
         session = self._open()
         try:
-            outputs = [session.run(None, {self._input: batch})[0] for batch in batches]
+            outputs = [session.run(None, {self._input: batch, **others})[0] for batch in batches]
         except self._errors as error:
             raise ModelError(
                 f"{self._path}: the network failed on images of shape {images.shape}: {error}"
@@ -283,6 +308,29 @@ class OnnxSegmenter:
         """Return road probability; see :meth:`Segmenter.predict`."""
         return road_probability(self._run(images), images.shape, self.card, self._path)
 
+    def predict_part(
+        self, images: npt.NDArray[np.uint8], rows: slice, cols: slice
+    ) -> npt.NDArray[np.float32]:
+        """Return some rows and columns of what :meth:`predict` returns, for less work.
+
+        Networks with a window compute no more of their decoder than that needs.
+        """
+        if self._window_margin is None:
+            return self.predict(images)[:, rows, cols]
+        stride, margin = self.card.stride, self._window_margin
+        start, end = [], []
+        for part, side in zip((rows, cols), images.shape[1:3], strict=True):
+            start.append(max(part.start // stride * stride - margin, 0))
+            end.append(min(-(-part.stop // stride) * stride + margin, side))
+        output = self._run(images, **{WINDOW_INPUT: np.array([*start, *end], np.int64)})
+        shape = (len(images), end[0] - start[0], end[1] - start[1], images.shape[3])
+        found = road_probability(output, shape, self.card, self._path)
+        return found[
+            :,
+            rows.start - start[0] : rows.stop - start[0],
+            cols.start - start[1] : cols.stop - start[1],
+        ]
+
     def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the probability of every class; see :meth:`Segmenter.predict_classes`."""
         return class_probability(self._run(images), images.shape, self.card, self._path)
@@ -290,7 +338,13 @@ class OnnxSegmenter:
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
-_DEVICE_NAMES = {_CPU: "CPU", _CUDA: "CUDA"}
+#: The one that "auto" prefers first.
+_DEVICE_NAMES = {
+    _CUDA: "CUDA",
+    "DmlExecutionProvider": "DirectML",
+    "CoreMLExecutionProvider": "CoreML",
+    _CPU: "CPU",
+}
 
 
 def _choose_provider(device: Device) -> str:
@@ -302,7 +356,14 @@ def _choose_provider(device: Device) -> str:
             f"device is 'cuda', but ONNX Runtime {onnxruntime.__version__} offers only "
             f"{available}. Install onnxruntime-gpu in place of onnxruntime, or use 'cpu'."
         )
-    return _CUDA if device != "cpu" and _CUDA in available else _CPU
+    return preferred_provider(device, available)
+
+
+def preferred_provider(device: Device, available: Sequence[str]) -> str:
+    """Return the execution provider to use, of those that ONNX Runtime offers."""
+    if device == "cpu":
+        return _CPU
+    return next((name for name in _DEVICE_NAMES if name in available), _CPU)
 
 
 def _fits(shape: list[int | str | None], card: ModelCard) -> bool:

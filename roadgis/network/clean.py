@@ -27,7 +27,7 @@ from roadgis.options.cleaning import CleanOptions
 from roadgis.probability.source import ProbabilitySource
 from roadgis.why_empty import Removed
 
-__all__ = ["clean_network", "cleaned_lines", "removed_by_cleaning"]
+__all__ = ["clean_network", "cleaned_lines", "network_of_lines", "removed_by_cleaning"]
 
 
 def clean_network(
@@ -36,9 +36,7 @@ def clean_network(
     *,
     source: ProbabilitySource | None = None,
 ) -> RoadNetwork:
-    """Turn raw centrelines into a road network.
-
-    Applies :func:`cleaned_lines`, then measures attributes and draws the shapes.
+    """Turn raw centrelines into a road network: :func:`cleaned_lines`, :func:`network_of_lines`.
 
     Parameters
     ----------
@@ -49,6 +47,20 @@ def clean_network(
     source : ProbabilitySource, optional
         Probability on the lines' grid, as evidence for bridges. Without it, geometry alone
         decides.
+    """
+    options = options or CleanOptions()
+    return network_of_lines(cleaned_lines(lines, options, source=source), options)
+
+
+def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
+    """Give cleaned lines their shape and attributes.
+
+    Parameters
+    ----------
+    lines : Centerlines
+        As :func:`cleaned_lines` returns them.
+    options : CleanOptions
+        How much to smooth.
 
     Returns
     -------
@@ -56,11 +68,9 @@ def clean_network(
         Nodes in the order of their lowest pixel, edges in the order of their nodes; each
         edge from its lower node to its higher one.
     """
-    options = options or CleanOptions()
-    gsd = lines.grid.gsd_m
-    lines = cleaned_lines(lines, options, source=source)
     if not len(lines):
         return RoadNetwork.empty(lines.grid.crs)
+    gsd = lines.grid.gsd_m
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
         lines, np.nan_to_num(attributes.width_m / gsd), options.smooth_m / gsd, options.tolerance_m

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines, lengths_along
@@ -165,6 +164,8 @@ def _ends(lines: Centerlines, edge: int) -> tuple[int, int]:
 
 def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
     """Return the parts of two lines that are parallel; None if there are none."""
+    from scipy.spatial import cKDTree
+
     (a0, a1), (b0, b1) = (lines.offsets[edge : edge + 2].tolist() for edge in (a, b))
     on, other = (
         np.stack([lines.col[low:high], lines.row[low:high]], axis=1)

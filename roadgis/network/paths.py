@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 from roadgis.arrays import Bools, Floats, Ints
 
@@ -38,11 +39,15 @@ def components(count: int, links: npt.NDArray[np.integer[Any]]) -> Ints:
 
     `links`, (L, 2), are the pairs of linked vertices.
     """
+    from scipy.sparse import csgraph  # slow to load
+
     _, label = csgraph.connected_components(_matrix(count, links), directed=False)
     return np.asarray(label, np.int64)
 
 
 def _matrix(count: int, links: npt.NDArray[np.integer[Any]]) -> sparse.csr_array:
+    from scipy import sparse
+
     ones = np.ones(len(links), np.int8)
     return sparse.coo_array((ones, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
 
@@ -78,6 +83,8 @@ def order_paths(count: int, links: npt.NDArray[np.integer[Any]], key: Ints) -> P
     start[label[ends[::-1]]] = ends[::-1]
     rank = np.argsort(key[start])
     start, stop, closed = start[rank], stop[rank], closed[rank]
+    from scipy.sparse import csgraph
+
     # Joined end to end, all paths are one, and one search walks it.
     joints = np.stack([stop[:-1], start[1:]], axis=1).astype(links.dtype)
     both = np.concatenate([links, joints, links[:, ::-1], joints[:, ::-1]])

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.output.formats import output_format
 from roadgis.plain_values import parse_json, shown
@@ -88,6 +86,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         elif kind.name == "GeoParquet":
             found = _parquet_metadata(path).get(PROVENANCE_KEY.encode())
         else:
+            import pyogrio
+
             layer = "edges" if kind.has_nodes else None
             metadata = pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}
             found = metadata.get(PROVENANCE_KEY)

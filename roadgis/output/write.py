@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyogrio
 import shapely
-from pyogrio import raw
-from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 from pyproj import CRS
 
 from roadgis.atomic import atomic_path, describe_failure
@@ -87,6 +84,8 @@ def write_network(
     edges, nodes = _tables(network, crs or network.crs, rounded=kind.name != "GeoJSON")
     provenance = provenance_json(network.provenance)
     if kind.name == "GeoPackage":
+        import pyogrio
+
         with geopackage(path, overwrite=overwrite, record=record) as partial:
             _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
             _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
@@ -156,6 +155,9 @@ def _write_layer(
     **options: Any,
 ) -> None:
     """Write a table with GDAL and read it back: not every driver reports every failed write."""
+    import pyogrio
+    from pyogrio import raw
+
     geometry_type = "Point" if layer == "nodes" else "LineString"
     # Dataset metadata would go to a second file; a layer's stays in the file.
     metadata = {PROVENANCE_KEY: provenance} if driver != "ESRI Shapefile" else None
@@ -170,7 +172,12 @@ def _write_layer(
             **options,
         )
         _, _, _, (ids,) = raw.read(partial, layer=layer, columns=["id"], read_geometry=True)
-    except (DataSourceError, DataLayerError, FieldError, GeometryError) as error:
+    except (
+        pyogrio.errors.DataSourceError,
+        pyogrio.errors.DataLayerError,
+        pyogrio.errors.FieldError,
+        pyogrio.errors.GeometryError,
+    ) as error:
         raise OutputError(describe_failure(path, error)) from error
     if not np.array_equal(np.sort(ids), np.asarray(table["id"])):
         raise OutputError(

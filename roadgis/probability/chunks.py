@@ -16,6 +16,8 @@ import contextlib
 import os
 import re
 import shutil
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +41,8 @@ _DONE = "done.bin"
 _TO_DO, _WRITTEN, _BLANK = 0, 1, 2
 #: The TIFF tag that says to which raster a chunk belongs, and where in it.
 _TAG = "ROADGIS_CHUNK"
+#: Chunks that are kept in memory: some rows of blocks of a wide scene.
+_RECENT_BYTES = 48 * 2**20
 _ANEW = "Repeat the run that made it with --restart."
 
 
@@ -63,6 +67,8 @@ class Chunks:
         self.side_px = side_px
         self.raster_id = raster_id
         self._done = self._read_done()
+        self._recent: OrderedDict[Any, npt.NDArray[np.uint8]] = OrderedDict()
+        self._lock = threading.Lock()
 
     @classmethod
     def begun(cls, folder: Path, grid: Grid, side_px: int, raster_id: str) -> Chunks:
@@ -97,22 +103,18 @@ class Chunks:
     def window(self, row: int, col: int) -> Window:
         """Return the pixels of a chunk."""
         size = self.side_px
-        return Window(
-            row * size,
-            col * size,
-            min(size, self.grid.height - row * size),
-            min(size, self.grid.width - col * size),
-        )
+        return Window(row * size, col * size, size, size).intersection(self.grid.window)
 
     def touching(self, window: Window) -> list[tuple[int, int]]:
         """Return row and column of the chunks that a window touches, within the grid."""
         size = self.side_px
-        rows, cols = self.shape
-        first_row, first_col = max(window.row // size, 0), max(window.col // size, 0)
-        last_row = min(-(-(window.row + window.height) // size), rows)
-        last_col = min(-(-(window.col + window.width) // size), cols)
+        inside = window.intersection(self.grid.window)
+        if inside.is_empty:
+            return []
         return [
-            (row, col) for row in range(first_row, last_row) for col in range(first_col, last_col)
+            (row, col)
+            for row in range(inside.row // size, -(-inside.end_row // size))
+            for col in range(inside.col // size, -(-inside.end_col // size))
         ]
 
     def is_done(self, row: int, col: int) -> bool:
@@ -139,6 +141,29 @@ class Chunks:
     def is_blank(self, row: int, col: int) -> bool:
         """Return whether a chunk is finished and holds no data."""
         return self._state(row, col) == _BLANK
+
+    def read(self, row: int, col: int) -> npt.NDArray[np.uint8]:
+        """Return the values of a finished chunk that is not blank; not to be changed.
+
+        The chunks read last are kept: neighbouring windows share them, and opening one takes as
+        long as reading it. Errors are those of :meth:`opened`.
+        """
+        try:
+            state = self.path(row, col).stat()
+        except OSError:
+            state = None
+        key = None if state is None else (row, col, state.st_mtime_ns, state.st_size)
+        with self._lock:
+            if key in self._recent:
+                self._recent.move_to_end(key)
+                return self._recent[key]
+        with self.opened(row, col) as dataset:
+            values: npt.NDArray[np.uint8] = dataset.read(1)
+        with self._lock:
+            self._recent[key] = values
+            while sum(kept.nbytes for kept in self._recent.values()) > _RECENT_BYTES:
+                self._recent.popitem(last=False)
+        return values
 
     @contextmanager
     def opened(self, row: int, col: int) -> Iterator[Any]:

@@ -29,7 +29,6 @@ import rasterio
 import rasterio.shutil
 from pyproj import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window as RasterWindow
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, ResumeError, RoadgisError
@@ -228,16 +227,9 @@ class Mosaic:
         """
         for row, col in self._chunks.touching(window):
             chunk = self._chunks.window(row, col)
-            top, left = chunk.row - window.row, chunk.col - window.col
-            if (
-                min(top, left) < 0
-                or top + chunk.height > window.height
-                or left + chunk.width > window.width
-            ):
+            if not window.contains(chunk):
                 raise ValueError(f"{window} does not hold whole chunks of {self.chunk_px} px")
-            part = None
-            if probability is not None:
-                part = probability[top : top + chunk.height, left : left + chunk.width]
+            part = None if probability is None else probability[chunk.slices_in(window)]
             self._chunks.write(row, col, part)
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
@@ -263,15 +255,9 @@ class Mosaic:
             if self._chunks.is_blank(row, col):
                 continue
             chunk = self._chunks.window(row, col)
-            top, left = max(window.row, chunk.row), max(window.col, chunk.col)
-            bottom = min(window.row + window.height, chunk.row + chunk.height)
-            right = min(window.col + window.width, chunk.col + chunk.width)
-            inside = RasterWindow(left - chunk.col, top - chunk.row, right - left, bottom - top)
-            with self._chunks.opened(row, col) as dataset:
-                result[
-                    top - window.row : bottom - window.row,
-                    left - window.col : right - window.col,
-                ] = dataset.read(1, window=inside)
+            shared = chunk.intersection(window)
+            values = self._chunks.read(row, col)
+            result[shared.slices_in(window)] = values[shared.slices_in(chunk)]
         return result
 
     def is_blank(self, window: Window) -> bool:

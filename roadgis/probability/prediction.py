@@ -17,15 +17,16 @@ import numpy.typing as npt
 
 from roadgis.affine import mapped
 from roadgis.errors import InputError, RoadgisError, TileError
-from roadgis.imagery.grid import Window
+from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.scene import Scene, compose_scene
+from roadgis.model.runtime import predict_part
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
 from roadgis.options.sources import SourceOptions
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
-from roadgis.probability.tiling import Crop, blocks, tiles
+from roadgis.probability.tiling import Crop, blocks, kept_px, tiles
 from roadgis.progress import Progress, no_progress
 from roadgis.sources import Sources, find_sheets, inspect_sheets
 
@@ -45,6 +46,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+#: Rows of a block that are read at once.
+_STRIP_PX = 768
 #: Of more blocks than this, some stand for all when a run's length is estimated.
 _COUNTED_BLOCKS = 5000
 
@@ -78,7 +81,7 @@ def tile_side(options: PredictOptions, card: ModelCard) -> int:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How blocks become tiles of a model.
+    """How a scene becomes blocks, and blocks tiles of a model.
 
     Attributes
     ----------
@@ -90,22 +93,49 @@ class Cutting:
         Of the imagery, relative to the grid.
     flips : bool
         Whether mirrored tiles are predicted too.
+    block_px : int
+        Side of the blocks, pixels.
+    chunk_px : int
+        Side of the mosaic's chunks; blocks are multiples of it.
     """
 
     card: ModelCard
     side: int
     extent: Window
     flips: bool
+    block_px: int
+    chunk_px: int
 
     @classmethod
     def of(cls, scene: Scene, card: ModelCard, options: PredictOptions) -> Cutting:
         """Return how a scene is cut for a model."""
-        return cls(card, tile_side(options, card), scene.extent, options.flips)
+        cutting = cls(
+            card,
+            tile_side(options, card),
+            scene.extent,
+            options.flips,
+            options.block_px,
+            options.chunk_px,
+        )
+        chunk_px = cutting.whole_tiles(options.chunk_px)
+        block_px = max(1, options.block_px // chunk_px) * chunk_px
+        return dataclasses.replace(cutting, block_px=block_px, chunk_px=chunk_px)
+
+    def whole_tiles(self, side_px: int) -> int:
+        """Return the side, about as long, that no tile is computed for the remainder of."""
+        if _is_free(self.card):
+            return side_px
+        kept = kept_px(self.side, self.card.margin_px, self.card.stride)
+        return max(1, round(side_px / kept)) * kept
+
+    def blocks(self, grid: Grid) -> list[Window]:
+        """Return the blocks of a grid, row by row."""
+        return blocks(grid.height, grid.width, self.block_px)
 
     def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
         """Return the tiles of a block, and what of each is kept."""
         card = self.card
-        within = self.extent if card.local and card.tile_px is None else None
+        within = self.extent if _is_free(card) else None
         return tiles(core, self.side, card.margin_px, card.stride, within=within)
 
     def seen(self, core: Window) -> Window:
@@ -115,10 +145,17 @@ class Cutting:
         the imagery does, or are of a fixed size.
         """
         windows = [core, *(window for window, _ in self.tiles(core))]
-        row, col = min(w.row for w in windows), min(w.col for w in windows)
-        bottom = max(w.row + w.height for w in windows)
-        right = max(w.col + w.width for w in windows)
-        return Window(row, col, bottom - row, right - col)
+        return Window.between(
+            min(w.row for w in windows),
+            min(w.col for w in windows),
+            max(w.end_row for w in windows),
+            max(w.end_col for w in windows),
+        )
+
+
+def _is_free(card: ModelCard) -> bool:
+    """Whether tiles may have any size, without a change of the result."""
+    return card.local and card.tile_px is None
 
 
 @dataclass(frozen=True)
@@ -214,9 +251,9 @@ def predict(
     options = options or PredictOptions()
     card = segmenter.card
     cutting = Cutting.of(scene, card, options)
-    mosaic = _mosaic(scene, segmenter, folder, options, cutting)
+    mosaic = _mosaic(scene, segmenter, folder, cutting)
     todo, done_px = [], 0
-    for core in blocks(scene.grid.height, scene.grid.width, options.block_px):
+    for core in cutting.blocks(scene.grid):
         if mosaic.is_done(core):
             done_px += core.height * core.width
         else:
@@ -225,10 +262,10 @@ def predict(
     if done_px:
         logger.info("going on: %.1f of %.1f Mpx are done", done_px / 1e6, total_px / 1e6)
     progress(done_px / total_px, _text(done_px, total_px))
-
+    workers = options.workers or min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(1, "roadgis-write") as writer:
         written: Future[None] | None = None
-        for core, block in _read_ahead(scene, todo, cutting, options):
+        for core, block in _read_ahead(scene, todo, cutting, workers):
             values = None if block is None else _predict_block(block, segmenter, cutting, scene)
             if written is not None:
                 written.result()  # at most one block waits; a full disk stops the run here
@@ -268,7 +305,7 @@ def predict_block(
     ReadError
         If imagery cannot be read.
     """
-    block = _read_block(scene, core, cutting)
+    ((_, block),) = _read_ahead(scene, [core], cutting, workers=1)
     return None if block is None else _predict_block(block, segmenter, cutting, scene)
 
 
@@ -285,7 +322,7 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
         How to cut.
     """
     cutting = Cutting.of(scene, card, options)
-    cores = blocks(scene.grid.height, scene.grid.width, options.block_px)
+    cores = cutting.blocks(scene.grid)
     step = -(-len(cores) // _COUNTED_BLOCKS)
     return step * sum(
         window.height * window.width
@@ -295,24 +332,21 @@ def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> in
     )
 
 
-def _mosaic(
-    scene: Scene, segmenter: Segmenter, folder: Path, options: PredictOptions, cutting: Cutting
-) -> Mosaic:
+def _mosaic(scene: Scene, segmenter: Segmenter, folder: Path, cutting: Cutting) -> Mosaic:
     card, imagery, grid = segmenter.card, scene.record(), scene.grid
     settings: dict[str, Any] = {
         "reading": imagery.options,
         "model": f"{card.name} {card.version} sha256:{segmenter.fingerprint}",
     }
-    if options.flips:
+    if cutting.flips:
         settings["flips"] = True
     if not card.local:
         settings["tile_px"] = cutting.side
-        settings["block_px"] = options.block_px
     mosaic = Mosaic.create(
         folder,
         grid,
         settings,
-        chunk_px=options.chunk_px,
+        chunk_px=cutting.chunk_px,
         imagery=imagery.to_json(),
         about={"model": card.provenance(segmenter.fingerprint)},
     )
@@ -324,7 +358,7 @@ def _mosaic(
         mosaic,
         grid,
         imagery,
-        blocks(grid.height, grid.width, options.block_px),
+        cutting.blocks(grid),
         tiles,
         local=card.local,
     )
@@ -335,33 +369,62 @@ def _text(done_px: int, total_px: int) -> str:
 
 
 def _read_ahead(
-    scene: Scene, cores: list[Window], cutting: Cutting, options: PredictOptions
+    scene: Scene, cores: list[Window], cutting: Cutting, workers: int
 ) -> Iterator[tuple[Window, _Block | None]]:
-    """Read blocks in order on threads, a few ahead of the one that is asked for."""
-    workers = options.workers or min(4, os.cpu_count() or 1)
-    waiting: deque[tuple[Window, Future[_Block | None]]] = deque()
+    """Read blocks in order, each on several threads; the next one while one is worked on."""
+    waiting: deque[tuple[Window, _Reading | None]] = deque()
     pool = ThreadPoolExecutor(workers, "roadgis-read")
     try:
         for core in cores:
-            waiting.append((core, pool.submit(_read_block, scene, core, cutting)))
-            if len(waiting) > workers:
-                first, future = waiting.popleft()
-                yield first, future.result()
+            blank = scene.is_blank(core)
+            waiting.append((core, None if blank else _Reading(scene, cutting.seen(core), pool)))
+            if sum(reading is not None for _, reading in waiting) > 1:
+                yield from _next_block(scene, waiting)
         while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
+            yield from _next_block(scene, waiting)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_block(scene: Scene, core: Window, cutting: Cutting) -> _Block | None:
-    if scene.is_blank(core):
-        return None
-    seen = cutting.seen(core)
-    image, valid = scene.read(seen)
-    top, left = core.row - seen.row, core.col - seen.col
-    kept = valid[top : top + core.height, left : left + core.width] & scene.wanted(core)
-    return _Block(core, seen, image, kept) if kept.any() else None
+def _next_block(
+    scene: Scene, waiting: deque[tuple[Window, _Reading | None]]
+) -> Iterator[tuple[Window, _Block | None]]:
+    core, reading = waiting.popleft()
+    block = None
+    if reading is not None:
+        image, valid = reading.result()
+        kept = valid[core.slices_in(reading.window)] & scene.wanted(core)
+        if kept.any():
+            block = _Block(core, reading.window, image, kept)
+    yield core, block
+
+
+class _Reading:
+    """A window of a scene that is being read, strip by strip.
+
+    Strips share the work among threads, and keep what each of them needs on the way small.
+    """
+
+    def __init__(self, scene: Scene, window: Window, pool: ThreadPoolExecutor) -> None:
+        self.window = window
+        self._scene = scene
+        self._image = np.empty((window.height, window.width, scene.band_count), np.uint8)
+        self._valid = np.empty((window.height, window.width), np.bool_)
+        self._strips = [
+            pool.submit(self._read, Window(row, window.col, _STRIP_PX, window.width))
+            for row in range(window.row, window.end_row, _STRIP_PX)
+        ]
+
+    def _read(self, strip: Window) -> None:
+        strip = strip.intersection(self.window)
+        here = strip.slices_in(self.window)
+        self._image[here], self._valid[here] = self._scene.read(strip)
+
+    def result(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        """Return image (height, width, B) and valid pixels when all is read."""
+        for strip in self._strips:
+            strip.result()
+        return self._image, self._valid
 
 
 def _predict_block(
@@ -379,9 +442,9 @@ def _predict_block(
         valid = block.valid[inside]
         if not valid.any():
             continue
-        image = _cut(block, window)
+        image = block.image[window.slices_in(block.seen)]
         try:
-            probability = _tile_probability(segmenter, image, flips=cutting.flips)
+            probability = _tile_probability(segmenter, image, crop, flips=cutting.flips)
         except (RoadgisError, RuntimeError, ValueError, MemoryError) as error:
             west, north = mapped(scene.grid.transform, window.col, window.row)
             raise TileError(
@@ -390,17 +453,17 @@ def _predict_block(
                 f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
                 "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
             ) from error
-        values = np.rint(probability[crop] * np.float32(254)).astype(np.uint8)
+        values = np.rint(probability * np.float32(254)).astype(np.uint8)
         result[inside] = np.where(valid, values, np.uint8(NO_DATA))
     return result
 
 
 def _tile_probability(
-    segmenter: Segmenter, image: npt.NDArray[np.uint8], *, flips: bool
+    segmenter: Segmenter, image: npt.NDArray[np.uint8], crop: Crop, *, flips: bool
 ) -> npt.NDArray[np.float32]:
-    """Return the road probability of a tile, float32 (height, width)."""
+    """Return the road probability of the part of a tile that is kept, float32."""
     if not flips:
-        probability: npt.NDArray[np.float32] = segmenter.predict(image[None])[0]
+        probability: npt.NDArray[np.float32] = predict_part(segmenter, image[None], *crop)[0]
         return probability
     total = np.zeros(image.shape[:2], np.float32)
     # Always in this order, as sums of floats depend on it.
@@ -408,10 +471,4 @@ def _tile_probability(
         mirrored = np.ascontiguousarray(image[flip])
         total += segmenter.predict(mirrored[None])[0][flip]
     total *= np.float32(0.25)
-    return total
-
-
-def _cut(block: _Block, window: Window) -> npt.NDArray[np.uint8]:
-    """Return the image of a tile."""
-    top, left = window.row - block.seen.row, window.col - block.seen.col
-    return block.image[top : top + window.height, left : left + window.width]
+    return total[crop]

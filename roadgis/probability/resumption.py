@@ -62,14 +62,17 @@ def take_up(
     kept: list[tuple[Window, Window]] = []
     finished = 0
     for core in blocks:
-        old = Window(core.row + down, core.col + right, core.height, core.width)
-        if not _covers(mosaic.grid, old) or not mosaic.is_done(old):
+        old = core.shifted(down, right)
+        if not mosaic.grid.window.contains(old) or not mosaic.is_done(old):
             continue
         finished += 1
         if not same_reading:
             continue
         seen = tiles(core, imagery.extent_in_grid)
-        if seen == _moved(tiles(old, before.extent_in_grid), -down, -right) and not _shows(
+        as_before = [
+            (tile.shifted(-down, -right), crop) for tile, crop in tiles(old, before.extent_in_grid)
+        ]
+        if list(seen) == as_before and not _shows(
             [core, *(window for window, _ in seen)], imagery.origin, changed
         ):
             kept.append((old, core))
@@ -98,30 +101,13 @@ def _in_one_order(before: Sequence[SheetRecord], now: Sequence[SheetRecord]) -> 
     return [s for s in before if s in common] == [s for s in now if s in common]
 
 
-def _covers(grid: Grid, window: Window) -> bool:
-    return (
-        min(window.row, window.col) >= 0
-        and window.row + window.height <= grid.height
-        and window.col + window.width <= grid.width
-    )
-
-
-def _moved(
-    tiles: Sequence[tuple[Window, object]], down: int, right: int
-) -> list[tuple[Window, object]]:
-    return [(Window(w.row + down, w.col + right, w.height, w.width), crop) for w, crop in tiles]
-
-
 def _shows(
     windows: Sequence[Window], origin: tuple[int, int], boxes: Sequence[tuple[int, int, int, int]]
 ) -> bool:
     return any(
-        row < window.row + origin[0] + window.height
-        and end_row > window.row + origin[0]
-        and col < window.col + origin[1] + window.width
-        and end_col > window.col + origin[1]
+        not Window.between(*box).intersection(window.shifted(*origin)).is_empty
         for window in windows
-        for row, col, end_row, end_col in boxes
+        for box in boxes
     )
 
 

@@ -50,18 +50,11 @@ class CroppedProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :class:`ProbabilitySource`."""
-        own = self._window
-        values = self._source.read(
-            Window(window.row + own.row, window.col + own.col, window.height, window.width)
-        )
-        if (
-            window.row < 0
-            or window.col < 0
-            or (window.row + window.height > own.height or window.col + window.width > own.width)
-        ):
-            cropped = np.full_like(values, NO_DATA)
-            rows = slice(max(-window.row, 0), max(own.height - window.row, 0))
-            cols = slice(max(-window.col, 0), max(own.width - window.col, 0))
-            cropped[rows, cols] = values[rows, cols]
-            return cropped
-        return values
+        values = self._source.read(window.shifted(self._window.row, self._window.col))
+        inside = window.intersection(self.grid.window)
+        if inside == window:
+            return values
+        cropped = np.full_like(values, NO_DATA)
+        here = inside.slices_in(window)
+        cropped[here] = values[here]
+        return cropped

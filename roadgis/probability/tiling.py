@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from roadgis.imagery.grid import Window
 
-__all__ = ["Crop", "blocks", "tiles"]
+__all__ = ["Crop", "blocks", "kept_px", "tiles"]
 
 #: What of a tile's output is kept: rows and columns of the tile.
 Crop = tuple[slice, slice]
@@ -34,11 +34,17 @@ def blocks(height: int, width: int, block_px: int) -> list[Window]:
     """
     if block_px < 1:
         raise ValueError(f"block_px is {block_px}, expected at least 1.")
+    whole = Window(0, 0, height, width)
     return [
-        Window(row, col, min(block_px, height - row), min(block_px, width - col))
+        Window(row, col, block_px, block_px).intersection(whole)
         for row in range(0, height, block_px)
         for col in range(0, width, block_px)
     ]
+
+
+def kept_px(tile_px: int, margin_px: int, stride: int) -> int:
+    """Return the side of what is kept of a tile; tiles are this far apart, on the stride."""
+    return tile_px - 2 * (-(-margin_px // stride) * stride)
 
 
 def tiles(
@@ -84,9 +90,8 @@ def tiles(
             f"tile_px is {tile_px} and margin_px {margin_px} with stride {stride}; expected a "
             "tile that is a multiple of the stride."
         )
-    # Rounded outward, so that tiles are this far apart and still start on the stride.
     margin = -(-margin_px // stride) * stride
-    step = tile_px - 2 * margin
+    step = kept_px(tile_px, margin_px, stride)
     if step < stride:
         raise ValueError(
             f"tile_px is {tile_px}, expected more than twice the margin of {margin} px; "

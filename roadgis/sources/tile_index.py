@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pyogrio
-from pyogrio.errors import DataSourceError
+from typing import TYPE_CHECKING, Any
 
 from roadgis.errors import SceneError
 from roadgis.imagery.acquisition_date import stated_date
 from roadgis.sources.location import listed, located
 from roadgis.sources.sheet import Sheet
-from roadgis.vector_files.reading import LayerFile
+
+if TYPE_CHECKING:
+    from roadgis.vector_files.reading import LayerFile
 
 __all__ = ["LOCATION", "is_vector", "read_tile_index"]
 
@@ -30,6 +29,9 @@ _DATE_FIELDS = (
 
 def is_vector(path: Path) -> bool:
     """Return whether a file, such as a GeoPackage, holds features."""
+    import pyogrio
+    from pyogrio.errors import DataSourceError
+
     try:
         return any(kind is not None for _, kind in pyogrio.list_layers(path))
     except DataSourceError:
@@ -59,6 +61,8 @@ def read_tile_index(path: Path, date_field: str | None = None) -> list[Sheet]:
     DataError
         If the file cannot be read.
     """
+    from roadgis.vector_files.reading import LayerFile  # tables are slow to load
+
     layer = LayerFile(
         path,
         None,

@@ -38,7 +38,7 @@ class Renderer:
     def image(self, window: Window) -> Picture:
         """Return the picture of a window, uint8 (height, width, 3)."""
         out = np.empty((window.height, window.width, 3), np.uint8)
-        last_row, last_col = window.row + window.height, window.col + window.width
+        last_row, last_col = window.end_row, window.end_col
         for row in range(window.row // TILE_PX, -(-last_row // TILE_PX)):
             for col in range(window.col // TILE_PX, -(-last_col // TILE_PX)):
                 r0, c0 = row * TILE_PX, col * TILE_PX

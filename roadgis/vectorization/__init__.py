@@ -1,23 +1,12 @@
 """From probability rasters to raw centrelines, block by block.
 
-From the ground up: `options` (settings, reach), `bits` (64 pixels a word), `mask` (what is
-road), `skeleton` (thinning, widths), `trace` (pixels to lines), `run` (blocks, the verbs).
+From the ground up: `options` (settings, reach), `bitplanes` (64 pixels a word), `mask` (what is
+road), `thinning` (skeleton, widths), `end_caps` and `dead_ends`, `trace` (pixels to lines), `run`
+(blocks), `empty_result` (why there is no road).
 """
 
 from __future__ import annotations
 
-from roadgis.vectorization.run import (
-    cleaned_network,
-    joined_blocks,
-    trace_block,
-    trace_centerlines,
-    vectorize,
-)
+from roadgis.vectorization.run import joined_blocks, trace_block, trace_centerlines
 
-__all__ = [
-    "cleaned_network",
-    "joined_blocks",
-    "trace_block",
-    "trace_centerlines",
-    "vectorize",
-]
+__all__ = ["joined_blocks", "trace_block", "trace_centerlines"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from roadgis.imagery.grid import Window
@@ -10,9 +12,11 @@ from roadgis.network.clean import removed_by_cleaning
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
+from roadgis.probability.tiling import blocks
 from roadgis.vectorization.bitplanes import unpack
 from roadgis.vectorization.mask import read_mask
 from roadgis.vectorization.radii import radii_of, weak_level
+from roadgis.vectorization.run import trace_centerlines
 from roadgis.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
 
 __all__ = ["explain_empty"]
@@ -22,10 +26,11 @@ _FULL = NO_DATA - 1
 
 def explain_empty(
     source: ProbabilitySource,
-    cores: list[Window],
+    lines: Centerlines,
     options: VectorizeOptions,
-    traced: tuple[Centerlines, float],
     clean: CleanOptions,
+    *,
+    block_px: int,
 ) -> WhyEmpty:
     """Say why no road was found; reads the raster again.
 
@@ -33,23 +38,27 @@ def explain_empty(
     ----------
     source : ProbabilitySource
         What was vectorized.
-    cores : list of Window
-        Blocks that cover its grid.
+    lines : Centerlines
+        As traced.
     options : VectorizeOptions
         As used.
-    traced : (Centerlines, float)
-        The raw lines, and how many metres there are with those along no data.
     clean : CleanOptions
         As used.
+    block_px : int
+        Side of the blocks to read, pixels.
     """
-    facts = _facts(source, cores, options)
-    lines, with_rim_m = traced
-    lines_m = float(lines.length_px.sum()) * lines.grid.gsd_m
+    gsd = source.grid.gsd_m
+    everywhere = lines
+    if not len(lines):
+        options_at_nodata = dataclasses.replace(options, rim_m=0.0)
+        everywhere = trace_centerlines(source, options_at_nodata, block_px=block_px)
+    lines_m, with_rim_m = (float(traced.length_px.sum()) * gsd for traced in (lines, everywhere))
     removed = removed_by_cleaning(lines, clean, source=source)
     if with_rim_m > lines_m:
         along = Removed("along no data", with_rim_m - lines_m, NODATA_ADVICE)
         removed = (along, *removed)
-    return WhyEmpty(max(lines_m, with_rim_m), removed, facts)
+    cores = blocks(source.grid.height, source.grid.width, block_px)
+    return WhyEmpty(max(lines_m, with_rim_m), removed, _facts(source, cores, options))
 
 
 def _facts(

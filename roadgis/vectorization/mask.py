@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from roadgis.imagery.grid import Grid, Window
+from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.radii import Radii
@@ -61,7 +60,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
     image = (probability - np.uint8(level)) < np.uint8(NO_DATA - level)
     if not image.any():
         return None
-    inside = _inside(source.grid, window)
+    inside = window.intersection(source.grid.window).slices_in(window)
     _continue_beyond_edges(image, inside, source, window, level, radii)
     missing = probability[inside] == NO_DATA
     blank = None
@@ -79,14 +78,6 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
             unknown[inside] = missing
             road |= dilated(rim, radii.beyond) & pack(unknown)
     return RoadMask(window, probability, without_wide(road, radii), blank)
-
-
-def _inside(grid: Grid, window: Window) -> tuple[slice, slice]:
-    """Return where the grid lies in a window."""
-    return (
-        slice(max(0, -window.row), min(window.height, grid.height - window.row)),
-        slice(max(0, -window.col), min(window.width, grid.width - window.col)),
-    )
 
 
 def _continue_beyond_edges(
@@ -192,6 +183,8 @@ def _may_be_wide(road: Plane, radius: int) -> list[tuple[slice, slice]]:
         full = full[:, :-1] & full[:, 1:]
     if not full.any():
         return []
+    from scipy import ndimage  # slow to load, and most blocks show nothing that is wide
+
     labels, _ = ndimage.label(full)
     more = count - 1
     return [

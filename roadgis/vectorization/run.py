@@ -1,8 +1,7 @@
-"""Vectorizing block by block: probability in, raw centrelines or a clean network out."""
+"""Tracing block by block: probability in, raw centrelines out."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,113 +11,18 @@ import numpy.typing as npt
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
-from roadgis.network.clean import clean_network
-from roadgis.network.network import RoadNetwork
-from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
-from roadgis.progress import Progress, no_progress, scaled
+from roadgis.probability.tiling import blocks
+from roadgis.progress import Progress, no_progress
 from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack
 from roadgis.vectorization.dead_ends import road_ends
-from roadgis.vectorization.empty_result import explain_empty
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
-from roadgis.why_empty import WhyEmpty
 
-__all__ = [
-    "cleaned_network",
-    "joined_blocks",
-    "trace_block",
-    "trace_centerlines",
-    "vectorize",
-]
-
-
-def vectorize(
-    source: ProbabilitySource,
-    options: VectorizeOptions | None = None,
-    *,
-    clean: CleanOptions | None = None,
-    block_px: int = 2304,
-    workers: int = 1,
-    progress: Progress = no_progress,
-) -> RoadNetwork:
-    """Turn road probability into a clean road network.
-
-    The result does not depend on `block_px` or `workers`.
-
-    Parameters
-    ----------
-    source : ProbabilitySource
-        Road probability on a metric grid.
-    options : VectorizeOptions, optional
-        How pixels become raw centrelines.
-    clean : CleanOptions, optional
-        How raw centrelines become a network.
-    block_px : int
-        Side of the blocks that are worked on, pixels.
-    workers : int
-        Blocks worked on at the same time, in threads.
-    progress : Progress
-        Told the share done; may cancel.
-
-    Returns
-    -------
-    RoadNetwork
-        In the grid's CRS.
-
-    Raises
-    ------
-    InputError
-        If `block_px` or `workers` is not positive.
-    """
-    lines = trace_centerlines(
-        source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
-    )
-    progress(0.9, "Cleaning the network")
-    network = cleaned_network(lines, source, options, clean=clean, block_px=block_px)
-    progress(1.0, f"{len(network)} edges")
-    return network
-
-
-def cleaned_network(
-    lines: Centerlines,
-    source: ProbabilitySource,
-    options: VectorizeOptions | None = None,
-    *,
-    clean: CleanOptions | None = None,
-    block_px: int = 2304,
-) -> RoadNetwork:
-    """Clean traced centrelines, and say why there are no roads where that is so.
-
-    Parameters are those of :func:`vectorize`; `lines` were traced from `source`.
-    """
-    clean = clean or CleanOptions()
-    network = clean_network(lines, clean, source=source)
-    if not len(network):
-        network = dataclasses.replace(
-            network, why_empty=_why_empty(source, options, lines, clean, block_px)
-        )
-    return network
-
-
-def _why_empty(
-    source: ProbabilitySource,
-    options: VectorizeOptions | None,
-    lines: Centerlines,
-    clean: CleanOptions,
-    block_px: int,
-) -> WhyEmpty:
-    options = options or VectorizeOptions()
-    everywhere = lines
-    if not len(lines):
-        everywhere = trace_centerlines(
-            source, dataclasses.replace(options, rim_m=0.0), block_px=block_px
-        )
-    traced = lines, float(everywhere.length_px.sum()) * source.grid.gsd_m
-    return explain_empty(source, _cores(source.grid, block_px), options, traced, clean)
+__all__ = ["joined_blocks", "trace_block", "trace_centerlines"]
 
 
 def trace_centerlines(
@@ -144,7 +48,7 @@ def trace_centerlines(
     workers : int
         Blocks worked on at the same time, in threads.
     progress : Progress
-        Told the share done; may cancel.
+        Progress callback, called as ``progress(fraction, message)``; may cancel.
 
     Returns
     -------
@@ -163,7 +67,7 @@ def trace_centerlines(
         )
     grid = source.grid
     radii = radii_of(options, grid.gsd_m)
-    cores = _cores(grid, block_px)
+    cores = blocks(grid.height, grid.width, block_px)
     parts = []
     for done, part in enumerate(
         _blocks(source, cores, weak_level(options), radii, workers), start=1
@@ -216,15 +120,6 @@ def joined_blocks(
         # Collars of imagery cut roads; where a mask has no data, its roads are whole.
         (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )
-
-
-def _cores(grid: Grid, block_px: int) -> list[Window]:
-    """Return the blocks without their halos."""
-    return [
-        Window(row, col, min(block_px, grid.height - row), min(block_px, grid.width - col))
-        for row in range(0, grid.height, block_px)
-        for col in range(0, grid.width, block_px)
-    ]
 
 
 def _blocks(

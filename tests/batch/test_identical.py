@@ -39,6 +39,15 @@ def test_merge_gives_the_network_of_extract(
     assert len(result.missing) == 0
 
 
+def test_units_are_whole_tiles_of_a_network_of_one_tile_size(tmp_path: Path, sheets: Path) -> None:
+    # What is kept of a tile is 40 px, so squares of 128 px would need 16 tiles of 48 px, not 9.
+    model = tiny_model(tmp_path / "fixed.onnx", tile_px=48)
+    plan = planned(tmp_path / "county", sheets, settings(model, 128))
+    assert plan.unit_px == 120
+    ran(tmp_path / "county")
+    assert_same(merged(tmp_path / "county").network, extracted(sheets, model))
+
+
 def test_merge_gives_the_network_of_extract_of_normalized_imagery(
     tmp_path: Path, sheets: Path
 ) -> None:

@@ -44,13 +44,9 @@ class ArraySource:
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return a window; no data beyond the array."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
-        height, width = self.array.shape
-        top, left = max(0, window.row), max(0, window.col)
-        stop, right = min(height, window.row + window.height), min(width, window.col + window.width)
-        if top < stop and left < right:
-            out[top - window.row : stop - window.row, left - window.col : right - window.col] = (
-                self.array[top:stop, left:right]
-            )
+        inside = window.intersection(self.grid.window)
+        if not inside.is_empty:
+            out[inside.slices_in(window)] = self.array[inside.slices_in(self.grid.window)]
         return out
 
 

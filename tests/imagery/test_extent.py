@@ -16,10 +16,9 @@ from roadgis.imagery.scene import open_scene
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
-from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
+from roadgis.pipeline import extract_roads, predict_to_file, vectorize, vectorize_file
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
-from roadgis.vectorization import vectorize
 from tests.factories.models import tiny_model
 from tests.factories.rasters import X0, Y0, texture, write_raster
 from tests.factories.roads import ArraySource, painted, road

@@ -17,7 +17,13 @@ from onnx import helper
 
 from roadgis.errors import InputError, MissingExtraError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
-from roadgis.model.runtime import OnnxSegmenter, available_threads, load_model
+from roadgis.model.runtime import (
+    Device,
+    OnnxSegmenter,
+    available_threads,
+    load_model,
+    preferred_provider,
+)
 from tests.factories.models import (
     GROUND,
     MAGENTA,
@@ -229,6 +235,22 @@ def test_cuda_where_there_is_none_is_an_error_and_auto_takes_the_cpu(tmp_path: P
     with pytest.raises(InputError, match="onnxruntime-gpu"):
         load_model(path, device="cuda")
     assert load_model(path, device="auto").device == "ONNX Runtime, CPU"
+
+
+@pytest.mark.parametrize(
+    ("device", "offered", "chosen"),
+    [
+        ("auto", ["CPUExecutionProvider"], "CPUExecutionProvider"),
+        ("auto", ["CoreMLExecutionProvider", "CPUExecutionProvider"], "CoreMLExecutionProvider"),
+        ("auto", ["DmlExecutionProvider", "CUDAExecutionProvider"], "CUDAExecutionProvider"),
+        ("auto", ["AzureExecutionProvider", "CPUExecutionProvider"], "CPUExecutionProvider"),
+        ("cpu", ["CUDAExecutionProvider", "CPUExecutionProvider"], "CPUExecutionProvider"),
+    ],
+)
+def test_preferred_provider_is_a_gpu_where_one_is_offered(
+    device: Device, offered: list[str], chosen: str
+) -> None:
+    assert preferred_provider(device, offered) == chosen
 
 
 def test_options_out_of_range_are_refused(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from scipy import ndimage
 from roadgis.network.centerlines import Centerlines
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
+from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
-from roadgis.vectorization import trace_centerlines, vectorize
+from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, assert_networks_equal, ring, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

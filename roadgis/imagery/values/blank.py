@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from roadgis.options.imagery import Blank
 
@@ -52,6 +51,8 @@ def _large(plain: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]) -> npt.ND
     plain = plain & valid
     if not plain.any():
         return plain
+    from scipy import ndimage
+
     size = 2 * BLANK_RADIUS_PX + 1
     inner = ndimage.minimum_filter((plain | ~valid).astype(np.uint8), size, mode="nearest")
     opened = ndimage.maximum_filter(inner, size, mode="nearest")

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import shapely
-from scipy.spatial import cKDTree
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
@@ -205,6 +204,8 @@ def _pairs(lines: Centerlines, tips: EdgeEnds, max_gap_px: float, max_turn_deg: 
     index = np.empty((0, 2), np.int64)
     if len(xy) > 1:
         radius = max_gap_px + 2 * float(removed.max())
+        from scipy.spatial import cKDTree
+
         index = cKDTree(xy).query_pairs(radius, output_type="ndarray").astype(np.int64)
     # Tips are in the order of their keys.
     a, b = index.min(axis=1), index.max(axis=1)

@@ -10,7 +10,6 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, concatenated_ranges, lengths_along
@@ -96,6 +95,8 @@ def smoothed(lines: Centerlines, sigma_px: float, corners: Ints) -> Centerlines:
         line[before] = 2 * value[low[before]] - line[before]
         line[after] = 2 * value[high[after]] - line[after]
         result = value.copy()
+        from scipy import ndimage  # slow to load
+
         result[vertex] = ndimage.convolve1d(line, taps, mode="nearest")[middle]
         result[corners] = value[corners]
         out.append(result)

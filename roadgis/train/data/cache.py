@@ -105,11 +105,7 @@ class CachedScene:
     def _copy(self, window: Window, out: Bytes, part: int) -> None:
         """Fill `out` with a window of the cached images (part 0) or labels (part 1)."""
         for i, j in grid_blocks(window, self._side):
-            row, col = i * self._side, j * self._side
             block = self._blocks[i, j][part]
-            top, left = max(row, window.row), max(col, window.col)
-            end = min(row + block.shape[0], window.row + window.height)
-            right = min(col + block.shape[1], window.col + window.width)
-            out[top - window.row : end - window.row, left - window.col : right - window.col] = (
-                block[top - row : end - row, left - col : right - col]
-            )
+            kept = Window(i * self._side, j * self._side, *block.shape[:2])
+            shared = kept.intersection(window)
+            out[shared.slices_in(window)] = block[shared.slices_in(kept)]

@@ -117,6 +117,6 @@ def read_windows(height: int, width: int) -> Iterator[Window]:
 
 def grid_blocks(window: Window, side: int) -> Iterator[tuple[int, int]]:
     """Yield row and column index of the grid squares that a window touches."""
-    for i in range(window.row // side, -(-(window.row + window.height) // side)):
-        for j in range(window.col // side, -(-(window.col + window.width) // side)):
+    for i in range(window.row // side, -(-window.end_row // side)):
+        for j in range(window.col // side, -(-window.end_col // side)):
             yield i, j

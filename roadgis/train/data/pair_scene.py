@@ -179,19 +179,16 @@ class PairScene:
             image = self._colour(window)
             whole = np.ones((window.height, window.width), np.bool_)
             return image, self._declared(window) if self._masked else whole
-        wide = window.buffered(_BLANK_REACH_PX)
-        row, col = max(wide.row, 0), max(wide.col, 0)
-        end_row = min(wide.row + wide.height, self.height)
-        end_col = min(wide.col + wide.width, self.width)
-        image = self._colour(Window(row, col, end_row - row, end_col - col))
+        whole_scene = Window(0, 0, self.height, self.width)
+        wide = window.buffered(_BLANK_REACH_PX).intersection(whole_scene)
+        image = self._colour(wide)
         valid = np.ones(image.shape[:2], np.bool_)
         for plain, wanted in zip(_plain(image), blank, strict=True):
             if wanted and plain.any():
                 size = (_BLANK_SIDE_PX, _BLANK_SIDE_PX)
                 valid &= ndimage.grey_opening(plain.astype(np.uint8), size) == 0
-        rows = slice(window.row - row, window.row - row + window.height)
-        cols = slice(window.col - col, window.col - col + window.width)
-        return np.ascontiguousarray(image[rows, cols]), valid[rows, cols]
+        inside = window.slices_in(wide)
+        return np.ascontiguousarray(image[inside]), valid[inside]
 
     def _colour(self, window: Window) -> Bytes:
         values = self._raw(self._image, self._bands, window)

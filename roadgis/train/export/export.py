@@ -28,7 +28,13 @@ from roadgis.train.export.convert import (
     halve_file_weights,
     quiet_converters,
 )
-from roadgis.train.export.quantize import QuantizationError, calibration_crops, quantize
+from roadgis.train.export.decoder_window import crop_decoder
+from roadgis.train.export.quantize import (
+    QuantizationError,
+    calibration_crops,
+    feed_bytes,
+    quantize,
+)
 from roadgis.train.framework import load_keras_model
 from roadgis.train.scoring.scoring_data import has_data
 from roadgis.train.scoring.threshold import set_threshold
@@ -141,7 +147,7 @@ class _Maker:
 
     def make(self, precision: Precision) -> tuple[Path, ModelCard]:
         """Return a file of a precision, and its card."""
-        settings, made = self.settings, self.whole.with_name(f"{precision}.onnx")
+        settings, made, card = self.settings, self.whole.with_name(f"{precision}.onnx"), self.card
         export: dict[str, Any] = {"precision": precision}
         if precision == "int8":
             crops = calibration_crops(
@@ -154,12 +160,14 @@ class _Maker:
             )
             with quiet_converters():
                 quantize(self.whole, crops, made)
+                card = feed_bytes(made, card)
             export |= {"crops": len(crops), "crop_px": crops[0].shape[1], "seed": settings.seed}
         else:
             shutil.copyfile(self.whole, made)
             if precision == "float16-weights":
                 halve_file_weights(made)
-        card = dataclasses.replace(self.card, recipe={**self.card.recipe, "export": export})
+        crop_decoder(made, card)
+        card = dataclasses.replace(card, recipe={**card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card
 

@@ -21,6 +21,7 @@ __all__ = [
     "halve_weights",
     "name_output",
     "plain_output",
+    "take_bytes",
     "take_input_scaling",
 ]
 
@@ -168,6 +169,49 @@ def take_input_scaling(
         node.input[:] = [graph.input[0].name if name == image else name for name in node.input]
     drop_unused(model)
     return steps[0], steps[1]
+
+
+def take_bytes(model: onnx.ModelProto, scaled: npt.NDArray[np.float32]) -> bool:
+    """Let a quantized network take the image's bytes, where quantizing gives just these back.
+
+    Scaling the bytes to floats and quantizing them again is then left out, with the same answers.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Its input is float.
+    scaled : ndarray of float32, shape (256, B)
+        What the network is given for each byte of each band.
+
+    Returns
+    -------
+    bool
+        Whether the input is uint8 now.
+    """
+    graph = model.graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    name = graph.input[0].name
+    users = [node for node in graph.node if name in node.input]
+    while len(users) == 1 and users[0].op_type == "Transpose":
+        name = users[0].output[0]
+        users = [node for node in graph.node if name in node.input]
+    if len(users) != 1 or users[0].op_type != "QuantizeLinear":
+        return False
+    scale, zero = (constants[item] for item in users[0].input[1:3])
+    if zero.dtype != np.uint8 or scale.size != 1:
+        return False
+    # As ONNX defines the operation: halves are rounded to even.
+    levels = np.clip(np.rint(scaled / scale) + zero, 0, 255)
+    if not (levels == np.arange(256)[:, None]).all():
+        return False
+    quantized = users[0].output[0]
+    graph.node.remove(users[0])
+    for node in graph.node:
+        node.input[:] = [name if item == quantized else item for item in node.input]
+    graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    del graph.value_info[:]  # it says float of what is bytes now
+    drop_unused(model)
+    return True
 
 
 def _per_channel(

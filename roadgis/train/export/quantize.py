@@ -20,8 +20,9 @@ from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
+from roadgis.train.export.onnx_graph import take_bytes
 
-__all__ = ["QuantizationError", "calibration_crops", "quantize"]
+__all__ = ["QuantizationError", "calibration_crops", "feed_bytes", "quantize"]
 
 _ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
 
@@ -157,6 +158,27 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
             "ONNX Runtime cannot run this model in 8 bits. Export it with --precision "
             f"float16-weights. ({error})"
         ) from error
+
+
+def feed_bytes(path: Path, card: ModelCard) -> ModelCard:
+    """Let a quantized ONNX file take bytes, if it answers the same then; return its card.
+
+    Parameters
+    ----------
+    path : Path
+        The file; rewritten in place.
+    card : ModelCard
+        With the scaling that the network was quantized with.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    bands = len(card.bands)
+    every_byte = np.repeat(np.arange(256, dtype=np.uint8), bands).reshape(1, 1, 256, bands)
+    if not take_bytes(model, Scaling(card).scaled(every_byte)[0, 0]):
+        return card
+    onnx.save(model, str(path))
+    return dataclasses.replace(card, mean=(0.0,) * bands, std=(1 / 255,) * bands)
 
 
 def _scaled_per_channel(path: Path) -> list[str]:

@@ -1,0 +1,127 @@
+"""Rewrites of exported graphs that leave out work: answers stay the same, bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from roadgis.model.card import ModelCard
+from roadgis.model.onnx_file import write_onnx_card
+from roadgis.model.runtime import OnnxSegmenter
+from roadgis.train.export.decoder_window import add_decoder_window, crop_decoder
+from roadgis.train.export.quantize import feed_bytes
+from tests.factories.models import save_model, tiny_card
+
+CARD = tiny_card(stride=4, margin_px=20)
+
+
+def conv(source: str, name: str, inputs: int, outputs: int, stride: int = 1) -> list[Any]:
+    rng = np.random.default_rng(inputs + outputs)
+    weights = rng.integers(-2, 3, (outputs, inputs, 3, 3)).astype(np.float32)
+    strides = [stride, stride]
+    node = helper.make_node(
+        "Conv", [source, f"{name}_w"], [name], pads=[1] * 4, strides=strides, kernel_shape=[3, 3]
+    )
+    return [constant(f"{name}_w", weights), node]
+
+
+def constant(name: str, value: Any) -> Any:
+    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))
+
+
+def unet(path: Path, *tail: Any) -> Path:
+    """Write a U-Net of whole numbers: half, quarter, and back with one skip at each size."""
+    nodes = [
+        constant("twice", np.array([1, 1, 2, 2], np.float32)),
+        constant("low", np.float32(0)),
+        constant("high", np.float32(1)),
+        constant("small", np.float32(2.0**-20)),
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        *conv("planes", "a", 3, 2),
+        *conv("a", "b", 2, 3, stride=2),
+        *conv("b", "c", 3, 3, stride=2),
+        helper.make_node("Resize", ["c", "", "twice"], ["d"], mode="nearest"),
+        helper.make_node("Concat", ["b", "d"], ["e"], axis=1),
+        *conv("e", "f", 6, 2),
+        helper.make_node("Resize", ["f", "", "twice"], ["g"], mode="nearest"),
+        helper.make_node("Concat", ["a", "g"], ["h"], axis=1),
+        *conv("h", "i", 4, 1),
+        *tail,
+        helper.make_node("Mul", [tail[-1].output[0] if tail else "i", "small"], ["j"]),
+        helper.make_node("Clip", ["j", "low", "high"], ["k"]),
+        helper.make_node("Transpose", ["k"], ["road"], perm=[0, 2, 3, 1]),
+    ]
+    return saved(path, nodes, CARD)
+
+
+def saved(path: Path, nodes: list[Any], card: ModelCard) -> Path:
+    """Write a model with its constants as initializers, as exported networks have them."""
+    save_model(path, nodes, card)
+    model = onnx.load(str(path))
+    for node in [node for node in model.graph.node if node.op_type == "Constant"]:
+        model.graph.initializer.append(helper.get_attribute_value(node.attribute[0]))
+        model.graph.node.remove(node)
+    onnx.save(model, str(path))
+    return path
+
+
+def noise(height: int, width: int) -> Any:
+    return np.random.default_rng(3).integers(0, 256, (1, height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols"),
+    [(slice(20, 44), slice(20, 60)), (slice(0, 45), slice(23, 80)), (slice(0, 64), slice(0, 80))],
+)
+def test_decoder_window_gives_the_same_part(tmp_path: Path, rows: slice, cols: slice) -> None:
+    path = unet(tmp_path / "m.onnx")
+    image = noise(64, 80)
+    wanted = OnnxSegmenter(path).predict(image)
+    assert np.unique(wanted).size > 100
+    crop_decoder(path, CARD)
+    cropped = OnnxSegmenter(path)
+    found = cropped.predict_part(image, rows, cols)
+    np.testing.assert_array_equal(found, wanted[:, rows, cols])
+    np.testing.assert_array_equal(cropped.predict(image), wanted)
+
+
+def test_decoder_window_has_the_margin_that_the_decoder_sees(tmp_path: Path) -> None:
+    # A pixel, then two more of which each is two wide: 1, to 2, + 2 = 4, a multiple of the stride.
+    model = onnx.load(str(unet(tmp_path / "m.onnx")))
+    assert add_decoder_window(model, 4) == 4
+
+
+def test_decoder_window_is_left_out_where_the_decoder_sees_all(tmp_path: Path) -> None:
+    mean = helper.make_node("ReduceMean", ["i"], ["mean"], axes=[2, 3])
+    path = unet(tmp_path / "m.onnx", mean, helper.make_node("Add", ["i", "mean"], ["sum"]))
+    before = path.read_bytes()
+    crop_decoder(path, CARD)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("scale", "takes_bytes"), [(1 / 128, True), (1 / 100, False)])
+def test_feed_bytes_leaves_out_quantizing_that_gives_the_bytes_back(
+    tmp_path: Path, scale: float, takes_bytes: bool
+) -> None:
+    path = tmp_path / "m.onnx"
+    card = tiny_card(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+    nodes = [
+        constant("scale", np.float32(scale)),
+        constant("zero", np.uint8(127)),
+        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["levels"]),
+        helper.make_node("DequantizeLinear", ["levels", "scale", "zero"], ["values"]),
+        helper.make_node("ReduceMean", ["values"], ["mean"], axes=[3], keepdims=1),
+        helper.make_node("Sigmoid", ["mean"], ["road"]),
+    ]
+    saved(path, nodes, card)
+    image = noise(16, 32)
+    wanted = OnnxSegmenter(path).predict(image)
+    write_onnx_card(path, feed_bytes(path, card), path)
+    kind = onnx.load(str(path)).graph.input[0].type.tensor_type.elem_type
+    assert (kind == onnx.TensorProto.UINT8) == takes_bytes
+    np.testing.assert_array_equal(OnnxSegmenter(path).predict(image), wanted)
