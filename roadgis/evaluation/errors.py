@@ -182,7 +182,7 @@ def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
 def _cells(
     axis: LineAxis, spans: list[Spans]
 ) -> tuple[Floats, Floats, list[npt.NDArray[np.bool_]]]:
-    """Cut the lines wherever spans begin or end; return the cells and which spans hold them."""
+    """Cut the lines wherever spans begin or end; return the cells and which spans cover them."""
     cuts = np.concatenate(
         [axis.line_start, axis.line_stop, *(part for s in spans for part in (s.start, s.stop))]
     )
@@ -208,11 +208,11 @@ def _pieces(
 ) -> LayerPieces:
     """Divide a layer: each part is of the first class whose spans all contain it."""
     axis = layer.inside
-    start, stop, held = _cells(axis, [span for _, spans in rules for span in spans])
+    start, stop, covered = _cells(axis, [span for _, spans in rules for span in spans])
     code = np.full(len(start), kinds.index(rest), np.int64)
     undecided = np.ones(len(start), bool)
     for kind, spans in rules:
-        own, held = held[: len(spans)], held[len(spans) :]
+        own, covered = covered[: len(spans)], covered[len(spans) :]
         here = undecided & np.logical_and.reduce(own)
         code[here] = kinds.index(kind)
         undecided &= ~here

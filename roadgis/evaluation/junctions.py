@@ -25,7 +25,7 @@ Lines = npt.NDArray[np.object_]
 #: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
 _ROUNDING_M = 1e-6
-_ARMS = 3
+_LEAST_DEGREE = 3
 #: Larger groups of candidates are matched for number only, not for least distance.
 _LARGE = 2_000
 
@@ -116,9 +116,9 @@ def junctions(lines: Lines) -> Floats:
     if not len(axis.first):
         return np.empty((0, 2))
     places, node = _nodes(axis.vertices)
-    arms = _arms(axis, places, node)
-    degree = np.bincount(arms.ravel(), minlength=len(places))
-    return np.asarray(places[degree >= _ARMS])
+    connections = _connections(axis, places, node)
+    degree = np.bincount(connections.ravel(), minlength=len(places))
+    return np.asarray(places[degree >= _LEAST_DEGREE])
 
 
 def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
@@ -137,7 +137,7 @@ def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
     return distinct[first[order]], rank[group.reshape(-1)[at]]
 
 
-def _arms(axis: LineAxis, places: Floats, node: Ints) -> Ints:
+def _connections(axis: LineAxis, places: Floats, node: Ints) -> Ints:
     """Return the straight connections between places, (A, 2), each once."""
     first, last = node[axis.first], node[axis.first + 1]
     turn = np.flatnonzero(np.diff(axis.line, prepend=-1, append=-1))

@@ -84,7 +84,7 @@ def _is_raster_folder(path: Path) -> bool:
 
 def _folder(folder: Path, recursive: bool) -> Iterator[str]:
     rasters = sorted(_rasters(folder, recursive))
-    # A VRT beside rasters is as a rule an index of them: they would be read twice.
+    # A VRT next to rasters is usually an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
     if not rasters:
         more = (

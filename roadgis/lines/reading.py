@@ -169,7 +169,7 @@ def _clean(lines: Lines, feature: Ints, crs: CRS, issues: list[str]) -> tuple[Li
 def _has_long_step(
     coordinates: npt.NDArray[np.float64], line: npt.NDArray[np.intp], count: int, crs: CRS
 ) -> npt.NDArray[np.bool_]:
-    """Return whether each line, (count,), goes so far in one step that no road does."""
+    """Return which lines have a step longer than any road's, (count,)."""
     with np.errstate(invalid="ignore", over="ignore"):
         step = np.abs(np.diff(coordinates, axis=0))
     if in_degrees(crs):

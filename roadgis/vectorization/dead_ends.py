@@ -19,12 +19,12 @@ _BOX = ((0, 0), *_AROUND)
 #: Nearer to the end than this many half widths the skeleton may come from a corner: along the
 #: bisector of a right angle it is 1.41.
 _CLEAR = 1.6
-#: In a corner the distance to the rim grows: it has by this factor since the end, or is less than
-#: so many pixels, and does within so many steps.
+#: In a corner the distance to the rim grows: by this factor since the end, or it is less than
+#: this many pixels, and grows within this many steps.
 _GROWS, _SMALL_PX, _GROWS_STEPS = 1.4, 2.5, 5
-#: Over how many half widths the direction is taken.
+#: Length over which the direction is measured, half widths.
 _BACK = 4.0
-#: at so many places.
+#: Number of places at which the direction is measured.
 _PLACES = 17
 #: Dead ends that are looked at together: bounds the memory for samples of the mask.
 _CHUNK = 256
@@ -48,24 +48,23 @@ def road_ends(
     rows, cols : ndarray of int64, shape (K,)
         Skeleton pixels; at least ``radius + walk + 3`` from the images' border.
     ids : ndarray of int64, shape (K,)
-        By which they are told apart.
+        Identifier of each pixel.
     radius : int
         Largest half width, pixels.
     walk : int
-        How far along the skeleton its direction may be looked for, pixels.
+        Length of the skeleton on which its direction may be measured, pixels.
 
     Returns
     -------
     RoadEnds
-        Without the pixels that are no dead ends, and those of which the line is too short to
-        tell.
+        Without pixels that are not dead ends, and those whose line is too short to measure.
     """
     flat, stride = skeleton.reshape(-1), skeleton.shape[1]
     position = rows * stride + cols
     count = np.zeros(len(rows), np.int8)
     for r, c in _AROUND:
         count += flat[position + r * stride + c].astype(np.int8)
-    # A last pixel beside a corner touches two that touch each other.
+    # A last pixel next to a corner touches two that touch each other.
     tips = np.flatnonzero((count == 1) | (count == 2))
     tips = tips[_is_tip(flat, stride, position[tips])]
     if not len(tips):

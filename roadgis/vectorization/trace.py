@@ -50,7 +50,7 @@ class PixelGraph(NamedTuple):
 def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
     """Find the links from each skeleton pixel to later ones.
 
-    Diagonal neighbours that also touch by way of a pixel beside both are not linked: so no
+    Diagonal neighbours that also touch through a pixel next to both are not linked: so no
     corner makes a triangle.
 
     Returns

@@ -18,7 +18,7 @@ __all__ = ["ValueStatistics", "counted_from_white", "value_statistics"]
 
 #: Pixels of a strip, and the rows that its height is a multiple of, so that no tile is read twice.
 _STRIP_PX, _TILE_ROWS = 1 << 22, 512
-#: So many values are told apart; of more only the least and the largest are kept.
+#: Largest number of values that are counted; of more, only the least and the largest are kept.
 _MOST_VALUES = 256
 #: Channels that differ by more than this are a colour; lossy compression tints grey by less.
 _TINT = 48
@@ -39,7 +39,7 @@ class ValueStatistics:
     low, high : float
         Least and largest value; 0 where there are no valid pixels.
     many : bool
-        Whether there are more values than are told apart.
+        Whether there are more values than are counted.
     values : ndarray of float64, shape (V,)
         All values, ascending; none when there are many.
     counts : ndarray of int64, shape (V,)
