@@ -6,12 +6,12 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
 
 from roadgis.affine import mapped
+from roadgis.arrays import Floats, Lines
 
 __all__ = [
     "LONLAT",
@@ -27,14 +27,10 @@ __all__ = [
     "wrapped",
 ]
 
-Lines = npt.NDArray[np.object_]
 LONLAT = CRS.from_epsg(4326)
 
 
 _GEOD = Geod(ellps="WGS84")
-
-
-Floats = npt.NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)

@@ -17,6 +17,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
+from roadgis.arrays import Floats
 from roadgis.comparison.area import MetricLines, clipped, common_extent, in_fixed_order
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
@@ -310,7 +311,7 @@ def _back(lines: npt.NDArray[np.object_], field: OffsetField) -> npt.NDArray[np.
     if not (field.dx.any() or field.dy.any()):
         return lines
 
-    def back(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def back(xy: Floats) -> Floats:
         place = xy
         # The field varies by millimetres over its own length: this settles at once.
         for _ in range(3):

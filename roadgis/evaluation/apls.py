@@ -11,8 +11,8 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Floats, Ints, Objects
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, control_points, nearest_places, ways
@@ -21,8 +21,6 @@ __all__ = ["AplsScores", "apls_score"]
 
 _log = logging.getLogger(__name__)
 
-_Floats = npt.NDArray[np.float64]
-_Objects = npt.NDArray[np.object_]
 
 _SMALLEST_PART_M = 5.0  # connected parts shorter than this are left out
 
@@ -48,12 +46,12 @@ class AplsScores:
 
 
 def apls_score(
-    truth: _Objects,
-    proposal: _Objects,
+    truth: Objects,
+    proposal: Objects,
     *,
     spacing_m: float = 50.0,
     snap_m: float = 4.0,
-    speed: tuple[_Floats, _Floats] | None = None,
+    speed: tuple[Floats, Floats] | None = None,
     seed: int = 0,
     max_controls: int = 500,
     published: bool = True,
@@ -149,12 +147,7 @@ def apls_score(
 
 
 def _one_way(
-    own: RoadGraph,
-    other: RoadGraph,
-    spacing_m: float,
-    snap_m: float,
-    seed: int,
-    max_controls: int,
+    own: RoadGraph, other: RoadGraph, spacing_m: float, snap_m: float, seed: int, max_controls: int
 ) -> float:
     """Return how well routes of one network are kept by the other, 0..1."""
     controls = control_points(own, spacing_m)
@@ -180,7 +173,7 @@ def _one_way(
     return kept_routes / routes * (1.0 - difference)
 
 
-def _pairs(group: npt.NDArray[np.int64]) -> int:
+def _pairs(group: Ints) -> int:
     """Return the number of ordered pairs of two in the same group."""
     size = np.unique(group, return_counts=True)[1].astype(np.int64)
     return int((size * (size - 1)).sum())
@@ -202,11 +195,7 @@ def _one_each(other: RoadGraph, controls: Places, snapped: Places) -> Places:
 
 
 def _difference(
-    own: RoadGraph,
-    other: RoadGraph,
-    controls: Places,
-    snapped: Places,
-    chosen: npt.NDArray[np.int64],
+    own: RoadGraph, other: RoadGraph, controls: Places, snapped: Places, chosen: Ints
 ) -> float:
     """Return the mean difference of the routes from the chosen places that both networks have."""
     difference, routes = 0.0, 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
@@ -13,14 +12,12 @@ from scipy.sparse.csgraph import connected_components, maximum_bipartite_matchin
 from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.evaluation.area import harmonic_mean, measurable
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["JunctionScores", "junction_scores", "junctions"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 #: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
@@ -48,17 +45,13 @@ class JunctionScores:
     f1: float | None
     truth: Floats
     proposal: Floats
-    truth_matched: npt.NDArray[np.bool_]
-    proposal_matched: npt.NDArray[np.bool_]
+    truth_matched: Bools
+    proposal_matched: Bools
     radius_m: float
 
 
 def junction_scores(
-    truth: Lines,
-    proposal: Lines,
-    *,
-    radius_m: float = 10.0,
-    aoi: BaseGeometry | None = None,
+    truth: Lines, proposal: Lines, *, radius_m: float = 10.0, aoi: BaseGeometry | None = None
 ) -> JunctionScores:
     """Compare where roads meet.
 

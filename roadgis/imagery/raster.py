@@ -20,6 +20,7 @@ from rasterio.transform import from_gcps
 from rasterio.windows import Window as FileWindow
 
 from roadgis.affine import composed, has_area, mapped
+from roadgis.arrays import Bools, Bytes
 from roadgis.dataset_names import display_name, gdal_path, is_remote
 from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.acquisition_date import DATE_KEYS, acquisition_date
@@ -47,7 +48,7 @@ class PixelDecoder(Protocol):
     def background(self) -> bool:
         """Whether pixels without data count as background."""
 
-    def stored(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    def stored(self, pixels: npt.NDArray[Any]) -> Bytes:
         """Return pixels (C, H, W) as probability, 0..254 = p * 254, shape (1, H, W)."""
 
 
@@ -107,7 +108,7 @@ class Raster:
     height: int
     count: int
     bands: tuple[int, ...]
-    palette: npt.NDArray[np.uint8] | None = field(compare=False)
+    palette: Bytes | None = field(compare=False)
     alpha: int | None
     mask: bool
     nodata: tuple[float | None, ...]
@@ -222,7 +223,7 @@ def _reason(error: BaseException, name: str) -> str:
     return text.replace(mark + query, "") if is_remote(name) and query else text
 
 
-def _palette(dataset: Any, options: SceneOptions, channels: int) -> npt.NDArray[np.uint8] | None:
+def _palette(dataset: Any, options: SceneOptions, channels: int) -> Bytes | None:
     if (
         channels != 3
         or options.bands is not None
@@ -402,11 +403,8 @@ def at_overview(raster: Raster, factor: float) -> Raster:
 
 
 def read_pixels(
-    handles: Handles,
-    raster: Raster,
-    box: tuple[int, int, int, int],
-    nodata: float | None,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    handles: Handles, raster: Raster, box: tuple[int, int, int, int], nodata: float | None
+) -> tuple[npt.NDArray[Any], Bools]:
     """Read a rectangle of a raster.
 
     Parameters
@@ -461,12 +459,8 @@ def read_pixels(
 
 
 def _valid(
-    dataset: Any,
-    raster: Raster,
-    values: npt.NDArray[Any],
-    window: FileWindow,
-    nodata: float | None,
-) -> npt.NDArray[np.bool_]:
+    dataset: Any, raster: Raster, values: npt.NDArray[Any], window: FileWindow, nodata: float | None
+) -> Bools:
     valid = np.ones(values.shape[1:], np.bool_)
     if values.dtype.kind == "f":
         valid &= np.isfinite(values).all(axis=0)
@@ -484,7 +478,7 @@ def _valid(
     return valid
 
 
-def _equals(band: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.bool_]:
+def _equals(band: npt.NDArray[Any], nodata: float | None) -> Bools:
     if nodata is None:
         return np.zeros(band.shape, np.bool_)
     if np.isnan(nodata):

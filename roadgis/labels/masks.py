@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from affine import Affine
 from pyproj import CRS
@@ -17,6 +16,7 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
 from roadgis.affine import composed, has_area, mapped
+from roadgis.arrays import Bools
 from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
 from roadgis.dataset_names import display_name, gdal_path
 from roadgis.errors import InputError, OutputError, SceneError
@@ -36,7 +36,6 @@ _BLOCK_PX = 1024
 _SUFFIXES = (".tif", ".tiff")
 
 Bounds = tuple[float, float, float, float]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -257,7 +256,7 @@ def _create(path: Path, grid: _SceneGrid) -> Any:
     )  # fmt: skip
 
 
-def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
+def _valid(scene: Any, window: FileWindow, name: str) -> Bools:
     """Return where a scene is valid: any band is enough."""
     try:
         valid = scene.dataset_mask(window=window) > 0

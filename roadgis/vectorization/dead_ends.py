@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles
 from roadgis.network.centerlines import RoadEnds
 from roadgis.vectorization.bitplanes import dilated, pack, pixels
 from roadgis.vectorization.end_caps import last_stretches
@@ -31,13 +31,7 @@ _CHUNK = 256
 
 
 def road_ends(
-    mask: npt.NDArray[np.uint8],
-    skeleton: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
+    mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
     """Measure where the roads end whose skeletons end.
 
@@ -77,9 +71,7 @@ def road_ends(
     return RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
-def _is_tip(
-    flat: npt.NDArray[np.uint8], stride: int, position: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def _is_tip(flat: Bytes, stride: int, position: Ints) -> Bools:
     """Return which pixels with one or two neighbours have one, or two that touch straight on."""
     set_ = {(r, c): flat[position + r * stride + c] > 0 for r, c in _AROUND}
     one = sum(part.astype(np.int8) for part in set_.values()) == 1
@@ -93,13 +85,8 @@ def _is_tip(
 
 
 def _half_widths(
-    mask: npt.NDArray[np.uint8],
-    skeleton: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
-) -> npt.NDArray[np.float32]:
+    mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, radius: int, walk: int
+) -> Singles:
     """Return the distance to the road's rim at the skeleton's pixels near its ends, else 0."""
     image = np.zeros(skeleton.shape, bool)
     image[rows, cols] = True
@@ -116,13 +103,7 @@ def _half_widths(
 
 
 def _measured(
-    mask: npt.NDArray[np.uint8],
-    half_width: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
+    mask: Bytes, half_width: Singles, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
     path = _walked(half_width, rows, cols, walk)
     tip = np.stack([rows, cols], axis=1)
@@ -156,9 +137,7 @@ def _measured(
     )
 
 
-def _clear_of_the_end(
-    half_width: npt.NDArray[np.float32], path: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _clear_of_the_end(half_width: Singles, path: Ints) -> tuple[Ints, Floats]:
     """Return the first step of each path that is clear of its first pixel.
 
     There the skeleton is in the middle of the road; before, it may turn into a corner. Also
@@ -174,12 +153,7 @@ def _clear_of_the_end(
     return step, near[np.arange(len(path)), step]
 
 
-def _walked(
-    half_width: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    walk: int,
-) -> npt.NDArray[np.int64]:
+def _walked(half_width: Singles, rows: Ints, cols: Ints, walk: int) -> Ints:
     """Return the pixels along the skeleton from its ends, (K, walk + 1, 2); the last stays.
 
     Where the skeleton forks, the way is to where the road is widest a few pixels on: at its
@@ -198,17 +172,12 @@ def _walked(
     return path
 
 
-def _steps(path: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _steps(path: Ints) -> Ints:
     """Return how many steps ways take until they come to an end, (K,)."""
     return np.asarray((np.diff(path, axis=1) != 0).any(axis=2).sum(axis=1), np.int64)
 
 
-def _way(
-    half_width: npt.NDArray[np.float32],
-    start: npt.NDArray[np.int64],
-    walk: int,
-    closed: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _way(half_width: Singles, start: Ints, walk: int, closed: Ints) -> tuple[Ints, Ints]:
     """Return the pixels of a way from each start, not through those closed to it, (K, 2, 2).
 
     Also the last step at which there was another way, -1 where there was none.

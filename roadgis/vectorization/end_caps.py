@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints
 from roadgis.network.shape.dead_ends import Arcs
 from roadgis.vectorization.arc_fits import arcs_through, least_squares
 
@@ -55,16 +55,12 @@ class LastStretch(NamedTuple):
     """
 
     axis: Arcs
-    width: npt.NDArray[np.float64]
-    end: npt.NDArray[np.float64]
+    width: Floats
+    end: Floats
 
 
 def last_stretches(
-    mask: npt.NDArray[np.uint8],
-    places: npt.NDArray[np.float64],
-    width: npt.NDArray[np.float64],
-    tip: npt.NDArray[np.int64],
-    radius: int,
+    mask: Bytes, places: Floats, width: Floats, tip: Ints, radius: int
 ) -> LastStretch:
     """Measure how roads end.
 
@@ -97,13 +93,11 @@ def last_stretches(
 
 
 class _Sight(NamedTuple):
-    mask: npt.NDArray[np.uint8]
-    tip: npt.NDArray[np.int64]
+    mask: Bytes
+    tip: Ints
     radius: int
 
-    def inside(
-        self, axis: Arcs, along: npt.NDArray[np.float64], across: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
+    def inside(self, axis: Arcs, along: Floats, across: Floats) -> Bools:
         """Return which places (K, S, C) along (K, S) and across (K, C) axes are road."""
         row, col = (np.rint(at).astype(np.int64) for at in axis.points(along, across))
         # A block reads the mask up to this distance; no road that is well placed reaches farther.
@@ -113,9 +107,7 @@ class _Sight(NamedTuple):
         flat = np.where(seen, row * self.mask.shape[1] + col, 0)
         return np.asarray(seen & (self.mask.reshape(-1)[flat] > 0), bool)
 
-    def rims(
-        self, axis: Arcs, along: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def rims(self, axis: Arcs, along: Floats, width: Floats) -> tuple[Ints, Ints, Bools]:
         """Return how many samples the road goes to both sides, (K, S), and where that is known."""
         lanes = (np.arange(_SAMPLES) + 0.5) * (_RIM / _SAMPLES)
         right, left = (
@@ -128,9 +120,7 @@ class _Sight(NamedTuple):
         return right, left, bounded
 
 
-def _centred(
-    sight: _Sight, places: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
-) -> Arcs:
+def _centred(sight: _Sight, places: Floats, width: Floats) -> Arcs:
     """Fit arcs to places (S, K, 2), and again to the middles between the rims there."""
     axis = arcs_through(places)
     span = np.hypot(*(places[0] - places[-1]).T)
@@ -144,9 +134,7 @@ def _centred(
     )
 
 
-def _rough_end(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _rough_end(sight: _Sight, axis: Arcs, width: Floats) -> Floats:
     """Return how far along its axis each road ends, at the latest two widths ahead."""
     along = (np.arange(2 * _ALONG) + 0.5) / _ALONG
     lanes = ((np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5) * 0.7
@@ -155,9 +143,7 @@ def _rough_end(
     return np.asarray(on * width / _ALONG, np.float64)
 
 
-def _refined(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
-) -> tuple[Arcs, npt.NDArray[np.float64]]:
+def _refined(sight: _Sight, axis: Arcs, width: Floats, end: Floats) -> tuple[Arcs, Floats]:
     """Fit arcs to the middles of the road up to its end, where they begin; and its width."""
     span = _SPAN * width + _SPAN_PX
     back = (np.arange(_PLACES) + 0.5) / _PLACES
@@ -179,9 +165,7 @@ def _refined(
     return axis, np.where(count >= _PLACES // 4, mean, width)
 
 
-def _cap(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _cap(sight: _Sight, axis: Arcs, width: Floats) -> tuple[Floats, Floats]:
     """Return where along its axis each road ends if cut straight, and how much less it is."""
     along = (np.arange(2 * _AROUND * _ALONG) + 0.5) / _ALONG - _AROUND
     across = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Ints, Singles
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_ranges
 from roadgis.network.paths import components, order_paths
@@ -36,14 +37,14 @@ class PixelGraph(NamedTuple):
         Where roads end, by pixel.
     """
 
-    id: npt.NDArray[np.int64]
-    width_px: npt.NDArray[np.float32]
-    d_row: npt.NDArray[np.float32]
-    d_col: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.uint8]
-    blank_px: npt.NDArray[np.float32]
-    exit: npt.NDArray[np.bool_]
-    links: npt.NDArray[np.int64]
+    id: Ints
+    width_px: Singles
+    d_row: Singles
+    d_col: Singles
+    probability: Bytes
+    blank_px: Singles
+    exit: Bools
+    links: Ints
     ends: RoadEnds
 
 
@@ -94,7 +95,7 @@ def _joined(parts: tuple[RoadEnds, ...]) -> RoadEnds:
     return RoadEnds._make(array[rank] for array in ends)
 
 
-def _pixels_of(graph: PixelGraph, index: npt.NDArray[np.int64]) -> PixelGraph:
+def _pixels_of(graph: PixelGraph, index: Ints) -> PixelGraph:
     """Return some pixels of a graph without its links."""
     fields = (array[index] for array in graph[:-2])
     return PixelGraph._make([*fields, graph.links[:0], graph.ends])
@@ -138,13 +139,11 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     return lines
 
 
-def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> Ints:
     return np.bincount(links.reshape(-1), minlength=len(graph.id)).astype(np.int64)
 
 
-def _along_rim(
-    lines: Centerlines, blank: npt.NDArray[np.float32], rim: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
+def _along_rim(lines: Centerlines, blank: Singles, rim: tuple[int, int]) -> Bools:
     """Return the vertices that run along no data, (V,) bool.
 
     A line towards no data comes nearer by a pixel per pixel; one along it does not. Below
@@ -166,12 +165,8 @@ def _along_rim(
 
 
 def _lines(
-    graph: PixelGraph,
-    links: npt.NDArray[np.int32],
-    grid: Grid,
-    strong_level: int,
-    reach: npt.NDArray[np.float32],
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    graph: PixelGraph, links: npt.NDArray[np.int32], grid: Grid, strong_level: int, reach: Singles
+) -> tuple[Centerlines, Ints]:
     """Trace; returns the lines and the pixel of each vertex."""
     count = len(graph.id)
     junction = _degree(graph, links) >= 3
@@ -245,12 +240,8 @@ def _lines(
 
 
 def _ends(
-    links: npt.NDArray[np.int32],
-    junction: npt.NDArray[np.bool_],
-    node: npt.NDArray[np.int64],
-    first: npt.NDArray[np.int64],
-    last: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    links: npt.NDArray[np.int32], junction: Bools, node: Ints, first: Ints, last: Ints
+) -> tuple[Ints, Ints]:
     """Return the junctions at which chains start and stop, -1 where there is none.
 
     `links` are those between a chain's pixel and a junction's.
@@ -268,12 +259,8 @@ def _ends(
 
 
 def _with_ends(
-    order: npt.NDArray[np.int64],
-    begin: npt.NDArray[np.int64],
-    size: npt.NDArray[np.int64],
-    at_start: npt.NDArray[np.int64],
-    at_stop: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    order: Ints, begin: Ints, size: Ints, at_start: Ints, at_stop: Ints
+) -> tuple[Ints, Ints]:
     """Return the pixels of chains with those of their nodes added, and how many each has."""
     lead, trail = at_start >= 0, at_stop >= 0
     counts = size + lead + trail

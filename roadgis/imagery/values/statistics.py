@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Floats, Ints
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.raster import Raster, read_pixels
 from roadgis.progress import Progress, no_progress
@@ -57,8 +58,8 @@ class ValueStatistics:
     low: float = 0.0
     high: float = 0.0
     many: bool = False
-    values: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    counts: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     coloured_share: float = 0.0
     hue_share: float = 1.0
     from_white: ValueStatistics | None = None
