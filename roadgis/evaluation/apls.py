@@ -2,6 +2,24 @@
 
 Definition: van Etten, Lindenbaum and Bacastow, "SpaceNet: A Remote Sensing Dataset and
 Challenge Series", 2018 (arXiv:1807.01232).
+
+As in the authors' program (CosmiQ/apls with its defaults), edges run from junction to
+junction, an edge shorter than three quarters of `spacing_m` has no control point
+between its ends, connected parts shorter than 5 m in all are left out, and a place
+takes one control point, further ones are lost.
+
+These differences are deliberate, as they concern the program and not the definition; without
+them both agree to four digits:
+
+- All lengths are measured in the CRS given. The program takes great circles on a
+  sphere for uncut edges and UTM for cut ones, up to 0.3 % apart, which can also add or
+  drop a control point on an edge close to a multiple of `spacing_m`. This moves scores
+  by some thousandths, rarely more.
+- A place that several control points come to is kept by the nearest, so the order
+  of the lines does not matter. In the program it is kept by the last.
+- A ring without a junction has control points each `spacing_m`, not at each vertex.
+- Networks with 500 junctions and more keep the control points along their edges.
+- A travel time uses the speed of each line itself, not of a parallel edge.
 """
 
 from __future__ import annotations
@@ -97,26 +115,6 @@ def apls_score(
     ------
     InputError
         For geometries other than LineStrings, or options that are not positive.
-
-    Notes
-    -----
-    As in the authors' program (CosmiQ/apls, its defaults): edges run from junction to
-    junction, an edge shorter than three quarters of `spacing_m` has no control point
-    between its ends, connected parts shorter than 5 m in all are left out, and a place
-    takes one control point, further ones being lost.
-
-    On purpose not as there, for these follow from how it was written and not from what it
-    defines; without them both agree to four digits:
-
-    - All lengths are measured in the CRS given. The program takes great circles on a
-      sphere for uncut edges and UTM for cut ones, up to 0.3 % apart, which can also add or
-      drop a control point on an edge close to a multiple of `spacing_m`. This moves scores
-      by some thousandths, rarely more.
-    - A place that several control points come to is kept by the nearest, so that the order
-      of the lines has no part in it. In the program it is kept by the last.
-    - A ring without a junction has control points each `spacing_m`, not at each vertex.
-    - Networks with 500 junctions and more keep the control points along their edges.
-    - A travel time uses the speed of each line itself, not of a parallel edge.
     """
     if spacing_m <= 0 or snap_m < 0 or max_controls < 1:
         raise InputError(

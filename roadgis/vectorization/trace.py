@@ -170,16 +170,9 @@ def _lines(
     """Trace; returns the lines and the pixel of each vertex."""
     count = len(graph.id)
     junction = _degree(graph, links) >= 3
-    # Nodes are numbered by pixels: a junction's by its lowest one.
-    node = np.arange(count)
     of_junction = np.flatnonzero(junction)
     inner = junction[links]
-    label = components(
-        len(of_junction), (np.cumsum(junction) - 1)[links[inner.all(axis=1)]].astype(np.int32)
-    )
-    if len(of_junction):
-        _, lowest = np.unique(label, return_index=True)
-        node[of_junction] = of_junction[lowest[label]]
+    node = _node_of_pixel(junction, links[inner.all(axis=1)])
     chain = np.flatnonzero(~junction)
     paths = order_paths(
         len(chain),
@@ -237,6 +230,18 @@ def _lines(
         road_ends=graph.ends,
     )
     return lines, pixels
+
+
+def _node_of_pixel(junction: Bools, inner_links: npt.NDArray[np.int32]) -> Ints:
+    """Return the node of each pixel, named by a pixel: a junction's by its lowest one."""
+    node = np.arange(len(junction))
+    of_junction = np.flatnonzero(junction)
+    numbers = (np.cumsum(junction) - 1)[inner_links].astype(np.int32)
+    label = components(len(of_junction), numbers)
+    if len(of_junction):
+        _, lowest = np.unique(label, return_index=True)
+        node[of_junction] = of_junction[lowest[label]]
+    return node
 
 
 def _ends(
