@@ -24,6 +24,7 @@ __all__ = [
     "transformed",
     "transformer",
     "utm_crs",
+    "without_heights",
     "wrapped",
 ]
 
@@ -42,6 +43,15 @@ def transformer(source: CRS, target: CRS) -> Transformer:
 def in_degrees(crs: CRS) -> bool:
     """Return whether coordinates are longitude and latitude in degrees."""
     return crs.is_geographic and crs.axis_info[0].unit_name == "degree"
+
+
+def without_heights(crs: CRS) -> CRS:
+    """Return the horizontal part of a CRS."""
+    if crs.is_compound:
+        crs = crs.sub_crs_list[0]
+    if crs.is_bound and crs.source_crs is not None:
+        crs = crs.source_crs
+    return crs
 
 
 def wrapped(lon: Floats, centre: float) -> Floats:

@@ -21,6 +21,7 @@ from rasterio.windows import Window as FileWindow
 
 from roadgis.affine import composed, has_area, mapped
 from roadgis.arrays import Bools, Bytes
+from roadgis.crs import without_heights
 from roadgis.dataset_names import display_name, gdal_path, is_remote
 from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.acquisition_date import DATE_KEYS, acquisition_date
@@ -301,13 +302,7 @@ def _crs(dataset: Any, shown: str, options: SceneOptions) -> CRS:
 
 @lru_cache(maxsize=64)
 def _horizontal(wkt: str) -> CRS:
-    crs = CRS.from_wkt(wkt)
-    # Heights play no part: keep the horizontal half of a compound CRS.
-    if crs.is_compound:
-        crs = crs.sub_crs_list[0]
-    if crs.is_bound and crs.source_crs is not None:
-        crs = crs.source_crs
-    return crs
+    return without_heights(CRS.from_wkt(wkt))
 
 
 def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:

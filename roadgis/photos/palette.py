@@ -13,7 +13,7 @@ from roadgis.arrays import Bytes
 from roadgis.errors import InputError
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["PALETTE", "Overlay", "class_colours", "hex_colour"]
+__all__ = ["PALETTE", "Overlay", "class_colours"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +76,6 @@ def class_colours(count: int) -> Bytes:
     for index in range(1, count):
         colours[index] = PALETTE[(index - 1) % len(PALETTE)]
     return colours
-
-
-def hex_colour(colour: Sequence[int] | Bytes) -> str:
-    """Return a colour as ``#rrggbb``."""
-    red, green, blue = (int(value) for value in colour)
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 class Overlay:
