@@ -17,7 +17,8 @@ from roadgis.crs import LONLAT, in_degrees, transformer, wrapped
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.grid import Window
-from roadgis.imagery.raster import PixelDecoder, Raster, read_pixels
+from roadgis.imagery.pixel_reading import read_pixels
+from roadgis.imagery.raster import PixelDecoder, Raster
 
 __all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
 

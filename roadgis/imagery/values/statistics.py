@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from roadgis.arrays import Floats, Ints
 from roadgis.imagery.dataset_pool import Handles
-from roadgis.imagery.raster import Raster, read_pixels
+from roadgis.imagery.pixel_reading import read_pixels
+from roadgis.imagery.raster import Raster
 from roadgis.progress import Progress, no_progress
 
 __all__ = ["ValueStatistics", "counted_from_white", "value_statistics"]

@@ -22,7 +22,7 @@ from roadgis.imagery.damage import check_whole, missing_part
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
 from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
+from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_windows
 from roadgis.train.data.pairs import find_pairs
 
 __all__ = ["PairScene", "open_pairs"]

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from roadgis.arrays import Singles
 from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
