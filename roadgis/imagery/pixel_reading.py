@@ -58,8 +58,8 @@ def read_pixels(
     except RasterioError as error:
         failure = ReadError(
             f"{raster.name}: reading rows {file_row}..{file_row + height - 1}, columns "
-            f"{file_col}..{file_col + width - 1} failed ({failure_reason(error, raster.path)}). The "
-            "file may be truncated or the connection broken: check it and run again; finished "
+            f"{file_col}..{file_col + width - 1} failed ({failure_reason(error, raster.path)}). "
+            "The file may be truncated or the connection broken: check it and run again; finished "
             "parts are kept."
         )
         failure.sheet = raster.name

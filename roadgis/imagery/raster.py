@@ -163,8 +163,8 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
                     "and the connection, then run again."
                 ) from error
             raise SceneError(
-                f"{shown}: is not a raster that can be opened ({failure_reason(error, name)}). Expected "
-                "a whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
+                f"{shown}: is not a raster that can be opened ({failure_reason(error, name)}). "
+                "Expected a whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
 
 
