@@ -1,4 +1,4 @@
-"""Settings and rasters as JSON values that hold every digit, and back."""
+"""Lossless conversion of settings and rasters to JSON values and back."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _T = TypeVar("_T")
 
 
 def dataclass_from_json(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """Return what ``dataclasses.asdict`` was made from.
+    """Rebuild a dataclass from the output of ``dataclasses.asdict``.
 
     Parameters
     ----------
     kind : type
-        A dataclass of numbers, texts, tuples and such dataclasses.
+        A dataclass whose fields are numbers, strings, tuples or such dataclasses.
     values : mapping
-        By field; fields that are missing get their defaults.
+        Values by field name; missing fields get their defaults.
 
     Raises
     ------
     ValueError
-        If a value does not fit its field.
+        If a value does not match the type of its field.
     """
     hints = typing.get_type_hints(kind)
     known: dict[str, Any] = {}
@@ -49,7 +49,7 @@ def dataclass_from_json(kind: type[_T], values: Mapping[str, Any]) -> _T:
 
 
 def raster_to_json(raster: Raster) -> dict[str, Any]:
-    """Return a raster's facts as JSON values; `nodata` may hold NaN."""
+    """Return the description of a raster as JSON values; `nodata` may contain NaN."""
     values: dict[str, Any] = {
         entry.name: getattr(raster, entry.name) for entry in dataclasses.fields(raster)
     }
@@ -63,7 +63,7 @@ def raster_to_json(raster: Raster) -> dict[str, Any]:
 
 
 def raster_from_json(values: Mapping[str, Any]) -> Raster:
-    """Return what :func:`raster_to_json` was made from."""
+    """Rebuild a raster from the output of :func:`raster_to_json`."""
     known = dict(values)
     known["crs"] = crs_of(values["crs"])
     known["transform"] = Affine(*values["transform"])
@@ -83,7 +83,7 @@ _CRSS: dict[str, CRS] = {}
 
 
 def crs_of(wkt: str) -> CRS:
-    """Return one object for one text: there are many sheets, and CRSs are slow to compare."""
+    """Return the CRS of a WKT; cached, because CRS objects are slow to make and compare."""
     if wkt not in _CRSS:
         _CRSS[wkt] = CRS.from_wkt(wkt)
     return _CRSS[wkt]

@@ -1,4 +1,4 @@
-"""Where tasks are done: in this process, on processes of this machine, or on a cluster."""
+"""Executors of tasks: this process, or Dask workers on this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_S = 10
 _START_S = 120
 _CLOSE_S = 30
-#: How often workers are counted.
+#: Interval between counts of the workers, seconds.
 _COUNT_S = 5.0
 #: What distributed raises when the scheduler is gone; more kinds once its client has closed.
 _LOST = (OSError, asyncio.TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError)
@@ -33,36 +33,36 @@ _SILENCED = ("distributed", "distributed.client", "tornado.application", "asynci
 
 
 class Engine(Protocol):
-    """Does tasks."""
+    """Protocol of an executor of tasks."""
 
     @property
     def free(self) -> int:
-        """How many more tasks it takes now."""
+        """Number of tasks that can be submitted now."""
 
     @property
     def busy(self) -> bool:
-        """Whether it has tasks that have not ended."""
+        """Whether submitted tasks have not ended yet."""
 
     def submit(self, task: Task) -> None:
-        """Take a task."""
+        """Start a task, or queue it."""
 
     def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
-        """Return the tasks that have ended, after waiting for one for some time."""
+        """Wait until a task ends or the time is up; return the outcomes of ended tasks."""
 
 
 class InProcess:
-    """One task at a time, in this process; a context manager.
+    """Executor that does one task at a time in this process; a context manager.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     threads : int, optional
-        Threads inside the network; all cores by default.
+        Number of CPU threads for inference; all cores by default.
     device : str
-        Where the model runs.
+        Device of the model.
     """
 
     def __init__(
@@ -104,31 +104,32 @@ class InProcess:
 
 
 class DaskEngine:
-    """Tasks on the workers of a Dask cluster; a context manager.
+    """Executor on the workers of a Dask cluster; a context manager.
 
     Parameters
     ----------
     folder : Path
-        The county's, at the same path on all workers.
+        Folder of the county, at the same path on all workers.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     workers : int, optional
-        Processes to start on this machine.
+        Number of processes to start on this machine.
     address : str, optional
-        Of the scheduler of a cluster that runs already, in place of such processes.
+        Address of the scheduler of a running cluster, instead of `workers`.
     threads : int, optional
-        Threads inside the network, of each worker; by default the cores are shared.
+        Number of CPU threads for inference on each worker; by default local workers share the
+        cores.
     device : str
-        Where the model runs.
+        Device of the model.
 
     Raises
     ------
     MissingExtraError
         If distributed is not installed.
     ReadError
-        If the scheduler does not answer.
+        If the scheduler does not answer, has no workers, or the connection to it is lost.
     InputError
-        If a worker has another version of roadgis or another model, or does not see the folder.
+        If a worker has another version of roadgis or of the model, or cannot read the folder.
     """
 
     def __init__(
@@ -277,8 +278,8 @@ class DaskEngine:
             outcome = UnitOutcome(
                 task,
                 "worker",
-                "The processes that worked on it ended, perhaps for want of memory. Give workers "
-                "more memory, or plan with a smaller --unit-px.",
+                "The processes that worked on this unit ended, perhaps because memory ran out. "
+                "Give workers more memory, or plan with a smaller --unit-px.",
             )
         else:
             outcome = UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Sheets of a county: which can be used, and what is wrong with the others."""
+"""Usable and unusable sheets of a county."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class BadSheet:
     Attributes
     ----------
     name : str
-        As shown to users.
+        Name as shown to users.
     message : str
-        What is wrong and what to do.
+        Cause and remedy.
     raster : Raster or None
-        What is known of it, where it could be opened.
+        Description of the raster, if it could be opened.
     """
 
     name: str
@@ -38,7 +38,7 @@ class BadSheet:
 
 
 def absolute_sources(sources: Iterable[str | Path]) -> list[str]:
-    """Return sources with absolute paths, as runs may start in another folder; URLs stay."""
+    """Return sources with absolute paths, because runs may start in another folder."""
     return [
         text if "://" in text or text.startswith("/vsi") else str(Path(text).absolute())
         for text in map(str, sources)
@@ -51,9 +51,9 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
     Parameters
     ----------
     sources : sequence of str
-        From :func:`absolute_sources`.
+        Sources, from :func:`absolute_sources`.
     options : ExtractOptions
-        How to search.
+        Options of sources, and the area of interest.
 
     Raises
     ------
@@ -73,25 +73,25 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
 def inspected(
     sheets: Sequence[Sheet], scene: SceneOptions, channels: int, sources: SourceOptions
 ) -> tuple[list[Raster], list[BadSheet]]:
-    """Open every sheet once, and separate those that can be used from those that cannot.
+    """Inspect all sheets, and separate the usable ones from the others.
 
     Parameters
     ----------
     sheets : sequence of Sheet
-        From :func:`roadgis.sources.find_sheets`.
+        Sheets, from :func:`roadgis.sources.find_sheets`.
     scene : SceneOptions
-        How they are read where a sheet does not say so itself.
+        How sheets are read, as far as they do not specify it themselves.
     channels : int
-        Number of channels that the model takes.
+        Number of input channels of the model.
     sources : SourceOptions
         Order of sheets that overlap.
 
     Returns
     -------
     rasters : list of Raster
-        Those that can be used, the first on top.
+        Usable sheets, the topmost first.
     bad : list of BadSheet
-        Not rasters, without a CRS, not whole, or out of reach.
+        Sheets that are not rasters, have no CRS, are truncated, or cannot be reached.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def inspected(
 
 
 def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None:
-    """Return what is known of a damaged sheet, to draw where it lies; None if it does not open."""
+    """Describe a damaged sheet, to draw its outline; None if it cannot be opened."""
     try:
         return inspect_raster(
             sheet.name,

@@ -1,4 +1,4 @@
-"""From what the user gives (files, folders, indexes, tables) to sheets of imagery.
+"""Imagery sources: files, folders, indexes, tables, STAC and web map services as sheets.
 
 In order of dependency: `sheet` · `location` · `table`, `tile_index`,
 `stac_asset`, `area` · `stac`, `web`, `request_pace` · `find` · `inspect`.

@@ -61,7 +61,7 @@ def test_update_after_a_changed_sheet_predicts_only_what_sees_it(
     assert_same(merged(folder).network, merged(tmp_path / "fresh").network)
 
 
-def test_update_keeps_the_statistics_unless_told_otherwise(tmp_path: Path, own: Path) -> None:
+def test_update_keeps_the_statistics_without_restat(tmp_path: Path, own: Path) -> None:
     model = tiny_model(tmp_path / "tiny.onnx", normalize_to=[100.0, 40.0])
     folder = tmp_path / "county"
     first = planned(folder, own, settings(model))
