@@ -41,8 +41,8 @@ PROVENANCE = {
 FEET = CRS.from_epsg(2263)
 NO_CODE = CRS.from_proj4("+proj=laea +lat_0=47 +lon_0=8 +x_0=1000 +y_0=2000 +ellps=GRS80 +units=m")
 EDGE_COLUMNS = [
-    "id", "start_node", "end_node", "component", "length_m", "sinuosity", "width_m",
-    "width_p10_m", "width_p90_m", "confidence", "confidence_min", "bridged", "source",
+    "id", "stable_id", "start_node", "end_node", "component", "length_m", "sinuosity",
+    "width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min", "bridged", "source",
     "source_date",
 ]  # fmt: skip
 
@@ -110,6 +110,7 @@ def test_write_network_keeps_geometry_ids_and_attributes(tmp_path: Path, suffix:
     table = read_edges(path)
     assert [c for c in table.columns if c not in ("geometry", "bbox")] == EDGE_COLUMNS
     assert table["id"].tolist() == [0, 1, 2]
+    assert table["stable_id"].tolist() == tee().stable_id.tolist()
     assert table["start_node"].tolist() == [0, 1, 1]
     assert table["end_node"].tolist() == [1, 2, 3]
     assert table["length_m"].round(1).tolist() == [100.0, 100.0, 100.0]
