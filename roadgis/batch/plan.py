@@ -313,14 +313,14 @@ def _imagery_plan(
             "differ a little at the borders of units, and from those of 'roadgis extract'.",
             card.name,
         )
-    rasters, bad = inspected(sheets, options.scene, len(card.bands), options.sources)
+    found, bad = inspected(sheets, options.scene, len(card.bands), options.sources)
     _tell_bad(bad, len(sheets))
     draft = CountyPlan(
         plan_id=secrets.token_hex(8),
         version=__version__,
         settings=settings,
         source=source,
-        rasters=tuple(rasters),
+        rasters=found.rasters,
         bad_sheets=tuple(bad),
         statistics=statistics or SceneStatistics(),
         units=(),
@@ -333,7 +333,7 @@ def _imagery_plan(
         },
     )
     with compose_scene(
-        rasters,
+        found.rasters,
         gsd_m=card.working_gsd_m,
         band_count=len(card.bands),
         normalize_to=card.normalize_to,
@@ -359,10 +359,10 @@ def _mask_plan(
     statistics: SceneStatistics | None,
 ) -> CountyPlan:
     asked = settings.options.scene
-    rasters, bad = inspected(sheets, asked, 1, settings.options.sources)
+    usable, bad = inspected(sheets, asked, 1, settings.options.sources)
     _tell_bad(bad, len(sheets))
     with open_probability(
-        [raster.path for raster in rasters],
+        usable.sheets,
         assume_crs=asked.assume_crs,
         max_mpx=asked.max_mpx,
         options=settings.masks,

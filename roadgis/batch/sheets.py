@@ -12,7 +12,7 @@ from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.sources import SourceOptions
-from roadgis.sources import Sheet, find_sheets, inspect_sheets, shown_name
+from roadgis.sources import InspectedSheets, Sheet, find_sheets, inspect_sheets, shown_name
 from roadgis.sources.web import is_web, web_name
 
 __all__ = ["BadSheet", "absolute_sources", "county_sheets", "inspected"]
@@ -72,7 +72,7 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
 
 def inspected(
     sheets: Sequence[Sheet], scene: SceneOptions, channels: int, sources: SourceOptions
-) -> tuple[list[Raster], list[BadSheet]]:
+) -> tuple[InspectedSheets, list[BadSheet]]:
     """Inspect all sheets, and separate the usable ones from the others.
 
     Parameters
@@ -88,7 +88,7 @@ def inspected(
 
     Returns
     -------
-    rasters : list of Raster
+    found : InspectedSheets
         Usable sheets, the topmost first.
     bad : list of BadSheet
         Sheets that are not rasters, have no CRS, are truncated, or cannot be reached.
@@ -104,7 +104,7 @@ def inspected(
         BadSheet(name, text.removeprefix(f"{name}: "), _outlined(named[name], scene, channels))
         for name, text in found.skipped.items()
     ]
-    return list(found.rasters), bad
+    return found, bad
 
 
 def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roadgis.options.sources import SourceOptions
 from roadgis.sources.find import Sources, find_sheets
-from roadgis.sources.inspect import InspectedSheets, inspect_sheets, shown_name
+from roadgis.sources.inspect import InspectedSheets, inspect_sheets, shown_name, stated
 from roadgis.sources.sheet import Sheet
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "find_sheets",
     "inspect_sheets",
     "shown_name",
+    "stated",
 ]

@@ -20,7 +20,7 @@ from roadgis.sources.request_pace import RequestPace
 from roadgis.sources.sheet import Sheet
 from roadgis.sources.web import is_web, web_dataset, web_host, web_name
 
-__all__ = ["InspectedSheets", "inspect_sheets", "shown_name"]
+__all__ = ["InspectedSheets", "inspect_sheets", "shown_name", "stated"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -127,6 +127,11 @@ def _raster(
     else:
         raster = inspect_raster(sheet.name, asked, channels)
         check_whole(raster.name, raster.damage)
+    return stated(sheet, raster)
+
+
+def stated(sheet: Sheet, raster: Raster) -> Raster:
+    """Return the raster of a sheet with the date and nodata value that its source states."""
     if sheet.date is not None:
         raster = dataclasses.replace(raster, date=sheet.date)
     if sheet.nodata is not None:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from roadgis.batch.county_file import county_file
 from roadgis.batch.plan import PlanSettings, read_plan
 from roadgis.batch.sheets import absolute_sources, county_sheets
+from roadgis.batch.table import unit_table
 from roadgis.cli.batch import command
 from roadgis.errors import InputError
 from roadgis.options.extraction import ExtractOptions
+from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.sources import SourceOptions
+from roadgis.pipeline import vectorize_file
+from roadgis.sources import find_sheets
+from tests.batch.counties import OPTIONS, assert_same, merged, planned, ran
+from tests.factories.rasters import X0, write_raster
+from tests.factories.roads import NET, road
 
 
 def test_county_file_gives_options_and_places(tmp_path: Path) -> None:
@@ -82,3 +90,26 @@ def test_plan_settings_leave_out_the_options_of_web_map_services(tmp_path: Path)
     sources = SourceOptions(cache_dir=tmp_path, imagery_licence="CC0")
     settings = PlanSettings(options=ExtractOptions(sources=sources))
     assert PlanSettings.from_json(settings.to_json()) == PlanSettings()
+
+
+def test_masks_of_a_table_keep_its_dates_nodata_and_crs(tmp_path: Path) -> None:
+    mask = (road((500, 600), *NET) > 0).astype(np.uint8)[None]
+    mask[:, 200:260, 100:200] = 7
+    west, east = tmp_path / "west.tif", tmp_path / "east.tif"
+    write_raster(west, mask[:, :, :300], crs=None)
+    write_raster(east, mask[:, :, 300:], x0=X0 + 300)
+    table = tmp_path / "masks.csv"
+    table.write_text(
+        "path,date,crs,nodata\nwest.tif,2019-05-01,EPSG:32632,7\neast.tif,2021,EPSG:32632,7\n"
+    )
+    chosen = PlanSettings(options=OPTIONS, masks=RasterOptions(), unit_px=128)
+    plan = planned(tmp_path / "county", table, chosen)
+    assert plan.dates == {str(west): "2019-05-01", str(east): "2021"}
+    assert {raster.nodata for raster in plan.rasters} == {(7.0,)}
+    ran(tmp_path / "county")
+    units = unit_table(tmp_path / "county", plan)
+    blank = units["pixels"] * (1 - units["valid_share"])
+    assert round(blank.sum()) == 60 * 100
+    found = merged(tmp_path / "county").network
+    assert set(found.source_date) == {"2019-05-01", "2021"}
+    assert_same(found, vectorize_file(find_sheets(table), options=OPTIONS))
