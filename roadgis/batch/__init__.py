@@ -4,7 +4,8 @@ Modules in order of dependency: `sheets` (usable and unusable sheets), `codec` (
 `units` (squares of the grid and their keys), `plan` (everything that determines the results),
 `store` (the county's files), `leases` (which process works on which unit), `work` (one step of one
 unit), `failures` (which errors are retried), `board` (scheduling), `engine` (this process, local
-processes or a Dask cluster), `run`, `table` (status of all units), `merge`, `update`, `report`.
+processes or a Dask cluster), `run`, `table` (status of all units), `items` (STAC Items of units),
+`merge`, `update`, `report`.
 
 Each result file is named after its unit and a hash of everything that determines its values, and
 is written by one rename. A listing of the folder therefore shows what is done, any process may be

@@ -16,6 +16,7 @@ import shapely
 from roadgis.atomic import atomic_path
 from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
+from roadgis.batch.items import write_items
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.store import STEPS, ResultStore, unit_grid
 from roadgis.batch.units import Unit
@@ -79,7 +80,8 @@ def merge_county(
     plan : CountyPlan
         Plan of the county.
     output : Path, optional
-        Vector file. A GeoPackage also gets the layer ``missing_units``.
+        Vector file. A GeoPackage also gets the layer ``missing_units``. STAC Items of the units
+        are written into the folder of the county.
     partial : bool
         Merge the finished units even if others are not done yet.
     overwrite : bool
@@ -127,6 +129,7 @@ def merge_county(
             _write_beside(output, missing)
         with atomic_path(folder / _LAST) as partial_file:
             partial_file.write_text(json.dumps({"network": str(output.absolute())}) + "\n")
+        write_items(folder, plan, store, board)
     progress(1.0, "done")
     return Merged(network, missing)
 

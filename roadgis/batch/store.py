@@ -9,6 +9,7 @@
     FOLDER/traced/UNIT.KEY.json     its record
     FOLDER/failed/STEP.UNIT.KEY.json  the last failure of a step
     FOLDER/leases/STEP.UNIT         worker of a step, see roadgis.batch.leases
+    FOLDER/units.stac.json, model.stac.json  STAC Items of units and model, see roadgis.batch.items
     FOLDER/units.gpkg, .parquet     status of all units, derived from the files above
 """
 
