@@ -14,6 +14,7 @@ from pyproj import CRS
 from roadgis.imagery.raster import Raster
 from roadgis.plain_values import converted
 from roadgis.probability.encoding import Decoder, Encoding
+from roadgis.sources.request_pace import RequestPace
 
 __all__ = ["crs_of", "dataclass_from_json", "raster_from_json", "raster_to_json"]
 
@@ -57,7 +58,10 @@ def raster_to_json(raster: Raster) -> dict[str, Any]:
     values["transform"] = list(raster.transform)[:6]
     values["palette"] = None if raster.palette is None else raster.palette.tolist()
     decoder = raster.decoder
-    del values["fetch"]  # of web map services, which are not planned
+    pace = raster.fetch
+    values["fetch"] = None
+    if isinstance(pace, RequestPace):
+        values["fetch"] = dataclasses.asdict(pace) | {"record": str(pace.record)}
     values["decoder"] = dataclasses.asdict(decoder) if isinstance(decoder, Decoder) else None
     return values
 
@@ -75,6 +79,8 @@ def raster_from_json(values: Mapping[str, Any]) -> Raster:
         known["decoder"] = Decoder(encoding, decoder["scale"], decoder["offset"])
     for name in ("flip", "bands", "nodata", "overviews"):
         known[name] = tuple(values[name])
+    if values.get("fetch") is not None:
+        known["fetch"] = dataclass_from_json(RequestPace, values["fetch"])
     known["stamp"] = tuple(tuple(part) for part in values["stamp"])
     return Raster(**known)
 

@@ -82,8 +82,8 @@ class PlanSettings:
         values = dataclasses.asdict(self)
         for name in ("work_dir", "restart", "keep_work"):
             values["options"].pop(name)
-        for name in ("imagery_licence", "cache_dir", "request_rate"):  # of web map services
-            values["options"]["sources"].pop(name)
+        cache = self.options.sources.cache_dir
+        values["options"]["sources"]["cache_dir"] = cache and str(Path(cache).absolute())
         aoi = self.options.scene.aoi
         if aoi is not None and not isinstance(aoi, (str, Path)):
             raise InputError("The area of interest of a county has to be a file.")
@@ -313,7 +313,13 @@ def _imagery_plan(
             "differ a little at the borders of units, and from those of 'roadgis extract'.",
             card.name,
         )
-    found, bad = inspected(sheets, options.scene, len(card.bands), options.sources)
+    found, bad = inspected(
+        sheets,
+        options.scene,
+        len(card.bands),
+        options.sources,
+        gsd_m=options.scene.gsd_m or card.gsd_m,
+    )
     _tell_bad(bad, len(sheets))
     draft = CountyPlan(
         plan_id=secrets.token_hex(8),

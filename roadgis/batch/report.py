@@ -32,6 +32,7 @@ from roadgis.imagery.size import duration
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.report.html import Table, render
+from roadgis.sources import Sheet, shown_name
 
 if TYPE_CHECKING:
     import geopandas
@@ -258,7 +259,8 @@ def _provenance(plan: CountyPlan, units: geopandas.GeoDataFrame, network: Path) 
         "Network": str(network),
         "Program": f"roadgis {__version__}; plan by {plan.version}",
         "Sheets": f"{len(plan.rasters)} used, {len(plan.bad_sheets)} not",
-        "Found by": ", ".join(plan.source[:5]),
+        # Addresses may hold keys.
+        "Found by": ", ".join(shown_name(Sheet(source)) for source in plan.source[:5]),
         "Dates": _dates(plan),
         "Pixel size": f"{plan.gsd_m:g} m",
         "Model": "none: masks" if plan.of_masks else plan.facts["model"]["name"],

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.sources import SourceOptions
 from roadgis.sources import InspectedSheets, Sheet, find_sheets, inspect_sheets, shown_name
-from roadgis.sources.web import is_web, web_name
+from roadgis.sources.web import is_web
 
 __all__ = ["BadSheet", "absolute_sources", "county_sheets", "inspected"]
 
@@ -57,21 +57,19 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
 
     Raises
     ------
-    InputError
-        If a source is a web map service.
-    SceneError
+    InputError, SceneError
         As :func:`roadgis.sources.find_sheets`.
     """
-    for source in filter(is_web, sources):
-        raise InputError(
-            f"{web_name(source)}: web map services cannot be mapped in batches. Use 'roadgis "
-            "extract', or download the imagery."
-        )
     return find_sheets(sources, options.sources, aoi=options.scene.aoi)
 
 
 def inspected(
-    sheets: Sequence[Sheet], scene: SceneOptions, channels: int, sources: SourceOptions
+    sheets: Sequence[Sheet],
+    scene: SceneOptions,
+    channels: int,
+    sources: SourceOptions,
+    *,
+    gsd_m: float | None = None,
 ) -> tuple[InspectedSheets, list[BadSheet]]:
     """Inspect all sheets, and separate the usable ones from the others.
 
@@ -85,6 +83,8 @@ def inspected(
         Number of input channels of the model.
     sources : SourceOptions
         Order of sheets that overlap.
+    gsd_m : float, optional
+        Pixel size at which web map services are read, metres.
 
     Returns
     -------
@@ -98,7 +98,8 @@ def inspected(
     SceneError, ReadError
         If no sheet can be used.
     """
-    found = inspect_sheets(sheets, scene, channels, dataclasses.replace(sources, on_error="skip"))
+    skipping = dataclasses.replace(sources, on_error="skip")
+    found = inspect_sheets(sheets, scene, channels, skipping, gsd_m=gsd_m)
     named = {shown_name(sheet): sheet for sheet in sheets}
     bad = [
         BadSheet(name, text.removeprefix(f"{name}: "), _outlined(named[name], scene, channels))
@@ -109,6 +110,8 @@ def inspected(
 
 def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None:
     """Describe a damaged sheet, to draw its outline; None if it cannot be opened."""
+    if is_web(sheet.name):
+        return None
     try:
         return inspect_raster(
             sheet.name,

@@ -26,10 +26,7 @@ _KEPT = "Finished units are kept; run the same command again to resume."
 _FILE_SUFFIXES = (".yaml", ".yml")
 _EXTRACT = Settings(
     ExtractOptions(),
-    without=(
-        *("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
-        *("imagery_licence", "cache_dir", "request_rate"),  # of web map services
-    ),
+    without=("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
 )
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 # --nodata is an option of imagery as well.
@@ -92,7 +89,7 @@ def plan_command(
 ) -> None:
     """Divide a county into units and store the settings of all runs.
 
-    SOURCE is any source of 'roadgis extract' except web map services; several become one county.
+    SOURCE is any source of 'roadgis extract'; several become one county.
     A county.yaml holds 'sources' and any options of this command.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
