@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from roadgis.imagery.grid import Grid, Window
 
-__all__ = ["NO_DATA", "CroppedProbability", "ProbabilitySource", "holds_mask"]
+__all__ = ["NO_DATA", "ArrayProbability", "CroppedProbability", "ProbabilitySource", "holds_mask"]
 
 #: Probability is uint8: 0..254 is p * 254, and this value is no data.
 NO_DATA = 255
@@ -65,3 +65,29 @@ class CroppedProbability:
             cropped[rows, cols] = values[rows, cols]
             return cropped
         return values
+
+
+class ArrayProbability:
+    """Probability in memory.
+
+    Parameters
+    ----------
+    grid : Grid
+        Its pixels.
+    values : ndarray of uint8, shape (height, width)
+        0..254 = p * 254, 255 = no data.
+    """
+
+    def __init__(self, grid: Grid, values: npt.NDArray[np.uint8]) -> None:
+        self.grid = grid
+        self._values = values
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return probability of a window; see :class:`ProbabilitySource`."""
+        out = np.full((window.height, window.width), NO_DATA, np.uint8)
+        rows = slice(max(window.row, 0), max(window.row + window.height, 0))
+        cols = slice(max(window.col, 0), max(window.col + window.width, 0))
+        found = self._values[rows, cols]
+        top, left = rows.start - window.row, cols.start - window.col
+        out[top : top + found.shape[0], left : left + found.shape[1]] = found
+        return out

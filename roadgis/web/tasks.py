@@ -25,17 +25,15 @@ from roadgis.errors import InputError, ReadError
 from roadgis.imagery.record import SceneRecord
 from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.network.sheets import SheetIndex
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
-from roadgis.options.imagery import SceneOptions
 from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.output import write_network
 from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
-from roadgis.sources import find_sheets, inspect_sheets
 from roadgis.web.networks import LONLAT, corrected, differences, read_network
 from roadgis.web.store import Edit
+from roadgis.web.stored_run import stored_run
 
 __all__ = ["compare_with", "export", "labels", "preview", "redo", "warm_up"]
 
@@ -157,10 +155,7 @@ def redo(
     """
     started = time.monotonic()
     with _without_log():
-        network = vectorize_file(work, options=_options(settings))
-        found = inspect_sheets(find_sheets(sheets), SceneOptions(assume_crs=crs), 1)
-    source, date = SheetIndex(found.rasters, network.crs).of(network.edges)
-    network = dataclasses.replace(network, source=source, source_date=date)
+        network = stored_run(work, sheets, crs).network(_options(settings))
     before = read_network(old)
     provenance = {**before.provenance, "settings": network.provenance.get("settings")}
     threshold = network.provenance.get("threshold")
