@@ -19,7 +19,7 @@ from rio_tiler.errors import RioTilerError
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
 from roadgis.web.context import Context, Shared, TheJob
-from roadgis.web.jobs_api import _ERRORS, receive
+from roadgis.web.jobs_api import ERRORS, FILE_BODY, receive
 from roadgis.web.models import (
     ComparisonRequest,
     EditView,
@@ -36,7 +36,7 @@ from roadgis.web.uploads import check_free, safe_name
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/jobs/{job_id}", responses=_ERRORS)
+router = APIRouter(prefix="/api/jobs/{job_id}", responses=ERRORS)
 
 Zoom = Annotated[int, PathParameter(ge=0, le=24)]
 Cell = Annotated[int, PathParameter(ge=0, lt=2**24)]
@@ -228,7 +228,7 @@ def undo(context: Shared, job: TheJob) -> dict[str, int]:
     return {"id": identifier}
 
 
-@router.put("/base/{name}", status_code=201)
+@router.put("/base/{name}", status_code=201, openapi_extra=FILE_BODY)
 async def send_base(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
     """Send a line layer to compare with, as the body of the request."""
     _check_done(job)

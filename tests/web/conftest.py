@@ -39,15 +39,17 @@ class Server:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder, self.options = folder, options
+        self.errors = folder.with_name(f"{folder.name}.errors.txt")
         self.token: str | None = None
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "roadgis", "serve", "--port", "0", "--folder", str(self.folder),
-             "--progress", "jsonl", *self.options],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "roadgis", "serve", "--port", "0",
+                 "--folder", str(self.folder), "--progress", "jsonl", *self.options],
+                stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
         assert self.process.stdout is not None
         for text in self.process.stdout:
             line = json.loads(text)
@@ -71,6 +73,8 @@ class Server:
         self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        # Whatever clients do, the server has no error that it did not expect.
+        assert "Traceback" not in (said := self.errors.read_text()), said
 
     def request(
         self,
