@@ -31,6 +31,7 @@ from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.output import write_network
 from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
+from roadgis.web.network_style import add_network_style
 from roadgis.web.networks import LONLAT, corrected, differences, read_network
 from roadgis.web.store import Edit
 from roadgis.web.stored_run import stored_run
@@ -226,13 +227,19 @@ def export(
         )
         with _without_log():
             made = clean_lines(layer, options=options)
-        _write(made.with_provenance(**network.provenance, corrections=len(edits)), output)
+        made = made.with_provenance(**network.provenance, corrections=len(edits))
+        _write(made, output, edited=True)
     finally:
         layer.unlink(missing_ok=True)
 
 
-def _write(network: RoadNetwork, output: Path) -> None:
-    """Write a network; the files of a Shapefile go into one zip file."""
+def _write(network: RoadNetwork, output: Path, *, edited: bool = False) -> None:
+    """Write a network: a GeoPackage with styles; the files of a Shapefile in one zip file."""
+    if output.suffix == ".gpkg":
+        with atomic_path(output) as partial:
+            write_network(network, partial)
+            add_network_style(partial, edited=edited)
+        return
     if output.suffix != ".zip":
         write_network(network, output, overwrite=True)
         return
