@@ -23,16 +23,15 @@ import shapely
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError, ReadError
 from roadgis.imagery.record import SceneRecord
-from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
-from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.output import write_network
 from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
+from roadgis.web.corrections import corrected
 from roadgis.web.network_style import add_network_style
-from roadgis.web.networks import LONLAT, corrected, differences, read_network
+from roadgis.web.networks import LONLAT, differences, read_network
 from roadgis.web.store import Edit
 from roadgis.web.stored_run import stored_run
 
@@ -171,7 +170,8 @@ def _write_difference(old: RoadNetwork, new: RoadNetwork, path: Path) -> dict[st
     """Write the lines that two networks do not share, in longitude and latitude."""
     metric = geopandas.GeoSeries(new.edges, crs=new.crs)
     before = geopandas.GeoSeries(old.edges, crs=old.crs)
-    local = metric.estimate_utm_crs() if len(metric) else before.estimate_utm_crs()
+    known = metric if len(metric) else before
+    local = known.estimate_utm_crs() if len(known) else new.crs
     parts = differences(
         np.asarray(before.to_crs(local), object), np.asarray(metric.to_crs(local), object)
     )
@@ -207,30 +207,8 @@ def export(
     if not (as_edited and edits):
         _write(network, output)
         return
-    table = _corrected(folder, number, edits, network)
-    layer = output.parent / f".{output.name}.lines.gpkg"
-    try:
-        table.to_file(layer, layer="edges", driver="GPKG", engine="pyogrio")
-        # What a person has decided is kept as it is: nothing is dropped, bridged or moved.
-        keep = dataclasses.replace(
-            drawn_clean_options(),
-            dangle_factor=0.0,
-            min_component_m=0.0,
-            min_strong_m=0.0,
-            bridge=BridgeOptions(max_gap_m=0.0),
-        )
-        options = CleanLinesOptions(
-            width_field="width_m",
-            confidence_field="confidence",
-            keep_fields=("bridged", "edit", "edit_user", "edit_time"),
-            clean=keep,
-        )
-        with _without_log():
-            made = clean_lines(layer, options=options)
-        made = made.with_provenance(**network.provenance, corrections=len(edits))
-        _write(made, output, edited=True)
-    finally:
-        layer.unlink(missing_ok=True)
+    made = _corrected(folder, number, edits, network)
+    _write(made.with_provenance(corrections=len(edits)), output, edited=True)
 
 
 def _write(network: RoadNetwork, output: Path, *, edited: bool = False) -> None:
@@ -256,7 +234,7 @@ def warm_up() -> None:
 
 def _corrected(
     folder: Path, number: int, edits: Sequence[Edit], network: RoadNetwork
-) -> geopandas.GeoDataFrame:
+) -> RoadNetwork:
     numbers = {edit.network for edit in edits if edit.edge is not None}
     originals = {n: read_network(folder / f"{n}.gpkg") for n in numbers}
     return corrected(network, number, edits, originals)
@@ -280,7 +258,7 @@ def labels(
     from roadgis.labels.vector import RoadLayer
 
     network = read_network(folder / f"{number}.gpkg")
-    table = _corrected(folder, number, edits, network)
+    table = _corrected(folder, number, edits, network).to_geodataframe()
     if not len(table):
         raise InputError("There is no road left to make labels of. Undo a correction first.")
     known = table["width_m"].median()
