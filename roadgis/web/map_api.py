@@ -258,7 +258,10 @@ async def compare(context: Shared, job: TheJob, wanted: ComparisonRequest) -> di
         files.comparison,
         wanted.truth,
     )
-    return {"network": number, "layer": base.name, **found}
+    found = {"network": number, "layer": base.name, **found}
+    job = context.store.get(job.id) or job
+    context.store.update(job.id, result={**job.result, "comparison": found})
+    return found
 
 
 def _compare(network: Path, base: Path, output: Path, truth: bool) -> dict[str, Any]:
@@ -288,11 +291,13 @@ def video_result(context: Shared, job: TheJob) -> FileResponse:
 async def download(
     context: Shared,
     job: TheJob,
-    what: Literal["gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits"],
+    what: Literal[
+        "gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits", "report"
+    ],
     network: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     corrected: bool = True,
 ) -> Response:
-    """Return the network in a format, the probability, labels for training or the corrections."""
+    """Return the network in a format, the probability, corrections, labels or the QA report."""
     _check_done(job)
     files = context.files(job)
     number = job.result["current"] if network is None else network
@@ -310,6 +315,14 @@ async def download(
         path = files.exports / "labels.zip"
         await _short(context, tasks.labels, files.networks, number, made, files.sheets(), path)
         return _download(path, "application/zip", f"{_stem(job)}-labels.zip")
+    if what == "report":
+        path = files.exports / "report.html"
+        about = {"name": job.name, "warnings": job.warnings, "facts": job.facts}
+        compared = job.result.get("comparison")
+        if compared and compared["network"] == number:
+            about["comparison"] = compared
+        await _short(context, tasks.report, files.networks, number, made, about, path)
+        return _download(path, "text/html; charset=utf-8", f"{_stem(job)}-report.html")
     suffix, kind = _FORMATS[what]
     last = made[-1].id if made and corrected else 0
     path = files.exports / f"roads-{number}-{last}{suffix}"

@@ -32,10 +32,12 @@ from roadgis.probability.mosaic import Mosaic
 from roadgis.web.corrections import corrected
 from roadgis.web.network_style import add_network_style
 from roadgis.web.networks import LONLAT, differences, read_network
+from roadgis.web.road_tiles import open_layer
+from roadgis.web.scene_report import scene_report
 from roadgis.web.store import Edit
 from roadgis.web.stored_run import stored_run
 
-__all__ = ["compare_with", "export", "labels", "preview", "redo", "warm_up"]
+__all__ = ["compare_with", "export", "labels", "preview", "redo", "report", "warm_up"]
 
 
 #: Scores that the page shows, by the names of docs/evaluation.md.
@@ -274,6 +276,28 @@ def labels(
             mask.unlink()
         archive.write(layer, "roads.gpkg")
     layer.unlink()
+
+
+def report(
+    folder: Path, number: int, edits: Sequence[Edit], job: Mapping[str, Any], output: Path
+) -> None:
+    """Write the QA report of a network with its corrections as HTML.
+
+    Parameters
+    ----------
+    folder, number, edits
+        Those of :func:`export`.
+    job : mapping
+        See :func:`roadgis.web.scene_report.scene_report`.
+    output : Path
+        The HTML file.
+    """
+    network = read_network(folder / f"{number}.gpkg")
+    doubtful = open_layer(folder / f"{number}.gpkg").doubtful()
+    made = _corrected(folder, number, edits, network)
+    text = scene_report(made, number, edits, doubtful, job)
+    with atomic_path(output) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def compare_with(network: Path, base: Path, output: Path, *, truth: bool) -> dict[str, Any]:

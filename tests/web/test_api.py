@@ -268,6 +268,22 @@ def test_comparison_with_truth_scores_the_network(
     assert len(lines["extra"]) > 0
 
 
+def test_report_download_has_scores_of_the_comparison(server: Server, done: Any) -> None:
+    path = f"/api/jobs/{done['jobID']}"
+    truth = server.request("GET", f"{path}/download/geojson?network=0&corrected=false").body
+    assert server.request("PUT", f"{path}/base/truth.geojson", truth).status == 201
+    wanted = {"truth": True, "network": 0}
+    assert server.request("POST", f"{path}/comparison", wanted).status == 200
+    answer = server.request("GET", f"{path}/download/report?network=0")
+    assert answer.status == 200, answer.body
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    page = answer.body.decode()
+    assert "<dt>Layer</dt><dd>truth.geojson</dd>" in page
+    assert "<dt>Recall</dt><dd>1.000</dd>" in page
+    assert str(server.folder) not in page
+
+
 def test_events_end_with_the_finished_job(server: Server, done: Any) -> None:
     answer = server.request("GET", f"/api/jobs/{done['jobID']}/events")
     assert answer.headers["content-type"].startswith("text/event-stream")
