@@ -45,6 +45,17 @@ Number = Annotated[int, PathParameter(ge=0, le=2**31)]
 NetworkName = Annotated[str, PathParameter(pattern=r"^(live|[0-9]{1,9})$")]
 _PNG: dict[str, Any] = {"image/png": {}}
 _KEPT = {"Cache-Control": "private, max-age=86400"}
+_VIDEO_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+}
 _FORMATS = {
     "gpkg": (".gpkg", "application/geopackage+sqlite3"),
     "geojson": (".geojson", "application/geo+json"),
@@ -285,6 +296,16 @@ def video_result(context: Shared, job: TheJob) -> FileResponse:
         raise HTTPException(404, "There is no result.")
     kind = "image/png" if path.suffix == ".png" else "video/webm"
     return _download(path, kind, f"{_stem(job)}-segmented{path.suffix}", inline=True)
+
+
+@router.get("/original", response_class=FileResponse)
+def video_original(context: Shared, job: TheJob) -> FileResponse:
+    """Return the video or picture as it was sent."""
+    path = next(iter(context.files(job).paths()), None) if job.kind == "video" else None
+    kind = None if path is None else _VIDEO_TYPES.get(path.suffix.lower())
+    if path is None or kind is None or not path.is_file():
+        raise HTTPException(404, "There is no original.")
+    return _download(path, kind, f"{_stem(job)}{path.suffix.lower()}", inline=True)
 
 
 @router.get("/download/{what}", response_class=FileResponse)
