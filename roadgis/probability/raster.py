@@ -27,7 +27,12 @@ from roadgis.options.imagery import SceneOptions
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.probability.encoding import Decoder, Encoding, Stored, detect_encoding
 from roadgis.probability.mosaic import Mosaic
-from roadgis.probability.source import NO_DATA, CroppedProbability
+from roadgis.probability.source import (
+    NO_DATA,
+    ArrayProbability,
+    CroppedProbability,
+    ProbabilitySource,
+)
 from roadgis.probability.tags import PROVENANCE_TAG, stored_divisor, stored_provenance
 from roadgis.progress import Progress, no_progress
 from roadgis.sources import Sheet, stated
@@ -126,8 +131,8 @@ class MosaicProbability:
         window = mosaic.grid.window
         if mosaic.imagery:
             window = SceneRecord.from_json(mosaic.imagery).covered_in_grid
-        self._cropped = CroppedProbability(mosaic, window)
-        self.grid = self._cropped.grid
+        self._values: ProbabilitySource = CroppedProbability(mosaic, window)
+        self.grid = self._values.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         inputs = [sheet["name"] for sheet in mosaic.imagery.get("sheets", ())]
@@ -141,7 +146,11 @@ class MosaicProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :meth:`RasterProbability.read`."""
-        return self._cropped.read(window)
+        return self._values.read(window)
+
+    def load(self) -> None:
+        """Read all values into memory, for many small reads."""
+        self._values = ArrayProbability(self.grid, self.read(self.grid.window))
 
 
 def open_probability(
