@@ -20,8 +20,8 @@ import rasterio
 from rasterio.windows import Window
 
 from roadgis.model.runtime import load_model
-from roadgis.pipeline import extract_roads
 from roadgis.options.prediction import PredictOptions
+from roadgis.pipeline import extract_roads
 from roadgis.probability.prediction import tile_side
 
 

@@ -302,7 +302,8 @@ class Scene:
             image, valid = np.ascontiguousarray(image[inner, inner]), valid[inner, inner].copy()
         if self.normalization is not None:
             image = self.normalization.apply(image)
-        image[~valid] = INVALID_FILL
+        if not valid.all():
+            image[~valid] = INVALID_FILL
         return image, valid
 
     def wanted(self, window: Window) -> Bools:
