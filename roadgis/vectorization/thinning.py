@@ -86,9 +86,11 @@ def _thin_words(work: Plane, changed: npt.NDArray[np.bool_], iterations: int) ->
 
 def _deletable(rows: Plane, second: bool) -> Plane:
     """Return the pixels that a half iteration deletes; `rows` has one more row at each end."""
-    right, left = east(rows), west(rows)
     three = (slice(None, -2), slice(1, -1), slice(2, None))
-    return _doomed(*([plane[part] for part in three] for plane in (rows, right, left)), second)
+    middle, right, left = (
+        [plane[part] for part in three] for plane in (rows, east(rows), west(rows))
+    )
+    return _doomed(middle, right, left, second)
 
 
 def _doomed(middle: list[Plane], right: list[Plane], left: list[Plane], second: bool) -> Plane:
