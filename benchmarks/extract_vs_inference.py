@@ -49,7 +49,8 @@ def main() -> None:
         folder = Path(name)
         path = arguments.scene
         if path is None:
-            from roadgis.synthetic import TownOptions, write_large_town
+            from roadgis.options.synthetic import TownOptions
+            from roadgis.synthetic import write_large_town
 
             path = folder / "scene.tif"
             write_large_town(TownOptions(width_px=arguments.side, height_px=arguments.side), path)

@@ -65,7 +65,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         sheets = cut_into_sheets(town, Path(name), 387)
-        cases = [
+        cases: list[tuple[str, Path | list[Path], PredictOptions]] = [
             (f"block {block}, tile {tile}", town, PredictOptions(block_px=block, tile_px=tile))
             for block, tile in ((768, None), (768, 640), (2304, 1024), (2304, 560))
         ]

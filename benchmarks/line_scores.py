@@ -145,7 +145,7 @@ def main() -> None:
     with ProcessPoolExecutor(2) as pool:
         for name, metres in pool.map(score, images):
             places[name] = places.get(name, np.zeros(metres.shape)) + metres
-    titles = thresholds or ["card's threshold"]
+    titles = [str(level) for level in thresholds] or ["card's threshold"]
     f1s = []
     for name, metres in places.items():
         precision = metres[:, 0] / np.maximum(metres[:, 1], 1e-9)

@@ -68,7 +68,7 @@ def score_folder(
     flips: bool = False,
 ) -> Scores:
     """Score all pairs of a folder together."""
-    total = LevelCounts.none()
+    total = LevelCounts.empty()
     scenes = open_pairs([folder], classes=model.card.classes)
     for pair, scene in zip(find_pairs(folder), scenes, strict=True):
         counts = score_scene(pair.image, scene, model, assume_crs, flips=flips)

@@ -13,14 +13,14 @@ if len(sys.argv) != 3:
 scene, output = Path(sys.argv[1]), Path(sys.argv[2])
 
 
-def call(method, path, body=b"", kind="application/json"):
+def call(method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
     """Return the body of an answer."""
     request = urllib.request.Request(SERVER + path, body, {"Content-Type": kind}, method=method)
     with urllib.request.urlopen(request) as answer:  # a token: add "Authorization": "Bearer TOKEN"
-        return answer.read()
+        return bytes(answer.read())
 
 
-def wait(job, state):
+def wait(job: str, state: str) -> None:
     """Wait until a job is in a state."""
     while (found := json.loads(call("GET", job)))["state"] != state:
         if found["state"] in ("failed", "cancelled"):

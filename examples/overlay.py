@@ -31,7 +31,7 @@ def ramp(confidence: np.ndarray) -> np.ndarray:
     place = np.clip((np.nan_to_num(confidence, nan=1.0) - 0.4) / 0.6, 0, 1) * (len(RAMP) - 1)
     low = np.minimum(place.astype(int), len(RAMP) - 2)
     share = (place - low)[:, None]
-    return RAMP[low] * (1 - share) + RAMP[low + 1] * share
+    return np.asarray(RAMP[low] * (1 - share) + RAMP[low + 1] * share)
 
 
 def draw(

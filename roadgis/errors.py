@@ -33,6 +33,7 @@ __all__ = [
     "RoadgisError",
     "SceneError",
     "TileError",
+    "how_to_install",
 ]
 
 
@@ -86,6 +87,20 @@ class ResumeError(RoadgisError, RuntimeError):
 
 class MissingExtraError(RoadgisError, ImportError):
     """A feature needs an optional dependency that is not installed."""
+
+
+def how_to_install(extra: str) -> str:
+    """Return the sentence that says how to install an optional dependency.
+
+    Parameters
+    ----------
+    extra : str
+        The extra of roadgis that has it.
+    """
+    return (
+        f"To install it, run pip install '.[{extra}]' (or uv sync --extra {extra}) in a copy of "
+        "roadgis's repository."
+    )
 
 
 class Cancelled(RoadgisError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from roadgis.errors import InputError, MissingExtraError, ReadError
+from roadgis.errors import InputError, MissingExtraError, ReadError, how_to_install
 
 __all__ = ["county_file"]
 
@@ -39,8 +39,8 @@ def county_file(path: Path) -> dict[str, Any]:
         import yaml
     except ImportError as error:
         raise MissingExtraError(
-            f"{path}: reading it needs PyYAML, which is not installed. Install it with: "
-            "pip install 'roadgis[batch]', or give the options on the command line."
+            f"{path}: reading it needs PyYAML, which is not installed. "
+            f"{how_to_install('batch')} Or give the options on the command line."
         ) from error
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
-from roadgis.errors import InputError, MissingExtraError, ReadError
+from roadgis.errors import InputError, MissingExtraError, ReadError, how_to_install
 from roadgis.model.runtime import available_threads
 
 __all__ = ["DaskEngine", "Engine", "InProcess"]
@@ -270,7 +270,7 @@ def _distributed() -> Any:
         import distributed
     except ImportError as error:
         raise MissingExtraError(
-            "Several workers need distributed, which is not installed. Install it with: "
-            "pip install 'roadgis[batch]', or divide the work with --shard."
+            "Several workers need distributed, which is not installed. "
+            f"{how_to_install('batch')} Or divide the work with --shard."
         ) from error
     return distributed

@@ -32,7 +32,7 @@ def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
         import logging
         import secrets
 
-        from roadgis.errors import MissingExtraError
+        from roadgis.errors import MissingExtraError, how_to_install
 
         try:
             from roadgis.web.server import page_url, serve
@@ -40,8 +40,7 @@ def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
             if (error.name or "").partition(".")[0] == "roadgis":
                 raise
             raise MissingExtraError(
-                f"The map page needs {error.name}, which is not installed. Install it with: "
-                "pip install 'roadgis[web]'"
+                f"The map page needs {error.name}, which is not installed. {how_to_install('web')}"
             ) from error
         from roadgis.model.runtime import load_model
 

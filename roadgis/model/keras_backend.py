@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from roadgis.errors import InputError, MissingExtraError
+from roadgis.errors import InputError, MissingExtraError, how_to_install
 
 __all__ = ["Backend", "choose_backend", "import_keras"]
 
@@ -138,7 +138,7 @@ def import_keras() -> Any:
         raise MissingExtraError(
             f"Training and Keras models need {backend}, which is not installed. "
             + (
-                "Install it with: pip install 'roadgis[train]'"
+                how_to_install("train")
                 if backend == "tensorflow"
                 else "Install it with: pip install 'jax[cuda12]' (or unset KERAS_BACKEND)."
             )
@@ -149,6 +149,6 @@ def import_keras() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"Training and Keras models need Keras on {backend}, which does not import ({error}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     return keras

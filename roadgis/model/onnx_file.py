@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import MissingExtraError, ModelError
+from roadgis.errors import MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import CARD_KEY, ModelCard
 
 __all__ = [
@@ -158,7 +158,7 @@ def write_onnx_card(source: Path, card: ModelCard, output: Path) -> None:
     except ImportError as error:
         raise MissingExtraError(
             f"Writing ONNX files needs the onnx package, which is not installed ({error}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     model = onnx.load(str(source))
     kept = [entry for entry in model.metadata_props if entry.key != CARD_KEY]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from roadgis.atomic import check_target, check_writable
-from roadgis.errors import InputError, MissingExtraError, OutputError
+from roadgis.errors import InputError, MissingExtraError, OutputError, how_to_install
 
 __all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
 
@@ -108,8 +108,8 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     kind = output_format(path)
     if kind.needs and importlib.util.find_spec(kind.needs) is None:
         raise MissingExtraError(
-            f"{path}: {kind.name} needs {kind.needs}, which is not installed. Install it with: "
-            f"pip install 'roadgis[{kind.extra}]', or choose another suffix, such as .gpkg."
+            f"{path}: {kind.name} needs {kind.needs}, which is not installed. "
+            f"{how_to_install(kind.extra)} Or choose another suffix, such as .gpkg."
         )
     _check_target(path, kind.parts, overwrite=overwrite)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError
+from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.output.formats import output_format
 from roadgis.plain_values import parse_json, shown
 
@@ -150,7 +150,6 @@ def _parquet_metadata(path: Path) -> dict[bytes, bytes]:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise MissingExtraError(
-            f"{path}: GeoParquet needs pyarrow, which is not installed. Install it with: "
-            "pip install 'roadgis[parquet]'."
+            f"{path}: GeoParquet needs pyarrow, which is not installed. {how_to_install('parquet')}"
         ) from error
     return pq.read_schema(path).metadata or {}

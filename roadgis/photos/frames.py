@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
+from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError, how_to_install
 from roadgis.imagery.damage import missing_end
 from roadgis.progress import Progress, no_progress
 
@@ -62,8 +62,7 @@ def import_opencv() -> Any:
         import cv2
     except ImportError as error:
         raise MissingExtraError(
-            f"Videos and pictures need OpenCV ({error}). "
-            "Install it with: pip install 'roadgis[video]'"
+            f"Videos and pictures need OpenCV ({error}). {how_to_install('video')}"
         ) from error
     return cv2
 

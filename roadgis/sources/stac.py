@@ -13,7 +13,14 @@ from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
 from roadgis.dataset_names import display_name, is_remote
-from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, SceneError
+from roadgis.errors import (
+    InputError,
+    MissingExtraError,
+    ReadError,
+    RoadgisError,
+    SceneError,
+    how_to_install,
+)
 from roadgis.options.sources import SourceOptions
 from roadgis.sources.location import listed, located
 from roadgis.sources.sheet import Sheet
@@ -83,8 +90,8 @@ def read_stac(source: str, options: SourceOptions) -> list[Sheet]:
     for package in ("pystac", "pystac_client", "stac_geoparquet"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(
-                f"{shown}: reading STAC needs {package}, which is not installed. Install it with: "
-                "pip install 'roadgis[stac]'."
+                f"{shown}: reading STAC needs {package}, which is not installed. "
+                f"{how_to_install('stac')}"
             )
     try:
         found = [item for item in _items(name, options) if _wanted(*item, options)]

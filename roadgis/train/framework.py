@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from roadgis.errors import MissingExtraError, ModelError, ReadError
+from roadgis.errors import MissingExtraError, ModelError, ReadError, how_to_install
 from roadgis.model.keras_backend import import_keras
 
 __all__ = [
@@ -53,7 +53,7 @@ def import_segmentation_models() -> ModuleType:
         cause = error.__context__ if isinstance(error.__context__, ImportError) else error
         raise MissingExtraError(
             f"Training needs segmentation-models, which cannot be imported ({cause}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     module: ModuleType = segmentation_models
     return module

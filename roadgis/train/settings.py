@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import InputError, MissingExtraError
+from roadgis.errors import InputError, MissingExtraError, how_to_install
 from roadgis.options.training import TrainSettings
 from roadgis.options.training_data import DataSet
 from roadgis.plain_values import converted, shown
@@ -147,7 +147,7 @@ def _yaml() -> types.ModuleType:
     except ImportError as error:
         raise MissingExtraError(
             f"Settings files need PyYAML, which is not installed ({error}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     module: types.ModuleType = yaml
     return module

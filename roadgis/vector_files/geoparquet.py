@@ -8,7 +8,7 @@ import os
 import geopandas
 import shapely
 
-from roadgis.errors import DataError, MissingExtraError
+from roadgis.errors import DataError, MissingExtraError, how_to_install
 
 __all__ = ["is_parquet", "read_parquet"]
 
@@ -40,8 +40,8 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError(
-            f"{name}: GeoParquet needs pyarrow, which is not installed. Install it with: "
-            "pip install 'roadgis[parquet]', or convert the file to GeoPackage."
+            f"{name}: GeoParquet needs pyarrow, which is not installed. "
+            f"{how_to_install('parquet')} Or convert the file to GeoPackage."
         )
     try:
         table = geopandas.read_parquet(path)

@@ -16,6 +16,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from roadgis._version import __version__
+from roadgis.errors import how_to_install
 from roadgis.options.web import BASE_MAPS
 from roadgis.web.context import Context, Shared, TheJob
 from roadgis.web.models import CheckSettings, JobView, NewJob, RunSettings, job_view
@@ -124,9 +125,7 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
             {"Retry-After": "30"},
         )
     if new.kind == "video" and importlib.util.find_spec("cv2") is None:
-        raise HTTPException(
-            501, "Videos need OpenCV: install it with: pip install 'roadgis[video]'"
-        )
+        raise HTTPException(501, f"Videos need OpenCV. {how_to_install('video')}")
     chosen = [(given, data_path(given, context.options.data_dirs)) for given in new.paths]
     example = example_scene() if new.example else None
     if new.example and (example is None or new.kind != "roads"):

@@ -17,7 +17,7 @@ from tests.factories.models import tiny_model
 from tests.factories.rasters import cut_into_sheets, write_raster
 from tests.factories.roads import painted
 from tests.killed import Runs
-from tests.test_kill import done, rows
+from tests.test_kill import done, rows, spread
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
 
@@ -75,11 +75,10 @@ def killed_and_completed(land: Land, name: str, count: int) -> None:
     counted = land.folder / "counted" if before is None else land.copy("counted", before)
     steps = done(land._run(commands(land, name, counted), folder=counted.parent)).steps
     chance = random.Random(_SEED)
-    for number in range(count):
+    for number, step in enumerate(spread(chance, 1, steps, count)):
         county = land.folder / f"{name}{number}"
         if before is not None:
             land.copy(county.name, before)
-        step = chance.randint(1, steps)
         land._run(
             commands(land, name, county), folder=county.parent, step=step, number=signal.SIGKILL,
             delay_s=chance.choice([0.0, chance.uniform(0.001, 0.1)]),
@@ -100,8 +99,8 @@ def test_a_killed_command_is_completed_by_the_same_command(land: Land, name: str
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ["plan", "run", "update", "merge"])
-def test_commands_killed_at_twenty_moments_are_completed(land: Land, name: str) -> None:
-    killed_and_completed(land, name, 20)
+def test_commands_killed_at_many_moments_are_completed(land: Land, name: str) -> None:
+    killed_and_completed(land, name, 8)
 
 
 def test_a_lease_that_ran_out_is_taken_over_and_its_holder_does_no_harm(land: Land) -> None:

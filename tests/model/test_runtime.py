@@ -270,7 +270,7 @@ def test_keras_files_without_tensorflow_name_the_extra(
     write_card_file(tiny_card(), path)
     for name in ("keras", "tensorflow"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'roadgis\[train\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[train\]'"):
         load_model(path)
 
 

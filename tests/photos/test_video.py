@@ -451,7 +451,7 @@ def test_import_opencv_names_the_extra(
     tmp_path: Path, drive: Path, segmenter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'roadgis\[video\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[video\]'"):
         segment_video(drive, tmp_path / "o.webm", segmenter)
 
 

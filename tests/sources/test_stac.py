@@ -265,7 +265,7 @@ def test_find_sheets_names_the_extra_that_is_missing(
 ) -> None:
     path = write(rasters / "a.json", item("a", "a.tif"))
     monkeypatch.setitem(sys.modules, "pystac_client", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'roadgis\[stac\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[stac\]'"):
         find_sheets(path)
 
 

@@ -289,6 +289,12 @@ def check_backbone(name: str, folder: Path) -> None:
 
 # One quick model per family; grouped convolutions (ResNeXt, SENet) are slow to build.
 FAMILIES = ("vgg16", "seresnet18", "inceptionv3", "mobilenetv2", "efficientnetb0")
+# The blocks that the first families lack: bottlenecks, grouped convolutions, dense blocks.
+SLOW_FAMILIES = (
+    "resnet50", "resnext50", "seresnext50", "inceptionresnetv2", "densenet121", "mobilenet",
+)  # fmt: skip
+# One of each repeats a block of the above more often, or with wider layers.
+LARGER = [name for name in BACKBONES if name not in FAMILIES + SLOW_FAMILIES]
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -297,9 +303,18 @@ def test_backbone_families_train_save_and_load(name: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in FAMILIES])
-def test_other_backbones_train_save_and_load(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SLOW_FAMILIES)
+def test_other_backbone_families_train_save_and_load(name: str, tmp_path: Path) -> None:
     check_backbone(name, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGER)
+def test_larger_backbones_build(name: str) -> None:
+    options = ArchitectureOptions(backbone=name, decoder_filters=(8,) * 5)
+    model = build_model(options)
+    assert model_stride(model) == model_stride(options) == 32
+    assert model.output_shape == (None, None, None, 1)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

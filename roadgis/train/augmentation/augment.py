@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from roadgis.errors import InputError, MissingExtraError
+from roadgis.errors import InputError, MissingExtraError, how_to_install
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes
 
 __all__ = ["Augmentation", "import_albumentations", "load_augmentation"]
@@ -278,7 +278,7 @@ def import_albumentations() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             f"Training needs albumentations, which is not installed ({error}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     cv2.setNumThreads(1)  # the model needs the cores
     return albumentations

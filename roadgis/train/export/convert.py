@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.errors import InputError, MissingExtraError, ModelError
+from roadgis.errors import InputError, MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
@@ -52,7 +52,7 @@ def _import_onnx_graph() -> ModuleType:
     except ImportError as error:
         raise MissingExtraError(
             f"Export needs onnx and tf2onnx, which are not installed ({error}). "
-            "Install them with: pip install 'roadgis[train]'"
+            f"{how_to_install('train')}"
         ) from error
     return onnx_graph
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roadgis.atomic import atomic_path
-from roadgis.errors import MissingExtraError
+from roadgis.errors import MissingExtraError, how_to_install
 from roadgis.train.scoring.curves import Curve, LevelCounts, level_of
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def require_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            f"Figures need matplotlib, which is not installed ({error}). "
-            "Install it with: pip install 'roadgis[train]'"
+            f"Figures need matplotlib, which is not installed ({error}). {how_to_install('train')}"
         ) from error
 
 

@@ -86,7 +86,7 @@ async function start() {
   const video = state.tab === "video";
   const list = h("ul", { class: "jobs" });
   const missing = video && state.about && !state.about.video
-    ? [h("p", { class: "note" }, "Videos need OpenCV on the server: pip install 'roadgis[video]'")] : [];
+    ? [h("p", { class: "note" }, "Videos need OpenCV on the server: install the extra video of roadgis there.")] : [];
   panel.replaceChildren(dropCard(video), ...missing, ...serverCard(video), h("section", { class: "stack" }, h("h3", {}, "Recent"), list));
   try {
     const { jobs } = await get("/jobs");
