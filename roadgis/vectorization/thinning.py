@@ -182,15 +182,16 @@ def nearest(
     offset = np.zeros((len(rows), 2), np.int64)
     flat = image.reshape(-1)
     stride = image.shape[1]
-    position = rows * stride + cols
+    first = radius * (stride + 1)
+    position = rows * stride + cols - first
     left = np.arange(len(rows))
     for length, ring in _rings(radius):
         if not len(left):
             break
-        steps = ring[:, 0] * stride + ring[:, 1]
+        steps = first + ring[:, 0] * stride + ring[:, 1]
         found = np.full(len(left), -1, np.int8 if len(ring) < 128 else np.int64)
         for number in range(len(steps) - 1, -1, -1):
-            found[flat[position + steps[number]] == value] = number
+            found[flat[steps[number] :].take(position) == value] = number
         hit = found >= 0
         if hit.any():
             at = left[hit]
@@ -230,16 +231,20 @@ def measure_widths(
     # The skeleton leaves the middle by less than two pixels; looking no further keeps
     # junctions, where the far side is another road, from counting.
     far = near.copy()
-    open_ = known.copy()
+    open_ = np.flatnonzero(known)
     for step in (0.0, 0.5, 1.0, 1.5, 2.0):
-        back = np.rint(-unit * (near.astype(np.float64) + step)[:, None]).astype(np.int64)
-        hit = open_ & (flat[(rows + back[:, 0]) * image.shape[1] + cols + back[:, 1]] == 0)
-        far[hit] = -(back[hit] * unit[hit]).sum(axis=1)
-        open_ &= ~hit
+        towards = unit[open_]
+        back = np.rint(-towards * (near[open_].astype(np.float64) + step)[:, None]).astype(np.int64)
+        there = (rows[open_] + back[:, 0]) * image.shape[1] + cols[open_] + back[:, 1]
+        hit = flat[there] == 0
+        far[open_[hit]] = -(back[hit] * towards[hit]).sum(axis=1)
+        open_ = open_[~hit]
+    bounded = known.copy()
+    bounded[open_] = False
     # Between the centres of the last road pixel and the first background pixel the border
     # lies half a row of pixels away; rows are denser across diagonals.
     row_gap = np.maximum(np.abs(unit[:, 0]), np.abs(unit[:, 1])).astype(np.float32)
-    shift = np.where(known & ~open_, (near - far) / 2, np.float32(np.nan)).astype(np.float64)
+    shift = np.where(bounded, (near - far) / 2, np.float32(np.nan)).astype(np.float64)
     return Widths(
         np.where(known, near + far - row_gap, 2 * near).astype(np.float32),
         (shift * unit[:, 0]).astype(np.float32),

@@ -184,7 +184,7 @@ def double_by_copies(model: onnx.ModelProto) -> None:
     """Let a quantized network double the size of images by copying whole pixels and rows.
 
     ONNX Runtime computes 8-bit convolutions with channels last, where its ``Resize`` looks each
-    value up on its own: a twelfth of the time of a U-Net.
+    value up on its own: an eighth of the time of a U-Net.
 
     Parameters
     ----------
