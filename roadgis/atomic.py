@@ -15,11 +15,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from roadgis.errors import OutputError, RoadgisError
+from roadgis.errors import InputError, OutputError, RoadgisError
 from roadgis.locks import LOCK, take_lock
 
 __all__ = [
     "atomic_path",
+    "check_geotiff",
     "check_target",
     "check_writable",
     "describe_failure",
@@ -91,6 +92,19 @@ def describe_failure(path: Path, error: BaseException) -> str:
     if number in {errno.ENOENT, errno.ENOTDIR}:
         return f"{path}: the folder does not exist (any more): {error}. Create it and run again."
     return f"{path}: writing failed: {error}. Check the disk and its free space, and run again."
+
+
+def check_geotiff(path: Path, what: str, *, overwrite: bool) -> None:
+    """Check before the work that a GeoTIFF can be written; as :func:`check_target`.
+
+    Raises
+    ------
+    InputError
+        If the suffix is not ``.tif`` or ``.tiff``; `what` says in the message what is written.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise InputError(f"{path}: found the suffix {path.suffix!r}, expected .tif, as {what}.")
+    check_target(path, overwrite=overwrite)
 
 
 def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()) -> None:

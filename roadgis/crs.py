@@ -6,12 +6,12 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import CRS, Geod, Transformer
 
 from roadgis.affine import mapped
+from roadgis.arrays import Floats, Lines
 
 __all__ = [
     "LONLAT",
@@ -24,17 +24,14 @@ __all__ = [
     "transformed",
     "transformer",
     "utm_crs",
+    "without_heights",
     "wrapped",
 ]
 
-Lines = npt.NDArray[np.object_]
 LONLAT = CRS.from_epsg(4326)
 
 
 _GEOD = Geod(ellps="WGS84")
-
-
-Floats = npt.NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
@@ -46,6 +43,15 @@ def transformer(source: CRS, target: CRS) -> Transformer:
 def in_degrees(crs: CRS) -> bool:
     """Return whether coordinates are longitude and latitude in degrees."""
     return crs.is_geographic and crs.axis_info[0].unit_name == "degree"
+
+
+def without_heights(crs: CRS) -> CRS:
+    """Return the horizontal part of a CRS."""
+    if crs.is_compound:
+        crs = crs.sub_crs_list[0]
+    if crs.is_bound and crs.source_crs is not None:
+        crs = crs.source_crs
+    return crs
 
 
 def wrapped(lon: Floats, centre: float) -> Floats:

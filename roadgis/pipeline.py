@@ -239,7 +239,7 @@ def predict_to_file(
 
 
 def vectorize_file(
-    probability: str | Path | Sequence[str | Path],
+    probability: str | Path | Sequence[str | Path | Sheet],
     output: str | Path | None = None,
     *,
     options: ExtractOptions | None = None,
@@ -252,8 +252,8 @@ def vectorize_file(
     Parameters
     ----------
     probability : str, Path or sequence of them
-        Rasters of probability, masks or pictures of masks, in any CRS: files, folders, globs or
-        URLs, together one mosaic; or the work directory of a run.
+        Rasters of probability, masks or pictures of masks, in any CRS: files, folders, globs,
+        URLs or sheets, together one mosaic; or the work directory of a run.
     output : str or Path, optional
         The vector file.
     options : ExtractOptions, optional
@@ -274,7 +274,8 @@ def vectorize_file(
     target = None if output is None else Path(output)
     if target is not None:
         named = [probability] if isinstance(probability, (str, Path)) else probability
-        check_not_input([target], [(name, "raster") for name in named])
+        names = [item.name if isinstance(item, Sheet) else item for item in named]
+        check_not_input([target], [(name, "raster") for name in names])
         check_output(target, overwrite=overwrite)
     with open_probability(
         probability,
@@ -402,7 +403,13 @@ def attributed_vectors(
     options: ExtractOptions,
     threshold: float,
 ) -> RoadNetwork:
-    """Return a network of probability rasters or masks with provenance, in the rasters' CRS."""
+    """Return a network of probability rasters or masks with provenance, in the rasters' CRS.
+
+    Roads get their sheet and its date if the rasters have dates.
+    """
+    if isinstance(source, RasterProbability) and any(r.date for r in source.scene.sheets):
+        names, dates = SheetIndex.from_scene(source.scene).of(network.edges)
+        network = dataclasses.replace(network, source=names, source_date=dates)
     network = network.to_crs(source.native_crs).with_provenance(
         roadgis=__version__,
         **source.provenance,

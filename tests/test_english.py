@@ -77,7 +77,10 @@ def test_page_avoids_listed_phrases(page: Path) -> None:
 
 
 #: Packages whose docstrings and comments are held to the same list.
-PACKAGES = ("comparison", "evaluation", "lines", "network", "output", "report", "vector_files")
+PACKAGES = (
+    *("batch", "comparison", "evaluation", "lines", "network", "output", "report", "sources"),
+    "vector_files",
+)
 
 
 def words_of(module: Path) -> str:

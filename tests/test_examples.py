@@ -32,6 +32,14 @@ SMALL = {
     "extract": "--block-px 768",
 }
 
+# Compiling a graph takes far longer than two steps without one.
+_TRAINING = """
+import tensorflow
+from roadgis.cli import main
+tensorflow.config.run_functions_eagerly(True)
+main()
+"""
+
 
 def commands(page: str) -> list[list[str]]:
     """Return the roadgis commands in a page's code blocks."""
@@ -43,8 +51,9 @@ def commands(page: str) -> list[list[str]]:
 def run(arguments: list[str], folder: Path) -> str:
     """Run one command to its end and return what it said."""
     arguments = [*arguments, *SMALL.get(arguments[0], "").split()]
+    program = ["-c", _TRAINING] if arguments[0] == "train" else ["-m", "roadgis"]
     done = subprocess.run(
-        [sys.executable, "-m", "roadgis", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -14,17 +14,22 @@ __all__ = [
     "Option",
     "arguments",
     "options",
+    "overwriting",
     "reduced",
     "worded",
     "worded_hint",
 ]
 
 #: Commands of the engine that the plugin offers.
-COMMANDS = ("extract", "predict", "vectorize", "clean", "evaluate", "compare")
+COMMANDS = (
+    *("extract", "predict", "vectorize", "clean", "evaluate", "compare"),
+    *("batch plan", "batch run", "batch merge"),
+)
 #: What the plugin sees to by itself, so that it is no parameter.
 _OWN = {
     "sources", "output", "assume_crs", "overwrite", "work_dir", "aoi", "as_json", "layer",
     "truth_layer", "base_layer", "lines", "proposal", "truth", "roads", "base",
+    "county",
 }  # fmt: skip
 
 #: Short names for the dialogs; others are made from the option's name.
@@ -39,20 +44,24 @@ LABELS = {
     "buffer": "Maximum distance of matching roads",
     "cache_dir": "Cache folder for tiles",
     "confidence_field": "Field with the confidence",
+    "dask": "Dask scheduler",
     "date_field": "Field with the date of a sheet",
     "datetime": "Time of STAC items",
     "device": "Device",
     "flips": "Average over mirrored tiles",
     "force_gsd": "Accept imagery that is too coarse",
     "frame": "Position of the results",
+    "from_masks": "The sheets are road masks or probability",
     "gap": "Maximum length of a gap",
     "gsd": "Pixel size",
     "imagery_licence": "Licence of a web map service",
     "junction_radius": "Maximum distance of matching junctions",
+    "lease_s": "Seconds without a sign of life before units are taken over",
     "keep_fields": "Fields to keep",
     "keep_work": "Keep the work directory",
     "max_controls": "APLS: maximum number of control points",
     "max_distance": "Maximum distance between lines of the same road",
+    "max_failures": "Maximum number of failed units",
     "max_gap": "Maximum length of gaps to bridge",
     "max_mpx": "Maximum size of a run in megapixels",
     "max_offset": "Maximum offset between the networks",
@@ -88,12 +97,15 @@ LABELS = {
     "node_crossings": "Make junctions where lines cross",
     "nodata": "Nodata value",
     "nodata_is": "Nodata pixels are",
+    "partial": "Merge although units are not done",
     "probability": "Road probability",
     "report": "Report",
     "restart": "Discard the blocks of an interrupted run",
+    "retry": "Number of retries",
     "road_value": "Values that are road",
     "scale": "Factor from value to probability",
     "seed": "Random seed",
+    "shard": "Part of the county",
     "simplify": "Maximum deviation of simplified lines",
     "smooth": "Smoothing along each line",
     "snap": "Snapping distance of line ends",
@@ -101,6 +113,7 @@ LABELS = {
     "speed_field": "Field with the speed",
     "threads": "CPU threads for inference",
     "threshold": "Threshold",
+    "unit_px": "Side of a unit",
     "tile_px": "Maximum side of a tile",
     "topo_hole": "TOPO: maximum distance of matching holes and marbles",
     "topo_interval": "TOPO: spacing of holes and marbles",
@@ -112,6 +125,7 @@ LABELS = {
 }
 #: Where the same option has another meaning.
 _LABELS_OF = {
+    ("batch run", "workers"): "Number of processes",
     ("evaluate", "snap"): "APLS: maximum distance of a control point",
     ("evaluate", "width"): "Road width for IoU",
     ("clean", "probability"): "Road probability, as evidence",
@@ -202,6 +216,12 @@ def arguments(command, values):
     for option in options(command):
         made += option.arguments(values.get(option.name))
     return made
+
+
+def overwriting(command):
+    """Return the argument that lets a command replace files, if it has one."""
+    names = {facts["name"] for facts in _command(command)["parameters"]}
+    return ["--overwrite"] if "overwrite" in names else []
 
 
 def options(command, leave_out=()):

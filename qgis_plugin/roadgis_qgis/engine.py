@@ -55,7 +55,7 @@ def call(command, arguments, feedback):
         feedback.pushCommandInfo(" ".join(["roadgis", command, *map(_quoted, arguments)]))
         return runner.run(
             interpreter,
-            [command, *arguments],
+            [*command.split(), *arguments],
             wanted=description.VERSION,
             on_progress=progress(feedback),
             on_log=log(feedback, command),

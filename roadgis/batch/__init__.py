@@ -1,12 +1,13 @@
 """Counties: imagery of many sheets, mapped in units by any number of processes and machines.
 
-In the order of their dependencies: `sheets` (sources), `codec` (settings as JSON), `units` (the
-parts of a county and their keys), `plan` (what decides every result), `store` (a county's files),
-`leases` (who works on what), `work` (one step of one unit), `failures` (which errors pass),
-`board` (what can be done next), `engine` (where it is done), `run`, `table` (the state as a table),
+Modules in order of dependency: `sheets` (usable and unusable sheets), `codec` (settings as JSON),
+`units` (squares of the grid and their keys), `plan` (everything that determines the results),
+`store` (the county's files), `leases` (which process works on which unit), `work` (one step of one
+unit), `failures` (which errors are retried), `board` (scheduling), `engine` (this process, local
+processes or a Dask cluster), `run`, `table` (status of all units), `items` (STAC Items of units),
 `merge`, `update`, `report`.
 
-A result's file is named after the unit and a hash of all that decides its values, and appears in
-one step. So what is done shows in a listing of the folder, a process may be killed at any moment,
-and two that do the same step write the same values.
+Each result file is named after its unit and a hash of everything that determines its values, and
+is written by one rename. A listing of the folder therefore shows what is done, any process may be
+killed at any moment, and two processes that do the same step write the same values.
 """

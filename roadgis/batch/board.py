@@ -1,4 +1,4 @@
-"""What of a county is done, and what can be done next."""
+"""Scheduling: which steps of a county are done, and which can be done next."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from roadgis.errors import InputError
 
 __all__ = ["Board", "Shard"]
 
-#: A shard's number, from 1, and how many there are.
+#: Number of a shard, from 1, and number of shards.
 Shard = tuple[int, int]
-#: Shares of a unit's time.
+#: Share of a unit's time that each step takes.
 _SHARE: dict[Step, float] = {"predicted": 0.9, "traced": 0.1}
 
 
 class Board:
-    """The state of a county as one run sees it.
+    """Queue of the steps of a county that one run can do.
 
-    A unit's lines can be traced when all units within reach are predicted, or have failed and
-    are not tried again.
+    A unit is traced when all units within reach are predicted, or have failed permanently.
 
     Parameters
     ----------
     plan : CountyPlan
-        The county's.
+        Plan of the county.
     store : ResultStore
-        Its files.
+        Result files of the county.
     shard : tuple of int, optional
-        Predict a part only, and trace what touches it.
+        Predict this part only, and trace the units that touch it.
     """
 
     def __init__(self, plan: CountyPlan, store: ResultStore, shard: Shard | None = None) -> None:
@@ -59,7 +58,7 @@ class Board:
         self._start_px = self._done_px
 
     def refresh(self) -> None:
-        """Look at the files again: other runs may have finished units."""
+        """Read the state of all files again: other runs may have finished units."""
         for step in STEPS:
             self._done[step] = self.store.done(step)
         failures = self.store.failed()
@@ -79,28 +78,28 @@ class Board:
         self._done_px = sum(unit.pixels * self._share(unit) for unit in self._own)
 
     def next(self) -> Task | None:
-        """Return what to do now; None where there is nothing at the moment."""
+        """Return the next task, or None if none can be done at the moment."""
         while self._later and self._later[0][0] <= time.monotonic():
             self._queue.appendleft(heapq.heappop(self._later)[2])
         return self._queue.popleft() if self._queue else None
 
     def pause_s(self) -> float | None:
-        """Return how long to wait for what can be done later; None where nothing is left."""
+        """Return the seconds until the next task may be possible, or None if nothing is left."""
         if self._later:
             return max(self._later[0][0] - time.monotonic(), 0.05)
         return 2.0 if self._elsewhere else None
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left that could be done, now or later."""
+        """Whether no task is queued, delayed, or leased by another run."""
         return not (self._queue or self._later or self._elsewhere)
 
     def elsewhere(self, task: Task) -> None:
-        """Note that another run works on a task."""
+        """Record that another run holds the lease of a task."""
         self._elsewhere.append(task)
 
     def finish(self, task: Task) -> None:
-        """Note that a task is done, and queue what that makes possible."""
+        """Record that a task is done, and queue the tasks that depend on it."""
         self._done[task.step].add(f"{task.unit.name}.{task.key}")
         if task.unit.name in self._own_names:
             share = 1.0 if self.plan.of_masks else _SHARE[task.step]
@@ -109,7 +108,7 @@ class Board:
             self._settled(task.unit)
 
     def fail(self, task: Task, failure: Failure, retries: int) -> bool:
-        """Note that a task failed; return whether it is tried again in this run."""
+        """Record that a task failed; return whether this run will retry it."""
         if not failure.permanent and task.attempts <= retries:
             again = Task(task.step, task.unit, task.key, task.around, task.attempts + 1)
             at = time.monotonic() + delay_s(task.attempts)
@@ -122,21 +121,21 @@ class Board:
 
     @property
     def total_px(self) -> int:
-        """Pixels under sheets that this run is about."""
+        """Number of pixels under sheets in this run's units."""
         return sum(unit.pixels for unit in self._own)
 
     @property
     def done_px(self) -> float:
-        """Those that are done; a unit that is predicted counts for the larger part."""
+        """Number of pixels done; a unit that is predicted but not traced counts in part."""
         return self._done_px
 
     @property
     def done_here_px(self) -> float:
-        """Those that were done since the run began."""
+        """Number of pixels done since the run began."""
         return self._done_px - self._start_px
 
     def traced_keys(self) -> Iterator[tuple[Unit, str]]:
-        """Return the key of the traced lines of each unit that is predicted, as things are."""
+        """Yield each predicted unit with the current key of its traced lines."""
         for unit in self.plan.units:
             if self.is_predicted(unit):
                 yield unit, traced_key(self.plan, unit, self._around(unit))
@@ -154,11 +153,11 @@ class Board:
         return _SHARE["predicted"] + _SHARE["traced"] * traced
 
     def is_predicted(self, unit: Unit) -> bool:
-        """Return whether a unit's probability is there; that of masks always is."""
+        """Return whether a unit's probability exists; masks always do."""
         return self.plan.of_masks or f"{unit.name}.{unit.key}" in self._done["predicted"]
 
     def _around(self, unit: Unit) -> dict[str, str]:
-        """Return keys of the probability around a unit that is there."""
+        """Return the keys of the predicted units within reach, by unit name."""
         if self.plan.of_masks:
             return {}
         near = self.plan.around[unit.row, unit.col]
@@ -207,7 +206,7 @@ class Board:
 
 
 def _part(units: tuple[Unit, ...], shard: Shard | None) -> list[Unit]:
-    """Return a run of neighbouring units of about the same number of pixels as the others."""
+    """Return consecutive units that hold about 1/count of all pixels."""
     if shard is None:
         return list(units)
     number, count = shard

@@ -1,4 +1,4 @@
-"""Settings and rasters as JSON values that hold every digit, and back."""
+"""Lossless conversion of settings and rasters to JSON values and back."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pyproj import CRS
 from roadgis.imagery.raster import Raster
 from roadgis.plain_values import converted
 from roadgis.probability.encoding import Decoder, Encoding
+from roadgis.sources.request_pace import RequestPace
 
 __all__ = ["crs_of", "dataclass_from_json", "raster_from_json", "raster_to_json"]
 
@@ -21,19 +22,19 @@ _T = TypeVar("_T")
 
 
 def dataclass_from_json(kind: type[_T], values: Mapping[str, Any]) -> _T:
-    """Return what ``dataclasses.asdict`` was made from.
+    """Rebuild a dataclass from the output of ``dataclasses.asdict``.
 
     Parameters
     ----------
     kind : type
-        A dataclass of numbers, texts, tuples and such dataclasses.
+        A dataclass whose fields are numbers, strings, tuples or such dataclasses.
     values : mapping
-        By field; fields that are missing get their defaults.
+        Values by field name; missing fields get their defaults.
 
     Raises
     ------
     ValueError
-        If a value does not fit its field.
+        If a value does not match the type of its field.
     """
     hints = typing.get_type_hints(kind)
     known: dict[str, Any] = {}
@@ -49,7 +50,7 @@ def dataclass_from_json(kind: type[_T], values: Mapping[str, Any]) -> _T:
 
 
 def raster_to_json(raster: Raster) -> dict[str, Any]:
-    """Return a raster's facts as JSON values; `nodata` may hold NaN."""
+    """Return the description of a raster as JSON values; `nodata` may contain NaN."""
     values: dict[str, Any] = {
         entry.name: getattr(raster, entry.name) for entry in dataclasses.fields(raster)
     }
@@ -57,13 +58,16 @@ def raster_to_json(raster: Raster) -> dict[str, Any]:
     values["transform"] = list(raster.transform)[:6]
     values["palette"] = None if raster.palette is None else raster.palette.tolist()
     decoder = raster.decoder
-    del values["fetch"]  # of web map services, which are not planned
+    pace = raster.fetch
+    values["fetch"] = None
+    if isinstance(pace, RequestPace):
+        values["fetch"] = dataclasses.asdict(pace) | {"record": str(pace.record)}
     values["decoder"] = dataclasses.asdict(decoder) if isinstance(decoder, Decoder) else None
     return values
 
 
 def raster_from_json(values: Mapping[str, Any]) -> Raster:
-    """Return what :func:`raster_to_json` was made from."""
+    """Rebuild a raster from the output of :func:`raster_to_json`."""
     known = dict(values)
     known["crs"] = crs_of(values["crs"])
     known["transform"] = Affine(*values["transform"])
@@ -75,6 +79,8 @@ def raster_from_json(values: Mapping[str, Any]) -> Raster:
         known["decoder"] = Decoder(encoding, decoder["scale"], decoder["offset"])
     for name in ("flip", "bands", "nodata", "overviews"):
         known[name] = tuple(values[name])
+    if values.get("fetch") is not None:
+        known["fetch"] = dataclass_from_json(RequestPace, values["fetch"])
     known["stamp"] = tuple(tuple(part) for part in values["stamp"])
     return Raster(**known)
 
@@ -83,7 +89,7 @@ _CRSS: dict[str, CRS] = {}
 
 
 def crs_of(wkt: str) -> CRS:
-    """Return one object for one text: there are many sheets, and CRSs are slow to compare."""
+    """Return the CRS of a WKT; cached, because CRS objects are slow to make and compare."""
     if wkt not in _CRSS:
         _CRSS[wkt] = CRS.from_wkt(wkt)
     return _CRSS[wkt]

@@ -1,4 +1,4 @@
-"""``county.yaml``: the options of a plan in a file."""
+"""Reading ``county.yaml``, the options of ``roadgis batch plan`` in a file."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def county_file(path: Path) -> dict[str, Any]:
     Parameters
     ----------
     path : Path
-        YAML: the options of ``roadgis batch plan`` by their names, and ``sources``.
+        YAML file with ``sources`` and any options of ``roadgis batch plan``.
 
     Returns
     -------
     dict
-        By option, dashes as underscores; lists that an option takes as text are joined by commas.
+        Values by option name, with underscores for dashes; lists are joined by commas.
 
     Raises
     ------
     InputError
-        If it is not such a file.
+        If the file is not YAML, or has no ``sources``.
     ReadError
-        If it cannot be read.
+        If the file cannot be read.
     MissingExtraError
         If PyYAML is not installed.
     """

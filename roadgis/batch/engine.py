@@ -1,61 +1,68 @@
-"""Where tasks are done: in this process, on processes of this machine, or on a cluster."""
+"""Executors of tasks: this process, or Dask workers on this machine or a cluster."""
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
-from roadgis.errors import InputError, MissingExtraError, ReadError, how_to_install
+from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.model.runtime import available_threads
 
 __all__ = ["DaskEngine", "Engine", "InProcess"]
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_S = 10
+_START_S = 120
 _CLOSE_S = 30
-#: How often workers are counted.
+#: Interval between counts of the workers, seconds.
 _COUNT_S = 5.0
+#: What distributed raises when the scheduler is gone; more kinds once its client has closed.
+_LOST = (OSError, asyncio.TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError)
+#: Loggers that write tracebacks of a lost connection to stderr; users get an error instead.
+_SILENCED = ("distributed", "distributed.client", "tornado.application", "asyncio")
 
 
 class Engine(Protocol):
-    """Does tasks."""
+    """Protocol of an executor of tasks."""
 
     @property
     def free(self) -> int:
-        """How many more tasks it takes now."""
+        """Number of tasks that can be submitted now."""
 
     @property
     def busy(self) -> bool:
-        """Whether it has tasks that have not ended."""
+        """Whether submitted tasks have not ended yet."""
 
     def submit(self, task: Task) -> None:
-        """Take a task."""
+        """Start a task, or queue it."""
 
     def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
-        """Return the tasks that have ended, after waiting for one for some time."""
+        """Wait until a task ends or the time is up; return the outcomes of ended tasks."""
 
 
 class InProcess:
-    """One task at a time, in this process; a context manager.
+    """Executor that does one task at a time in this process; a context manager.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     threads : int, optional
-        Threads inside the network; all cores by default.
+        Number of CPU threads for inference; all cores by default.
     device : str
-        Where the model runs.
+        Device of the model.
     """
 
     def __init__(
@@ -97,31 +104,32 @@ class InProcess:
 
 
 class DaskEngine:
-    """Tasks on the workers of a Dask cluster; a context manager.
+    """Executor on the workers of a Dask cluster; a context manager.
 
     Parameters
     ----------
     folder : Path
-        The county's, at the same path on all workers.
+        Folder of the county, at the same path on all workers.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     workers : int, optional
-        Processes to start on this machine.
+        Number of processes to start on this machine.
     address : str, optional
-        Of the scheduler of a cluster that runs already, in place of such processes.
+        Address of the scheduler of a running cluster, instead of `workers`.
     threads : int, optional
-        Threads inside the network, of each worker; by default the cores are shared.
+        Number of CPU threads for inference on each worker; by default local workers share the
+        cores.
     device : str
-        Where the model runs.
+        Device of the model.
 
     Raises
     ------
     MissingExtraError
         If distributed is not installed.
     ReadError
-        If the scheduler does not answer.
+        If the scheduler does not answer, has no workers, or the connection to it is lost.
     InputError
-        If a worker has another version of roadgis or another model, or does not see the folder.
+        If a worker has another version of roadgis or of the model, or cannot read the folder.
     """
 
     def __init__(
@@ -146,31 +154,32 @@ class DaskEngine:
     def __enter__(self) -> DaskEngine:
         distributed = _distributed()
         self._cluster = None
-        if self._address is None:
-            self._cluster = distributed.LocalCluster(
-                n_workers=self._workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-        try:
-            self._client = distributed.Client(
-                self._cluster or self._address,
-                timeout=_CONNECT_S,
-                set_as_default=False,
-            )
-        except (OSError, ValueError) as error:
-            self._end_cluster()
-            raise ReadError(
-                f"{self._address}: no Dask scheduler answers there ({error}). Check the address, "
-                "and that 'dask scheduler' runs."
-            ) from error
-        try:
-            self._check_workers()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_silenced())
+            if self._address is None:
+                self._cluster = distributed.LocalCluster(
+                    n_workers=self._workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
+                stack.callback(_closed, self._cluster)
+            try:
+                self._client = distributed.Client(
+                    self._cluster or self._address,
+                    timeout=_CONNECT_S,
+                    set_as_default=False,
+                )
+            except (OSError, ValueError) as error:
+                raise ReadError(
+                    f"{self._address}: no Dask scheduler answers there ({error}). Check the "
+                    "address, and that 'dask scheduler' runs."
+                ) from error
+            stack.callback(_closed, self._client)
+            with self._scheduler():
+                self._check_workers()
+            self._open = stack.pop_all()
         return self
 
     def __exit__(
@@ -179,20 +188,33 @@ class DaskEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for future in self._running:
-            future.cancel()
-        with contextlib.suppress(TimeoutError, _distributed().TimeoutError):
-            self._client.close(timeout=_CLOSE_S)
-        self._end_cluster()
+        with self._open, contextlib.suppress(ReadError), self._scheduler():
+            self._client.cancel(list(self._running))
 
-    def _end_cluster(self) -> None:
-        if self._cluster is not None:
-            with contextlib.suppress(TimeoutError, _distributed().TimeoutError):
-                self._cluster.close(timeout=_CLOSE_S)
+    @contextlib.contextmanager
+    def _scheduler(self) -> Iterator[None]:
+        """Turn any error of a lost scheduler into one message."""
+        try:
+            yield
+        except RoadgisError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, _LOST) or self._client.status != "running":
+                raise ReadError(
+                    "The connection to the Dask scheduler was lost. Finished units are kept: start "
+                    "the scheduler, and run the same command again."
+                ) from error
+            raise
 
     def _check_workers(self) -> None:
         if self._cluster is not None:
-            self._client.wait_for_workers(self._workers, timeout=120)
+            try:
+                self._client.wait_for_workers(self._workers, timeout=_START_S)
+            except asyncio.TimeoutError as error:
+                raise ReadError(
+                    f"{self._workers} worker processes did not start within {_START_S} seconds. "
+                    "Start fewer with --workers, or free some memory."
+                ) from error
         names = self._client.scheduler_info(n_workers=-1)["workers"]
         if not names:
             raise ReadError(
@@ -213,7 +235,8 @@ class DaskEngine:
     def free(self) -> int:
         """See :class:`Engine`."""
         if time.monotonic() - self._counted > _COUNT_S:  # workers come and go
-            self._count = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
+            with self._scheduler():
+                self._count = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
             self._counted = time.monotonic()
         # One running and one waiting for each worker, so that none is idle.
         return 2 * self._count - len(self._running)
@@ -225,44 +248,62 @@ class DaskEngine:
 
     def submit(self, task: Task) -> None:
         """See :class:`Engine`."""
-        future = self._client.submit(do_task, *self._call, task, *self._how, pure=False)
+        with self._scheduler():
+            future = self._client.submit(do_task, *self._call, task, *self._how, pure=False)
         self._running[future] = task
 
     def wait(self, timeout_s: float) -> Sequence[UnitOutcome]:
         """See :class:`Engine`."""
         distributed = _distributed()
-        try:
-            with self._client.as_current():
-                done, _ = distributed.wait(
-                    list(self._running), timeout=timeout_s, return_when="FIRST_COMPLETED"
-                )
-        except (TimeoutError, distributed.TimeoutError):
-            done = set()
-        except distributed.CancelledError:
-            done = {future for future in self._running if future.status in ("lost", "cancelled")}
-        if self._client.status != "running" or any(
-            future.status in ("lost", "cancelled") for future in done
-        ):
-            raise ReadError(
-                "The connection to the Dask scheduler was lost. Finished units are kept: start "
-                "the scheduler, and run the same command again."
-            )
-        return [self._outcome(future) for future in done]
+        with self._scheduler():
+            try:
+                with self._client.as_current():
+                    done, _ = distributed.wait(
+                        list(self._running), timeout=timeout_s, return_when="FIRST_COMPLETED"
+                    )
+            except asyncio.TimeoutError:
+                done = set()
+            if self._client.status != "running":
+                raise ConnectionError(f"the client of Dask is {self._client.status}")
+            return [self._outcome(future) for future in done]
 
     def _outcome(self, future: Any) -> UnitOutcome:
-        task = self._running.pop(future)
-        if future.status == "finished":
+        task = self._running[future]
+        error = None if future.status == "finished" else future.exception()
+        if error is None:
             outcome: UnitOutcome = future.result()
-            return outcome
-        error = future.exception()
-        if type(error).__name__ == "KilledWorker":
-            return UnitOutcome(
+        elif isinstance(error, _LOST):
+            raise error  # lost or cancelled with the scheduler; tasks return their own errors
+        elif type(error).__name__ == "KilledWorker":
+            outcome = UnitOutcome(
                 task,
                 "worker",
-                "The processes that worked on it ended, perhaps for want of memory. Give workers "
-                "more memory, or plan with a smaller --unit-px.",
+                "The processes that worked on this unit ended, perhaps because memory ran out. "
+                "Give workers more memory, or plan with a smaller --unit-px.",
             )
-        return UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")
+        else:
+            outcome = UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")
+        del self._running[future]
+        return outcome
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """Silence what distributed logs by itself."""
+    levels = {name: logging.getLogger(name).level for name in _SILENCED}
+    try:
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _closed(resource: Any) -> None:
+    """Close a client or a cluster, whose scheduler may be gone."""
+    with contextlib.suppress(OSError, asyncio.TimeoutError):
+        resource.close(timeout=_CLOSE_S)
 
 
 def _distributed() -> Any:

@@ -1,18 +1,18 @@
-"""Which errors stop a run, which pass, and which stay until something changes.
+"""Classification of errors: which stop a run, which are retried, which are permanent.
 
 ========  =========  ======================================================
-code      tried      what
+code      retried    cause
 ========  =========  ======================================================
-read      not again  a sheet on a disk cannot be read: damaged
-missing   not again  a sheet is gone
-changed   not again  a sheet is not the one that was planned
-scene     not again  a sheet cannot be used
-tile      not again  the model failed on a tile
-fault     not again  an error in roadgis
-network   again      a server did not answer, or answered with an error
-disk      again      the operating system could not read, as network drives do
-memory    again      not enough memory
-worker    again      a process that worked on the unit has ended
+read      no         a sheet on a disk is damaged
+missing   no         a sheet does not exist any more
+changed   no         a sheet has changed since it was planned
+scene     no         a sheet cannot be used
+tile      no         the model failed on a tile
+fault     no         an error in roadgis
+network   yes        a server did not answer, or answered with an error
+disk      yes        the operating system could not read, as on network drives
+memory    yes        not enough memory
+worker    yes        a process that worked on the unit has ended
 ========  =========  ======================================================
 
 An output that cannot be written stops the run.
@@ -27,7 +27,7 @@ from roadgis.errors import InputError, OutputError, ReadError, RoadgisError, Sce
 
 __all__ = ["PASSING", "ChangedSheetError", "MissingSheetError", "code_of", "delay_s"]
 
-#: Codes of errors that are tried again.
+#: Codes of errors that are retried.
 PASSING = frozenset({"network", "disk", "memory", "worker"})
 _PASSING_ERRNO = {
     *(errno.EIO, errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR, errno.ECONNRESET),
@@ -37,15 +37,15 @@ _FIRST_S, _MOST_S = 5.0, 300.0
 
 
 class ChangedSheetError(InputError):
-    """A sheet is not the one that was planned."""
+    """A sheet has changed since it was planned."""
 
 
 class MissingSheetError(InputError):
-    """A sheet is gone since it was planned."""
+    """A sheet that was planned does not exist any more."""
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return the code of an error, None where it stops the run."""
+    """Return the code of an error, or None if the error stops the run."""
     if isinstance(error, OutputError):
         return None
     kinds: tuple[tuple[type[BaseException], str], ...] = (
@@ -65,10 +65,10 @@ def code_of(error: BaseException) -> str | None:
 
 
 def _is_of_network(error: BaseException) -> bool:
-    """Return whether an error names an address; messages begin with what could not be read."""
+    """Return whether the message of an error starts with a URL."""
     return is_remote(str(error).split(": ")[0])
 
 
 def delay_s(attempts: int) -> float:
-    """Return how long to wait before a step is tried again."""
+    """Return the seconds to wait before a retry."""
     return min(_FIRST_S * 2.0 ** (attempts - 1), _MOST_S)

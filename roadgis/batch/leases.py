@@ -1,8 +1,8 @@
-"""Leases: who works on what, for a while; one that ran out is taken over.
+"""Leases: which process works on which step; expired leases are taken over.
 
-A lease is a file that its holder touches from time to time. It keeps two runs from doing the same
-work, and no more than that: results are named after what decides them, so work that is done
-twice, after a lease was lost, gives the same file.
+A lease is a file that its holder touches from time to time. It only saves work: results are named
+after everything that determines them, so a step that is done twice, after a lease was lost, writes
+the same file.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from roadgis.plain_values import parse_json
 
 __all__ = ["LEASE_S", "Leases", "here"]
 
-#: After this long without a touch a lease has run out.
+#: Seconds after the last touch at which a lease expires.
 LEASE_S = 120.0
 
 
 def here() -> str:
-    """Return host and process, as tables name a worker."""
+    """Return this worker's name in tables: host and process."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Leases:
-    """The leases that one run holds on a county's steps; a context manager.
+    """Leases of one run on the steps of a county; a context manager.
 
     Parameters
     ----------
     folder : Path
-        Of the leases.
+        Folder of the leases.
     lease_s : float
-        How long a lease lasts without a touch.
+        Seconds after the last touch at which a lease expires.
     """
 
     def __init__(self, folder: Path, lease_s: float = LEASE_S) -> None:
@@ -74,7 +74,7 @@ class Leases:
         self._clock.unlink(missing_ok=True)
 
     def take(self, name: str) -> bool:
-        """Take a lease, or one that ran out over; return whether it is ours.
+        """Take a lease that is free or expired; return whether this run holds it now.
 
         Raises
         ------
@@ -101,14 +101,14 @@ class Leases:
         return False
 
     def release(self, name: str) -> None:
-        """Give a lease back."""
+        """Release a lease."""
         with self._lock:
             self._held.discard(name)
         with contextlib.suppress(OSError):
             (self._folder / name).unlink(missing_ok=True)
 
     def alive(self) -> dict[str, str]:
-        """Return the worker of each lease that has not run out, by the lease's name."""
+        """Return the worker of each lease that has not expired, by the name of the lease."""
         return {
             path.name: str(_content(path).get("worker", "unknown"))
             for path in sorted(self._folder.iterdir())
@@ -126,7 +126,7 @@ class Leases:
         return self._now() - touched > self._lease_s
 
     def _now(self) -> float:
-        """Return the time of the disk's own clock, which touched files have, too."""
+        """Return the time of the file system's clock, which also stamps touched files."""
         try:
             self._clock.touch()
             return self._clock.stat().st_mtime
@@ -143,7 +143,7 @@ class Leases:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """Return what a lease says; nothing where it is being written."""
+    """Return the content of a lease, empty while another process writes it."""
     try:
         found = parse_json(path.read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a merged network shows in each unit, and which units are odd among their neighbours."""
+"""Measures of a merged network by unit, and the units that differ from their neighbours."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["MEASURES", "Measure", "measured", "oddest", "read_merged", "zone_tot
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of each unit.
+    """A measure of each unit.
 
     Attributes
     ----------
     column : str
-        In the table.
+        Column in the table of units.
     title, unit : str
-        For people.
+        Name and unit of measurement in the report.
     digits : int
-        Decimals that are shown.
+        Number of decimals in the report.
     floor : float
-        Differences below this are not odd.
+        Differences below this are ignored.
     """
 
     column: str
@@ -41,7 +41,7 @@ class Measure:
     floor: float
 
 
-#: In the order of the maps.
+#: In the order of the maps in the report.
 MEASURES = (
     Measure("km_per_km2", "Road density", "km/km²", 1, 1.0),
     Measure("mean_confidence", "Mean confidence", "", 2, 0.05),
@@ -51,9 +51,9 @@ MEASURES = (
     Measure("missing_km", "Missing against the base", "km", 1, 0.5),
     Measure("extra_km", "Extra against the base", "km", 1, 0.5),
 )
-#: A dead end this near to the border between two units is at a seam, pixels.
+#: Dead ends within this distance of the border between two units are at a seam, pixels.
 _SEAM_PX = 3.0
-#: Scale of a normal distribution's median absolute deviation.
+#: Standard deviation of a normal distribution over its median absolute deviation.
 _MAD = 1.4826
 
 
@@ -63,7 +63,7 @@ def read_merged(path: Path) -> tuple[geopandas.GeoDataFrame, npt.NDArray[np.obje
     Raises
     ------
     ReadError
-        If it cannot be read.
+        If the file cannot be read.
     """
     import geopandas
 
@@ -93,24 +93,24 @@ def measured(
     dead_ends: npt.NDArray[np.object_],
     gsd_m: float,
 ) -> geopandas.GeoDataFrame:
-    """Return the table of units with what the network shows in each.
+    """Add measures of the network to the table of units.
 
     Parameters
     ----------
     units : geopandas.GeoDataFrame
         See :func:`roadgis.batch.table.unit_table`.
     edges : geopandas.GeoDataFrame
-        In any CRS, with ``length_m``, ``confidence`` and ``bridged``.
+        Edges in any CRS, with ``length_m``, ``confidence`` and ``bridged``.
     dead_ends : ndarray of Point
-        In the CRS of the edges.
+        Dead ends in the CRS of the edges.
     gsd_m : float
         Pixel size, metres.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        With the columns network_km, km_per_km2, mean_confidence, bridged_share, blank_share and
-        seam_dead_ends.
+        The table with the new columns network_km, km_per_km2, mean_confidence, bridged_share,
+        blank_share and seam_dead_ends.
     """
     import geopandas
 
@@ -148,7 +148,7 @@ def measured(
 def _pieces(
     shapes: npt.NDArray[np.object_], lines: npt.NDArray[np.object_]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the length of each line within each shape: shape, line, length; (P,)."""
+    """Return the shape, line and length of each intersection of a line with a shape, (P,)."""
     line, shape = shapely.STRtree(shapes).query(lines, predicate="intersects")
     length = shapely.length(shapely.intersection(lines[line], shapes[shape]))
     return shape, line, length
@@ -157,7 +157,7 @@ def _pieces(
 def _at_seams(
     shapes: npt.NDArray[np.object_], points: npt.NDArray[np.object_], reach: float
 ) -> npt.NDArray[np.int64]:
-    """Count the points near a border between two shapes, for each shape, (U,)."""
+    """Count the points of each shape near its border with another shape, (U,)."""
     if not len(points):
         return np.zeros(len(shapes), np.int64)
     point, shape = shapely.STRtree(shapes).query(points, predicate="dwithin", distance=reach)
@@ -168,14 +168,14 @@ def _at_seams(
 def oddest(table: geopandas.GeoDataFrame, count: int = 20) -> geopandas.GeoDataFrame:
     """Return the units that differ most from the units around them.
 
-    Of each measure, a unit's difference from the median of its neighbours (up to two units away)
-    is divided by what is usual in the county, the scaled median of such differences. The largest
-    of these is a unit's oddness.
+    For each measure, the difference between a unit and the median of its neighbours (up to two
+    units away) is divided by the scaled median of these differences in the county. The oddness of
+    a unit is the largest quotient.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        Rows of the table, the oddest first, with the columns ``oddness`` and ``why``.
+        Rows of the table, by falling oddness, with the columns ``oddness`` and ``why``.
     """
     done = table[table["status"].isin(["done", "skipped"])].reset_index(drop=True)
     score = np.zeros(len(done))
@@ -223,7 +223,7 @@ def _median(values: npt.NDArray[np.float64]) -> float:
 def zone_totals(
     zones: Path, edges: geopandas.GeoDataFrame, field: str | None = None
 ) -> list[tuple[str, float, float]]:
-    """Return name, kilometres and bridged kilometres of each zone, by name.
+    """Return name, kilometres and bridged kilometres of each zone, sorted by name.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def zone_totals(
     edges : geopandas.GeoDataFrame
         The network, with ``length_m`` and ``bridged``.
     field : str, optional
-        The field with the zones' names; by default the first one of text.
+        Field with the names of zones; by default the first text field.
 
     Raises
     ------
@@ -276,7 +276,7 @@ def zone_totals(
 def base_lengths(
     table: geopandas.GeoDataFrame, network: Path, base: Path, progress: Any
 ) -> tuple[geopandas.GeoDataFrame, dict[str, Any]]:
-    """Return the table with missing_km and extra_km against a base network, and a summary."""
+    """Add missing_km and extra_km against a base network; also return a summary."""
     from roadgis.comparison import compare
 
     comparison = compare(network, base, progress=progress)

@@ -1,4 +1,4 @@
-"""Merging a county: the lines of all units stitched by pixel ids, and cleaned as a whole."""
+"""Merging: joins the traced lines of all units by pixel ids and cleans the whole network."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import shapely
 from roadgis.atomic import atomic_path
 from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
+from roadgis.batch.items import write_items
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.store import STEPS, ResultStore, unit_grid
 from roadgis.batch.units import Unit
@@ -46,18 +47,18 @@ __all__ = ["Merged", "last_merged", "merge_county", "missing_table"]
 
 _LOG = logging.getLogger(__name__)
 
-#: Says where the network is that was merged last.
+#: File with the path of the network that was merged last.
 _LAST = "merged.json"
 
 
 @dataclass(frozen=True)
 class Merged:
-    """A county's network, and what it lacks.
+    """The network of a county, and the units and sheets missing from it.
 
     Attributes
     ----------
     network : RoadNetwork
-        In the CRS of the imagery.
+        The network, in the CRS of the imagery.
     missing : geopandas.GeoDataFrame
         Units and sheets without roads: ``kind`` (unit, sheet), ``name``, ``code``, ``message``.
     """
@@ -75,18 +76,19 @@ def merge_county(
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Merged:
-    """Make one network of a county: that of ``extract`` over the same sheets, bit by bit.
+    """Merge a county into one network, identical to that of ``extract`` from the same sheets.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     output : Path, optional
-        Vector file. A GeoPackage also gets what is missing, as the layer ``missing_units``.
+        Vector file. A GeoPackage also gets the layer ``missing_units``. STAC Items of the units
+        are written into the folder of the county.
     partial : bool
-        Merge what is there although units are still to be done.
+        Merge the finished units even if others are not done yet.
     overwrite : bool
         Replace an existing file.
     progress : Progress
@@ -95,7 +97,7 @@ def merge_county(
     Raises
     ------
     InputError
-        If units are still to be done.
+        If units are not done yet.
     """
     store = ResultStore(folder)
     board = Board(plan, store)
@@ -126,23 +128,24 @@ def merge_county(
     for text in _missing_texts(missing):
         _LOG.warning("%s", text)
     if output is not None:
-        # Written empty, too: an older file's layer would say that something is missing.
+        # Also written if empty, to replace the layer of an older file.
         write_network(network, output, overwrite=overwrite, layers={MISSING_UNITS: missing})
         if output_format(output).name != "GeoPackage" and len(missing):
             _write_beside(output, missing)
         with atomic_path(folder / _LAST) as partial_file:
             partial_file.write_text(json.dumps({"network": str(output.absolute())}) + "\n")
+        write_items(folder, plan, store, board)
     progress(1.0, "done")
     return Merged(network, missing)
 
 
 def last_merged(folder: Path) -> Path:
-    """Return the network that was merged last.
+    """Return the path of the network that was merged last.
 
     Raises
     ------
     InputError
-        If there is none.
+        If no network was merged, or its file is gone.
     """
     try:
         path = Path(parse_json((folder / _LAST).read_bytes())["network"])
@@ -157,7 +160,7 @@ def last_merged(folder: Path) -> Path:
 
 
 def traced_units(board: Board) -> dict[str, tuple[Unit, str]]:
-    """Return the units whose lines are traced as things are now, with the keys of the lines."""
+    """Return the traced units and the keys of their lines, by unit name."""
     return {
         unit.name: (unit, key) for unit, key in board.traced_keys() if board.is_traced(unit, key)
     }
@@ -185,7 +188,7 @@ def _graphs(
 
 
 def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:
-    """Drop links to pixels of units that are predicted and not traced."""
+    """Drop links to pixels of units that are predicted but not traced."""
     known = np.sort(np.concatenate([graph.id for graph in graphs] or [np.empty(0, np.int64)]))
 
     def kept(links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -207,10 +210,10 @@ def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetw
 
 
 def missing_table(plan: CountyPlan, store: ResultStore, board: Board) -> geopandas.GeoDataFrame:
-    """Return the units and sheets that a merged network lacks, in the CRS of the imagery.
+    """Return the units and sheets missing from a merged network, in the CRS of the imagery.
 
     Columns are ``kind`` (``unit`` or ``sheet``), ``name``, ``code``, ``message``. Sheets that could
-    not be opened have no place, and an empty geometry.
+    not be opened have an empty geometry.
     """
     import geopandas
 
@@ -250,8 +253,8 @@ def _check_complete(missing: geopandas.GeoDataFrame, *, partial: bool) -> None:
     to_do = int((missing["code"] == "todo").sum())
     if to_do and not partial:
         raise InputError(
-            f"{to_do} units are not done yet. Finish them with 'roadgis batch run', or merge what "
-            "is there with --partial."
+            f"{to_do} units are not done yet. Finish them with 'roadgis batch run', or merge the "
+            "finished ones with --partial."
         )
 
 

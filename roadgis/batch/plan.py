@@ -1,4 +1,4 @@
-"""The plan of a county: what decides every result, in one file."""
+"""The plan of a county: everything that determines its results, in one JSON file."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ _LOG = logging.getLogger(__name__)
 
 PLAN = "county.json"
 _FORMAT = 1
-#: A county is larger than what one run of ``extract`` is meant for.
+#: Default of --max-mpx; counties are larger than the imagery of one run of ``extract``.
 _MAX_MPX = 1e9
 
 
 @dataclass(frozen=True)
 class PlanSettings:
-    """What a user decides about a county.
+    """Settings of a county.
 
     Attributes
     ----------
     options : ExtractOptions
-        Those of ``extract``; the work directory is not used.
+        Options of ``extract``; those of the work directory are ignored.
     model : str or None
-        As given to :func:`roadgis.load_model`; not used with masks.
+        Model, as for :func:`roadgis.load_model`; ignored with masks.
     description : ModelDescription
-        Of a model without a card.
+        Description of a model without a card.
     masks : RasterOptions or None
-        How masks are read, of a county that is vectorized only.
+        How masks are read, if the sheets are masks.
     unit_px : int
         Side of a unit, pixels.
     """
@@ -82,8 +82,8 @@ class PlanSettings:
         values = dataclasses.asdict(self)
         for name in ("work_dir", "restart", "keep_work"):
             values["options"].pop(name)
-        for name in ("imagery_licence", "cache_dir", "request_rate"):  # of web map services
-            values["options"]["sources"].pop(name)
+        cache = self.options.sources.cache_dir
+        values["options"]["sources"]["cache_dir"] = cache and str(Path(cache).absolute())
         aoi = self.options.scene.aoi
         if aoi is not None and not isinstance(aoi, (str, Path)):
             raise InputError("The area of interest of a county has to be a file.")
@@ -93,7 +93,7 @@ class PlanSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> PlanSettings:
-        """Return what :meth:`to_json` was made from."""
+        """Rebuild the settings from the output of :meth:`to_json`."""
         masks = values["masks"]
         return cls(
             dataclass_from_json(ExtractOptions, values["options"]),
@@ -106,28 +106,29 @@ class PlanSettings:
 
 @dataclass(frozen=True)
 class CountyPlan:
-    """What decides every result of a county.
+    """Everything that determines the results of a county.
 
     Attributes
     ----------
     plan_id : str
-        Of this plan; an update makes another one.
+        Random identifier; each update makes a new one.
     version : str
-        Of roadgis.
+        Version of roadgis that made the plan.
     settings : PlanSettings
-        What the user decided.
+        Settings of the user.
     source : tuple of str
-        What the sheets were found by.
+        Sources that the sheets were listed from.
     rasters : tuple of Raster
-        The sheets, the first on top.
+        Usable sheets, the topmost first.
     bad_sheets : tuple of BadSheet
-        What was named and cannot be used.
+        Sheets that cannot be used.
     statistics : SceneStatistics
-        Measured over the whole county.
+        Statistics of the imagery of the whole county.
     units : tuple of Unit
-        Row by row.
+        Units, row by row.
     facts : dict
-        Of imagery: ``model`` (its path, fingerprint and card). Of masks: ``made_by``. JSON values.
+        JSON values: the grid, the record of the scene and, for imagery, ``model`` (name,
+        fingerprint, card), for masks ``made_by``, ``threshold`` and ``is_mask``.
     """
 
     plan_id: str
@@ -142,34 +143,34 @@ class CountyPlan:
 
     @property
     def of_masks(self) -> bool:
-        """Whether there is nothing to predict."""
+        """Whether the sheets are masks or probability, so that no model is needed."""
         return self.settings.masks is not None
 
     @property
     def dates(self) -> dict[str, str]:
-        """When sheets were taken, by name, as far as it is known."""
+        """Known acquisition dates, by name of the sheet."""
         return {raster.name: raster.date for raster in self.rasters if raster.date is not None}
 
     @property
     def card(self) -> ModelCard:
-        """The model's card."""
+        """Card of the model."""
         return ModelCard.from_json(self.facts["model"]["card"], PLAN)
 
     @property
     def fingerprint(self) -> str:
-        """The model's fingerprint."""
+        """SHA-256 of the model."""
         return str(self.facts["model"]["fingerprint"])
 
     @property
     def threshold(self) -> float:
-        """Probability from which a pixel is road."""
+        """Probability at and above which a pixel is road."""
         given = self.settings.options.threshold
         known = self.facts["threshold"] if self.of_masks else self.card.threshold
         return float(known) if given is None else given
 
     @property
     def vectorize(self) -> VectorizeOptions:
-        """How units are traced."""
+        """Options of tracing."""
         return dataclasses.replace(self.settings.options.vectorize, threshold=self.threshold)
 
     @property
@@ -184,29 +185,29 @@ class CountyPlan:
 
     @property
     def covered(self) -> list[int]:
-        """Row, column, height and width on the lattice of what is mapped."""
+        """Row, column, height and width of the mapped pixels on the lattice."""
         return list(self.facts["covered"])
 
     @cached_property
     def reach_px(self) -> int:
-        """How far the traced lines of a unit depend on pixels around it."""
+        """Distance around a unit within which pixels affect its traced lines."""
         radii = radii_of(self.vectorize, self.gsd_m)
         # Windows are widened to whole words; edges are looked along by the widest road.
         return radii.halo + 64 + 2 * radii.wide
 
     @cached_property
     def around(self) -> dict[tuple[int, int], list[Unit]]:
-        """The units that each unit's lines depend on, by its square."""
+        """Units within `reach_px` of each unit, by row and column of the unit."""
         return units_around(self.units, self.reach_px, self.unit_px)
 
     @cached_property
     def tracing(self) -> str:
-        """Digest of what decides the traced lines besides probability."""
+        """Digest of everything besides probability that determines traced lines."""
         options = dataclasses.asdict(self.vectorize)
         return digest(self.version, options, self.gsd_m, self.facts.get("is_mask", False))
 
     def scene(self) -> Scene:
-        """Open the imagery; sheets are not looked at again."""
+        """Compose the scene from the planned sheets, without inspecting them again."""
         bound_block_cache()
         options = self.settings.options.scene
         if self.of_masks:
@@ -222,7 +223,7 @@ class CountyPlan:
         )
 
     def masks(self) -> RasterProbability:
-        """Open the masks; their values are not looked at again."""
+        """Open the masks, without inspecting their values again."""
         decoder = self.rasters[0].decoder
         assert isinstance(decoder, Decoder)
         source = RasterProbability(self.scene(), decoder.encoding, self.facts["made_by"])
@@ -231,12 +232,12 @@ class CountyPlan:
         return source
 
     def load_model(self, *, threads: int | None = None, device: Any = "auto") -> Segmenter:
-        """Load the model, and make sure that it is the one of the plan.
+        """Load the planned model.
 
         Raises
         ------
         InputError
-            If it is another one.
+            If the model is not the one of the plan.
         """
         segmenter = load_model(
             self.settings.model,
@@ -254,12 +255,12 @@ class CountyPlan:
         return segmenter
 
     def check_version(self) -> None:
-        """Make sure that this is the version of roadgis that made the plan.
+        """Check that this version of roadgis made the plan.
 
         Raises
         ------
         InputError
-            If it is another one.
+            If another version made it.
         """
         if self.version != __version__:
             raise InputError(
@@ -281,18 +282,18 @@ def make_plan(
     Parameters
     ----------
     sheets : sequence of Sheet
-        In the order given.
+        Sheets in the order given.
     settings : PlanSettings
-        What the user decides.
+        Settings of the user.
     source : sequence of str
-        What the sheets were found by, for updates.
+        Sources that the sheets were listed from, for updates.
     statistics : SceneStatistics, optional
-        Of an earlier plan; by default they are measured.
+        Statistics of an earlier plan; by default they are measured.
 
     Raises
     ------
     SceneError, ReadError
-        If no sheet can be used, or they do not go together.
+        If no sheet can be used, or the sheets cannot form one mosaic.
     """
     scene = settings.options.scene
     if scene.max_mpx == SceneOptions.max_mpx:
@@ -317,14 +318,20 @@ def _imagery_plan(
             "differ a little at the borders of units, and from those of 'roadgis extract'.",
             card.name,
         )
-    rasters, bad = inspected(sheets, options.scene, len(card.bands), options.sources)
+    found, bad = inspected(
+        sheets,
+        options.scene,
+        len(card.bands),
+        options.sources,
+        gsd_m=options.scene.gsd_m or card.gsd_m,
+    )
     _tell_bad(bad, len(sheets))
     draft = CountyPlan(
         plan_id=secrets.token_hex(8),
         version=__version__,
         settings=settings,
         source=source,
-        rasters=tuple(rasters),
+        rasters=found.rasters,
         bad_sheets=tuple(bad),
         statistics=statistics or SceneStatistics(),
         units=(),
@@ -337,7 +344,7 @@ def _imagery_plan(
         },
     )
     with compose_scene(
-        rasters,
+        found.rasters,
         gsd_m=card.working_gsd_m,
         band_count=len(card.bands),
         normalize_to=card.normalize_to,
@@ -364,10 +371,10 @@ def _mask_plan(
     statistics: SceneStatistics | None,
 ) -> CountyPlan:
     asked = settings.options.scene
-    rasters, bad = inspected(sheets, asked, 1, settings.options.sources)
+    usable, bad = inspected(sheets, asked, 1, settings.options.sources)
     _tell_bad(bad, len(sheets))
     with open_probability(
-        [raster.path for raster in rasters],
+        usable.sheets,
         assume_crs=asked.assume_crs,
         max_mpx=asked.max_mpx,
         options=settings.masks,
@@ -426,12 +433,12 @@ def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
 
 
 def write_plan(folder: Path, plan: CountyPlan) -> None:
-    """Put a plan into a county's folder, in place of the one that is there.
+    """Write a plan into the folder of a county, replacing the previous plan.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the plan cannot be written.
     """
     values = {
         "format": _FORMAT,
@@ -462,7 +469,7 @@ def read_plan(folder: Path) -> CountyPlan:
     Raises
     ------
     ReadError
-        If the folder holds none, or a damaged one.
+        If the folder has no plan, or a damaged one.
     """
     path = folder / PLAN
     try:
@@ -493,6 +500,6 @@ def read_plan(folder: Path) -> CountyPlan:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(
-            f"{path}: is not a plan that can be read ({error}). Plan the county again; results "
-            "that still hold are kept."
+            f"{path}: the plan cannot be read ({error}). Plan the county again; results that are "
+            "still valid are kept."
         ) from error

@@ -32,30 +32,31 @@ from roadgis.imagery.size import duration
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress, scaled
 from roadgis.report.html import Table, render
+from roadgis.sources import Sheet, shown_name
 
 if TYPE_CHECKING:
     import geopandas
 
 __all__ = ["CountyReportOptions", "write_report"]
 
-#: Rows of failed units; the files next to the page have all.
+#: Largest number of failed units in the page; the files next to it list all.
 _ROWS = 200
 
 
 @dataclass(frozen=True)
 class CountyReportOptions:
-    """What a report is made of.
+    """Inputs of a report.
 
     Attributes
     ----------
     network : Path or None
-        The merged network; by default the one that was merged last.
+        Merged network; by default the one that was merged last.
     base : Path or None
-        A network to compare with, such as OpenStreetMap's.
+        Base network to compare with, such as OpenStreetMap.
     zones : Path or None
-        Polygons, such as municipalities, to sum up by.
+        Polygons, such as municipalities, for totals by zone.
     zone_field : str or None
-        Field with the zones' names.
+        Field with the names of zones.
     """
 
     network: Path | None = None
@@ -78,13 +79,13 @@ def write_report(
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     output : Path
-        The HTML file.
+        HTML file.
     options : CountyReportOptions, optional
-        The network, and what to compare and sum up.
+        Network, base network and zones.
     overwrite : bool
         Replace existing files.
     progress : Progress
@@ -93,19 +94,19 @@ def write_report(
     Returns
     -------
     list of Path
-        The files: HTML, CSV, GeoPackage.
+        HTML, CSV and GeoPackage file.
 
     Raises
     ------
     InputError
         If there is no merged network, or the suffix is not ``.html``.
     OutputError
-        If a file exists and may not be replaced, or cannot be written.
+        If a file exists and `overwrite` is false, or cannot be written.
     """
     options = options or CountyReportOptions()
     if output.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{output}: a report is an HTML file. Give it a name that ends in .html.")
-    # Not NAME.gpkg, which may well be the network's own name.
+    # Not NAME.gpkg, which is often the name of the network.
     paths = [output, *(output.with_suffix(f".units{end}") for end in (".csv", ".gpkg"))]
     check_not_input(paths, [p for p in (options.network, options.base, options.zones) if p])
     for path in paths:
@@ -258,7 +259,8 @@ def _provenance(plan: CountyPlan, units: geopandas.GeoDataFrame, network: Path) 
         "Network": str(network),
         "Program": f"roadgis {__version__}; plan by {plan.version}",
         "Sheets": f"{len(plan.rasters)} used, {len(plan.bad_sheets)} not",
-        "Found by": ", ".join(plan.source[:5]),
+        # Addresses may hold keys.
+        "Found by": ", ".join(shown_name(Sheet(source)) for source in plan.source[:5]),
         "Dates": _dates(plan),
         "Pixel size": f"{plan.gsd_m:g} m",
         "Model": "none: masks" if plan.of_masks else plan.facts["model"]["name"],
@@ -282,7 +284,7 @@ def _provenance(plan: CountyPlan, units: geopandas.GeoDataFrame, network: Path) 
 
 
 def _differences(plan: CountyPlan) -> str:
-    """Return the settings that are not the defaults."""
+    """Return the settings that differ from the defaults, as text."""
     ours, usual = (_flat(s.to_json()["options"]) for s in (plan.settings, PlanSettings()))
     differ = {name: value for name, value in ours.items() if value != usual.get(name)}
     differ.pop("scene.max_mpx", None)

@@ -1,4 +1,4 @@
-"""Running a county: what can be done is done, until all is done or has failed."""
+"""Running a county until all units are done or have failed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _POLL_S = 1.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did.
+    """Summary of a run.
 
     Attributes
     ----------
     done, failed : int
-        Steps of units that this run finished, or gave up.
+        Number of steps of units that this run finished, and that failed for good.
     pixels : float
-        Pixels under sheets that it did.
+        Number of pixels under sheets that this run did.
     seconds : float
-        How long it took.
+        Duration of the run.
     """
 
     done: int
@@ -54,26 +54,26 @@ def run_county(
     lease_s: float = LEASE_S,
     progress: Progress = no_progress,
 ) -> RunSummary:
-    """Do what is left of a county, or of a part of it.
+    """Process the remaining units of a county, or of one shard.
 
     Several runs may work on one county at the same time.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     engine : Engine
-        Where it is done.
+        Executor of the tasks.
     retries : int
-        How often a step is tried again after an error that may pass.
+        Number of retries of a step after a temporary error.
     max_failures : int, optional
-        Stop when more steps than this have failed.
+        Number of failed steps above which the run stops.
     shard : tuple of int, optional
-        Number, from 1, and count of parts: do one of them.
+        Number, from 1, and count of shards: process only this part.
     lease_s : float
-        How long a lease lasts without a sign of life.
+        Seconds without a sign of life after which a lease expires.
     progress : Progress
         Progress callback; may cancel.
 
@@ -82,7 +82,7 @@ def run_county(
     OutputError
         If a result cannot be written.
     RoadgisError
-        If too many steps failed, or the plan was changed meanwhile.
+        If too many steps failed, or the plan changed during the run.
     """
     started, store = time.monotonic(), ResultStore(folder)
     store.make()
@@ -134,7 +134,7 @@ def run_county(
 
 
 def _settle(outcome: UnitOutcome, board: Board, store: ResultStore, retries: int) -> bool:
-    """Note how a task ended; return whether it was given up."""
+    """Record the outcome of a task; return whether it failed for good."""
     task = outcome.task
     if outcome.stops:
         kind = OutputError if outcome.code == "write" else InputError
@@ -165,7 +165,7 @@ def _settle(outcome: UnitOutcome, board: Board, store: ResultStore, retries: int
 
 
 class _Report:
-    """Reports how much of the imagery is done, not of the rectangle around it."""
+    """Reports progress as the share of pixels under sheets that are done."""
 
     def __init__(self, board: Board, progress: Progress) -> None:
         self._board, self._progress = board, progress

@@ -1,4 +1,4 @@
-"""Sheets of a county: which can be used, and what is wrong with the others."""
+"""Usable and unusable sheets of a county."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.sources import SourceOptions
-from roadgis.sources import Sheet, find_sheets, inspect_sheets, shown_name
-from roadgis.sources.web import is_web, web_name
+from roadgis.sources import InspectedSheets, Sheet, find_sheets, inspect_sheets, shown_name
+from roadgis.sources.web import is_web
 
 __all__ = ["BadSheet", "absolute_sources", "county_sheets", "inspected"]
 
@@ -25,11 +25,11 @@ class BadSheet:
     Attributes
     ----------
     name : str
-        As shown to users.
+        Name as shown to users.
     message : str
-        What is wrong and what to do.
+        Cause and remedy.
     raster : Raster or None
-        What is known of it, where it could be opened.
+        Description of the raster, if it could be opened.
     """
 
     name: str
@@ -38,7 +38,7 @@ class BadSheet:
 
 
 def absolute_sources(sources: Iterable[str | Path]) -> list[str]:
-    """Return sources with absolute paths, as runs may start in another folder; URLs stay."""
+    """Return sources with absolute paths, because runs may start in another folder."""
     return [
         text if "://" in text or text.startswith("/vsi") else str(Path(text).absolute())
         for text in map(str, sources)
@@ -51,64 +51,67 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
     Parameters
     ----------
     sources : sequence of str
-        From :func:`absolute_sources`.
+        Sources, from :func:`absolute_sources`.
     options : ExtractOptions
-        How to search.
+        Options of sources, and the area of interest.
 
     Raises
     ------
-    InputError
-        If a source is a web map service.
-    SceneError
+    InputError, SceneError
         As :func:`roadgis.sources.find_sheets`.
     """
-    for source in filter(is_web, sources):
-        raise InputError(
-            f"{web_name(source)}: web map services cannot be mapped in batches. Use 'roadgis "
-            "extract', or download the imagery."
-        )
     return find_sheets(sources, options.sources, aoi=options.scene.aoi)
 
 
 def inspected(
-    sheets: Sequence[Sheet], scene: SceneOptions, channels: int, sources: SourceOptions
-) -> tuple[list[Raster], list[BadSheet]]:
-    """Open every sheet once, and separate those that can be used from those that cannot.
+    sheets: Sequence[Sheet],
+    scene: SceneOptions,
+    channels: int,
+    sources: SourceOptions,
+    *,
+    gsd_m: float | None = None,
+) -> tuple[InspectedSheets, list[BadSheet]]:
+    """Inspect all sheets, and separate the usable ones from the others.
 
     Parameters
     ----------
     sheets : sequence of Sheet
-        From :func:`roadgis.sources.find_sheets`.
+        Sheets, from :func:`roadgis.sources.find_sheets`.
     scene : SceneOptions
-        How they are read where a sheet does not say so itself.
+        How sheets are read, as far as they do not specify it themselves.
     channels : int
-        Number of channels that the model takes.
+        Number of input channels of the model.
     sources : SourceOptions
         Order of sheets that overlap.
+    gsd_m : float, optional
+        Pixel size at which web map services are read, metres.
 
     Returns
     -------
-    rasters : list of Raster
-        Those that can be used, the first on top.
+    found : InspectedSheets
+        Usable sheets, the topmost first.
     bad : list of BadSheet
-        Not rasters, without a CRS, not whole, or out of reach.
+        Sheets that are not rasters, have no CRS, are truncated, or cannot be reached.
 
     Raises
     ------
     SceneError, ReadError
         If no sheet can be used.
     """
-    found = inspect_sheets(sheets, scene, channels, dataclasses.replace(sources, on_error="skip"))
+    skipping = dataclasses.replace(sources, on_error="skip")
+    found = inspect_sheets(sheets, scene, channels, skipping, gsd_m=gsd_m)
     named = {shown_name(sheet): sheet for sheet in sheets}
     bad = [
         BadSheet(name, text.removeprefix(f"{name}: "), _outlined(named[name], scene, channels))
         for name, text in found.skipped.items()
     ]
-    return list(found.rasters), bad
+    return found, bad
 
 
 def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None:
-    """Return what is known of a damaged sheet, to draw where it lies; None if it does not open."""
+    """Describe a damaged sheet, to draw its outline; None if it cannot be opened."""
+    if is_web(sheet.name):
+        return None
     try:
         return inspect_raster(
             sheet.name,

@@ -1,4 +1,4 @@
-"""A county's state in a few figures, for people and for programs."""
+"""Status of a county as a summary, for people and for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["county_status", "status_lines"]
 
-#: Failed units that are listed one by one.
+#: Largest number of failed units that are listed.
 _LISTED = 20
 
 
@@ -24,9 +24,9 @@ def county_status(plan: CountyPlan, table: geopandas.GeoDataFrame) -> dict[str, 
     Parameters
     ----------
     plan : CountyPlan
-        The county's.
+        Plan of the county.
     table : geopandas.GeoDataFrame
-        See :func:`roadgis.batch.table.unit_table`.
+        Table of units, from :func:`roadgis.batch.table.unit_table`.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def county_status(plan: CountyPlan, table: geopandas.GeoDataFrame) -> dict[str, 
 
 
 def _rate(done: geopandas.GeoDataFrame) -> float | None:
-    """Return pixels a second, by the clock, over the last hundred units."""
+    """Return pixels per second of wall-clock time, over the last hundred units."""
     if len(done) < 2:
         return None
     last = done.sort_values("started").tail(100)

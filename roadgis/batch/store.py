@@ -1,15 +1,16 @@
-"""The files of a county: results named after what decides them, and records of them.
+"""The files of a county: results named after everything that determines them.
 
 ::
 
     FOLDER/county.json              the plan
-    FOLDER/predicted/UNIT.KEY.tif   probability of a unit; none where it holds no valid pixel
-    FOLDER/predicted/UNIT.KEY.json  its record: written last, so that it says that the unit is done
-    FOLDER/traced/UNIT.KEY.npz      the skeleton of a unit; none where there is no road
+    FOLDER/predicted/UNIT.KEY.tif   probability of a unit; absent if it has no valid pixel
+    FOLDER/predicted/UNIT.KEY.json  its record, written last: its presence means done
+    FOLDER/traced/UNIT.KEY.npz      skeleton of a unit; absent if it has no road
     FOLDER/traced/UNIT.KEY.json     its record
     FOLDER/failed/STEP.UNIT.KEY.json  the last failure of a step
-    FOLDER/leases/STEP.UNIT         who works on it, see roadgis.batch.leases
-    FOLDER/units.gpkg, .parquet     the state as a table, made from the files above
+    FOLDER/leases/STEP.UNIT         worker of a step, see roadgis.batch.leases
+    FOLDER/units.stac.json, model.stac.json  STAC Items of units and model, see roadgis.batch.items
+    FOLDER/units.gpkg, .parquet     status of all units, derived from the files above
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from roadgis.vectorization.trace import PixelGraph
 __all__ = ["STEPS", "Failure", "ResultStore", "Step", "county_grid", "unit_grid"]
 
 Step = Literal["predicted", "traced"]
-#: In the order in which a unit goes through them.
+#: Steps of a unit, in order.
 STEPS: tuple[Step, ...] = ("predicted", "traced")
 _LEFTOVER = re.compile(r"\.(.+)\.(?:[a-z0-9_]{8}\.partial|placing)")
 _AGAIN = "Remove it, and run 'roadgis batch run' again."
@@ -49,22 +50,22 @@ _AGAIN = "Remove it, and run 'roadgis batch run' again."
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a step of a unit failed the last time.
+    """The last failure of a step of a unit.
 
     Attributes
     ----------
     code : str
-        See :mod:`roadgis.batch.failures`.
+        Error code, see :mod:`roadgis.batch.failures`.
     message : str
-        What was found and what to do.
+        Cause and remedy.
     permanent : bool
-        Whether trying again is of no use before something changes.
+        Whether a retry cannot succeed until the input changes.
     attempts : int
-        How often it was tried since it was planned or retried.
+        Number of attempts since the unit was planned or reset.
     worker : str
         Host and process.
     finished : str
-        When, ISO 8601.
+        Time of the failure, ISO 8601.
     """
 
     code: str
@@ -76,19 +77,19 @@ class Failure:
 
 
 class ResultStore:
-    """The files of one county.
+    """Result files of one county.
 
     Attributes
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def make(self) -> None:
-        """Make the folders that are missing, and remove what killed runs have left half-written."""
+        """Create missing folders, and remove partial files of killed runs."""
         for name in (*STEPS, "failed", "leases"):
             make_folder(self.folder / name)
         for name in (*STEPS, "failed", "."):
@@ -98,7 +99,7 @@ class ResultStore:
                     remove_leftovers(self.folder / name / match[1])
 
     def done(self, step: Step) -> set[str]:
-        """Return ``UNIT.KEY`` of all that is finished."""
+        """Return ``UNIT.KEY`` of all finished results of a step."""
         return {name[: -len(".json")] for name in self._names(step) if name.endswith(".json")}
 
     def failed(self) -> set[str]:
@@ -112,11 +113,11 @@ class ResultStore:
                     yield entry.name
 
     def has(self, step: Step, unit: Unit, key: str) -> bool:
-        """Return whether a step is finished."""
+        """Return whether a step of a unit is finished."""
         return self._path(step, unit, key, ".json").exists()
 
     def record(self, step: Step, unit: Unit, key: str) -> dict[str, Any]:
-        """Return what is recorded of a finished step.
+        """Return the record of a finished step.
 
         Raises
         ------
@@ -131,7 +132,7 @@ class ResultStore:
             raise ReadError(f"{path}: cannot be read ({error}). {_AGAIN}") from error
 
     def failure(self, step: Step, unit: Unit, key: str) -> Failure | None:
-        """Return the last failure of a step, None where there is none."""
+        """Return the last failure of a step, or None."""
         path = self.folder / "failed" / f"{step}.{unit.name}.{key}.json"
         try:
             return Failure(**parse_json(path.read_bytes()))
@@ -143,7 +144,7 @@ class ResultStore:
         _write_json(self.folder / "failed" / f"{step}.{unit.name}.{key}.json", asdict(failure))
 
     def forgive(self, step: Step, unit: Unit, key: str) -> None:
-        """Remove the record of a failure, if there is one."""
+        """Remove the record of a failure, if it exists."""
         (self.folder / "failed" / f"{step}.{unit.name}.{key}.json").unlink(missing_ok=True)
 
     def write_probability(
@@ -158,11 +159,11 @@ class ResultStore:
         Parameters
         ----------
         plan : CountyPlan
-            The county's.
+            Plan of the county.
         unit : Unit
             The unit.
         values : ndarray of uint8, shape of the unit's core, or None
-            None where no pixel is valid.
+            Probability; None if no pixel is valid.
         record : mapping
             JSON values.
 
@@ -186,18 +187,18 @@ class ResultStore:
 
     @contextlib.contextmanager
     def probability(self, unit: Unit) -> Iterator[Any]:
-        """Open a unit's probability as a dataset of its core.
+        """Open the probability of a unit as a dataset that covers its core.
 
         Raises
         ------
         ReadError
-            If it is missing, damaged, or another one's.
+            If the file is missing or damaged, or belongs to another result.
         """
         path = self._path("predicted", unit, unit.key, ".tif")
         if not path.exists():
             raise ReadError(
-                f"{path}: was finished and is missing now. Remove the record next to it, "
-                f"{path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+                f"{path}: the file is missing although the unit is done. Remove the record next to "
+                f"it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
             )
         shape = unit.core.height, unit.core.width
         with checked_chunk(path, shape, f"{unit.name} {unit.key}", _AGAIN) as dataset:
@@ -211,7 +212,7 @@ class ResultStore:
         graph: PixelGraph | None,
         record: Mapping[str, Any],
     ) -> None:
-        """Write a unit's skeleton and its record; None where there is no road."""
+        """Write the skeleton of a unit (None if it has no road) and its record."""
         path = self._path("traced", unit, key, ".npz")
         if graph is not None:
             arrays = {name: getattr(graph, name) for name in graph._fields if name != "ends"}
@@ -225,12 +226,12 @@ class ResultStore:
         _write_json(self._path("traced", unit, key, ".json"), record)
 
     def traced(self, plan: CountyPlan, unit: Unit, key: str) -> PixelGraph:
-        """Return a unit's skeleton, its ids those of the plan's grid.
+        """Return the skeleton of a unit, with pixel ids on the grid of the plan.
 
         Raises
         ------
         ReadError
-            If it is missing or damaged.
+            If the file is missing or damaged.
         """
         path = self._path("traced", unit, key, ".npz")
         try:
@@ -254,7 +255,7 @@ class ResultStore:
         return PixelGraph(**found, ends=ends._replace(id=renumbered(ends.id)))
 
     def prune(self, wanted: Mapping[Step, Iterable[str]]) -> int:
-        """Remove results whose ``UNIT.KEY`` no plan wants any more; return how many."""
+        """Remove results whose ``UNIT.KEY`` is not wanted; return their number."""
         removed = 0
         for step, names in wanted.items():
             keep = set(names)
@@ -271,17 +272,17 @@ class ResultStore:
 
 
 def county_grid(plan: CountyPlan) -> Grid:
-    """Return the pixels that are mapped."""
+    """Return the grid of all mapped pixels."""
     return _part(plan, Window(*plan.covered))
 
 
 def unit_grid(plan: CountyPlan, unit: Unit) -> Grid:
-    """Return the pixels of a unit's core."""
+    """Return the grid of the core of a unit."""
     return _part(plan, unit.core)
 
 
 def _part(plan: CountyPlan, window: Window) -> Grid:
-    """Return the grid of a window of the lattice."""
+    """Return the grid of a window on the lattice."""
     x0, y0, width, height = plan.facts["grid"]
     row, col = plan.facts["origin"]
     whole = Grid(crs_of(plan.facts["crs"]), x0, y0, plan.gsd_m, width, height)

@@ -1,4 +1,4 @@
-"""The state of a county as a table: one row for each unit, made from its files."""
+"""Status of a county as a table with one row per unit, derived from its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATES", "chosen_units", "counts", "retry_units", "unit_table", "write_table"]
 
-#: States of a unit, with the colour of each on maps: red, green, blue.
+#: Statuses of a unit, with their colours on maps: red, green, blue.
 STATES: dict[str, tuple[int, int, int]] = {
     "planned": (200, 200, 200),
     "running": (86, 180, 233),
@@ -41,23 +41,24 @@ STATES: dict[str, tuple[int, int, int]] = {
 def unit_table(
     folder: Path, plan: CountyPlan, board: Board | None = None
 ) -> geopandas.GeoDataFrame:
-    """Return the state of each unit.
+    """Return the status of each unit.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     board : Board, optional
-        What is done; looked up when not given.
+        Board of the county; by default a new one.
 
     Returns
     -------
     geopandas.GeoDataFrame
-        In the CRS of the grid: unit, status, sheets, date, pixels, valid_share, attempts, worker,
-        started, seconds, road_km, confidence, error_code, error, input_hash, model_hash,
-        settings_hash. ``road_km`` and ``confidence`` are those of the lines before cleaning.
+        Units in the CRS of the grid, with the columns unit, status, sheets, date, pixels,
+        valid_share, attempts, worker, started, seconds, road_km, confidence, error_code, error,
+        input_hash, model_hash, settings_hash. ``road_km`` and ``confidence`` are measured on the
+        lines before cleaning.
     """
     import geopandas
 
@@ -131,25 +132,25 @@ def _status(traced: bool, running: bool, failed: bool, valid: int | None) -> str
 
 
 def counts(table: geopandas.GeoDataFrame) -> dict[str, int]:
-    """Return how many units are in each state."""
+    """Return the number of units by status."""
     found = table["status"].value_counts()
     return {state: int(found.get(state, 0)) for state in STATES}
 
 
 def chosen_units(table: geopandas.GeoDataFrame, where: str | None) -> list[str]:
-    """Return the failed units that a condition chooses.
+    """Return the names of the failed units that meet a condition.
 
     Parameters
     ----------
     table : geopandas.GeoDataFrame
-        See :func:`unit_table`.
+        Table of units, from :func:`unit_table`.
     where : str, optional
-        A condition in SQL on its columns, such as ``error_code = 'read'``.
+        SQL condition on the columns, such as ``error_code = 'read'``; by default all failed units.
 
     Raises
     ------
     InputError
-        If the condition cannot be understood.
+        If the condition is not valid SQL.
     """
     failed = table[table["status"] == "failed"].drop(columns="geometry")
     if where is None:
@@ -161,14 +162,14 @@ def chosen_units(table: geopandas.GeoDataFrame, where: str | None) -> list[str]:
         except sqlite3.Error as error:
             columns = ", ".join(failed.columns)
             raise InputError(
-                f"--where {where!r}: is not a condition that can be used ({error}). Expected SQL "
+                f"--where {where!r}: is not a valid condition ({error}). Expected SQL "
                 f"such as \"error_code = 'read'\"; the columns are {columns}."
             ) from error
     return [str(row[0]) for row in found]
 
 
 def retry_units(folder: Path, plan: CountyPlan, names: Iterable[str]) -> None:
-    """Forget the failures of units, so that the next run tries them again."""
+    """Remove the failures of units, so that the next run retries them."""
     store = ResultStore(folder)
     wanted = set(names)
     for name in store.failed():
@@ -177,9 +178,9 @@ def retry_units(folder: Path, plan: CountyPlan, names: Iterable[str]) -> None:
 
 
 def write_table(folder: Path, table: geopandas.GeoDataFrame) -> list[Path]:
-    """Write the table into a county's folder, as GeoPackage with a style and as GeoParquet.
+    """Write the table into the folder of a county, as styled GeoPackage and as GeoParquet.
 
-    GeoParquet needs pyarrow; without it the GeoPackage alone is written.
+    Without pyarrow, only the GeoPackage is written.
     """
     paths = [folder / "units.gpkg"]
     with atomic_path(paths[0]) as partial:
@@ -193,7 +194,7 @@ def write_table(folder: Path, table: geopandas.GeoDataFrame) -> list[Path]:
 
 
 def _style() -> str:
-    """Return a QGIS style: units by status."""
+    """Return a QGIS style that colours units by status."""
     categories, symbols = [], []
     for number, (state, colour) in enumerate(STATES.items()):
         categories.append(
@@ -219,7 +220,7 @@ def _style() -> str:
 
 
 def to_json(table: geopandas.GeoDataFrame) -> list[dict[str, Any]]:
-    """Return the rows as plain JSON values, without geometry."""
+    """Return the rows as JSON values, without geometry."""
     rows: list[dict[str, Any]] = json.loads(
         table.drop(columns="geometry").to_json(orient="records")
     )

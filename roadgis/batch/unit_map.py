@@ -1,4 +1,4 @@
-"""Maps of units as SVG, coloured by state or by a figure."""
+"""Maps of units as SVG, coloured by status or by a measure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from markupsafe import Markup
 __all__ = ["UnitMap", "state_map", "value_map"]
 
 Floats = npt.NDArray[np.float64]
-#: From low to high: distinct with any colour vision, and in print.
+#: From low to high; distinct in print and for colour-blind readers.
 _SCALE = ("#fff7bc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#0c2c84")
 _NONE = "#c8c8c8"
 
 
 class UnitMap(NamedTuple):
-    """A map for a page: the picture is HTML, the rest plain text.
+    """A map in a report: `svg` is markup, the rest plain text.
 
     Attributes
     ----------
     legend : list of (str, str)
-        Colour and text.
+        Colour and label.
     """
 
     caption: str
@@ -40,18 +40,18 @@ def state_map(
     *,
     width_px: int = 900,
 ) -> UnitMap:
-    """Draw units by state, with a legend.
+    """Draw units coloured by status, with a legend.
 
     Parameters
     ----------
     bounds : ndarray, shape (U, 4)
         West, south, east, north.
     states, titles : sequence of str
-        Of each unit; the title shows when a mouse rests on it.
+        Status and tooltip of each unit.
     colours : dict
-        By state: red, green, blue.
+        Red, green and blue by status.
     width_px : int
-        Width of the picture.
+        Width of the image.
     """
     hexes = {state: "#" + bytes(colour).hex() for state, colour in colours.items()}
     fills = [hexes[state] for state in states]
@@ -70,22 +70,22 @@ def value_map(
     digits: int,
     width_px: int = 440,
 ) -> UnitMap:
-    """Draw units by a figure in six classes of about equal numbers, with a legend.
+    """Draw units coloured by a measure in six quantile classes, with a legend.
 
     Parameters
     ----------
     bounds : ndarray, shape (U, 4)
         West, south, east, north.
     values : ndarray, shape (U,)
-        NaN where there is none.
+        Value of each unit; NaN if unknown.
     titles : sequence of str
-        Of each unit.
+        Tooltip of each unit.
     label : str
-        What is shown.
+        Caption.
     digits : int
-        Decimals in the legend.
+        Number of decimals in the legend.
     width_px : int
-        Width of the picture.
+        Width of the image.
     """
     known = values[np.isfinite(values)]
     if not len(known):

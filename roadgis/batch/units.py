@@ -1,4 +1,4 @@
-"""Units: fixed squares of the analysis lattice, and the keys of their results."""
+"""Units: fixed squares of the analysis lattice, and keys of their results."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from roadgis.imagery.scene import Scene
 
 __all__ = ["UNIT_PX", "Unit", "digest", "imagery_units", "mask_units", "units_around"]
 
-#: Side of a unit, pixels: a block of ``extract``.
+#: Default side of a unit, pixels: the block size of ``extract``.
 UNIT_PX = 2304
 Boxes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of a county that is worked on as a whole.
+    """A unit of work: one square of the lattice.
 
     Attributes
     ----------
     row, col : int
-        Which square of the lattice.
+        Row and column of the square on the lattice.
     core : Window
-        Its pixels within the county's grid, on the lattice.
+        Pixels of the unit within the grid of the county, on the lattice.
     pixels : int
-        Those under sheets.
+        Number of pixels under sheets.
     sheets : tuple of int
-        Numbers of the sheets that its pixels depend on.
+        Numbers of the sheets that affect the unit.
     key : str
-        Changes with all that decides the unit's own result: of imagery its probability, of masks
-        what is read.
+        Hash of everything that determines the probability of the unit.
     """
 
     row: int
@@ -51,7 +50,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Name in tables and files."""
+        """Name of the unit in tables and files."""
         return f"r{self.row}c{self.col}"
 
     def to_json(self) -> list[Any]:
@@ -61,7 +60,7 @@ class Unit:
 
     @classmethod
     def from_json(cls, values: Sequence[Any]) -> Unit:
-        """Return what :meth:`to_json` was made from."""
+        """Rebuild a unit from the output of :meth:`to_json`."""
         row, col, core, pixels, sheets, key = values
         return cls(row, col, Window(*core), pixels, tuple(sheets), key)
 
@@ -75,20 +74,20 @@ def digest(*parts: Any) -> str:
 def imagery_units(
     scene: Scene, record: SceneRecord, cutting: Any, unit_px: int, settings: str
 ) -> list[Unit]:
-    """Return the units of imagery, row by row; those without a sheet are left out.
+    """Return the units of imagery that have a sheet, row by row.
 
     Parameters
     ----------
     scene : Scene
-        The imagery.
+        Scene of the county.
     record : SceneRecord
-        Its record.
+        Record of the scene.
     cutting : roadgis.probability.prediction.Cutting
-        How blocks become tiles of the model.
+        How blocks are cut into tiles of the model.
     unit_px : int
         Side of a unit.
     settings : str
-        Digest of what else decides the probability.
+        Digest of everything else that determines the probability.
     """
 
     def seen(core: Window) -> list[Window]:
@@ -102,7 +101,7 @@ def mask_units(
 ) -> list[Unit]:
     """Return the units of masks or probability; see :func:`imagery_units`.
 
-    `halo_px` is how far tracing looks beyond a unit.
+    `halo_px` is the distance around a unit that tracing reads.
     """
 
     def seen(core: Window) -> list[Window]:
@@ -142,7 +141,7 @@ def _units(scene: Scene, record: SceneRecord, unit_px: int, seen: Any, settings:
 def units_around(
     units: Iterable[Unit], reach_px: int, unit_px: int
 ) -> dict[tuple[int, int], list[Unit]]:
-    """Return the units that lie within a distance of each unit, itself left out, by its square."""
+    """Return the other units within a distance of each unit, by row and column of the unit."""
     at = {(unit.row, unit.col): unit for unit in units}
     rings = -(-reach_px // unit_px)
     steps = [
@@ -160,7 +159,7 @@ def units_around(
 
 
 def _squares(sheets: Boxes, grid: Window, unit_px: int) -> list[tuple[int, int]]:
-    """Return the squares that a sheet touches, within the grid, row by row."""
+    """Return the squares that sheets touch within the grid, row by row."""
     found: set[tuple[int, int]] = set()
     for top, left, end_row, end_col in sheets.tolist():
         top, left = max(top, grid.row), max(left, grid.col)
@@ -183,7 +182,7 @@ def _boxes(ends: Boxes) -> npt.NDArray[np.object_]:
 
 
 def _overlap(sheets: Boxes, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
-    """Return which sheets share a pixel with a window, (N,)."""
+    """Return whether each sheet shares a pixel with any window, (N,)."""
     ends = _ends(windows)
     low = np.maximum(sheets[:, None, :2], ends[None, :, :2])
     high = np.minimum(sheets[:, None, 2:], ends[None, :, 2:])
@@ -192,22 +191,22 @@ def _overlap(sheets: Boxes, windows: Sequence[Window]) -> npt.NDArray[np.bool_]:
 
 
 def _covered(areas: npt.NDArray[np.object_], core: Window) -> int:
-    """Return how many pixels of a unit lie under sheets."""
+    """Return the number of pixels of a unit under sheets."""
     own = shapely.box(core.col, core.row, core.end_col, core.end_row)
     return round(shapely.intersection(shapely.union_all(areas), own).area)
 
 
 def neighbours_key(own: str, around: Mapping[str, str], edges: Sequence[int], settings: str) -> str:
-    """Return the key of a unit's traced lines.
+    """Return the key of the traced lines of a unit.
 
     Parameters
     ----------
     own : str
-        Key of the unit's probability.
+        Key of the probability of the unit.
     around : mapping of str to str
-        Keys of the probability of the units within reach, by name; those without are left out.
+        Keys of the predicted units within reach, by name.
     edges : sequence of int
-        Where the county's grid ends, as far as that is within reach.
+        Distances to the edges of the county's grid, at most the reach.
     settings : str
         Digest of the settings of tracing.
     """

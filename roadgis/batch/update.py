@@ -1,4 +1,4 @@
-"""Planning a county again: what still holds is kept."""
+"""Planning a county again, keeping results that are still valid."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = ["Updated", "plan_county", "update_county"]
 
 @dataclass(frozen=True)
 class Updated:
-    """What an update changed.
+    """Summary of an update.
 
     Attributes
     ----------
     units : int
-        Of the new plan.
+        Number of units in the new plan.
     kept : int
-        Those whose result holds.
+        Number of units whose results are still valid.
     changed, added, removed : tuple of str
         Names of sheets.
     notes : tuple of str
-        Whole sentences.
+        Sentences for the user.
     """
 
     units: int
@@ -45,7 +45,7 @@ class Updated:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The summary as text."""
         parts = [
             f"{len(names)} sheets {what}"
             for what, names in (
@@ -68,29 +68,29 @@ class Updated:
 
 
 def plan_county(folder: Path, plan: CountyPlan) -> int:
-    """Put a plan into a folder; return how many units are done already.
+    """Write a plan into a folder; return the number of units that are already done.
 
     Parameters
     ----------
     folder : Path
-        New, empty, or of a county; results that the plan does not want any more are removed.
+        A new or empty folder, or that of a county; results that are not valid any more are removed.
     plan : CountyPlan
-        What to do.
+        The new plan.
 
     Raises
     ------
     OutputError
-        If it holds other files, or cannot be written.
+        If the folder contains other files, or cannot be written.
     """
     if folder.exists() and not (folder / PLAN).is_file() and _holds_others(folder):
         raise OutputError(
-            f"{folder}: holds files and is not the folder of a county: it has no {PLAN}. Nothing "
-            "was written to it. Choose a new or an empty folder with -o."
+            f"{folder}: contains files and is not the folder of a county: it has no {PLAN}. "
+            "Nothing was written to it. Choose a new or an empty folder with -o."
         )
     make_folder(folder)
     lock = take_lock(folder / LOCK, timeout_s=10.0)
     if lock is None:
-        raise OutputError(f"{folder}: is being planned by another run. Wait for its end.")
+        raise OutputError(f"{folder}: another process is planning this county. Wait until it ends.")
     try:
         store = ResultStore(folder)
         store.make()
@@ -109,7 +109,7 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
 
 
 def _holds_others(folder: Path) -> bool:
-    """Return whether a folder without a plan holds more than what a killed 'plan' leaves."""
+    """Return whether a folder without a plan holds files other than those of a killed 'plan'."""
     own = {LOCK, *STEPS, "failed", "leases"}
     hidden = hidden_prefix(folder / PLAN)
     return any(name not in own and not name.startswith(hidden) for name in os.listdir(folder))
@@ -123,11 +123,11 @@ def update_county(
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     sources : sequence of str, optional
-        All sheets; by default what was named before.
+        Sources of all sheets; by default those of the previous plan.
     restat : bool
-        Measure the statistics of the imagery again, which are kept otherwise.
+        Measure the statistics of the imagery again instead of keeping them.
 
     Raises
     ------
@@ -158,11 +158,13 @@ def update_county(
 def _notes(before: CountyPlan, after: CountyPlan, *, restat: bool) -> tuple[str, ...]:
     notes = []
     if before.version != after.version:
-        notes.append("Another version of roadgis made the plan before: everything is done again.")
+        notes.append(
+            "Another version of roadgis made the previous plan: all units are computed again."
+        )
     if before.facts["record"]["reading"] != after.facts["record"]["reading"]:
         notes.append(
-            "The pixel grid or the statistics of the imagery are others than before: everything is "
-            "done again."
+            "The pixel grid or the statistics of the imagery have changed: all units are computed "
+            "again."
         )
     measured = before.statistics.normalization is not None or before.statistics.scalings
     if measured and not restat:

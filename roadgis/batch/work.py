@@ -1,4 +1,4 @@
-"""One step of one unit, in any process: predict its probability, or trace its lines."""
+"""Executing one step of one unit: predicting its probability or tracing its lines."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Task:
     Attributes
     ----------
     step : str
-        Which one.
+        Name of the step.
     unit : Unit
-        Of what.
+        The unit.
     key : str
-        Of the result.
+        Key of the result.
     around : mapping of str to str
-        For tracing: keys of the probability within reach, by unit; those that failed are left out.
+        For tracing: keys of the predicted units within reach, by name.
     attempts : int
-        Which try this is, from 1.
+        Number of this attempt, from 1.
     """
 
     step: Step
@@ -69,22 +69,22 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Name of its lease."""
+        """Name of the task's lease."""
         return f"{self.step}.{self.unit.name}"
 
 
 @dataclass(frozen=True)
 class UnitOutcome:
-    """How a task ended.
+    """Outcome of a task.
 
     Attributes
     ----------
     task : Task
-        What was done.
+        The task.
     code : str
-        Empty where it is done; else see :mod:`roadgis.batch.failures`.
+        Empty if it succeeded, else an error code, see :mod:`roadgis.batch.failures`.
     message : str
-        What went wrong and what to do.
+        Cause and remedy.
     stops : bool
         Whether the run has to stop.
     """
@@ -96,12 +96,12 @@ class UnitOutcome:
 
     @property
     def passing(self) -> bool:
-        """Whether trying again may help."""
+        """Whether a retry may succeed."""
         return self.code in PASSING
 
 
 def traced_key(plan: CountyPlan, unit: Unit, around: Mapping[str, str]) -> str:
-    """Return the key of a unit's traced lines; see :class:`Task`."""
+    """Return the key of the traced lines of a unit; `around` as in :class:`Task`."""
     row, col, height, width = plan.covered
     core, reach = unit.core, plan.reach_px
     edges = (
@@ -114,18 +114,18 @@ def traced_key(plan: CountyPlan, unit: Unit, around: Mapping[str, str]) -> str:
 
 
 class County:
-    """A county, opened for work; thread-safe.
+    """A county opened for processing; thread-safe.
 
     Parameters
     ----------
     folder : Path
-        The county's.
+        Folder of the county.
     plan : CountyPlan
-        Its plan.
+        Plan of the county.
     threads : int, optional
-        Threads inside the network; all cores by default.
+        Number of CPU threads for inference; all cores by default.
     device : {"auto", "cpu", "cuda"}
-        Where the model runs.
+        Device of the model.
     """
 
     def __init__(
@@ -152,8 +152,8 @@ class County:
             )
         if self.scene.record().to_json() != plan.facts["record"]:
             raise InputError(
-                "The imagery or the area of interest is read in another way than it was planned: "
-                "the area's file has changed, or is another one here. Run 'roadgis batch update'."
+                "The area of interest differs from the planned one: its file has changed, or is "
+                "not the same here. Run 'roadgis batch update'."
             )
 
     def close(self) -> None:
@@ -161,7 +161,7 @@ class County:
         self.scene.close()
 
     def predict(self, task: Task) -> None:
-        """Predict a unit's probability and store it."""
+        """Predict and store the probability of a unit."""
         started, unit = (_now(), time.monotonic()), task.unit
         self._check_sheets(unit)
         down, right = self.scene.origin
@@ -175,7 +175,7 @@ class County:
         )
 
     def trace(self, task: Task) -> None:
-        """Trace a unit's lines and store them."""
+        """Trace and store the lines of a unit."""
         started = _now(), time.monotonic()
         unit, plan = task.unit, self.plan
         source: RasterProbability | UnitProbability
@@ -200,7 +200,7 @@ class County:
         self.store.write_traced(plan, unit, task.key, graph, record)
 
     def _check_sheets(self, unit: Unit) -> None:
-        """Make sure that a unit's sheets are those of the plan, as far as the disk shows."""
+        """Check that the local files of a unit's sheets have the planned size and time."""
         for sheet in (self.scene.sheets[number] for number in unit.sheets):
             for part in sheet.stamp:
                 if len(part) != 3 or is_remote(str(part[0])):
@@ -212,7 +212,7 @@ class County:
                     status = os.stat(name)
                 except FileNotFoundError as error:
                     raise MissingSheetError(
-                        f"{name}: is gone since it was planned. Put it back, or run 'roadgis batch "
+                        f"{name}: does not exist any more. Put it back, or run 'roadgis batch "
                         "update'."
                     ) from error
                 if [status.st_size, status.st_mtime_ns] != [size, changed]:
@@ -222,21 +222,21 @@ class County:
 
 
 class UnitProbability:
-    """The stored probability of units as one :class:`roadgis.probability.source.ProbabilitySource`.
+    """Stored probability of units as a :class:`roadgis.probability.source.ProbabilitySource`.
 
     Parameters
     ----------
     plan : CountyPlan
-        The county's.
+        Plan of the county.
     store : ResultStore
-        Its files.
+        Result files of the county.
     units : iterable of Unit
-        Those that are there; elsewhere there is nodata.
+        Predicted units; all other pixels are nodata.
 
     Attributes
     ----------
     grid : Grid
-        What is mapped.
+        Grid of all mapped pixels.
     """
 
     def __init__(self, plan: CountyPlan, store: ResultStore, units: Any) -> None:
@@ -248,7 +248,7 @@ class UnitProbability:
         self._blank: dict[str, bool] = {}
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return probability of a window; 255 for nodata."""
+        """Return the probability in a window; 255 is nodata."""
         result = np.full((window.height, window.width), NO_DATA, np.uint8)
         inside = window.intersection(self.grid.window)
         if inside.is_empty:
@@ -282,7 +282,7 @@ class UnitProbability:
 
 
 def _measured(graph: PixelGraph | None, width: int, gsd_m: float) -> dict[str, Any]:
-    """Return length and mean confidence of a unit's skeleton, before cleaning."""
+    """Return length and mean confidence of the skeleton of a unit, before cleaning."""
     if graph is None or not len(graph.id):
         return {"traced_px": 0, "traced_km": 0.0, "confidence": None}
     down, right = (np.abs(np.subtract(*pair)) for pair in zip(
@@ -312,12 +312,12 @@ def _now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-#: The county that is open in this process, with what it was opened for.
+#: The county that is open in this process, with the arguments that it was opened with.
 _open: list[tuple[tuple[str, str, int | None, str], County]] = []
 
 
 def _opened(folder: str, plan_id: str, threads: int | None, device: Any) -> County:
-    """Open a county once in a process."""
+    """Open a county, once per process."""
     call = (folder, plan_id, threads, device)
     if not _open or _open[0][0] != call:
         close_opened()
@@ -329,12 +329,12 @@ def _opened(folder: str, plan_id: str, threads: int | None, device: Any) -> Coun
 
 
 def open_here(folder: str, plan_id: str, threads: int | None = None, device: str = "auto") -> str:
-    """Open a county in this process, so that tasks find it open; return who we are.
+    """Open a county in this process for the tasks that follow; return the name of the worker.
 
     Raises
     ------
     RoadgisError
-        If it cannot be worked on here: another version of roadgis, another model, no such folder.
+        If this process has another version of roadgis or of the model, or no such folder.
     """
     _opened(folder, plan_id, threads, device)
     return here()
@@ -349,16 +349,16 @@ def close_opened() -> None:
 def do_task(
     folder: str, plan_id: str, task: Task, threads: int | None = None, device: str = "auto"
 ) -> UnitOutcome:
-    """Do a task in this process, and say how it went; what stops a run is said as well.
+    """Do a task in this process and return its outcome; errors are returned, not raised.
 
     Parameters
     ----------
     folder, plan_id : str
-        The county, and the plan that the task is part of.
+        Folder of the county, and identifier of the plan of the task.
     task : Task
-        What to do.
+        The task.
     threads, device
-        See :class:`County`.
+        As in :class:`County`.
     """
     try:
         county = _opened(folder, plan_id, threads, device)

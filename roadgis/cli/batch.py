@@ -26,10 +26,7 @@ _KEPT = "Finished units are kept; run the same command again to resume."
 _FILE_SUFFIXES = (".yaml", ".yml")
 _EXTRACT = Settings(
     ExtractOptions(),
-    without=(
-        *("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
-        *("imagery_licence", "cache_dir", "request_rate"),  # of web map services
-    ),
+    without=("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
 )
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 # --nodata is an option of imagery as well.
@@ -53,8 +50,7 @@ def command() -> None:
 @command.command("plan", cls=Command)
 @argument("sources", ("in", "raster"), nargs=-1, required=True, metavar="SOURCE...")
 @options.output_option(
-    "Folder of the county: new, empty, or one that was planned before; results that still hold "
-    "are kept.",
+    "Folder of the county: new, empty, or planned before; results that are still valid are kept.",
     "folder",
     required=False,
 )
@@ -91,10 +87,10 @@ def plan_command(
     quiet: bool,
     **values: Any,
 ) -> None:
-    """Divide a county into units and decide how they are mapped.
+    """Divide a county into units and store the settings of all runs.
 
-    SOURCE is anything that 'roadgis extract' reads, except web map services; several become one
-    county. A single county.yaml names them under 'sources', with any option of this command.
+    SOURCE is any source of 'roadgis extract'; several become one county.
+    A county.yaml holds 'sources' and any options of this command.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.county_file import county_file
@@ -109,7 +105,7 @@ def plan_command(
             given |= _chosen(context, county_file(Path(sources[0])))
         if given["output"] is None:
             raise InputError(
-                "No folder was given for the county. Name one with -o, such as -o county/."
+                "The folder of the county is missing. Give it with -o, such as -o county/."
             )
         settings = PlanSettings(
             options=_EXTRACT.made(given),
@@ -139,7 +135,7 @@ def plan_command(
 
 
 def _chosen(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a county file says and the command line does not, as the options' types."""
+    """Return the values of a county file that the command line does not override, converted."""
     from click.core import ParameterSource
 
     from roadgis.errors import InputError
@@ -184,13 +180,15 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 @_county
 @parameter(
     int,
-    Option("Processes on this machine, which share its cores.", flags=("--workers",), low=1),
+    Option(
+        "Number of processes on this machine; they share its cores.", flags=("--workers",), low=1
+    ),
     default=1,
 )
 @parameter(
     str,
     Option(
-        "Scheduler of a Dask cluster whose workers are used, such as tcp://host:8786.",
+        "Address of a Dask scheduler, such as tcp://host:8786; its workers are used.",
         flags=("--dask",),
         metavar="ADDRESS",
     ),
@@ -198,7 +196,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 @parameter(
     str,
     Option(
-        "Part of the county to do, for job arrays without Dask, such as 3/16.",
+        "Part of the county to process, for job arrays without Dask, such as 3/16.",
         flags=("--shard",),
         metavar="N/COUNT",
     ),
@@ -206,7 +204,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 @parameter(
     int,
     Option(
-        "Number of retries of a unit after an error that may pass (network, memory).",
+        "Number of retries of a unit after a temporary error (network, memory).",
         flags=("--retry",),
         low=0,
     ),
@@ -224,7 +222,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 @parameter(
     float,
     Option(
-        "Seconds without a sign of life after which the unit of another run is taken over.",
+        "Seconds without a sign of life after which the units of another run are taken over.",
         "performance",
         ("--lease-s",),
         low=1,
@@ -246,10 +244,10 @@ def run_command(
     quiet: bool,
     **values: object,
 ) -> None:
-    """Process the units of a county that are left.
+    """Process the remaining units of a county.
 
-    Units that failed with an error that stays, such as a damaged sheet, are left alone until
-    'roadgis batch retry', or until the sheet has changed and 'roadgis batch update' was run.
+    Units with a permanent error, such as a damaged sheet, are only processed again after
+    'roadgis batch retry', or after the sheet was replaced and 'roadgis batch update' was run.
     Several runs may work on one county at the same time, also on several machines.
     """
     part = _shard(shard)
@@ -306,19 +304,20 @@ def _sentence(found: dict[str, int]) -> str:
 
 
 def _advice(found: dict[str, int]) -> str:
-    return ". 'roadgis batch status' says why units failed" if found["failed"] else ""
+    return ". 'roadgis batch status' shows why units failed" if found["failed"] else ""
 
 
 @command.command("status", cls=Command)
 @_county
 @parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))
 @parameter(
-    bool, Option("Print the status every five seconds until all is done.", flags=("--watch",))
+    bool,
+    Option("Print the status every five seconds until all units are done.", flags=("--watch",)),
 )
 def status_command(county: Path, as_json: bool, watch: bool) -> None:
     """Show which units are done, which failed and why, and the time left.
 
-    Also brings the tables units.gpkg and units.parquet in the county's folder up to date.
+    Also updates the tables units.gpkg and units.parquet in the folder of the county.
     """
     with shell():
         from roadgis.batch.plan import read_plan
@@ -341,14 +340,14 @@ def status_command(county: Path, as_json: bool, watch: bool) -> None:
 @parameter(
     str,
     Option(
-        "Condition on the columns of the table of units, such as \"error_code = 'read'\".",
+        "SQL condition on the columns of the table of units, such as \"error_code = 'read'\".",
         flags=("--where",),
         metavar="SQL",
         default_text="all failed units",
     ),
 )
 def retry_command(county: Path, where: str | None) -> None:
-    """Reset failed units, so that the next run tries them again."""
+    """Reset failed units, so that the next run retries them."""
     with shell() as sh:
         from roadgis.batch.plan import read_plan
         from roadgis.batch.table import chosen_units, retry_units, unit_table
@@ -357,7 +356,7 @@ def retry_command(county: Path, where: str | None) -> None:
         names = chosen_units(unit_table(county, plan), where)
         retry_units(county, plan, names)
         sh.result(
-            f"{county}: {len(names)} units will be tried again by 'roadgis batch run'",
+            f"{county}: {len(names)} units will be retried by 'roadgis batch run'",
             units=names,
         )
 
@@ -368,7 +367,7 @@ def retry_command(county: Path, where: str | None) -> None:
 @parameter(
     bool,
     Option(
-        "Measure the statistics that normalize the imagery again. All units are then computed "
+        "Measure the statistics for normalizing the imagery again; all units are then computed "
         "again.",
         flags=("--restat",),
     ),
@@ -384,8 +383,8 @@ def update_command(
 ) -> None:
     """Update the plan after sheets were changed, added or removed.
 
-    Results of units that see none of these sheets are kept. SOURCE names all sheets of the
-    county; without it they are looked for where they were found before.
+    Results of units that these sheets do not affect are kept. SOURCE names all sheets of the
+    county; by default the sources of the previous plan are searched again.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.update import update_county
@@ -397,7 +396,9 @@ def update_command(
 @command.command("merge", cls=Command)
 @_county
 @options.output_option(options.VECTOR_FILE, "vector")
-@parameter(bool, Option("Merge although units are left to do.", flags=("--partial",)))
+@parameter(
+    bool, Option("Merge the finished units even if others are not done yet.", flags=("--partial",))
+)
 @options.overwrite_option
 @options.progress_options
 def merge_command(
@@ -409,9 +410,10 @@ def merge_command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Merge the units into one network, that of 'roadgis extract' over the same sheets.
+    """Merge all units into one network, identical to that of 'roadgis extract'.
 
-    What is missing is written as the layer missing_units of a GeoPackage, or next to other formats.
+    Missing units and sheets are written as the layer missing_units of a GeoPackage, or to a file
+    next to other formats.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.merge import merge_county
@@ -443,7 +445,7 @@ def merge_command(
 @parameter(
     Path,
     Option(
-        "Base network, such as OpenStreetMap's: missing and extra roads by unit, and offset.",
+        "Base network, such as OpenStreetMap, to list missing and extra roads by unit.",
         flags=("--base",),
         path=("in", "vector"),
     ),
@@ -451,7 +453,7 @@ def merge_command(
 @parameter(
     Path,
     Option(
-        "Polygons, such as municipalities: totals by zone.",
+        "Polygons, such as municipalities, for totals by zone.",
         flags=("--zones",),
         path=("in", "vector"),
     ),

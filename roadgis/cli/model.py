@@ -61,19 +61,36 @@ def list_models(as_json: bool) -> None:
 @argument("model", ("in", "model"), required=False)
 @options.DESCRIPTION
 @parameter(bool, Option("Print the whole card as JSON.", flags=("as_json", "--json")))
-def info(model: str | None, as_json: bool, **values: object) -> None:
+@parameter(
+    bool,
+    Option(
+        "Print a STAC Item with the Machine Learning Model (MLM) extension.",
+        flags=("as_stac", "--stac"),
+    ),
+)
+def info(model: str | None, as_json: bool, as_stac: bool, **values: object) -> None:
     """Describe a model: classes, pixel size, scores by place, and terms of use.
 
     MODEL is an .onnx or .keras file, the folder of a training run, or the name of a model of
     'roadgis model list'; by default the bundled model. For an ONNX file without
     a card, what can be detected is printed. --json prints all of the card, the training recipe
-    included.
+    included. --stac prints a STAC Item for catalogs of models.
     """
     with shell():
-        from roadgis.model.catalog import read_card, resolve_model
+        from roadgis.model.catalog import model_fingerprint, read_card, resolve_model
+        from roadgis.model.stac_item import model_item
 
         path = resolve_model(model)
         card = read_card(path, options.DESCRIPTION.made(values))
+        if as_stac:
+            item = model_item(
+                card,
+                str(path.absolute()),
+                sha256=model_fingerprint(path),
+                size=path.stat().st_size,
+            )
+            click.echo(json.dumps(item, indent=1))
+            return
     if as_json:
         click.echo(card.to_json())
         return

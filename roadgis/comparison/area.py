@@ -9,6 +9,8 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Ints
+
 __all__ = ["MetricLines", "clipped", "common_extent", "in_fixed_order"]
 
 
@@ -24,7 +26,7 @@ class MetricLines(NamedTuple):
     """
 
     lines: npt.NDArray[np.object_]
-    feature: npt.NDArray[np.int64]
+    feature: Ints
 
     @property
     def total_m(self) -> float:

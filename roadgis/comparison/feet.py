@@ -8,14 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["Feet", "feet", "nearest_feet"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 #: Stations looked up at once, which bounds memory.
 _BATCH = 500_000
 
@@ -37,27 +35,27 @@ class Feet(NamedTuple):
         1 where both lines run the same way, -1 where they run against each other.
     """
 
-    station: _Ints
-    line: _Ints
-    arc_m: _Floats
-    shift: _Floats
-    normal: _Floats
-    sense: _Ints
+    station: Ints
+    line: Ints
+    arc_m: Floats
+    shift: Floats
+    normal: Floats
+    sense: Ints
 
     @property
-    def distance_m(self) -> _Floats:
+    def distance_m(self) -> Floats:
         """Length of each shift, (P,)."""
         return np.asarray(np.hypot(self.shift[:, 0], self.shift[:, 1]), np.float64)
 
-    def take(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Feet:
+    def take(self, which: Ints | Bools) -> Feet:
         """Return some of the pairs."""
         columns: list[Any] = [values[which] for values in self]
         return Feet(*columns)
 
 
 def feet(
-    xy: _Floats,
-    direction: _Floats,
+    xy: Floats,
+    direction: Floats,
     lines: LineAxis,
     radius_m: float,
     max_angle_deg: float,
@@ -98,8 +96,8 @@ def feet(
 
 
 def _batch(
-    xy: _Floats,
-    direction: _Floats,
+    xy: Floats,
+    direction: Floats,
     lines: LineAxis,
     radius_m: float,
     max_angle_deg: float,

@@ -13,17 +13,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.comparison.feet import Feet, feet, nearest_feet
 from roadgis.lines.linear_reference import LineAxis, Stations, stations
 from roadgis.options.comparison import CompareOptions
 
 __all__ = ["Matched", "match_lines"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
-_Bools = npt.NDArray[np.bool_]
 #: A run continues over at most this many stations without a foot (a corner).
 _SKIP = 3
 #: A line that drifts across another by more than this share of the search distance crosses it.
@@ -55,14 +52,14 @@ class Matched(NamedTuple):
     """
 
     places: Stations
-    partner: _Ints
-    arc_m: _Floats
-    shift: _Floats
-    sense: _Ints
-    beside_m: _Floats
+    partner: Ints
+    arc_m: Floats
+    shift: Floats
+    sense: Ints
+    beside_m: Floats
 
     @property
-    def distance_m(self) -> _Floats:
+    def distance_m(self) -> Floats:
         """Distance to the counterpart, (S,); NaN without."""
         return np.asarray(np.hypot(self.shift[:, 0], self.shift[:, 1]), np.float64)
 
@@ -112,7 +109,7 @@ def match_lines(
     return base_side, _matched(theirs, nearest, wide)
 
 
-def _runs(places: Stations, found: Feet, options: CompareOptions) -> _Ints:
+def _runs(places: Stations, found: Feet, options: CompareOptions) -> Ints:
     """Return the run (P,) of each pair, numbered in the order of their first stations."""
     base_line = places.line[found.station]
     order = np.lexsort([found.station, found.sense, found.line, base_line])
@@ -129,7 +126,7 @@ def _runs(places: Stations, found: Feet, options: CompareOptions) -> _Ints:
     return run
 
 
-def _ranks(found: Feet, run: _Ints, cell_m: _Floats, reach_m: float) -> _Ints:
+def _ranks(found: Feet, run: Ints, cell_m: Floats, reach_m: float) -> Ints:
     """Return the rank (P,) of each pair's run, the best first; -1 for runs that mean nothing."""
     if not len(run):
         return run
@@ -150,14 +147,14 @@ def _ranks(found: Feet, run: _Ints, cell_m: _Floats, reach_m: float) -> _Ints:
     return rank[run]
 
 
-def _cell(places: Stations, line: _Ints, arc_m: _Floats, lines: int) -> _Ints:
+def _cell(places: Stations, line: Ints, arc_m: Floats, lines: int) -> Ints:
     """Return which cell of a line an arc lies in, as an index of stations."""
     first = np.searchsorted(places.line, np.arange(lines + 1))
     nth = (arc_m / places.cell_m[first[line]]).astype(np.int64) if len(line) else line
     return np.asarray(np.minimum(first[line] + nth, first[line + 1] - 1), np.int64)
 
 
-def _assign(station: _Ints, cell: _Ints, rank: _Ints, ours: int, theirs: int) -> _Ints:
+def _assign(station: Ints, cell: Ints, rank: Ints, ours: int, theirs: int) -> Ints:
     """Return the pairs that win: each station once, each cell for one run only.
 
     What is best for both its station and its cell wins; its rivals go; and so on. The outcome
@@ -182,7 +179,7 @@ def _assign(station: _Ints, cell: _Ints, rank: _Ints, ours: int, theirs: int) ->
     return np.sort(np.concatenate(won))
 
 
-def _shared(station: _Ints, cell: _Ints, rank: _Ints, taken: _Bools, owner: _Ints) -> _Ints:
+def _shared(station: Ints, cell: Ints, rank: Ints, taken: Bools, owner: Ints) -> Ints:
     """Return pairs that lost no more than the cell in which their run meets the winner's."""
     lost = np.flatnonzero(~taken[station] & (owner[cell] >= 0) & (owner[cell] != rank))
     if not len(lost):

@@ -14,11 +14,11 @@ import logging
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.sparse.linalg import spsolve
 
+from roadgis.arrays import Floats, Ints
 from roadgis.comparison.feet import Feet, feet
 from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, holding
 from roadgis.lines.linear_reference import LineAxis, stations
@@ -27,8 +27,6 @@ from roadgis.options.comparison import CompareOptions
 __all__ = ["estimate_offset"]
 
 _LOG = logging.getLogger(__name__)
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 #: Spacing of the base's stations that are used here, and how parallel a line must be.
 _SPACING_M = 10.0
 _ANGLE_DEG = 20.0
@@ -102,7 +100,7 @@ def estimate_offset(base: LineAxis, extraction: LineAxis, options: CompareOption
     return _field(mean, grid, evidence, known, ambiguous)
 
 
-def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
+def _vote(near: Feet, reach_m: float) -> tuple[Floats, bool]:
     """Return the displacement that lays most stations on a line, and whether another rivals it."""
     if len(near.station) > 4 * _VOTERS:
         kept = near.station % (len(near.station) // (2 * _VOTERS)) == 0
@@ -134,7 +132,7 @@ def _vote(near: Feet, reach_m: float) -> tuple[_Floats, bool]:
     return guess, _has_rival(votes, divmod(chosen, len(axis)))
 
 
-def _has_rival(votes: _Floats, chosen: tuple[int, int]) -> bool:
+def _has_rival(votes: Floats, chosen: tuple[int, int]) -> bool:
     """Return whether another peak is nearly as high, measured from the dip in between.
 
     Displaced along one direction of roads all votes of these stay: the dip is decisive.
@@ -154,7 +152,7 @@ def _has_rival(votes: _Floats, chosen: tuple[int, int]) -> bool:
     return False
 
 
-def _solve(normal: _Floats, rest: _Floats, weight: _Floats) -> tuple[_Floats, bool]:
+def _solve(normal: Floats, rest: Floats, weight: Floats) -> tuple[Floats, bool]:
     """Return the shift of least squares, and whether it is known in both directions."""
     matrix = (normal * weight[:, None]).T @ normal
     right = (normal * weight[:, None]).T @ rest
@@ -164,15 +162,15 @@ def _solve(normal: _Floats, rest: _Floats, weight: _Floats) -> tuple[_Floats, bo
     return np.asarray(vectors @ (inverse * (vectors.T @ right)), np.float64), bool(used.all())
 
 
-def _tukey(rest: _Floats, least: float) -> _Floats:
+def _tukey(rest: Floats, least: float) -> Floats:
     """Return Tukey's biweight of residuals, by their median absolute deviation."""
     scale = max(1.4826 * float(np.median(np.abs(rest))), least)
     return np.asarray(np.clip(1.0 - (rest / (4.685 * scale)) ** 2, 0.0, None) ** 2, np.float64)
 
 
 def _refine(
-    xy: _Floats, direction: _Floats, extraction: LineAxis, guess: _Floats
-) -> tuple[_Floats, str]:
+    xy: Floats, direction: Floats, extraction: LineAxis, guess: Floats
+) -> tuple[Floats, str]:
     """Return the displacement of the whole after robust least squares, and whether it is known."""
     offset, known = guess, "both"
     thin = slice(None, None, 1 + len(xy) // _REFINERS)
@@ -196,7 +194,7 @@ def _refine(
     return _rounded(offset), known
 
 
-def _rounded(values: _Floats) -> _Floats:
+def _rounded(values: Floats) -> Floats:
     """Return metres to a millimetre: of equal networks the offset is exactly zero."""
     return np.asarray(np.round(values, 3) + 0.0, np.float64)
 
@@ -204,10 +202,10 @@ def _rounded(values: _Floats) -> _Floats:
 class _Evidence(NamedTuple):
     """What the stations say about the corners of the grid, and where they are."""
 
-    offset: _Floats
-    places: _Floats
-    number: _Ints
-    residual: _Floats
+    offset: Floats
+    places: Floats
+    number: Ints
+    residual: Floats
     residual_m: float
     stations: int
 
@@ -218,16 +216,12 @@ class _Evidence(NamedTuple):
             np.zeros((*shape, 2)), none.reshape(0, 2), none.astype(np.int64), none, float("nan"), 0
         )
 
-    def flattened(self, mean: _Floats) -> _Evidence:
+    def flattened(self, mean: Floats) -> _Evidence:
         return self._replace(offset=np.broadcast_to(mean, self.offset.shape).copy())
 
 
 def _evidence(
-    xy: _Floats,
-    direction: _Floats,
-    extraction: LineAxis,
-    mean: _Floats,
-    grid: OffsetGrid,
+    xy: Floats, direction: Floats, extraction: LineAxis, mean: Floats, grid: OffsetGrid
 ) -> _Evidence:
     """Solve the field on the grid, the stations' feet found anew as it settles."""
     all_weights, shape = grid.weights(xy), grid.shape
@@ -259,7 +253,7 @@ def _evidence(
     return _summed(_rounded(field).reshape(*shape, 2), xy[found.station[used]], rest[used], grid)
 
 
-def _summed(offset: _Floats, xy: _Floats, rest: _Floats, grid: OffsetGrid) -> _Evidence:
+def _summed(offset: Floats, xy: Floats, rest: Floats, grid: OffsetGrid) -> _Evidence:
     """Sum up by cell of the grid what stations have left."""
     _, group = np.unique(grid.cell(xy), axis=0, return_inverse=True)
     group = group.ravel()
@@ -276,7 +270,7 @@ def _summed(offset: _Floats, xy: _Floats, rest: _Floats, grid: OffsetGrid) -> _E
 
 
 def _field(
-    mean: _Floats | tuple[float, float],
+    mean: Floats | tuple[float, float],
     grid: OffsetGrid,
     evidence: _Evidence,
     known: str,

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from roadgis.arrays import Floats, Ints
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 #: Regularization of the field, in stations: towards its mean, against slope, against bending.
 #: The last two are for corners 1 km apart.
 _PRIOR, _SLOPE, _BEND = 0.3, 6.0, 30.0
@@ -27,13 +25,13 @@ class OffsetGrid(NamedTuple):
     spacing_m: tuple[float, float]
     shape: tuple[int, int]
 
-    def cell(self, xy: _Floats) -> _Ints:
+    def cell(self, xy: Floats) -> Ints:
         """Return the cell (n, 2), column and row, of positions; beyond the grid, the nearest."""
         rows, cols = self.shape
         place = (xy - np.asarray(self.origin)) / self.spacing_m
         return np.asarray(np.clip(np.floor(place), 0, (cols - 2, rows - 2)), np.int64)
 
-    def weights(self, xy: _Floats) -> sp.csr_matrix:
+    def weights(self, xy: Floats) -> sp.csr_matrix:
         """Return the bilinear weights (n, R * C) of the corners at positions."""
         rows, cols = self.shape
         cell = self.cell(xy)
@@ -124,17 +122,17 @@ class OffsetField:
     dy_m: float
     origin: tuple[float, float]
     spacing_m: tuple[float, float]
-    dx: _Floats
-    dy: _Floats
-    places: _Floats
-    count: _Ints
-    residual: _Floats
+    dx: Floats
+    dy: Floats
+    places: Floats
+    count: Ints
+    residual: Floats
     residual_m: float
     stations: int
     known: str
     ambiguous: bool
 
-    def at(self, xy: _Floats) -> _Floats:
+    def at(self, xy: Floats) -> Floats:
         """Return the displacement (n, 2) at positions of the base (n, 2), metres."""
         values = np.stack([self.dx, self.dy], axis=-1).reshape(-1, 2)
         rows, cols = self.dx.shape

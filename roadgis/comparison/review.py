@@ -12,6 +12,7 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Floats, Ints
 from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.segments import Segments
 from roadgis.options.comparison import CompareOptions
@@ -19,7 +20,6 @@ from roadgis.vector_files.reading import GEOMETRY_FIELD
 
 __all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
 
-_Floats = npt.NDArray[np.float64]
 
 #: Prefixes of the attributes of both networks.
 BASE, ROAD = "base_", "road_"
@@ -27,7 +27,7 @@ BASE, ROAD = "base_", "road_"
 _HALF_SURE_M = 25.0
 
 
-def attributes(table: pd.DataFrame, rows: npt.NDArray[np.int64], prefix: str) -> pd.DataFrame:
+def attributes(table: pd.DataFrame, rows: Ints, prefix: str) -> pd.DataFrame:
     """Return a network's attributes for pieces.
 
     Parameters
@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def scores(name: str, pieces: Segments, confidence: _Floats, options: CompareOptions) -> _Floats:
+def scores(name: str, pieces: Segments, confidence: Floats, options: CompareOptions) -> Floats:
     """Return the confidence in the class of each of K pieces, (K,), 0..1.
 
     Parameters
@@ -104,7 +104,7 @@ def review_table(
     lines: npt.NDArray[np.object_],
     own: pd.DataFrame,
     other: pd.DataFrame | None,
-    score: _Floats,
+    score: Floats,
     crs: CRS,
 ) -> geopandas.GeoDataFrame:
     """Return the table of one class with K pieces, highest score first.
@@ -135,7 +135,7 @@ def review_table(
     return table.iloc[order].reset_index(drop=True)
 
 
-def azimuth_deg(shift: _Floats) -> _Floats:
+def azimuth_deg(shift: Floats) -> Floats:
     """Return the compass direction of displacements (K, 2), 0 to 360; NaN for 0 m."""
     some = np.hypot(shift[:, 0], shift[:, 1]) > 0.005
     angle = np.round(np.degrees(np.arctan2(shift[:, 0], shift[:, 1])) % 360.0, 1) % 360.0

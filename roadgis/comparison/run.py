@@ -17,6 +17,7 @@ from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
 from roadgis._version import __version__
+from roadgis.arrays import Floats
 from roadgis.comparison.area import MetricLines, clipped, common_extent, in_fixed_order
 from roadgis.comparison.matching import match_lines
 from roadgis.comparison.offset import estimate_offset
@@ -185,6 +186,20 @@ def compare(
         check_review(output, overwrite=overwrite)
     progress(0.0, "Reading the networks")
     layers = (_layer(proposal, "The extraction"), _layer(base, "The base"))
+    out = _compare_layers(layers, aoi, options, progress)
+    models = named_models(*(_made_by(lines) for lines in (proposal, base)))
+    out = dataclasses.replace(out, provenance={**out.provenance, **models})
+    if output is not None:
+        progress(0.9, "Writing")
+        out.write(output, overwrite=overwrite)
+    progress(1.0, "Compared")
+    return out
+
+
+def _compare_layers(
+    layers: tuple[LineLayer, LineLayer], aoi: Any, options: CompareOptions, progress: Progress
+) -> Comparison:
+    """Compare the extraction and the base within the area that counts."""
     crs = metric_crs(*layers)
     theirs, ours = (in_fixed_order(MetricLines(layer.on(crs), layer.feature)) for layer in layers)
     area = _area(theirs, ours, layers, aoi, crs, options)
@@ -206,7 +221,7 @@ def compare(
         "extraction_left_out_m": max(theirs.total_m - extraction.total_m, 0.0),
     }
     _tell_left_out(left_out, aoi)
-    out = dataclasses.replace(
+    return dataclasses.replace(
         out,
         lengths={**out.lengths, **left_out},
         provenance={
@@ -217,14 +232,8 @@ def compare(
             "measured_in": crs.to_string(),
             "options": dataclasses.asdict(options),
             "version": __version__,
-            **named_models(*(_made_by(lines) for lines in (proposal, base))),
         },
     )
-    if output is not None:
-        progress(0.9, "Writing")
-        out.write(output, overwrite=overwrite)
-    progress(1.0, "Compared")
-    return out
 
 
 def _made_by(lines: Lines) -> dict[str, Any]:
@@ -310,7 +319,7 @@ def _back(lines: npt.NDArray[np.object_], field: OffsetField) -> npt.NDArray[np.
     if not (field.dx.any() or field.dy.any()):
         return lines
 
-    def back(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def back(xy: Floats) -> Floats:
         place = xy
         # The field varies by millimetres over its own length: this settles at once.
         for _ in range(3):

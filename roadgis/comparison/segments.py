@@ -7,15 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.comparison.matching import Matched
 from roadgis.lines.linear_reference import LineAxis
 from roadgis.options.comparison import CompareOptions
 
 __all__ = ["MATCHED", "MOVED", "UNMATCHED", "Segments", "cut_pieces"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
-_Bools = npt.NDArray[np.bool_]
 
 UNMATCHED, MATCHED, MOVED = 0, 1, 2
 
@@ -42,18 +40,18 @@ class Segments(NamedTuple):
         or not; inf if none is within twice the search distance.
     """
 
-    line: _Ints
-    begin_m: _Floats
-    end_m: _Floats
-    kind: _Ints
-    partner: _Ints
-    largest_m: _Floats
-    mean_m: _Floats
-    shift: _Floats
-    beside_m: _Floats
+    line: Ints
+    begin_m: Floats
+    end_m: Floats
+    kind: Ints
+    partner: Ints
+    largest_m: Floats
+    mean_m: Floats
+    shift: Floats
+    beside_m: Floats
 
     @property
-    def length_m(self) -> _Floats:
+    def length_m(self) -> Floats:
         """Length of each piece, (K,)."""
         return self.end_m - self.begin_m
 
@@ -102,7 +100,7 @@ def cut_pieces(
     )
 
 
-def _stretches(value: npt.NDArray[np.generic], line: _Ints) -> tuple[_Ints, _Ints]:
+def _stretches(value: npt.NDArray[np.generic], line: Ints) -> tuple[Ints, Ints]:
     """Return the first station of each stretch of equal values on a line, and whose each is."""
     new = np.ones(len(value), bool)
     new[1:] = (value[1:] != value[:-1]) | (line[1:] != line[:-1])
@@ -110,8 +108,8 @@ def _stretches(value: npt.NDArray[np.generic], line: _Ints) -> tuple[_Ints, _Int
 
 
 def _without_short(
-    value: _Bools, which: bool, line: _Ints, cell_m: _Floats, shortest_m: float
-) -> _Bools:
+    value: Bools, which: bool, line: Ints, cell_m: Floats, shortest_m: float
+) -> Bools:
     """Turn short stretches of one value over, unless a line has nothing else."""
     if not len(value):
         return value
@@ -127,7 +125,7 @@ def _without_short(
     return np.asarray(value ^ short[of], bool)
 
 
-def _far(matched: Matched, has: _Bools, moved_m: float) -> _Bools:
+def _far(matched: Matched, has: Bools, moved_m: float) -> Bools:
     """Return the stations of stretches that stay half the limit away and exceed it somewhere."""
     distance = np.where(np.isnan(matched.distance_m), 0.0, np.round(matched.distance_m, 6))
     # A station without a foot of its own, at a corner, is treated like the one before it.
@@ -143,8 +141,8 @@ def _far(matched: Matched, has: _Bools, moved_m: float) -> _Bools:
 
 
 def _limits(
-    lines: LineAxis, matched: Matched, others: LineAxis, first: _Ints, kind: _Ints
-) -> tuple[_Floats, _Floats]:
+    lines: LineAxis, matched: Matched, others: LineAxis, first: Ints, kind: Ints
+) -> tuple[Floats, Floats]:
     """Return where pieces begin and end; where their counterpart ends, they end next to its end."""
     places = matched.places
     line = places.line[first]
@@ -168,7 +166,7 @@ def _limits(
     return begin, end
 
 
-def _commonest(group: _Ints, value: _Ints, groups: int) -> _Ints:
+def _commonest(group: Ints, value: Ints, groups: int) -> Ints:
     """Return each group's most frequent value, the lowest of equally frequent; -1 for none."""
     out = np.full(groups, -1, np.int64)
     if len(group):
@@ -179,19 +177,19 @@ def _commonest(group: _Ints, value: _Ints, groups: int) -> _Ints:
     return out
 
 
-def _largest(group: _Ints, value: _Floats, groups: int) -> _Floats:
+def _largest(group: Ints, value: Floats, groups: int) -> Floats:
     out = np.full(groups, -np.inf)
     np.maximum.at(out, group, value)
     return np.where(np.isfinite(out), out, np.nan)
 
 
-def _mean(group: _Ints, value: _Floats, groups: int) -> _Floats:
+def _mean(group: Ints, value: Floats, groups: int) -> Floats:
     count = np.bincount(group, minlength=groups)
     total = np.bincount(group, weights=value, minlength=groups)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _median(group: _Ints, value: _Floats, first: _Ints) -> _Floats:
+def _median(group: Ints, value: Floats, first: Ints) -> Floats:
     """Return each group's median, the lower one of two; groups follow each other."""
     order = np.lexsort([value, group])
     count = np.diff(np.append(first, len(value)))

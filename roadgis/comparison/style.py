@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from roadgis.vector_files.geopackage import add_default_styles
+from roadgis.vector_files.qml import (
+    Colour,
+    LineRule,
+    by_expression,
+    data_defined,
+    line_rules,
+    options,
+    qml,
+    rgba,
+)
 
 __all__ = ["COLOURS", "add_styles"]
 
@@ -33,97 +42,33 @@ def add_styles(path: Path) -> None:
 
 
 def _qml(name: str) -> str:
-    """Return a layer's style as QGIS 3.22 and later read it."""
-    body = _arrows(COLOURS[name]) if name == "offset" else _lines(name)
-    return (
-        "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-        '<qgis version="3.22.0" styleCategories="Symbology">\n'
-        f"{body}"
-        "<blendMode>0</blendMode><featureBlendMode>0</featureBlendMode>"
-        f"<layerGeometryType>{0 if name == 'offset' else 1}</layerGeometryType>\n</qgis>\n"
+    """Return a layer's style; what was reviewed steps back."""
+    if name == "offset":
+        return qml(_arrows(COLOURS[name]), points=True)
+    rules = (
+        LineRule(name, 'NOT coalesce("reviewed", false)', COLOURS[name], _WIDTH_MM[name]),
+        LineRule(f"{name}, reviewed", "ELSE", _REVIEWED, 0.3),
     )
+    return qml(line_rules(rules))
 
 
-def _lines(name: str) -> str:
-    """Return rules by which what was reviewed steps back."""
-    width = _WIDTH_MM[name]
-    return (
-        '<renderer-v2 type="RuleRenderer" symbollevels="0" enableorderby="0" forceraster="0">\n'
-        '<rules key="{6b1f5c1e-0000-4000-8000-000000000000}">\n'
-        + _rule(0, name, 'NOT coalesce("reviewed", false)')
-        + _rule(1, f"{name}, reviewed", "ELSE")
-        + "</rules>\n<symbols>\n"
-        + _line_symbol(0, COLOURS[name], width)
-        + _line_symbol(1, _REVIEWED, 0.3)
-        + "</symbols>\n</renderer-v2>\n"
-    )
-
-
-def _rule(number: int, label: str, condition: str) -> str:
-    key = f"{{6b1f5c1e-0000-4000-8000-00000000000{number + 1}}}"
-    return (
-        f'<rule key="{key}" symbol="{number}" label={quoteattr(label)} '
-        f"filter={quoteattr(condition)}/>\n"
-    )
-
-
-def _line_symbol(number: int, colour: tuple[int, int, int], width_mm: float) -> str:
-    return (
-        f'<symbol type="line" name="{number}" alpha="1" clip_to_extent="1" force_rhr="0">'
-        '<layer class="SimpleLine" enabled="1" locked="0" pass="0">'
-        + _options(
-            line_color=_rgba(colour),
-            line_width=f"{width_mm:g}",
-            line_width_unit="MM",
-            line_style="solid",
-            capstyle="round",
-            joinstyle="round",
-        )
-        + "</layer></symbol>\n"
-    )
-
-
-def _arrows(colour: tuple[int, int, int]) -> str:
+def _arrows(colour: Colour) -> str:
     """Return an arrow in the direction of the offset, its size and label by the distance."""
-    turned = (
-        '<data_defined_properties><Option type="Map">'
-        '<Option type="QString" name="name" value=""/>'
-        '<Option type="Map" name="properties">'
-        + _by_expression("angle", 'coalesce("direction_deg", 0)')
-        + _by_expression("size", '3 + min("distance_m", 20) / 2')
-        + '</Option><Option type="QString" name="type" value="collection"/>'
-        "</Option></data_defined_properties>"
-    )
     return (
         '<renderer-v2 type="singleSymbol" symbollevels="0" enableorderby="0" forceraster="0">\n'
         '<symbols><symbol type="marker" name="0" alpha="1" clip_to_extent="1" force_rhr="0">'
         '<layer class="SimpleMarker" enabled="1" locked="0" pass="0">'
-        + _options(
+        + options(
             name="arrow",
-            color=_rgba(colour),
+            color=rgba(colour),
             outline_color="255,255,255,255",
             outline_width="0.2",
             size="4",
             size_unit="MM",
         )
-        + f"{turned}</layer></symbol></symbols>\n</renderer-v2>\n"
+        + data_defined(
+            by_expression("angle", 'coalesce("direction_deg", 0)')
+            + by_expression("size", '3 + min("distance_m", 20) / 2')
+        )
+        + "</layer></symbol></symbols>\n</renderer-v2>\n"
     )
-
-
-def _by_expression(name: str, expression: str) -> str:
-    return (
-        f'<Option type="Map" name="{name}"><Option type="bool" name="active" value="true"/>'
-        f'<Option type="QString" name="expression" value={quoteattr(expression)}/>'
-        '<Option type="int" name="type" value="3"/></Option>'
-    )
-
-
-def _options(**values: str) -> str:
-    inner = "".join(
-        f'<Option type="QString" name="{name}" value="{value}"/>' for name, value in values.items()
-    )
-    return f'<Option type="Map">{inner}</Option>'
-
-
-def _rgba(colour: tuple[int, int, int]) -> str:
-    return ",".join(map(str, (*colour, 255)))

@@ -9,13 +9,13 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FieldError, GeometryError
 from pyproj import CRS
 
+from roadgis.arrays import Floats
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.comparison.style import add_styles
 from roadgis.errors import InputError, OutputError
@@ -100,7 +100,7 @@ def write_review(
 def _write_layer(table: geopandas.GeoDataFrame, partial: Path, name: str, provenance: str) -> None:
     decimals = 9 if CRS.from_user_input(table.crs).is_geographic else 3
 
-    def rounded(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def rounded(xy: Floats) -> Floats:
         return np.round(xy, decimals) + 0.0
 
     shapes = shapely.transform(np.asarray(table.geometry.array, object), rounded)

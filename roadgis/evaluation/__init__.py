@@ -1,9 +1,9 @@
 """How good a road network is, measured against another in metres.
 
-From the ground up: `options` (settings), `area` (clipping), `axis` (lines laid end to end),
-`cover` (what lies within a distance), `graph` and `places` (lines as a graph). On these stand the
-scores: `pixel`, `buffer`, `junctions`, `apls`, `topo`, and `errors` (pieces by class). `inputs`
-brings two layers onto one metric CRS, `run` computes all.
+From the ground up: `area` (clipping), `within_distance` (what is near lines), `graph` and
+`graph_points` (lines as a graph). The scores use them: `pixel`, `buffer`, `junctions`, `apls`,
+`topo`, and `errors` (pieces by class). `inputs` brings two layers onto one metric CRS, `run`
+computes all.
 """
 
 from __future__ import annotations

@@ -2,6 +2,24 @@
 
 Definition: van Etten, Lindenbaum and Bacastow, "SpaceNet: A Remote Sensing Dataset and
 Challenge Series", 2018 (arXiv:1807.01232).
+
+As in the authors' program (CosmiQ/apls with its defaults), edges run from junction to
+junction, an edge shorter than three quarters of `spacing_m` has no control point
+between its ends, connected parts shorter than 5 m in all are left out, and a place
+takes one control point, further ones are lost.
+
+These differences are deliberate, as they concern the program and not the definition; without
+them both agree to four digits:
+
+- All lengths are measured in the CRS given. The program takes great circles on a
+  sphere for uncut edges and UTM for cut ones, up to 0.3 % apart, which can also add or
+  drop a control point on an edge close to a multiple of `spacing_m`. This moves scores
+  by some thousandths, rarely more.
+- A place that several control points come to is kept by the nearest, so the order
+  of the lines does not matter. In the program it is kept by the last.
+- A ring without a junction has control points each `spacing_m`, not at each vertex.
+- Networks with 500 junctions and more keep the control points along their edges.
+- A travel time uses the speed of each line itself, not of a parallel edge.
 """
 
 from __future__ import annotations
@@ -11,8 +29,8 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Floats, Ints, Objects
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, control_points, nearest_places, ways
@@ -21,8 +39,6 @@ __all__ = ["AplsScores", "apls_score"]
 
 _log = logging.getLogger(__name__)
 
-_Floats = npt.NDArray[np.float64]
-_Objects = npt.NDArray[np.object_]
 
 _SMALLEST_PART_M = 5.0  # connected parts shorter than this are left out
 
@@ -48,12 +64,12 @@ class AplsScores:
 
 
 def apls_score(
-    truth: _Objects,
-    proposal: _Objects,
+    truth: Objects,
+    proposal: Objects,
     *,
     spacing_m: float = 50.0,
     snap_m: float = 4.0,
-    speed: tuple[_Floats, _Floats] | None = None,
+    speed: tuple[Floats, Floats] | None = None,
     seed: int = 0,
     max_controls: int = 500,
     published: bool = True,
@@ -99,26 +115,6 @@ def apls_score(
     ------
     InputError
         For geometries other than LineStrings, or options that are not positive.
-
-    Notes
-    -----
-    As in the authors' program (CosmiQ/apls, its defaults): edges run from junction to
-    junction, an edge shorter than three quarters of `spacing_m` has no control point
-    between its ends, connected parts shorter than 5 m in all are left out, and a place
-    takes one control point, further ones being lost.
-
-    On purpose not as there, for these follow from how it was written and not from what it
-    defines; without them both agree to four digits:
-
-    - All lengths are measured in the CRS given. The program takes great circles on a
-      sphere for uncut edges and UTM for cut ones, up to 0.3 % apart, which can also add or
-      drop a control point on an edge close to a multiple of `spacing_m`. This moves scores
-      by some thousandths, rarely more.
-    - A place that several control points come to is kept by the nearest, so that the order
-      of the lines has no part in it. In the program it is kept by the last.
-    - A ring without a junction has control points each `spacing_m`, not at each vertex.
-    - Networks with 500 junctions and more keep the control points along their edges.
-    - A travel time uses the speed of each line itself, not of a parallel edge.
     """
     if spacing_m <= 0 or snap_m < 0 or max_controls < 1:
         raise InputError(
@@ -149,12 +145,7 @@ def apls_score(
 
 
 def _one_way(
-    own: RoadGraph,
-    other: RoadGraph,
-    spacing_m: float,
-    snap_m: float,
-    seed: int,
-    max_controls: int,
+    own: RoadGraph, other: RoadGraph, spacing_m: float, snap_m: float, seed: int, max_controls: int
 ) -> float:
     """Return how well routes of one network are kept by the other, 0..1."""
     controls = control_points(own, spacing_m)
@@ -180,7 +171,7 @@ def _one_way(
     return kept_routes / routes * (1.0 - difference)
 
 
-def _pairs(group: npt.NDArray[np.int64]) -> int:
+def _pairs(group: Ints) -> int:
     """Return the number of ordered pairs of two in the same group."""
     size = np.unique(group, return_counts=True)[1].astype(np.int64)
     return int((size * (size - 1)).sum())
@@ -202,11 +193,7 @@ def _one_each(other: RoadGraph, controls: Places, snapped: Places) -> Places:
 
 
 def _difference(
-    own: RoadGraph,
-    other: RoadGraph,
-    controls: Places,
-    snapped: Places,
-    chosen: npt.NDArray[np.int64],
+    own: RoadGraph, other: RoadGraph, controls: Places, snapped: Places, chosen: Ints
 ) -> float:
     """Return the mean difference of the routes from the chosen places that both networks have."""
     difference, routes = 0.0, 0

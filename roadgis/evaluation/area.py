@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Ints, Lines
 from roadgis.errors import InputError
 
 __all__ = ["clipped", "harmonic_mean", "measurable"]
 
-Lines = npt.NDArray[np.object_]
-Ints = npt.NDArray[np.int64]
 
 _LINE = 1
 _LINES = (1, 2, 5)

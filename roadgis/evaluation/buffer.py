@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Floats, Ints, Lines
 from roadgis.evaluation.area import clipped, harmonic_mean, measurable
 from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
-
-Floats = npt.NDArray[np.float64]
-Lines = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -115,9 +112,7 @@ def buffer_scores(
     )
 
 
-def _axes(
-    lines: Lines, aoi: BaseGeometry | None
-) -> tuple[tuple[LineAxis, LineAxis], npt.NDArray[np.int64]]:
+def _axes(lines: Lines, aoi: BaseGeometry | None) -> tuple[tuple[LineAxis, LineAxis], Ints]:
     """Return a layer inside the area and as a whole, and the source of each line inside."""
     usable, source = measurable(lines)
     whole = LineAxis(usable)

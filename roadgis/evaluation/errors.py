@@ -11,15 +11,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.evaluation.area import clipped, measurable
 from roadgis.evaluation.within_distance import cover, neighbours
 from roadgis.lines.linear_reference import TOUCH_M, LineAxis, Spans, merged
 
 __all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "LayerPieces", "classify_errors"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 Kinds = npt.NDArray[np.str_]
 
 #: Classes of pieces of the truth and of the proposal.
@@ -179,10 +177,8 @@ def _duplicates(axis: LineAxis, buffer_m: float) -> Spans:
     return Spans(spans.start[long], spans.stop[long])
 
 
-def _cells(
-    axis: LineAxis, spans: list[Spans]
-) -> tuple[Floats, Floats, list[npt.NDArray[np.bool_]]]:
-    """Cut the lines wherever spans begin or end; return the cells and which spans hold them."""
+def _cells(axis: LineAxis, spans: list[Spans]) -> tuple[Floats, Floats, list[Bools]]:
+    """Cut the lines wherever spans begin or end; return the cells and which spans cover them."""
     cuts = np.concatenate(
         [axis.line_start, axis.line_stop, *(part for s in spans for part in (s.start, s.stop))]
     )
@@ -208,11 +204,11 @@ def _pieces(
 ) -> LayerPieces:
     """Divide a layer: each part is of the first class whose spans all contain it."""
     axis = layer.inside
-    start, stop, held = _cells(axis, [span for _, spans in rules for span in spans])
+    start, stop, covered = _cells(axis, [span for _, spans in rules for span in spans])
     code = np.full(len(start), kinds.index(rest), np.int64)
     undecided = np.ones(len(start), bool)
     for kind, spans in rules:
-        own, held = held[: len(spans)], held[len(spans) :]
+        own, covered = covered[: len(spans)], covered[len(spans) :]
         here = undecided & np.logical_and.reduce(own)
         code[here] = kinds.index(kind)
         undecided &= ~here
@@ -293,7 +289,7 @@ def _with_gaps(pieces: LayerPieces, run_m: float, gap_m: float) -> LayerPieces:
     return LayerPieces(pieces.lines, kind, pieces.length_m, pieces.source, pieces.kinds)
 
 
-def _chains(node: Ints, passed: npt.NDArray[np.bool_]) -> Ints:
+def _chains(node: Ints, passed: Bools) -> Ints:
     """Return which chain each piece is in: pieces (2, P) that share a node that is passed."""
     size = node.shape[1]
     joining = passed[node]

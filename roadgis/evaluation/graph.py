@@ -14,20 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from roadgis.arrays import Bools, Floats, Ints, Objects
 from roadgis.errors import InputError
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["RoadGraph"]
-
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
-_Objects = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -58,23 +54,23 @@ class RoadGraph:
         seconds.
     """
 
-    nodes: _Floats
-    start: _Ints
-    end: _Ints
-    ring: npt.NDArray[np.bool_]
-    first: _Ints
-    xy: _Floats
-    vector: _Floats
-    edge: _Ints
-    segment_m: _Floats
-    segment_cost: _Floats
+    nodes: Floats
+    start: Ints
+    end: Ints
+    ring: Bools
+    first: Ints
+    xy: Floats
+    vector: Floats
+    edge: Ints
+    segment_m: Floats
+    segment_cost: Floats
 
     @classmethod
     def from_lines(
         cls,
-        lines: _Objects,
+        lines: Objects,
         *,
-        speed: _Floats | None = None,
+        speed: Floats | None = None,
         join_m: float = 1e-3,
         min_component_m: float = 0.0,
         drop_repeated: bool = False,
@@ -144,12 +140,12 @@ class RoadGraph:
         return len(self.start)
 
     @cached_property
-    def length_m(self) -> _Floats:
+    def length_m(self) -> Floats:
         """Length of each edge, metres; shape (E,)."""
         return _sums(self.segment_m, self.first)
 
     @cached_property
-    def cost(self) -> _Floats:
+    def cost(self) -> Floats:
         """Metres or seconds along each edge; shape (E,)."""
         return _sums(self.segment_cost, self.first)
 
@@ -159,23 +155,23 @@ class RoadGraph:
         return LineAxis(self.edge_lines())
 
     @cached_property
-    def segment_at_m(self) -> _Floats:
+    def segment_at_m(self) -> Floats:
         """Distance of each segment's start from its edge's start, metres; shape (M,)."""
         return _running(self.segment_m, self.first, self.edge)
 
     @cached_property
-    def segment_at_cost(self) -> _Floats:
+    def segment_at_cost(self) -> Floats:
         """As `segment_at_m`, in the unit of `cost`; shape (M,)."""
         return _running(self.segment_cost, self.first, self.edge)
 
     @cached_property
-    def degree(self) -> _Ints:
+    def degree(self) -> Ints:
         """Ends of edges at each node, a loop counting twice; shape (N,)."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.nodes)).astype(np.int64)
 
     @cached_property
-    def component(self) -> _Ints:
+    def component(self) -> Ints:
         """Connected part of each node, numbered from 0 in the order of nodes; shape (N,)."""
         return _parts(len(self.nodes), self.start, self.end)
 
@@ -195,7 +191,7 @@ class RoadGraph:
         entries = (cost[best], (row[best], column[best]))
         return csr_array(coo_array(entries, shape=(count, count)))
 
-    def edge_lines(self) -> _Objects:
+    def edge_lines(self) -> Objects:
         """Return the edges as LineStrings, shape (E,)."""
         last = self.first[1:] - 1
         sizes = np.diff(self.first) + 1
@@ -210,7 +206,7 @@ class RoadGraph:
         return np.asarray(edges, dtype=object)
 
 
-def _check(lines: _Objects, speed: _Floats | None) -> None:
+def _check(lines: Objects, speed: Floats | None) -> None:
     kinds = np.unique(shapely.get_type_id(lines))
     if lines.ndim != 1 or not np.isin(kinds, [1]).all():
         raise InputError(
@@ -230,8 +226,8 @@ def _check(lines: _Objects, speed: _Floats | None) -> None:
 
 
 def _segments(
-    lines: _Objects, speed: _Floats | None, join_m: float
-) -> tuple[_Floats, _Ints, _Ints, _Floats, _Ints]:
+    lines: Objects, speed: Floats | None, join_m: float
+) -> tuple[Floats, Ints, Ints, Floats, Ints]:
     """Return vertices (V, 2) by x, then y, and segments: two vertices, cost, how often drawn."""
     xy, line = shapely.get_coordinates(lines, return_index=True)
     vertices, of = _joined(xy, join_m)
@@ -249,7 +245,7 @@ def _segments(
     return vertices, tail[new], head[new], cost[new], copies
 
 
-def _joined(xy: _Floats, join_m: float) -> tuple[_Floats, _Ints]:
+def _joined(xy: Floats, join_m: float) -> tuple[Floats, Ints]:
     """Return the distinct points and the index of each given one among them."""
     order = np.lexsort((xy[:, 1], xy[:, 0]))
     new = np.ones(len(xy), bool)
@@ -270,7 +266,7 @@ def _joined(xy: _Floats, join_m: float) -> tuple[_Floats, _Ints]:
     return points, of
 
 
-def _parts(count: int, one: _Ints, two: _Ints) -> _Ints:
+def _parts(count: int, one: Ints, two: Ints) -> Ints:
     """Return the connected part of each of `count` nodes, numbered in their order."""
     links = coo_array((np.ones(len(one)), (one, two)), shape=(count, count))
     label = connected_components(csr_array(links), directed=False)[1]
@@ -279,12 +275,12 @@ def _parts(count: int, one: _Ints, two: _Ints) -> _Ints:
 
 
 def _contracted(
-    vertices: _Floats,
-    part: _Ints,
-    segments: tuple[_Ints, _Ints],
-    length: _Floats,
-    cost: _Floats,
-    forced: _Ints,
+    vertices: Floats,
+    part: Ints,
+    segments: tuple[Ints, Ints],
+    length: Floats,
+    cost: Floats,
+    forced: Ints,
 ) -> RoadGraph:
     """Return the graph whose edges pass through the vertices of degree two but the `forced`."""
     tail, head = segments
@@ -324,7 +320,7 @@ def _contracted(
     )
 
 
-def _seams(part: _Ints, degree: _Ints, is_node: npt.NDArray[np.bool_]) -> _Ints:
+def _seams(part: Ints, degree: Ints, is_node: Bools) -> Ints:
     """Return the first vertex of each connected part that has no node: a plain ring."""
     used = np.flatnonzero(degree > 0)
     has_node = np.zeros(int(part.max(initial=-1)) + 1, bool)
@@ -334,7 +330,7 @@ def _seams(part: _Ints, degree: _Ints, is_node: npt.NDArray[np.bool_]) -> _Ints:
     return np.asarray(seam[~has_node[part[seam]]], dtype=np.int64)
 
 
-def _ends(from_: _Ints, to: _Ints, is_node: npt.NDArray[np.bool_]) -> tuple[_Ints, _Ints]:
+def _ends(from_: Ints, to: Ints, is_node: Bools) -> tuple[Ints, Ints]:
     """Return for each directed segment the last one of its edge and the steps to it.
 
     Pointer doubling: as many rounds as the logarithm of the longest edge's vertices.
@@ -355,13 +351,13 @@ def _ends(from_: _Ints, to: _Ints, is_node: npt.NDArray[np.bool_]) -> tuple[_Int
     return jump.astype(np.int64), steps.astype(np.int64)
 
 
-def _sums(values: _Floats, first: _Ints) -> _Floats:
+def _sums(values: Floats, first: Ints) -> Floats:
     if len(first) < 2:
         return np.empty(0)
     return np.asarray(np.add.reduceat(values, first[:-1]))
 
 
-def _running(values: _Floats, first: _Ints, edge: _Ints) -> _Floats:
+def _running(values: Floats, first: Ints, edge: Ints) -> Floats:
     """Return the sum of the values before each one within its edge."""
     before = np.cumsum(values) - values
     return np.asarray(before - before[first[edge]])

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.evaluation.graph import RoadGraph
 
 __all__ = ["Places", "control_points", "nearest_places", "node_ways", "places_at", "ways"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 
 _SAME_M = 1e-6  # below any coordinate's worth; rounding stays far below it
 _CELLS = 4_000_000  # numbers in one block of a table of ways
@@ -39,17 +37,17 @@ class Places:
         Whether the place is an end of its edge.
     """
 
-    edge: _Ints
-    at_m: _Floats
-    at_cost: _Floats
-    xy: _Floats
-    along: _Floats
-    at_node: npt.NDArray[np.bool_]
+    edge: Ints
+    at_m: Floats
+    at_cost: Floats
+    xy: Floats
+    along: Floats
+    at_node: Bools
 
     def __len__(self) -> int:
         return len(self.edge)
 
-    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Places:
+    def take(self, index: Ints | Bools) -> Places:
         """Return some of the places."""
         return Places(
             self.edge[index],
@@ -61,7 +59,7 @@ class Places:
         )
 
 
-def places_at(graph: RoadGraph, edge: _Ints, at_m: _Floats) -> Places:
+def places_at(graph: RoadGraph, edge: Ints, at_m: Floats) -> Places:
     """Return the places at distances along edges.
 
     Parameters
@@ -75,7 +73,7 @@ def places_at(graph: RoadGraph, edge: _Ints, at_m: _Floats) -> Places:
     return _placed(graph, segment, at_m - graph.segment_at_m[segment])
 
 
-def _placed(graph: RoadGraph, segment: _Ints, into_m: _Floats) -> Places:
+def _placed(graph: RoadGraph, segment: Ints, into_m: Floats) -> Places:
     """Return the places at distances into segments."""
     size = graph.segment_m[segment]
     into_m = np.clip(into_m, 0.0, size)
@@ -123,7 +121,7 @@ def control_points(graph: RoadGraph, spacing_m: float) -> Places:
 
 
 def nearest_places(
-    graph: RoadGraph, points: Places, max_m: float, *, size_m: _Floats, cos: float = 0.0
+    graph: RoadGraph, points: Places, max_m: float, *, size_m: Floats, cos: float = 0.0
 ) -> Places:
     """Return the nearest place of a graph to each of the places of another.
 
@@ -170,7 +168,7 @@ def nearest_places(
     )
 
 
-def _filled(count: int, found: _Ints, values: _Floats) -> _Floats:
+def _filled(count: int, found: Ints, values: Floats) -> Floats:
     all_ = np.full((count, *values.shape[1:]), np.nan)
     all_[found] = values
     return all_
@@ -178,7 +176,7 @@ def _filled(count: int, found: _Ints, values: _Floats) -> _Floats:
 
 def ways(
     graph: RoadGraph, sources: Places, targets: Places, *, rows_of: RoadGraph | None = None
-) -> Iterator[tuple[slice, _Floats]]:
+) -> Iterator[tuple[slice, Floats]]:
     """Yield blocks of the table of shortest ways between places.
 
     Parameters
@@ -212,7 +210,7 @@ def ways(
 
 def node_ways(
     graph: RoadGraph, sources: Places, *, limit: float = np.inf, width: int = 0
-) -> Iterator[tuple[slice, _Floats]]:
+) -> Iterator[tuple[slice, Floats]]:
     """Yield blocks of the table of shortest ways from places to all nodes.
 
     Yields

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import geopandas
 import numpy as np
-import numpy.typing as npt
 import pandas
 import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Floats, Ints, Lines
 from roadgis.errors import EmptyTruthError, InputError
 from roadgis.evaluation.area import clipped
 from roadgis.imagery.area import load_area
@@ -25,8 +25,6 @@ __all__ = ["LinesLike", "Measured", "Side", "as_layer", "measured"]
 
 _LOG = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-Lines = npt.NDArray[np.object_]
 
 #: Inputs of an evaluation: a file, a layer, a table or a network.
 LinesLike: TypeAlias = Path | str | LineLayer | geopandas.GeoDataFrame | RoadNetwork
@@ -57,9 +55,9 @@ class Side:
 
     layer: LineLayer
     lines: Lines
-    feature: npt.NDArray[np.int64]
+    feature: Ints
     inside: Lines
-    source: npt.NDArray[np.int64]
+    source: Ints
 
     def values(self, field: str) -> Floats | None:
         """Return a numeric field of each line, (L,); None without such a field.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
@@ -13,19 +12,17 @@ from scipy.sparse.csgraph import connected_components, maximum_bipartite_matchin
 from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.evaluation.area import harmonic_mean, measurable
 from roadgis.lines.linear_reference import LineAxis
 
 __all__ = ["JunctionScores", "junction_scores", "junctions"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 #: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
 _ROUNDING_M = 1e-6
-_ARMS = 3
+_LEAST_DEGREE = 3
 #: Larger groups of candidates are matched for number only, not for least distance.
 _LARGE = 2_000
 
@@ -48,17 +45,13 @@ class JunctionScores:
     f1: float | None
     truth: Floats
     proposal: Floats
-    truth_matched: npt.NDArray[np.bool_]
-    proposal_matched: npt.NDArray[np.bool_]
+    truth_matched: Bools
+    proposal_matched: Bools
     radius_m: float
 
 
 def junction_scores(
-    truth: Lines,
-    proposal: Lines,
-    *,
-    radius_m: float = 10.0,
-    aoi: BaseGeometry | None = None,
+    truth: Lines, proposal: Lines, *, radius_m: float = 10.0, aoi: BaseGeometry | None = None
 ) -> JunctionScores:
     """Compare where roads meet.
 
@@ -116,9 +109,9 @@ def junctions(lines: Lines) -> Floats:
     if not len(axis.first):
         return np.empty((0, 2))
     places, node = _nodes(axis.vertices)
-    arms = _arms(axis, places, node)
-    degree = np.bincount(arms.ravel(), minlength=len(places))
-    return np.asarray(places[degree >= _ARMS])
+    connections = _connections(axis, places, node)
+    degree = np.bincount(connections.ravel(), minlength=len(places))
+    return np.asarray(places[degree >= _LEAST_DEGREE])
 
 
 def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
@@ -137,7 +130,7 @@ def _nodes(vertices: Floats) -> tuple[Floats, Ints]:
     return distinct[first[order]], rank[group.reshape(-1)[at]]
 
 
-def _arms(axis: LineAxis, places: Floats, node: Ints) -> Ints:
+def _connections(axis: LineAxis, places: Floats, node: Ints) -> Ints:
     """Return the straight connections between places, (A, 2), each once."""
     first, last = node[axis.first], node[axis.first + 1]
     turn = np.flatnonzero(np.diff(axis.line, prepend=-1, append=-1))

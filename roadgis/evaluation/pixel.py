@@ -13,17 +13,17 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Floats, Lines
 from roadgis.evaluation.area import harmonic_mean, measurable
 from roadgis.imagery.gdal_warnings import quiet
 
 __all__ = ["PixelScores", "ValidPixels", "pixel_scores"]
 
-Lines = npt.NDArray[np.object_]
 Mask = npt.NDArray[np.bool_]
 
 #: Called with x and y of pixel centres, two arrays of one shape in the lines' CRS, it returns
 #: which of them are valid.
-ValidPixels: TypeAlias = Callable[[npt.NDArray[np.float64], npt.NDArray[np.float64]], Mask]
+ValidPixels: TypeAlias = Callable[[Floats, Floats], Mask]
 
 _POLYGON = 3
 #: Pixel centres lie at multiples of the pixel size and a quarter. Lines drawn on whole or half

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Floats
 from roadgis.errors import InputError
 from roadgis.evaluation.apls import AplsScores, apls_score
 from roadgis.evaluation.buffer import BufferCurve, BufferScores, buffer_curve, buffer_scores
@@ -30,8 +30,6 @@ _LOG = logging.getLogger(__name__)
 
 _CONFIDENCE = "confidence"
 _KMH = 1 / 3.6
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

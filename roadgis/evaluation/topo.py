@@ -10,20 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import cKDTree
 
+from roadgis.arrays import Floats, Ints, Objects
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, nearest_places, node_ways, places_at
 
 __all__ = ["TopoScores", "topo_scores"]
 
-_Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
-_Objects = npt.NDArray[np.object_]
 
 _ROUNDING_M = 1e-6
 _SEED_COS = np.cos(np.deg2rad(45.0))
@@ -49,8 +46,8 @@ class TopoScores:
 
 
 def topo_scores(
-    truth: _Objects,
-    proposal: _Objects,
+    truth: Objects,
+    proposal: Objects,
     *,
     radius_m: float = 300.0,
     hole_m: float = 5.0,
@@ -151,7 +148,7 @@ def _counts(own: RoadGraph, other: RoadGraph, seeds: Places, walk: _Walk) -> tup
     return count_own, count_other, pairs
 
 
-def _matched(one: _Floats, two: _Floats, distance_m: float) -> int:
+def _matched(one: Floats, two: Floats, distance_m: float) -> int:
     """Return how many pairs within a distance can be formed, each point in one pair."""
     if not len(one) or not len(two):
         return 0
@@ -164,7 +161,7 @@ def _matched(one: _Floats, two: _Floats, distance_m: float) -> int:
     return int((maximum_bipartite_matching(can, perm_type="column") >= 0).sum())
 
 
-def _walked(graph: RoadGraph, seeds: Places, walk: _Walk) -> Iterator[_Floats]:
+def _walked(graph: RoadGraph, seeds: Places, walk: _Walk) -> Iterator[Floats]:
     """Yield for each seed the points each interval of way from it, shape (K, 2)."""
     for rows, to_node in node_ways(graph, seeds, limit=walk.radius_m + _ROUNDING_M):
         for row, distance in zip(range(rows.start, rows.stop), to_node, strict=True):
@@ -174,7 +171,7 @@ def _walked(graph: RoadGraph, seeds: Places, walk: _Walk) -> Iterator[_Floats]:
             yield _points(graph, int(seeds.edge[row]), float(seeds.at_m[row]), distance, walk)
 
 
-def _points(graph: RoadGraph, edge: int, at_m: float, to_node: _Floats, walk: _Walk) -> _Floats:
+def _points(graph: RoadGraph, edge: int, at_m: float, to_node: Floats, walk: _Walk) -> Floats:
     """Return the points of one walk; `to_node` are the ways from the seed to all nodes."""
     u, v, length = graph.start, graph.end, graph.length_m
     others = np.isfinite(to_node[u]) | np.isfinite(to_node[v])
@@ -207,7 +204,7 @@ def _points(graph: RoadGraph, edge: int, at_m: float, to_node: _Floats, walk: _W
     return places_at(graph, on, np.clip(at, 0.0, length[on])).xy
 
 
-def _stations(way: _Floats, reach: _Floats, walk: _Walk, *, closed: bool) -> tuple[_Ints, _Floats]:
+def _stations(way: Floats, reach: Floats, walk: _Walk, *, closed: bool) -> tuple[Ints, Floats]:
     """Return stretches and the distances into them of the multiples of the interval.
 
     Only what is farther from the seed than `way`, the stretch's beginning, at most `reach`

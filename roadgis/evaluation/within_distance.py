@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.lines.linear_reference import LineAxis, Spans, merged
 
 __all__ = ["Neighbours", "cover", "neighbours", "rms_distance"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _CHUNK_M = 200_000.0
 _CHUNK_SEGMENTS = 20_000
@@ -48,7 +46,7 @@ class Neighbours:
     start: Floats
     stop: Floats
 
-    def where(self, keep: npt.NDArray[np.bool_]) -> Neighbours:
+    def where(self, keep: Bools) -> Neighbours:
         """Return some of the pairs."""
         return Neighbours(self.segment[keep], self.other[keep], self.start[keep], self.stop[keep])
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import CRS
@@ -16,6 +15,7 @@ from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.affine import mapped
+from roadgis.arrays import Bools, Floats
 from roadgis.crs import in_degrees, transformer
 from roadgis.errors import DataError, SceneError
 from roadgis.imagery.gdal_warnings import quiet
@@ -136,7 +136,7 @@ def _across_antimeridian(area: BaseGeometry) -> BaseGeometry:
     return shapely.union_all(parts) if across.any() else area
 
 
-def _eastward(lonlat: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _eastward(lonlat: Floats) -> Floats:
     return np.stack([lonlat[:, 0] % 360.0, lonlat[:, 1]], axis=-1)
 
 
@@ -176,7 +176,7 @@ class Area:
         with self._lock:
             return not shapely.intersects(self._shape, _box(window))
 
-    def inside(self, window: Window) -> npt.NDArray[np.bool_]:
+    def inside(self, window: Window) -> Bools:
         """Return bool (height, width): whose pixel centres lie inside."""
         out = np.zeros((window.height, window.width), np.bool_)
         # Fixed blocks, so that a pixel's answer does not depend on the window.
@@ -188,7 +188,7 @@ class Area:
                 out[shared.slices_in(window)] = self._block(block)[shared.slices_in(block)]
         return out
 
-    def _block(self, block: Window) -> npt.NDArray[np.bool_]:
+    def _block(self, block: Window) -> Bools:
         shape = (block.height, block.width)
         box = _box(block.buffered(2))
         with self._lock:

@@ -28,7 +28,7 @@ os.environ.setdefault("GDAL_ERROR_ON_LIBJPEG_WARNING", "TRUE")
 
 #: Warnings of GDAL's drivers that mean that pixels are not what was written.
 _DAMAGE = re.compile(r"corrupt|premature end|stream does not end", re.IGNORECASE)
-#: Of TIFF files with more blocks than this, so many are looked at.
+#: Largest number of blocks of a TIFF file that are looked at.
 _MOST_BLOCKS = 200_000
 #: Drivers of grids in text.
 _ASCII_GRIDS = ("AAIGrid", "GRASSASCIIGrid", "ISG")

@@ -67,7 +67,7 @@ def open_dataset(path: str, level: int | None) -> Iterator[Any]:
 
 def _opened(path: str, level: int | None) -> Any:
     options = {} if level is None else {"overview_level": level}
-    # A missing georeference is told once, in our own words, when the scene is opened.
+    # A missing georeference is reported once, in our own words, when the scene is opened.
     with quiet():
         return rasterio.open(path, **options)
 

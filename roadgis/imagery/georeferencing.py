@@ -9,9 +9,9 @@ import numpy as np
 from pyproj import CRS
 
 from roadgis.affine import mapped
+from roadgis.arrays import Floats
 from roadgis.crs import (
     LONLAT,
-    Floats,
     ground_scale,
     in_metres,
     lonlat_distance_m,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from affine import Affine
 from pyproj import CRS
+
+from roadgis.arrays import Floats
 
 __all__ = [
     "Grid",
@@ -129,9 +130,7 @@ class Grid:
         y0 = float(f"{self.y0 - window.row * self.gsd_m:.12g}")
         return Grid(self.crs, x0, y0, self.gsd_m, window.width, window.height)
 
-    def xy(
-        self, rows: npt.NDArray[np.float64], cols: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def xy(self, rows: Floats, cols: Floats) -> Floats:
         """Return coordinates (N, 2) of pixel positions; integers are pixel centres."""
         return np.stack(
             [self.x0 + (cols + 0.5) * self.gsd_m, self.y0 - (rows + 0.5) * self.gsd_m], axis=-1

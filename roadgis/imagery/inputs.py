@@ -7,10 +7,13 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+import pyogrio
+from pyogrio.errors import DataSourceError
 
 from roadgis.dataset_names import display_name, is_remote
-from roadgis.errors import SceneError
+from roadgis.errors import ReadError, SceneError
 from roadgis.overwriting import RASTER_SUFFIXES, input_files
 from roadgis.workdir import MARKER
 
@@ -18,6 +21,9 @@ __all__ = ["expand_sources", "stamp"]
 
 # Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
 _RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
+
+#: Names of object stores whose contents GDAL can list.
+_OBJECT_STORES = ("/vsis3/", "/vsigs/", "/vsiaz/", "/vsiadls/", "/vsioss/", "/vsiswift/", "s3://")
 
 
 def expand_sources(
@@ -29,7 +35,8 @@ def expand_sources(
     ----------
     sources : str, path or sequence of them
         Files, VRTs, URLs, folders (the rasters in them, and no hidden files), quoted glob
-        patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one.
+        patterns. A folder that is itself a raster (Zarr, Esri grid) counts as one. A name in an
+        object store that ends in ``/`` is a folder.
     recursive : bool
         Search the folders inside of folders too.
 
@@ -51,7 +58,9 @@ def expand_sources(
 
 
 def _expand(source: str, recursive: bool) -> Iterator[str]:
-    if is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
+    if source.startswith(_OBJECT_STORES) and source.endswith("/"):
+        yield from _objects(source, recursive)
+    elif is_remote(source) or source.startswith("/vsi") or _is_raster_folder(Path(source)):
         yield source
     elif os.path.isdir(source):
         yield from _folder(Path(source), recursive)
@@ -84,7 +93,7 @@ def _is_raster_folder(path: Path) -> bool:
 
 def _folder(folder: Path, recursive: bool) -> Iterator[str]:
     rasters = sorted(_rasters(folder, recursive))
-    # A VRT beside rasters is as a rule an index of them: they would be read twice.
+    # A VRT next to rasters is usually an index of them: they would be read twice.
     plain = [path for path in rasters if path.suffix.lower() != ".vrt"]
     if not rasters:
         more = (
@@ -97,6 +106,32 @@ def _folder(folder: Path, recursive: bool) -> Iterator[str]:
             f"{folder}: found no raster in this folder; expected files such as .tif or .jp2.{more}"
         )
     yield from (str(path) for path in (plain or rasters))
+
+
+def _objects(folder: str, recursive: bool) -> Iterator[str]:
+    """List the rasters in a folder of an object store."""
+    path = folder.replace("s3://", "/vsis3/", 1)
+    try:
+        found = sorted(pyogrio.vsi_listtree(path))
+    except (DataSourceError, OSError) as error:
+        raise ReadError(
+            f"{folder}: cannot be listed ({error}). Check the name, the credentials and the "
+            "connection."
+        ) from error
+    named = {name: PurePosixPath(name.removeprefix(path)) for name in found}
+    rasters = [
+        name
+        for name, inside in named.items()
+        if inside.suffix.lower() in RASTER_SUFFIXES
+        and not any(part.startswith(".") for part in inside.parts)
+        and (recursive or len(inside.parts) == 1)
+    ]
+    if not rasters:
+        raise SceneError(
+            f"{folder}: found no raster in this folder of an object store; expected objects such "
+            "as .tif. Check the name and the credentials, or use --recursive."
+        )
+    yield from rasters
 
 
 def _rasters(folder: Path, recursive: bool) -> Iterator[Path]:

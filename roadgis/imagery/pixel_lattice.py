@@ -12,11 +12,13 @@ from affine import Affine
 from pyproj import CRS
 
 from roadgis.affine import composed, mapped
-from roadgis.crs import LONLAT, Floats, in_degrees, transformer, wrapped
+from roadgis.arrays import Bools, Floats, Ints
+from roadgis.crs import LONLAT, in_degrees, transformer, wrapped
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.grid import Window
-from roadgis.imagery.raster import PixelDecoder, Raster, read_pixels
+from roadgis.imagery.pixel_reading import read_pixels
+from roadgis.imagery.raster import PixelDecoder, Raster
 
 __all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
 
@@ -119,7 +121,7 @@ class SheetGroup:
         self.dtype = dtype
         self.sheets: list[Raster] = []
         #: row, col, end row, end col of each sheet, (N, 4) int64.
-        self.boxes: npt.NDArray[np.int64] = np.empty((0, 4), np.int64)
+        self.boxes: Ints = np.empty((0, 4), np.int64)
         self._pending: list[tuple[int, int, int, int]] = []
         self._nodata = nodata
 
@@ -132,7 +134,7 @@ class SheetGroup:
         """Index the sheets; call once after the last `add`."""
         self.boxes = np.array(self._pending, np.int64).reshape(-1, 4)
 
-    def touching(self, row: int, col: int, height: int, width: int) -> npt.NDArray[np.int64]:
+    def touching(self, row: int, col: int, height: int, width: int) -> Ints:
         """Return the indices of the sheets that share pixels with a rectangle."""
         b = self.boxes
         hit = (b[:, 0] < row + height) & (b[:, 2] > row) & (b[:, 1] < col + width) & (b[:, 3] > col)
@@ -140,7 +142,7 @@ class SheetGroup:
 
     def read(
         self, handles: Handles, row: int, col: int, height: int, width: int
-    ) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+    ) -> tuple[npt.NDArray[np.generic], Bools]:
         """Read a rectangle of the lattice.
 
         Returns

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
 from roadgis.affine import mapped
-from roadgis.crs import LONLAT, Floats, ground_size, transformer
+from roadgis.arrays import Floats, Ints
+from roadgis.crs import LONLAT, ground_size, transformer
 from roadgis.errors import SceneError
 from roadgis.imagery.area import Area, load_area
 from roadgis.imagery.dataset_pool import Handles
@@ -192,7 +192,7 @@ def _outline(sheet: Raster, lattice: Lattice) -> Floats:
     return np.stack(mapped(~lattice.affine, x, y), axis=-1)
 
 
-def _warped_box(sheet: Raster, lattice: Lattice) -> npt.NDArray[np.int64]:
+def _warped_box(sheet: Raster, lattice: Lattice) -> Ints:
     outline = _outline(sheet, lattice)
     (west, north), (east, south) = outline.min(axis=0), outline.max(axis=0)
     # A pixel is valid from half of it on; a hundredth absorbs that edges are slightly curved.
@@ -200,7 +200,7 @@ def _warped_box(sheet: Raster, lattice: Lattice) -> npt.NDArray[np.int64]:
     return np.concatenate([low, np.maximum(high, low + 1)]).astype(np.int64)
 
 
-def _hull(boxes: npt.NDArray[np.int64]) -> Window:
+def _hull(boxes: Ints) -> Window:
     row, col = (int(v) for v in boxes[:, :2].min(axis=0))
     end_row, end_col = (int(v) for v in boxes[:, 2:].max(axis=0))
     return Window.between(row, col, end_row, end_col)

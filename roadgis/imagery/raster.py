@@ -1,4 +1,4 @@
-"""One raster: its facts, and its pixels with their validity, in its own pixel grid."""
+"""One raster: its facts, in its own pixel grid."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from affine import Affine
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError, RasterioIOError
+from rasterio.errors import RasterioIOError
 from rasterio.transform import from_gcps
 from rasterio.windows import Window as FileWindow
 
 from roadgis.affine import composed, has_area, mapped
+from roadgis.arrays import Bytes
+from roadgis.crs import without_heights
 from roadgis.dataset_names import display_name, gdal_path, is_remote
 from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.acquisition_date import DATE_KEYS, acquisition_date
 from roadgis.imagery.damage import missing_part
-from roadgis.imagery.dataset_pool import Handles, gdal_environment, open_dataset
+from roadgis.imagery.dataset_pool import gdal_environment, open_dataset
 from roadgis.imagery.inputs import stamp
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["PixelDecoder", "Raster", "at_overview", "inspect_raster", "read_pixels"]
+__all__ = ["PixelDecoder", "Raster", "at_overview", "failure_reason", "inspect_raster"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ class PixelDecoder(Protocol):
     def background(self) -> bool:
         """Whether pixels without data count as background."""
 
-    def stored(self, pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    def stored(self, pixels: npt.NDArray[Any]) -> Bytes:
         """Return pixels (C, H, W) as probability, 0..254 = p * 254, shape (1, H, W)."""
 
 
@@ -107,7 +109,7 @@ class Raster:
     height: int
     count: int
     bands: tuple[int, ...]
-    palette: npt.NDArray[np.uint8] | None = field(compare=False)
+    palette: Bytes | None = field(compare=False)
     alpha: int | None
     mask: bool
     nodata: tuple[float | None, ...]
@@ -157,12 +159,12 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
         except RasterioIOError as error:
             if is_remote(name):
                 raise ReadError(
-                    f"{shown}: cannot be opened ({_reason(error, name)}). Check the address and "
-                    "the connection, then run again."
+                    f"{shown}: cannot be opened ({failure_reason(error, name)}). Check the address "
+                    "and the connection, then run again."
                 ) from error
             raise SceneError(
-                f"{shown}: is not a raster that can be opened ({_reason(error, name)}). Expected a "
-                "whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
+                f"{shown}: is not a raster that can be opened ({failure_reason(error, name)}). "
+                "Expected a whole GeoTIFF, VRT, JPEG 2000 or another format that GDAL reads."
             ) from error
 
 
@@ -213,7 +215,8 @@ def _has_mask(flags: list[MaskFlags]) -> bool:
     return not {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha} & set(flags)
 
 
-def _reason(error: BaseException, name: str) -> str:
+def failure_reason(error: BaseException, name: str) -> str:
+    """Return what GDAL says of a failure, without secrets in addresses."""
     cause = error.__cause__ or error
     text = " ".join(str(cause).split()) or type(cause).__name__
     text = text.replace(gdal_path(name), display_name(name)).replace(name, display_name(name))
@@ -222,7 +225,7 @@ def _reason(error: BaseException, name: str) -> str:
     return text.replace(mark + query, "") if is_remote(name) and query else text
 
 
-def _palette(dataset: Any, options: SceneOptions, channels: int) -> npt.NDArray[np.uint8] | None:
+def _palette(dataset: Any, options: SceneOptions, channels: int) -> Bytes | None:
     if (
         channels != 3
         or options.bands is not None
@@ -300,13 +303,7 @@ def _crs(dataset: Any, shown: str, options: SceneOptions) -> CRS:
 
 @lru_cache(maxsize=64)
 def _horizontal(wkt: str) -> CRS:
-    crs = CRS.from_wkt(wkt)
-    # Heights play no part: keep the horizontal half of a compound CRS.
-    if crs.is_compound:
-        crs = crs.sub_crs_list[0]
-    if crs.is_bound and crs.source_crs is not None:
-        crs = crs.source_crs
-    return crs
+    return without_heights(CRS.from_wkt(wkt))
 
 
 def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:
@@ -399,102 +396,3 @@ def at_overview(raster: Raster, factor: float) -> Raster:
     return dataclasses.replace(
         raster, transform=composed(raster.transform, scale), width=width, height=height, level=level
     )
-
-
-def read_pixels(
-    handles: Handles,
-    raster: Raster,
-    box: tuple[int, int, int, int],
-    nodata: float | None,
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Read a rectangle of a raster.
-
-    Parameters
-    ----------
-    handles : Handles
-        Where the open dataset comes from.
-    raster : Raster
-        Which raster, at which overview.
-    box : tuple of int
-        row, col, height, width in the raster, north-up; wholly inside.
-    nodata : float or None
-        The user's own nodata value.
-
-    Returns
-    -------
-    values : ndarray, shape (C, height, width)
-        In the raster's dtype, or uint8 colours of a palette.
-    valid : ndarray of bool, shape (height, width)
-        Where there is an image.
-
-    Raises
-    ------
-    ReadError
-        If the file or URL fails.
-    """
-    row, col, height, width = box
-    file_row = raster.height - row - height if raster.flip[0] else row
-    file_col = raster.width - col - width if raster.flip[1] else col
-    window = FileWindow(file_col, file_row, width, height)
-    try:
-        with handles.borrow(raster.path, raster.level) as dataset:
-            if raster.fetch is not None:
-                raster.fetch(dataset, window)
-            values = dataset.read(list(raster.bands), window=window)
-            valid = _valid(dataset, raster, values, window, nodata)
-    except RasterioError as error:
-        failure = ReadError(
-            f"{raster.name}: reading rows {file_row}..{file_row + height - 1}, columns "
-            f"{file_col}..{file_col + width - 1} failed ({_reason(error, raster.path)}). The file "
-            "may be truncated or the connection broken: check it and run again; finished "
-            "parts are kept."
-        )
-        failure.sheet = raster.name
-        raise failure from error
-    if raster.palette is not None:
-        entry = raster.palette[values[0]]
-        valid &= entry[..., 3] > 0
-        values = np.moveaxis(entry[..., :3], -1, 0)
-    rows = slice(None, None, -1 if raster.flip[0] else 1)
-    cols = slice(None, None, -1 if raster.flip[1] else 1)
-    return values[:, rows, cols], valid[rows, cols]
-
-
-def _valid(
-    dataset: Any,
-    raster: Raster,
-    values: npt.NDArray[Any],
-    window: FileWindow,
-    nodata: float | None,
-) -> npt.NDArray[np.bool_]:
-    valid = np.ones(values.shape[1:], np.bool_)
-    if values.dtype.kind == "f":
-        valid &= np.isfinite(values).all(axis=0)
-    if any(value is not None for value in raster.nodata):
-        # A single band may well be 0 in a shadow: only all of them together mean no data.
-        valid &= ~np.all(
-            [_equals(v, n) for v, n in zip(values, raster.nodata, strict=True)], axis=0
-        )
-    if nodata is not None:
-        valid &= ~np.all([_equals(v, nodata) for v in values], axis=0)
-    if raster.alpha is not None:
-        valid &= dataset.read(raster.alpha, window=window) > 0
-    if raster.mask:
-        valid &= (dataset.read_masks(list(raster.bands), window=window) > 0).all(axis=0)
-    return valid
-
-
-def _equals(band: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.bool_]:
-    if nodata is None:
-        return np.zeros(band.shape, np.bool_)
-    if np.isnan(nodata):
-        return np.isnan(band) if band.dtype.kind == "f" else np.zeros(band.shape, np.bool_)
-    if band.dtype.kind == "f":
-        # A float32 file cannot hold most float64 nodata values exactly.
-        with np.errstate(over="ignore"):
-            return np.asarray(band == band.dtype.type(nodata))
-    if not np.isfinite(nodata) or nodata != int(nodata):
-        return np.zeros(band.shape, np.bool_)
-    if not np.iinfo(band.dtype).min <= nodata <= np.iinfo(band.dtype).max:
-        return np.zeros(band.shape, np.bool_)
-    return np.asarray(band == int(nodata))

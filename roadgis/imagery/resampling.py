@@ -12,7 +12,8 @@ import numpy.typing as npt
 from affine import Affine
 
 from roadgis.affine import composed, mapped
-from roadgis.crs import Floats, in_degrees, transformer, wrapped
+from roadgis.arrays import Bools, Bytes, Floats, Ints
+from roadgis.crs import in_degrees, transformer, wrapped
 from roadgis.imagery.block_resampling import PAD_PX, box_sum, warp
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.grid import Window
@@ -30,7 +31,6 @@ _MAX_BEND_PX = 0.05
 _MIN_BLOCK_PX = 8
 
 Values = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
 
 
 class Layer(Protocol):
@@ -38,9 +38,9 @@ class Layer(Protocol):
 
     group: SheetGroup
     #: row, col, end row, end col of each sheet in lattice pixels, outward, (N, 4) int64.
-    boxes: npt.NDArray[np.int64]
+    boxes: Ints
     #: row, col, end row, end col of the pixels of which half or more may be valid, (4,) int64.
-    extent: npt.NDArray[np.int64]
+    extent: Ints
     #: How pixels come about, in words.
     resampled: str
 
@@ -119,7 +119,7 @@ class WholeFactorLayer:
         mean = (total / np.maximum(count, 1)).astype(np.float32)
         return mean, (count / np.float32(self._factor**2)).astype(np.float32)
 
-    def _source(self, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def _source(self, window: Window) -> tuple[npt.NDArray[Any], Bools]:
         k = self._factor
         return self.group.read(
             self._handles,
@@ -195,7 +195,7 @@ class WarpedLayer:
         handles: Handles,
         lattice: Lattice,
         cache: BlockCache,
-        boxes: npt.NDArray[np.int64],
+        boxes: Ints,
         ratio: float,
     ) -> None:
         self.group = group

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pyproj import CRS
 
+from roadgis.arrays import Bools, Bytes, Singles
 from roadgis.imagery.area import Area
 from roadgis.imagery.damage import check_whole
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache
@@ -41,9 +41,6 @@ _LOG = logging.getLogger(__name__)
 INVALID_FILL = 115
 _SAMPLE_BLOCKS = (64, 1024)
 _ENOUGH_SAMPLES = 50_000
-
-Bytes = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
 
 
 def open_scene(
@@ -411,9 +408,9 @@ class Scene:
                 _LOG.info("Stretch of %s: %s", dtype, scalings[key])
         return scalings
 
-    def _samples(self, layers: Sequence[Layer]) -> list[npt.NDArray[np.float32]]:
+    def _samples(self, layers: Sequence[Layer]) -> list[Singles]:
         """Read valid pixels from blocks spread evenly over all inputs, area of interest or not."""
-        samples: list[npt.NDArray[np.float32]] = []
+        samples: list[Singles] = []
         for count in _SAMPLE_BLOCKS:
             samples = []
             for window in self._sample_windows(self._plan.extent, count):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from affine import Affine
 from pyproj import CRS
@@ -17,7 +16,8 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 
 from roadgis.affine import composed, has_area, mapped
-from roadgis.atomic import atomic_path, check_target, describe_failure, make_folder
+from roadgis.arrays import Bools
+from roadgis.atomic import atomic_path, check_geotiff, describe_failure, make_folder
 from roadgis.dataset_names import display_name, gdal_path
 from roadgis.errors import InputError, OutputError, SceneError
 from roadgis.imagery.dataset_pool import bound_block_cache, gdal_environment, open_dataset
@@ -33,10 +33,8 @@ _LOG = logging.getLogger(__name__)
 #: Side of the GeoTIFF's tiles, and of the blocks in memory, pixels.
 _TILE_PX = 256
 _BLOCK_PX = 1024
-_SUFFIXES = (".tif", ".tiff")
 
 Bounds = tuple[float, float, float, float]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def burn_like(
     """
     target = Path(output)
     check_not_input([target], [scene])
-    _check_output(target, overwrite)
+    check_geotiff(target, "masks are GeoTIFF files", overwrite=overwrite)
     grid = _SceneGrid.inspect(scene)
     return _burn(layer.on(grid.crs, bounds=grid.bounds), grid, target, overwrite, progress)
 
@@ -141,7 +139,7 @@ def burn_like_each(
         targets[target] = str(scene)
     check_not_input(targets, scenes)
     for target in targets:
-        _check_output(target, overwrite)
+        check_geotiff(target, "masks are GeoTIFF files", overwrite=overwrite)
     grids = [_SceneGrid.inspect(scene) for scene in scenes]
     make_folder(folder)
     burnt: dict[str, BurnLayer] = {}
@@ -257,7 +255,7 @@ def _create(path: Path, grid: _SceneGrid) -> Any:
     )  # fmt: skip
 
 
-def _valid(scene: Any, window: FileWindow, name: str) -> npt.NDArray[np.bool_]:
+def _valid(scene: Any, window: FileWindow, name: str) -> Bools:
     """Return where a scene is valid: any band is enough."""
     try:
         valid = scene.dataset_mask(window=window) > 0
@@ -278,11 +276,3 @@ def _warn_empty(grid: _SceneGrid) -> None:
         "are of the same place, and the layer's CRS.",
         grid.name, west, south, east, north, grid.crs.name,
     )  # fmt: skip
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    if path.suffix.lower() not in _SUFFIXES:
-        raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as masks are GeoTIFF files."
-        )
-    check_target(path, overwrite=overwrite)

@@ -11,6 +11,7 @@ import shapely
 from pyproj import CRS
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bools, Floats
 from roadgis.crs import LONLAT, ground_scale, in_degrees, transformer, utm_crs, wrapped
 from roadgis.lines.parts import flat_parts
 
@@ -27,7 +28,6 @@ _MAX_VERTICES = 128
 _EARTH_RADIUS_M = 6.371e6
 
 Bounds = tuple[float, float, float, float]
-Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Shapes = npt.NDArray[np.object_]
 
@@ -105,7 +105,7 @@ def _near(bounds: Bounds, reach_m: float, source: CRS, target: CRS) -> BaseGeome
     return shapely.box(west - margin, south - margin, east + margin, north + margin)
 
 
-def _touching(shapes: Shapes, near: BaseGeometry | None) -> npt.NDArray[np.bool_]:
+def _touching(shapes: Shapes, near: BaseGeometry | None) -> Bools:
     if near is None or not len(shapes):
         return np.ones(len(shapes), np.bool_)
     west, south, east, north = near.bounds
@@ -159,7 +159,7 @@ def _small_polygons(polygons: Shapes) -> Shapes:
 
 def _zones(
     shapes: Shapes, source: CRS, target: CRS
-) -> list[tuple[npt.NDArray[np.bool_], tuple[CRS, float] | None]]:
+) -> list[tuple[Bools, tuple[CRS, float] | None]]:
     """Group shapes by zone.
 
     Returns
@@ -177,7 +177,7 @@ def _zones(
     lon = wrapped(np.where(lost, 0.0, lon), 0.0)
     key = np.where(np.abs(lat) > 80, 100 * np.sign(lat), 0) + np.floor((lon + 180) / 6) % 60
     key = np.where(lat < 0, key - 1000, key)
-    zones: list[tuple[npt.NDArray[np.bool_], tuple[CRS, float] | None]] = []
+    zones: list[tuple[Bools, tuple[CRS, float] | None]] = []
     for value in np.unique(key[~lost]):
         members = (key == value) & ~lost
         at_lon, at_lat = float(np.median(lon[members])), float(np.median(lat[members]))

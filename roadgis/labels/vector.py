@@ -15,6 +15,7 @@ from pyproj import CRS
 from rasterio.features import rasterize
 
 from roadgis.affine import mapped
+from roadgis.arrays import Bytes, Floats
 from roadgis.errors import DataError
 from roadgis.imagery.gdal_warnings import quiet
 from roadgis.labels.surfaces import road_surfaces
@@ -31,7 +32,6 @@ _LINES = (1, 2)
 _POLYGON = 3
 
 Bounds = tuple[float, float, float, float]
-Bytes = npt.NDArray[np.uint8]
 Shapes = npt.NDArray[np.object_]
 
 
@@ -47,13 +47,7 @@ class RoadLayer:
     """
 
     def __init__(
-        self,
-        path: Path,
-        crs: CRS,
-        count: int,
-        lines: Shapes,
-        widths_m: npt.NDArray[np.float64],
-        polygons: Shapes,
+        self, path: Path, crs: CRS, count: int, lines: Shapes, widths_m: Floats, polygons: Shapes
     ) -> None:
         self.path = path
         self.crs = crs

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Floats
 from roadgis.errors import DataError
 
 __all__ = ["WidthField", "line_widths", "parse_width_fields"]
@@ -74,10 +75,10 @@ def parse_width_fields(
 
 def line_widths(
     values: Sequence[tuple[WidthField, npt.NDArray[Any]]],
-    lines: npt.NDArray[np.bool_],
+    lines: Bools,
     width_m: float | None,
     source: str,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return each feature's width in metres.
 
     Parameters
@@ -124,7 +125,7 @@ def line_widths(
 
 def _column_widths(
     field: WidthField, column: npt.NDArray[Any], rows: npt.NDArray[np.intp], source: str
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     """Return the widths in some rows of a field; NaN if null."""
     out = np.full(len(rows), np.nan)
     wrong: list[str] = []

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Ints
 from roadgis.crs import transformed
 from roadgis.errors import DataError
 
@@ -42,7 +43,7 @@ class LineLayer:
     name: str
     crs: CRS
     lines: npt.NDArray[np.object_]
-    feature: npt.NDArray[np.int64]
+    feature: Ints
     table: geopandas.GeoDataFrame
     issues: tuple[str, ...] = ()
 

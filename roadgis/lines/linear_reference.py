@@ -10,14 +10,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
+
+from roadgis.arrays import Bools, Floats, Ints, Lines
 
 __all__ = ["TOUCH_M", "LineAxis", "Spans", "Stations", "merged", "stations"]
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 #: Space on the axis between one line and the next, so that intervals never merge across lines.
 _BETWEEN_M = 1.0
@@ -43,7 +41,7 @@ class Spans:
         """Total length."""
         return float((self.stop - self.start).sum())
 
-    def contains(self, at: Floats) -> npt.NDArray[np.bool_]:
+    def contains(self, at: Floats) -> Bools:
         """Return which places on the axis lie inside, bool of the shape of `at`."""
         if not len(self.start):
             return np.zeros(np.shape(at), bool)

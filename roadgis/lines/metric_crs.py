@@ -7,10 +7,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Floats
 from roadgis.crs import LONLAT, ground_scale, in_metres, transformer, utm_crs
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
@@ -23,8 +23,6 @@ _LOG = logging.getLogger(__name__)
 _SUITED = 0.005
 #: and by this share in that one: 3,500 km from its centre.
 _MOST = 0.05
-
-Floats = npt.NDArray[np.float64]
 
 
 def metric_crs(*layers: LineLayer) -> CRS:

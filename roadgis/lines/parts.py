@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Bools
+
 __all__ = ["flat_parts", "is_placed"]
 
 _COLLECTIONS = (4, 5, 6, 7)
@@ -40,7 +42,7 @@ def flat_parts(shapes: Shapes) -> tuple[Shapes, Ints]:
     return parts[filled], owners[filled]
 
 
-def is_placed(shapes: Shapes) -> npt.NDArray[np.bool_]:
+def is_placed(shapes: Shapes) -> Bools:
     """Return whether each geometry, (N,), has only coordinates that a place on Earth can have.
 
     NaN, infinity and numbers above 1e12 come from damaged files and failed transformations.

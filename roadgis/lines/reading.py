@@ -11,6 +11,7 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.crs import continuous, in_degrees
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
@@ -27,9 +28,6 @@ _LINES = (1, 2)
 _LONGEST_STEP_M, _LONGEST_STEP_DEGREES = 1e6, 15.0
 _LONG_STEP = "a vertex more than 1,000 km from the one before"
 _IMPOSSIBLE = "impossible coordinates (NaN, infinite or above 1e12)"
-
-Ints = npt.NDArray[np.int64]
-Lines = npt.NDArray[np.object_]
 
 
 def read_lines(
@@ -166,10 +164,8 @@ def _clean(lines: Lines, feature: Ints, crs: CRS, issues: list[str]) -> tuple[Li
     return np.asarray(rebuilt, object), feature[good]
 
 
-def _has_long_step(
-    coordinates: npt.NDArray[np.float64], line: npt.NDArray[np.intp], count: int, crs: CRS
-) -> npt.NDArray[np.bool_]:
-    """Return whether each line, (count,), goes so far in one step that no road does."""
+def _has_long_step(coordinates: Floats, line: npt.NDArray[np.intp], count: int, crs: CRS) -> Bools:
+    """Return which lines have a step longer than any road's, (count,)."""
     with np.errstate(invalid="ignore", over="ignore"):
         step = np.abs(np.diff(coordinates, axis=0))
     if in_degrees(crs):

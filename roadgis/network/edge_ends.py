@@ -272,27 +272,10 @@ def fitted_ends(
     EdgeEnds
         2 E of them: the start of edge e is number e, its end number E + e.
     """
-    width = np.concatenate([edge_width_px, edge_width_px])
+    width = np.tile(edge_width_px, 2)
     node = np.concatenate([lines.start, lines.end])
-    degree = lines.degree[node]
-    length = np.concatenate([lines.length_px, lines.length_px])
-    junction_width = np.minimum(
-        lines.node_width_px.astype(np.float64)[node], TUNING.junction_widths * width
-    )
-    lean = TUNING.lean_widths * junction_width
-    merged = np.concatenate(
-        [
-            _merged_length(lines, edge_width_px, along, part, at_end=at_end)
-            for along, part, at_end in zip(
-                lines.distance_along, np.split(lean, 2), (False, True), strict=True
-            )
-        ]
-    )
-    tip = np.where(degree == 1, TUNING.turn_widths * width, 0.0)
-    if measured is not None:
-        tip = np.where(measured[node], 0.0, tip)
-    least = np.where(degree > 2, lean, tip)
-    want = np.where(degree > 2, np.maximum(lean, merged), tip)
+    length = np.tile(lines.length_px, 2)
+    want, least = _disturbed_lengths(lines, edge_width_px, measured)
     if more is not None:
         want = want + more
     # On a short edge only what is certainly disturbed is left out.
@@ -320,6 +303,32 @@ def fitted_ends(
         width=width,
         **_fitted_between(lines, cut, far, limit, span, vague)._asdict(),
     )
+
+
+def _disturbed_lengths(
+    lines: Centerlines, edge_width_px: Floats, measured: Bools | None
+) -> tuple[Floats, Floats]:
+    """Return how far from its node each edge end is disturbed, and how far at least, (2 E,)."""
+    width = np.tile(edge_width_px, 2)
+    node = np.concatenate([lines.start, lines.end])
+    degree = lines.degree[node]
+    junction_width = np.minimum(
+        lines.node_width_px.astype(np.float64)[node], TUNING.junction_widths * width
+    )
+    lean = TUNING.lean_widths * junction_width
+    merged = np.concatenate(
+        [
+            _merged_length(lines, edge_width_px, along, part, at_end=at_end)
+            for along, part, at_end in zip(
+                lines.distance_along, np.split(lean, 2), (False, True), strict=True
+            )
+        ]
+    )
+    tip = np.where(degree == 1, TUNING.turn_widths * width, 0.0)
+    if measured is not None:
+        tip = np.where(measured[node], 0.0, tip)
+    least = np.where(degree > 2, lean, tip)
+    return np.where(degree > 2, np.maximum(lean, merged), tip), least
 
 
 def _fitted_between(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ _UNKNOWN: dict[str, Any] = {
 
 #: Attributes of edges, other than nodes and shape.
 _ATTRIBUTES = ("width_m", "confidence", "confidence_min", *_UNKNOWN)
+
+
+#: Steps per unit of a projected and of a geographic CRS to which `RoadNetwork.stable_id` rounds.
+_ID_STEPS = {True: 10.0, False: 1e6}
+#: Keeps coordinates of pixel centres away from where rounding changes.
+_ID_SHIFT = 0.3183
 
 
 def _not_given() -> Any:
@@ -124,6 +131,23 @@ class RoadNetwork:
         """Edge ends at each node, (N,) int64; a ring counts twice at its node."""
         ends = np.concatenate([self.start, self.end])
         return np.bincount(ends, minlength=len(self.nodes)).astype(np.int64)
+
+    @cached_property
+    def stable_id(self) -> Objects:
+        """Identifier of each edge from its line alone, (E,) str of 16 hexadecimal digits.
+
+        A hash of the coordinates in decimetres (1e-6 degrees), in the direction that sorts first:
+        an edge with the same line has the same identifier in all networks in this CRS. Rounding is
+        coarse, because a change nearby may move a junction by less than a millimetre.
+        """
+        steps = shapely.get_coordinates(self.edges) * _ID_STEPS[self.crs.is_projected]
+        rounded = np.floor(steps + _ID_SHIFT).astype(np.int64)
+        cuts = np.cumsum(shapely.get_num_coordinates(self.edges))[:-1]
+        ids = np.empty(len(self.edges), object)
+        for number, line in enumerate(np.split(rounded, cuts) if len(ids) else []):
+            first = min(line.tobytes(), line[::-1].tobytes())
+            ids[number] = hashlib.blake2b(first, digest_size=8).hexdigest()
+        return ids
 
     @cached_property
     def component(self) -> Ints:
@@ -220,6 +244,7 @@ class RoadNetwork:
         return geopandas.GeoDataFrame(
             {
                 "id": np.arange(len(self.edges), dtype=np.int64),
+                "stable_id": _text(self.stable_id),
                 "start_node": self.start,
                 "end_node": self.end,
                 "component": self.component,

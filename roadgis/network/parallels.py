@@ -172,7 +172,7 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
         for low, high in ((a0, a1), (b0, b1))
     )
     distance, nearest = (np.asarray(x) for x in cKDTree(other).query(on))
-    beside = np.flatnonzero(distance <= limit)
+    close = np.flatnonzero(distance <= limit)
     from_start, from_end = lines.distance_along
 
     def snapped(vertex: int, low: int, high: int) -> int:
@@ -181,7 +181,7 @@ def _anchored(lines: Centerlines, a: int, b: int, limit: float) -> _Pair | None:
             return vertex
         return low if from_start[vertex] < from_end[vertex] else high - 1
 
-    on_a = tuple(snapped(a0 + int(at), a0, a1) for at in (beside[0], beside[-1]))
+    on_a = tuple(snapped(a0 + int(at), a0, a1) for at in (close[0], close[-1]))
     on_b = tuple(snapped(b0 + int(nearest[at - a0]), b0, b1) for at in on_a)
     along_a, along_b = (abs(from_start[at[1]] - from_start[at[0]]) for at in (on_a, on_b))
     # A detour that returns to the line is not parallel to it.

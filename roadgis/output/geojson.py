@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Floats
 from roadgis.output.provenance import PROVENANCE_KEY
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def _rounded(coordinates: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _rounded(coordinates: Floats) -> Floats:
     """Return positions with the decimals that are written, longitudes in -180..180."""
     beyond = np.abs(coordinates[:, 0]) > 180.0
     coordinates[beyond, 0] = (coordinates[beyond, 0] + 180.0) % 360.0 - 180.0
     # Adding zero turns -0.0 into 0.0.
-    rounded: npt.NDArray[np.float64] = np.round(coordinates, DECIMALS) + 0.0
+    rounded: Floats = np.round(coordinates, DECIMALS) + 0.0
     return rounded
 
 
@@ -121,7 +121,7 @@ def _cut_at_antimeridian(line: list[_Position]) -> list[list[_Position]]:
     return whole or [line]
 
 
-def _bbox(positions: npt.NDArray[np.float64]) -> list[float]:
+def _bbox(positions: Floats) -> list[float]:
     """Return west, south, east, north; west is the larger when that box is the narrower one."""
     x, y = positions.T
     west, east = float(x.min()), float(x.max())

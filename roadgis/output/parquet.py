@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["write_parquet"]
 
+#: Rows of a row group: readers skip those whose boxes lie outside of their area.
+_GROUP_ROWS = 16_384
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) -> None:
     """Write lines as GeoParquet 1.1: WKB, PROJJSON, a bounding box for each row.
+
+    Rows are in the order of a Hilbert curve, so that each row group covers a small area.
 
     geopandas stores metadata (``attrs``) since 1.2, which needs Python 3.11, and as a pandas
     entry that other programs do not look for.
@@ -35,6 +39,9 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if len(table):
+        place = np.asarray(table.geometry.hilbert_distance())
+        table = table.iloc[np.argsort(place, kind="stable")]
     geometries = np.asarray(table.geometry)
     columns: dict[str, Any] = {
         # A text column without values would get the type null.
@@ -64,4 +71,4 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
     arrow = pa.table(columns).replace_schema_metadata(
         {"geo": json.dumps(geo), PROVENANCE_KEY: provenance}
     )
-    pq.write_table(arrow, path, compression="zstd")
+    pq.write_table(arrow, path, compression="zstd", row_group_size=_GROUP_ROWS)

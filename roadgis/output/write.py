@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 
+from roadgis.arrays import Floats
 from roadgis.atomic import atomic_path, describe_failure
 from roadgis.errors import InputError, OutputError
 from roadgis.network.network import RoadNetwork
@@ -138,7 +138,7 @@ def _tables(
 
 
 def _rounding(decimals: int) -> Any:
-    def round_coordinates(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def round_coordinates(xy: Floats) -> Floats:
         return np.round(xy, decimals) + 0.0
 
     return round_coordinates

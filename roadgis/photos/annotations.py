@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from rasterio.errors import RasterioError
 
+from roadgis.arrays import Bytes, Ints
 from roadgis.atomic import atomic_path, make_folder
 from roadgis.errors import DataError, OutputError
 from roadgis.imagery.dataset_pool import open_dataset
@@ -45,7 +45,7 @@ _HUES = (
 )
 
 
-def _palette() -> npt.NDArray[np.uint8]:
+def _palette() -> Bytes:
     table = np.zeros((256, 3), np.uint8)
     for index in range(1, 255):
         turn, place = divmod(index - 1, len(_HUES))
@@ -140,7 +140,7 @@ def polygons_to_masks(
             _LOG.warning("%d outlines with fewer than three points are left out.", skipped)
         pixels = np.zeros(256, np.int64)
 
-        def draw(pair: tuple[Path, Path]) -> npt.NDArray[np.int64]:
+        def draw(pair: tuple[Path, Path]) -> Ints:
             return _write_mask(*pair, chosen, overwrite)
 
         make_folder(Path(output))
@@ -262,9 +262,7 @@ def _require_labels(classes: LabelClasses, present: Counter[str], source: str) -
         )
 
 
-def _write_mask(
-    file: Path, target: Path, classes: LabelClasses, overwrite: bool
-) -> npt.NDArray[np.int64]:
+def _write_mask(file: Path, target: Path, classes: LabelClasses, overwrite: bool) -> Ints:
     """Draw and write one mask; return the count of each value, (256,)."""
     mask = draw_polygons(PolygonDocument.read(file), classes)
     make_folder(target.parent)
@@ -273,7 +271,7 @@ def _write_mask(
     return np.bincount(mask.ravel(), minlength=256)
 
 
-def write_index_png(mask: npt.NDArray[np.uint8], path: Path) -> None:
+def write_index_png(mask: Bytes, path: Path) -> None:
     """Write class indices as a PNG with 8 bits and a palette.
 
     Not through GDAL, which changes process-wide state: masks are written in threads.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes, Singles
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
@@ -57,7 +57,7 @@ class FrameSegmenter:
         self._height = _model_height(card, height)
         self._cv2 = import_opencv()
 
-    def labels(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def labels(self, frame: Bytes) -> Bytes:
         """Return the class of each pixel.
 
         Returns
@@ -91,9 +91,7 @@ class FrameSegmenter:
         step = self._card.tile_px or self._card.stride
         return -(-length // step) * step
 
-    def _choose(
-        self, planes: list[npt.NDArray[np.float32]], height: int, width: int
-    ) -> npt.NDArray[np.uint8]:
+    def _choose(self, planes: list[Singles], height: int, width: int) -> Bytes:
         """Return the most probable class at the frame's size, plane by plane to save memory."""
         labels = np.zeros((height, width), np.uint8)
         if len(planes) == 1:
@@ -105,12 +103,10 @@ class FrameSegmenter:
             best = np.maximum(best, large)
         return labels
 
-    def _enlarged(
-        self, plane: npt.NDArray[np.float32], height: int, width: int
-    ) -> npt.NDArray[np.float32]:
+    def _enlarged(self, plane: Singles, height: int, width: int) -> Singles:
         if plane.shape == (height, width):
             return plane
-        large: npt.NDArray[np.float32] = self._cv2.resize(
+        large: Singles = self._cv2.resize(
             plane, (width, height), interpolation=self._cv2.INTER_LINEAR
         )
         return large

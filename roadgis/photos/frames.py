@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes
 from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError, how_to_install
 from roadgis.imagery.damage import missing_end
 from roadgis.progress import Progress, no_progress
@@ -179,7 +179,7 @@ def check_video(path: Path, *, progress: Progress = no_progress) -> VideoInfo:
 
 
 @contextlib.contextmanager
-def open_frames(path: Path) -> Iterator[Iterator[npt.NDArray[np.uint8]]]:
+def open_frames(path: Path) -> Iterator[Iterator[Bytes]]:
     """Read a video frame by frame.
 
     Yields
@@ -189,7 +189,7 @@ def open_frames(path: Path) -> Iterator[Iterator[npt.NDArray[np.uint8]]]:
     """
     cv2 = import_opencv()
 
-    def frames(capture: Any) -> Iterator[npt.NDArray[np.uint8]]:
+    def frames(capture: Any) -> Iterator[Bytes]:
         while True:
             found, frame = capture.read()
             if not found:
@@ -311,7 +311,7 @@ class FrameWriter:
                 f"at {fps:g} frames a second. Try another file type: {VIDEO_SUFFIXES}."
             )
 
-    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+    def write(self, frame: Bytes) -> None:
         """Add a frame, shape (H, W, 3), red, green, blue."""
         width, height = self.size
         self._writer.write(self._cv2.cvtColor(frame[:height, :width], self._cv2.COLOR_RGB2BGR))
@@ -333,7 +333,7 @@ class FrameWriter:
             )
 
 
-def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+def read_picture(path: Path) -> Bytes:
     """Read a PNG or JPEG picture.
 
     Returns
@@ -350,11 +350,11 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
         raise InputError(f"{path}: the picture cannot be decoded ({error}).") from error
     if picture is None or missing_end(data.tobytes()) is not None:
         raise InputError(f"{path}: the picture is damaged or cut short; copy it again.")
-    rgb: npt.NDArray[np.uint8] = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    rgb: Bytes = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return rgb
 
 
-def write_picture(path: Path, image: npt.NDArray[np.uint8]) -> None:
+def write_picture(path: Path, image: Bytes) -> None:
     """Write a picture of shape (H, W, 3), red, green, blue, as PNG or JPEG by its suffix."""
     cv2 = import_opencv()
     done, data = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

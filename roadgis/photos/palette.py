@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes
 from roadgis.errors import InputError
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["PALETTE", "Overlay", "class_colours", "hex_colour"]
+__all__ = ["PALETTE", "Overlay", "class_colours"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ _LEGEND_GROUND = (20, 20, 20)
 _LEGEND_TEXT = (255, 255, 255)
 
 
-def class_colours(count: int) -> npt.NDArray[np.uint8]:
+def class_colours(count: int) -> Bytes:
     """Return a colour for each class.
 
     Parameters
@@ -76,12 +76,6 @@ def class_colours(count: int) -> npt.NDArray[np.uint8]:
     for index in range(1, count):
         colours[index] = PALETTE[(index - 1) % len(PALETTE)]
     return colours
-
-
-def hex_colour(colour: Sequence[int] | npt.NDArray[np.uint8]) -> str:
-    """Return a colour as ``#rrggbb``."""
-    red, green, blue = (int(value) for value in colour)
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 class Overlay:
@@ -114,12 +108,10 @@ class Overlay:
         self._colours = class_colours(len(classes))
         self._legend = _legend(classes, self._colours, height, width) if legend else None
 
-    def draw(
-        self, image: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.uint8]:
+    def draw(self, image: Bytes, labels: Bytes) -> Bytes:
         """Return the picture with classes and legend."""
         cv2 = import_opencv()
-        mixed: npt.NDArray[np.uint8] = cv2.addWeighted(
+        mixed: Bytes = cv2.addWeighted(
             image, 1 - self._alpha, self._colours[labels], self._alpha, 0
         )
         np.copyto(mixed, image, where=(labels == 0)[..., None])
@@ -129,9 +121,7 @@ class Overlay:
         return mixed
 
 
-def _legend(
-    classes: Sequence[str], colours: npt.NDArray[np.uint8], height: int, width: int
-) -> npt.NDArray[np.uint8] | None:
+def _legend(classes: Sequence[str], colours: Bytes, height: int, width: int) -> Bytes | None:
     """Return the legend as a picture, or None if it would not fit."""
     names = [_plain(name) for name in classes[1:]]
     line = int(min(max(height * _LINE_SHARE, _LINE_PX[0]), _LINE_PX[1]))
@@ -146,9 +136,7 @@ def _legend(
     return picture
 
 
-def _draw_legend(
-    cv2: Any, names: Sequence[str], colours: npt.NDArray[np.uint8], line: int
-) -> npt.NDArray[np.uint8]:
+def _draw_legend(cv2: Any, names: Sequence[str], colours: Bytes, line: int) -> Bytes:
     font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5 * line / _CAPITAL_PX
     thickness = max(1, round(line / 24))
     texts = [cv2.getTextSize(name, font, scale, thickness)[0][0] for name in names]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rasterio.features import rasterize
 
+from roadgis.arrays import Bytes, Floats
 from roadgis.errors import DataError
 from roadgis.imagery.gdal_warnings import quiet
 from roadgis.photos.label_classes import LabelClasses
@@ -20,8 +20,6 @@ __all__ = ["LabelledPolygon", "PolygonDocument", "draw_polygons", "is_polygon_js
 
 _HEAD_CHARS = 65_536
 _MAX_SIDE_PX = 65_535
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def is_polygon_json(path: Path) -> bool:
     return '"imgHeight"' in head or '"imgWidth"' in head
 
 
-def draw_polygons(document: PolygonDocument, classes: LabelClasses) -> npt.NDArray[np.uint8]:
+def draw_polygons(document: PolygonDocument, classes: LabelClasses) -> Bytes:
     """Draw annotated outlines as class indices.
 
     As in the label images of these data sets, the outline belongs to its polygon, and areas

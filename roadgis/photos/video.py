@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes
 from roadgis.atomic import atomic_path, check_target
 from roadgis.errors import InputError, ReadError
 from roadgis.model.runtime import Segmenter
@@ -177,7 +177,7 @@ class _Drawing:
         self._drawn = 0
         self.segmented = 0
 
-    def draw(self, frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def draw(self, frame: Bytes) -> Bytes:
         """Return the next frame with its classes, or those of an earlier frame."""
         if self._overlay is None:
             self._overlay = Overlay(

@@ -27,9 +27,15 @@ from roadgis.options.imagery import SceneOptions
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.probability.encoding import Decoder, Encoding, Stored, detect_encoding
 from roadgis.probability.mosaic import Mosaic
-from roadgis.probability.source import NO_DATA, CroppedProbability
+from roadgis.probability.source import (
+    NO_DATA,
+    ArrayProbability,
+    CroppedProbability,
+    ProbabilitySource,
+)
 from roadgis.probability.tags import PROVENANCE_TAG, stored_divisor, stored_provenance
 from roadgis.progress import Progress, no_progress
+from roadgis.sources import Sheet, stated
 
 __all__ = ["MosaicProbability", "RasterProbability", "open_probability"]
 
@@ -125,8 +131,8 @@ class MosaicProbability:
         window = mosaic.grid.window
         if mosaic.imagery:
             window = SceneRecord.from_json(mosaic.imagery).covered_in_grid
-        self._cropped = CroppedProbability(mosaic, window)
-        self.grid = self._cropped.grid
+        self._values: ProbabilitySource = CroppedProbability(mosaic, window)
+        self.grid = self._values.grid
         self.native_crs = mosaic.grid.crs
         self.threshold = 0.5
         inputs = [sheet["name"] for sheet in mosaic.imagery.get("sheets", ())]
@@ -140,11 +146,15 @@ class MosaicProbability:
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window; see :meth:`RasterProbability.read`."""
-        return self._cropped.read(window)
+        return self._values.read(window)
+
+    def load(self) -> None:
+        """Read all values into memory, for many small reads."""
+        self._values = ArrayProbability(self.grid, self.read(self.grid.window))
 
 
 def open_probability(
-    sources: str | Path | Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path | Sheet],
     *,
     assume_crs: str | None = None,
     max_mpx: float = SceneOptions.max_mpx,
@@ -155,10 +165,11 @@ def open_probability(
 
     Parameters
     ----------
-    sources : str, Path or sequence of them
-        Files, VRTs, URLs, folders, quoted glob patterns; together one mosaic, in which the first
-        lies on top, and any mask may show a road. A folder with a ``mosaic.json`` is the work
-        directory of a run.
+    sources : str, Path, Sheet or sequence of them
+        Files, VRTs, URLs, folders, quoted glob patterns, or sheets with the CRS, nodata value,
+        band and date that their source states; together one mosaic, in which the first lies on
+        top, and any mask may show a road. A folder with a ``mosaic.json`` is the work directory of
+        a run.
     assume_crs : str, optional
         The CRS of rasters that have none.
     max_mpx : float
@@ -182,8 +193,9 @@ def open_probability(
     """
     options = options or RasterOptions()
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    if len(given) == 1 and (Path(given[0]) / "mosaic.json").is_file():
-        return MosaicProbability(Mosaic.open(Path(given[0])))
+    named = [source for source in given if not isinstance(source, Sheet)]
+    if len(given) == len(named) == 1 and (Path(named[0]) / "mosaic.json").is_file():
+        return MosaicProbability(Mosaic.open(Path(named[0])))
     scene_options = SceneOptions(
         assume_crs=assume_crs,
         nodata=options.nodata,
@@ -191,7 +203,10 @@ def open_probability(
         max_mpx=max_mpx,
     )
     bound_block_cache()
-    sheets = [_sheet(name, scene_options) for name in expand_sources(given)]
+    listed = [source for source in given if isinstance(source, Sheet)]
+    if named or not listed:
+        listed += map(Sheet, expand_sources(named))
+    sheets = [_sheet(sheet, scene_options) for sheet in listed]
     if options.scale is not None:
         sheets = [sheet._replace(scale=1.0, offset=0.0) for sheet in sheets]
     # Before all values are read: sizes that cannot be, files that are not whole.
@@ -227,13 +242,19 @@ class _Sheet(NamedTuple):
     tags: dict[str, str]
 
 
-def _sheet(name: str, options: SceneOptions) -> _Sheet:
+def _sheet(sheet: Sheet, options: SceneOptions) -> _Sheet:
+    name, band = sheet.name, sheet.bands if sheet.bands and len(sheet.bands) == 1 else None
+    options = dataclasses.replace(
+        options,
+        bands=options.bands or band,
+        assume_crs=sheet.crs or options.assume_crs,
+    )
     raster = inspect_raster(name, dataclasses.replace(options, bands=None), 1)
     if options.bands is not None:
-        (band,) = options.bands
-        if band > raster.count:
+        (number,) = options.bands
+        if number > raster.count:
             raise SceneError(
-                f"{raster.name}: has {raster.count} band(s), but band {band} was asked for. "
+                f"{raster.name}: has {raster.count} band(s), but band {number} was asked for. "
                 "Correct --band."
             )
         raster = inspect_raster(name, options, 1)
@@ -246,6 +267,7 @@ def _sheet(name: str, options: SceneOptions) -> _Sheet:
                 "'roadgis extract'."
             )
         raster = inspect_raster(name, options, 3)
+    raster = stated(sheet, raster)
     with gdal_environment(raster.path), open_dataset(raster.path, None) as dataset:
         index = raster.bands[0] - 1
         return _Sheet(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from roadgis.imagery.grid import Grid, Window
 
-__all__ = ["NO_DATA", "CroppedProbability", "ProbabilitySource", "holds_mask"]
+__all__ = ["NO_DATA", "ArrayProbability", "CroppedProbability", "ProbabilitySource", "holds_mask"]
 
 #: Probability is uint8: 0..254 is p * 254, and this value is no data.
 NO_DATA = 255
@@ -58,3 +58,26 @@ class CroppedProbability:
         here = inside.slices_in(window)
         cropped[here] = values[here]
         return cropped
+
+
+class ArrayProbability:
+    """Probability in memory.
+
+    Parameters
+    ----------
+    grid : Grid
+        Its pixels.
+    values : ndarray of uint8, shape (height, width)
+        0..254 = p * 254, 255 = no data.
+    """
+
+    def __init__(self, grid: Grid, values: npt.NDArray[np.uint8]) -> None:
+        self.grid = grid
+        self._values = values
+
+    def read(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Return probability of a window; see :class:`ProbabilitySource`."""
+        out = np.full((window.height, window.width), NO_DATA, np.uint8)
+        inside = window.intersection(self.grid.window)
+        out[inside.slices_in(window)] = self._values[inside.slices_in(self.grid.window)]
+        return out

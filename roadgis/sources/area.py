@@ -1,4 +1,4 @@
-"""The part of the world in which sources are searched."""
+"""The area in which sources are searched."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["within"]
 
 
 def within(options: SourceOptions, aoi: Any) -> SourceOptions:
-    """Return options that keep the search to the bounds of the area of interest."""
-    # A bare geometry is in the CRS of imagery that is not known yet.
+    """Return options that restrict the search to the bounds of the area of interest."""
+    # A bare geometry is in the CRS of the imagery, which is not known yet.
     if options.bbox is not None or aoi is None or isinstance(aoi, BaseGeometry):
         return options
     return dataclasses.replace(options, bbox=load_area(aoi, LONLAT, LONLAT).bounds)

@@ -1,4 +1,4 @@
-"""From what the user names to sheets."""
+"""Listing the sheets of sources."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ __all__ = ["Sources", "find_sheets"]
 
 _LOG = logging.getLogger(__name__)
 
-#: What the user names: files, folders, patterns, URLs, indexes, tables, or sheets found before.
+#: Files, folders, patterns, URLs, indexes, tables, or sheets found before.
 Sources = str | Path | Sheet | Sequence[str | Path | Sheet]
 
 _VECTORS = (".shp", ".fgb", ".geojson", ".json", ".gpkg", ".parquet", ".geoparquet")
 _STAC = (".json", ".geojson", ".parquet", ".geoparquet")
 _REMOTE_STAC = re.compile(r"^https?://[^?#]*\.(json|geojson)([?#]|$)", re.IGNORECASE)
-#: Formats that hold rasters, too.
+#: Formats that can hold rasters as well.
 _EITHER = (".gpkg",)
 
 
 def find_sheets(
     sources: Sources, options: SourceOptions | None = None, *, aoi: Any = None
 ) -> tuple[Sheet, ...]:
-    """List the sheets that the user's sources stand for; no raster is opened.
+    """List the sheets of sources; no raster is opened.
 
     Parameters
     ----------
     sources : str, Path, Sheet or sequence of them
         Rasters (files, VRTs, URLs), folders, quoted glob patterns, tile indexes, CSV tables,
         STAC files, URLs and APIs (``stac:URL``), web map services (``xyz:``, ``wms:``,
-        ``wmts:`` and a URL); sheets that were found before stay as they are.
+        ``wmts:`` and a URL); sheets found before are returned unchanged.
     options : SourceOptions, optional
-        How to search.
+        Options of the search.
     aoi : path, GeoSeries, GeoDataFrame or other
-        Area of interest, whose bounds restrict the search of STAC where `options` do not.
+        Area of interest; its bounds restrict the search of STAC unless `options` have a bbox.
 
     Returns
     -------
     tuple of Sheet
-        In the order given, the contents of folders and patterns sorted. A sheet that is named
-        more than once appears once.
+        Sheets in the order given, contents of folders and patterns sorted. A sheet that is named
+        more than once is listed once.
 
     Raises
     ------
     SceneError
-        If nothing is given, something does not exist or holds no sheet, an index names files
-        that do not exist (unless those are to be skipped), or descriptions of a sheet disagree.
+        If there is no source, a source does not exist or has no sheet, an index names missing
+        files (unless these are skipped), or two descriptions of a sheet disagree.
     """
     options = options or SourceOptions()
     given = [sources] if isinstance(sources, (str, Path, Sheet)) else list(sources)
@@ -92,7 +92,7 @@ def _sheets(source: str | Path | Sheet, options: SourceOptions, aoi: Any) -> Seq
 
 
 def _checked(index: Path, sheets: Sequence[Sheet], options: SourceOptions) -> Sequence[Sheet]:
-    # Sheets to be skipped are left out, and named, where they are opened.
+    # With on_error "skip", missing sheets are reported when they are opened.
     if options.on_error == "stop":
         check_found(index, sheets)
     return sheets
@@ -114,7 +114,7 @@ def _unique(sheets: Sequence[Sheet]) -> tuple[Sheet, ...]:
             unique[key] = merged
     if contrary:
         raise SceneError(
-            "Described twice, with different dates, CRSs, nodata values or bands: "
+            "Sheets are described twice, with different dates, CRSs, nodata values or bands: "
             f"{counted(contrary)}\n{listed(contrary)}\nRemove the wrong entries."
         )
     if repeated:

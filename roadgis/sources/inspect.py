@@ -1,4 +1,4 @@
-"""Opening sheets: which can be used, and which lies on top."""
+"""Inspecting sheets: which are usable, and which is on top."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from roadgis.sources.request_pace import RequestPace
 from roadgis.sources.sheet import Sheet
 from roadgis.sources.web import is_web, web_dataset, web_host, web_name
 
-__all__ = ["InspectedSheets", "inspect_sheets", "shown_name"]
+__all__ = ["InspectedSheets", "inspect_sheets", "shown_name", "stated"]
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class InspectedSheets:
-    """Sheets that can be used, and those that cannot.
+    """Usable sheets, and errors of the others.
 
     Attributes
     ----------
     sheets : tuple of Sheet
-        The first lies on top.
+        Usable sheets, the topmost first.
     rasters : tuple of Raster
-        Of each sheet, as :func:`roadgis.imagery.scene.compose_scene` takes them.
+        Raster of each sheet, for :func:`roadgis.imagery.scene.compose_scene`.
     errors : mapping of str to SceneError or ReadError
-        Names of the sheets that were left out, without secrets, and why. A SceneError is lasting:
-        not a raster, no CRS, too few bands. A ReadError may pass: an address that cannot be read,
-        a file that is not whole.
+        Errors of the unusable sheets by name, without secrets. A SceneError is permanent (not a
+        raster, no CRS, too few bands); a ReadError may be temporary (unreachable, truncated).
     """
 
     sheets: tuple[Sheet, ...]
@@ -47,7 +46,7 @@ class InspectedSheets:
 
     @property
     def skipped(self) -> dict[str, str]:
-        """Return the names of the sheets that were left out, and why, as text."""
+        """Return the error messages of the unusable sheets, by name."""
         return {name: str(error) for name, error in self.errors.items()}
 
 
@@ -59,31 +58,31 @@ def inspect_sheets(
     *,
     gsd_m: float | None = None,
 ) -> InspectedSheets:
-    """Open all sheets, without reading pixels, and order them.
+    """Open and order all sheets, without reading pixels.
 
     Parameters
     ----------
     sheets : sequence of Sheet
-        From :func:`roadgis.sources.find_sheets`.
+        Sheets, from :func:`roadgis.sources.find_sheets`.
     scene : SceneOptions
-        What the user says of all of them; bands given here count for all sheets.
+        Options for all sheets; bands given here override those of sheets.
     channels : int
-        How many channels the model takes.
+        Number of input channels of the model.
     options : SourceOptions, optional
-        What to do about sheets that cannot be used, and their order.
+        Handling of unusable sheets, and order of sheets.
     gsd_m : float, optional
-        Pixel size at which web map services are read, metres; they need it.
+        Pixel size at which web map services are read, metres; required for these.
 
     Returns
     -------
     InspectedSheets
-        At least one sheet.
+        Result with at least one usable sheet.
 
     Raises
     ------
     SceneError, ReadError
-        Naming all sheets that cannot be used, where these are to stop the run or all are such:
-        not a raster, cut short, without a CRS, with too few bands.
+        If sheets are unusable (not a raster, truncated, no CRS, too few bands) and ``on_error`` is
+        ``stop``, or if no sheet is usable. The message lists all of them.
     """
     options = options or SourceOptions()
     bound_block_cache()
@@ -99,7 +98,7 @@ def inspect_sheets(
     for failure in errors.values():
         _LOG.warning("Skipped: %s", failure)
     if options.order == "newest":
-        # Stable: sheets of one day, and sheets without a date, keep their order.
+        # The sort is stable: sheets of one date, and sheets without a date, keep their order.
         usable.sort(key=lambda pair: pair[1].date or "", reverse=True)
     return InspectedSheets(
         tuple(sheet for sheet, _ in usable), tuple(raster for _, raster in usable), errors
@@ -107,7 +106,7 @@ def inspect_sheets(
 
 
 def shown_name(sheet: Sheet) -> str:
-    """Return what users are shown of a sheet's name: no user, password or key."""
+    """Return the name of a sheet without user, password and keys."""
     return web_name(sheet.name) if is_web(sheet.name) else display_name(sheet.name)
 
 
@@ -118,16 +117,21 @@ def _raster(
     options: SourceOptions,
     gsd_m: float | None,
 ) -> Raster:
-    told = dataclasses.replace(
+    asked = dataclasses.replace(
         scene,
         bands=scene.bands or sheet.bands,
         assume_crs=sheet.crs or scene.assume_crs,
     )
     if is_web(sheet.name):
-        raster = _web_raster(sheet.name, told, channels, within(options, scene.aoi), gsd_m)
+        raster = _web_raster(sheet.name, asked, channels, within(options, scene.aoi), gsd_m)
     else:
-        raster = inspect_raster(sheet.name, told, channels)
+        raster = inspect_raster(sheet.name, asked, channels)
         check_whole(raster.name, raster.damage)
+    return stated(sheet, raster)
+
+
+def stated(sheet: Sheet, raster: Raster) -> Raster:
+    """Return the raster of a sheet with the date and nodata value that its source states."""
     if sheet.date is not None:
         raster = dataclasses.replace(raster, date=sheet.date)
     if sheet.nodata is not None:

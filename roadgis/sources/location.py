@@ -1,4 +1,4 @@
-"""The files that tables and indexes name."""
+"""Paths of sheets in tables and indexes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _MOST_LISTED = 100
 
 
 def located(index: Path, name: str) -> str:
-    """Return what GDAL opens for a name in an index: relative paths start at the index."""
+    """Return the GDAL name of a path in an index; relative paths start at the index."""
     if _elsewhere(name) or os.path.isabs(name):
         return name
     return str(index.parent / name)
 
 
 def check_found(index: Path, sheets: Sequence[Sheet]) -> None:
-    """Check that the files exist that an index names.
+    """Check that the files named by an index exist.
 
     Raises
     ------
     SceneError
-        Naming all that do not.
+        If files do not exist; the message lists all of them.
     """
     missing = [s.name for s in sheets if not _elsewhere(s.name) and not os.path.exists(s.name)]
     if missing:
@@ -43,12 +43,12 @@ def check_found(index: Path, sheets: Sequence[Sheet]) -> None:
 
 
 def counted(sheets: Sequence[object]) -> str:
-    """Return the number of sheets in words."""
+    """Return the number of sheets as text, such as ``2 sheets``."""
     return f"{len(sheets)} sheet{'' if len(sheets) == 1 else 's'}"
 
 
 def listed(lines: Sequence[str]) -> str:
-    """Return an indented list, one line each, shortened where it is very long."""
+    """Return an indented list with one line per entry, shortened if it is very long."""
     more = len(lines) - _MOST_LISTED
     shown = [f"  {line}" for line in lines[:_MOST_LISTED]]
     return "\n".join([*shown, f"  and {more} more"] if more > 0 else shown)

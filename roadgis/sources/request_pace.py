@@ -1,4 +1,4 @@
-"""Keeping to a rate of requests to a web map service."""
+"""Limiting the rate of requests to a web map service."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["RequestPace"]
 _TRIES = 4
 _FIRST_PAUSE_S = 0.5
 _lock = threading.Lock()
-#: When each server may be asked next, by :func:`time.monotonic`.
+#: Earliest time of the next request to each server, by :func:`time.monotonic`.
 _next: dict[str, float] = {}
-#: The blocks that were read, by record file.
+#: Blocks in the cache, by record file.
 _done: dict[Path, set[tuple[int, int]]] = {}
 
 
 @dataclass(frozen=True)
 class RequestPace:
-    """Reads the blocks of a window one by one, no more per second than allowed.
+    """Rate-limited download of the blocks of a window into GDAL's cache.
 
-    GDAL keeps what it has read in its cache, so that the read that follows asks the server for
-    nothing. The rate counts for all threads of a process.
+    GDAL caches what it reads, so a later read of the window sends no request. The rate applies to
+    all threads of a process.
 
     Attributes
     ----------
     host : str
-        The server.
+        Name of the server.
     rate : float
         Largest number of requests per second.
     record : Path
-        Where the blocks are noted that are in the cache: those need not wait.
+        File that lists the blocks in the cache; these do not wait.
     """
 
     host: str
@@ -45,12 +45,12 @@ class RequestPace:
     record: Path
 
     def __call__(self, dataset: Any, window: Window) -> None:
-        """Bring a window into the cache.
+        """Download a window into the cache.
 
         Raises
         ------
         RasterioError
-            If the server fails again and again.
+            If the server fails repeatedly.
         """
         done = self._blocks()
         for place, block in _touching(dataset, window):

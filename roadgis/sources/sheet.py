@@ -1,4 +1,4 @@
-"""One sheet of imagery as the user's sources describe it."""
+"""A sheet of imagery as described by its source."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ __all__ = ["Sheet"]
 
 @dataclass(frozen=True)
 class Sheet:
-    """A raster to read, and what is known of it besides what the raster says itself.
+    """A raster to read, and properties stated by its source.
 
     Attributes
     ----------
     name : str
         Path, URL or any other name that GDAL opens.
     date : str or None
-        When it was taken, ISO 8601 (``2019-07-03``, ``2019-07`` or ``2019``). None takes the
-        raster's own.
+        Acquisition date, ISO 8601 (``2019-07-03``, ``2019-07`` or ``2019``); by default that of
+        the raster's metadata.
     crs : str or None
-        CRS where the raster has none: a code or WKT.
+        CRS of a raster without one: a code or WKT.
     nodata : float or None
-        Value that means no data, in place of what the raster declares.
+        Nodata value, overriding that of the raster.
     bands : tuple of int or None
-        1-based bands to read, in the model's order.
+        Numbers of the bands to read, from 1, in the order of the model.
     gsd_m : float or None
-        Pixel size as stated, metres; for information.
+        Stated pixel size, metres; for information.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Sheet:
     gsd_m: float | None = None
 
     def merged(self, other: Sheet) -> Sheet | None:
-        """Return this sheet with what another description of it adds; None if they disagree."""
+        """Combine two descriptions of a sheet; None if they disagree."""
         values = dataclasses.asdict(self)
         for name, value in dataclasses.asdict(other).items():
             if name == "name" or value is None:

@@ -30,7 +30,7 @@ __all__ = ["STAC_PREFIX", "is_stac_file", "read_stac"]
 
 _LOG = logging.getLogger(__name__)
 
-#: What marks the address of a STAC API or catalog.
+#: Prefix of the address of a STAC API or catalog.
 STAC_PREFIX = "stac:"
 _TABLES = (".parquet", ".geoparquet")
 _COLLECTION = re.compile(r"(?P<root>.*)/collections/(?P<name>[^/]+)(/items)?/?$")
@@ -69,19 +69,19 @@ def read_stac(source: str, options: SourceOptions) -> list[Sheet]:
         stac-geoparquet file; or, after ``stac:``, the address of a STAC API, with
         ``/collections/NAME`` or ``?collections=A,B`` for some of its collections.
     options : SourceOptions
-        Its `bbox` and `datetime` restrict the items, its `asset` names what is read of each.
+        `bbox` and `datetime` restrict the items; `asset` is the name of the asset to read.
 
     Returns
     -------
     list of Sheet
-        One per item: of an ItemCollection and a table in their order, else by date and name.
+        One sheet per item; in order for an ItemCollection or table, else by date and name.
 
     Raises
     ------
     SceneError
-        If no item is found, or of some it is not clear which asset holds imagery: all are named.
+        If no item is found, or the imagery asset of items is ambiguous; the message lists these.
     ReadError
-        If something cannot be read, or is not STAC.
+        If the source cannot be read, or is not STAC.
     MissingExtraError
         If pystac is not installed.
     """
@@ -97,7 +97,9 @@ def read_stac(source: str, options: SourceOptions) -> list[Sheet]:
         found = [item for item in _items(name, options) if _wanted(*item, options)]
     except RoadgisError:
         raise
-    except Exception as error:  # whatever pystac, requests and pyarrow make of what they are given
+    except (
+        Exception
+    ) as error:  # pystac, requests and pyarrow raise many kinds of errors on damaged input
         raise ReadError(
             f"{shown}: cannot be read as STAC ({type(error).__name__}: {error}). Expected an "
             "Item, ItemCollection, Collection, stac-geoparquet file or, after 'stac:', an API. "
@@ -182,7 +184,7 @@ def _of_api(name: str, options: SourceOptions) -> Iterator[Found]:
 
 
 def _address(name: str) -> tuple[str, list[str]]:
-    """Return the address of an API's landing page, and the collections that are named."""
+    """Return the address of the landing page of an API, and the named collections."""
     parts = urlsplit(name)
     query = parse_qs(parts.query)
     named = [c for text in query.pop("collections", []) for c in text.split(",") if c]
@@ -196,7 +198,7 @@ def _address(name: str) -> tuple[str, list[str]]:
 
 
 def _sorted(items: Iterable[Any]) -> Iterator[Found]:
-    """Yield pystac's items in an order that does not depend on the server."""
+    """Yield items in an order that does not depend on the server."""
     for item in sorted(items, key=lambda i: (str(i.datetime), str(i.collection_id), str(i.id))):
         base = item.get_self_href()
         yield item.to_dict(transform_hrefs=False), _from(base) if base else str
@@ -231,7 +233,7 @@ def _in_box(box: Any, wanted: tuple[float, float, float, float] | None) -> bool:
 
 
 def _in_time(item: Item, wanted: str | None) -> bool:
-    """Compare text: ISO 8601 sorts by time, and a shorter end includes all that begins with it."""
+    """Compare ISO 8601 as text; a shorter end includes all times that start with it."""
     if wanted is None:
         return True
     properties = item.get("properties") or {}

@@ -1,4 +1,4 @@
-"""Which asset of a STAC item is the imagery, and what the item says of it."""
+"""Choosing the imagery asset of a STAC item, and reading its properties."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from roadgis.sources.sheet import Sheet
 __all__ = ["imagery_sheet"]
 
 _RGB = ("red", "green", "blue")
-#: Assets with these roles show the imagery only roughly, or something else.
+#: Roles of assets that are not imagery, or only a preview.
 _OTHER_ROLES = {"thumbnail", "overview", "metadata", "mask", "cloud", "snow-ice", "water-mask"}
 _RASTER_TYPES = ("image/tiff", "image/jp2", "image/vnd.stac.geotiff", "image/geo+tiff")
-#: Names of the asset that is meant where several hold imagery, the best one first.
+#: Preferred names if several assets hold imagery, the best one first.
 _KEYS = ("visual", "image", "data", "rgb", "cog")
 
 Asset = Mapping[str, Any]
@@ -31,22 +31,22 @@ def imagery_sheet(
     Parameters
     ----------
     item : mapping
-        The item as JSON values, of STAC 1.0 or 1.1.
+        STAC item as JSON values, version 1.0 or 1.1.
     resolve : callable
-        Returns the absolute path or URL of an asset's address.
+        Function that returns the absolute path or URL of an href.
     asset : str or None
-        The asset's name. None takes the raster with red, green and blue bands, one with the role
-        ``visual`` or ``data`` or such a name first, else the only raster.
+        Name of the asset. By default the raster with red, green and blue bands, preferably with
+        the role or name ``visual`` or ``data``, else the only raster.
 
     Returns
     -------
     Sheet
-        With date, CRS, nodata, bands and pixel size as far as the item states them.
+        Sheet with the date, CRS, nodata, bands and pixel size stated by the item.
 
     Raises
     ------
     ValueError
-        If there is no such asset, or it is not clear which one is meant.
+        If the asset does not exist, or several may be meant.
     """
     assets = item.get("assets") or {}
     found = assets.get(asset) if asset is not None else _chosen(assets)
@@ -96,12 +96,12 @@ def _is_imagery(asset: Asset) -> bool:
 
 
 def _band_list(asset: Asset) -> Sequence[Mapping[str, Any]]:
-    """Return the bands with colours: of STAC 1.1, or of the extensions before it."""
+    """Return the bands, from STAC 1.1 or the extensions of STAC 1.0."""
     return asset.get("bands") or asset.get("eo:bands") or ()
 
 
 def _bands(asset: Asset) -> tuple[int, ...] | None:
-    """Return the numbers of red, green and blue, if the asset has all three."""
+    """Return the numbers of the red, green and blue band, or None."""
     colours = [
         str(b.get("eo:common_name") or b.get("common_name") or b.get("name") or "").lower()
         for b in _band_list(asset)
@@ -112,7 +112,7 @@ def _bands(asset: Asset) -> tuple[int, ...] | None:
 
 
 def _nodata(asset: Asset) -> float | None:
-    # Text such as "nan" and "inf" stands for what JSON has no number for.
+    # JSON has no NaN and infinity, so these are strings.
     bands = [asset, *(asset.get("raster:bands") or ()), *_band_list(asset)]
     values = [band["nodata"] for band in bands if band.get("nodata") is not None]
     if not values or len(set(map(str, values))) > 1:

@@ -1,4 +1,4 @@
-"""Sheets listed in a CSV file."""
+"""Reading a CSV table of sheets."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ def read_table(path: Path) -> list[Sheet]:
     Parameters
     ----------
     path : Path
-        With a header that names the column ``path``, and where known ``date``, ``crs``,
-        ``nodata`` and ``bands`` (such as ``1 2 3``); other columns are ignored. Separated by
-        commas, semicolons or tabs.
+        CSV file, separated by commas, semicolons or tabs. Its header has ``path`` and optionally
+        ``date``, ``crs``, ``nodata`` and ``bands`` (such as ``1 2 3``); others are ignored.
 
     Returns
     -------
@@ -37,7 +36,7 @@ def read_table(path: Path) -> list[Sheet]:
     Raises
     ------
     SceneError
-        If there is no column ``path`` or no row, or values cannot be used; names all of them.
+        If the column ``path`` or all rows are missing, or values are invalid; lists all of them.
     ReadError
         If the file cannot be read.
     """

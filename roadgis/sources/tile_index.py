@@ -1,4 +1,4 @@
-"""Sheets listed in a tile index, as ``gdaltindex`` writes it."""
+"""Reading a tile index of sheets, as written by ``gdaltindex``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LOCATION", "is_vector", "read_tile_index"]
 
-#: The field with the raster's path.
+#: Field with the path of the raster.
 LOCATION = "location"
-#: Fields that hold a date where none is named, the best one first; of Shapefiles, too, whose names
-#: have ten characters.
+#: Names of date fields, the best one first; including names cut to ten characters in Shapefiles.
 _DATE_FIELDS = (
     *("date", "acquisition_date", "acquisitio", "acq_date", "datetime", "acquired", "captured"),
     *("capture_date", "capture_da", "source_date", "src_date", "flight_date", "flight_dat"),
@@ -28,7 +27,7 @@ _DATE_FIELDS = (
 
 
 def is_vector(path: Path) -> bool:
-    """Return whether a file, such as a GeoPackage, holds features."""
+    """Return whether a file, such as a GeoPackage, has a vector layer."""
     import pyogrio
     from pyogrio.errors import DataSourceError
 
@@ -47,7 +46,7 @@ def read_tile_index(path: Path, date_field: str | None = None) -> list[Sheet]:
         GeoPackage, Shapefile or another vector format with a field ``location``. Relative paths
         in it start at its folder.
     date_field : str or None
-        Field with each sheet's date; None takes a field that is called date or similar.
+        Field with the date; by default a field named date or similar.
 
     Returns
     -------
@@ -57,7 +56,7 @@ def read_tile_index(path: Path, date_field: str | None = None) -> list[Sheet]:
     Raises
     ------
     SceneError
-        If there is no such field or no feature, or values are no paths or dates.
+        If the field or all features are missing, or values are not paths or dates.
     DataError
         If the file cannot be read.
     """

@@ -29,14 +29,14 @@ _KINDS = ("xyz", "wms", "wmts")
 _MERCATOR = CRS.from_epsg(3857)
 _HALF_WORLD = math.pi * 6378137.0
 _TILE_PX, _WMS_BLOCK_PX = 256, 512
-#: A pixel this much larger than wanted still counts as of the wanted size.
+#: Factor by which pixels may exceed the requested size.
 _TOLERANCE = 1.01
 _MOST_ZOOM = 24
-#: Answers that mean that there is no image here.
+#: HTTP status codes that mean that there is no image.
 _EMPTY_CODES = "204,404"
 _FAR_FUTURE_S = 3650 * 24 * 3600
 _NO_LIMIT = 10**15
-#: Parameters of a WMS request that decide the picture; others, such as keys, are passed on.
+#: Parameters of a WMS request set here; others, such as keys, are passed through.
 _WMS_OWN = ("service", "request", "version", "layers", "styles", "crs", "srs", "format",
             "transparent", "bbox", "width", "height")  # fmt: skip
 
@@ -49,24 +49,24 @@ def is_web(name: str) -> bool:
 
 
 def web_name(name: str) -> str:
-    """Return what users are shown: without user, password and keys."""
+    """Return the name of a service without user, password and keys."""
     kind, _, url = name.partition(":")
     layers = [value for key, value in _query(url) if key.lower() in ("layers", "layer")]
     return f"{kind}:{display_name(url)}" + (f" ({', '.join(layers)})" if layers else "")
 
 
 def web_host(name: str) -> str:
-    """Return the server whose requests are counted together."""
+    """Return the server, for the rate limit."""
     return urlsplit(name.partition(":")[2]).netloc.rpartition("@")[2]
 
 
 def check_web(name: str, options: SourceOptions) -> None:
-    """Check that a web map service may be used, and that it is known where.
+    """Check that the licence of a web map service and an area are given.
 
     Raises
     ------
     InputError
-        If no licence is stated, or there is no area.
+        If the licence or the area is missing.
     """
     if not options.imagery_licence:
         raise InputError(
@@ -92,20 +92,20 @@ def web_dataset(name: str, gsd_m: float, options: SourceOptions) -> Path:
         ``#zoom=18`` for a fixed zoom level; ``wms:`` and a URL with ``LAYERS=``; ``wmts:`` and the
         address of the capabilities, with ``layer=`` and ``tilematrixset=`` where there are several.
     gsd_m : float
-        Pixel size on the ground that is wanted, metres. Of services with fixed levels it is the
-        coarsest that is not coarser.
+        Requested pixel size on the ground, metres. For services with fixed levels, the coarsest
+        level that is not coarser is used.
     options : SourceOptions
-        The area, licence and cache.
+        Area, licence and cache.
 
     Returns
     -------
     Path
-        In the cache; the file is left alone where it is already as it should be.
+        File in the cache; only written if its content changes.
 
     Raises
     ------
     InputError
-        See :func:`check_web`; or the address lacks something.
+        As :func:`check_web`, or if the address is incomplete.
     OutputError
         If the cache cannot be written.
     """
@@ -120,7 +120,7 @@ def web_dataset(name: str, gsd_m: float, options: SourceOptions) -> Path:
 
 
 def cache_folder(options: SourceOptions) -> Path:
-    """Return where tiles are kept."""
+    """Return the folder of cached tiles."""
     if options.cache_dir is not None:
         return Path(options.cache_dir).absolute()
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -164,7 +164,7 @@ def _xyz(url: str, gsd_m: float, box: Box, cache: Path) -> str:
         *(left * size - _HALF_WORLD, _HALF_WORLD - top * size),
         *((right + 1) * size - _HALF_WORLD, _HALF_WORLD - (low + 1) * size),
     )
-    # From the bottom GDAL counts the window's own rows, and subtracts TileY.
+    # With rows from the bottom, GDAL counts rows of the window and subtracts TileY.
     first = low + 1 - 2**zoom if bottom else top
     levels = (
         f"<TileLevel>{zoom}</TileLevel><TileX>{left}</TileX><TileY>{first}</TileY>"
@@ -245,7 +245,7 @@ def _gdal_wms(
 
 
 def _common(cache: Path) -> str:
-    # Four bands: where there is no image, the fourth one is 0.
+    # Four bands: the fourth is 0 where there is no image.
     return (
         "<BandsCount>4</BandsCount>"
         f"<ZeroBlockHttpCodes>{_EMPTY_CODES}</ZeroBlockHttpCodes>"
@@ -256,7 +256,7 @@ def _common(cache: Path) -> str:
 
 
 def _wmts(url: str, gsd_m: float, box: Box, cache: Path) -> str:
-    """Return a VRT of the part of a WMTS layer, at one of its levels, that shows an area."""
+    """Return a VRT of an area of a WMTS layer at one of its levels."""
     own = {"layer": "Layer", "tilematrixset": "TileMatrixSet", "style": "Style"}
     fields = {own[k.lower()]: v for k, v in _query(url) if k.lower() in own}
     others = [(k, v) for k, v in _query(url) if k.lower() not in own]

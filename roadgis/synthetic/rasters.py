@@ -12,6 +12,7 @@ from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bytes
 from roadgis.synthetic.land_cover import LandCover
 from roadgis.synthetic.layout import BULB_RADIUS_M, Layout
 from roadgis.synthetic.noise import Frame
@@ -40,7 +41,7 @@ class Surface:
         Land cover of the districts around.
     """
 
-    land: npt.NDArray[np.uint8]
+    land: Bytes
     road: Mask
     shoulder: Mask
     water: Mask

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from roadgis.arrays import Bools, Singles
 from roadgis.imagery.grid import Window
 from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.synthetic.layout import Layout
@@ -50,7 +51,7 @@ class Renderer:
                 out[top : top + part.shape[0], left : left + part.shape[1]] = part
         return out
 
-    def mask(self, window: Window) -> npt.NDArray[np.bool_]:
+    def mask(self, window: Window) -> Bools:
         """Return which pixels of a window have their centre on a road, bool (height, width)."""
         frame = self._frame(window.row, window.col, window.height, window.width, 1)
         return burn(frame, [asphalt(self._layout.roads(_grown(frame.bounds, 30.0)))]) > 0
@@ -92,7 +93,7 @@ class Renderer:
         plain = self._frame(row + halo, col + halo, TILE_PX, TILE_PX, 1)
         return self._sense(pixels[inner, inner], plain)
 
-    def _sense(self, pixels: npt.NDArray[np.float32], frame: Frame) -> Picture:
+    def _sense(self, pixels: Singles, frame: Frame) -> Picture:
         """Add haze, uneven light and the sensor's noise."""
         options = self._options
         pixels = pixels * (1 + 0.03 * smooth_noise(frame, 256, 91))[..., None] + 3

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.errors import InputError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
@@ -41,7 +40,7 @@ class Town:
         self._layout = Layout(options)
         self._renderer = Renderer(self._layout)
 
-    def render(self, window: Window) -> npt.NDArray[np.uint8]:
+    def render(self, window: Window) -> Bytes:
         """Return the picture of a window, uint8 (height, width, 3).
 
         The window may extend beyond the grid, as the town has no border. A window equals the same
@@ -49,17 +48,17 @@ class Town:
         """
         return self._renderer.image(window)
 
-    def render_mask(self, window: Window) -> npt.NDArray[np.bool_]:
+    def render_mask(self, window: Window) -> Bools:
         """Return which pixels of a window are asphalt of roads, bool (height, width)."""
         return self._renderer.mask(window)
 
     @cached_property
-    def image(self) -> npt.NDArray[np.uint8]:
+    def image(self) -> Bytes:
         """The whole picture, uint8 (height, width, 3)."""
         return self.render(self.grid.window)
 
     @cached_property
-    def road_mask(self) -> npt.NDArray[np.bool_]:
+    def road_mask(self) -> Bools:
         """Pixels whose centre is asphalt of roads (not car parks and drives), (height, width)."""
         return self.render_mask(self.grid.window)
 

@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS
 from shapely import Polygon
 
+from roadgis.arrays import Floats, Ints, Lines
 from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.through_streets import Road
 
@@ -22,10 +22,6 @@ _PRECISION_M = 0.01
 _SLIVER_M = 0.5
 #: Shorter loose ends are not dead ends, metres.
 _STUB_M = 4.0
-
-Lines = npt.NDArray[np.object_]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 class ScenePlace(Protocol):

@@ -11,8 +11,8 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from roadgis.atomic import atomic_path, check_target, describe_failure
-from roadgis.errors import InputError, OutputError
+from roadgis.atomic import atomic_path, check_geotiff, describe_failure
+from roadgis.errors import OutputError
 from roadgis.imagery.grid import Window
 from roadgis.options.synthetic import TILE_PX, TownOptions
 from roadgis.output import check_output, write_network
@@ -25,7 +25,6 @@ __all__ = ["write_large_town", "write_town"]
 
 #: Side of the GeoTIFF's tiles, pixels.
 _BLOCK_PX = 256
-_SUFFIXES = (".tif", ".tiff")
 
 
 def write_town(
@@ -59,7 +58,7 @@ def write_town(
     """
     image_path = Path(image_path)
     check_not_input([image_path, truth_path], [])
-    _check_image(image_path, overwrite)
+    check_geotiff(image_path, "the picture is a GeoTIFF", overwrite=overwrite)
     if truth_path is not None:
         check_output(truth_path, overwrite=overwrite)
     with atomic_path(image_path, overwrite=overwrite) as partial:
@@ -97,14 +96,6 @@ def write_large_town(
     """
     town = make_town(dataclasses.replace(options, repeating=True))
     write_town(town, image_path, overwrite=overwrite, progress=progress)
-
-
-def _check_image(path: Path, overwrite: bool) -> None:
-    if path.suffix.lower() not in _SUFFIXES:
-        raise InputError(
-            f"{path}: found the suffix {path.suffix!r}, expected .tif, as the picture is a GeoTIFF."
-        )
-    check_target(path, overwrite=overwrite)
 
 
 def _write_image(town: Town | VariedScene, path: Path, progress: Progress) -> None:

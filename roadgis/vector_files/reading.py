@@ -25,6 +25,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError as UnknownCrs
 from shapely.errors import ShapelyError
 
+from roadgis.crs import without_heights
 from roadgis.dataset_names import display_name, driver_says
 from roadgis.errors import DataError, InputError
 from roadgis.vector_files.geoparquet import is_parquet, read_parquet
@@ -297,7 +298,7 @@ class LayerFile:
 
     def _stated(self, text: str) -> CRS:
         try:
-            return _without_heights(CRS.from_user_input(text))
+            return without_heights(CRS.from_user_input(text))
         except UnknownCrs as error:
             raise DataError(
                 f"{self.name}: its coordinate reference system cannot be read ({error}). Assign "
@@ -313,17 +314,9 @@ def _tolerant() -> Iterator[None]:
         yield
 
 
-def _without_heights(crs: CRS) -> CRS:
-    if crs.is_compound:
-        crs = crs.sub_crs_list[0]
-    if crs.is_bound and crs.source_crs is not None:
-        crs = crs.source_crs
-    return crs
-
-
 def _assumed(text: str) -> CRS:
     try:
-        crs = _without_heights(CRS.from_user_input(text))
+        crs = without_heights(CRS.from_user_input(text))
     except UnknownCrs as error:
         raise InputError(
             f"--assume-crs {text}: is not a known coordinate reference system. Expected a code "

@@ -14,6 +14,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Ints
+
 __all__ = [
     "WORD",
     "Plane",
@@ -36,20 +38,20 @@ _ONE = np.uint64(1)
 _LAST = np.uint64(WORD - 1)
 
 
-def pack(image: npt.NDArray[np.bool_]) -> Plane:
+def pack(image: Bools) -> Plane:
     """Pack a bool image (H, W), W a multiple of 64, into a plane."""
     height, width = image.shape
     packed = np.packbits(image, axis=None, bitorder="little").view("<u8")
     return packed.astype(np.uint64, copy=False).reshape(height, width // WORD)
 
 
-def unpack(plane: Plane) -> npt.NDArray[np.uint8]:
+def unpack(plane: Plane) -> Bytes:
     """Return a plane as uint8 (H, W) of 0 and 1."""
     raw = plane.astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(raw, axis=None, bitorder="little").reshape(len(plane), -1)
 
 
-def pixels(plane: Plane) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def pixels(plane: Plane) -> tuple[Ints, Ints]:
     """Return rows and columns of the pixels that are set, in row order."""
     width = plane.shape[1] * WORD
     flat = plane.reshape(-1)

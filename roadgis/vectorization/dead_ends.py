@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles
 from roadgis.network.centerlines import RoadEnds
 from roadgis.vectorization.bitplanes import WORD, dilated, pack, pixels, unpack
 from roadgis.vectorization.end_caps import last_stretches
@@ -19,12 +19,12 @@ _BOX = ((0, 0), *_AROUND)
 #: Nearer to the end than this many half widths the skeleton may come from a corner: along the
 #: bisector of a right angle it is 1.41.
 _CLEAR = 1.6
-#: In a corner the distance to the rim grows: it has by this factor since the end, or is less than
-#: so many pixels, and does within so many steps.
+#: In a corner the distance to the rim grows: by this factor since the end, or it is less than
+#: this many pixels, and grows within this many steps.
 _GROWS, _SMALL_PX, _GROWS_STEPS = 1.4, 2.5, 5
-#: Over how many half widths the direction is taken.
+#: Length over which the direction is measured, half widths.
 _BACK = 4.0
-#: at so many places.
+#: Number of places at which the direction is measured.
 _PLACES = 17
 #: Side of the cells in which pixels near ends are searched.
 _CELL_PX = 16
@@ -33,13 +33,7 @@ _CHUNK = 256
 
 
 def road_ends(
-    mask: npt.NDArray[np.uint8],
-    skeleton: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
+    mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
     """Measure where the roads end whose skeletons end.
 
@@ -50,24 +44,23 @@ def road_ends(
     rows, cols : ndarray of int64, shape (K,)
         Skeleton pixels; at least ``radius + walk + 3`` from the images' border.
     ids : ndarray of int64, shape (K,)
-        By which they are told apart.
+        Identifier of each pixel.
     radius : int
         Largest half width, pixels.
     walk : int
-        How far along the skeleton its direction may be looked for, pixels.
+        Length of the skeleton on which its direction may be measured, pixels.
 
     Returns
     -------
     RoadEnds
-        Without the pixels that are no dead ends, and those of which the line is too short to
-        tell.
+        Without pixels that are not dead ends, and those whose line is too short to measure.
     """
     flat, stride = skeleton.reshape(-1), skeleton.shape[1]
     position = rows * stride + cols
     count = np.zeros(len(rows), np.int8)
     for r, c in _AROUND:
         count += flat[position + r * stride + c].astype(np.int8)
-    # A last pixel beside a corner touches two that touch each other.
+    # A last pixel next to a corner touches two that touch each other.
     tips = np.flatnonzero((count == 1) | (count == 2))
     tips = tips[_is_tip(flat, stride, position[tips])]
     if not len(tips):
@@ -80,9 +73,7 @@ def road_ends(
     return RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
-def _is_tip(
-    flat: npt.NDArray[np.uint8], stride: int, position: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def _is_tip(flat: Bytes, stride: int, position: Ints) -> Bools:
     """Return which pixels with one or two neighbours have one, or two that touch straight on."""
     set_ = {(r, c): flat[position + r * stride + c] > 0 for r, c in _AROUND}
     one = sum(part.astype(np.int8) for part in set_.values()) == 1
@@ -96,13 +87,8 @@ def _is_tip(
 
 
 def _half_widths(
-    mask: npt.NDArray[np.uint8],
-    skeleton: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
-) -> npt.NDArray[np.float32]:
+    mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, radius: int, walk: int
+) -> Singles:
     """Return the distance to the road's rim at the skeleton's pixels near its ends, else 0."""
     r, c = pixels(pack(skeleton.view(bool)))
     clear = radius + 1
@@ -117,12 +103,12 @@ def _half_widths(
 
 
 def _near(
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    ends_rows: npt.NDArray[np.int64],
-    ends_cols: npt.NDArray[np.int64],
+    rows: Ints,
+    cols: Ints,
+    ends_rows: Ints,
+    ends_cols: Ints,
     reach: float,
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Return which pixels may lie within reach of an end; surely those that do."""
     width = -(-(int(max(cols.max(), ends_cols.max())) // _CELL_PX + 1) // WORD) * WORD
     height = int(max(rows.max(), ends_rows.max())) // _CELL_PX + 1
@@ -134,13 +120,7 @@ def _near(
 
 
 def _measured(
-    mask: npt.NDArray[np.uint8],
-    half_width: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    ids: npt.NDArray[np.int64],
-    radius: int,
-    walk: int,
+    mask: Bytes, half_width: Singles, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
     path = _walked(half_width, rows, cols, walk)
     tip = np.stack([rows, cols], axis=1)
@@ -174,9 +154,7 @@ def _measured(
     )
 
 
-def _clear_of_the_end(
-    half_width: npt.NDArray[np.float32], path: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _clear_of_the_end(half_width: Singles, path: Ints) -> tuple[Ints, Floats]:
     """Return the first step of each path that is clear of its first pixel.
 
     There the skeleton is in the middle of the road; before, it may turn into a corner. Also
@@ -192,12 +170,7 @@ def _clear_of_the_end(
     return step, near[np.arange(len(path)), step]
 
 
-def _walked(
-    half_width: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    walk: int,
-) -> npt.NDArray[np.int64]:
+def _walked(half_width: Singles, rows: Ints, cols: Ints, walk: int) -> Ints:
     """Return the pixels along the skeleton from its ends, (K, walk + 1, 2); the last stays.
 
     Where the skeleton forks, the way is to where the road is widest a few pixels on: at its
@@ -216,17 +189,12 @@ def _walked(
     return path
 
 
-def _steps(path: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _steps(path: Ints) -> Ints:
     """Return how many steps ways take until they come to an end, (K,)."""
     return np.asarray((np.diff(path, axis=1) != 0).any(axis=2).sum(axis=1), np.int64)
 
 
-def _way(
-    half_width: npt.NDArray[np.float32],
-    start: npt.NDArray[np.int64],
-    walk: int,
-    closed: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _way(half_width: Singles, start: Ints, walk: int, closed: Ints) -> tuple[Ints, Ints]:
     """Return the pixels of a way from each start, not through those closed to it, (K, 2, 2).
 
     Also the last step at which there was another way, -1 where there was none.

@@ -5,39 +5,39 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Floats, Ints
 from roadgis.network.shape.dead_ends import Arcs
 from roadgis.vectorization.arc_fits import arcs_through, least_squares
 
 __all__ = ["LastStretch", "last_stretches"]
 
-#: How often the middle line and the end are looked for anew from each other.
+#: Rounds in which the middle line and the end are improved from each other.
 _ROUNDS = 3
-#: How far back from the end the middle is taken, widths and pixels,
+#: Length before the end on which the middle line is fitted, widths and pixels.
 _SPAN, _SPAN_PX = 2.0, 4.0
-#: at so many places,
+#: Number of places on that length.
 _PLACES = 24
-#: with so many samples of the mask to each side,
-_BESIDE = 24
-#: as far as so many widths.
+#: Samples of the mask to each side of a place.
+_SAMPLES = 24
+#: Distance of the farthest sample, widths.
 _RIM = 0.8
-#: Where the road is narrower than by this factor, or wider than by that and pixels more, its
-#: middle is not known,
+#: The middle is unknown where the road is narrower than the first share of its width, or wider
+#: than the second and these pixels,
 _NARROW, _WIDE, _WIDE_PX = 0.6, 1.15, 0.75
-#: nor when it is farther off than so many widths.
+#: and where it is farther off than this many widths.
 _OFF = 0.3
-#: Places nearer to the end than so many widths do not tell the width.
+#: Places nearer to the end than this many widths are not used for the width.
 _CAP = 0.7
-#: The end is looked for over so many widths to both sides, with so many samples for each
-#: width, along and across.
+#: The end is searched over this many widths to both sides, with this many samples per width
+#: along and across.
 _AROUND, _ALONG, _ACROSS = 1.2, 24, 20
-#: Lanes nearer to the road's rim than this, pixels, do not tell where it ends.
+#: Lanes nearer to the road's rim than this, pixels, are not used for the end.
 _RIM_PX = 0.8
 #: Where less than this share of the lanes is road, the road has ended.
 _OVER = 0.12
-#: An end is round when this share of the pixels that tell say so, and flat when less than this
-#: do; in between it is partly so. Models draw flat ends a little round.
+#: An end is round from the first share of the deciding pixels, and flat below the second; in
+#: between it is partly round. Models draw flat ends a little round.
 _ROUND, _FLAT = 0.75, 0.45
 
 
@@ -55,24 +55,20 @@ class LastStretch(NamedTuple):
     """
 
     axis: Arcs
-    width: npt.NDArray[np.float64]
-    end: npt.NDArray[np.float64]
+    width: Floats
+    end: Floats
 
 
 def last_stretches(
-    mask: npt.NDArray[np.uint8],
-    places: npt.NDArray[np.float64],
-    width: npt.NDArray[np.float64],
-    tip: npt.NDArray[np.int64],
-    radius: int,
+    mask: Bytes, places: Floats, width: Floats, tip: Ints, radius: int
 ) -> LastStretch:
     """Measure how roads end.
 
-    First the middle between the rims beside the places given, then, as far as that reaches
-    the end, beside the whole last stretch: an axis that is led on from farther back misses
-    the end of a curved road. The road ends with the line around which the mask is half a width
-    wide: at a straight cut, or at the middle of a half circle. Which of the two it is, those
-    pixels tell of which only one would be road.
+    First the middle between the rims at the given places is found, then, as far as it reaches the
+    end, that of the whole last stretch: an axis prolonged from farther back misses the end of a
+    curved road. The road ends with the line around which the mask is half a width wide: at a
+    straight cut, or at the middle of a half circle. The pixels that are road in only one of the
+    two cases decide.
 
     Parameters
     ----------
@@ -97,46 +93,40 @@ def last_stretches(
 
 
 class _Sight(NamedTuple):
-    mask: npt.NDArray[np.uint8]
-    tip: npt.NDArray[np.int64]
+    mask: Bytes
+    tip: Ints
     radius: int
 
-    def inside(
-        self, axis: Arcs, along: npt.NDArray[np.float64], across: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
-        """Return which places (K, S, C) along (K, S) and beside (K, C) axes are road."""
+    def inside(self, axis: Arcs, along: Floats, across: Floats) -> Bools:
+        """Return which places (K, S, C) along (K, S) and across (K, C) axes are road."""
         row, col = (np.rint(at).astype(np.int64) for at in axis.points(along, across))
-        # Blocks know the mask only so far; no road that is well placed reaches farther.
+        # A block reads the mask up to this distance; no road that is well placed reaches farther.
         reach = int((2.5 * self.radius) ** 2)
         seen = row * row + col * col <= reach
         row, col = row + self.tip[:, 0, None, None], col + self.tip[:, 1, None, None]
         flat = np.where(seen, row * self.mask.shape[1] + col, 0)
         return np.asarray(seen & (self.mask.reshape(-1)[flat] > 0), bool)
 
-    def rims(
-        self, axis: Arcs, along: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def rims(self, axis: Arcs, along: Floats, width: Floats) -> tuple[Ints, Ints, Bools]:
         """Return how many samples the road goes to both sides, (K, S), and where that is known."""
-        lanes = (np.arange(_BESIDE) + 0.5) * (_RIM / _BESIDE)
+        lanes = (np.arange(_SAMPLES) + 0.5) * (_RIM / _SAMPLES)
         right, left = (
             np.logical_and.accumulate(
                 self.inside(axis, along, side * lanes * width[:, None]), axis=2
             ).sum(axis=2)
             for side in (1, -1)
         )
-        bounded = (right > 0) & (left > 0) & (right < _BESIDE) & (left < _BESIDE)
+        bounded = (right > 0) & (left > 0) & (right < _SAMPLES) & (left < _SAMPLES)
         return right, left, bounded
 
 
-def _centred(
-    sight: _Sight, places: npt.NDArray[np.float64], width: npt.NDArray[np.float64]
-) -> Arcs:
-    """Fit arcs to places (S, K, 2), and again to the middles between the rims beside them."""
+def _centred(sight: _Sight, places: Floats, width: Floats) -> Arcs:
+    """Fit arcs to places (S, K, 2), and again to the middles between the rims there."""
     axis = arcs_through(places)
     span = np.hypot(*(places[0] - places[-1]).T)
     along = -span[:, None] * np.linspace(0, 1, 2 * len(places))
     right, left, bounded = sight.rims(axis, along, width)
-    shift = np.where(bounded, (right - left) * (_RIM / 2 / _BESIDE) * width[:, None], 0.0)
+    shift = np.where(bounded, (right - left) * (_RIM / 2 / _SAMPLES) * width[:, None], 0.0)
     row, col = axis.points(along, shift[..., None].reshape(len(shift), -1))
     pick = np.arange(along.shape[1])
     return arcs_through(
@@ -144,9 +134,7 @@ def _centred(
     )
 
 
-def _rough_end(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _rough_end(sight: _Sight, axis: Arcs, width: Floats) -> Floats:
     """Return how far along its axis each road ends, at the latest two widths ahead."""
     along = (np.arange(2 * _ALONG) + 0.5) / _ALONG
     lanes = ((np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5) * 0.7
@@ -155,15 +143,13 @@ def _rough_end(
     return np.asarray(on * width / _ALONG, np.float64)
 
 
-def _refined(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64], end: npt.NDArray[np.float64]
-) -> tuple[Arcs, npt.NDArray[np.float64]]:
+def _refined(sight: _Sight, axis: Arcs, width: Floats, end: Floats) -> tuple[Arcs, Floats]:
     """Fit arcs to the middles of the road up to its end, where they begin; and its width."""
     span = _SPAN * width + _SPAN_PX
     back = (np.arange(_PLACES) + 0.5) / _PLACES
     along = end[:, None] - span[:, None] * back
     right, left, bounded = sight.rims(axis, along, width)
-    cell = _RIM / _BESIDE * width[:, None]
+    cell = _RIM / _SAMPLES * width[:, None]
     wide, shift = (right + left) * cell, (right - left) * (cell / 2)
     good = bounded & (wide > _NARROW * width[:, None]) & (wide < _WIDE * width[:, None] + _WIDE_PX)
     good &= np.abs(shift) < _OFF * width[:, None]
@@ -179,9 +165,7 @@ def _refined(
     return axis, np.where(count >= _PLACES // 4, mean, width)
 
 
-def _cap(
-    sight: _Sight, axis: Arcs, width: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _cap(sight: _Sight, axis: Arcs, width: Floats) -> tuple[Floats, Floats]:
     """Return where along its axis each road ends if cut straight, and how much less it is."""
     along = (np.arange(2 * _AROUND * _ALONG) + 0.5) / _ALONG - _AROUND
     across = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5

@@ -6,8 +6,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
@@ -34,7 +34,7 @@ class RoadMask(NamedTuple):
     """
 
     window: Window
-    probability: npt.NDArray[np.uint8]
+    probability: Bytes
     road: Plane
     blank: Plane | None
 
@@ -81,7 +81,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
 
 
 def _continue_beyond_edges(
-    image: npt.NDArray[np.bool_],
+    image: Bools,
     inside: tuple[slice, slice],
     source: ProbabilitySource,
     window: Window,
@@ -98,7 +98,7 @@ def _continue_beyond_edges(
     depth, longest = radii.wide + 2, 2 * radii.wide
     high, wide = rows.stop - rows.start, cols.stop - cols.start
 
-    def edge(row: int, col: int, height: int, width: int) -> npt.NDArray[np.bool_]:
+    def edge(row: int, col: int, height: int, width: int) -> Bools:
         # Read wider than the window: how long a stretch is must not depend on the window.
         line = source.read(
             Window(row, col - longest, 1, width + 2 * longest)
@@ -122,7 +122,7 @@ def _continue_beyond_edges(
         image[rows, cols.stop : cols.stop + depth] |= line[:, None]
 
 
-def _short_runs(line: npt.NDArray[np.bool_], longest: int) -> npt.NDArray[np.bool_]:
+def _short_runs(line: Bools, longest: int) -> Bools:
     """Return a line without its runs that are longer than `longest`."""
     step = np.diff(np.concatenate([[0], line.astype(np.int8), [0]]))
     start, stop = np.flatnonzero(step == 1), np.flatnonzero(step == -1)

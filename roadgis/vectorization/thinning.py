@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Ints, Singles
 from roadgis.vectorization.bitplanes import WORD, Plane, east, west
 
 __all__ = ["Widths", "measure_widths", "nearest", "thin"]
@@ -62,7 +62,7 @@ def thin(plane: Plane, iterations: int) -> Plane:
     return work[1:-1, 1:-1]
 
 
-def _thin_words(work: Plane, changed: npt.NDArray[np.bool_], iterations: int) -> None:
+def _thin_words(work: Plane, changed: Bools, iterations: int) -> None:
     """Thin where words have just changed, and their neighbours; in place."""
     flat, stride = work.reshape(-1), work.shape[1]
     around = np.array([row * stride + col for row in (-1, 0, 1) for col in (-1, 0, 1)])
@@ -130,13 +130,13 @@ class Widths(NamedTuple):
         side is near, as at ends and junctions.
     """
 
-    width: npt.NDArray[np.float32]
-    d_row: npt.NDArray[np.float32]
-    d_col: npt.NDArray[np.float32]
+    width: Singles
+    d_row: Singles
+    d_col: Singles
 
 
 @lru_cache(maxsize=8)
-def _rings(radius: int) -> list[tuple[float, npt.NDArray[np.int64]]]:
+def _rings(radius: int) -> list[tuple[float, Ints]]:
     """Return (distance, offsets (M, 2)) of all pixels within a radius, nearest first."""
     span = np.arange(-radius, radius + 1)
     rows, cols = (a.reshape(-1) for a in np.meshgrid(span, span, indexing="ij"))
@@ -148,13 +148,7 @@ def _rings(radius: int) -> list[tuple[float, npt.NDArray[np.int64]]]:
     ]
 
 
-def nearest(
-    image: npt.NDArray[np.uint8],
-    value: int,
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    radius: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tuple[Singles, Ints]:
     """Find the nearest pixel of a value, exactly, at some pixels only.
 
     Roads are narrow: most searches end within a few pixels, which costs far less than a
@@ -201,12 +195,7 @@ def nearest(
     return distance, offset
 
 
-def measure_widths(
-    image: npt.NDArray[np.uint8],
-    rows: npt.NDArray[np.int64],
-    cols: npt.NDArray[np.int64],
-    radius: int,
-) -> Widths:
+def measure_widths(image: Bytes, rows: Ints, cols: Ints, radius: int) -> Widths:
     """Measure the road across at skeleton pixels.
 
     From the nearest background pixel straight back through the skeleton pixel to the

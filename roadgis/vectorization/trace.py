@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Ints, Singles
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_ranges
 from roadgis.network.paths import components, order_paths
@@ -36,21 +37,21 @@ class PixelGraph(NamedTuple):
         Where roads end, by pixel.
     """
 
-    id: npt.NDArray[np.int64]
-    width_px: npt.NDArray[np.float32]
-    d_row: npt.NDArray[np.float32]
-    d_col: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.uint8]
-    blank_px: npt.NDArray[np.float32]
-    exit: npt.NDArray[np.bool_]
-    links: npt.NDArray[np.int64]
+    id: Ints
+    width_px: Singles
+    d_row: Singles
+    d_col: Singles
+    probability: Bytes
+    blank_px: Singles
+    exit: Bools
+    links: Ints
     ends: RoadEnds
 
 
 def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
     """Find the links from each skeleton pixel to later ones.
 
-    Diagonal neighbours that also touch by way of a pixel beside both are not linked: so no
+    Diagonal neighbours that also touch through a pixel next to both are not linked: so no
     corner makes a triangle.
 
     Returns
@@ -94,7 +95,7 @@ def _joined(parts: tuple[RoadEnds, ...]) -> RoadEnds:
     return RoadEnds._make(array[rank] for array in ends)
 
 
-def _pixels_of(graph: PixelGraph, index: npt.NDArray[np.int64]) -> PixelGraph:
+def _pixels_of(graph: PixelGraph, index: Ints) -> PixelGraph:
     """Return some pixels of a graph without its links."""
     fields = (array[index] for array in graph[:-2])
     return PixelGraph._make([*fields, graph.links[:0], graph.ends])
@@ -138,13 +139,11 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     return lines
 
 
-def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> Ints:
     return np.bincount(links.reshape(-1), minlength=len(graph.id)).astype(np.int64)
 
 
-def _along_rim(
-    lines: Centerlines, blank: npt.NDArray[np.float32], rim: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
+def _along_rim(lines: Centerlines, blank: Singles, rim: tuple[int, int]) -> Bools:
     """Return the vertices that run along no data, (V,) bool.
 
     A line towards no data comes nearer by a pixel per pixel; one along it does not. Below
@@ -166,25 +165,14 @@ def _along_rim(
 
 
 def _lines(
-    graph: PixelGraph,
-    links: npt.NDArray[np.int32],
-    grid: Grid,
-    strong_level: int,
-    reach: npt.NDArray[np.float32],
-) -> tuple[Centerlines, npt.NDArray[np.int64]]:
+    graph: PixelGraph, links: npt.NDArray[np.int32], grid: Grid, strong_level: int, reach: Singles
+) -> tuple[Centerlines, Ints]:
     """Trace; returns the lines and the pixel of each vertex."""
     count = len(graph.id)
     junction = _degree(graph, links) >= 3
-    # Nodes are numbered by pixels: a junction's by its lowest one.
-    node = np.arange(count)
     of_junction = np.flatnonzero(junction)
     inner = junction[links]
-    label = components(
-        len(of_junction), (np.cumsum(junction) - 1)[links[inner.all(axis=1)]].astype(np.int32)
-    )
-    if len(of_junction):
-        _, lowest = np.unique(label, return_index=True)
-        node[of_junction] = of_junction[lowest[label]]
+    node = _node_of_pixel(junction, links[inner.all(axis=1)])
     chain = np.flatnonzero(~junction)
     paths = order_paths(
         len(chain),
@@ -244,13 +232,21 @@ def _lines(
     return lines, pixels
 
 
+def _node_of_pixel(junction: Bools, inner_links: npt.NDArray[np.int32]) -> Ints:
+    """Return the node of each pixel, named by a pixel: a junction's by its lowest one."""
+    node = np.arange(len(junction))
+    of_junction = np.flatnonzero(junction)
+    numbers = (np.cumsum(junction) - 1)[inner_links].astype(np.int32)
+    label = components(len(of_junction), numbers)
+    if len(of_junction):
+        _, lowest = np.unique(label, return_index=True)
+        node[of_junction] = of_junction[lowest[label]]
+    return node
+
+
 def _ends(
-    links: npt.NDArray[np.int32],
-    junction: npt.NDArray[np.bool_],
-    node: npt.NDArray[np.int64],
-    first: npt.NDArray[np.int64],
-    last: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    links: npt.NDArray[np.int32], junction: Bools, node: Ints, first: Ints, last: Ints
+) -> tuple[Ints, Ints]:
     """Return the junctions at which chains start and stop, -1 where there is none.
 
     `links` are those between a chain's pixel and a junction's.
@@ -268,12 +264,8 @@ def _ends(
 
 
 def _with_ends(
-    order: npt.NDArray[np.int64],
-    begin: npt.NDArray[np.int64],
-    size: npt.NDArray[np.int64],
-    at_start: npt.NDArray[np.int64],
-    at_stop: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    order: Ints, begin: Ints, size: Ints, at_start: Ints, at_stop: Ints
+) -> tuple[Ints, Ints]:
     """Return the pixels of chains with those of their nodes added, and how many each has."""
     lead, trail = at_start >= 0, at_stop >= 0
     counts = size + lead + trail

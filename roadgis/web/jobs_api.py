@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from roadgis._version import __version__
 from roadgis.errors import how_to_install
@@ -31,20 +32,20 @@ from roadgis.web.uploads import (
     safe_name,
 )
 
-__all__ = ["receive", "router"]
-
-router = APIRouter(prefix="/api")
+__all__ = ["ERRORS", "FILE_BODY", "receive", "router"]
 
 #: Jobs in these states count for the limit on waiting jobs.
 _BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
 #: Seconds without a byte after which an upload is given up.
 _SILENCE_S = 60.0
-_ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text}
     for status, text in (
+        (400, "The body cannot be read."),
         (401, "The token is missing or wrong."),
         (403, "The request comes from another page or host, or this is not allowed."),
         (404, "There is no such thing."),
+        (408, "The upload stalled."),
         (409, "The job's state does not allow it."),
         (413, "Too large."),
         (415, "Files of this kind are not read."),
@@ -54,6 +55,15 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
         (507, "The disk is full, or the quota is used up."),
     )
 }
+#: A file as the body of a request, for the OpenAPI description.
+FILE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+router = APIRouter(prefix="/api", responses=ERRORS)
 
 
 def example_scene() -> Path | None:
@@ -115,7 +125,7 @@ def jobs(context: Shared, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> 
     return {"jobs": [job_view(job, context.queue.live(job.id)) for job in found]}
 
 
-@router.post("/jobs", status_code=201, responses=_ERRORS)
+@router.post("/jobs", status_code=201)
 async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
     """Make a job: of the example, of files in the data folders, or to upload files to."""
     if context.store.count(*_BUSY) >= context.options.max_waiting:
@@ -159,7 +169,7 @@ def _updated(context: Context, job: Job, **values: Any) -> Job:
     return context.store.update(job.id, **values) or job
 
 
-@router.put("/jobs/{job_id}/files/{name}", status_code=201, responses=_ERRORS)
+@router.put("/jobs/{job_id}/files/{name}", status_code=201, openapi_extra=FILE_BODY)
 async def upload(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
     """Send a file of a job as the body of the request."""
     if job.state != "uploading":
@@ -200,15 +210,17 @@ async def receive(context: Context, request: Request, path: Path, kind: str) -> 
                 try:
                     chunk = await asyncio.wait_for(anext(stream, None), _SILENCE_S)
                 except asyncio.TimeoutError:
-                    raise UploadError(408, f"{path.name}: the upload fell silent.") from None
+                    raise UploadError(408, f"{path.name}: the upload stalled.") from None
+                except ClientDisconnect:
+                    # Nobody hears this, but an error that is not caught fills the log.
+                    raise UploadError(400, f"{path.name}: the upload was cut off.") from None
                 if chunk is None:
                     break
                 size += len(chunk)
                 if size > limit:
                     raise too_large
                 await asyncio.to_thread(file.write, chunk)
-        partial_kind = path.with_name(path.name)
-        await asyncio.to_thread(partial.replace, partial_kind)
+        await asyncio.to_thread(partial.replace, path)
         await asyncio.to_thread(check_content, path, kind)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -225,7 +237,7 @@ async def receive(context: Context, request: Request, path: Path, kind: str) -> 
     return size
 
 
-@router.post("/jobs/{job_id}/check", status_code=202, responses=_ERRORS)
+@router.post("/jobs/{job_id}/check", status_code=202)
 async def check(context: Shared, job: TheJob, given: CheckSettings | None = None) -> JobView:
     """End the upload: the files are looked at, and the job becomes ready or failed.
 
@@ -263,13 +275,17 @@ async def _begin_check(context: Context, job: Job) -> Job:
     return context.store.get(job.id) or job
 
 
-@router.get("/jobs/{job_id}", responses=_ERRORS)
+@router.get("/jobs/{job_id}")
 def job_status(context: Shared, job: TheJob) -> JobView:
     """Say what is known of a job."""
     return job_view(job, context.queue.live(job.id))
 
 
-@router.get("/jobs/{job_id}/events", responses=_ERRORS)
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}},
+)
 async def events(context: Shared, job: TheJob) -> StreamingResponse:
     """Send a job as a server-sent event after each change, until it has ended."""
 
@@ -285,7 +301,7 @@ async def events(context: Shared, job: TheJob) -> StreamingResponse:
     )
 
 
-@router.post("/jobs/{job_id}/execution", status_code=202, responses=_ERRORS)
+@router.post("/jobs/{job_id}/execution", status_code=202)
 async def run(context: Shared, job: TheJob, settings: RunSettings) -> JobView:
     """Queue a job that is ready; one that was cancelled or failed resumes."""
     if context.store.count("queued", "running") >= context.options.max_waiting:
@@ -300,7 +316,7 @@ async def run(context: Shared, job: TheJob, settings: RunSettings) -> JobView:
     return job_view(context.store.get(job.id) or job, {})
 
 
-@router.post("/jobs/{job_id}/cancel", responses=_ERRORS)
+@router.post("/jobs/{job_id}/cancel")
 async def cancel(context: Shared, job: TheJob) -> JobView:
     """Stop a job; its finished blocks are kept, and it can be run again."""
     if not await context.queue.cancel(job.id):
@@ -308,7 +324,7 @@ async def cancel(context: Shared, job: TheJob) -> JobView:
     return job_view(context.store.get(job.id) or job, {})
 
 
-@router.delete("/jobs/{job_id}", responses=_ERRORS)
+@router.delete("/jobs/{job_id}")
 async def delete(context: Shared, job: TheJob) -> JobView:
     """Stop a job and remove it with all its files."""
     await context.queue.cancel(job.id)

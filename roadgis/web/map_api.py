@@ -19,7 +19,7 @@ from rio_tiler.errors import RioTilerError
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
 from roadgis.web.context import Context, Shared, TheJob
-from roadgis.web.jobs_api import _ERRORS, receive
+from roadgis.web.jobs_api import ERRORS, FILE_BODY, receive
 from roadgis.web.models import (
     ComparisonRequest,
     EditView,
@@ -36,7 +36,7 @@ from roadgis.web.uploads import check_free, safe_name
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api/jobs/{job_id}", responses=_ERRORS)
+router = APIRouter(prefix="/api/jobs/{job_id}", responses=ERRORS)
 
 Zoom = Annotated[int, PathParameter(ge=0, le=24)]
 Cell = Annotated[int, PathParameter(ge=0, lt=2**24)]
@@ -45,6 +45,17 @@ Number = Annotated[int, PathParameter(ge=0, le=2**31)]
 NetworkName = Annotated[str, PathParameter(pattern=r"^(live|[0-9]{1,9})$")]
 _PNG: dict[str, Any] = {"image/png": {}}
 _KEPT = {"Cache-Control": "private, max-age=86400"}
+_VIDEO_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".avi": "video/x-msvideo",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+}
 _FORMATS = {
     "gpkg": (".gpkg", "application/geopackage+sqlite3"),
     "geojson": (".geojson", "application/geo+json"),
@@ -228,7 +239,7 @@ def undo(context: Shared, job: TheJob) -> dict[str, int]:
     return {"id": identifier}
 
 
-@router.put("/base/{name}", status_code=201)
+@router.put("/base/{name}", status_code=201, openapi_extra=FILE_BODY)
 async def send_base(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
     """Send a line layer to compare with, as the body of the request."""
     _check_done(job)
@@ -258,7 +269,10 @@ async def compare(context: Shared, job: TheJob, wanted: ComparisonRequest) -> di
         files.comparison,
         wanted.truth,
     )
-    return {"network": number, "layer": base.name, **found}
+    found = {"network": number, "layer": base.name, **found}
+    job = context.store.get(job.id) or job
+    context.store.update(job.id, result={**job.result, "comparison": found})
+    return found
 
 
 def _compare(network: Path, base: Path, output: Path, truth: bool) -> dict[str, Any]:
@@ -284,15 +298,27 @@ def video_result(context: Shared, job: TheJob) -> FileResponse:
     return _download(path, kind, f"{_stem(job)}-segmented{path.suffix}", inline=True)
 
 
+@router.get("/original", response_class=FileResponse)
+def video_original(context: Shared, job: TheJob) -> FileResponse:
+    """Return the video or picture as it was sent."""
+    path = next(iter(context.files(job).paths()), None) if job.kind == "video" else None
+    kind = None if path is None else _VIDEO_TYPES.get(path.suffix.lower())
+    if path is None or kind is None or not path.is_file():
+        raise HTTPException(404, "There is no original.")
+    return _download(path, kind, f"{_stem(job)}{path.suffix.lower()}", inline=True)
+
+
 @router.get("/download/{what}", response_class=FileResponse)
 async def download(
     context: Shared,
     job: TheJob,
-    what: Literal["gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits"],
+    what: Literal[
+        "gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits", "report"
+    ],
     network: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     corrected: bool = True,
 ) -> Response:
-    """Return the network in a format, the probability, labels for training or the corrections."""
+    """Return the network in a format, the probability, corrections, labels or the QA report."""
     _check_done(job)
     files = context.files(job)
     number = job.result["current"] if network is None else network
@@ -310,6 +336,14 @@ async def download(
         path = files.exports / "labels.zip"
         await _short(context, tasks.labels, files.networks, number, made, files.sheets(), path)
         return _download(path, "application/zip", f"{_stem(job)}-labels.zip")
+    if what == "report":
+        path = files.exports / "report.html"
+        about = {"name": job.name, "warnings": job.warnings, "facts": job.facts}
+        compared = job.result.get("comparison")
+        if compared and compared["network"] == number:
+            about["comparison"] = compared
+        await _short(context, tasks.report, files.networks, number, made, about, path)
+        return _download(path, "text/html; charset=utf-8", f"{_stem(job)}-report.html")
     suffix, kind = _FORMATS[what]
     last = made[-1].id if made and corrected else 0
     path = files.exports / f"roads-{number}-{last}{suffix}"

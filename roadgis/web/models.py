@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from roadgis.web.store import ENDED, OGC_STATUS, Edit, Job
+from roadgis.web.store import ENDED, OGC_STATUS, Edit, Job, iso
 
 __all__ = [
     "CheckSettings",
@@ -148,7 +147,7 @@ class EditView(BaseModel):
     @classmethod
     def of(cls, edit: Edit) -> EditView:
         """Return the view of an edit."""
-        return cls(**{**vars(edit), "time": iso(edit.time) or ""})
+        return cls(**{**vars(edit), "time": iso(edit.time)})
 
 
 class Login(_Strict):
@@ -171,15 +170,6 @@ class ComparisonRequest(_Strict):
     network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")
 
 
-def iso(seconds: float | None) -> str | None:
-    """Return a time as ISO 8601 in UTC."""
-    if seconds is None:
-        return None
-    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat(
-        timespec="seconds"
-    )
-
-
 def job_view(job: Job, live: dict[str, Any]) -> JobView:
     """Return what the API says of a job; paths of this machine are left out."""
     return JobView(
@@ -190,9 +180,9 @@ def job_view(job: Job, live: dict[str, Any]) -> JobView:
         name=job.name,
         progress=round(job.percent, 2),
         message=job.text,
-        created=iso(job.created) or "",
-        started=iso(job.started),
-        finished=iso(job.ended),
+        created=iso(job.created),
+        started=None if job.started is None else iso(job.started),
+        finished=None if job.ended is None else iso(job.ended),
         seconds_left=_seconds_left(job),
         files=[entry["name"] for entry in job.inputs],
         facts={key: value for key, value in job.facts.items() if key != "paths"},

@@ -1,7 +1,8 @@
-"""Road networks cut into map tiles, simplified by zoom, so that a browser draws 100,000 edges."""
+"""Road networks cut into map tiles and simplified by zoom, so that browsers draw 100,000 edges."""
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ class NetworkTiles:
         self._component = self._table["component"].to_numpy(np.int64)
         self._tree = shapely.STRtree(self._lines)
         bounds = shapely.bounds(self._lines).reshape(-1, 4)
+        self._boxes = np.asarray(shapely.box(*bounds.T), object)
         self._extent_m = np.maximum(bounds[:, 2] - bounds[:, 0], bounds[:, 3] - bounds[:, 1])
+        self._middle = (bounds[:, :2] + bounds[:, 2:]) / 2
         self.bounds: list[float] | None = None
         if len(table):
             self.bounds = [float(v) for v in lonlat.total_bounds]
@@ -93,35 +96,43 @@ class NetworkTiles:
         rows = self._tree.query(box, predicate="intersects")
         rows = self._distinct(np.sort(rows), pixel)
         lines = shapely.simplify(self._lines[rows], 0.6 * pixel)
-        lines = shapely.clip_by_rect(lines, *shapely.bounds(box))
-        edges = []
+        beyond = ~shapely.within(self._boxes[rows], box)
+        lines[beyond] = shapely.clip_by_rect(lines[beyond], *box.bounds)
+        parts, line = shapely.get_parts(lines, return_index=True)
+        xy, part = shapely.get_coordinates(parts, return_index=True)
         scale = TILE_UNITS / (east - west)
-        for row, line in zip(rows, lines, strict=True):
-            for part in shapely.get_parts(line):
-                xy = shapely.get_coordinates(part)
-                if len(xy) > 1:
-                    units = np.rint((xy - (west, north)) * (scale, -scale)).astype(np.int64)
-                    steps = np.diff(units, axis=0, prepend=0)
-                    edges.append([*self._brief(row), steps.ravel().tolist()])
+        units = np.rint((xy - (west, north)) * (scale, -scale)).astype(np.int64)
+        steps = np.diff(units, axis=0, prepend=0)
+        first = np.flatnonzero(np.diff(part, prepend=-1))
+        steps[first] = units[first]
+        flat = steps.ravel().tolist()
+        ends = 2 * np.append(first, len(part))[1:]
+        about = zip(*self._brief(rows[line[part[first]]]), strict=True)
+        edges = [
+            [*values, flat[begin:end]]
+            for values, begin, end in zip(about, (2 * first).tolist(), ends.tolist(), strict=True)
+            if end - begin > 2
+        ]
         return {"units": TILE_UNITS, "edges": edges}
 
     def _distinct(self, rows: npt.NDArray[np.int64], pixel: float) -> npt.NDArray[np.int64]:
-        """Return the edges without those that would cover a pixel that another one covers."""
-        small = self._extent_m[rows] < pixel
+        """Return the edges, of very many small ones only one for each square of 2 pixels."""
+        square = 2 * pixel
+        small = self._extent_m[rows] < square
         if small.sum() < 500:
             return rows
-        at = shapely.get_coordinates(shapely.point_on_surface(self._lines[rows[small]])) // pixel
-        _, first = np.unique(at, axis=0, return_index=True)
+        column, row = (self._middle[rows[small]] // square).astype(np.int64).T
+        _, first = np.unique(column << 32 | row & 0xFFFFFFFF, return_index=True)
         return np.sort(np.concatenate([rows[~small], rows[small][first]]))
 
-    def _brief(self, row: int) -> list[Any]:
-        confidence, width = self._confidence[row], self._width[row]
+    def _brief(self, rows: npt.NDArray[np.int64]) -> list[list[Any]]:
+        """Return id, confidence, width, bridged and component of edges, a list of each."""
         return [
-            int(row),
-            round(100 * float(confidence)) if np.isfinite(confidence) else None,
-            round(10 * float(width)) if np.isfinite(width) else None,
-            int(self._bridged[row]),
-            int(self._component[row]),
+            rows.tolist(),
+            _whole_numbers(100 * self._confidence[rows]),
+            _whole_numbers(10 * self._width[rows]),
+            self._bridged[rows].astype(int).tolist(),
+            self._component[rows].tolist(),
         ]
 
     def edge(self, number: int) -> dict[str, Any] | None:
@@ -166,9 +177,19 @@ class NetworkTiles:
         return found
 
 
+def _whole_numbers(values: npt.NDArray[np.float64]) -> list[int | None]:
+    known = np.isfinite(values)
+    whole = np.rint(np.where(known, values, 0)).astype(np.int64).tolist()
+    return [number if is_known else None for number, is_known in zip(whole, known, strict=True)]
+
+
 def _plain(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+#: A map asks for many tiles at once; only the first request reads the network.
+_OPENING = threading.Lock()
 
 
 @lru_cache(maxsize=6)
@@ -185,4 +206,5 @@ def open_layer(path: Path) -> NetworkTiles:
         If there is no such network.
     """
     status = path.stat()
-    return _cached(path, (status.st_mtime_ns, status.st_size))
+    with _OPENING:
+        return _cached(path, (status.st_mtime_ns, status.st_size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import secrets
 import sqlite3
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["ENDED", "OGC_STATUS", "Edit", "Job", "JobKind", "JobState", "Store"]
+__all__ = ["ENDED", "OGC_STATUS", "Edit", "Job", "JobKind", "JobState", "Store", "iso"]
 
 JobKind = Literal["roads", "video"]
 JobState = Literal[
@@ -125,6 +126,12 @@ class Edit:
     geometry: list[list[float]]
     user: str
     time: float
+
+
+def iso(seconds: float) -> str:
+    """Return a time as ISO 8601 in UTC."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="seconds")
 
 
 class Store:

@@ -23,21 +23,21 @@ import shapely
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError, ReadError
 from roadgis.imagery.record import SceneRecord
-from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
-from roadgis.network.sheets import SheetIndex
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
-from roadgis.options.imagery import SceneOptions
-from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.output import write_network
 from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
-from roadgis.sources import find_sheets, inspect_sheets
-from roadgis.web.networks import LONLAT, corrected, differences, read_network
+from roadgis.web.corrections import corrected
+from roadgis.web.network_style import add_network_style
+from roadgis.web.networks import LONLAT, differences, read_network
+from roadgis.web.road_tiles import open_layer
+from roadgis.web.scene_report import scene_report
 from roadgis.web.store import Edit
+from roadgis.web.stored_run import stored_run
 
-__all__ = ["compare_with", "export", "labels", "preview", "redo", "warm_up"]
+__all__ = ["compare_with", "export", "labels", "preview", "redo", "report", "warm_up"]
 
 
 #: Scores that the page shows, by the names of docs/evaluation.md.
@@ -157,10 +157,7 @@ def redo(
     """
     started = time.monotonic()
     with _without_log():
-        network = vectorize_file(work, options=_options(settings))
-        found = inspect_sheets(find_sheets(sheets), SceneOptions(assume_crs=crs), 1)
-    source, date = SheetIndex(found.rasters, network.crs).of(network.edges)
-    network = dataclasses.replace(network, source=source, source_date=date)
+        network = stored_run(work, sheets, crs).network(_options(settings))
     before = read_network(old)
     provenance = {**before.provenance, "settings": network.provenance.get("settings")}
     threshold = network.provenance.get("threshold")
@@ -175,7 +172,8 @@ def _write_difference(old: RoadNetwork, new: RoadNetwork, path: Path) -> dict[st
     """Write the lines that two networks do not share, in longitude and latitude."""
     metric = geopandas.GeoSeries(new.edges, crs=new.crs)
     before = geopandas.GeoSeries(old.edges, crs=old.crs)
-    local = metric.estimate_utm_crs() if len(metric) else before.estimate_utm_crs()
+    known = metric if len(metric) else before
+    local = known.estimate_utm_crs() if len(known) else new.crs
     parts = differences(
         np.asarray(before.to_crs(local), object), np.asarray(metric.to_crs(local), object)
     )
@@ -211,33 +209,17 @@ def export(
     if not (as_edited and edits):
         _write(network, output)
         return
-    table = _corrected(folder, number, edits, network)
-    layer = output.parent / f".{output.name}.lines.gpkg"
-    try:
-        table.to_file(layer, layer="edges", driver="GPKG", engine="pyogrio")
-        # What a person has decided is kept as it is: nothing is dropped, bridged or moved.
-        keep = dataclasses.replace(
-            drawn_clean_options(),
-            dangle_factor=0.0,
-            min_component_m=0.0,
-            min_strong_m=0.0,
-            bridge=BridgeOptions(max_gap_m=0.0),
-        )
-        options = CleanLinesOptions(
-            width_field="width_m",
-            confidence_field="confidence",
-            keep_fields=("bridged", "edit", "edit_user", "edit_time"),
-            clean=keep,
-        )
-        with _without_log():
-            made = clean_lines(layer, options=options)
-        _write(made.with_provenance(**network.provenance, corrections=len(edits)), output)
-    finally:
-        layer.unlink(missing_ok=True)
+    made = _corrected(folder, number, edits, network)
+    _write(made.with_provenance(corrections=len(edits)), output, edited=True)
 
 
-def _write(network: RoadNetwork, output: Path) -> None:
-    """Write a network; the files of a Shapefile go into one zip file."""
+def _write(network: RoadNetwork, output: Path, *, edited: bool = False) -> None:
+    """Write a network: a GeoPackage with styles; the files of a Shapefile in one zip file."""
+    if output.suffix == ".gpkg":
+        with atomic_path(output) as partial:
+            write_network(network, partial)
+            add_network_style(partial, edited=edited)
+        return
     if output.suffix != ".zip":
         write_network(network, output, overwrite=True)
         return
@@ -254,7 +236,7 @@ def warm_up() -> None:
 
 def _corrected(
     folder: Path, number: int, edits: Sequence[Edit], network: RoadNetwork
-) -> geopandas.GeoDataFrame:
+) -> RoadNetwork:
     numbers = {edit.network for edit in edits if edit.edge is not None}
     originals = {n: read_network(folder / f"{n}.gpkg") for n in numbers}
     return corrected(network, number, edits, originals)
@@ -278,7 +260,7 @@ def labels(
     from roadgis.labels.vector import RoadLayer
 
     network = read_network(folder / f"{number}.gpkg")
-    table = _corrected(folder, number, edits, network)
+    table = _corrected(folder, number, edits, network).to_geodataframe()
     if not len(table):
         raise InputError("There is no road left to make labels of. Undo a correction first.")
     known = table["width_m"].median()
@@ -294,6 +276,28 @@ def labels(
             mask.unlink()
         archive.write(layer, "roads.gpkg")
     layer.unlink()
+
+
+def report(
+    folder: Path, number: int, edits: Sequence[Edit], job: Mapping[str, Any], output: Path
+) -> None:
+    """Write the QA report of a network with its corrections as HTML.
+
+    Parameters
+    ----------
+    folder, number, edits
+        Those of :func:`export`.
+    job : mapping
+        See :func:`roadgis.web.scene_report.scene_report`.
+    output : Path
+        The HTML file.
+    """
+    network = read_network(folder / f"{number}.gpkg")
+    doubtful = open_layer(folder / f"{number}.gpkg").doubtful()
+    made = _corrected(folder, number, edits, network)
+    text = scene_report(made, number, edits, doubtful, job)
+    with atomic_path(output) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def compare_with(network: Path, base: Path, output: Path, *, truth: bool) -> dict[str, Any]:

@@ -103,8 +103,9 @@ def test_a_killed_worker_changes_nothing(county: Path, model: Path, sheets: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("units", [1, 8, 17])
 def test_a_killed_scheduler_ends_the_run_and_the_next_one_completes_it(
-    county: Path, model: Path, sheets: Path
+    county: Path, model: Path, sheets: Path, units: int
 ) -> None:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
@@ -112,13 +113,16 @@ def test_a_killed_scheduler_ends_the_run_and_the_next_one_completes_it(
     with scheduler(port) as first, worker(port):
         time.sleep(8)
         running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while len(list((county / "predicted").glob("*.json"))) < 8:
+        while len(list((county / "predicted").glob("*.json"))) < units:
             assert running.poll() is None
             time.sleep(0.05)
         first.kill()
         _, said = running.communicate(timeout=300)
     assert running.returncode == 1
-    assert "connection to the Dask scheduler was lost" in said
+    assert said == (
+        "Error: The connection to the Dask scheduler was lost. Finished units are kept: start the "
+        "scheduler, and run the same command again.\n"
+    )
     with scheduler(port), worker(port):
         time.sleep(8)
         subprocess.run(command, check=True, timeout=1500)

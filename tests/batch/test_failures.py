@@ -86,7 +86,7 @@ def test_a_damaged_sheet_fails_its_units_until_it_is_repaired(
     assert failed.error.str.contains("sheet_01_01.tif").all()
     assert chosen_units(table, "error_code = 'read'") == list(failed.unit)
     assert chosen_units(table, "error_code = 'network'") == []
-    with pytest.raises(InputError, match="not a condition"):
+    with pytest.raises(InputError, match="not a valid condition"):
         chosen_units(table, "error_code = ")
     broken.write_bytes(whole)
     from roadgis.batch.update import update_county

@@ -43,6 +43,7 @@ def test_update_after_a_changed_sheet_predicts_only_what_sees_it(
     folder = tmp_path / "county"
     plan = planned(folder, own, settings(model))
     ran(folder)
+    first = merged(folder).network
     sheet = own / "sheet_01_01.tif"
     import rasterio
 
@@ -53,15 +54,22 @@ def test_update_after_a_changed_sheet_predicts_only_what_sees_it(
     os.utime(sheet)
     said = update_county(folder)
     assert said.changed == (str(sheet),)
-    before = {path.name for path in (folder / "predicted").glob("*.json")}
-    assert len(plan.units) - len(before) == seen_by(folder, sheet.name) < len(plan.units)
+    left = {path.name for path in (folder / "predicted").glob("*.json")}
+    assert len(plan.units) - len(left) == seen_by(folder, sheet.name) < len(plan.units)
     ran(folder)
     planned(tmp_path / "fresh", own, settings(model))
     ran(tmp_path / "fresh")
-    assert_same(merged(folder).network, merged(tmp_path / "fresh").network)
+    updated = merged(folder).network
+    assert_same(updated, merged(tmp_path / "fresh").network)
+    # Roads away from the sheet keep their ids, and no other road gets them.
+    before = set(first.stable_id)
+    assert 0 < len(before & set(updated.stable_id)) < len(updated)
+    for number, line in zip(updated.stable_id, updated.edges, strict=True):
+        same = (line.normalize().equals_exact(old.normalize(), 1e-3) for old in first.edges)
+        assert (number in before) == any(same)
 
 
-def test_update_keeps_the_statistics_unless_told_otherwise(tmp_path: Path, own: Path) -> None:
+def test_update_keeps_the_statistics_without_restat(tmp_path: Path, own: Path) -> None:
     model = tiny_model(tmp_path / "tiny.onnx", normalize_to=[100.0, 40.0])
     folder = tmp_path / "county"
     first = planned(folder, own, settings(model))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import networkx
 import numpy as np
@@ -103,6 +104,24 @@ def test_without_bridges_drops_unused_nodes() -> None:
     assert len(some.nodes) == 4
     assert some.start.tolist() == [0, 1, 3]
     assert some.without_bridges().start.tolist() == [0, 2]
+
+
+def test_stable_id_depends_on_the_line_only() -> None:
+    network = blocks()
+    assert len(set(network.stable_id)) == len(network)
+    assert all(re.fullmatch(r"[0-9a-f]{16}", number) for number in network.stable_id)
+    turned = dataclasses.replace(network, edges=shapely.reverse(network.edges))
+    assert turned.stable_id.tolist() == network.stable_id.tolist()
+    keep = np.arange(len(network)) % 2 == 1
+    assert network.select(keep).stable_id.tolist() == network.stable_id[keep].tolist()
+    noise = dataclasses.replace(
+        network, edges=shapely.transform(network.edges, lambda xy: xy + 5e-4)
+    )
+    assert noise.stable_id.tolist() == network.stable_id.tolist()
+    moved = dataclasses.replace(
+        network, edges=shapely.transform(network.edges, lambda xy: xy + 0.1)
+    )
+    assert not set(moved.stable_id) & set(network.stable_id)
 
 
 def test_to_networkx_routes_by_length() -> None:

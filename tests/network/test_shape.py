@@ -33,9 +33,9 @@ def test_edge_shapes_cross_nowhere_and_end_at_their_nodes(
     assert np.array_equal(ends, nodes[np.concatenate([lines.start, lines.end])])
     # Some lines were led across each other: their nodes are back on the skeleton.
     skeleton = lines.grid.xy(lines.node_row, lines.node_col)
-    held = (nodes == skeleton).all(axis=1) & (lines.degree > 2)
-    assert held.any()
-    assert not held[lines.degree > 2].all()
+    fixed = (nodes == skeleton).all(axis=1) & (lines.degree > 2)
+    assert fixed.any()
+    assert not fixed[lines.degree > 2].all()
 
 
 @pytest.mark.parametrize("edges_at_once", [37, 400])

@@ -41,8 +41,8 @@ PROVENANCE = {
 FEET = CRS.from_epsg(2263)
 NO_CODE = CRS.from_proj4("+proj=laea +lat_0=47 +lon_0=8 +x_0=1000 +y_0=2000 +ellps=GRS80 +units=m")
 EDGE_COLUMNS = [
-    "id", "start_node", "end_node", "component", "length_m", "sinuosity", "width_m",
-    "width_p10_m", "width_p90_m", "confidence", "confidence_min", "bridged", "source",
+    "id", "stable_id", "start_node", "end_node", "component", "length_m", "sinuosity",
+    "width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min", "bridged", "source",
     "source_date",
 ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def big(count: int = 300) -> RoadNetwork:
 
 def read_edges(path: Path) -> gpd.GeoDataFrame:
     if path.suffix in (".parquet", ".geoparquet"):
-        return gpd.read_parquet(path)
+        return gpd.read_parquet(path).sort_values("id", ignore_index=True)
     table = gpd.read_file(path, layer="edges") if path.suffix == ".gpkg" else gpd.read_file(path)
     table = table.rename(columns={short: name for name, short in SHAPEFILE_NAMES.items()})
     return table.sort_values("id", ignore_index=True)
@@ -110,6 +110,7 @@ def test_write_network_keeps_geometry_ids_and_attributes(tmp_path: Path, suffix:
     table = read_edges(path)
     assert [c for c in table.columns if c not in ("geometry", "bbox")] == EDGE_COLUMNS
     assert table["id"].tolist() == [0, 1, 2]
+    assert table["stable_id"].tolist() == tee().stable_id.tolist()
     assert table["start_node"].tolist() == [0, 1, 1]
     assert table["end_node"].tolist() == [1, 2, 3]
     assert table["length_m"].round(1).tolist() == [100.0, 100.0, 100.0]
@@ -505,6 +506,28 @@ def test_geoparquet_metadata_follows_the_specification(tmp_path: Path) -> None:
     assert pq.read_table(path)["width_m"].null_count == 1
     east = gpd.read_parquet(path, bbox=(2_600_150, 1_199_999, 2_600_300, 1_200_001))
     assert east["id"].tolist() == [1]
+
+
+def test_geoparquet_row_groups_cover_small_areas(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    # Short roads on a grid of 320 x 320, in random order.
+    places = np.random.default_rng(0).permutation(320 * 320)
+    x, y = places % 320 * 10.0, places // 320 * 10.0
+    lines = np.stack([np.stack([x, y], axis=1), np.stack([x + 5, y], axis=1)], axis=1)
+    network = make_network(lines.tolist())
+    path = tmp_path / "roads.parquet"
+    write_network(network, path)
+    groups = pq.ParquetFile(path)
+    rows = [groups.metadata.row_group(i).num_rows for i in range(groups.num_row_groups)]
+    assert rows == [16_384] * 6 + [102_400 - 6 * 16_384]
+    for number in range(6):
+        boxes = groups.read_row_group(number, columns=["bbox"])["bbox"].to_pylist()
+        wide = max(b["xmax"] for b in boxes) - min(b["xmin"] for b in boxes)
+        high = max(b["ymax"] for b in boxes) - min(b["ymin"] for b in boxes)
+        # A group has 16% of the roads.
+        assert wide * high < 0.3 * 3200**2
+    table = read_edges(path)
+    assert table.geometry.to_wkt().tolist() == shapely.to_wkt(network.edges).tolist()
 
 
 def test_parquet_without_pyarrow_names_the_extra(

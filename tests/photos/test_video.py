@@ -28,7 +28,7 @@ from roadgis.options.video import VideoOptions  # noqa: E402
 from roadgis.photos import frames as frames_module  # noqa: E402
 from roadgis.photos.frame_labels import FrameSegmenter, drawn_classes  # noqa: E402
 from roadgis.photos.frames import check_video, find_codec, media_of  # noqa: E402
-from roadgis.photos.palette import PALETTE, Overlay, class_colours, hex_colour  # noqa: E402
+from roadgis.photos.palette import PALETTE, Overlay, class_colours  # noqa: E402
 from roadgis.photos.video import segment_video  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
@@ -279,7 +279,7 @@ def test_class_colours_repeat_with_a_warning(
         colours = class_colours(30)
     assert "share" in caplog.text
     np.testing.assert_array_equal(colours[25], colours[1])
-    assert hex_colour(colours[1]) == "#e12d69"
+    assert tuple(colours[1]) == (0xE1, 0x2D, 0x69)
 
 
 # Linear RGB with one kind of cone missing (Machado, Oliveira and Fernandes 2009, severity 1).

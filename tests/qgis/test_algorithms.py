@@ -21,7 +21,7 @@ from qgis.core import (
 
 IDS = {
     "extractroads", "predictprobability", "vectorizeprobability", "cleannetwork",
-    "evaluatenetwork", "comparenetworks", "checkinstallation", "setup",
+    "evaluatenetwork", "comparenetworks", "checkinstallation", "setup", "mapcounty",
 }  # fmt: skip
 
 
@@ -169,6 +169,60 @@ def test_predict_writes_a_raster_that_loads(scene, by_command_line, project):
         theirs.height(),
         theirs.extent(),
     )
+
+
+@pytest.fixture
+def sheets(scene, tmp_path):
+    """The scene as two sheets, and a file that is not a raster."""
+    from osgeo import gdal
+
+    folder = tmp_path / "sheets"
+    folder.mkdir()
+    for number, left in enumerate((0, 300)):
+        path = folder / f"sheet_{number}.tif"
+        gdal.Translate(str(path), str(scene), srcWin=[left, 0, 300, 600])
+    (folder / "broken.tif").write_bytes(b"not a raster")
+    return folder
+
+
+def test_map_county_gives_the_features_of_extract_and_resumes(
+    sheets, by_command_line, tmp_path, feedback
+):
+    values = {
+        "INPUT": str(sheets),
+        "UNIT_PX": 768,
+        "COUNTY": str(tmp_path / "county"),
+        "OUTPUT": str(tmp_path / "roads.geojson"),
+    }
+    made = processing.run("roadgis:mapcounty", values, feedback=feedback)
+    lines = [one["geometry"] for one in features(values["OUTPUT"])]
+    assert lines == [one["geometry"] for one in features(by_command_line[0])]
+    assert (made["COUNT"], made["FAILED"]) == (len(lines), 0)
+    assert "broken.tif" in feedback.text("warning")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "county").glob("*/*.json")}
+    assert times
+    processing.run("roadgis:mapcounty", values)
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+def test_map_county_loads_roads_and_units_styled_by_status(sheets, project, tmp_path):
+    values = {
+        "INPUT": str(sheets),
+        "COUNTY": str(tmp_path / "county"),
+        "OUTPUT": str(tmp_path / "roads.gpkg"),
+    }
+    processing.runAndLoadResults("roadgis:mapcounty", values)
+    layers = {layer.name(): layer for layer in project.mapLayers().values()}
+    assert set(layers) == {"Roads", "Units"}
+    assert isinstance(layers["Roads"].renderer(), QgsGraduatedSymbolRenderer)
+    assert layers["Units"].renderer().classAttribute() == "status"
+    assert {one["status"] for one in layers["Units"].getFeatures()} == {"done"}
+
+
+def test_map_county_takes_either_a_folder_or_an_index(sheets, tmp_path):
+    values = {"COUNTY": str(tmp_path / "county"), "OUTPUT": str(tmp_path / "roads.gpkg")}
+    with pytest.raises(QgsProcessingException, match="either a folder of sheets or a tile index"):
+        processing.run("roadgis:mapcounty", values)
 
 
 def test_clean_makes_a_network_of_anybodys_lines(truth, tmp_path, feedback):

@@ -236,7 +236,9 @@ def test_find_sheets_reads_repeated_sheets_once(
 
 def test_find_sheets_refuses_contrary_descriptions(county: Path) -> None:
     table = write_table(county / "sheets.csv", "path,date", "a.tif,2019", "./a.tif,2020")
-    with pytest.raises(SceneError, match=r"Described twice, with different dates.*: 1 sheet\n"):
+    with pytest.raises(
+        SceneError, match=r"Sheets are described twice, with different dates.*: 1 sheet\n"
+    ):
         find_sheets(table)
 
 

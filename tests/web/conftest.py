@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,19 +35,21 @@ class Answer:
 
 
 class Server:
-    """``roadgis serve`` on a free port."""
+    """``roadgis serve`` on a free port; `prefix` is put before its command line."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self.options = folder, options
+    def __init__(self, folder: Path, *options: str, prefix: Sequence[str] = ()) -> None:
+        self.folder, self.options, self.prefix = folder, options, prefix
+        self.errors = folder.with_name(f"{folder.name}.errors.txt")
         self.token: str | None = None
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "roadgis", "serve", "--port", "0", "--folder", str(self.folder),
-             "--progress", "jsonl", *self.options],
-            stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        with self.errors.open("a") as errors:
+            self.process = subprocess.Popen(
+                [*self.prefix, sys.executable, "-m", "roadgis", "serve", "--port", "0",
+                 "--folder", str(self.folder), "--progress", "jsonl", *self.options],
+                stdout=subprocess.PIPE, stderr=errors, text=True,
+            )  # fmt: skip
         assert self.process.stdout is not None
         for text in self.process.stdout:
             line = json.loads(text)
@@ -71,6 +73,8 @@ class Server:
         self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        # Whatever clients do, the server has no error that it did not expect.
+        assert "Traceback" not in (said := self.errors.read_text()), said
 
     def request(
         self,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import re
+import sqlite3
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -125,6 +128,27 @@ def test_download_in_each_format(server: Server, done: Any, what: str, tmp_path:
     assert len(table) == done["result"]["networks"][0]["edges"]
 
 
+@pytest.mark.parametrize("corrected", [False, True])
+def test_geopackage_brings_a_style_for_qgis(
+    server: Server, done: Any, corrected: bool, tmp_path: Path
+) -> None:
+    edit = {"action": "accept", "edge": 0}
+    assert server.request("POST", f"/api/jobs/{done['jobID']}/edits", edit).status == 201
+    try:
+        table = read(server, done, "gpkg", tmp_path, network=0, corrected=corrected)
+    finally:
+        server.request("DELETE", f"/api/jobs/{done['jobID']}/edits/last")
+    assert ("edit" in table) is corrected
+    with contextlib.closing(sqlite3.connect(tmp_path / "roads.gpkg")) as file:
+        found = file.execute(
+            "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
+        ).fetchall()
+    assert [row[:3] for row in found] == [("edges", "geom", 1), ("nodes", "geom", 1)]
+    labels = re.findall(r'<rule [^>]*label="([^"]*)"', found[0][3])
+    assert labels[0] == "Confidence below 50 %"
+    assert ("Drawn by hand" in labels) is corrected
+
+
 def test_shapefile_download_is_a_zip(server: Server, done: Any) -> None:
     answer = server.request("GET", f"/api/jobs/{done['jobID']}/download/shp?network=0")
     names = zipfile.ZipFile(io.BytesIO(answer.body)).namelist()
@@ -153,6 +177,28 @@ def test_redo_with_the_same_settings_changes_nothing(server: Server, done: Any) 
     edge = server.request("GET", f"{path}/{made['number']}/edges/3").json["properties"]
     assert edge == server.request("GET", f"{path}/0/edges/3").json["properties"]
     assert edge["source"] == "town _b_.tif"
+
+
+def test_redo_that_leaves_no_road_can_be_drawn_on(
+    server: Server, done: Any, tmp_path: Path
+) -> None:
+    path = f"/api/jobs/{done['jobID']}"
+    for _ in range(2):  # the second one is compared with a network that has no road either
+        made = server.request("POST", f"{path}/networks", {"min_component_m": 99_999})
+        assert made.status == 201, made.body
+        assert (made.json["edges"], made.json["added_m"]) == (0, 0.0)
+    number = made.json["number"]
+    x, y = tile_at(*center(done), 12)
+    tile = server.request("GET", f"{path}/roads/{number}/12/{x}/{y}.json")
+    assert (tile.status, tile.json["edges"]) == (200, [])
+    lon, lat = center(done)
+    edit = {"action": "draw", "network": number, "geometry": [[lon, lat], [lon + 0.001, lat]]}
+    assert server.request("POST", f"{path}/edits", edit).status == 201
+    try:
+        roads = read(server, done, "gpkg", tmp_path, network=number)
+        assert list(roads["edit"]) == ["drawn"]
+    finally:
+        server.request("DELETE", f"{path}/edits/last")
 
 
 def test_corrections_reach_the_download(server: Server, done: Any, tmp_path: Path) -> None:
@@ -184,7 +230,7 @@ def test_corrections_reach_the_download(server: Server, done: Any, tmp_path: Pat
     assert left["left"] <= todo["left"]
     after = read(server, done, "gpkg", tmp_path, network=0)
     assert set(after["edit"].dropna()) == {"accepted", "drawn"}
-    assert list(after[after["edit"] == "drawn"]["edit_user"]) == ["anonymous"]
+    assert set(after[after["edit"] == "drawn"]["edit_user"]) == {"anonymous"}
     line = rejected["geometry"]["coordinates"]
     middle = geopandas.GeoSeries([shapely.Point(line[len(line) // 2])], crs=4326)
     gone = middle.to_crs(after.crs).iloc[0]
@@ -220,6 +266,22 @@ def test_comparison_with_truth_scores_the_network(
     lines = server.request("GET", f"{path}/comparison").json
     assert lines["missing"] == []
     assert len(lines["extra"]) > 0
+
+
+def test_report_download_has_scores_of_the_comparison(server: Server, done: Any) -> None:
+    path = f"/api/jobs/{done['jobID']}"
+    truth = server.request("GET", f"{path}/download/geojson?network=0&corrected=false").body
+    assert server.request("PUT", f"{path}/base/truth.geojson", truth).status == 201
+    wanted = {"truth": True, "network": 0}
+    assert server.request("POST", f"{path}/comparison", wanted).status == 200
+    answer = server.request("GET", f"{path}/download/report?network=0")
+    assert answer.status == 200, answer.body
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-disposition"].startswith("attachment")
+    page = answer.body.decode()
+    assert "<dt>Layer</dt><dd>truth.geojson</dd>" in page
+    assert "<dt>Recall</dt><dd>1.000</dd>" in page
+    assert str(server.folder) not in page
 
 
 def test_events_end_with_the_finished_job(server: Server, done: Any) -> None:

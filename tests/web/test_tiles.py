@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,33 @@ def test_road_tile_has_the_edges_that_touch_it(tmp_path: Path) -> None:
     world = xy / 4096 * (east - west) * (1, -1) + (west, north)
     expected = shapely.get_coordinates(roads._lines[0])[0]
     np.testing.assert_allclose(world[0], expected, atol=0.3)
+
+
+def test_road_tile_cuts_an_edge_that_leaves_and_comes_back(tmp_path: Path) -> None:
+    # A tile is about 860 m wide here.
+    roads = layer(tmp_path, [(10, 10), (2000, 10), (2000, 60), (10, 60)])
+    column, row = place(100, 10)
+    edges = roads.tile(ZOOM, column, row)["edges"]
+    assert [edge[0] for edge in edges] == [0, 0]
+    first, second = (np.cumsum(np.array(edge[5]).reshape(-1, 2), axis=0) for edge in edges)
+    assert first[0, 0] < first[-1, 0]
+    assert second[0, 0] > second[-1, 0]
+    assert (first[0, 1] - second[-1, 1]) / 4096 * 860 == pytest.approx(50, abs=3)
+    # 8 pixels beyond the tile's east side.
+    assert (first[-1, 0], second[0, 0]) == (4096 + 128, 4096 + 128)
+
+
+def test_road_tile_without_edges_is_empty(tmp_path: Path) -> None:
+    roads = layer(tmp_path, [(10, 10), (200, 10)])
+    column, row = place(100, 10)
+    assert roads.tile(ZOOM, column + 3, row)["edges"] == []
+
+
+def test_open_layer_reads_a_network_once_for_many_requests(tmp_path: Path) -> None:
+    write_network(network([(10, 10), (200, 10)]), tmp_path / "n.gpkg")
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: id(open_layer(tmp_path / "n.gpkg")), range(8)))
+    assert len(found) == 1
 
 
 def test_road_tile_is_simplified_by_zoom(tmp_path: Path) -> None:

@@ -14,17 +14,20 @@ from tests.web.test_page import Page
 cv2 = pytest.importorskip("cv2")
 
 
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a grey road below a blue sky, 160 by 96 pixels, 6 frames."""
-    path = tmp_path_factory.mktemp("video") / "drive.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (160, 96))
+def write_street(path: Path, codec: str) -> Path:
+    """Write a grey road below a blue sky, 160 by 96 pixels, 6 frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 10, (160, 96))
     for number in range(6):
         frame = np.full((96, 160, 3), (200, 120, 60), np.uint8)
         frame[48 + number :] = 110
         writer.write(frame)
     writer.release()
     return path
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_street(tmp_path_factory.mktemp("video") / "drive.mp4", "mp4v")
 
 
 def test_video_from_upload_to_result(server: Server, street: Path) -> None:
@@ -39,6 +42,13 @@ def test_video_from_upload_to_result(server: Server, street: Path) -> None:
     assert whole.headers["content-type"] == "video/webm"
     part = server.request("GET", f"/api/jobs/{job}/result", headers={"Range": "bytes=0-3"})
     assert (part.status, part.body) == (206, whole.body[:4])
+    original = server.request("GET", f"/api/jobs/{job}/original")
+    assert original.headers["content-type"] == "video/mp4"
+    assert original.body == street.read_bytes()
+
+
+def test_original_is_for_videos_only(server: Server, done: Any) -> None:
+    assert server.request("GET", f"/api/jobs/{done['jobID']}/original").status == 404
 
 
 def test_video_tab_shows_a_segmented_picture(browser: Any, server: Server, tmp_path: Path) -> None:
@@ -52,7 +62,39 @@ def test_video_tab_shows_a_segmented_picture(browser: Any, server: Server, tmp_p
         page.page.set_input_files("input[type=file]", str(path))
         page.button("Run").click()
         page.page.wait_for_selector("#shares")
-        assert page.until("document.querySelector('#player img')?.naturalWidth") == 160
+        assert page.until("document.querySelector('#result')?.naturalWidth") == 160
+        assert page.until("document.querySelector('#original')?.naturalWidth") == 160
+        assert page.said == []
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize(("name", "codec"), [("drive.webm", "VP80"), ("drive.mp4", "mp4v")])
+def test_video_tab_plays_the_original_next_to_the_result(
+    browser: Any, server: Server, tmp_path: Path, name: str, codec: str
+) -> None:
+    job = server.upload(write_street(tmp_path / name, codec), kind="video")
+    server.wait_for(job, "ready")
+    server.request("POST", f"/api/jobs/{job}/execution", {"height": 96})
+    server.wait_for(job, "done")
+    context = browser.new_context()
+    try:
+        page = Page(context.new_page(), server.url)
+        page.open(f"#job={job}")
+        page.until("document.querySelector('#result')?.videoWidth === 160")
+        if codec == "mp4v":  # which Chromium does not play
+            page.page.wait_for_selector("#unplayable")
+            return
+        page.until("document.querySelector('#original')?.videoWidth === 160")
+        page.page.evaluate(
+            """(() => {
+              const result = document.querySelector('#result');
+              result.pause();
+              result.currentTime = 0.3;
+            })()"""
+        )
+        page.until("Math.abs(document.querySelector('#original').currentTime - 0.3) < 0.1")
+        page.until("document.querySelector('#original').paused")
         assert page.said == []
     finally:
         context.close()

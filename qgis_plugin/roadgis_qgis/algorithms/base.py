@@ -169,7 +169,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
             self.arguments = [
                 *self.gather(parameters, context, feedback),
                 *description.arguments(self.COMMAND, self.values(parameters, context)),
-                "--overwrite",
+                *description.overwriting(self.COMMAND),
             ]
         except QgsProcessingException as error:
             # Raised here, QGIS would put a text of its own in its place.
@@ -190,10 +190,14 @@ class EngineAlgorithm(RoadgisAlgorithm):
             context.setLayersToLoadOnCompletion(
                 {**context.layersToLoadOnCompletion(), **self.to_load}
             )
-            told = engine.call(self.COMMAND, self.arguments, feedback)
+            told = self.call(feedback)
         finally:
             self._clear()
         return {**self.results, **self.finish(told, context, feedback)}
+
+    def call(self, feedback):
+        """Run the command and return what the engine told."""
+        return engine.call(self.COMMAND, self.arguments, feedback)
 
     def finish(self, told, context, feedback):
         """Return more results, from what the engine told."""

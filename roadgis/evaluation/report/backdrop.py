@@ -21,6 +21,7 @@ from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.dataset_names import display_name, gdal_path
 from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.imagery.damage import check_whole, damage_raises, legible, missing_part
@@ -106,7 +107,7 @@ class Backdrop:
             ) from error
         return placed[0], placed[1], placed[2], placed[3]
 
-    def picture(self, bounds: _Bounds, width: int, height: int) -> npt.NDArray[np.uint8] | None:
+    def picture(self, bounds: _Bounds, width: int, height: int) -> Bytes | None:
         """Return what lies behind a map.
 
         Parameters
@@ -141,7 +142,7 @@ class Backdrop:
         self._asked = True
         return picture if seen else None
 
-    def _draw(self, name: str, transform: Affine, picture: npt.NDArray[np.uint8]) -> bool:
+    def _draw(self, name: str, transform: Affine, picture: Bytes) -> bool:
         height, width = picture.shape[:2]
         with (
             _opened(name) as image,
@@ -165,9 +166,7 @@ class Backdrop:
         picture[valid] = np.moveaxis(colours, 0, -1)[valid]
         return True
 
-    def _bytes(
-        self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.uint8]:
+    def _bytes(self, values: npt.NDArray[Any], valid: Bools) -> Bytes:
         if values.dtype == np.uint8:
             return values
         real = values.astype(np.float64)
@@ -207,7 +206,7 @@ def _opened(name: str) -> Iterator[Any]:
         ) from error
 
 
-def picture_uri(picture: npt.NDArray[np.uint8]) -> str:
+def picture_uri(picture: Bytes) -> str:
     """Return a picture as a ``data:`` URI.
 
     Parameters

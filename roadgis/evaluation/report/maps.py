@@ -13,6 +13,7 @@ import shapely
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bytes
 from roadgis.evaluation.report.backdrop import Backdrop, north_up, picture_uri
 
 __all__ = ["KINDS", "Kind", "LineMap", "scale_length"]
@@ -215,7 +216,7 @@ def _path(lines: npt.NDArray[np.object_], west: float, north: float, gsd_m: floa
 
 def _painted(
     shown: Sequence[npt.NDArray[np.object_]], bounds: _Bounds, width: int, height: int
-) -> npt.NDArray[np.uint8]:
+) -> Bytes:
     """Return lines as a picture with alpha, for maps of more lines than a page can hold."""
     # Two pixels per unit, for thin lines on high-resolution screens.
     shape = (2 * height, 2 * width)
@@ -223,7 +224,7 @@ def _painted(
     shapes = [(line, code) for code, kind in enumerate(shown, 1) for line in kind]
     codes = rasterize(shapes, shape, fill=0, transform=transform, all_touched=True, dtype="uint8")
     colours = np.array([(0, 0, 0, 0), *((*kind.colour, 255) for kind in KINDS)], np.uint8)
-    painted: npt.NDArray[np.uint8] = colours[codes]
+    painted: Bytes = colours[codes]
     return painted
 
 

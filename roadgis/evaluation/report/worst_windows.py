@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from roadgis.arrays import Floats
+
 __all__ = ["Place", "worst_places"]
 
 #: Pieces of line are counted by their middles; none is longer than this share of a square.
@@ -91,9 +93,7 @@ def worst_places(
     return kept
 
 
-def _middles(
-    lines: npt.NDArray[np.object_], side_m: float
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _middles(lines: npt.NDArray[np.object_], side_m: float) -> tuple[Floats, Floats]:
     """Return the middles of short straight pieces of the lines, (P, 2), and their lengths (P,)."""
     short = shapely.segmentize(lines, side_m * _PIECE)
     points, line = shapely.get_coordinates(short, return_index=True)
@@ -102,13 +102,7 @@ def _middles(
     return (start + end) / 2, np.hypot(*(end - start).T)
 
 
-def _cells(
-    where: npt.NDArray[np.float64],
-    missed: npt.NDArray[np.float64],
-    false: npt.NDArray[np.float64],
-    side_m: float,
-    shift: npt.NDArray[np.float64],
-) -> npt.NDArray[np.float64]:
+def _cells(where: Floats, missed: Floats, false: Floats, side_m: float, shift: Floats) -> Floats:
     """Return west, south, missed and false length of each cell of one grid that holds any."""
     index = np.floor((where - shift) / side_m).astype(np.int64)
     cells, inverse = np.unique(index, axis=0, return_inverse=True)

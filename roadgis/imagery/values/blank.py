@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.options.imagery import Blank
 
 __all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
@@ -20,9 +20,7 @@ BLANK_REACH_PX = 2 * BLANK_RADIUS_PX + _RIM_PX
 _SLACK = 6
 
 
-def blank_pixels(
-    values: npt.NDArray[np.uint8], valid: npt.NDArray[np.bool_], blank: Blank
-) -> npt.NDArray[np.bool_]:
+def blank_pixels(values: Bytes, valid: Bools, blank: Blank) -> Bools:
     """Find plain areas by an opening with a square: a local rule, blind to how the scene is cut.
 
     Parameters
@@ -47,7 +45,7 @@ def blank_pixels(
     return found
 
 
-def _large(plain: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _large(plain: Bools, valid: Bools) -> Bools:
     plain = plain & valid
     if not plain.any():
         return plain

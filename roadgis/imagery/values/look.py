@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from roadgis.arrays import Bools, Bytes
 
 __all__ = ["Look", "measure_look"]
 
@@ -35,9 +36,7 @@ class Look:
         return {name: round(value, 3) for name, value in asdict(self).items()}
 
 
-def measure_look(
-    blocks: Iterable[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]],
-) -> Look | None:
+def measure_look(blocks: Iterable[tuple[Bytes, Bools]]) -> Look | None:
     """Measure a scene.
 
     Parameters

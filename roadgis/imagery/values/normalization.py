@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
+
+from roadgis.arrays import Bytes
 
 __all__ = ["Normalization", "measure"]
-
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

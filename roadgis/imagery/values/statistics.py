@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Floats, Ints
 from roadgis.imagery.dataset_pool import Handles
-from roadgis.imagery.raster import Raster, read_pixels
+from roadgis.imagery.pixel_reading import read_pixels
+from roadgis.imagery.raster import Raster
 from roadgis.progress import Progress, no_progress
 
 __all__ = ["ValueStatistics", "counted_from_white", "value_statistics"]
 
 #: Pixels of a strip, and the rows that its height is a multiple of, so that no tile is read twice.
 _STRIP_PX, _TILE_ROWS = 1 << 22, 512
-#: So many values are told apart; of more only the least and the largest are kept.
+#: Largest number of values that are counted; of more, only the least and the largest are kept.
 _MOST_VALUES = 256
 #: Channels that differ by more than this are a colour; lossy compression tints grey by less.
 _TINT = 48
@@ -39,7 +41,7 @@ class ValueStatistics:
     low, high : float
         Least and largest value; 0 where there are no valid pixels.
     many : bool
-        Whether there are more values than are told apart.
+        Whether there are more values than are counted.
     values : ndarray of float64, shape (V,)
         All values, ascending; none when there are many.
     counts : ndarray of int64, shape (V,)
@@ -57,8 +59,8 @@ class ValueStatistics:
     low: float = 0.0
     high: float = 0.0
     many: bool = False
-    values: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    counts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    counts: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     coloured_share: float = 0.0
     hue_share: float = 1.0
     from_white: ValueStatistics | None = None

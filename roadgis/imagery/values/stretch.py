@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from roadgis.arrays import Singles
 
 __all__ = ["Stretch", "percentile_scaling"]
 
@@ -24,7 +25,7 @@ class Stretch:
     low: tuple[float, ...]
     high: tuple[float, ...]
 
-    def apply(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def apply(self, values: Singles) -> Singles:
         """Return the scaled values, (C, H, W) float32, not yet rounded or clipped."""
         low = np.array(self.low, np.float64)[:, None, None]
         step = 255.0 / (np.array(self.high, np.float64)[:, None, None] - low)
@@ -32,7 +33,7 @@ class Stretch:
 
 
 def percentile_scaling(
-    samples: Sequence[npt.NDArray[np.float32]], percentiles: tuple[float, float], channels: int
+    samples: Sequence[Singles], percentiles: tuple[float, float], channels: int
 ) -> Stretch:
     """Return the scaling that makes two percentiles of the samples 0 and 255.
 

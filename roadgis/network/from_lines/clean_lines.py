@@ -141,19 +141,10 @@ def clean_lines(
     layer = source if isinstance(source, LineLayer) else read_lines(
         source, layer=options.layer, assume_crs=options.assume_crs
     )  # fmt: skip
-    check_fields(layer, options.keep_fields, "--keep-fields")
-    with _opened(probability, raster) as evidence:
-        drawn = _cleaned(layer, options, evidence, progress)
-        made_by = [getattr(evidence, "provenance", {})]
+    drawn_by: dict[str, Any] = {}
     if isinstance(source, (str, Path)):
-        made_by.insert(0, provenance_where_written(source, options.layer))
-    _warn_of_renamed_fields(drawn)
-    network = _in_crs_of(drawn, layer).with_provenance(
-        roadgis=__version__,
-        inputs=[layer.name, *([] if probability is None else [str(probability)])],
-        settings=dataclasses.asdict(options),
-        **named_models(*made_by),
-    )
+        drawn_by = provenance_where_written(source, options.layer)
+    network = _cleaned_layer(layer, options, (probability, raster), drawn_by, progress)
     if network.why_empty is not None:
         _LOG.warning(
             "%s: no road is left; the output is empty. %s", layer.name, network.why_empty.text
@@ -163,6 +154,27 @@ def clean_lines(
         write_network(network, output, overwrite=overwrite)
     progress(1.0, "done")
     return network
+
+
+def _cleaned_layer(
+    layer: LineLayer,
+    options: CleanLinesOptions,
+    raster: tuple[str | Path | None, RasterOptions | None],
+    drawn_by: dict[str, Any],
+    progress: Progress,
+) -> RoadNetwork:
+    """Return the network of a layer, in its CRS, with its provenance."""
+    check_fields(layer, options.keep_fields, "--keep-fields")
+    with _opened(*raster) as evidence:
+        drawn = _cleaned(layer, options, evidence, progress)
+        made_by = getattr(evidence, "provenance", {})
+    _warn_of_renamed_fields(drawn)
+    return _in_crs_of(drawn, layer).with_provenance(
+        roadgis=__version__,
+        inputs=[layer.name, *([] if raster[0] is None else [str(raster[0])])],
+        settings=dataclasses.asdict(options),
+        **named_models(drawn_by, made_by),
+    )
 
 
 @contextlib.contextmanager

@@ -116,7 +116,7 @@ class MeasuredEnds(NamedTuple):
 
 
 def place_measured_ends(
-    lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
+    lines: Centerlines, edge_width_px: Floats, fixed: Bools | None = None
 ) -> MeasuredEnds:
     """Move dead ends to where the mask shows that the road ends, and bend the lines there.
 
@@ -129,12 +129,12 @@ def place_measured_ends(
         Vertices in the middle of the road.
     edge_width_px : ndarray of float64, shape (E,)
         Width of each road.
-    held : ndarray of bool, shape (N,), optional
+    fixed : ndarray of bool, shape (N,), optional
         Nodes that are not moved.
     """
     number = _of_nodes(lines)
-    if held is not None:
-        number[held] = -1
+    if fixed is not None:
+        number[fixed] = -1
     node = number >= 0
     vertex = np.zeros(len(lines.row), bool)
     ends = lines.road_ends

@@ -65,18 +65,18 @@ def edge_shapes(
         Nodes; the ends of the edges.
     """
     drawing = _Drawing(lines, width_px, smooth_px, tolerance_m, edges_at_once)
-    held = np.zeros(len(lines.node_key), bool)
+    fixed = np.zeros(len(lines.node_key), bool)
     changed = np.arange(len(lines))
     while True:
-        drawing.place(changed, held)
+        drawing.place(changed, fixed)
         crossing = drawing.redraw(changed)
-        at_fault = np.zeros_like(held)
+        at_fault = np.zeros_like(fixed)
         at_fault[lines.start[crossing]], at_fault[lines.end[crossing]] = True, True
-        at_fault &= ~held
+        at_fault &= ~fixed
         if not at_fault.any():
             placed = drawing.placed
             return drawing.shapes, lines.grid.xy(placed.node_row, placed.node_col)
-        held |= at_fault
+        fixed |= at_fault
         changed = _edges_at(lines, at_fault)
 
 
@@ -126,8 +126,8 @@ class _Drawing:
         for begin in range(0, len(edges), self._edges_at_once):
             yield edges[begin : begin + self._edges_at_once]
 
-    def place(self, edges: Ints, held: Bools) -> None:
-        """Place edges and the nodes at which they end; nodes that are held stay on the skeleton.
+    def place(self, edges: Ints, fixed: Bools) -> None:
+        """Place edges and the nodes at which they end; fixed nodes stay on the skeleton.
 
         They are placed together with the edges around them, so the result is that of placing all.
         """
@@ -135,12 +135,12 @@ class _Drawing:
         for some in self._portions(edges):
             around = some
             for _ in range(_RINGS):
-                near = np.zeros(len(held), bool)
+                near = np.zeros(len(fixed), bool)
                 near[lines.start[around]], near[lines.end[around]] = True, True
                 around = _edges_at(lines, near)
             part, nodes = _part(lines, around)
             width = self._width_px[around]
-            ends = place_nodes(with_middles(part), width, held[nodes])
+            ends = place_nodes(with_middles(part), width, fixed[nodes])
             bent, corners = with_corners(ends.lines, width, ends.undisturbed)
             new = with_ring_nodes(smoothed(bent, self._smooth_px, corners))
             here = np.searchsorted(around, some)

@@ -29,7 +29,7 @@ class PlacementTuning:
     """
 
     #: Weight of a junction's place on the skeleton against each line that leads to it.
-    hold: float = 0.01
+    skeleton_weight: float = 0.01
     #: How far a junction may be moved where its lines meet in one point, widths,
     far_widths: float = 3.5
     #: and how far elsewhere.
@@ -89,7 +89,7 @@ class PlacedLines:
 
 
 def place_nodes(
-    lines: Centerlines, edge_width_px: Floats, held: Bools | None = None
+    lines: Centerlines, edge_width_px: Floats, fixed: Bools | None = None
 ) -> PlacedLines:
     """Move junctions to where their roads meet, dead ends to where roads end, and edges with them.
 
@@ -105,14 +105,14 @@ def place_nodes(
         Vertices in the middle of the road.
     edge_width_px : ndarray of float64, shape (E,)
         Width of each road.
-    held : ndarray of bool, shape (N,), optional
+    fixed : ndarray of bool, shape (N,), optional
         Nodes that are not moved.
     """
     if not len(lines):
         return PlacedLines(lines, np.ones(0, bool))
     degree = _degree_without_rings(lines)
     skeleton = lines
-    lines, measured, moved = place_measured_ends(lines, edge_width_px, held)
+    lines, measured, moved = place_measured_ends(lines, edge_width_px, fixed)
     ends = fitted_ends(lines, edge_width_px, measured=measured)
     strokes = find_strokes(ends, degree)
     placed = _junctions_placed(lines, ends, strokes, degree)
@@ -126,14 +126,14 @@ def place_nodes(
         strokes = find_strokes(ends, degree)
         placed = _junctions_placed(lines, ends, strokes, degree)
     placed = prolong_dead_ends(placed, ends, (lines.degree == 1) & ~measured)
-    if held is not None and held.any():
+    if fixed is not None and fixed.any():
         placed = dataclasses.replace(
             placed,
-            node_row=np.where(held, skeleton.node_row, placed.node_row),
-            node_col=np.where(held, skeleton.node_col, placed.node_col),
+            node_row=np.where(fixed, skeleton.node_row, placed.node_row),
+            node_col=np.where(fixed, skeleton.node_col, placed.node_col),
         )
-    led = _led(placed, ends, strokes)
-    return PlacedLines(led.lines, led.undisturbed & ~moved)
+    out = _with_ends_redrawn(placed, ends, strokes)
+    return PlacedLines(out.lines, out.undisturbed & ~moved)
 
 
 def _degree_without_rings(lines: Centerlines) -> Ints:
@@ -205,7 +205,10 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     # Relative to the node, so that no digits are lost to large coordinates.
     (row, col), (d_row, d_col) = (point - begin[node]).T, unit.T
     across = d_col * row - d_row * col
-    a, c = total(d_col * d_col) + TUNING.hold, total(d_row * d_row) + TUNING.hold
+    a, c = (
+        total(d_col * d_col) + TUNING.skeleton_weight,
+        total(d_row * d_row) + TUNING.skeleton_weight,
+    )
     b = total(-d_row * d_col)
     f, g = total(d_col * across), total(-d_row * across)
     determinant = a * c - b * b
@@ -216,11 +219,11 @@ def _meeting_point(begin: Floats, node: Ints, point: Floats, unit: Floats) -> tu
     return begin + move, miss
 
 
-def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> PlacedLines:
+def _with_ends_redrawn(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> PlacedLines:
     """Move the vertices between each foot and its node onto a way between the two."""
     row, col = lines.row.copy(), lines.col.copy()
     stays = np.ones(len(row), bool)
-    share_at_node, offset = _joining(lines, ends, strokes)
+    share_at_node, offset = _node_on_stroke(lines, ends, strokes)
     curve_of = np.full(len(ends), -1)
     curve_of[strokes.first], curve_of[strokes.second] = (np.arange(len(strokes.first)),) * 2
     for arc, first in zip(lines.distance_along, (0, len(lines)), strict=True):
@@ -229,7 +232,7 @@ def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> PlacedLines:
         end = end[near]
         stays[near] = False
         share = 1 - arc[near] / ends.cut[end]
-        place = _free_way(lines, ends, end, share)
+        place = _from_foot_to_node(lines, ends, end, share)
         on = np.flatnonzero(curve_of[end] >= 0)
         if len(on):
             some = end[on]
@@ -246,7 +249,7 @@ def _led(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> PlacedLines:
     return PlacedLines(move_nodes(lines, lines.node_row, lines.node_col), stays)
 
 
-def _free_way(lines: Centerlines, ends: EdgeEnds, end: Ints, share: Floats) -> Floats:
+def _from_foot_to_node(lines: Centerlines, ends: EdgeEnds, end: Ints, share: Floats) -> Floats:
     """Return points (K, 2) at shares of the way from feet to their nodes.
 
     Straight; for curved ends on the parabola that leaves the foot in the end's direction.
@@ -261,7 +264,7 @@ def _free_way(lines: Centerlines, ends: EdgeEnds, end: Ints, share: Floats) -> F
     return np.asarray((1 - t) ** 2 * foot + 2 * t * (1 - t) * control + t**2 * node, np.float64)
 
 
-def _joining(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> tuple[Floats, Floats]:
+def _node_on_stroke(lines: Centerlines, ends: EdgeEnds, strokes: Strokes) -> tuple[Floats, Floats]:
     """Return where on its stroke each end meets its node, and the offset of the node from there.
 
     Shares (A,) of the stroke from the end's own foot, and offsets (A, 2).

@@ -213,7 +213,9 @@ def _cornered(
     if not len(at):
         return lines, at
     edge = lines.edge_of_vertex[at]
-    good, corner, legs = _meetings(lines, along, at, edge_width_px[edge], low[edge], high[edge])
+    good, corner, legs = _intersected_legs(
+        lines, along, at, edge_width_px[edge], low[edge], high[edge]
+    )
     legs = tuple((vertex[good], foot[good]) for vertex, foot in legs)
     return _moved(lines, at[good], corner[good], legs), at[good]
 
@@ -221,7 +223,7 @@ def _cornered(
 _Legs = tuple[tuple[Ints, Floats], ...]
 
 
-def _meetings(
+def _intersected_legs(
     lines: Centerlines, along: Floats, at: Ints, width: Floats, low: Ints, high: Ints
 ) -> tuple[Bools, Floats, _Legs]:
     """Return which turns are corners, their positions, and the feet of the two legs to each."""

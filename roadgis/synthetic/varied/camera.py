@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
+from roadgis.arrays import Bytes
 from roadgis.synthetic.varied.canvas import Canvas, Floats
 
 __all__ = ["binned", "photograph"]
@@ -16,7 +16,7 @@ __all__ = ["binned", "photograph"]
 _DARKEST, _BRIGHTEST = 5, 249
 
 
-def photograph(canvas: Canvas) -> npt.NDArray[np.uint8]:
+def photograph(canvas: Canvas) -> Bytes:
     """Return the picture of a painted canvas, uint8 (size, size, 3)."""
     random = canvas.random
     rim, side = canvas.margin_px, canvas.side // canvas.fine

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from affine import Affine
 from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
 from roadgis.options.synthetic import VariedOptions
@@ -61,7 +61,7 @@ class VariedScene:
         return generator(self.options.seed, salt, self.options.number)
 
     @cached_property
-    def _painted(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    def _painted(self) -> tuple[Bytes, Bools]:
         """The picture, and the ignored pixels."""
         size = self.options.size_px
         canvas = Canvas(size, self.options.gsd_m, _MARGIN_PX, self._random(3))
@@ -77,21 +77,21 @@ class VariedScene:
         return photograph(canvas), unknown
 
     @property
-    def image(self) -> npt.NDArray[np.uint8]:
+    def image(self) -> Bytes:
         """The picture, uint8 (height, width, 3)."""
         return self._painted[0]
 
-    def render(self, window: Window) -> npt.NDArray[np.uint8]:
+    def render(self, window: Window) -> Bytes:
         """Return a part of the picture, uint8 (height, width, 3)."""
         rows = slice(window.row, window.row + window.height)
         return self.image[rows, window.col : window.col + window.width]
 
     @cached_property
-    def road_mask(self) -> npt.NDArray[np.bool_]:
+    def road_mask(self) -> Bools:
         """Pixels whose centre is on a road, (height, width)."""
         return self._burn(surface_of(self.streets))
 
-    def _burn(self, shape: BaseGeometry) -> npt.NDArray[np.bool_]:
+    def _burn(self, shape: BaseGeometry) -> Bools:
         size, gsd = self.options.size_px, self.options.gsd_m
         if shape.is_empty:
             return np.zeros((size, size), np.bool_)
@@ -100,7 +100,7 @@ class VariedScene:
             rasterize([(shape, 1)], (size, size), transform=transform, dtype="uint8") > 0
         )
 
-    def mask(self, line_width_m: float | None = None) -> npt.NDArray[np.uint8]:
+    def mask(self, line_width_m: float | None = None) -> Bytes:
         """Return 1 on roads, IGNORE where it is ambiguous, 0 elsewhere.
 
         Parameters

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Floats
+
 __all__ = ["add_clouds", "add_haze", "cast_shadows", "smooth_field", "weather_transforms"]
 
 Image = npt.NDArray[np.uint8]
@@ -169,9 +171,7 @@ def cast_shadows(
     return np.asarray((image * (1 - np.minimum(dark, 1)) + np.float32(0.5)).astype(np.uint8))
 
 
-def _draw_tree(
-    shade: Image, foot: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
-) -> None:
+def _draw_tree(shade: Image, foot: Floats, reach: Any, rng: np.random.Generator) -> None:
     """Draw the shadow of a crown: overlapping discs, elongated away from the sun."""
     import cv2
 
@@ -184,9 +184,7 @@ def _draw_tree(
         cv2.circle(shade, centre, size, 255, cv2.FILLED, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_row(
-    shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
-) -> None:
+def _draw_row(shade: Image, start: Floats, reach: Any, rng: np.random.Generator) -> None:
     """Draw shadows of trees along a line, as at a street."""
     angle, step = rng.uniform(0, 2 * np.pi), rng.uniform(6, 13)
     along = step * np.array([np.cos(angle), np.sin(angle)])
@@ -195,17 +193,13 @@ def _draw_row(
             _draw_tree(shade, start + number * along + rng.normal(0, 1.2, 2), reach, rng)
 
 
-def _draw_clump(
-    shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
-) -> None:
+def _draw_clump(shade: Image, start: Floats, reach: Any, rng: np.random.Generator) -> None:
     """Draw shadows of trees close together."""
     for _ in range(int(rng.integers(2, 9))):
         _draw_tree(shade, start + rng.normal(0, 6, 2), reach, rng)
 
 
-def _draw_building(
-    shade: Image, start: npt.NDArray[np.float64], reach: Any, rng: np.random.Generator
-) -> None:
+def _draw_building(shade: Image, start: Floats, reach: Any, rng: np.random.Generator) -> None:
     """Draw the shadow of a building: the area swept by its roof, without the roof."""
     import cv2
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.options.training_data import DataSettings
 from roadgis.train.data.data_checks import CELL_PX, SceneCounts
 from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
@@ -82,7 +82,7 @@ def labelled_amount(
     return LabelledAmount(length_m / 1e3, area_m2 / 1e6)
 
 
-def _sample(scene: LabelledScene, count: SceneCounts, number: int) -> npt.NDArray[np.uint8]:
+def _sample(scene: LabelledScene, count: SceneCounts, number: int) -> Bytes:
     """Return the labels of a square with road; the number decides its position."""
     cells = np.argwhere(np.diff(np.diff(count.cells[1], axis=0), axis=1))
     row, col = cells[np.random.default_rng(number).integers(len(cells))] * CELL_PX
@@ -92,7 +92,7 @@ def _sample(scene: LabelledScene, count: SceneCounts, number: int) -> npt.NDArra
     return scene.read_labels(top, left, height, width)
 
 
-def centreline_px(road: npt.NDArray[np.bool_]) -> float:
+def centreline_px(road: Bools) -> float:
     """Return the length of the centrelines of a mask, in pixels."""
     from skimage import morphology
 

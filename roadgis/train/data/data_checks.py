@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bools, Ints
 from roadgis.errors import DataError
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, label_names, read_windows
@@ -41,7 +41,7 @@ class SceneCounts:
     height: int
     width: int
     class_px: tuple[int, ...]
-    cells: npt.NDArray[np.int64] = field(repr=False, compare=False)
+    cells: Ints = field(repr=False, compare=False)
 
     def bounds(self, what: int, row: int, col: int, side: int) -> tuple[int, int]:
         """Return lower and upper bounds of the pixel count of a square window, without reading it.
@@ -204,7 +204,7 @@ def _count_scene(scene: LabelledScene, count: int, road_class: int) -> SceneCoun
     return SceneCounts(scene.name, scene.height, scene.width, class_px, sums)
 
 
-def _per_cell(wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _per_cell(wanted: Bools) -> Ints:
     """Return the number of wanted pixels per cell; cells at the end may be incomplete."""
     along = np.add.reduceat(wanted, np.arange(0, wanted.shape[1], CELL_PX), axis=1, dtype=np.uint8)
     return np.add.reduceat(along, np.arange(0, wanted.shape[0], CELL_PX), axis=0, dtype=np.int64)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes, Singles
 from roadgis.imagery.grid import Window
 from roadgis.imagery.scene import INVALID_FILL
 
@@ -35,8 +35,6 @@ FILL = INVALID_FILL
 _BLOCK_COLS = 8192
 _BLOCK_ROWS = 512
 _BLOCK_AREA_PX = 4 * 2**20
-
-Bytes = npt.NDArray[np.uint8]
 
 
 class LabelledScene(Protocol):
@@ -86,7 +84,7 @@ def label_names(classes: Sequence[str]) -> tuple[str, ...]:
     return ("other", classes[0]) if len(classes) == 1 else tuple(classes)
 
 
-def road_target(labels: Bytes) -> npt.NDArray[np.float32]:
+def road_target(labels: Bytes) -> Singles:
     """Return the road probability of binary labels; 0 if unknown.
 
     Parameters

@@ -53,15 +53,15 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
     """
     every = settings.hold_out_every
     training: list[tuple[LabelledScene, float]] = []
-    held: list[tuple[LabelledScene, float]] = []
+    validation_scenes: list[tuple[LabelledScene, float]] = []
     for number, scene in enumerate(_scenes(settings, settings.folders, classes)):
-        (held if every and number % every == 0 else training).append(scene)
+        (validation_scenes if every and number % every == 0 else training).append(scene)
     if settings.share and not training:
         raise DataError(
             f"The data set {settings.name} has a share of {settings.share:g} and no scenes to "
             "train on. Name folders of image and mask pairs, or give it a share of 0."
         )
-    held += _scenes(settings, settings.validation, classes)
+    validation_scenes += _scenes(settings, settings.validation, classes)
     scenes, sizes = [scene for scene, _ in training], [gsd for _, gsd in training]
     if settings.teacher is not None:
         teacher = load_teacher(settings.teacher)
@@ -70,8 +70,8 @@ def open_data_set(settings: DataSet, classes: Sequence[str] = ("road",)) -> Open
         settings,
         scenes,
         sizes,
-        [resample(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in held],
-        [settings.nearest_gsd_m(gsd) for _, gsd in held],
+        [resample(scene, gsd / settings.nearest_gsd_m(gsd)) for scene, gsd in validation_scenes],
+        [settings.nearest_gsd_m(gsd) for _, gsd in validation_scenes],
     )
 
 

@@ -16,12 +16,13 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window as FileWindow
 from scipy import ndimage
 
+from roadgis.arrays import Bools, Bytes
 from roadgis.errors import DataError, ReadError
 from roadgis.imagery.damage import check_whole, missing_part
 from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.grid import Window
 from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
-from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
+from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_windows
 from roadgis.train.data.pairs import find_pairs
 
 __all__ = ["PairScene", "open_pairs"]
@@ -33,8 +34,6 @@ _BLANK_REACH_PX = _BLANK_SIDE_PX - 1
 # Scenes with a smaller share of pure white or black have no collar.
 _BLANK_SHARE = 0.001
 _WHITE, _BLACK = 253, 2
-
-Bools = npt.NDArray[np.bool_]
 
 
 def open_pairs(

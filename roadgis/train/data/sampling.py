@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Singles
 from roadgis.errors import DataError
 from roadgis.train.data.data_checks import LabelCounts, check_sizes, count_labels
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, road_target
@@ -206,7 +206,7 @@ def follow_epochs(dataset: Any) -> Any:
     return FollowEpochs()
 
 
-def one_hot(labels: Bytes, classes: int) -> npt.NDArray[np.float32]:
+def one_hot(labels: Bytes, classes: int) -> Singles:
     """Return labels (..., classes): one channel per class; a single road channel if binary."""
     if classes == 1:  # may be probabilities
         return road_target(labels)[..., None]

@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Singles
 from roadgis.errors import InputError, MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
@@ -109,9 +109,7 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
     return card
 
 
-def _scaling_into_card(
-    taken: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None, card: ModelCard
-) -> ModelCard:
+def _scaling_into_card(taken: tuple[Singles, Singles] | None, card: ModelCard) -> ModelCard:
     """Return the card with ``x * scale + shift`` merged into its scaling."""
     if taken is None:
         return card

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
+from roadgis.arrays import Singles
+
 __all__ = [
     "double_by_copies",
     "drop_unused",
@@ -270,9 +272,7 @@ def _copies(source: str, target: str) -> list[onnx.NodeProto]:
     ]
 
 
-def take_input_scaling(
-    model: onnx.ModelProto,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+def take_input_scaling(model: onnx.ModelProto) -> tuple[Singles, Singles] | None:
     """Remove ``image * scale + shift`` per band from the start of the graph.
 
     With three channels it cannot be vectorized: it takes a tenth of the time of an 8-bit model, and
@@ -305,7 +305,7 @@ def take_input_scaling(
     return steps[0], steps[1]
 
 
-def take_bytes(model: onnx.ModelProto, scaled: npt.NDArray[np.float32]) -> bool:
+def take_bytes(model: onnx.ModelProto, scaled: Singles) -> bool:
     """Let a quantized network take the image's bytes, where quantizing gives just these back.
 
     Scaling the bytes to floats and quantizing them again is then left out, with the same answers.
@@ -348,14 +348,12 @@ def take_bytes(model: onnx.ModelProto, scaled: npt.NDArray[np.float32]) -> bool:
     return True
 
 
-def _per_channel(
-    node: Any, constants: dict[str, npt.NDArray[Any]]
-) -> npt.NDArray[np.float32] | None:
+def _per_channel(node: Any, constants: dict[str, npt.NDArray[Any]]) -> Singles | None:
     """Return the constant operand (C,) of an elementwise node if it has one value per channel."""
     found = [constants[name] for name in node.input if name in constants]
     if len(found) != 1 or found[0].ndim != 4 or found[0].shape[0] != 1:
         return None
-    value: npt.NDArray[np.float32] = found[0]
+    value: Singles = found[0]
     return value.reshape(-1) if value.shape[2:] == (1, 1) and value.shape[1] > 1 else None
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Singles
 from roadgis.errors import DataError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling
@@ -39,7 +39,7 @@ def calibration_crops(
     count: int,
     crop_px: int,
     seed: int,
-) -> list[npt.NDArray[np.float32]]:
+) -> list[Singles]:
     """Draw crops of training data, scaled for the model.
 
     Parameters
@@ -101,7 +101,7 @@ def _training_data(run: Path) -> tuple[Sequence[LabelledScene], Sequence[OpenDat
     return opened.training, opened.sets
 
 
-def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -> None:
+def quantize(source: Path, crops: list[Singles], output: Path) -> None:
     """Quantize a model to 8 bits: weights per output channel, activations by their range.
 
     Weights use 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16 bits,
@@ -132,7 +132,7 @@ def quantize(source: Path, crops: list[npt.NDArray[np.float32]], output: Path) -
         def __init__(self) -> None:
             self._left = iter(crops)
 
-        def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:
+        def get_next(self) -> dict[str, Singles] | None:
             crop = next(self._left, None)
             return None if crop is None else {"image": crop}
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize, special
 
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, ModelError
 from roadgis.progress import Progress, no_progress
@@ -53,8 +54,8 @@ class CentrelineSamples(NamedTuple):
         Whether a labelled road is within 3 m.
     """
 
-    probability: npt.NDArray[np.float64]
-    correct: npt.NDArray[np.bool_]
+    probability: Floats
+    correct: Bools
 
 
 class Calibration(NamedTuple):
@@ -63,7 +64,7 @@ class Calibration(NamedTuple):
     scale: float
     offset: float
 
-    def __call__(self, probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def __call__(self, probability: npt.ArrayLike) -> Floats:
         """Return calibrated probabilities."""
         clipped = np.clip(np.asarray(probability, np.float64), _LEAST, 1 - _LEAST)
         return np.asarray(
@@ -85,9 +86,9 @@ class Reliability:
         Expected calibration error: mean of the difference, weighted by `count`.
     """
 
-    probability: npt.NDArray[np.float64]
-    correct: npt.NDArray[np.float64]
-    count: npt.NDArray[np.int64]
+    probability: Floats
+    correct: Floats
+    count: Ints
     error: float
 
 
@@ -110,7 +111,7 @@ def sample_centrelines(
     """
     from skimage import morphology
 
-    thinned: Callable[..., npt.NDArray[np.bool_]] = morphology.skeletonize
+    thinned: Callable[..., Bools] = morphology.skeletonize
     probabilities, corrects = [np.empty(0)], [np.empty(0, np.bool_)]
     for number, (scene, gsd) in enumerate(zip(scenes, gsd_m, strict=True)):
         probability = predict_scene(predictor, scene)
@@ -148,7 +149,7 @@ def fit_calibration(places: Mapping[str, CentrelineSamples]) -> Calibration:
         )
     logit = [special.logit(np.clip(found.probability, _LEAST, 1 - _LEAST)) for found in used]
 
-    def loss(values: npt.NDArray[np.float64]) -> float:
+    def loss(values: Floats) -> float:
         return float(
             sum(
                 np.logaddexp(0, np.where(found.correct, -1, 1) * (values[0] * x + values[1])).mean()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bools, Bytes, Floats
 from roadgis.errors import InputError
 from roadgis.options.scoring import BUFFER_PX
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL
@@ -27,7 +28,6 @@ __all__ = [
 _LEVELS = TOP_LEVEL + 1
 
 Counts = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 def level_of(threshold: float) -> int:
@@ -207,9 +207,9 @@ def _ratio(part: Counts, whole: Counts) -> Floats:
 
 
 def count_levels(
-    levels: npt.NDArray[np.uint8],
-    truth: npt.NDArray[np.bool_],
-    valid: npt.NDArray[np.bool_],
+    levels: Bytes,
+    truth: Bools,
+    valid: Bools,
     *,
     buffer_px: int = BUFFER_PX,
     core: tuple[slice, slice] = (slice(None), slice(None)),
@@ -248,7 +248,7 @@ def count_levels(
     )
 
 
-def disc_maximum(values: npt.NDArray[np.uint8], radius: int) -> npt.NDArray[np.uint8]:
+def disc_maximum(values: Bytes, radius: int) -> Bytes:
     """Return the maximum over the disc around each pixel.
 
     Parameters

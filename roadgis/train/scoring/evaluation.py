@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from roadgis.arrays import Bytes
 from roadgis.errors import DataError, InputError
 from roadgis.options.scoring import BUFFER_PX, TILE_PX
 from roadgis.progress import Progress, no_progress
@@ -183,9 +184,9 @@ class Block:
 
     row: int
     col: int
-    image: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.uint8]
-    found: npt.NDArray[np.uint8]
+    image: Bytes
+    labels: Bytes
+    found: Bytes
 
 
 class ScoringObserver(Protocol):
@@ -313,7 +314,7 @@ class _Scorer:
         pairs = block.labels[valid].astype(np.int64) * size + block.found[valid]
         return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)
 
-    def _check(self, labels: npt.NDArray[np.uint8], name: str) -> None:
+    def _check(self, labels: Bytes, name: str) -> None:
         known = labels[labels != IGNORE]
         highest = int(known.max(initial=0))
         if highest >= len(self.names):

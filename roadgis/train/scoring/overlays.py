@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes, Singles
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.evaluation import Block, SceneScores
 
@@ -33,7 +33,7 @@ class SceneOverlay:
     """
 
     scores: SceneScores
-    picture: npt.NDArray[np.uint8]
+    picture: Bytes
 
 
 class OverlayGallery:
@@ -87,12 +87,12 @@ class OverlayGallery:
         return [overlay for *_, overlay in reversed(rest[-self._count :])] if self._count else []
 
 
-def _painted(block: Block) -> npt.NDArray[np.float32]:
+def _painted(block: Block) -> Singles:
     """Return a block's image, paler, with correct, missed and wrong pixels in colour."""
     image = block.image.astype(np.float32)
     grey = image.mean(axis=2, keepdims=True)
     # Half desaturated, so that the marks stand out.
-    picture: npt.NDArray[np.float32] = 0.5 * image + 0.5 * grey
+    picture: Singles = 0.5 * image + 0.5 * grey
     labels, found = block.labels, block.found
     valid = labels != IGNORE
     marks = {
@@ -117,7 +117,7 @@ class _Canvas:
         self._sum = np.zeros((*shape, 3), np.float32)
         self._count = np.zeros((*shape, 1), np.float32)
 
-    def draw(self, row: int, col: int, picture: npt.NDArray[np.float32]) -> None:
+    def draw(self, row: int, col: int, picture: Singles) -> None:
         factor = self._factor
         sums, sizes = picture, []
         for axis, start in enumerate((row, col)):
@@ -132,12 +132,12 @@ class _Canvas:
         self._sum[here] += sums
         self._count[here] += np.multiply.outer(*sizes)[..., None]
 
-    def picture(self) -> npt.NDArray[np.uint8]:
+    def picture(self) -> Bytes:
         mean = self._sum / np.maximum(self._count, 1)
         return np.clip(np.rint(mean), 0, 255).astype(np.uint8)
 
 
-def jpeg_uri(picture: npt.NDArray[np.uint8]) -> str:
+def jpeg_uri(picture: Bytes) -> str:
     """Return a picture as a ``data:`` URI of a JPEG."""
     from matplotlib import image
 

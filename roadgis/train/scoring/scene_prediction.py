@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Bytes, Singles
 from roadgis.errors import ModelError
 from roadgis.imagery.scene import INVALID_FILL
 from roadgis.model.card import ModelCard
@@ -32,7 +32,7 @@ TOP_LEVEL = 254
 
 #: Callback that returns the image, uint8 (height, width, B), of a window (row, col, height,
 #: width).
-ReadImage = Callable[[int, int, int, int], npt.NDArray[np.uint8]]
+ReadImage = Callable[[int, int, int, int], Bytes]
 
 
 class Predictor(Protocol):
@@ -42,10 +42,10 @@ class Predictor(Protocol):
     def card(self) -> ModelCard:
         """The model card."""
 
-    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, images: Bytes) -> Singles:
         """Return road probability (N, H, W) of images (N, H, W, B)."""
 
-    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_classes(self, images: Bytes) -> Singles:
         """Return the probability of each class (N, H, W, C) of images (N, H, W, B)."""
 
 
@@ -63,7 +63,7 @@ class KerasPredictor:
         self._model = model
         self._scaling = Scaling(card)
 
-    def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict_classes(self, images: Bytes) -> Singles:
         """Return the probability of each class.
 
         Raises
@@ -79,15 +79,15 @@ class KerasPredictor:
             )
         return output
 
-    def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, images: Bytes) -> Singles:
         """Return road probability."""
-        road: npt.NDArray[np.float32] = self.predict_classes(images)[..., self.card.road_class]
+        road: Singles = self.predict_classes(images)[..., self.card.road_class]
         return road
 
 
-def to_levels(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def to_levels(probability: Singles) -> Bytes:
     """Return stored probability, uint8 0..254."""
-    levels: npt.NDArray[np.uint8] = np.rint(probability * np.float32(TOP_LEVEL)).astype(np.uint8)
+    levels: Bytes = np.rint(probability * np.float32(TOP_LEVEL)).astype(np.uint8)
     return levels
 
 
@@ -143,7 +143,7 @@ class ScenePrediction:
         self._read = read
         self._size = (height, width)
         self._tiling = _Tiling.of(predictor.card, height, width, tile_px)
-        self._kept: dict[tuple[int, int], tuple[npt.NDArray[np.uint8], Any]] = {}
+        self._kept: dict[tuple[int, int], tuple[Bytes, Any]] = {}
 
     def windows(self) -> Iterator[tuple[int, int, int, int]]:
         """Yield the tiles' cores (row, col, height, width) within the scene, row by row."""
@@ -152,7 +152,7 @@ class ScenePrediction:
             for col in range(0, width, cols):
                 yield row, col, min(rows, height - row), min(cols, width - col)
 
-    def probability(self, row: int, col: int) -> npt.NDArray[np.float32]:
+    def probability(self, row: int, col: int) -> Singles:
         """Predict one tile.
 
         Parameters
@@ -173,12 +173,10 @@ class ScenePrediction:
             answer = self._predictor.predict_classes(image)[0]
         rows = slice(tiling.margin, tiling.margin + min(tiling.core[0], height - row))
         cols = slice(tiling.margin, tiling.margin + min(tiling.core[1], width - col))
-        inside: npt.NDArray[np.float32] = answer[rows, cols]
+        inside: Singles = answer[rows, cols]
         return inside
 
-    def read(
-        self, row: int, col: int, height: int, width: int
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    def read(self, row: int, col: int, height: int, width: int) -> tuple[Bytes, Bytes | None]:
         """Return the prediction for a window inside the scene.
 
         Returns
@@ -210,7 +208,7 @@ class ScenePrediction:
                     classes[here] = tile_classes[there]
         return levels, classes
 
-    def _tile(self, i: int, j: int) -> tuple[npt.NDArray[np.uint8], Any]:
+    def _tile(self, i: int, j: int) -> tuple[Bytes, Any]:
         if (i, j) not in self._kept:
             card = self._predictor.card
             answer = self.probability(i * self._tiling.core[0], j * self._tiling.core[1])
@@ -219,7 +217,7 @@ class ScenePrediction:
             self._kept[i, j] = (to_levels(answer[..., card.road_class]), classes)
         return self._kept[i, j]
 
-    def _padded(self, row: int, col: int) -> npt.NDArray[np.uint8]:
+    def _padded(self, row: int, col: int) -> Bytes:
         """Read a tile, with the fill value outside the scene."""
         side = self._tiling.side
         starts = (max(row, 0), max(col, 0))
@@ -233,8 +231,8 @@ class ScenePrediction:
 
 
 def predict_scene(
-    predictor: Predictor, image: npt.NDArray[np.uint8] | LabelledScene, *, tile_px: int = TILE_PX
-) -> npt.NDArray[np.float32]:
+    predictor: Predictor, image: Bytes | LabelledScene, *, tile_px: int = TILE_PX
+) -> Singles:
     """Return road probability of a whole scene.
 
     Tiles start on multiples of the stride from the scene's corner, and their margin is cropped.
@@ -262,14 +260,14 @@ def image_reader(scene: LabelledScene, card: ModelCard) -> ReadImage:
     """Return a reader of a scene's image, normalized as the model card says."""
     (scene,) = normalize_scenes([scene], card.normalize_to)
 
-    def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    def read(row: int, col: int, height: int, width: int) -> Bytes:
         return scene.read(row, col, height, width)[0]
 
     return read
 
 
-def _array_reader(pixels: npt.NDArray[np.uint8]) -> ReadImage:
-    def read(row: int, col: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+def _array_reader(pixels: Bytes) -> ReadImage:
+    def read(row: int, col: int, height: int, width: int) -> Bytes:
         return pixels[row : row + height, col : col + width]
 
     return read

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from roadgis.arrays import Ints
 from roadgis.atomic import atomic_path
 from roadgis.errors import DataError, InputError, MissingExtraError, ModelError
 from roadgis.model.card import ModelCard, read_card_file, write_card_file
@@ -67,11 +67,11 @@ class ThresholdChoice:
 
 
 def choose_threshold(
-    road: npt.NDArray[np.int64],
-    other: npt.NDArray[np.int64],
+    road: Ints,
+    other: Ints,
     *,
-    near: npt.NDArray[np.int64] | None = None,
-    reached: npt.NDArray[np.int64] | None = None,
+    near: Ints | None = None,
+    reached: Ints | None = None,
     criterion: Criterion = "iou",
 ) -> ThresholdChoice:
     """Choose the threshold with the highest score; of several, the middle one.

@@ -17,10 +17,11 @@ const SLIDERS = [
 const DEFAULTS = { threshold: 0.5, max_gap_m: 30, min_component_m: 60, tolerance_m: 0.5 };
 
 const FORMATS = [
-  ["gpkg", "GeoPackage", "edges and nodes"], ["geojson", "GeoJSON", "longitude, latitude"],
+  ["gpkg", "GeoPackage", "styled for QGIS"], ["geojson", "GeoJSON", "longitude, latitude"],
   ["fgb", "FlatGeobuf", "one quick file"], ["parquet", "GeoParquet", "for data tools"],
   ["shp", "Shapefile", "zip"], ["probability", "Probability", "Cloud Optimized GeoTIFF"],
   ["edits", "Corrections", "GeoJSON with user, time"], ["labels", "Training labels", "masks, zip"],
+  ["report", "QA report", "HTML to print and sign"],
 ];
 
 export class ResultPanel {
