@@ -80,21 +80,24 @@ def timed(seconds: dict[str, float]) -> Iterator[None]:
 
 
 class Counted(runtime.OnnxSegmenter):
-    """Counts the CPU seconds of the process while the network runs, its threads included."""
+    """Counts the CPU seconds while the network runs.
+
+    With several threads they are those of the whole process, with what is read at that time.
+    """
 
     seconds = 0.0
 
     def _open(self) -> Any:
         session = super()._open()
-        outer = self
+        outer, clock = self, time.thread_time if self._threads == 1 else time.process_time
 
         class Session:
             def run(self, *args: Any) -> Any:
-                begin = time.process_time()
+                begin = clock()
                 try:
                     return session.run(*args)
                 finally:
-                    outer.seconds += time.process_time() - begin
+                    outer.seconds += clock() - begin
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(session, name)

@@ -172,6 +172,8 @@ class SheetGroup:
                 continue
             box = (part.row - sheet.row, part.col - sheet.col, part.height, part.width)
             pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
+            if part == window and self.decoder is None and seen.all() and not valid.any():
+                return pixels, seen  # nothing to lay over each other, as in most windows
             new = seen & ~valid[here]
             if self.decoder is not None:
                 pixels = self.decoder.stored(pixels)

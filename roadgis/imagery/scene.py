@@ -299,7 +299,8 @@ class Scene:
             image, valid = np.ascontiguousarray(image[inner, inner]), valid[inner, inner].copy()
         if self.normalization is not None:
             image = self.normalization.apply(image)
-        image[~valid] = INVALID_FILL
+        if not valid.all():
+            image[~valid] = INVALID_FILL
         return image, valid
 
     def wanted(self, window: Window) -> Bools:
@@ -372,6 +373,8 @@ class Scene:
         total = np.zeros((*shape, self.band_count if len(touching) > 1 else 0), np.float32)
         for layer in touching:
             values, share = layer.read(window, self._scaling(layer))
+            if len(touching) == 1 and len(values) == self.band_count:
+                return np.moveaxis(values, 0, -1), share >= 128
             values = np.moveaxis(np.broadcast_to(values, (self.band_count, *shape)), 0, -1)
             if len(touching) == 1:
                 return np.array(values), share >= 128

@@ -7,7 +7,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles
 from roadgis.network.centerlines import RoadEnds
-from roadgis.vectorization.bitplanes import dilated, pack, pixels
+from roadgis.vectorization.bitplanes import WORD, dilated, pack, pixels, unpack
 from roadgis.vectorization.end_caps import last_stretches
 from roadgis.vectorization.thinning import measure_widths, nearest
 
@@ -26,6 +26,8 @@ _GROWS, _SMALL_PX, _GROWS_STEPS = 1.4, 2.5, 5
 _BACK = 4.0
 #: Number of places at which the direction is measured.
 _PLACES = 17
+#: Side of the cells in which pixels near ends are searched.
+_CELL_PX = 16
 #: Dead ends that are looked at together: bounds the memory for samples of the mask.
 _CHUNK = 256
 
@@ -88,18 +90,33 @@ def _half_widths(
     mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, radius: int, walk: int
 ) -> Singles:
     """Return the distance to the road's rim at the skeleton's pixels near its ends, else 0."""
-    image = np.zeros(skeleton.shape, bool)
-    image[rows, cols] = True
-    # Diagonal steps are longer than one pixel; twice the steps ahead are looked at.
-    around = dilated(pack(image), 1.5 * walk + 6) & pack(skeleton.view(bool))
-    r, c = pixels(around)
+    r, c = pixels(pack(skeleton.view(bool)))
     clear = radius + 1
     inner = (r >= clear) & (r < len(mask) - clear) & (c >= clear) & (c < mask.shape[1] - clear)
+    # Diagonal steps are longer than one pixel, and pixels ahead are looked at; more do no harm.
+    inner &= _near(r, c, rows, cols, 1.5 * walk + 6)
     r, c = r[inner], c[inner]
     near, _ = nearest(mask, 0, r, c, radius)
     out = np.zeros(mask.shape, np.float32)
     out[r, c] = np.where(np.isfinite(near), near, np.float32(radius))
     return out
+
+
+def _near(
+    rows: Ints,
+    cols: Ints,
+    ends_rows: Ints,
+    ends_cols: Ints,
+    reach: float,
+) -> Bools:
+    """Return which pixels may lie within reach of an end; surely those that do."""
+    width = -(-(int(max(cols.max(), ends_cols.max())) // _CELL_PX + 1) // WORD) * WORD
+    height = int(max(rows.max(), ends_rows.max())) // _CELL_PX + 1
+    cells = np.zeros((height, width), bool)
+    cells[ends_rows // _CELL_PX, ends_cols // _CELL_PX] = True
+    # Between the same corners of two cells the distance is less by two diagonals at most.
+    grown = unpack(dilated(pack(cells), reach / _CELL_PX + 1.5))
+    return grown[rows // _CELL_PX, cols // _CELL_PX] > 0
 
 
 def _measured(

@@ -8,13 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roadgis.arrays import Bytes, Ints, Singles
-from roadgis.vectorization.bitplanes import Plane, east, west
+from roadgis.arrays import Bools, Bytes, Ints, Singles
+from roadgis.vectorization.bitplanes import WORD, Plane, east, west
 
 __all__ = ["Widths", "measure_widths", "nearest", "thin"]
 
 #: Rows that are thinned together: small enough for the cache, large enough for numpy.
 _STRIP = 96
+#: Where less than this share of the words has changed, only they and their neighbours are thinned.
+_FEW = 0.06
+_ONE = np.uint64(1)
+_LAST = np.uint64(WORD - 1)
 
 
 def thin(plane: Plane, iterations: int) -> Plane:
@@ -31,37 +35,73 @@ def thin(plane: Plane, iterations: int) -> Plane:
     iterations : int
         How many at most.
     """
-    work = np.zeros((len(plane) + 2, plane.shape[1]), np.uint64)
-    work[1:-1] = plane
+    work = np.zeros((len(plane) + 2, plane.shape[1] + 2), np.uint64)
+    work[1:-1, 1:-1] = plane
     strips = [(top, min(top + _STRIP, len(work) - 1)) for top in range(1, len(work) - 1, _STRIP)]
     active = np.array([bool(work[top:stop].any()) for top, stop in strips])
-    for _ in range(iterations):
-        if not active.any():
-            break
-        changed = np.zeros(len(strips), bool)
+    for done in range(iterations):
+        changed = np.zeros(work.shape, bool)
         for second in (False, True):
             doomed = [
                 (index, _deletable(work[strips[index][0] - 1 : strips[index][1] + 1], second))
                 for index in np.flatnonzero(active).tolist()
             ]
             for index, delete in doomed:
-                if delete.any():
-                    top, stop = strips[index]
-                    work[top:stop] &= ~delete
-                    changed[index] = True
+                top, stop = strips[index]
+                work[top:stop] &= ~delete
+                changed[top:stop] |= delete != 0
+        # What is left to do in most places is little and far between.
+        if np.count_nonzero(changed) < _FEW * changed.size:
+            _thin_words(work, changed, iterations - done - 1)
+            break
         # A strip can only change again when it or a neighbour has just changed.
-        active = changed.copy()
-        active[1:] |= changed[:-1]
-        active[:-1] |= changed[1:]
-    return work[1:-1]
+        some = np.array([changed[top:stop].any() for top, stop in strips])
+        active = some.copy()
+        active[1:] |= some[:-1]
+        active[:-1] |= some[1:]
+    return work[1:-1, 1:-1]
+
+
+def _thin_words(work: Plane, changed: Bools, iterations: int) -> None:
+    """Thin where words have just changed, and their neighbours; in place."""
+    flat, stride = work.reshape(-1), work.shape[1]
+    around = np.array([row * stride + col for row in (-1, 0, 1) for col in (-1, 0, 1)])
+    at = np.flatnonzero(changed)
+    for _ in range(iterations):
+        at = np.unique(at[:, None] + around)
+        at = at[flat[at] != 0]
+        if not len(at):
+            break
+        hit = np.zeros(len(at), bool)
+        for second in (False, True):
+            rows = (at - stride, at, at + stride)
+            middle = [flat[row] for row in rows]
+            right = [(flat[row] >> _ONE) | (flat[row + 1] << _LAST) for row in rows]
+            left = [(flat[row] << _ONE) | (flat[row - 1] >> _LAST) for row in rows]
+            delete = _doomed(middle, right, left, second)
+            flat[at] &= ~delete
+            hit |= delete != 0
+        at = at[hit]
 
 
 def _deletable(rows: Plane, second: bool) -> Plane:
     """Return the pixels that a half iteration deletes; `rows` has one more row at each end."""
-    right, left = east(rows), west(rows)
-    x3, x, x7 = rows[:-2], rows[1:-1], rows[2:]
-    x2, x1, x8 = right[:-2], right[1:-1], right[2:]
-    x4, x5, x6 = left[:-2], left[1:-1], left[2:]
+    three = (slice(None, -2), slice(1, -1), slice(2, None))
+    middle, right, left = (
+        [plane[part] for part in three] for plane in (rows, east(rows), west(rows))
+    )
+    return _doomed(middle, right, left, second)
+
+
+def _doomed(middle: list[Plane], right: list[Plane], left: list[Plane], second: bool) -> Plane:
+    """Return the pixels that a half iteration deletes.
+
+    Each list holds the words above, at and below some words: `middle` themselves, `right` and
+    `left` with the pixels' eastern and western neighbours.
+    """
+    x3, x, x7 = middle
+    x2, x1, x8 = right
+    x4, x5, x6 = left
     c1, c2, c3, c4 = x2 | x3, x4 | x5, x6 | x7, x8 | x1
     a1, a2, a3, a4 = x1 | x2, x3 | x4, x5 | x6, x7 | x8
     # One run of neighbours that are set: deleting does not cut.
@@ -136,15 +176,16 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     offset = np.zeros((len(rows), 2), np.int64)
     flat = image.reshape(-1)
     stride = image.shape[1]
-    position = rows * stride + cols
+    first = radius * (stride + 1)
+    position = rows * stride + cols - first
     left = np.arange(len(rows))
     for length, ring in _rings(radius):
         if not len(left):
             break
-        steps = ring[:, 0] * stride + ring[:, 1]
+        steps = first + ring[:, 0] * stride + ring[:, 1]
         found = np.full(len(left), -1, np.int8 if len(ring) < 128 else np.int64)
         for number in range(len(steps) - 1, -1, -1):
-            found[flat[position + steps[number]] == value] = number
+            found[flat[steps[number] :].take(position) == value] = number
         hit = found >= 0
         if hit.any():
             at = left[hit]
@@ -179,16 +220,20 @@ def measure_widths(image: Bytes, rows: Ints, cols: Ints, radius: int) -> Widths:
     # The skeleton leaves the middle by less than two pixels; looking no further keeps
     # junctions, where the far side is another road, from counting.
     far = near.copy()
-    open_ = known.copy()
+    open_ = np.flatnonzero(known)
     for step in (0.0, 0.5, 1.0, 1.5, 2.0):
-        back = np.rint(-unit * (near.astype(np.float64) + step)[:, None]).astype(np.int64)
-        hit = open_ & (flat[(rows + back[:, 0]) * image.shape[1] + cols + back[:, 1]] == 0)
-        far[hit] = -(back[hit] * unit[hit]).sum(axis=1)
-        open_ &= ~hit
+        towards = unit[open_]
+        back = np.rint(-towards * (near[open_].astype(np.float64) + step)[:, None]).astype(np.int64)
+        there = (rows[open_] + back[:, 0]) * image.shape[1] + cols[open_] + back[:, 1]
+        hit = flat[there] == 0
+        far[open_[hit]] = -(back[hit] * towards[hit]).sum(axis=1)
+        open_ = open_[~hit]
+    bounded = known.copy()
+    bounded[open_] = False
     # Between the centres of the last road pixel and the first background pixel the border
     # lies half a row of pixels away; rows are denser across diagonals.
     row_gap = np.maximum(np.abs(unit[:, 0]), np.abs(unit[:, 1])).astype(np.float32)
-    shift = np.where(known & ~open_, (near - far) / 2, np.float32(np.nan)).astype(np.float64)
+    shift = np.where(bounded, (near - far) / 2, np.float32(np.nan)).astype(np.float64)
     return Widths(
         np.where(known, near + far - row_gap, 2 * near).astype(np.float32),
         (shift * unit[:, 0]).astype(np.float32),

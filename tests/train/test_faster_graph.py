@@ -11,9 +11,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from roadgis.model.card import ModelCard
-from roadgis.model.onnx_file import write_onnx_card
+from roadgis.model.onnx_file import open_session, write_onnx_card
 from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.export.decoder_window import add_decoder_window, crop_decoder
+from roadgis.train.export.onnx_graph import double_by_copies, fold_scaling
 from roadgis.train.export.quantize import feed_bytes
 from tests.factories.models import save_model, tiny_card
 
@@ -125,3 +126,78 @@ def test_feed_bytes_leaves_out_quantizing_that_gives_the_bytes_back(
     kind = onnx.load(str(path)).graph.input[0].type.tensor_type.elem_type
     assert (kind == onnx.TensorProto.UINT8) == takes_bytes
     np.testing.assert_array_equal(OnnxSegmenter(path).predict(image), wanted)
+
+
+def quantized(path: Path, nodes: list[Any], card: ModelCard) -> Path:
+    """Write a network of bytes that computes with the levels of one quantization."""
+    around = [
+        constant("scale", np.float32(1 / 256)),
+        constant("zero", np.uint8(0)),
+        constant("twice", np.array([1, 1, 2, 2], np.float32)),
+        helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("QuantizeLinear", ["planes", "scale", "zero"], ["levels"]),
+        helper.make_node("DequantizeLinear", ["levels", "scale", "zero"], ["values"]),
+        *nodes,
+        helper.make_node("QuantizeLinear", ["doubled", "scale", "zero"], ["more"]),
+        helper.make_node("DequantizeLinear", ["more", "scale", "zero"], ["larger"]),
+        helper.make_node("Identity", ["larger"], ["road"]),
+    ]
+    return saved(path, around, card)
+
+
+def test_double_by_copies_gives_what_resizing_gives(tmp_path: Path) -> None:
+    path, copied = tmp_path / "m.onnx", tmp_path / "copied.onnx"
+    resize = helper.make_node(
+        "Resize", ["values", "", "twice"], ["doubled"],
+        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+    )  # fmt: skip
+    model = onnx.load(str(quantized(path, [resize], CARD)))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("larger", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])
+    )
+    onnx.save(model, str(path))
+    double_by_copies(model)
+    onnx.save(model, str(copied))
+    assert "Resize" not in {node.op_type for node in model.graph.node}
+    image = np.random.default_rng(1).random((2, 5, 7, 3), np.float32)
+    (wanted,) = open_session(path).run(None, {"image": image})
+    (found,) = open_session(copied).run(None, {"image": image})
+    assert wanted.shape == (2, 3, 10, 14)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_double_by_copies_leaves_other_resizing_alone(tmp_path: Path) -> None:
+    resize = helper.make_node("Resize", ["values", "", "twice"], ["doubled"], mode="linear")
+    model = onnx.load(str(quantized(tmp_path / "m.onnx", [resize], CARD)))
+    before = model.SerializeToString()
+    double_by_copies(model)
+    assert model.SerializeToString() == before
+
+
+def test_fold_scaling_puts_the_scale_after_a_convolution_into_its_weights() -> None:
+    depthwise = np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
+    scale = np.array([2, -0.5], np.float32).reshape(2, 1, 1, 1)
+    shift = np.array([1, 3], np.float32)
+    values = {"w": depthwise, "s": scale, "t": shift}
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["a"], group=2, pads=[1] * 4),
+        helper.make_node("Conv", ["a", "s", "t"], ["b"], group=2),
+        helper.make_node("Relu", ["b"], ["road"]),
+    ]
+    shape = ["n", 2, "h", "w"]
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "m",
+            [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("road", onnx.TensorProto.FLOAT, shape)],
+            [numpy_helper.from_array(value, name) for name, value in values.items()],
+        )
+    )
+    fold_scaling(model)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Relu"]
+    constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    _, weights, shifts = model.graph.node[0].input
+    np.testing.assert_array_equal(constants[weights], depthwise * scale)
+    np.testing.assert_array_equal(constants[shifts], shift)
+    onnx.checker.check_model(model)

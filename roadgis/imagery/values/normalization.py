@@ -46,7 +46,9 @@ class Normalization:
         """Return the normalized image, uint8 (..., C)."""
         result = np.empty_like(image)
         for band in range(image.shape[-1]):
-            result[..., band] = self._table[:, band][image[..., band]]
+            # Several times as fast as an index, which needs eight bytes per pixel.
+            changed = image[..., band].tobytes().translate(self._table[:, band].tobytes())
+            result[..., band] = np.frombuffer(changed, np.uint8).reshape(image.shape[:-1])
         return result
 
 

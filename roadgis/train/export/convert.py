@@ -102,6 +102,7 @@ def convert(model: Any, card: ModelCard, output: Path) -> ModelCard:
     onnx_graph.plain_output(exported)
     card = _scaling_into_card(onnx_graph.take_input_scaling(exported), card)
     onnx_graph.fuse_scale_and_shift(exported)
+    onnx_graph.fold_scaling(exported)
     onnx_graph.name_output(exported, "road")
     onnx.checker.check_model(exported)
     output.write_bytes(exported.SerializeToString())

@@ -32,6 +32,7 @@ from roadgis.train.export.decoder_window import crop_decoder
 from roadgis.train.export.quantize import (
     QuantizationError,
     calibration_crops,
+    copy_pixels,
     feed_bytes,
     quantize,
 )
@@ -167,6 +168,8 @@ class _Maker:
             if precision == "float16-weights":
                 halve_file_weights(made)
         crop_decoder(made, card)
+        if precision == "int8":
+            copy_pixels(made)
         card = dataclasses.replace(card, recipe={**card.recipe, "export": export})
         write_onnx_card(made, card, made)
         return made, card

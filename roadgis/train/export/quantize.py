@@ -20,9 +20,9 @@ from roadgis.train.data.mixed_sampling import MixedSampler
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
-from roadgis.train.export.onnx_graph import take_bytes
+from roadgis.train.export.onnx_graph import double_by_copies, take_bytes
 
-__all__ = ["QuantizationError", "calibration_crops", "feed_bytes", "quantize"]
+__all__ = ["QuantizationError", "calibration_crops", "copy_pixels", "feed_bytes", "quantize"]
 
 _ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
 
@@ -179,6 +179,15 @@ def feed_bytes(path: Path, card: ModelCard) -> ModelCard:
         return card
     onnx.save(model, str(path))
     return dataclasses.replace(card, mean=(0.0,) * bands, std=(1 / 255,) * bands)
+
+
+def copy_pixels(path: Path) -> None:
+    """Let a quantized ONNX file double sizes by copies, see :func:`double_by_copies`; in place."""
+    import onnx
+
+    model = onnx.load(str(path))
+    double_by_copies(model)
+    onnx.save(model, str(path))
 
 
 def _scaled_per_channel(path: Path) -> list[str]:
