@@ -1,4 +1,4 @@
-"""Deciding once how a scene is read: grid, overviews, layers, area of interest."""
+"""Plan once how a scene is read: grid, overviews, layers, area of interest."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class PixelDecoder(Protocol):
 
 @dataclass(frozen=True)
 class Raster:
-    """What is known of one raster without reading its pixels; C channels are read from it.
+    """Facts about one raster, known without reading its pixels; C channels are read from it.
 
     Attributes
     ----------

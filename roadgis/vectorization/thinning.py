@@ -79,7 +79,7 @@ def _deletable(rows: Plane, second: bool) -> Plane:
 
 
 class Widths(NamedTuple):
-    """The road at skeleton pixels; K pixels.
+    """Widths and middles of the road at K skeleton pixels.
 
     Attributes
     ----------
@@ -155,7 +155,7 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
 
 
 def measure_widths(image: Bytes, rows: Ints, cols: Ints, radius: int) -> Widths:
-    """Measure the road across at skeleton pixels.
+    """Measure the road's width and middle at skeleton pixels.
 
     From the nearest background pixel straight back through the skeleton pixel to the
     background on the other side: so the width does not depend on whether the skeleton

@@ -1,4 +1,4 @@
-"""Bringing 16-bit and float imagery to 8 bits, by percentiles taken once a run."""
+"""Scale 16-bit and float imagery to 8 bits, by percentiles taken once per run."""
 
 from __future__ import annotations
 
