@@ -29,7 +29,7 @@ _OBJECT_STORES = ("/vsis3/", "/vsigs/", "/vsiaz/", "/vsiadls/", "/vsioss/", "/vs
 def expand_sources(
     sources: str | Path | Sequence[str | Path], *, recursive: bool = False
 ) -> list[str]:
-    """List the rasters that the user's sources stand for.
+    """List the rasters that the user's sources name.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class RoadMask(NamedTuple):
     road : Plane
         Road, and its continuation beyond the grid's edge and into nodata.
     blank : Plane or None
-        No data within the grid; None where there is none.
+        Nodata within the grid; None where there is none.
     """
 
     window: Window

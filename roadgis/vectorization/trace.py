@@ -30,7 +30,7 @@ class PixelGraph(NamedTuple):
     blank_px : ndarray of float32, shape (K,)
         Distance to nodata; inf when far.
     exit : ndarray of bool, shape (K,)
-        Whether the skeleton goes on beyond the raster's edge.
+        Whether the skeleton continues beyond the raster's edge.
     links : ndarray of int64, shape (L, 2)
         Ids of neighbours, the lower first.
     ends : RoadEnds

@@ -42,7 +42,7 @@ def percentile_scaling(
     samples : sequence of ndarray of float32, each shape (C, n)
         Valid pixels.
     percentiles : tuple of float
-        Of the darkest and brightest value to tell apart.
+        Lower and upper percentile.
     channels : int
         C; for a scene without a valid pixel.
     """
