@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
+from roadgis.batch.silence import silenced
 from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.model.runtime import available_threads
@@ -155,7 +156,7 @@ class DaskEngine:
         distributed = _distributed()
         self._cluster = None
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_silenced())
+            stack.enter_context(silenced(*_SILENCED))
             if self._address is None:
                 self._cluster = distributed.LocalCluster(
                     n_workers=self._workers,
@@ -285,19 +286,6 @@ class DaskEngine:
             outcome = UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")
         del self._running[future]
         return outcome
-
-
-@contextlib.contextmanager
-def _silenced() -> Iterator[None]:
-    """Silence what distributed logs by itself."""
-    levels = {name: logging.getLogger(name).level for name in _SILENCED}
-    try:
-        for name in levels:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
 
 
 def _closed(resource: Any) -> None:

@@ -16,6 +16,7 @@ from roadgis._version import __version__
 from roadgis.atomic import atomic_path
 from roadgis.batch.codec import dataclass_from_json, raster_from_json, raster_to_json
 from roadgis.batch.sheets import BadSheet, inspected
+from roadgis.batch.silence import silenced
 from roadgis.batch.units import UNIT_PX, Unit, digest, imagery_units, mask_units, units_around
 from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.imagery.dataset_pool import bound_block_cache
@@ -146,7 +147,7 @@ class CountyPlan:
         """Whether the sheets are masks or probability, so that no model is needed."""
         return self.settings.masks is not None
 
-    @property
+    @cached_property
     def dates(self) -> dict[str, str]:
         """Known acquisition dates, by name of the sheet."""
         return {raster.name: raster.date for raster in self.rasters if raster.date is not None}
@@ -207,20 +208,24 @@ class CountyPlan:
         return digest(self.version, options, self.gsd_m, self.facts.get("is_mask", False))
 
     def scene(self) -> Scene:
-        """Compose the scene from the planned sheets, without inspecting them again."""
+        """Compose the scene from the planned sheets, without inspecting them again.
+
+        Warnings about their layout were given when the county was planned.
+        """
         bound_block_cache()
         options = self.settings.options.scene
-        if self.of_masks:
-            return compose_scene(self.rasters, band_count=1, align_px=1, options=options)
-        card = self.card
-        return compose_scene(
-            self.rasters,
-            gsd_m=card.working_gsd_m,
-            band_count=len(card.bands),
-            normalize_to=card.normalize_to,
-            options=options,
-            statistics=self.statistics,
-        )
+        with silenced("roadgis.imagery.plan"):
+            if self.of_masks:
+                return compose_scene(self.rasters, band_count=1, align_px=1, options=options)
+            card = self.card
+            return compose_scene(
+                self.rasters,
+                gsd_m=card.working_gsd_m,
+                band_count=len(card.bands),
+                normalize_to=card.normalize_to,
+                options=options,
+                statistics=self.statistics,
+            )
 
     def masks(self) -> RasterProbability:
         """Open the masks, without inspecting their values again."""

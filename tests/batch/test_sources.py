@@ -144,3 +144,17 @@ def test_masks_of_a_table_keep_its_dates_nodata_and_crs(tmp_path: Path) -> None:
     found = merged(tmp_path / "county").network
     assert set(found.source_date) == {"2019-05-01", "2021"}
     assert_same(found, vectorize_file(find_sheets(table), options=OPTIONS))
+
+
+def test_a_county_in_two_areas_warns_once_when_it_is_planned(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        image = painted((150, 150), [(0, 70, 150, 70, 10)])
+        write_raster(tmp_path / f"sheet_{number}.tif", image, x0=X0 + 500 * number)
+    names = sorted(tmp_path.glob("sheet_*.tif"))
+    planned(tmp_path / "county", names, settings(model))
+    assert caplog.text.count("2 separate areas") == 1
+    ran(tmp_path / "county")
+    merged(tmp_path / "county")
+    assert caplog.text.count("2 separate areas") == 1
