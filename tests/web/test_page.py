@@ -172,7 +172,7 @@ def test_page_refuses_garbage_with_a_reason(page: Page, tmp_path: Path) -> None:
     page.open()
     page.page.set_input_files("input[type=file]", str(path))
     page.page.wait_for_selector(".toast.bad")
-    assert "not that of a .tif file" in page.page.inner_text(".toast.bad")
+    assert "does not match the suffix .tif" in page.page.inner_text(".toast.bad")
     page.page.wait_for_selector("#choose")
     page.said = [text for text in page.said if "422" not in text]
 
