@@ -1,4 +1,4 @@
-"""Who is let in: host names, origins, the token; and what a page may load."""
+"""Access control: host names, origins, the token and the content security policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["COOKIE", "Access", "content_policy", "is_own_host", "same_token"]
 
 #: The cookie that holds the token in a browser.
 COOKIE = "roadgis_token"
-#: What is answered without a token: the login page and what it is made of.
+#: Paths that need no token: the login page and its parts.
 _OPEN = ("/login", "/static/app.css", "/static/login.js", "/static/icon.svg")
 #: Largest body of a request that is not an upload, bytes.
 _BODY_BYTES = 1_000_000
@@ -29,7 +29,7 @@ def is_own_host(header: str | None, names: Container[str]) -> bool:
     """Return whether a ``Host`` header names this server.
 
     With DNS rebinding a foreign page reaches this server under its own name. Addresses cannot
-    be rebound, so they are all let in: which ones lead here is not always known.
+    be rebound, so all are accepted: which of them lead here is not always known.
 
     Parameters
     ----------
@@ -69,16 +69,16 @@ def same_token(given: str | None, wanted: str) -> bool:
 
 
 class Access:
-    """ASGI middleware that refuses strangers and sets the security headers.
+    """ASGI middleware that rejects foreign requests and sets the security headers.
 
     Parameters
     ----------
     app : ASGIApp
-        What is protected.
+        The protected application.
     host_names : container of str
         Names under which the server may be called.
     token : str or None
-        What has to be shown.
+        The required token; None requires none.
     policy : str
         The Content-Security-Policy.
     """
@@ -89,7 +89,7 @@ class Access:
         self._app, self._names, self._token, self._policy = app, host_names, token, policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or refuse it."""
+        """Answer a request, or reject it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -116,14 +116,14 @@ class Access:
     def _refusal(self, path: str, method: str, headers: Headers) -> tuple[int, str] | None:
         if not is_own_host(headers.get("host"), self._names):
             return 403, (
-                "This server answers to its own names and IP addresses only. Open it under the "
-                "address that it printed."
+                "This server accepts its own host names and IP addresses only. Open the address "
+                "that it printed."
             )
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
-            return 403, "Requests from other web pages are refused."
+            return 403, "Requests from other web pages are rejected."
         if headers.get("sec-fetch-site") in ("cross-site", "same-site") and method != "GET":
-            return 403, "Requests from other web pages are refused."
+            return 403, "Requests from other web pages are rejected."
         if method != "PUT" and not _is_small(headers):
             return 413, f"The request has more than {_BODY_BYTES:,} bytes."
         if self._token is None or path in _OPEN:
@@ -132,7 +132,7 @@ class Access:
             return None
         if path == "/" and method in ("GET", "HEAD"):
             return 303, "/login"
-        return 401, "Show the token that the server printed: Authorization: Bearer TOKEN."
+        return 401, "Send the token that the server printed: Authorization: Bearer TOKEN."
 
 
 def _is_small(headers: Headers) -> bool:

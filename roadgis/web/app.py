@@ -1,4 +1,4 @@
-"""The application: pages, API, and the errors of both."""
+"""The application: pages, API and their errors."""
 
 from __future__ import annotations
 

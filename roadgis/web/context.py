@@ -1,4 +1,4 @@
-"""What all requests share."""
+"""State shared by all requests."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Context:
     store : Store
         Jobs and corrections.
     queue : Queue
-        What runs.
+        Queue of jobs.
     pool : Pool
-        The process for short work.
+        Process for short work.
     root : Path
         Folder of the jobs' files.
     """

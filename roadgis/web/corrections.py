@@ -25,6 +25,8 @@ __all__ = ["corrected"]
 _SHARE = 0.7
 #: Ends of drawn roads nearer to another road than this are moved onto it, metres.
 _ATTACH_M = 8.0
+#: Drawn roads run along another one, and are not drawn again, where they are this near, metres.
+_ALONG_M = 3.0
 #: Fields of a corrected network: what was done, by whom and when.
 _MARKS = ("edit", "edit_user", "edit_time")
 
@@ -138,21 +140,31 @@ def _attributes(drawn: Sequence[_Drawn]) -> dict[str, Any]:
 
 
 def _attached(lines: Lines, others: Lines) -> Lines:
-    """Move the ends of lines that are near another line onto it."""
+    """Cut off the ends of lines that run along another line, and move ends near one onto it."""
     out: Lines = lines.copy()
     for number, line in enumerate(lines):
         rest = np.concatenate([others, out[:number]])
         if not len(rest):
             continue
-        xy = shapely.get_coordinates(line)
         tree = shapely.STRtree(rest)
+        xy = _trimmed(shapely.get_coordinates(shapely.segmentize(line, 2 * _ALONG_M)), tree)
         for at in (0, -1):
             end = shapely.points(xy[at])
             near = tree.query_nearest(end, max_distance=_ATTACH_M)
             if len(near):
                 xy[at] = _place_on(rest[near[0]], end)
-        out[number] = shapely.linestrings(xy)
+        out[number] = shapely.simplify(shapely.linestrings(xy), 0.05)
     return out
+
+
+def _trimmed(xy: npt.NDArray[np.float64], tree: shapely.STRtree) -> npt.NDArray[np.float64]:
+    """Return vertices without those at both ends that lie along other lines, all but the last."""
+    along = np.zeros(len(xy), bool)
+    along[tree.query(shapely.points(xy), predicate="dwithin", distance=_ALONG_M)[0]] = True
+    apart = np.flatnonzero(~along)
+    if not len(apart):
+        return xy
+    return xy[max(apart[0] - 1, 0) : apart[-1] + 2]
 
 
 def _place_on(line: Any, point: Any) -> npt.NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""One run of the command line as a child process that is listened to."""
+"""One run of the command line as a child process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EngineError(Exception):
     Attributes
     ----------
     cancelled : bool
-        Whether it was told to stop.
+        Whether it was stopped on request.
     """
 
     def __init__(self, text: str, *, cancelled: bool = False) -> None:
@@ -100,8 +100,8 @@ async def run_engine(
     if last.get("type") == "error":
         raise EngineError(str(last["text"]))
     logger.error("the engine ended with status %s: %s", status, "\n".join(tail))
-    reason = "was killed, perhaps for want of memory" if status < 0 else f"ended with {status}"
-    raise EngineError(f"The engine {reason}; the server's terminal says more.")
+    reason = "was killed, probably out of memory" if status < 0 else f"ended with {status}"
+    raise EngineError(f"The engine {reason}. See the server's terminal.")
 
 
 async def _collect(stream: asyncio.StreamReader, tail: deque[str]) -> None:
@@ -118,7 +118,7 @@ def _line(raw: bytes) -> dict[str, Any]:
 
 
 async def stop(process: asyncio.subprocess.Process) -> None:
-    """Stop a run; it has the time to put its files in order."""
+    """Stop a run; it has time to put its files in order."""
     if process.returncode is not None:
         return
     if process.stdin is not None:

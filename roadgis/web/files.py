@@ -1,4 +1,4 @@
-"""Where the files of a job lie."""
+"""Paths of a job's files."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class JobFiles:
 
     @property
     def exports(self) -> Path:
-        """Folder of what is made for a download."""
+        """Folder of files made for downloads."""
         return self.folder / "exports"
 
     @property
     def base(self) -> Path:
-        """Folder of the layer that is compared with."""
+        """Folder of the layer to compare with."""
         return self.folder / "base"
 
     @property
@@ -76,7 +76,7 @@ class JobFiles:
 
     @property
     def comparison(self) -> Path:
-        """Lines that were found missing, extra or moved."""
+        """Missing, extra and moved lines."""
         return self.folder / "comparison.json"
 
     def network(self, number: int) -> Path:
@@ -84,7 +84,7 @@ class JobFiles:
         return self.networks / f"{number}.gpkg"
 
     def difference(self, number: int) -> Path:
-        """Return the file of what a network has more and less than the one before."""
+        """Return the file of the lines added and removed since the previous network."""
         return self.networks / f"{number}.difference.json"
 
     @property

@@ -36,7 +36,7 @@ __all__ = ["ERRORS", "FILE_BODY", "receive", "router"]
 
 #: Jobs in these states count for the limit on waiting jobs.
 _BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
-#: Seconds without a byte after which an upload is given up.
+#: Seconds without data after which an upload is aborted.
 _SILENCE_S = 60.0
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text}
@@ -44,13 +44,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (400, "The body cannot be read."),
         (401, "The token is missing or wrong."),
         (403, "The request comes from another page or host, or this is not allowed."),
-        (404, "There is no such thing."),
+        (404, "Not found."),
         (408, "The upload stalled."),
         (409, "The job's state does not allow it."),
         (413, "Too large."),
-        (415, "Files of this kind are not read."),
+        (415, "The file type is not supported."),
         (422, "The request or the file is wrong."),
-        (501, "What this needs is not installed."),
+        (501, "A required package is not installed."),
         (503, "Too many jobs are waiting."),
         (507, "The disk is full, or the quota is used up."),
     )
@@ -77,7 +77,7 @@ def example_scene() -> Path | None:
 
 @router.get("/")
 def about(context: Shared) -> dict[str, Any]:
-    """Say what the server is and what its limits are."""
+    """Return the version and limits of the server."""
     options = context.options
     return {
         "title": "roadgis",
@@ -100,7 +100,7 @@ def about(context: Shared) -> dict[str, Any]:
 
 @router.get("/processes")
 def processes() -> dict[str, Any]:
-    """List what can be made, in the manner of OGC API - Processes."""
+    """List the processes, as in OGC API - Processes."""
     about = {
         "roads": "Road network from aerial imagery",
         "video": "Classes drawn over a street-level video or picture",
@@ -127,7 +127,7 @@ def jobs(context: Shared, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> 
 
 @router.post("/jobs", status_code=201)
 async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
-    """Make a job: of the example, of files in the data folders, or to upload files to."""
+    """Make a job from the example, from files in the data folders, or for an upload."""
     if context.store.count(*_BUSY) >= context.options.max_waiting:
         raise HTTPException(
             503,
@@ -239,9 +239,9 @@ async def receive(context: Context, request: Request, path: Path, kind: str) -> 
 
 @router.post("/jobs/{job_id}/check", status_code=202)
 async def check(context: Shared, job: TheJob, given: CheckSettings | None = None) -> JobView:
-    """End the upload: the files are looked at, and the job becomes ready or failed.
+    """End the upload and check the files; the job becomes ready or failed.
 
-    A job whose files could not be used may be checked again, with a CRS.
+    A job whose files could not be used can be checked again with a CRS.
     """
     again = job.state == "failed" and job.kind == "roads" and not job.facts.get("usable")
     if not (job.state == "uploading" or again):
@@ -251,7 +251,7 @@ async def check(context: Shared, job: TheJob, given: CheckSettings | None = None
     if given is not None and given.assume_crs:
         job = _updated(context, job, settings={"assume_crs": given.assume_crs})
     if again and not context.store.change_state(job.id, ("failed",), "uploading"):
-        raise HTTPException(409, "The job has changed; look at it again.")
+        raise HTTPException(409, "The job has changed; load it again.")
     return job_view(await _begin_check(context, job), {})
 
 
@@ -277,7 +277,7 @@ async def _begin_check(context: Context, job: Job) -> Job:
 
 @router.get("/jobs/{job_id}")
 def job_status(context: Shared, job: TheJob) -> JobView:
-    """Say what is known of a job."""
+    """Return a job."""
     return job_view(job, context.queue.live(job.id))
 
 

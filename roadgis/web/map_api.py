@@ -140,7 +140,7 @@ def doubtful(
     network: Number,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 500,
 ) -> dict[str, Any]:
-    """List edges to look at: bridges and low confidence, the most doubtful first."""
+    """List doubtful edges, bridged gaps and low confidence, the most doubtful first."""
     layer = _layer(context, job, str(network))
     done = {e.edge for e in context.store.edits(job.id) if e.network == network}
     found = layer.doubtful()
@@ -150,7 +150,7 @@ def doubtful(
 
 @router.post("/networks", status_code=201)
 async def redo(context: Shared, job: TheJob, settings: VectorSettings) -> NetworkView:
-    """Make the network again from the stored probability, with other settings."""
+    """Make a network from the stored probability with other settings."""
     _check_done(job)
     files = context.files(job)
     networks = job.result["networks"]
@@ -190,10 +190,10 @@ def _check_done(job: Job) -> None:
 
 @router.get("/networks/{number}/difference")
 def difference(context: Shared, job: TheJob, number: Number) -> FileResponse:
-    """Return the lines that a network has more and less than the one before, lon and lat."""
+    """Return the lines added and removed since the previous network, lon and lat."""
     path = context.files(job).difference(number)
     if not path.is_file():
-        raise HTTPException(404, "There is no such network, or nothing before it.")
+        raise HTTPException(404, "There is no such network, or none before it.")
     return FileResponse(path, media_type="application/json", headers=_KEPT)
 
 
@@ -207,7 +207,7 @@ async def find_route(context: Shared, job: TheJob, ends: RouteEnds) -> dict[str,
 
 @router.get("/edits")
 def edits(context: Shared, job: TheJob) -> list[EditView]:
-    """List the corrections, the first first."""
+    """List the corrections, oldest first."""
     return [EditView.of(edit) for edit in context.store.edits(job.id)]
 
 
@@ -232,7 +232,7 @@ def add_edit(context: Shared, job: TheJob, new: NewEdit) -> EditView:
 
 @router.delete("/edits/last")
 def undo(context: Shared, job: TheJob) -> dict[str, int]:
-    """Take the last correction back."""
+    """Undo the last correction."""
     identifier = context.store.undo(job.id)
     if identifier is None:
         raise HTTPException(404, "There is no correction to undo.")
@@ -300,7 +300,7 @@ def video_result(context: Shared, job: TheJob) -> FileResponse:
 
 @router.get("/original", response_class=FileResponse)
 def video_original(context: Shared, job: TheJob) -> FileResponse:
-    """Return the video or picture as it was sent."""
+    """Return the uploaded video or picture."""
     path = next(iter(context.files(job).paths()), None) if job.kind == "video" else None
     kind = None if path is None else _VIDEO_TYPES.get(path.suffix.lower())
     if path is None or kind is None or not path.is_file():

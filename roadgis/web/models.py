@@ -1,4 +1,4 @@
-"""What the JSON API takes and gives."""
+"""Request and response models of the JSON API."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Strict(BaseModel):
 
 
 class VectorSettings(_Strict):
-    """How probability becomes roads; what is null or left out keeps its default."""
+    """Vectorization settings; null or missing values keep their defaults."""
 
     threshold: float | None = Field(None, gt=0, lt=1, description="Probability of road pixels.")
     max_gap_m: float | None = Field(None, ge=0, le=500, description="Longest bridged gap, m.")
@@ -48,11 +48,11 @@ class VectorSettings(_Strict):
 
 
 class NewJob(_Strict):
-    """A job to be made."""
+    """A new job."""
 
-    kind: Literal["roads", "video"] = Field("roads", description="What is made of the files.")
+    kind: Literal["roads", "video"] = Field("roads", description="What to make of the files.")
     name: str = Field("", max_length=120, description="Shown in the list of jobs.")
-    example: bool = Field(False, description="Take the example scene; no upload is needed.")
+    example: bool = Field(False, description="Use the example scene; no upload is needed.")
     paths: list[str] = Field(
         default_factory=list,
         max_length=200,
@@ -64,7 +64,7 @@ class NewJob(_Strict):
 
 
 class CheckSettings(_Strict):
-    """What is said of files that lack it."""
+    """CRS of files without one."""
 
     assume_crs: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z]+:\d+$")
 
@@ -79,11 +79,11 @@ class RunSettings(VectorSettings):
     height: int | None = Field(
         None, ge=16, le=4320, description="Videos: height in pixels that the model sees."
     )
-    allow_truncated: bool = Field(False, description="Videos: take one that ends early.")
+    allow_truncated: bool = Field(False, description="Videos: accept truncated ones.")
 
 
 class JobView(BaseModel):
-    """A job. The names of OGC API - Processes are given where they fit."""
+    """A job. Names follow OGC API - Processes where they fit."""
 
     jobID: str
     type: Literal["process"] = "process"
@@ -100,7 +100,7 @@ class JobView(BaseModel):
     finished: str | None
     seconds_left: float | None
     files: list[str]
-    facts: dict[str, Any] = Field(description="What `roadgis info --json` says.")
+    facts: dict[str, Any] = Field(description="Output of `roadgis info --json`.")
     settings: dict[str, Any]
     result: dict[str, Any]
     warnings: list[str]
@@ -108,7 +108,7 @@ class JobView(BaseModel):
 
 
 class NetworkView(BaseModel):
-    """A network of a job; 0 is the run's, others came with the sliders."""
+    """A network of a job: 0 is that of the run, others were made with the sliders."""
 
     number: int
     settings: dict[str, Any]
@@ -122,13 +122,13 @@ class NetworkView(BaseModel):
 
 
 class NewEdit(_Strict):
-    """A correction to be stored."""
+    """A new correction."""
 
     action: Literal["accept", "reject", "redraw", "draw"]
-    edge: int | None = Field(None, ge=0, le=2**31, description="Not for draw.")
-    network: int = Field(0, ge=0, le=2**31, description="The network that the edge is of.")
+    edge: int | None = Field(None, ge=0, le=2**31, description="Edge to correct; not for draw.")
+    network: int = Field(0, ge=0, le=2**31, description="Network of the edge.")
     geometry: list[Place] | None = Field(
-        None, min_length=2, max_length=10_000, description="Of redraw and draw: the new line."
+        None, min_length=2, max_length=10_000, description="New line, for redraw and draw."
     )
     user: str = Field("", max_length=60)
 
@@ -151,27 +151,27 @@ class EditView(BaseModel):
 
 
 class Login(_Strict):
-    """What the login page sends."""
+    """Request of the login page."""
 
     token: str = Field(max_length=200)
 
 
 class RouteEnds(_Strict):
-    """Between what a missing road is looked for."""
+    """Ends of a missing road."""
 
     start: Place
     end: Place
 
 
 class ComparisonRequest(_Strict):
-    """What an uploaded layer is compared as."""
+    """How an uploaded layer is compared."""
 
     truth: bool = Field(False, description="Score the network against the layer.")
     network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")
 
 
 def job_view(job: Job, live: dict[str, Any]) -> JobView:
-    """Return what the API says of a job; paths of this machine are left out."""
+    """Return a job as the API shows it, without paths of this machine."""
     return JobView(
         jobID=job.id,
         processID=job.kind,

@@ -1,4 +1,4 @@
-"""Short work that must not hold up the server: one process that is kept and stays warm."""
+"""Short work in one process that is kept, so that it does not block the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _R = TypeVar("_R")
 
 
 def _prepare() -> None:
-    """Leave Ctrl-C to the server, and end when the server is gone, however it ended."""
+    """Leave Ctrl-C to the server, and end when the server has ended in any way."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_server, name="server watch", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Which job is worked on when: one engine process at a time, in the order of the queue."""
+"""The queue of jobs: one engine process at a time, first come, first served."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PREVIEW_PACE = 2.0
 
 
 class Queue:
-    """Runs checks and jobs, and tells who listens.
+    """Runs checks and jobs, and notifies listeners.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Queue:
     options : WebOptions
         Models and limits.
     pool : Pool
-        Where previews are made.
+        Process that makes previews.
     """
 
     def __init__(self, store: Store, root: Path, options: WebOptions, pool: Pool) -> None:
@@ -65,7 +65,7 @@ class Queue:
         self._closed = False
 
     def start(self) -> None:
-        """Take up what a stopped server has left, and begin."""
+        """Resume the jobs of a stopped server, and start."""
         for job in self._store.all("running"):
             self._set(job.id, state="queued", text="Waiting to resume after a restart")
         for job in self._store.all("checking"):
@@ -95,13 +95,13 @@ class Queue:
         self.tell(identifier)
 
     def tell(self, identifier: str) -> None:
-        """Wake everybody who listens to a job."""
+        """Notify the listeners of a job."""
         event = self._changed.pop(identifier, None)
         if event is not None:
             event.set()
 
     async def changes(self, identifier: str) -> AsyncIterator[Job]:
-        """Yield a job as it is, then after each change, until it is gone or has ended."""
+        """Yield a job now and after each change, until it has ended or is removed."""
         while (job := self._store.get(identifier)) is not None:
             event = self._changed[identifier]
             yield job
@@ -111,7 +111,7 @@ class Queue:
                 await asyncio.wait_for(event.wait(), 15.0)
 
     def live(self, identifier: str) -> dict[str, Any]:
-        """Return what is known of the unfinished result of a run: ``version`` and counts."""
+        """Return version and counts of a run's unfinished result."""
         return self._previews.get(identifier, {})
 
     def add(self, identifier: str) -> bool:
@@ -136,7 +136,7 @@ class Queue:
         return True
 
     def check(self, job: Job) -> None:
-        """Look at a job's imagery, then make it ready or failed."""
+        """Check a job's imagery; the job becomes ready or failed."""
         self._spawn(self._check(job))
 
     async def _check(self, job: Job) -> None:
@@ -158,7 +158,7 @@ class Queue:
         await self._show(replace(job, facts=plain))
 
     async def _show(self, job: Job) -> None:
-        """Make what the map shows of the imagery."""
+        """Prepare the imagery for the map."""
         files = JobFiles(self._root, job)
         for path, shown in zip(files.sheets(), files.shown, strict=True):
             try:
@@ -191,9 +191,7 @@ class Queue:
             facts = json.loads(out)
         except ValueError:
             logger.error("info failed: %s", errors.decode("utf-8", "replace"))
-            raise EngineError(
-                "The files cannot be read; the server's terminal says more."
-            ) from None
+            raise EngineError("The files cannot be read. See the server's terminal.") from None
         return dict(facts)
 
     def _plain_facts(self, job: Job, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +269,7 @@ class Queue:
         except (OSError, ValueError):
             logger.exception("job %s failed", job.id)
             if self._store.change_state(job.id, ("running",), "failed"):
-                text = "A fault in roadgis; the server's terminal says more."
+                text = "Internal error in roadgis. See the server's terminal."
                 self._set(job.id, ended=time.time(), text=text)
         else:
             self._finish(job, result)
@@ -301,7 +299,7 @@ class Queue:
             self._set(job.id, ended=time.time(), percent=100.0, text="Done", result=kept)
 
     async def _sweep(self) -> None:
-        """Remove jobs that ended long ago, and folders of no job."""
+        """Remove jobs that ended long ago, and folders without a job."""
         while True:
             oldest = time.time() - self._options.keep_days * 86400
             for job in self._store.all(*ENDED, "uploading", "ready"):
@@ -315,7 +313,7 @@ class Queue:
             await asyncio.sleep(_SWEEP_S)
 
     async def preview(self, job: Job, files: JobFiles) -> dict[str, Any] | None:
-        """Show what a run has so far."""
+        """Make a preview of an unfinished run."""
         try:
             made = await self._pool.run(
                 tasks.preview, files.work, files.live, files.live_roads, job.settings
@@ -331,7 +329,7 @@ class Queue:
 
 
 class _Listener:
-    """Hears one run: keeps its progress, and asks for previews."""
+    """Follows one run: stores its progress and requests previews."""
 
     def __init__(self, queue: Queue, job: Job, files: JobFiles) -> None:
         self._queue, self._job, self._files = queue, job, files

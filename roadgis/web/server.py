@@ -37,7 +37,7 @@ def serve(options: WebOptions, ready: Callable[[WebOptions], None]) -> None:
     options : WebOptions
         Settings.
     ready : callable
-        Called once the address is bound, with options that name the port.
+        Callback, called with the options and the port once the address is bound.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Jobs and corrections on disk: one SQLite file that survives a restart."""
+"""Jobs and corrections in one SQLite file."""
 
 from __future__ import annotations
 
@@ -50,34 +50,34 @@ CREATE INDEX IF NOT EXISTS edits_of_job ON edits (job);
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of a job.
+    """A job.
 
     Attributes
     ----------
     id : str
         Cannot be guessed.
     kind : {"roads", "video"}
-        What is made.
+        Kind of result.
     name : str
-        What the user calls it; shown, never used as a path.
+        Display name; never used as a path.
     state : str
         See :data:`JobState`.
     percent : float
         Share done, 0..100.
     text : str
-        What it is doing, or why it failed.
+        Current step, or why it failed.
     created, queued, started, ended : float or None
         Seconds since 1970.
     facts : dict
-        What ``roadgis info`` found.
+        Output of ``roadgis info``.
     settings : dict
-        What the user chose.
+        Settings of the run.
     result : dict
         Counts and networks, once there are any.
     inputs : list of dict
         ``name`` and ``path`` of each file; the path is never shown.
     warnings : list of str
-        What the engine warned of.
+        Warnings of the engine.
     """
 
     id: str
@@ -210,12 +210,12 @@ class Store:
         return bool(rows)
 
     def next_queued(self) -> Job | None:
-        """Return the job that has waited longest."""
+        """Return the job that has waited the longest."""
         found = self._run("SELECT * FROM jobs WHERE state = 'queued' ORDER BY queued LIMIT 1")
         return _job(found[0]) if found else None
 
     def remove(self, identifier: str) -> None:
-        """Forget a job and its corrections."""
+        """Remove a job and its corrections."""
         self._run("DELETE FROM jobs WHERE id = ?", (identifier,))
 
     def add_edit(
@@ -237,7 +237,7 @@ class Store:
         return Edit(int(rows[0][0]), action, edge, network, geometry, user, now)
 
     def edits(self, job: str) -> list[Edit]:
-        """Return the corrections of a job, the first first."""
+        """Return the corrections of a job, oldest first."""
         return [
             Edit(
                 row["id"],

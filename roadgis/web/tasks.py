@@ -1,6 +1,6 @@
 """Short work on a job's files, for the process of :mod:`roadgis.web.pool`.
 
-Numbers and paths go in, plain values come out, so that both cross the border of a process.
+Arguments and results are plain values, as they are sent between processes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _counts(network: RoadNetwork) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _without_log() -> Any:
-    """Keep what is told on each run, such as why there is no road, off the terminal."""
+    """Silence messages of each run, such as why there are no roads."""
     package = logging.getLogger("roadgis")
     level = package.level
     package.setLevel(logging.ERROR)
@@ -86,7 +86,7 @@ def _without_log() -> Any:
 def preview(
     work: Path, raster: Path, roads: Path, settings: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Show what a run has so far: a raster of the finished chunks, and their roads.
+    """Make a preview of an unfinished run: a raster of its finished chunks, and their roads.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def redo(
     difference: Path,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Vectorize a run's probability again, with other settings.
+    """Vectorize a run's probability with other settings.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def redo(
     crs : str or None
         CRS of sheets that have none.
     old : Path
-        The network that it is compared with.
+        Network to compare with.
     roads : Path
         The GeoPackage that is written.
     difference : Path
@@ -231,7 +231,7 @@ def _write(network: RoadNetwork, output: Path, *, edited: bool = False) -> None:
 
 
 def warm_up() -> None:
-    """Do nothing: that the process has started and imported this is all."""
+    """Do nothing; the process starts and imports this module."""
 
 
 def _corrected(
@@ -262,7 +262,7 @@ def labels(
     network = read_network(folder / f"{number}.gpkg")
     table = _corrected(folder, number, edits, network).to_geodataframe()
     if not len(table):
-        raise InputError("There is no road left to make labels of. Undo a correction first.")
+        raise InputError("There are no roads left for labels. Undo a correction first.")
     known = table["width_m"].median()
     table["width_m"] = table["width_m"].fillna(known if np.isfinite(known) else 6.0)
     layer = output.parent / "labels.gpkg"

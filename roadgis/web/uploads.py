@@ -1,4 +1,4 @@
-"""Which files are let in: by name, by their first bytes, by decoded size."""
+"""Checks of uploaded files: name, first bytes, decoded size, disk space."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "safe_name",
 ]
 
-#: Disk space that is left to others, bytes.
+#: Disk space to leave free, bytes.
 _RESERVE = 200_000_000
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JP2 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
@@ -63,12 +63,12 @@ _DRIVERS = {
 
 
 class UploadError(InputError):
-    """A file is not let in.
+    """A file was rejected.
 
     Attributes
     ----------
     status : int
-        The HTTP status that says so.
+        HTTP status of the answer.
     """
 
     def __init__(self, status: int, text: str) -> None:
@@ -77,12 +77,12 @@ class UploadError(InputError):
 
 
 def safe_name(given: str, kind: str) -> str:
-    """Return the last part of a name, as a file may be called; its suffix has to be known.
+    """Return the last part of a name as a safe file name with a supported suffix.
 
     Raises
     ------
     UploadError
-        If the suffix is not one that is read for this kind of job.
+        If the suffix is not supported for this kind of job.
     """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", given))[-1]
     clean = "".join(c if c.isalnum() or c in "._- ()" else "_" for c in last).strip(". ")
@@ -91,14 +91,13 @@ def safe_name(given: str, kind: str) -> str:
     if suffix not in known or not stem:
         raise UploadError(
             415,
-            f"{printable(last)}: files of this kind are not read. Expected one of: "
-            f"{', '.join(known)}.",
+            f"{printable(last)}: unsupported file type. Expected one of: {', '.join(known)}.",
         )
     return stem + suffix
 
 
 def printable(text: str) -> str:
-    """Return text for people: printable, at most 120 letters."""
+    """Return printable text of at most 120 characters."""
     return "".join(c for c in text if c.isprintable())[:120]
 
 
@@ -118,8 +117,8 @@ def check_content(path: Path, kind: str) -> None:
     if expected is not None and not head.lstrip(b" \t\r\n").startswith(expected):
         raise UploadError(
             422,
-            f"{path.name}: the content is not that of a {path.suffix} file. Choose another file, "
-            "or correct its suffix.",
+            f"{path.name}: the content does not match the suffix {path.suffix}. Choose another "
+            "file, or correct the suffix.",
         )
 
 
@@ -169,7 +168,8 @@ def data_path(given: str, folders: Sequence[Path]) -> Path:
     """
     if not folders:
         raise UploadError(
-            403, "No files of the server may be used. Start it with --data-dir FOLDER to allow it."
+            403,
+            "Files on the server cannot be used. Start it with --data-dir FOLDER to allow this.",
         )
     if "\0" not in given:
         for folder in folders:
@@ -177,7 +177,7 @@ def data_path(given: str, folders: Sequence[Path]) -> Path:
             path = (root / given).resolve()
             if path.is_relative_to(root) and path.exists():
                 return path
-    raise UploadError(404, f"{printable(given)}: there is no such file in the data folders.")
+    raise UploadError(404, f"{printable(given)}: not found in the data folders.")
 
 
 def check_free(folder: Path, incoming: int, quota: float) -> None:

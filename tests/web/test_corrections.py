@@ -95,3 +95,11 @@ def test_corrected_attaches_drawn_roads_to_ends_and_to_each_other() -> None:
     assert shapely.line_merge(shapely.multilinestrings(made.edges)).length == pytest.approx(
         made.length_m.sum(), rel=1e-3
     )
+
+
+def test_corrected_leaves_out_what_a_drawn_road_shares_with_others() -> None:
+    roads = network([(0, 0), (100, 0)])
+    line = lonlat((20, 1), (60, 1), (60, 90))
+    made = corrected(roads, 0, [edit("draw", None, line)], {0: roads})
+    assert sorted(made.length_m.round()) == [40, 60, 90]
+    assert sorted(made.degree) == [1, 1, 1, 3]

@@ -46,7 +46,7 @@ def test_safe_name_refuses_unknown_suffixes(given: str) -> None:
 def test_check_content_refuses_a_vrt_that_is_called_tif(tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.write_text("<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>")
-    with pytest.raises(UploadError, match="not that of a"):
+    with pytest.raises(UploadError, match="does not match the suffix"):
         check_content(path, "roads")
 
 

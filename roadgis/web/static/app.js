@@ -1,7 +1,7 @@
 // The page: which job is open, and the panel of its state.
 
 import { get, post, call, put, watch } from "./api.js";
-import { h, icon, toast, number, length, duration } from "./dom.js";
+import { h, count, icon, toast, number, length, duration } from "./dom.js";
 import { JobMap } from "./map.js";
 import { ResultPanel } from "./result.js";
 import { videoPanel } from "./video.js";
@@ -61,6 +61,7 @@ function showTab() {
 }
 
 async function openJob(id) {
+  setHint("");
   try {
     const job = await get(`/jobs/${id}`);
     state.tab = job.processID;
@@ -88,6 +89,7 @@ async function start() {
   const missing = video && state.about && !state.about.video
     ? [h("p", { class: "note" }, "Videos need OpenCV on the server: install the extra video of roadgis there.")] : [];
   panel.replaceChildren(dropCard(video), ...missing, ...serverCard(video), h("section", { class: "stack" }, h("h3", {}, "Recent"), list));
+  if (!video) setHint("Your scene will appear here.");
   try {
     const { jobs } = await get("/jobs");
     const own = jobs.filter((job) => job.processID === state.tab).slice(0, 30);
@@ -107,10 +109,10 @@ function dropCard(video) {
     h("h1", {}, video ? "Street-level videos" : "Roads from aerial imagery"),
     h("p", { class: "muted" }, video
       ? "Draw a model's classes over a video or picture."
-      : "Drop a georeferenced scene. You get a clean, connected road network to check, correct and download."),
+      : "Drop a georeferenced scene to get a clean, connected road network that you can check, correct and download."),
     h("div", { class: "drop" }, icon(video ? "film" : "upload"),
       h("p", {}, h("b", {}, video ? "Drop a video or picture here" : "Drop GeoTIFF or JPEG 2000 files here")),
-      h("p", { class: "muted small" }, video ? "MP4, WebM, PNG, JPEG" : "Several sheets become one scene; add world files to pictures"),
+      h("p", { class: "muted small" }, video ? "MP4, WebM, PNG, JPEG" : "Several sheets become one scene. Add world files to PNG and JPEG."),
       h("div", { class: "row wrap" }, h("button", { class: "primary", type: "button", id: "choose", onclick: () => input.click() }, "Choose files"), example), input));
 }
 
@@ -125,7 +127,7 @@ function serverCard(video) {
     } catch (error) {
       fail(error);
     }
-  } }, h("label", { for: "server-path" }, "Or a file on the server"), h("div", { class: "row" }, path, h("button", { type: "submit" }, "Open")));
+  } }, h("label", { for: "server-path" }, "Or a file or folder on the server"), h("div", { class: "row" }, path, h("button", { type: "submit" }, "Open")));
   return [form];
 }
 
@@ -154,10 +156,11 @@ async function startExample(event) {
 
 async function upload(files) {
   if (!files.length) return;
+  setHint("");
   const kind = state.tab;
   const limit = state.about?.limits.max_mb ?? Infinity;
   const large = files.find((file) => file.size > limit * 1e6);
-  if (large) return toast(`${large.name} has ${number(large.size / 1e6)} MB; files of up to ${number(limit)} MB are taken.`, { bad: true });
+  if (large) return toast(`${large.name} has ${number(large.size / 1e6)} MB. The largest file allowed is ${number(limit)} MB.`, { bad: true });
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Upload" });
   const text = h("p", { class: "muted num" });
@@ -226,10 +229,10 @@ function show(job) {
   if (job.state === "running" && before?.state === "running" && before.jobID === job.jobID && state.live) return state.live(job);
   state.live = null;
   const body = {
-    uploading: () => [busy("Uploading", "The files are on their way.")],
-    checking: () => [busy("Reading the imagery", "Where it lies, its pixel size, how long the run takes.")],
+    uploading: () => [busy("Uploading", "Files are being uploaded.")],
+    checking: () => [busy("Reading the imagery", "Checking its location, pixel size and the time a run takes.")],
     ready: () => ready(job),
-    queued: () => [busy("Waiting", "Another job is running; this one is next or soon."), ...actions(job)],
+    queued: () => [busy("Waiting", "Another job is running. This one starts when it is done."), ...actions(job)],
     running: () => running(job),
     failed: () => failed(job),
     cancelled: () => failed(job),
@@ -310,8 +313,8 @@ function verdict(job) {
   const first = facts.inputs[0];
   const size = facts.size;
   const rows = [
-    ["Size", `${number(size.mpx, 1)} Mpx, ${facts.inputs.length} sheet${facts.inputs.length > 1 ? "s" : ""}`],
-    ["Pixel", `${first.pixel_m.map((v) => number(v, 2)).join(" × ")} m: ${first.gsd_verdict}`],
+    ["Size", `${number(size.source_mpx ?? size.mpx, 1)} Mpx, ${count(facts.inputs.length, "sheet")}`],
+    ["Pixel size", `${first.pixel_m.map((v) => number(v, 2)).join(" × ")} m (${first.gsd_verdict})`],
     ["CRS", first.crs],
     ["Bands", `${first.bands_used.join(", ")} of ${first.bands}, ${first.dtype}`],
   ];

@@ -1,7 +1,7 @@
 // Going through doubtful edges, and drawing missing roads.
 
 import { call, get, post } from "./api.js";
-import { h, length } from "./dom.js";
+import { h, count, length } from "./dom.js";
 
 const STYLES = {
   accept: { color: "#22c55e", weight: 7, opacity: 0.55, pane: "edits" },
@@ -75,9 +75,9 @@ export class CorrectPanel {
   _card() {
     if (!this.active) return;
     if (this.edge === null) {
-      this.card.replaceChildren(h("h3", {}, this.left ? `${this.left} doubtful roads` : "No doubtful road is left"),
-        h("p", { class: "muted" }, this.left ? "Bridged gaps and low confidence first. Or click any road on the map." : "Click any road on the map to correct it."),
-        this.left ? h("button", { type: "button", class: "primary wide", id: "begin", onclick: () => this.step(1) }, "Begin ", h("kbd", {}, "N")) : "");
+      this.card.replaceChildren(h("h3", {}, this.left ? `${count(this.left, "doubtful road")} to check` : "No doubtful roads left"),
+        h("p", { class: "muted" }, this.left ? "Bridged gaps and the lowest confidence come first. You can also click any road on the map." : "Click any road on the map to correct it."),
+        this.left ? h("button", { type: "button", class: "primary wide", id: "begin", onclick: () => this.step(1) }, "Start ", h("kbd", {}, "N")) : "");
       return;
     }
     const doubt = this.queue[this.at];
@@ -94,9 +94,10 @@ export class CorrectPanel {
 
   _reason(shown) {
     const values = this.feature?.properties ?? {};
-    const sure = values.confidence === null || values.confidence === undefined ? "" : `confidence ${Math.round(values.confidence * 100)} %, `;
-    const why = shown?.reason === "bridge" || values.bridged ? "A bridged gap, not seen in the imagery: " : "";
-    return `${why}${sure}${length(values.length_m ?? 0)} long.`;
+    const parts = [`${length(values.length_m ?? 0)} long`];
+    if (values.confidence !== null && values.confidence !== undefined) parts.push(`confidence ${Math.round(values.confidence * 100)} %`);
+    if (shown?.reason === "bridge" || values.bridged) parts.push("bridged gap, not visible in the imagery");
+    return `${parts.join(", ")}.`;
   }
 
   _button(action, text, key) {
@@ -175,7 +176,7 @@ export class CorrectPanel {
     this.drawing = what;
     this.places = [];
     if (what === "draw") this.drawButton.setAttribute("aria-pressed", "true");
-    this.result.tools.setHint("Click where the road begins. Escape stops.");
+    this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
     this.result.map.placing((place) => this._place(place));
   }
 
@@ -197,7 +198,7 @@ export class CorrectPanel {
     const what = this.drawing;
     const [start, end] = this.places;
     this.places = [];
-    this.result.tools.setHint("Looking for the road …");
+    this.result.tools.setHint("Finding the road …");
     try {
       const line = await post(this.result.path("/route"), { start, end });
       const edge = what === "redraw" ? this.edge : null;
@@ -206,7 +207,7 @@ export class CorrectPanel {
       if (what === "redraw") await this._select(null, false);
     } catch (error) {
       this.result.tools.fail(error);
-      this.result.tools.setHint("Click where the road begins. Escape stops.");
+      this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
       this.result.map.overlay("begin", null);
     }
   }
@@ -223,7 +224,7 @@ export class CorrectPanel {
     if (!this.active) return;
     this.undoButton.disabled = !this.edits.length;
     const by = new Set(this.edits.map((edit) => edit.user));
-    this.list.textContent = this.edits.length ? `${this.edits.length} correction${this.edits.length > 1 ? "s" : ""} by ${[...by].join(", ")}` : "No corrections yet.";
+    this.list.textContent = this.edits.length ? `${count(this.edits.length, "correction")} by ${[...by].join(", ")}` : "No corrections yet.";
   }
 
   _key(event) {

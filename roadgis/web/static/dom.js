@@ -40,6 +40,11 @@ export function number(value, digits = 0) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+// "1 edge", "2 edges".
+export function count(value, noun) {
+  return `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+}
+
 export function length(metres) {
   return metres >= 1000 ? `${number(metres / 1000, metres >= 100000 ? 0 : 1)} km` : `${number(metres)} m`;
 }

@@ -47,9 +47,15 @@ export class JobMap {
     this._legend();
   }
 
+  // Zooms are whole, so a scene that is barely too large for one is cut a little instead of halved.
   fit(bounds) {
     this.map.invalidateSize();
-    this.map.fitBounds([[bounds[1], bounds[0]], [bounds[3], bounds[2]]], { padding: [6, 6], animate: false });
+    const box = L.latLngBounds([bounds[1], bounds[0]], [bounds[3], bounds[2]]);
+    const size = this.map.getSize();
+    let zoom = this.map.getBoundsZoom(box);
+    const wider = this.map.project(box.getNorthEast(), zoom + 1).subtract(this.map.project(box.getSouthWest(), zoom + 1));
+    if (Math.abs(wider.x) <= 1.15 * size.x && Math.abs(wider.y) <= 1.15 * size.y) zoom += 1;
+    this.map.setView(box.getCenter(), Math.min(zoom, this.map.getMaxZoom()), { animate: false });
   }
 
   footprint(inputs) {

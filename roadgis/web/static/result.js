@@ -3,24 +3,24 @@
 import { ComparePanel } from "./compare.js";
 import { CorrectPanel } from "./correct.js";
 import { get, post } from "./api.js";
-import { h, number, length } from "./dom.js";
+import { h, count, number, length } from "./dom.js";
 import { COLOURINGS } from "./roads.js";
 
 const TABS = [["layers", "Layers"], ["adjust", "Adjust"], ["correct", "Correct"], ["compare", "Compare"], ["download", "Download"]];
 
 const SLIDERS = [
-  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Probability from which a pixel is road"],
+  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Pixels with at least this probability are road"],
   ["max_gap_m", "Largest gap", 0, 120, 5, (v) => `${v} m`, "Longer gaps are not bridged"],
-  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected pieces are dropped"],
-  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a line"],
+  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected components are dropped"],
+  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a simplified line"],
 ];
 const DEFAULTS = { threshold: 0.5, max_gap_m: 30, min_component_m: 60, tolerance_m: 0.5 };
 
 const FORMATS = [
   ["gpkg", "GeoPackage", "styled for QGIS"], ["geojson", "GeoJSON", "longitude, latitude"],
-  ["fgb", "FlatGeobuf", "one quick file"], ["parquet", "GeoParquet", "for data tools"],
-  ["shp", "Shapefile", "zip"], ["probability", "Probability", "Cloud Optimized GeoTIFF"],
-  ["edits", "Corrections", "GeoJSON with user, time"], ["labels", "Training labels", "masks, zip"],
+  ["fgb", "FlatGeobuf", "fast to read"], ["parquet", "GeoParquet", "for data science tools"],
+  ["shp", "Shapefile", "zip archive"], ["probability", "Probability", "Cloud Optimized GeoTIFF"],
+  ["edits", "Corrections", "GeoJSON with user and time"], ["labels", "Training labels", "masks, zip archive"],
   ["report", "QA report", "HTML to print and sign"],
 ];
 
@@ -64,8 +64,9 @@ export class ResultPanel {
     const { edges, length_m: metres, bridged } = this.current;
     this.stats.replaceChildren(
       h("div", {}, h("b", { id: "total-length" }, length(metres)), h("span", {}, "roads")),
-      h("div", {}, h("b", { id: "total-edges" }, number(edges)), h("span", {}, "edges")),
-      h("div", {}, h("b", {}, number(bridged)), h("span", {}, "bridged")));
+      h("div", {}, h("b", { id: "total-edges" }, number(edges)), h("span", {}, edges === 1 ? "edge" : "edges")),
+      h("div", {}, h("b", {}, number(bridged)), h("span", {}, bridged === 1 ? "bridged gap" : "bridged gaps")));
+    this.map.focus(null); // an edge of the network before
     this.map.roads(this.job.jobID, this.network);
     this.correct.refresh();
   }
@@ -147,15 +148,15 @@ export class ResultPanel {
     this.history = h("div", { class: "stack tight" });
     this._drawHistory();
     this.showDifference(this.network);
-    return [h("p", { class: "muted" }, "The network is made again from the stored probability; the imagery is not read again."),
+    return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier ones are kept."),
       ...fields, this.redoText, this.history];
   }
 
   _differenceText() {
     const { added_m: added, removed_m: removed, seconds } = this.current;
-    if (added === undefined) return [h("p", { class: "muted" }, "Move a slider to compare with this network.")];
+    if (added === undefined) return [h("p", { class: "muted" }, "Move a slider to see what changes.")];
     return [h("p", {}, h("span", { class: "plus" }, `+ ${length(added)} new`), "  ", h("span", { class: "minus" }, `− ${length(removed)} gone`)),
-      h("p", { class: "muted small" }, `against the network before, in ${number(seconds, 1)} s`)];
+      h("p", { class: "muted small" }, `compared with the previous network; made in ${number(seconds, 1)} s`)];
   }
 
   _drawHistory() {
@@ -166,7 +167,7 @@ export class ResultPanel {
         this.showNetwork();
         this.open("adjust");
       } }, all.map((entry) => h("option", { value: entry.number, selected: entry.number === this.network },
-        `${entry.number === 0 ? "As run" : `Change ${entry.number}`}: ${length(entry.length_m)}, ${number(entry.edges)} edges`)))]));
+        `${entry.number === 0 ? "As run" : `Change ${entry.number}`}: ${length(entry.length_m)}, ${count(entry.edges, "edge")}`)))]));
   }
 
   async _redo(inputs) {
@@ -176,7 +177,7 @@ export class ResultPanel {
       return;
     }
     this.redoing = true;
-    this.redoText.replaceChildren(h("progress", { "aria-label": "Making the network again" }));
+    this.redoText.replaceChildren(h("progress", { "aria-label": "Making the network" }));
     try {
       const made = await post(this.path("/networks"), wanted);
       this.job.result.networks.push(made);
@@ -222,7 +223,7 @@ export class ResultPanel {
       href: `/api${this.path(`/download/${name}`)}?network=${this.network}&corrected=${apply.checked}`,
     }, title, h("small", {}, about))));
     draw();
-    return [edits ? h("div", { class: "row" }, apply, h("label", { for: "apply-edits" }, `Apply ${edits} correction${edits > 1 ? "s" : ""}`)) : null, list].filter(Boolean);
+    return [edits ? h("div", { class: "row" }, apply, h("label", { for: "apply-edits" }, `Apply ${count(edits, "correction")}`)) : null, list].filter(Boolean);
   }
 }
 
@@ -230,11 +231,17 @@ function clean(settings) {
   return Object.fromEntries(Object.entries(settings ?? {}).filter(([, value]) => value !== null && value !== undefined));
 }
 
-const UNITS = { length_m: "m", width_m: "m", width_p10_m: "m", width_p90_m: "m" };
+const percent = (value) => `${number(value * 100)} %`;
+const metres = (value) => `${number(value, 1)} m`;
+const ATTRIBUTES = [
+  ["length_m", "Length", metres], ["width_m", "Width", metres], ["width_p10_m", "Width, 10th percentile", metres],
+  ["width_p90_m", "Width, 90th percentile", metres], ["confidence", "Confidence", percent],
+  ["confidence_min", "Lowest confidence", percent], ["bridged", "Bridged gap", (value) => (value ? "yes" : "no")],
+  ["sinuosity", "Sinuosity", (value) => number(value, 2)], ["component", "Connected component", String],
+  ["source", "Sheet", String], ["source_date", "Date", String],
+];
 
 export function attributes(values) {
-  const rows = Object.entries(values).filter(([name, value]) => value !== null && name !== "id");
-  return h("table", {}, h("tbody", {}, rows.map(([name, value]) => h("tr", {},
-    h("td", { class: "muted" }, name.replace(/_m$/, "").replaceAll("_", " ")),
-    h("td", {}, typeof value === "boolean" ? (value ? "yes" : "no") : `${value}${UNITS[name] ? ` ${UNITS[name]}` : ""}`)))));
+  const rows = ATTRIBUTES.filter(([name]) => values[name] !== null && values[name] !== undefined);
+  return h("table", {}, h("tbody", {}, rows.map(([name, title, format]) => h("tr", {}, h("td", { class: "muted" }, title), h("td", {}, format(values[name]))))));
 }
