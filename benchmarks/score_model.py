@@ -16,7 +16,10 @@ import warnings
 from pathlib import Path
 
 import rasterio
+from affine import Affine
+from rasterio.enums import Resampling
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.vrt import WarpedVRT
 
 from roadgis.model.runtime import Segmenter, load_model
 from roadgis.options.extraction import ExtractOptions
@@ -31,28 +34,34 @@ from roadgis.train.scoring.curves import LevelCounts, Scores, count_levels
 
 
 def score_scene(
-    image_path: Path, scene: LabelledScene, model: Segmenter, assume_crs: str, *, flips: bool
+    image_path: Path,
+    scene: LabelledScene,
+    model: Segmenter,
+    assume_crs: str,
+    *,
+    flips: bool,
+    gsd_m: float | None = None,
 ) -> LevelCounts:
     """Predict one scene and count its pixels by probability."""
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         output = Path(name) / "probability.tif"
         options = ExtractOptions(
-            scene=SceneOptions(assume_crs=assume_crs), predict=PredictOptions(flips=flips)
+            scene=SceneOptions(assume_crs=assume_crs, gsd_m=gsd_m),
+            predict=PredictOptions(flips=flips),
         )
         predict_to_file(image_path, output, model=model, options=options)
         with rasterio.open(image_path) as image:
             transform = image.transform
-        with rasterio.open(output) as raster:
-            probability = raster.read(1)
-            # The output's grid begins on a coarser lattice than the scene; an image without a
-            # position lies with its upper left corner at the origin, rows going down.
-            x, y = (0.0, 0.0) if transform.is_identity else (transform.c, transform.f)
-            col = round((x - raster.transform.c) / raster.transform.a)
-            row = round((raster.transform.f - y) / raster.transform.a)
-    part = probability[row : row + scene.height, col : col + scene.width]
-    if part.shape != (scene.height, scene.width):
-        raise SystemExit(f"{image_path}: output {probability.shape} does not cover it")
+        if transform.is_identity:
+            # An image without a position lies with its upper left corner at the origin, rows going down.
+            transform = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+        shape = {"height": scene.height, "width": scene.width, "transform": transform}
+        with (
+            rasterio.open(output) as raster,
+            WarpedVRT(raster, nodata=NO_DATA, resampling=Resampling.bilinear, **shape) as on_scene,
+        ):
+            part = on_scene.read(1)
     _, labels = scene.read(0, 0, scene.height, scene.width)
     road = 1 if len(model.card.classes) == 1 else model.card.road_class
     return count_levels(part, labels == road, (labels != IGNORE) & (part != NO_DATA))
@@ -66,12 +75,13 @@ def score_folder(
     *,
     show: bool = False,
     flips: bool = False,
+    gsd_m: float | None = None,
 ) -> Scores:
     """Score all pairs of a folder together."""
     total = LevelCounts.empty()
     scenes = open_pairs([folder], classes=model.card.classes)
     for pair, scene in zip(find_pairs(folder), scenes, strict=True):
-        counts = score_scene(pair.image, scene, model, assume_crs, flips=flips)
+        counts = score_scene(pair.image, scene, model, assume_crs, flips=flips, gsd_m=gsd_m)
         total += counts
         if show:
             print(line(scene.name, counts.curve().at(threshold)), flush=True)
@@ -94,6 +104,7 @@ def main() -> None:
     parser.add_argument("--threshold", type=float, default=None)
     parser.add_argument("--assume-crs", default="EPSG:26986")
     parser.add_argument("--flips", action="store_true", help="as extract --flips")
+    parser.add_argument("--gsd", type=float, default=None, help="as extract --gsd")
     arguments = parser.parse_args()
     model = load_model(arguments.model)
     threshold = arguments.threshold or model.card.threshold
@@ -106,6 +117,7 @@ def main() -> None:
         arguments.assume_crs,
         show=True,
         flips=arguments.flips,
+        gsd_m=arguments.gsd,
     )
     print(line("all", total))
 

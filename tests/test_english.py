@@ -78,8 +78,8 @@ def test_page_avoids_listed_phrases(page: Path) -> None:
 
 #: Packages whose docstrings and comments are held to the same list.
 PACKAGES = (
-    *("batch", "comparison", "evaluation", "lines", "network", "output", "report", "sources"),
-    "vector_files",
+    *("batch", "comparison", "evaluation", "imagery", "labels", "lines", "network", "output"),
+    *("photos", "report", "sources", "synthetic", "train", "vector_files", "vectorization"),
 )
 
 

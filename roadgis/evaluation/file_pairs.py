@@ -1,4 +1,4 @@
-"""Which proposal belongs to which truth: two files, or two folders of files with equal stems."""
+"""Pair proposals with truths: two files, or two folders of files with equal stems."""
 
 from __future__ import annotations
 

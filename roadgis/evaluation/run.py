@@ -1,4 +1,4 @@
-"""Evaluating a road network against the truth: all scores at once."""
+"""Evaluate a road network against the truth: all scores at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores of several pairs as one table: the CSV file, and what all pairs come to together."""
+"""Scores of several pairs as one table: the CSV file, and the total of all pairs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def flat(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def total_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what several pairs come to.
+    """Return the total of several pairs.
 
     Parameters
     ----------

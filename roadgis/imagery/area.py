@@ -38,7 +38,7 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
     ----------
     aoi : path, geometry, GeoSeries or GeoDataFrame
         Polygons; a bare geometry is in `native_crs`. In degrees one across the antimeridian may
-        be cut there, go on beyond 180, or go back from 180 to -180.
+        be cut there, continue beyond 180, or go back from 180 to -180.
     native_crs, crs : pyproj.CRS
         Of the inputs; of the result.
 
@@ -123,7 +123,7 @@ def _transformed(area: BaseGeometry, source: CRS, target: CRS, name: str) -> Bas
 
 
 def _across_antimeridian(area: BaseGeometry) -> BaseGeometry:
-    """Let longitudes go on beyond 180 where a polygon goes back from there to -180.
+    """Let longitudes continue beyond 180 where a polygon goes back from there to -180.
 
     Such a polygon seems to reach around the Earth, with no vertex on the near side of it.
     """

@@ -1,4 +1,4 @@
-"""What a scene is made of, for people."""
+"""Describe a scene for people."""
 
 from __future__ import annotations
 

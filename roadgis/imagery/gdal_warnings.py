@@ -1,4 +1,4 @@
-"""Calling rasterio from threads without its warnings getting out."""
+"""Call rasterio from threads without its warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep one thread at a time in rasterio's calls on arrays, without a word on georeference."""
+    """Let one thread at a time call rasterio on arrays, without warnings on georeferences."""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield

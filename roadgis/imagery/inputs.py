@@ -1,4 +1,4 @@
-"""From what the user names (files, folders, patterns, URLs) to a list of rasters."""
+"""Expand the user's inputs (files, folders, patterns, URLs) to a list of rasters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OBJECT_STORES = ("/vsis3/", "/vsigs/", "/vsiaz/", "/vsiadls/", "/vsioss/", "/vs
 def expand_sources(
     sources: str | Path | Sequence[str | Path], *, recursive: bool = False
 ) -> list[str]:
-    """List the rasters that the user's sources stand for.
+    """List the rasters that the user's sources name.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _rasters(folder: Path, recursive: bool) -> Iterator[Path]:
 
 
 def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
-    """Return what tells whether a raster has changed since an earlier run.
+    """Return a stamp that differs if a raster has changed since an earlier run.
 
     Parameters
     ----------

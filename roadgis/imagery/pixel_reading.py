@@ -80,7 +80,7 @@ def _valid(
     if values.dtype.kind == "f":
         valid &= np.isfinite(values).all(axis=0)
     if any(value is not None for value in raster.nodata):
-        # A single band may well be 0 in a shadow: only all of them together mean no data.
+        # A single band may well be 0 in a shadow: only all of them together mean nodata.
         valid &= ~np.all(
             [_equals(v, n) for v, n in zip(values, raster.nodata, strict=True)], axis=0
         )

@@ -1,4 +1,4 @@
-"""Deciding once how a scene is read: grid, overviews, layers, area of interest."""
+"""Plan once how a scene is read: grid, overviews, layers, area of interest."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def _lonlat(lattice: Lattice, start: tuple[float, float], end: tuple[float, floa
 
 
 def _warn_apart(layers: Sequence[Layer], lattice: Lattice) -> None:
-    """Tell the user when the inputs form separate areas: often a sheet is missing."""
+    """Warn when the inputs form separate areas: often a sheet is missing."""
     boxes = np.concatenate([layer.boxes for layer in layers]).astype(float)
     if len(boxes) < 2:
         return

@@ -55,7 +55,7 @@ class PixelDecoder(Protocol):
 
 @dataclass(frozen=True)
 class Raster:
-    """What is known of one raster without reading its pixels; C channels are read from it.
+    """Facts about one raster, known without reading its pixels; C channels are read from it.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Raster:
     bands : tuple of int
         1-based bands that are read.
     palette : ndarray of uint8, shape (256, 4), or None
-        Colours that stand for the values.
+        Colours of the values.
     alpha : int or None
         The band that says where the image is valid.
     mask : bool
@@ -147,7 +147,7 @@ def inspect_raster(name: str, options: SceneOptions, channels: int) -> Raster:
     Raises
     ------
     SceneError
-        If it is no raster, has no CRS, or too few bands.
+        If it is not a raster, has no CRS, or too few bands.
     ReadError
         If a URL cannot be opened.
     """

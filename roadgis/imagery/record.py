@@ -1,4 +1,4 @@
-"""What a scene was made of, so that a later run can tell which of its pixels are still the same."""
+"""Record of a scene's inputs, from which a later run knows which pixels are unchanged."""
 
 from __future__ import annotations
 

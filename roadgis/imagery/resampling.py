@@ -39,7 +39,7 @@ class Layer(Protocol):
     group: SheetGroup
     #: row, col, end row, end col of each sheet in lattice pixels, outward, (N, 4) int64.
     boxes: Ints
-    #: row, col, end row, end col of the pixels of which half or more may be valid, (4,) int64.
+    #: row, col, end row, end col of the pixels that may be half valid or more, (4,) int64.
     extent: Ints
     #: How pixels come about, in words.
     resampled: str

@@ -81,7 +81,7 @@ def open_scene(
     Raises
     ------
     SceneError
-        If an input is no raster, has no CRS or too few bands, is far too coarse, lies too far
+        If an input is not a raster, has no CRS or too few bands, is far too coarse, lies too far
         from the others, or misses the area of interest, or all are too large.
     ReadError
         If a file or URL fails, or a file is not whole.
@@ -344,7 +344,7 @@ class Scene:
         return in_rows[:, None] & in_cols
 
     def record(self) -> SceneRecord:
-        """Return what decides the pixels, sheet by sheet, for runs that are taken up later."""
+        """Return what decides the pixels, sheet by sheet, for runs that are resumed later."""
         decided = {**self.stretch, "normalization": self._normalized()}
         return scene_record(self._plan, self.options, self.band_count, decided)
 

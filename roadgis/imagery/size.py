@@ -105,7 +105,7 @@ def check_size(size: RunSize, max_mpx: float) -> None:
 
 
 def check_space(folder: Path, size: RunSize) -> None:
-    """Find out before the work whether the disk has room for a run's work directory.
+    """Check before the work that the disk has room for a run's work directory.
 
     What an earlier run has left there counts as free.
 

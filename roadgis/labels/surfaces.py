@@ -146,7 +146,7 @@ def _small_polygons(polygons: Shapes) -> Shapes:
             halves = [shapely.box(west, south, east, y), shapely.box(west, y, east, north)]
         cut, _ = flat_parts(shapely.intersection(shape, np.array(halves, object)))
         cut = cut[shapely.get_type_id(cut) == _POLYGON]
-        # Too dense for halving to help: keep as it is.
+        # Too dense for halving to help: kept unchanged.
         stuck = (
             len(cut)
             and (shapely.get_num_coordinates(cut) >= shapely.get_num_coordinates(shape)).any()

@@ -43,7 +43,7 @@ def flat_parts(shapes: Shapes) -> tuple[Shapes, Ints]:
 
 
 def is_placed(shapes: Shapes) -> Bools:
-    """Return whether each geometry, (N,), has only coordinates that a place on Earth can have.
+    """Return which geometries have only coordinates of places on Earth, (N,).
 
     NaN, infinity and numbers above 1e12 come from damaged files and failed transformations.
     """

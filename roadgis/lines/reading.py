@@ -1,4 +1,4 @@
-"""From vector files and tables to line layers."""
+"""Read line layers from vector files and tables."""
 
 from __future__ import annotations
 

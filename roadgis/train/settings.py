@@ -34,7 +34,7 @@ def settings_to_dict(settings: TrainSettings, *, paths: bool = True) -> dict[str
     settings : TrainSettings
         The settings.
     paths : bool
-        Whole paths; else file and folder names only, as a model card should not tell where
+        Whole paths; else file and folder names only, as a model card should not say where
         on a computer its data lay.
     """
 
@@ -111,7 +111,7 @@ def read_settings(path: Path) -> TrainSettings:
     Raises
     ------
     InputError
-        If it cannot be read, is no YAML, or holds unknown keys or wrong values.
+        If it cannot be read, is not YAML, or holds unknown keys or wrong values.
     """
     return settings_from_dict(read_settings_values(path), str(path), path.resolve().parent)
 

@@ -28,7 +28,7 @@ class LineRule(NamedTuple):
     Attributes
     ----------
     condition : str
-        QGIS expression; ``ELSE`` stands for the lines that no other rule draws.
+        QGIS expression; ``ELSE`` matches the lines that no other rule draws.
     width_mm : float
         Width of the line.
     dashed_where : str

@@ -18,7 +18,7 @@ _BENT_SHARE = 0.35
 def arcs_through(places: Floats) -> Arcs:
     """Fit arcs to places (S, K, 2), straight ones unless the places clearly bend.
 
-    The arcs begin beside the first place, and lead there from the last one.
+    The arcs begin next to the first place, in the direction from the last one.
     """
     d = places[0] - places[-1]
     chord = np.maximum(np.hypot(d[:, 0], d[:, 1]), 1e-9)

@@ -1,4 +1,4 @@
-"""Where roads end, seen in the mask: what thinning has taken from each dead end."""
+"""Where roads end in the mask: the length that thinning removed from each dead end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CHUNK = 256
 def road_ends(
     mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
-    """Measure where the roads end whose skeletons end.
+    """Measure where roads end, at the ends of their skeletons.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def _walked(half_width: Singles, rows: Ints, cols: Ints, walk: int) -> Ints:
 
 
 def _steps(path: Ints) -> Ints:
-    """Return how many steps ways take until they come to an end, (K,)."""
+    """Return the number of steps of each path until it ends, (K,)."""
     return np.asarray((np.diff(path, axis=1) != 0).any(axis=2).sum(axis=1), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What a raster shows in which no road was found."""
+"""Explain why no road was found in a raster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def explain_empty(
     *,
     block_px: int,
 ) -> WhyEmpty:
-    """Say why no road was found; reads the raster again.
+    """Explain why no road was found; reads the raster again.
 
     Parameters
     ----------

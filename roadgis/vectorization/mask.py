@@ -1,4 +1,4 @@
-"""Road masks of blocks: threshold, raster edges, small gaps, what is too wide to be a road."""
+"""Road masks of blocks: threshold, raster edges, small gaps, areas too wide to be roads."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class RoadMask(NamedTuple):
     probability : ndarray of uint8, shape (H, W)
         As read; 255 beyond the grid.
     road : Plane
-        Road, and its continuation beyond the grid's edge and into no data.
+        Road, and its continuation beyond the grid's edge and into nodata.
     blank : Plane or None
-        No data within the grid; None where there is none.
+        Nodata within the grid; None where there is none.
     """
 
     window: Window
@@ -73,7 +73,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
         road &= ~blank
         rim = road & dilated(blank, 1.5)
         if rim.any():
-            # A narrow wedge of no data may end at the raster's edge: nothing is known beyond it.
+            # A narrow wedge of nodata may end at the raster's edge: nothing is known beyond it.
             unknown = np.ones(image.shape, bool)
             unknown[inside] = missing
             road |= dilated(rim, radii.beyond) & pack(unknown)

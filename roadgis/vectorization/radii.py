@@ -1,4 +1,4 @@
-"""What the settings of vectorizing, in metres and probabilities, come to in pixels and levels."""
+"""Convert the settings of vectorizing from metres and probabilities to pixels and levels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _level(probability: float) -> int:
 
 @dataclass(frozen=True)
 class Radii:
-    """How far each raster operation looks, pixels.
+    """Reach of each raster operation, pixels.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Radii:
     closing : int
         Radius of the closing.
     rim : int
-        Distance to no data within which a centreline must not run along it.
+        Distance to nodata within which a centreline must not run along it.
     """
 
     wide: int
@@ -62,7 +62,7 @@ class Radii:
 
     @property
     def beyond(self) -> int:
-        """How far roads are prolonged into no data, so that thinning does not fork at its rim.
+        """Length of road added in nodata, so that thinning does not fork at its rim.
 
         Half of the width of all but the widest roads, and a little more.
         """
@@ -70,7 +70,7 @@ class Radii:
 
     @property
     def wide_margin(self) -> int:
-        """What is removed around a wide blob besides the blob, so that no fringe stays."""
+        """Margin removed around a wide area too, so that no fringe stays."""
         return math.ceil(0.2 * self.wide)
 
     @property
@@ -80,17 +80,17 @@ class Radii:
 
     @property
     def walk(self) -> int:
-        """How far back along a skeleton the direction of a road's end is taken."""
+        """Length of skeleton over which the direction of a road's end is measured."""
         return math.ceil(0.85 * self.wide) + 1
 
     @property
     def rim_step(self) -> int:
-        """Pixels along a centreline over which its direction to no data is taken."""
+        """Pixels along a centreline over which its direction to nodata is measured."""
         return max(2, self.rim // 2)
 
     @property
     def rim_reach(self) -> int:
-        """How far no data is looked for."""
+        """Distance within which nodata is searched."""
         return self.rim + self.rim_step + 1
 
     @property

@@ -35,7 +35,7 @@ def trace_centerlines(
 ) -> Centerlines:
     """Trace the raw centrelines of a probability raster, block by block.
 
-    Memory is bounded by the blocks in work and by the skeleton's pixels.
+    Memory is bounded by the blocks being traced and by the skeleton's pixels.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def joined_blocks(
         stitched(parts),
         source.grid,
         strong_level(options),
-        # Collars of imagery cut roads; where a mask has no data, its roads are whole.
+        # Collars of imagery cut roads; where a mask is nodata, its roads are whole.
         (0 if holds_mask(source) else radii.rim, radii.rim_step),
     )
 
@@ -260,7 +260,7 @@ def _blank_distance(
     cols: npt.NDArray[np.int64],
     radii: Radii,
 ) -> npt.NDArray[np.float32]:
-    """Return the distance of a block's pixels to no data; inf beyond the rim's reach."""
+    """Return the distance of a block's pixels to nodata; inf beyond the rim's reach."""
     out = np.full(len(rows), np.inf, np.float32)
     if mask.blank is None:
         return out

@@ -119,7 +119,7 @@ def _doomed(middle: list[Plane], right: list[Plane], left: list[Plane], second: 
 
 
 class Widths(NamedTuple):
-    """The road at skeleton pixels; K pixels.
+    """Widths and middles of the road at K skeleton pixels.
 
     Attributes
     ----------
@@ -196,7 +196,7 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
 
 
 def measure_widths(image: Bytes, rows: Ints, cols: Ints, radius: int) -> Widths:
-    """Measure the road across at skeleton pixels.
+    """Measure the road's width and middle at skeleton pixels.
 
     From the nearest background pixel straight back through the skeleton pixel to the
     background on the other side: so the width does not depend on whether the skeleton

@@ -28,9 +28,9 @@ class PixelGraph(NamedTuple):
     probability : ndarray of uint8, shape (K,)
         Stored probability, 0..254.
     blank_px : ndarray of float32, shape (K,)
-        Distance to no data; inf when far.
+        Distance to nodata; inf when far.
     exit : ndarray of bool, shape (K,)
-        Whether the skeleton goes on beyond the raster's edge.
+        Whether the skeleton continues beyond the raster's edge.
     links : ndarray of int64, shape (L, 2)
         Ids of neighbours, the lower first.
     ends : RoadEnds
@@ -117,7 +117,7 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     strong_level : int
         Kept in the result.
     rim : tuple of int
-        Lines along no data nearer than the first are dropped; their direction is taken
+        Lines along nodata nearer than the first are dropped; their direction is taken
         over the second to both sides. Pixels.
     """
     # Numbers of pixels take half the room of their ids.
@@ -144,9 +144,9 @@ def _degree(graph: PixelGraph, links: npt.NDArray[np.int32]) -> Ints:
 
 
 def _along_rim(lines: Centerlines, blank: Singles, rim: tuple[int, int]) -> Bools:
-    """Return the vertices that run along no data, (V,) bool.
+    """Return the vertices that run along nodata, (V,) bool.
 
-    A line towards no data comes nearer by a pixel per pixel; one along it does not. Below
+    A line towards nodata comes nearer by a pixel per pixel; one along it does not. Below
     half of that (30 degrees) it runs along.
     """
     nearest, step = rim

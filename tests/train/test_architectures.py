@@ -141,6 +141,15 @@ def test_model_stride_receptive_margin_and_fixed_tile_match_the_options(trained:
         assert margin % stride == 0
 
 
+@pytest.mark.parametrize(("reach_px", "margin"), [(100, 100), (300, 300), (1000, 1000)])
+def test_receptive_margin_is_exact_at_any_reach(reach_px: int, margin: int) -> None:
+    layers = import_keras().layers
+    image = layers.Input((None, None, 3))
+    logits = layers.Conv2D(1, 3, padding="same", dilation_rate=reach_px)(image)
+    model = import_keras().Model(image, layers.Activation("sigmoid")(logits))
+    assert receptive_margin(model, 1) == margin
+
+
 def test_freeze_encoder_and_thaw_encoder_control_training(trained: Any) -> None:
     _, _, _, path = trained
     model = import_keras().models.load_model(path, compile=False)

@@ -21,7 +21,7 @@ __all__ = ["Outputs", "check_outputs", "write_outputs"]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to write.
+    """Files to write.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Outputs:
 
 
 def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
-    """Raise before the work what would fail after it.
+    """Check before the work that the files can be written.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ LAYERS = {
 
 
 def check_layers(path: Path, *, overwrite: bool = False) -> None:
-    """Raise before the work what would fail after it.
+    """Check before the work that the layers can be written.
 
     Raises
     ------

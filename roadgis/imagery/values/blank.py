@@ -21,7 +21,7 @@ _SLACK = 6
 
 
 def blank_pixels(values: Bytes, valid: Bools, blank: Blank) -> Bools:
-    """Find plain areas by an opening with a square: a local rule, blind to how the scene is cut.
+    """Find plain areas by an opening with a square, however the scene is cut.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What imagery looks like, in four figures, to tell whether a model has seen its like."""
+"""Four figures on how imagery looks, to judge whether a model was trained on similar imagery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing each band of a scene to one mean and standard deviation, whatever film or sensor."""
+"""Bring each band of a scene to a common mean and standard deviation, whatever the sensor."""
 
 from __future__ import annotations
 

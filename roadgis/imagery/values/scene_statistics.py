@@ -1,4 +1,4 @@
-"""What is measured once over all of a scene, and decides how every pixel is read."""
+"""Statistics measured once over a whole scene, which decide how every pixel is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["SceneStatistics"]
 
 @dataclass(frozen=True)
 class SceneStatistics:
-    """Statistics of a scene; a scene that is given them does not measure its own.
+    """Statistics of a scene; a scene opened with them does not measure its own.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ _STRIP_PX, _TILE_ROWS = 1 << 22, 512
 _MOST_VALUES = 256
 #: Channels that differ by more than this are a colour; lossy compression tints grey by less.
 _TINT = 48
-#: Hues are counted in parts of the circle; one colour takes up to three of them.
+#: Hues are counted in parts of the circle; one colour covers at most three of them.
 _HUES = 36
 
 Pixels = npt.NDArray[Any]

@@ -1,4 +1,4 @@
-"""Bringing 16-bit and float imagery to 8 bits, by percentiles taken once a run."""
+"""Scale 16-bit and float imagery to 8 bits, by percentiles taken once per run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def percentile_scaling(
     samples : sequence of ndarray of float32, each shape (C, n)
         Valid pixels.
     percentiles : tuple of float
-        Of the darkest and brightest value to tell apart.
+        Lower and upper percentile.
     channels : int
         C; for a scene without a valid pixel.
     """

@@ -1,4 +1,4 @@
-"""Turn existing lines into centrelines that can be cleaned, and back into lines."""
+"""Convert existing lines to centrelines that can be cleaned, and back to lines."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ Differences from the paper:
 - **Chained Context Aggregation Module.** The global flow is the mean over the image, through a
   1 by 1 convolution, spread over the features. It has no batch normalization: with one pooled
   value for each image that would normalize over a handful of values. Context flows at the scales
-  3, 5 and 7 follow, each of which takes the features and the flow before it (pre-fusion): mean
+  3, 5 and 7 follow; each takes the features and the flow before it (pre-fusion): mean
   over scale by scale pixels, two 3 by 3 convolutions, channel attention. The paper pools with
   a stride of the scale and interpolates back; here the mean slides with a stride of 1 and the
   convolutions are dilated by the scale instead, which sees the same surroundings, does not depend

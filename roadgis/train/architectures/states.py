@@ -8,8 +8,8 @@ from roadgis.train.framework import import_keras
 
 __all__ = ["as_float32", "encoder_layers", "freeze_encoder", "thaw_encoder", "with_precision"]
 
-# Name prefixes of all layers outside the encoder. A loaded model has no other way to tell them
-# apart.
+# Name prefixes of all layers outside the encoder. A loaded model has no other
+# mark of them.
 _NOT_ENCODER = (
     *("decoder_", "center_block", "subpixel_", "final_", "head_conv", "sigmoid", "softmax"),
     *("fpn_", "segm_", "upsampling_stage", "pyramid_dropout"),
@@ -56,7 +56,7 @@ def with_precision(model: Any, policy: str) -> Any:
         A functional model of any policy, whose last layer is the activation. It is not changed.
     policy : str
         ``"float32"``, ``"mixed_bfloat16"`` or ``"mixed_float16"``. Weights and the activation are
-        float32 under all of them, as 16 bits cannot tell high probabilities apart.
+        float32 under all of them, as 16 bits do not separate high probabilities.
 
     Returns
     -------

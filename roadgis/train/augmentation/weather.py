@@ -218,7 +218,7 @@ def _draw_building(shade: Image, start: Floats, reach: Any, rng: np.random.Gener
 
 
 def _range(name: str, value: Any, low: float, high: float) -> Range:
-    """Check a (lowest, highest) parameter; a single number stands for both."""
+    """Check a (lowest, highest) parameter; a single number is both."""
     pair = (value, value) if isinstance(value, int | float) else tuple(value)
     if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
         raise ValueError(f"{name} is {value}, expected (lowest, highest) within {low} to {high}")

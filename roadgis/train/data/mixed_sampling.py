@@ -44,7 +44,7 @@ class MixedSampler:
     Raises
     ------
     DataError
-        If no data set has a share.
+        If every data set has a share of 0.
     """
 
     def __init__(

@@ -84,8 +84,8 @@ class PairScene:
     Parameters
     ----------
     image, mask : Path
-        The image has 8 bits: three bands or more, of which the first three that are not alpha are
-        used, or one band of grey or with a palette. The mask holds integers.
+        The image has 8 bits: three bands or more (the first three that are not alpha are used),
+        or one band of grey or with a palette. The mask holds integers.
     classes : sequence of str
         One name: the mask holds 0 and one other value, which becomes class 1; or 0, 1 and
         :data:`IGNORE`, which may also be its nodata value. More names: class indices and

@@ -97,7 +97,7 @@ def open_training_data(
     Raises
     ------
     DataError
-        If there is no data, or it cannot be used.
+        If data is missing, or cannot be used.
     """
     if settings.sets:
         return _open_sets(settings, progress)

@@ -240,7 +240,7 @@ def predict_scene(
     Parameters
     ----------
     image : ndarray of uint8, shape (H, W, B), or LabelledScene
-        Any size. A scene is normalized as the card says, an array is used as it is.
+        Any size. A scene is normalized as the card says, an array is used unchanged.
     tile_px : int
         See :class:`ScenePrediction`.
     """
