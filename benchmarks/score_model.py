@@ -54,7 +54,7 @@ def score_scene(
         with rasterio.open(image_path) as image:
             transform = image.transform
         if transform.is_identity:
-            # An image without a position lies with its upper left corner at the origin, rows going down.
+            # An image without a position has its upper left corner at the origin, rows going down.
             transform = Affine(1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
         shape = {"height": scene.height, "width": scene.width, "transform": transform}
         with (
