@@ -114,7 +114,7 @@ def _near(
     height = int(max(rows.max(), ends_rows.max())) // _CELL_PX + 1
     cells = np.zeros((height, width), bool)
     cells[ends_rows // _CELL_PX, ends_cols // _CELL_PX] = True
-    # Between the same corners of two cells the distance is less by two diagonals at most.
+    # Two cells lie farther apart than two of their pixels by one diagonal at most.
     grown = unpack(dilated(pack(cells), reach / _CELL_PX + 1.5))
     return grown[rows // _CELL_PX, cols // _CELL_PX] > 0
 
