@@ -64,9 +64,18 @@ def run_card(
         margin_px=margin if margin is not None else unbounded,
         local=margin is not None,
         tile_px=tile,
-        recipe=settings_to_dict(settings, paths=False),
+        recipe=_recipe(settings, start),
         **sources_and_terms(settings, start),
     )
+
+
+def _recipe(settings: TrainSettings, start: ModelCard | None) -> dict[str, Any]:
+    """Return the settings of a run; the network's are those of the model it starts from."""
+    recipe = settings_to_dict(settings, paths=False)
+    if start is not None:
+        own = {key: recipe["network"][key] for key in ("init", "frozen_epochs")}
+        recipe["network"] = {**start.recipe.get("network", {}), **own}
+    return recipe
 
 
 def _gsd_range(sets: Sequence[OpenDataSet]) -> tuple[float, float] | None:
