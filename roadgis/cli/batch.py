@@ -315,7 +315,7 @@ def _advice(found: dict[str, int]) -> str:
     Option("Print the status every five seconds until all units are done.", flags=("--watch",)),
 )
 def status_command(county: Path, as_json: bool, watch: bool) -> None:
-    """Show which units are done, which failed and why, and the time left.
+    """Show done and failed units, why they failed, and the time left.
 
     Also updates the tables units.gpkg and units.parquet in the folder of the county.
     """
@@ -410,7 +410,7 @@ def merge_command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Merge all units into one network, identical to that of 'roadgis extract'.
+    """Merge all units into the same network as 'roadgis extract'.
 
     Missing units and sheets are written as the layer missing_units of a GeoPackage, or to a file
     next to other formats.
@@ -481,7 +481,7 @@ def report_command(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Write a report to review and sign: coverage, failures and unusual units."""
+    """Write a report to sign: coverage, failures and unusual units."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.plan import read_plan
         from roadgis.batch.report import CountyReportOptions, write_report

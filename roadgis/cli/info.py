@@ -98,13 +98,17 @@ def _tell(facts: dict[str, Any]) -> None:
     if usable:
         size = facts["size"]
         click.echo(
-            f"Usable: yes. Extracting the roads of {size['mpx']:,.1f} Mpx takes about "
+            f"Usable: yes. Extracting the roads of {_megapixels(size['mpx'])} Mpx takes about "
             f"{duration(seconds)} on this machine, and {size['disk_mb']} MB of disk space."
         )
         if unlike is not None:
             click.echo(unlike)
     else:
         click.echo(f"Usable: no. {reason}")
+
+
+def _megapixels(mpx: float) -> str:
+    return f"{mpx:,.1f}" if mpx >= 0.1 else f"{mpx:.2g}"
 
 
 #: Of many inputs, this many are shown; --json has all.

@@ -69,7 +69,7 @@ def list_models(as_json: bool) -> None:
     ),
 )
 def info(model: str | None, as_json: bool, as_stac: bool, **values: object) -> None:
-    """Describe a model: classes, pixel size, scores by place, and terms of use.
+    """Describe a model: classes, pixel size, scores and terms of use.
 
     MODEL is an .onnx or .keras file, the folder of a training run, or the name of a model of
     'roadgis model list'; by default the bundled model. For an ONNX file without
@@ -195,7 +195,7 @@ def adopt(
     quiet: bool,
     **values: object,
 ) -> None:
-    """Write a model card into an ONNX file, so that it runs without further options.
+    """Write a model card into an ONNX file, to run it without options.
 
     \b
     roadgis model adopt model.onnx -o roads.onnx --model-gsd 0.5 --model-classes other,road

@@ -140,6 +140,8 @@ def parameter(
         attributes |= {"multiple": True, "type": _click_type(get_args(kind)[0], about)}
     else:
         attributes |= {"type": _click_type(kind, about)}
+    if default is not None:  # Click takes a default of None for a value of a required option.
+        attributes["default"] = default
     stated = default if stated is None else stated
     text = "" if attributes.get("count") else default_text(about, stated)
     return click.option(
@@ -147,7 +149,6 @@ def parameter(
         cls=Parameter,
         about=about,
         stated_default=stated,
-        default=default,
         metavar=about.metavar or about.unit.upper() or None,
         help=f"{about.help}  [default: {text}]" if text else about.help,
         **attributes,

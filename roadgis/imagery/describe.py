@@ -42,7 +42,7 @@ def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions)
             "gsd_m": grid.gsd_m,
             "width": grid.width,
             "height": grid.height,
-            "bounds": list(grid.bounds),
+            "bounds": [round(v, 6) for v in grid.bounds],
         },
         "size": {
             "mpx": round(plan.size.pixels / 1e6, 3),

@@ -179,7 +179,8 @@ class NetworkTiles:
 
 def _whole_numbers(values: npt.NDArray[np.float64]) -> list[int | None]:
     known = np.isfinite(values)
-    whole = np.rint(np.where(known, values, 0)).astype(np.int64).tolist()
+    # Halves are rounded up, as browsers do it for the table of attributes.
+    whole = np.floor(np.where(known, values, 0) + 0.5).astype(np.int64).tolist()
     return [number if is_known else None for number, is_known in zip(whole, known, strict=True)]
 
 

@@ -19,7 +19,7 @@ import pytest
 import rasterio
 
 from tests.factories.models import failing_model, save_model, tiny_model
-from tests.factories.rasters import write_raster
+from tests.factories.rasters import texture, write_raster
 from tests.factories.roads import painted, write_net
 
 ENV = {**os.environ, "COLUMNS": "200"}
@@ -300,6 +300,12 @@ def test_info_ends_with_a_verdict_and_a_time(tmp_path: Path, model: Path) -> Non
     assert facts["usable"] is True
     assert facts["reason"] is None
     assert 0 < facts["estimated_seconds"] < 600
+
+
+def test_info_states_the_size_of_a_tiny_scene(tmp_path: Path, model: Path) -> None:
+    scene = write_raster(tmp_path / "a.tif", texture(100, 120))
+    last = call("info", scene, "-m", model).stdout.splitlines()[-1]
+    assert "the roads of 0.012 Mpx takes" in last
 
 
 @pytest.mark.parametrize("case", ["coarse", "cut", "huge", "no CRS", "no file", "no model"])

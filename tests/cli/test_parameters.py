@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from roadgis.cli import cli
 from roadgis.cli.description import describe_command
-from roadgis.cli.parameters import Command, Settings, argument
+from roadgis.cli.parameters import Command, Settings, argument, parameter
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
@@ -81,6 +81,29 @@ def test_settings_without_options_keep_the_base() -> None:
 )
 def test_settings_take_each_kind_of_option(arguments: list[str], expected: Outer) -> None:
     assert made(*arguments) == expected
+
+
+@click.command("needy", cls=Command)
+@parameter(Path, Option("File.", flags=("-o", "--output"), path=("out", "vector")), required=True)
+def needy(output: Path) -> None:
+    """Need a file."""
+
+
+@pytest.mark.parametrize(("tested", "given"), [(needy, []), (cli, ["extract", "scene.tif"])])
+def test_parameter_that_is_required_has_to_be_given(
+    tested: click.Command, given: list[str]
+) -> None:
+    done = CliRunner().invoke(tested, given)
+    assert done.exit_code == 2
+    assert done.output.splitlines()[-1] == "Error: Missing option '-o' / '--output'."
+
+
+@pytest.mark.parametrize("group", [(), ("batch",), ("model",)])
+def test_help_of_groups_does_not_cut_the_descriptions_of_commands(group: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(cli, [*group, "--help"], terminal_width=80)
+    _, _, commands = shown.output.partition("Commands:")
+    assert commands.count("  ") > 1
+    assert "..." not in commands
 
 
 def test_settings_given_names_the_fields_by_path() -> None:

@@ -166,3 +166,10 @@ def test_info_states_the_pixels_of_the_imagery(tmp_path: Path) -> None:
         grid = scene.describe()["grid"]
     assert (grid["width"], grid["height"]) == (150, 100)
     assert grid["bounds"] == [X0 + 10, Y0 - 100, X0 + 160, Y0]
+
+
+def test_info_states_bounds_without_the_rounding_errors_of_binary_numbers(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", texture(103, 101), x0=X0 + 0.1, pixel=0.1)
+    with open_scene(path, gsd_m=0.1) as scene:
+        bounds = scene.describe()["grid"]["bounds"]
+    assert bounds == [500_000.1, Y0 - 10.3, 500_010.2, Y0]

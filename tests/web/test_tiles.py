@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,14 @@ def test_road_tile_has_the_edges_that_touch_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(world[0], expected, atol=0.3)
 
 
+def test_road_tile_rounds_halves_up_as_the_table_of_attributes_does(tmp_path: Path) -> None:
+    roads = network([(10, 10), (200, 10)])
+    half = dataclasses.replace(roads, width_m=np.array([8.25]), confidence=np.array([0.625]))
+    write_network(half, tmp_path / "n.gpkg")
+    edge = NetworkTiles(tmp_path / "n.gpkg").tile(ZOOM, *place(100, 10))["edges"][0]
+    assert edge[1:3] == [63, 83]
+
+
 def test_road_tile_cuts_an_edge_that_leaves_and_comes_back(tmp_path: Path) -> None:
     # A tile is about 860 m wide here.
     roads = layer(tmp_path, [(10, 10), (2000, 10), (2000, 60), (10, 60)])
@@ -122,8 +131,6 @@ def test_road_tile_of_very_many_edges_has_one_for_each_pixel(tmp_path: Path) -> 
 
 
 def test_doubtful_edges_begin_with_the_least_sure(tmp_path: Path) -> None:
-    import dataclasses
-
     roads = network([(0, 0), (9, 0)], [(0, 50), (9, 50)], [(0, 70), (9, 70)], [(0, 90), (9, 90)])
     roads = dataclasses.replace(
         roads,
