@@ -9,9 +9,6 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import pyogrio
-from pyogrio.errors import DataSourceError
-
 from roadgis.dataset_names import display_name, is_remote
 from roadgis.errors import ReadError, SceneError
 from roadgis.overwriting import RASTER_SUFFIXES, input_files
@@ -110,6 +107,9 @@ def _folder(folder: Path, recursive: bool) -> Iterator[str]:
 
 def _objects(folder: str, recursive: bool) -> Iterator[str]:
     """List the rasters in a folder of an object store."""
+    import pyogrio  # loads geopandas
+    from pyogrio.errors import DataSourceError
+
     path = folder.replace("s3://", "/vsis3/", 1)
     try:
         found = sorted(pyogrio.vsi_listtree(path))

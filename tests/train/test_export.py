@@ -161,7 +161,7 @@ def test_export_onnx_graph_has_no_input_scaling_and_constant_upsampling(
     resizes = [node for node in graph.node if node.op_type == "Resize"]
     assert len(resizes) == DEPTH
     assert all(node.input[2] in constants for node in resizes)
-    assert [node.name for node in graph.input] == ["image"]
+    assert [node.name for node in graph.input] == ["image", "window"]
     assert [node.name for node in graph.output] == ["road"]
 
 

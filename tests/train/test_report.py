@@ -214,7 +214,7 @@ def test_score_model_without_matplotlib_is_an_error(
     tmp_path: Path, model: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"roadgis\[train\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .\.\[train\]"):
         score_model(model, [data], ReportOptions(report=tmp_path / "r.html"))
     # Numbers need no figures.
     assert score_model(model, [data], ReportOptions(scores=tmp_path / "s.json")).scores.iou > 0.8
