@@ -15,8 +15,12 @@ pytest.importorskip("fastapi")
 from tests.web.conftest import TOWN, Server
 
 pytestmark = pytest.mark.timeout(900)
-SECONDS = 240
+SECONDS = 120
 HIDDEN = "window.roadgis.map.layers.roads.hidden.size"
+# The map's state, for a failed test.
+STATE = """(() => { const { map, layers } = window.roadgis.map; const tiles = layers.roads?._tiles ?? {};
+return JSON.stringify({ size: map.getSize(), zoom: map.getZoom(), center: map.getCenter(),
+tiles: Object.entries(tiles).map(([key, tile]) => [key, tile.loaded !== undefined]) }); })()"""
 DRAWN = "window.roadgis.map.layers.roads?.drawn().size ?? 0"
 
 
@@ -47,7 +51,8 @@ class Page:
             if test(found):
                 return found
             time.sleep(0.1)
-        raise AssertionError(f"{expression} is {found}")
+        state = self.page.evaluate(STATE)
+        raise AssertionError(f"{expression} is {found}; console: {self.said}; map: {state}")
 
     def drawn(self, test: Callable[[Any], bool] = bool) -> int:
         return int(self.until(DRAWN, test))

@@ -42,6 +42,20 @@ export function gradient(mode, width, height) {
   return canvas;
 }
 
+// A request may fail while the server is busy or restarts: three more tries, after 1, 2 and 4 seconds.
+async function loaded(url) {
+  for (let pause = 1000; ; pause *= 2) {
+    try {
+      const answer = await fetch(url);
+      if (answer.ok) return await answer.json();
+      throw new Error(`status ${answer.status}`);
+    } catch (error) {
+      if (pause > 4000) throw error;
+      await new Promise((next) => setTimeout(next, pause));
+    }
+  }
+}
+
 export const RoadTiles = L.GridLayer.extend({
   options: { pane: "roads", mode: "confidence", maxZoom: 22, updateWhenZooming: false, keepBuffer: 1 },
 
@@ -58,8 +72,7 @@ export const RoadTiles = L.GridLayer.extend({
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     tile.width = tile.height = 256 * ratio;
     const url = this._url.replace("{z}", coords.z).replace("{x}", coords.x).replace("{y}", coords.y);
-    fetch(url)
-      .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`status ${answer.status}`))))
+    loaded(url)
       .then((content) => {
         const edges = content.edges.map((raw) => unpacked(raw, content.units));
         this._data.set(tile, { coords, edges });
