@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(900)
 SECONDS = 120
 HIDDEN = "window.roadgis.map.layers.roads.hidden.size"
 # The map's state, for a failed test.
-STATE = """(() => { const { map, layers } = window.roadgis.map; const tiles = layers.roads?._tiles ?? {};
+STATE = """(() => { const { map, layers } = window.roadgis.map;
+const tiles = layers.roads?._tiles ?? {};
 return JSON.stringify({ size: map.getSize(), zoom: map.getZoom(), center: map.getCenter(),
 tiles: Object.entries(tiles).map(([key, tile]) => [key, tile.loaded !== undefined]) }); })()"""
 DRAWN = "window.roadgis.map.layers.roads?.drawn().size ?? 0"
