@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from roadgis.options.web import WebOptions
@@ -163,7 +164,8 @@ class Queue:
         for path, shown in zip(files.sheets(), files.shown, strict=True):
             try:
                 await self._pool.run(build_overviews, path, shown, job.settings.get("assume_crs"))
-            except (OSError, ValueError, RasterioError, MemoryError) as error:
+            except (OSError, ValueError, RasterioError, CPLE_BaseError, MemoryError) as error:
+                # The job may have been deleted in the meantime.
                 logger.warning("%s cannot be shown: %s", path, error)
         self._set(job.id, facts={**job.facts, "shown": True})
 
