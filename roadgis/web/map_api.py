@@ -220,6 +220,8 @@ def add_edit(context: Shared, job: TheJob, new: NewEdit) -> EditView:
         raise HTTPException(422, f"{new.action}: a line is for draw and redraw only.")
     if (new.action == "draw") != (new.edge is None):
         raise HTTPException(422, f"{new.action}: name an edge, but none for draw.")
+    if geometry:
+        _check_in_imagery(job, geometry)
     if new.edge is not None:
         line = _layer(context, job, str(new.network)).coordinates(new.edge)
         if line is None:
@@ -228,6 +230,17 @@ def add_edit(context: Shared, job: TheJob, new: NewEdit) -> EditView:
     user = "".join(c for c in new.user if c.isprintable()).strip() or "anonymous"
     edit = context.store.add_edit(job.id, new.action, new.edge, new.network, geometry, user)
     return EditView.of(edit)
+
+
+def _check_in_imagery(job: Job, line: list[list[float]]) -> None:
+    # Up to one side of the imagery beyond it; far away, coordinates in its CRS may not exist.
+    west, south, east, north = job.facts["bounds_lonlat"]
+    wide, high = east - west, north - south
+    for lon, lat in line:
+        if not (west - wide <= lon <= east + wide and south - high <= lat <= north + high):
+            raise HTTPException(422, "The line is outside of the imagery. Draw it on the imagery.")
+    if len({tuple(place) for place in line}) < 2:
+        raise HTTPException(422, "The line has no length. Draw two places or more.")
 
 
 @router.delete("/edits/last")

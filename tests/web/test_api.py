@@ -199,6 +199,20 @@ def test_redo_that_leaves_no_road_can_be_drawn_on(
     assert list(roads["edit"]) == ["drawn"]
 
 
+@pytest.mark.parametrize("end", [(-60, 20), (0, 0)], ids=["far away", "one place twice"])
+def test_drawn_roads_off_the_imagery_or_without_length_are_refused(
+    server: Server, done: Any, end: tuple[float, float]
+) -> None:
+    path = f"/api/jobs/{done['jobID']}/edits"
+    before = server.request("GET", path).json
+    lon, lat = center(done)
+    line = [[lon, lat], [lon + end[0], lat + end[1]]]
+    refused = server.request("POST", path, {"action": "draw", "geometry": line})
+    assert refused.status == 422
+    assert "The line" in str(refused.json)
+    assert server.request("GET", path).json == before
+
+
 def test_corrections_reach_the_download(server: Server, done: Any, tmp_path: Path) -> None:
     path = f"/api/jobs/{done['jobID']}"
     before = read(server, done, "gpkg", tmp_path, network=0, corrected=False)
