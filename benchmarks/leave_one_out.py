@@ -32,7 +32,7 @@ from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.options.cleaning import CleanOptions
+from roadgis.options.cleaning import CleanOptions, RuleOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.raster import open_probability
@@ -78,8 +78,8 @@ def variants() -> Iterator[tuple[str, CleanOptions]]:
     yield without("dead ends by width", "dangle_factor", 0.0)
     yield without("junctions", "junction_factor", 0.0)
     yield without("bridges", "bridge", RAW.bridge)
-    for rule in ("patchy", "uneven", "winding"):
-        yield without(rule, f"rules.{rule}", False)
+    for rule in dataclasses.fields(RuleOptions):
+        yield without(rule.name, f"rules.{rule.name}", False)
     yield without("small components", "min_component_m", 0.0)
 
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas
 import pyogrio
 import shapely
 from pyproj import CRS
 
-from roadgis.network.network import RoadNetwork
+from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.output.provenance import read_provenance
 
 __all__ = ["LONLAT", "SAME_M", "differences", "read_network"]
@@ -29,7 +28,6 @@ def read_network(path: Path) -> RoadNetwork:
     """Read a network from the GeoPackage that :func:`roadgis.output.write_network` wrote."""
     edges = pyogrio.read_dataframe(path, layer="edges").sort_values("id", ignore_index=True)
     nodes = pyogrio.read_dataframe(path, layer="nodes").sort_values("id", ignore_index=True)
-    numbers = ("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min")
     return RoadNetwork(
         crs=CRS.from_user_input(edges.crs),
         edges=np.asarray(edges.geometry, object),
@@ -37,17 +35,12 @@ def read_network(path: Path) -> RoadNetwork:
         end=edges["end_node"].to_numpy(np.int64),
         nodes=shapely.get_coordinates(np.asarray(nodes.geometry, object)),
         provenance=read_provenance(path),
-        bridged=edges["bridged"].to_numpy(bool),
-        source=_texts(edges["source"]),
-        source_date=_texts(edges["source_date"]),
-        **{name: edges[name].to_numpy(np.float64) for name in numbers},
+        **{
+            # A file of an earlier version lacks attributes that were added since.
+            name: column.from_table(edges[name]) if name in edges else column.filled(len(edges))
+            for name, column in EDGE_ATTRIBUTES.items()
+        },
     )
-
-
-def _texts(column: pandas.Series) -> npt.NDArray[np.object_]:
-    out = np.empty(len(column), object)
-    out[:] = [None if pandas.isna(value) else str(value) for value in column]
-    return out
 
 
 def differences(old: Lines, new: Lines) -> tuple[Lines, Lines]:

@@ -13,6 +13,8 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
+from roadgis.network.network import EDGE_ATTRIBUTES
+
 __all__ = ["NetworkTiles", "open_layer", "tile_bounds"]
 
 _WEB = CRS.from_epsg(3857)
@@ -22,20 +24,7 @@ TILE_UNITS = 4096
 #: How far a tile's lines reach beyond it, pixels: half of the widest stroke.
 _BUFFER_PX = 8
 #: Attributes in the table, as the page names them.
-_COLUMNS = (
-    "id",
-    "component",
-    "length_m",
-    "sinuosity",
-    "width_m",
-    "width_p10_m",
-    "width_p90_m",
-    "confidence",
-    "confidence_min",
-    "bridged",
-    "source",
-    "source_date",
-)
+_COLUMNS = ("id", "component", "length_m", "sinuosity", *EDGE_ATTRIBUTES)
 
 
 def tile_bounds(z: int, x: int, y: int) -> tuple[float, float, float, float]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pyproj import CRS
 
 from roadgis.imagery.grid import Grid, Window
-from roadgis.network.network import RoadNetwork
+from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.probability.source import NO_DATA
 from tests.factories.models import GROUND, ROAD
 from tests.factories.rasters import write_raster
@@ -79,10 +79,7 @@ def ring(
 def assert_networks_equal(a: RoadNetwork, b: RoadNetwork) -> None:
     """Assert that two networks are equal to the last bit, order and numbers included."""
     assert [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges]
-    for name in (
-        *("start", "end", "nodes", "bridged"),
-        *("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min"),
-    ):
+    for name in ("start", "end", "nodes", *EDGE_ATTRIBUTES):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
