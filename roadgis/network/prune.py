@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -183,14 +182,10 @@ def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
     They judge dead ends and lone lines that are unsure: with a mean probability below half way
     from the threshold to 1. Edges that connect others, leave the raster or were bridged stay.
     """
-    rules: list[tuple[bool, Callable[[Centerlines], Centerlines]]] = [
-        (options.patchy, drop_patchy),
-        (options.uneven, drop_uneven),
-        (options.winding, drop_winding),
-    ]
-    for on, rule in rules:
-        if on and len(lines):
-            lines = merge_interstitial(rule(lines))
+    rules = {"patchy": drop_patchy, "uneven": drop_uneven, "winding": drop_winding}
+    for entry in fields(options):
+        if getattr(options, entry.name) and len(lines):
+            lines = merge_interstitial(rules[entry.name](lines))
     return lines
 
 
