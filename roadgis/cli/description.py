@@ -203,7 +203,7 @@ def _formats() -> list[dict[str, Any]]:
 def _models() -> list[dict[str, Any]]:
     from roadgis.model.card import CARD_KEY, ModelCard
     from roadgis.model.catalog import DEFAULT_MODEL, bundled_models
-    from roadgis.model.onnx_metadata import read_metadata
+    from roadgis.model.onnx_fields import read_metadata
 
     models = []
     for key, path in bundled_models().items():

@@ -21,7 +21,7 @@ from roadgis.cli.options import EXTRACT
 from roadgis.cli.shell import PROTOCOL
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import bundled_models, read_card
-from roadgis.model.onnx_metadata import read_metadata
+from roadgis.model.onnx_fields import read_metadata
 from tests.factories.models import tiny_model
 
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import read_card
 from roadgis.model.foreign import adopt
-from roadgis.model.onnx_tail import last_operation
+from roadgis.model.onnx_fields import last_operation
 from roadgis.model.runtime import load_model
 from roadgis.options.model import ModelDescription
 from tests.factories.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
@@ -74,7 +74,7 @@ def test_layout_and_activation_are_found_out(
     assert card.output_layout == ("NHWC" if head == "argmax" else layout)
     assert (card.stride, card.margin_px, card.tile_px) == (32, 64, None)
     assert f"m.onnx has no card: {layout} in" in caplog.text
-    assert "nothing is said of its scaling" in caplog.text
+    assert "the scaling of its input is unknown" in caplog.text
     road = segmenter.predict(image())[0]
     assert road.shape == (64, 96)
     assert road[:, :7].min() > 0.99
@@ -94,7 +94,7 @@ def test_other_types_of_input_are_served(
     assert road[0, :, :7].min() > 0.99
     assert road[1, :, -7:].min() > 0.99
     assert road[1, :, :7].max() < 0.01
-    assert ("nothing is said of its scaling" in caplog.text) == (dtype != "uint8")
+    assert ("the scaling of its input is unknown" in caplog.text) == (dtype != "uint8")
 
 
 def test_bytes_are_not_scaled(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_deepness_metadata_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
     assert (card.classes, card.road_class) == (("road",), 0)
     assert "seg_small_segment is not used" in caplog.text
-    assert "nothing is said of its scaling" not in caplog.text
+    assert "the scaling of its input is unknown" not in caplog.text
 
 
 def test_options_go_before_metadata(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_an_adopted_model_needs_no_options_any_more(tmp_path: Path) -> None:
     )
     kept = {item.key: item.value for item in onnx.load(str(tmp_path / "ours.onnx")).metadata_props}
     assert json.loads(kept["author"]) == "them"
-    with pytest.raises(ModelError, match="has a card already"):
+    with pytest.raises(ModelError, match="has a card"):
         adopt(tmp_path / "ours.onnx", tmp_path / "again.onnx")
     assert not (tmp_path / "again.onnx").exists()
 

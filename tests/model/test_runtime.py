@@ -202,7 +202,7 @@ def test_images_that_do_not_fit_the_card_are_refused(
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("error", "the network failed on images of shape"),
+        ("error", "the model failed on images of shape"),
         ("nan", "not numbers"),
         ("shape", r"output of shape \(1, 16, 16, 1\).*expected \(1, 32, 32, 1\)"),
         ("range", "values from -9 to -9, expected probabilities"),
