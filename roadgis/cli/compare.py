@@ -40,7 +40,7 @@ _input_options = combined(
         "Polygons within which the networks are compared.",
         flags=("--aoi",),
         path=("in", "vector"),
-        default_text="the overlap of their extents, and 100 m around it",
+        default_text="the overlap of their extents and 100 m around it",
     ),
 )
 @_input_options

@@ -34,8 +34,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"roadgis {facts['version']}, protocol {facts['protocol']}"
     for model in facts["models"]:
         yield (
-            f"model {model['key']}: {model['name']} {model['version']}, {model['gsd_m']:g} m a "
-            f"pixel, threshold {model['threshold']:.3f}"
+            f"model {model['key']}: {model['name']} {model['version']}, {model['gsd_m']:g} m "
+            f"per pixel, threshold {model['threshold']:.3f}"
         )
     formats = (
         f"{known['suffix']} ({known['name']}"

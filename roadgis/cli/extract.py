@@ -9,7 +9,7 @@ import click
 from roadgis.cli import options
 from roadgis.cli.parameters import Command, parameter
 from roadgis.cli.shell import KEPT_BLOCKS, shell
-from roadgis.cli.summary import tell_network
+from roadgis.cli.summary import report_network
 from roadgis.options.option import Option
 
 __all__ = ["command"]
@@ -72,4 +72,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        tell_network(sh, network, [output, *([probability] if probability else [])])
+        report_network(sh, network, [output, *([probability] if probability else [])])

@@ -37,12 +37,12 @@ VECTOR_FILE = f"Vector file: {', '.join(list(SUFFIXES)[:-1])} or {list(SUFFIXES)
 
 #: From imagery to roads.
 EXTRACT = Settings(ExtractOptions())
-#: Which model, and where it runs.
+#: Model and device.
 RUNTIME = Settings(RuntimeOptions())
 DEVICE = Settings(DeviceOptions())
 #: An ONNX file without a model card.
 DESCRIPTION = Settings(ModelDescription())
-#: What the values of probability rasters and masks mean.
+#: Meaning of the values of probability rasters and masks.
 RASTER = Settings(RasterOptions())
 #: How classes are drawn over frames.
 DRAWING = Settings(VideoOptions(), without=("overwrite", "legend"))
@@ -75,7 +75,7 @@ overwrite_option = parameter(bool, OVERWRITE)
 
 
 def output_option(help_text: str, content: str, *, required: bool = True) -> Callable[[_F], _F]:
-    """Return ``-o/--output`` with a command's own help, for a file that holds `content`."""
+    """Return ``-o/--output`` with the command's help, for a file with `content`."""
     about = Option(help_text, flags=("-o", "--output"), path=("out", content))
     return parameter(Path, about, required=required)
 

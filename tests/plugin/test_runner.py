@@ -445,7 +445,7 @@ def test_the_engines_texts_name_what_stands_for_an_option(command: str, text: st
 
 def test_hints_about_the_shell_are_left_out() -> None:
     hint = description.worded_hint
-    assert hint("vectorize", "'roadgis info' tells what was found in the imagery.") == ""
+    assert hint("vectorize", "'roadgis info' describes the imagery.") == ""
     expected = "Run it with 'Discard the blocks of an interrupted run'."
     assert hint("extract", "Run it with --restart.") == expected
 
