@@ -102,7 +102,7 @@ def in_metres(crs: CRS) -> bool:
 
 
 def continuous(lines: Lines) -> tuple[Lines, int]:
-    """Let longitudes go on beyond 180 degrees where a line crosses the antimeridian.
+    """Let longitudes exceed 180 degrees where a line crosses the antimeridian.
 
     From one vertex to the next a line takes the shorter way around the Earth: 179, -179
     becomes 179, 181.

@@ -3,7 +3,7 @@
 ::
 
     RoadgisError
-     ├── InputError        (ValueError)   what the user gave cannot be used as it is
+     ├── InputError        (ValueError)   input or option of the user that cannot be used
      │    ├── SceneError                  imagery: unreadable, no CRS, wrong bands, too coarse
      │    ├── ModelError                  model files and cards
      │    ├── DataError                   training data, layers of lines

@@ -150,7 +150,7 @@ def _local(name: str) -> str | None:
     path = _without_scheme(name)
     while path.startswith("/vsi"):
         _, _, path = path[1:].partition("/")
-    # An archive's or a database's path goes on inside it.
+    # The path of an archive or a database may continue inside it.
     while path and not os.path.exists(path):
         shorter = os.path.dirname(path)
         path = shorter if shorter != path else ""

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["NODATA_ADVICE", "RasterFacts", "Removed", "WhyEmpty"]
 
-NODATA_ADVICE = "another --nodata, if data are read as no data"
+NODATA_ADVICE = "another --nodata, if data are read as nodata"
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     with (
-        pytest.raises(OutputError, match="appeared while"),
+        pytest.raises(OutputError, match="was created by another program"),
         atomic_path(target, overwrite=False) as partial,
     ):
         partial.write_bytes(b"mine")
@@ -182,5 +182,5 @@ def test_folders_are_made_where_they_can_be(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file: the folder cannot be made"):
+    with pytest.raises(OutputError, match="file: the folder cannot be created"):
         make_folder(tmp_path / "file")

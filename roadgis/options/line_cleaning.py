@@ -65,7 +65,7 @@ def drawn_clean_options(
 ) -> CleanOptions:
     """Return settings of cleaning for lines that were drawn, not traced.
 
-    What only a measured width could tell is left alone: that junctions are one. Rules against
+    Junctions are not contracted, as this needs a measured width. Rules against
     false roads, and sure dead ends, need probability along the lines.
 
     Parameters

@@ -64,8 +64,8 @@ class Option:
     path : tuple of str, or None
         For a file or folder: ``in`` or ``out``, and what it holds, such as ``raster``.
     default_text : str
-        What happens without the option, where the default alone does not say it; ``{}`` stands
-        for the default.
+        What happens without the option, where the default alone does not say it; ``{}`` is
+        replaced by the default.
     repeat : bool
         Whether several values are given by repeating the option; else they have commas between.
     example : str

@@ -33,7 +33,7 @@ class PredictOptions:
     chunk_px : int
         Side of the mosaic's chunks.
     flips : bool
-        Average the probability over the tile as it is, mirrored left to right, top to bottom,
+        Average the probability over the tile itself, mirrored left to right, top to bottom,
         and both: four times the work. It decides the result too.
     """
 

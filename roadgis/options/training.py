@@ -345,12 +345,12 @@ class CardSettings:
     )
     licence: str = setting(
         "",
-        Option("Terms on which the model may be used.", "card", default_text="as the --init model"),
+        Option("Licence of the model.", "card", default_text="as the --init model"),
     )
     attribution: tuple[str, ...] = setting(
         (),
         Option(
-            "Credit for the training data, which outputs carry; may be repeated.",
+            "Credit for the training data, written into outputs; may be repeated.",
             "card",
             metavar="SENTENCE",
             repeat=True,

@@ -146,6 +146,6 @@ def _copy(path: Path, partial: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> str:
     return (
-        f"{path}: its other layers cannot be kept, as it is in use or damaged ({error}). Close "
-        "the program that has it open, or choose another name."
+        f"{path}: it is in use or damaged, so its other layers cannot be kept ({error}). Close the "
+        "program that has it open, or choose another name."
     )

@@ -55,7 +55,7 @@ def explain_empty(
     lines_m, with_rim_m = (float(traced.length_px.sum()) * gsd for traced in (lines, everywhere))
     removed = removed_by_cleaning(lines, clean, source=source)
     if with_rim_m > lines_m:
-        along = Removed("along no data", with_rim_m - lines_m, NODATA_ADVICE)
+        along = Removed("along nodata", with_rim_m - lines_m, NODATA_ADVICE)
         removed = (along, *removed)
     cores = blocks(source.grid.height, source.grid.width, block_px)
     return WhyEmpty(max(lines_m, with_rim_m), removed, _facts(source, cores, options))

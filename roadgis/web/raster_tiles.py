@@ -70,7 +70,7 @@ def probability_tile(path: Path, z: int, x: int, y: int) -> bytes:
     Parameters
     ----------
     path : Path
-        uint8, 0..254 = p * 254, 255 = no data.
+        uint8, 0..254 = p * 254, 255 = nodata.
     z, x, y : int
         Which tile.
     """
@@ -154,9 +154,9 @@ def _stretch(path: Path, bands: tuple[int, ...], version: int) -> tuple[float, f
 
 
 def build_overviews(path: Path, shown: Path, crs: str | None = None) -> None:
-    """Make a VRT of a raster, with overviews beside it, so that its tiles are quick.
+    """Make a VRT of a raster with overviews, for fast tiles.
 
-    The raster itself stays as it is: a run must not find overviews that the user's file lacks.
+    The raster itself is unchanged: a run must not use overviews that the user's file lacks.
 
     Parameters
     ----------

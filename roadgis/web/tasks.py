@@ -113,7 +113,7 @@ def preview(
         mosaic.write_vrt(window, path=raster, unfinished=True)
     except ReadError:
         return None
-    # Without a single chunk it has no value from which the encoding could be told.
+    # Without chunks it has no values from which the encoding could be detected.
     if "<SimpleSource>" not in raster.read_text(encoding="utf-8"):
         return None
     with _without_log():

@@ -77,9 +77,9 @@ def test_why_empty_names_lines_along_no_data() -> None:
     array = ROAD.copy()
     array[106:] = NO_DATA
     reason = why(array)
-    assert [step.what for step in reason.removed] == ["along no data"]
+    assert [step.what for step in reason.removed] == ["along nodata"]
     assert reason.removed[0].metres == pytest.approx(254, abs=8)
-    assert reason.advice == ("another --nodata, if data are read as no data",)
+    assert reason.advice == ("another --nodata, if data are read as nodata",)
 
 
 def test_why_empty_does_not_depend_on_blocks() -> None:

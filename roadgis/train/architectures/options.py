@@ -157,7 +157,7 @@ class ArchitectureOptions:
         if self.encoder_weights == "imagenet":
             raise InputError(
                 f"Found encoder units {units} with weights from ImageNet, which are for the "
-                "encoder as it is. Choose one of the two."
+                "encoder with its own units. Choose one of the two."
             )
         # A pyramid uses the deepest stage at any depth.
         wanted = 4 if self.architecture == "pspnet" else self.stages - 1

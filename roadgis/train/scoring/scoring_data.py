@@ -53,7 +53,7 @@ def scenes_to_score(
     run = RunFolder(Path(model))
     if not run.settings.is_file():
         raise DataError(
-            f"{model}: found no data to score on. Name folders of image and mask pairs with "
+            f"{model}: found no scenes to score on. Name folders of image and mask pairs with "
             "--data, or imagery with --images and its roads with --labels. Only run folders have "
             "validation scenes of their own."
         )
