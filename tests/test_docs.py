@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))
 
 
-def test_the_page_of_the_command_line_is_that_of_the_commands() -> None:
+def test_the_command_line_page_is_up_to_date() -> None:
     written = PAGE["page"]()
     found = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert found == written, "docs/cli.md is not up to date: run python docs/make_cli.py"

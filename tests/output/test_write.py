@@ -346,7 +346,7 @@ def test_geopackage_without_our_layers_gets_them_only_with_overwrite(tmp_path: P
     assert len(read_edges(path)) == 3
 
 
-def test_geopackage_overwrite_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
+def test_geopackage_overwrite_keeps_layers_in_its_journal(tmp_path: Path) -> None:
     opened, path = tmp_path / "opened.gpkg", tmp_path / "project.gpkg"
     a_project(opened)
     with contextlib.closing(sqlite3.connect(opened)) as other:

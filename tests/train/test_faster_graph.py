@@ -145,7 +145,7 @@ def quantized(path: Path, nodes: list[Any], card: ModelCard) -> Path:
     return saved(path, around, card)
 
 
-def test_double_by_copies_gives_what_resizing_gives(tmp_path: Path) -> None:
+def test_double_by_copies_equals_resizing(tmp_path: Path) -> None:
     path, copied = tmp_path / "m.onnx", tmp_path / "copied.onnx"
     resize = helper.make_node(
         "Resize", ["values", "", "twice"], ["doubled"],

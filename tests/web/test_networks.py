@@ -35,7 +35,7 @@ def network(*lines: list[tuple[float, float]], confidence: float = 0.5) -> RoadN
     )
 
 
-def test_read_network_gives_back_what_was_written(tmp_path: Path) -> None:
+def test_read_network_returns_the_written_network(tmp_path: Path) -> None:
     written = network([(0, 0), (100, 0)], [(0, 50), (100, 50)])
     write_network(written, tmp_path / "n.gpkg")
     found = read_network(tmp_path / "n.gpkg")
