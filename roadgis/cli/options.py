@@ -12,13 +12,11 @@ from roadgis.options.model import DeviceOptions, ModelDescription, RuntimeOption
 from roadgis.options.option import OVERWRITE, Option
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.training_data import DataSettings
-from roadgis.options.video import VideoOptions
 from roadgis.output.formats import SUFFIXES
 
 __all__ = [
     "DESCRIPTION",
     "DEVICE",
-    "DRAWING",
     "EXTRACT",
     "LABELLED",
     "RASTER",
@@ -44,8 +42,6 @@ DEVICE = Settings(DeviceOptions())
 DESCRIPTION = Settings(ModelDescription())
 #: Meaning of the values of probability rasters and masks.
 RASTER = Settings(RasterOptions())
-#: How classes are drawn over frames.
-DRAWING = Settings(VideoOptions(), without=("overwrite", "legend"))
 
 _LABELLED = (
     "folders", "images", "roads", "layer", "label_width_m", "label_width_field", "area",

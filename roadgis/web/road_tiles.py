@@ -51,7 +51,6 @@ class NetworkTiles:
         self._lonlat = np.asarray(lonlat, object)
         self._table = table[[name for name in _COLUMNS if name in table.columns]]
         self._confidence = self._table["confidence"].to_numpy(np.float64)
-        self._lowest = self._table["confidence_min"].to_numpy(np.float64)
         self._width = self._table["width_m"].to_numpy(np.float64)
         self._bridged = self._table["bridged"].to_numpy(bool)
         self._component = self._table["component"].to_numpy(np.int64)
