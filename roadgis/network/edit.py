@@ -251,8 +251,7 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
     if not interstitial.any():
         return lines
     count = len(lines)
-    node = np.concatenate([lines.start, lines.end])
-    edge = np.concatenate([np.arange(count), np.arange(count)])
+    edge, _, node = lines.edge_ends
     inner = interstitial[node]
     rank = np.argsort(node[inner], kind="stable")
     links = edge[inner][rank].reshape(-1, 2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from roadgis.arrays import Bools, Floats, Ints
+from roadgis.arrays import Bools, Floats, Ints, first_of_each
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial
@@ -137,7 +137,7 @@ def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> 
     rank = np.lexsort([lines.key[candidates], -length[candidates], root[candidates]])
     candidates = candidates[rank]
     node = root[candidates]
-    first = np.concatenate([[True], node[1:] != node[:-1]])
+    first = first_of_each(node)
     position = np.arange(len(node))
     position -= np.maximum.accumulate(np.where(first, position, 0))
     others = degree - np.bincount(node, minlength=len(degree))
@@ -229,9 +229,7 @@ def drop_winding(lines: Centerlines) -> Centerlines:
     edge = some.edge_of_vertex
     # The first vertex of each stretch.
     stretch = np.floor(along / step[edge]).astype(np.int64)
-    first = np.flatnonzero(
-        np.concatenate([[True], (stretch[1:] != stretch[:-1]) | (edge[1:] != edge[:-1])])
-    )
+    first = np.flatnonzero(first_of_each(stretch) | first_of_each(edge))
     d_row, d_col = np.diff(some.row[first]), np.diff(some.col[first])
     inside = edge[first][1:] == edge[first][:-1]
     heading = np.arctan2(d_row, d_col)
