@@ -1,4 +1,4 @@
-"""How long a run takes on this machine."""
+"""Estimate of the time of a run on this machine."""
 
 from __future__ import annotations
 

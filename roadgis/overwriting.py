@@ -42,7 +42,7 @@ def input_files(source: Path | str, kind: str = "file") -> Iterator[str]:
     source : Path or str
         A file, a folder, a pattern, a GDAL path such as ``/vsizip/...``, or a URL (no file).
     kind : str
-        What it is, which decides what is read where it is a folder: "raster", "vector",
+        Kind of the input, which decides which files of a folder are read: "raster", "vector",
         "folder" (training data), "model" (a training run); nothing for others.
 
     Yields
@@ -78,7 +78,7 @@ def check_not_input(
     outputs : iterable of Path, str or None
         The files to write; None and folders are left out.
     inputs : iterable of Path or str, or of pairs with their kind
-        What is read; see :func:`input_files`. A bare name is of the kind "file"; a "raster tree"
+        Inputs; see :func:`input_files`. A bare name is of the kind "file"; a "raster tree"
         is a folder whose folders are read, too.
 
     Raises

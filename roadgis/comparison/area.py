@@ -1,4 +1,4 @@
-"""Where two networks are compared."""
+"""Area in which two networks are compared."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ def _cell(places: Stations, line: Ints, arc_m: Floats, lines: int) -> Ints:
 def _assign(station: Ints, cell: Ints, rank: Ints, ours: int, theirs: int) -> Ints:
     """Return the pairs that win: each station once, each cell for one run only.
 
-    What is best for both its station and its cell wins; its rivals go; and so on. The outcome
-    is that of taking the runs one by one in their order.
+    The pair that is best for its station and its cell wins, its rivals are dropped, and so on.
+    The result is that of taking the runs one by one in their order.
     """
     none = np.iinfo(np.int64).max
     taken, owner = np.zeros(ours, bool), np.full(theirs, -1, np.int64)

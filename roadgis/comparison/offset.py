@@ -200,7 +200,7 @@ def _rounded(values: Floats) -> Floats:
 
 
 class _Evidence(NamedTuple):
-    """What the stations say about the corners of the grid, and where they are."""
+    """Equations of the stations for the corners of the grid, and their positions."""
 
     offset: Floats
     places: Floats

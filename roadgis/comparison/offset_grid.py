@@ -89,7 +89,7 @@ def _differences(size: int, order: int) -> sp.csr_matrix:
 
 @dataclass(frozen=True)
 class OffsetField:
-    """Where the extraction lies, seen from the base; added to the base, it takes it there.
+    """Displacement from the base to the extraction, which moves the base onto it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a reviewer gets: one table a class, with scores and the attributes of both networks."""
+"""Tables for the review: one per class, with scores and the attributes of both networks."""
 
 from __future__ import annotations
 

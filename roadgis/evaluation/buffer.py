@@ -139,7 +139,7 @@ class BufferCurve:
 
     @property
     def break_even(self) -> float | None:
-        """Where precision equals recall; None if precision is higher throughout.
+        """Value at which precision equals recall; None if precision is higher throughout.
 
         The curve is linear between two thresholds.
         """

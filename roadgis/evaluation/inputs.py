@@ -79,7 +79,7 @@ class Measured:
     crs : pyproj.CRS
         Metric; of all lines and the area.
     issues : tuple of str
-        What a reader of the scores should know.
+        Warnings about the layers.
     """
 
     truth: Side

@@ -49,7 +49,7 @@ class Evaluation:
     crs : pyproj.CRS
         Metric CRS of all pieces and of `area`.
     issues : tuple of str
-        What was left out or looks wrong.
+        Warnings about ignored features and doubtful inputs.
     """
 
     pixel: PixelScores

@@ -86,7 +86,7 @@ def neighbours(
 
 
 class _Frame:
-    """What the intervals are computed from: origins, directions, lengths of both layers."""
+    """Origins, directions and lengths of the segments of both layers."""
 
     def __init__(self, axis: LineAxis, others: LineAxis) -> None:
         self._axis, self._span = axis, axis.span_m

@@ -94,9 +94,9 @@ def check_whole(name: str, damage: str | None) -> None:
     Parameters
     ----------
     name : str
-        What users are shown.
+        Name for users.
     damage : str or None
-        What :func:`missing_part` found.
+        Result of :func:`missing_part`.
 
     Raises
     ------

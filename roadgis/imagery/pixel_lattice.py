@@ -42,7 +42,7 @@ class Lattice:
     Attributes
     ----------
     crs : pyproj.CRS
-        Of the coordinates.
+        CRS of the coordinates.
     linear : tuple of float
         a, b, d, e of the affine transform: the pixel's steps.
     phase : tuple of float

@@ -43,12 +43,12 @@ _SAME_SIZE = 0.005
 
 @dataclass(frozen=True)
 class Plan:
-    """How a scene is read.
+    """Plan for reading a scene.
 
     Attributes
     ----------
     grid : Grid
-        What a run computes: `covered`, rounded outward to multiples of `align_px`.
+        Extent of the computation: `covered`, rounded outward to multiples of `align_px`.
     row, col : int
         The grid's first pixel on the analysis lattice, which counts from the CRS's origin.
     extent : Window

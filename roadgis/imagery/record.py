@@ -97,7 +97,7 @@ class SceneRecord:
 
     @property
     def covered_in_grid(self) -> Window:
-        """What is wanted, relative to the grid."""
+        """Area of interest relative to the grid."""
         return self._in_grid(self.covered)
 
     def _in_grid(self, box: tuple[int, int, int, int]) -> Window:

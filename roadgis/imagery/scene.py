@@ -155,7 +155,7 @@ class Scene:
         The pixels that a run computes: those of `covered`, and some around them, so that tiles
         start on the same lattice in all runs.
     native_crs : pyproj.CRS
-        Of the first input.
+        CRS of the first input.
     band_count : int
         Bands of the images.
     inputs : tuple of str
@@ -229,7 +229,7 @@ class Scene:
 
     @property
     def statistics(self) -> SceneStatistics:
-        """What was measured over the whole scene."""
+        """Statistics of the whole scene."""
         return SceneStatistics(self._scalings, self.normalization, self.look)
 
     @property
@@ -247,7 +247,7 @@ class Scene:
 
     @property
     def size(self) -> RunSize:
-        """How much a run over the scene has to do."""
+        """Amount of work of a run over the scene."""
         return self._plan.size
 
     @property

@@ -1,4 +1,4 @@
-"""How large a run over a scene is, and whether it can be finished here."""
+"""Size of a run over a scene, and whether this machine can finish it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MPX_PER_S = 2.0
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much a run has to do.
+    """Amount of work of a run.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ def check_size(size: RunSize, max_mpx: float) -> None:
 def check_space(folder: Path, size: RunSize) -> None:
     """Check before the work that the disk has room for a run's work directory.
 
-    What an earlier run has left there counts as free.
+    Space used by an earlier run there counts as free.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class LineLayer:
     table : geopandas.GeoDataFrame
         The features as read, with all fields; F rows.
     issues : tuple of str
-        What was left out or changed, with counts.
+        Warnings about ignored or changed features, with counts.
     """
 
     name: str

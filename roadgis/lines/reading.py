@@ -53,7 +53,7 @@ def read_lines(
     assume_crs : str, optional
         CRS of a layer that has none; one that the file states goes before it.
     layer_option : str
-        What `layer` is called where the user names it, for messages.
+        Name of the option for `layer`, for messages.
 
     Returns
     -------

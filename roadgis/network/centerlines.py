@@ -31,7 +31,7 @@ __all__ = [
 
 
 class RoadEnds(NamedTuple):
-    """Where the roads of a mask end, measured on the mask.
+    """Ends of the roads of a mask, measured on the mask.
 
     Attributes
     ----------

@@ -43,7 +43,7 @@ def clean_network(
     lines : Centerlines
         As traced.
     options : CleanOptions, optional
-        What to drop, bridge and merge, and how much to smooth.
+        Settings of the steps.
     source : ProbabilitySource, optional
         Probability on the lines' grid, as evidence for bridges. Without it, geometry alone
         decides.

@@ -26,7 +26,7 @@ __all__ = ["EDGE_ATTRIBUTES", "AttributeColumn", "RoadNetwork"]
 
 
 class AttributeColumn(NamedTuple):
-    """How tables hold an attribute of edges.
+    """Column of an attribute of edges in tables.
 
     Attributes
     ----------

@@ -30,8 +30,7 @@ __all__ = [
 class PruneTuning:
     """Constants of pruning.
 
-    What the steps and rules are worth on imagery is in decision 0034; the constants were not
-    fitted there.
+    Decision 0034 has the effect of each step and rule on scores; the constants were not fitted.
     """
 
     #: A dead end is sure from this mean probability (decision 0034).

@@ -1,4 +1,4 @@
-"""How raw centrelines become a network; lengths in metres."""
+"""Settings of cleaning: from raw centrelines to a network; lengths in metres."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class RuleOptions:
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """How raw centrelines become a network.
+    """Settings of cleaning.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How two road networks are compared."""
+"""Settings of the comparison of two road networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Frame = Literal["extraction", "base"]
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """How two networks are brought together, matched and classified.
+    """Settings of offset, matching and classes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How imagery is read."""
+"""Settings for reading imagery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Blank = Literal["none", "white", "black", "both"]
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How imagery is read.
+    """Settings for reading imagery.
 
     Attributes
     ----------

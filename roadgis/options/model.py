@@ -23,7 +23,7 @@ _GROUP = "model description"
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Where a model runs.
+    """Device and threads of a model.
 
     Attributes
     ----------

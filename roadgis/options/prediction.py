@@ -1,4 +1,4 @@
-"""How a scene is cut for the neural network."""
+"""Settings of prediction: blocks, tiles and threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK_PX = 768
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How a scene is given to the network.
+    """Settings of prediction.
 
     How it is cut decides speed and memory. The result is independent of that for local models
     (see :class:`roadgis.model.card.ModelCard`); for others the tile size affects it.

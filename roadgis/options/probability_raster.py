@@ -1,4 +1,4 @@
-"""How probability rasters and masks are read."""
+"""Settings for reading probability rasters and masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NodataIs = Literal["background", "unknown"]
 
 @dataclass(frozen=True)
 class RasterOptions:
-    """How probability rasters and masks are read; what is not given is detected.
+    """Settings for reading probability rasters and masks; by default detected.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a model is scored, and how its threshold is chosen."""
+"""Settings of the scores of a model and of the choice of its threshold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How a model is scored, and what is written about it.
+    """Settings of the scores of a model and their report.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class ThresholdOptions:
-    """How a threshold is chosen, and where its curve is written.
+    """Settings of the choice of a threshold, and outputs for its curve.
 
     Attributes
     ----------

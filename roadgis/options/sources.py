@@ -1,4 +1,4 @@
-"""How sources are searched for sheets."""
+"""Settings of the search for sheets in sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Order = Literal["newest", "given"]
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How sources are searched for sheets, and which of them are used.
+    """Settings of the search for sheets, and the choice among them.
 
     Attributes
     ----------

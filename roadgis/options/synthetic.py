@@ -71,7 +71,7 @@ class TownOptions:
     repeating : bool
         Repeat the town every 1536 m. Very large scenes are then written quickly.
     jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+        JPEG quality of the GeoTIFF, 1..100; 0 for lossless compression (DEFLATE).
 
     Raises
     ------
@@ -143,7 +143,7 @@ class VariedOptions:
     x0, y0 : float
         Outer corner of the top left pixel, metres in `crs`.
     jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+        JPEG quality of the GeoTIFF, 1..100; 0 for lossless compression (DEFLATE).
 
     Raises
     ------

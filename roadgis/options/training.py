@@ -31,7 +31,7 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The network that is trained; see :class:`roadgis.train.architectures.ArchitectureOptions`.
+    """Architecture of the model; see :class:`roadgis.train.architectures.ArchitectureOptions`.
 
     Where `init` names a model, the network is that model's, and `encoder_weights` are not used.
     """
@@ -125,7 +125,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How the network is trained.
+    """Settings of the optimization.
 
     Attributes
     ----------
@@ -327,12 +327,12 @@ class OptimizationSettings:
 
 @dataclass(frozen=True)
 class CardSettings:
-    """What the model card says in addition to what the run knows.
+    """Values of the model card that the run does not know.
 
     Attributes
     ----------
     licence : str
-        Where it is empty and the run starts from another model, that model's licence holds.
+        If empty, the licence of the model that the run starts from.
     attribution : tuple of str
         One sentence for each source. Those of the model that the run starts from, of teachers and
         of the bundled ImageNet weights are added.

@@ -255,7 +255,7 @@ class DataSettings:
         return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def _refuse_what_needs_roads(self) -> None:
-        """Say so rather than leave out what only counts for imagery with a road layer."""
+        """Reject settings that need imagery with a road layer."""
         given = [
             option
             for option, value in (

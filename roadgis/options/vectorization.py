@@ -1,4 +1,4 @@
-"""How probability becomes raw centrelines; lengths in metres."""
+"""Settings of tracing: from probability to raw centrelines; lengths in metres."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["VectorizeOptions"]
 
 @dataclass(frozen=True)
 class VectorizeOptions:
-    """How a probability raster becomes raw centrelines; lengths in metres.
+    """Settings of tracing; lengths in metres.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How videos are segmented and drawn."""
+"""Settings of the segmentation of videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["VideoOptions"]
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """How a video is segmented and drawn.
+    """Settings of the segmentation of a video.
 
     Attributes
     ----------

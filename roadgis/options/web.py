@@ -1,4 +1,4 @@
-"""Where the map page is served, and its limits."""
+"""Settings of the map page: address, folders and limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BaseMap:
     url : str
         Leaflet's template of its tiles.
     origin : str
-        What the content security policy lets the page load images from.
+        Sources of images that the content security policy allows.
     attribution : str
         Shown on the map.
     """
@@ -64,7 +64,7 @@ class WebOptions:
     port : int
         0 takes a free one.
     token : str or None
-        What a browser or program has to show; None lets everybody in.
+        Token that browsers and programs must show; None for no access control.
     model : str or None
         Model for imagery; None is the bundled one.
     video_model : str or None

@@ -47,7 +47,7 @@ def geopackage(
 
     Where the file exists and may be overwritten, the block works on a copy of it: layers that it
     writes take the place of those of the same name, and other layers, styles and projects stay.
-    What is not a GeoPackage is replaced as a whole.
+    Other files are replaced as a whole.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ def add_default_styles(path: Path, styles: Mapping[str, str], made_by: str) -> N
     styles : mapping of str to str
         QML by layer.
     made_by : str
-        Who puts them there; styles of the same maker are replaced, and those that somebody else
-        has made the default stay it.
+        Name of the maker; styles of the same maker are replaced, and default styles of others
+        kept.
     """
     with closing(sqlite3.connect(path)) as file, file:
         file.execute(_STYLES)

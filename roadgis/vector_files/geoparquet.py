@@ -24,7 +24,7 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
     Parameters
     ----------
     name : str
-        What messages call it.
+        Name of the file, for messages.
 
     Returns
     -------

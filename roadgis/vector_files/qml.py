@@ -23,7 +23,7 @@ _POINT, _LINE = 0, 1
 
 
 class LineRule(NamedTuple):
-    """How some lines are drawn.
+    """Drawing style of some lines.
 
     Attributes
     ----------

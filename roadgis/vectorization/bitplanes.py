@@ -86,7 +86,7 @@ def dilated(plane: Plane, radius: float) -> Plane:
     Parameters
     ----------
     plane : Plane
-        What to grow.
+        Plane to grow.
     radius : float
         Pixels; offsets no longer than this belong to the disc.
     """

@@ -1,4 +1,4 @@
-"""Where roads end in the mask: the length that thinning removed from each dead end."""
+"""Measure the ends of roads in the mask: the length that thinning removed from dead ends."""
 
 from __future__ import annotations
 

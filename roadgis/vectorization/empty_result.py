@@ -37,7 +37,7 @@ def explain_empty(
     Parameters
     ----------
     source : ProbabilitySource
-        What was vectorized.
+        The raster.
     lines : Centerlines
         As traced.
     options : VectorizeOptions

@@ -77,7 +77,7 @@ def last_stretches(
     places : ndarray of float64, shape (S, K, 2)
         (row, column) from `tip`, along each road, the first one nearest to its end.
     width : ndarray of float64, shape (K,)
-        Of the roads, about, pixels.
+        Approximate width of the roads, pixels.
     tip : ndarray of int64, shape (K, 2)
         Last pixels.
     radius : int

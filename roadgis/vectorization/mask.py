@@ -19,7 +19,7 @@ _CELL = 8
 
 
 class RoadMask(NamedTuple):
-    """What is road in a window.
+    """Road pixels of a window.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
     Parameters
     ----------
     source : ProbabilitySource
-        What to read.
+        The raster.
     core : Window
         The block, within the grid.
     level : int

@@ -159,9 +159,9 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     image : ndarray of uint8, shape (H, W)
         0 and 1.
     value : int
-        What to look for.
+        Value to search for.
     rows, cols : ndarray of int64, shape (K,)
-        Where; at least `radius` from the image's border.
+        Pixels; at least `radius` from the image's border.
     radius : int
         How far to look, pixels.
 

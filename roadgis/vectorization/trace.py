@@ -111,9 +111,9 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     Parameters
     ----------
     graph : PixelGraph
-        The whole raster's.
+        Graph of the whole raster.
     grid : Grid
-        Whose pixels these are.
+        Grid of the pixels.
     strong_level : int
         Kept in the result.
     rim : tuple of int

@@ -42,7 +42,7 @@ def corrected(
     Parameters
     ----------
     network : RoadNetwork
-        What is corrected.
+        Network to correct.
     number : int
         Its number.
     edits : sequence of Edit

@@ -164,7 +164,7 @@ class RouteEnds(_Strict):
 
 
 class ComparisonRequest(_Strict):
-    """How an uploaded layer is compared."""
+    """Settings of the comparison with an uploaded layer."""
 
     truth: bool = Field(False, description="Score the network against the layer.")
     network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")

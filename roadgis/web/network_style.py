@@ -1,4 +1,4 @@
-"""How a downloaded network looks in QGIS: by confidence, bridged gaps dashed, edits apart."""
+"""QGIS style of downloaded networks: by confidence, bridged gaps dashed, edits apart."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Pool:
         MemoryError
             If the process was killed; the next call starts another one.
         Exception
-            What the function raised.
+            The exception of the function.
         """
         executor = self._executor
         try:

@@ -72,7 +72,7 @@ def probability_tile(path: Path, z: int, x: int, y: int) -> bytes:
     path : Path
         uint8, 0..254 = p * 254, 255 = nodata.
     z, x, y : int
-        Which tile.
+        Zoom level, column and row of the tile.
     """
     try:
         with _reader(path) as reader:
@@ -90,9 +90,9 @@ def imagery_tile(paths: Sequence[Path], facts: Mapping[str, Any], z: int, x: int
     paths : sequence of Path
         The sheets.
     facts : mapping
-        What ``roadgis info`` says of them.
+        Result of ``roadgis info``.
     z, x, y : int
-        Which tile.
+        Zoom level, column and row of the tile.
     """
     merged: np.ma.MaskedArray[Any, Any] | None = None
     for path, about in zip(paths, facts.get("inputs", []), strict=False):
@@ -165,7 +165,7 @@ def build_overviews(path: Path, shown: Path, crs: str | None = None) -> None:
     shown : Path
         The VRT.
     crs : str, optional
-        Of a raster that has none.
+        CRS of a raster without one.
     """
     shown.parent.mkdir(parents=True, exist_ok=True)
     partial = shown.with_name(f".{shown.name}")

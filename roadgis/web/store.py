@@ -106,7 +106,7 @@ class Edit:
     id : int
         In the order in which they were made.
     action : {"accept", "reject", "redraw", "draw"}
-        What was done.
+        Kind of the correction.
     edge : int or None
         The edge, in `network`; None for a road that was drawn.
     network : int

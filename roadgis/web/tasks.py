@@ -195,9 +195,9 @@ def export(
     Parameters
     ----------
     folder : Path
-        Of the networks, ``N.gpkg``.
+        Folder of the networks, ``N.gpkg``.
     number : int
-        Which one.
+        Number of the network.
     edits : sequence of Edit
         The corrections.
     output : Path
@@ -250,7 +250,7 @@ def labels(
     Parameters
     ----------
     folder, number, edits
-        Those of :func:`export`.
+        See :func:`export`.
     imagery : sequence of Path
         The sheets whose pixels the masks take.
     output : Path
@@ -286,7 +286,7 @@ def report(
     Parameters
     ----------
     folder, number, edits
-        Those of :func:`export`.
+        See :func:`export`.
     job : mapping
         See :func:`roadgis.web.scene_report.scene_report`.
     output : Path

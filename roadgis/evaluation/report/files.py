@@ -54,7 +54,7 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     Parameters
     ----------
     inputs : sequence of Path or str, optional
-        What is read.
+        Inputs of the command.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def write_outputs(
     Returns
     -------
     list of Path
-        What was written.
+        Files that were written.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class ReportPair:
     area : Polygon or MultiPolygon, optional
         Area of interest, in the same CRS.
     issues : tuple of str
-        What was left out of the layers.
+        Warnings about ignored features.
     """
 
     name: str

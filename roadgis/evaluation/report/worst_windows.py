@@ -1,4 +1,4 @@
-"""Where a network is worst: the squares that hold the most missed and false road."""
+"""Find the squares with the most missed and false road."""
 
 from __future__ import annotations
 

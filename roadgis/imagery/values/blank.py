@@ -28,7 +28,7 @@ def blank_pixels(values: Bytes, valid: Bools, blank: Blank) -> Bools:
     values : ndarray of uint8, shape (H, W, C)
         The image.
     valid : ndarray of bool, shape (H, W)
-        What is known to be invalid may be part of a blank area.
+        Pixels known to be invalid may be part of a blank area.
     blank : {"none", "white", "black", "both"}
         Which colours.
 

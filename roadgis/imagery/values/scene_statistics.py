@@ -24,7 +24,7 @@ class SceneStatistics:
     normalization : Normalization or None
         How the bands are normalized; None where they are not.
     look : Look or None
-        What the scene looks like before it is normalized.
+        Look of the scene before normalization.
     """
 
     scalings: Mapping[tuple[str, int], Stretch] = field(default_factory=dict)

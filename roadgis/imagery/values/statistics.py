@@ -79,7 +79,7 @@ def value_statistics(
     handles : Handles
         Where open datasets come from.
     rasters : sequence of (Raster, callable)
-        What to read, and what makes one value of a pixel's channels: (C, n) to (n,).
+        Rasters, and functions that turn the channels of pixels into one value: (C, n) to (n,).
     nodata : float or None
         The user's own nodata value.
     progress : Progress

@@ -284,7 +284,7 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Where paths end.
+    """Ends of paths.
 
     Attributes
     ----------

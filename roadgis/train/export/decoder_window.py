@@ -40,7 +40,7 @@ def crop_decoder(path: Path, card: ModelCard) -> None:
     path : Path
         The file.
     card : ModelCard
-        Of the network.
+        Card of the model.
     """
     model = onnx.load(str(path))
     margin = add_decoder_window(model, card.stride) if card.local else None

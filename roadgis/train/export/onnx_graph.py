@@ -315,7 +315,7 @@ def take_bytes(model: onnx.ModelProto, scaled: Singles) -> bool:
     model : onnx.ModelProto
         Its input is float.
     scaled : ndarray of float32, shape (256, B)
-        What the network is given for each byte of each band.
+        Input of the model for each byte of each band.
 
     Returns
     -------

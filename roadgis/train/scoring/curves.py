@@ -75,7 +75,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where relaxed precision equals relaxed recall.
+    """Value at which relaxed precision equals relaxed recall.
 
     Attributes
     ----------

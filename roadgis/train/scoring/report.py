@@ -118,7 +118,7 @@ def score_model(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was scored, on which data, when."""
+    """Model, data and time of the scores."""
 
     segmenter: Segmenter
     path: Path

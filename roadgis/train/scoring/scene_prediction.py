@@ -36,7 +36,7 @@ ReadImage = Callable[[int, int, int, int], Bytes]
 
 
 class Predictor(Protocol):
-    """What scoring needs of a model; implemented by :class:`roadgis.model.runtime.Segmenter`."""
+    """Model interface for scoring; implemented by :class:`roadgis.model.runtime.Segmenter`."""
 
     @property
     def card(self) -> ModelCard:
