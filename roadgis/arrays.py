@@ -7,10 +7,6 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Bools", "Bytes", "Floats", "Ints", "Lines", "Objects", "Singles", "first_of_each", "take_rows",
-]  # fmt: skip
-
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

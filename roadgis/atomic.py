@@ -18,20 +18,6 @@ from filelock import FileLock
 from roadgis.errors import InputError, OutputError, RoadgisError
 from roadgis.locks import LOCK, take_lock
 
-__all__ = [
-    "atomic_path",
-    "check_geotiff",
-    "check_target",
-    "check_writable",
-    "describe_failure",
-    "existing_parts",
-    "hidden_prefix",
-    "make_folder",
-    "own_folder",
-    "remove_folder",
-    "remove_leftovers",
-]
-
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}

@@ -13,21 +13,6 @@ from pyproj import CRS, Geod, Transformer
 from roadgis.affine import mapped
 from roadgis.arrays import Floats, Lines
 
-__all__ = [
-    "LONLAT",
-    "continuous",
-    "ground_scale",
-    "ground_size",
-    "in_degrees",
-    "in_metres",
-    "lonlat_distance_m",
-    "transformed",
-    "transformer",
-    "utm_crs",
-    "without_heights",
-    "wrapped",
-]
-
 LONLAT = CRS.from_epsg(4326)
 
 

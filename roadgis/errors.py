@@ -20,22 +20,6 @@ Every message says what was found, what was expected and what to do.
 
 from __future__ import annotations
 
-__all__ = [
-    "Cancelled",
-    "DataError",
-    "EmptyTruthError",
-    "InputError",
-    "MissingExtraError",
-    "ModelError",
-    "OutputError",
-    "ReadError",
-    "ResumeError",
-    "RoadgisError",
-    "SceneError",
-    "TileError",
-    "how_to_install",
-]
-
 
 class RoadgisError(Exception):
     """Base of all errors that roadgis raises on purpose."""

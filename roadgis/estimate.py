@@ -14,8 +14,6 @@ from roadgis.probability.prediction import network_pixels
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
-__all__ = ["estimated_seconds"]
-
 #: Side of the tile that is timed, pixels.
 _TILE_PX = 768
 #: Share of a run's time that inference takes, and seconds that any run takes.

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from roadgis.imagery.values.look import Look
 from roadgis.model.card import ModelCard
 
-__all__ = ["Likeness", "likeness"]
-
 #: Of a scene that is nothing like the training imagery, confidence keeps this share.
 _LEAST_FACTOR = 0.3
 

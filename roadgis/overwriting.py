@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 
 from roadgis.errors import InputError
 
-__all__ = ["RASTER_SUFFIXES", "VECTOR_SUFFIXES", "check_not_input", "input_files"]
-
 #: The rasters that are read from a folder; sidecars such as .ovr, .msk and .aux.xml are not.
 RASTER_SUFFIXES = (
     *(".tif", ".tiff", ".jp2", ".j2k", ".img", ".vrt", ".png", ".jpg", ".jpeg", ".webp"),

@@ -42,18 +42,6 @@ from roadgis.vectorization import trace_centerlines
 from roadgis.vectorization.empty_result import explain_empty
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
-__all__ = [
-    "attributed",
-    "attributed_vectors",
-    "check_run",
-    "cleaned_network",
-    "extract_provenance",
-    "extract_roads",
-    "predict_to_file",
-    "vectorize",
-    "vectorize_file",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["NODATA_ADVICE", "RasterFacts", "Removed", "WhyEmpty"]
-
 NODATA_ADVICE = "another --nodata, if data are read as nodata"
 
 

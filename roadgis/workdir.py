@@ -39,8 +39,6 @@ from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
 from roadgis.plain_values import parse_json
 
-__all__ = ["MARKER", "WorkDirectory", "check_work_directory", "work_directory", "wrote_outputs"]
-
 MARKER = "roadgis-work.json"
 _FORMAT = 1
 _LOG = logging.getLogger(__name__)

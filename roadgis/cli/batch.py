@@ -20,8 +20,6 @@ from roadgis.options.model import RuntimeOptions
 from roadgis.options.option import Option
 from roadgis.options.probability_raster import RasterOptions
 
-__all__ = ["command"]
-
 _KEPT = "Finished units are kept; run the same command again to resume."
 _FILE_SUFFIXES = (".yaml", ".yml")
 _EXTRACT = Settings(

@@ -10,8 +10,6 @@ from roadgis.cli import options
 from roadgis.cli.parameters import Command, argument
 from roadgis.cli.shell import shell
 
-__all__ = ["command"]
-
 
 @click.command("calibrate", cls=Command)
 @argument("model", ("in", "model"), kind=Path)

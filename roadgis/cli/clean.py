@@ -15,8 +15,6 @@ from roadgis.options.cleaning import RuleOptions
 from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 #: Rules need evidence; drawn_clean_options turns them off without a raster.
 _SETTINGS = Settings(
     CleanLinesOptions(

@@ -13,8 +13,6 @@ from roadgis.cli.shell import shell
 from roadgis.options.comparison import CompareOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(CompareOptions())
 _input_options = combined(
     parameter(str, Option("Layer of ROADS.", "lines", ("--layer",), metavar="NAME")),

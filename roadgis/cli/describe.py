@@ -12,8 +12,6 @@ from roadgis.cli import parameters
 from roadgis.cli.shell import shell
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 
 @click.command("describe", cls=parameters.Command)
 @parameters.parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))

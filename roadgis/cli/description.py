@@ -16,8 +16,6 @@ from roadgis.cli.parameters import FilePath, Parameter, default_text, group_of
 from roadgis.cli.shell import PROTOCOL
 from roadgis.options.option import Option
 
-__all__ = ["describe", "describe_command", "describe_parameter"]
-
 _SUFFIXES = {
     "csv": [".csv"],
     "geojson": [".geojson"],

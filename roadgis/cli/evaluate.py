@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from roadgis.evaluation import Evaluation
     from roadgis.evaluation.file_pairs import FilePair
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(EvaluateOptions())
 #: Share of the evaluation in the work of a run with a report.
 _SHARE = 0.9

@@ -13,8 +13,6 @@ from roadgis.cli.shell import shell
 from roadgis.options.export import ExportOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 # Scores that are in the card after a comparison.
 _COMPARED = ("iou_float16-weights", "iou_int8")
 

@@ -12,8 +12,6 @@ from roadgis.cli.shell import KEPT_BLOCKS, shell
 from roadgis.cli.summary import report_network
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 
 @click.command("extract", cls=Command)
 @options.sources_argument

@@ -6,8 +6,6 @@ import difflib
 
 import click
 
-__all__ = ["Group"]
-
 
 class Group(click.Group):
     """A group of commands with suggestions, for any version of click."""

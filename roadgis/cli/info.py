@@ -14,9 +14,6 @@ from roadgis.options.extraction import ExtractOptions
 from roadgis.options.model import ModelDescription, RuntimeOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
-
 _SCENE = Settings(ExtractOptions(), only=("scene", "sources"))
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from roadgis.labels.masks import BurntMask
     from roadgis.labels.vector import RoadLayer
 
-__all__ = ["command"]
-
-
 _layer_options = combined(
     parameter(
         tuple[str, ...],

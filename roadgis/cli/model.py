@@ -17,8 +17,6 @@ from roadgis.options.option import Option
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
 
-__all__ = ["command"]
-
 
 @click.group("model", cls=Group)
 def command() -> None:

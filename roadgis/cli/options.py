@@ -14,21 +14,6 @@ from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.training_data import DataSettings
 from roadgis.output.formats import SUFFIXES
 
-__all__ = [
-    "DESCRIPTION",
-    "DEVICE",
-    "EXTRACT",
-    "LABELLED",
-    "RASTER",
-    "RUNTIME",
-    "VECTOR_FILE",
-    "labelled_with",
-    "output_option",
-    "overwrite_option",
-    "progress_options",
-    "sources_argument",
-]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 VECTOR_FILE = f"Vector file: {', '.join(list(SUFFIXES)[:-1])} or {list(SUFFIXES)[-1]}."

@@ -20,18 +20,6 @@ from roadgis.options.option import GROUPS, Option, declared
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = [
-    "Command",
-    "FilePath",
-    "Parameter",
-    "Settings",
-    "argument",
-    "combined",
-    "default_text",
-    "group_of",
-    "parameter",
-]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T", bound="DataclassInstance")
 _UNIT = re.compile("_(m|deg)$")

@@ -13,8 +13,6 @@ from roadgis.cli.parameters import Command, Settings
 from roadgis.cli.shell import shell
 from roadgis.options.web import WebOptions, is_local
 
-__all__ = ["command"]
-
 _WEB = Settings(WebOptions())
 
 

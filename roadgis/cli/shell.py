@@ -40,8 +40,6 @@ from roadgis.errors import (
 )
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["KEPT_BLOCKS", "PROTOCOL", "Shell", "run", "shell"]
-
 #: Version of the JSON lines and of ``roadgis describe``; raised for incompatible changes.
 PROTOCOL = 1
 #: State of an interrupted prediction.

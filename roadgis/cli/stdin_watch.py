@@ -16,8 +16,6 @@ import threading
 import time
 from types import TracebackType
 
-__all__ = ["GRACE_S", "VARIABLE", "StdinWatch"]
-
 #: Set to 1 to watch stdin, with ``--progress jsonl``.
 VARIABLE = "ROADGIS_WATCH_STDIN"
 #: Longest time for a stop, seconds; then the process exits at once, because native code that

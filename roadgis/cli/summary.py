@@ -8,8 +8,6 @@ from typing import Any
 
 from roadgis.cli.shell import Shell
 
-__all__ = ["report_network", "skipped_text"]
-
 #: Number of skipped sheets in the text; the JSON result has all.
 _NAMED = 5
 

@@ -18,8 +18,6 @@ from roadgis.options.training import TrainSettings
 if TYPE_CHECKING:
     from roadgis.train.inherited import SettingName
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(TrainSettings())
 
 

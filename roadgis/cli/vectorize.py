@@ -12,8 +12,6 @@ from roadgis.cli.shell import shell
 from roadgis.cli.summary import report_network
 from roadgis.options.extraction import ExtractOptions
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(
     ExtractOptions(),
     only=("threshold", "assume_crs", "max_mpx", "vectorize", "clean", "block_px", "workers"),

@@ -11,8 +11,6 @@ from shapely.geometry.base import BaseGeometry
 
 from roadgis.arrays import Ints
 
-__all__ = ["MetricLines", "clipped", "common_extent", "in_fixed_order"]
-
 
 class MetricLines(NamedTuple):
     """Lines in the metric CRS, with their source features.

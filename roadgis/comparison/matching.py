@@ -19,8 +19,6 @@ from roadgis.comparison.feet import Feet, feet, nearest_feet
 from roadgis.lines.linear_reference import LineAxis, Stations, stations
 from roadgis.options.comparison import CompareOptions
 
-__all__ = ["Matched", "match_lines"]
-
 #: A run continues over at most this many stations without a foot (a corner).
 _SKIP = 3
 #: A line that drifts across another by more than this share of the search distance crosses it.

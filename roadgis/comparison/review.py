@@ -18,9 +18,6 @@ from roadgis.comparison.segments import Segments
 from roadgis.options.comparison import CompareOptions
 from roadgis.vector_files.reading import GEOMETRY_FIELD
 
-__all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
-
-
 #: Prefixes of the attributes of both networks.
 BASE, ROAD = "base_", "road_"
 #: A piece of this length scores half as much as a very long one.

@@ -44,8 +44,6 @@ from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Comparison", "compare"]
-
 _LOG = logging.getLogger(__name__)
 
 Lines: TypeAlias = "str | Path | LineLayer | RoadNetwork"

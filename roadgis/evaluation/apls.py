@@ -35,8 +35,6 @@ from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, control_points, nearest_places, ways
 
-__all__ = ["AplsScores", "apls_score"]
-
 _log = logging.getLogger(__name__)
 
 

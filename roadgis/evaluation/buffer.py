@@ -12,8 +12,6 @@ from roadgis.evaluation.area import clipped, harmonic_mean, measurable
 from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
-
 
 @dataclass(frozen=True)
 class BufferScores:

@@ -21,8 +21,6 @@ from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, line_layer, metric_crs, read_lines
 from roadgis.network.network import RoadNetwork
 
-__all__ = ["LinesLike", "Measured", "Side", "as_layer", "measured"]
-
 _LOG = logging.getLogger(__name__)
 
 

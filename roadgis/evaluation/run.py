@@ -24,8 +24,6 @@ from roadgis.evaluation.topo import TopoScores, topo_scores
 from roadgis.options.evaluation import EvaluateOptions
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Evaluation", "evaluate"]
-
 _LOG = logging.getLogger(__name__)
 
 _CONFIDENCE = "confidence"

@@ -17,9 +17,6 @@ import numpy as np
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.lines.linear_reference import LineAxis, Spans, merged
 
-__all__ = ["Neighbours", "cover", "neighbours", "rms_distance"]
-
-
 _CHUNK_M = 200_000.0
 _CHUNK_SEGMENTS = 20_000
 #: A distance of exactly the reach counts, regardless of the last bits of the coordinates.

@@ -24,8 +24,6 @@ from roadgis.imagery.grid import Window
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["Area", "load_area"]
-
 _BLOCK_PX = 512
 # No CRS has coordinates beyond this: the Earth measures 4e10 mm.
 _LARGEST = 1e12

@@ -20,8 +20,6 @@ from roadgis.imagery.grid import Window
 from roadgis.imagery.pixel_reading import read_pixels
 from roadgis.imagery.raster import PixelDecoder, Raster
 
-__all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
-
 # Sheets whose pixels lie this close to a common lattice, in pixels, are on it: world files and
 # coordinates in degrees are rounded.
 _TOLERANCE_PX = 0.02

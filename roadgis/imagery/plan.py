@@ -31,8 +31,6 @@ from roadgis.imagery.resampling import (
 from roadgis.imagery.size import RunSize, check_size, run_size
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["TOO_COARSE_M", "TOO_COARSE_RATIO", "Plan", "pixel_size_m", "plan_scene"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Imagery with larger pixels than both shows no roads to a model.

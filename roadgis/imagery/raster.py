@@ -30,8 +30,6 @@ from roadgis.imagery.dataset_pool import gdal_environment, open_dataset
 from roadgis.imagery.inputs import stamp
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["PixelDecoder", "Raster", "at_overview", "failure_reason", "inspect_raster"]
-
 _LOG = logging.getLogger(__name__)
 
 # Ground control points that are farther than this from a common affine map need a real warp.

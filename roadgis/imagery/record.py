@@ -19,8 +19,6 @@ from roadgis.imagery.resampling import Layer, WarpedLayer
 from roadgis.imagery.values.blank import BLANK_REACH_PX
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["READ_VERSION", "SceneRecord", "SheetRecord", "scene_record"]
-
 #: To be raised when the same inputs come to read differently.
 READ_VERSION = 1
 

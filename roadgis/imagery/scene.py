@@ -33,8 +33,6 @@ from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.imagery.values.stretch import Stretch, percentile_scaling
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
-
 _LOG = logging.getLogger(__name__)
 
 #: The value of pixels without image: a middling grey, which looks like no edge of anything.

@@ -14,8 +14,6 @@ from roadgis.errors import OutputError, SceneError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.resampling import Layer
 
-__all__ = ["RunSize", "check_size", "check_space", "duration", "run_size", "storage"]
-
 _LOG = logging.getLogger(__name__)
 
 # Compressed probability takes 0.14 to 0.34 bytes for each pixel (decision 0027).

@@ -14,8 +14,6 @@ from roadgis.arrays import Ints
 from roadgis.crs import transformed
 from roadgis.errors import DataError
 
-__all__ = ["LineLayer"]
-
 
 @dataclass(frozen=True)
 class LineLayer:

@@ -14,9 +14,6 @@ import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 
-__all__ = ["TOUCH_M", "LineAxis", "Spans", "Stations", "merged", "stations"]
-
-
 #: Space on the axis between one line and the next, so that intervals never merge across lines.
 _BETWEEN_M = 1.0
 #: Intervals closer than this are merged: far above rounding, far below a digitizer's precision.

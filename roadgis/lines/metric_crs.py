@@ -15,8 +15,6 @@ from roadgis.crs import LONLAT, ground_scale, in_metres, transformer, utm_crs
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
 
-__all__ = ["metric_crs"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Lengths in a CRS may differ from those on the ground by this share before a local one is taken,

@@ -18,8 +18,6 @@ from roadgis.lines.layer import LineLayer
 from roadgis.lines.parts import flat_parts, is_placed
 from roadgis.vector_files.reading import LayerFile
 
-__all__ = ["line_layer", "read_lines"]
-
 _LOG = logging.getLogger(__name__)
 
 _KINDS = ((0, "point", "points"), (3, "polygon", "polygons"))

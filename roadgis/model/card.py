@@ -13,16 +13,6 @@ from roadgis.errors import ModelError
 from roadgis.options.model import MOST_PX, Activation, Layout
 from roadgis.plain_values import converted, parse_json, shown
 
-__all__ = [
-    "CARD_KEY",
-    "LOOKS",
-    "ModelCard",
-    "card_path",
-    "named_models",
-    "read_card_file",
-    "write_card_file",
-]
-
 #: Properties of a scene whose range in the training imagery a card may contain.
 LOOKS = ("brightness", "contrast", "saturation", "sharpness")
 

@@ -12,16 +12,6 @@ from roadgis.model.foreign import find_card, refuse_description
 from roadgis.model.onnx_file import open_session_for_reading
 from roadgis.options.model import ModelDescription
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "RUN_MODEL",
-    "bundled_models",
-    "installed_models",
-    "model_fingerprint",
-    "read_card",
-    "resolve_model",
-]
-
 #: Name of the bundled model that is used by default.
 DEFAULT_MODEL = "default"
 _WEIGHTS = Path(__file__).resolve().parent / "weights"

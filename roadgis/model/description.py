@@ -12,8 +12,6 @@ from roadgis.errors import ModelError
 from roadgis.options.model import ModelDescription
 from roadgis.plain_values import converted, parse_json, shown
 
-__all__ = ["deepness_description"]
-
 logger = logging.getLogger(__name__)
 
 #: Metadata keys of Deepness; the first is the kind of model.

@@ -23,8 +23,6 @@ from roadgis.model.onnx_file import (
 from roadgis.model.probe import Answer, Signature, find_activation, read_signature, try_out
 from roadgis.options.model import ModelDescription
 
-__all__ = ["adopt", "find_card", "foreign_card", "refuse_description"]
-
 logger = logging.getLogger(__name__)
 
 _ROAD_NOUNS = ("road", "roadway", "street", "highway", "motorway")

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 from roadgis.errors import InputError, MissingExtraError, how_to_install
 
-__all__ = ["Backend", "choose_backend", "import_keras"]
-
 #: Supported backends of Keras.
 Backend = Literal["tensorflow", "jax"]
 

@@ -14,8 +14,6 @@ from roadgis.model.catalog import model_fingerprint
 from roadgis.model.keras_backend import import_keras
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 
-__all__ = ["KerasSegmenter"]
-
 
 class KerasSegmenter:
     """A ``.keras`` file run by Keras, on tensorflow or jax.

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard
 
-__all__ = ["Scaling", "class_probability", "network_input", "road_probability"]
-
 # Rounding in the last layer, or in dequantizing it, may exceed 0..1 by this.
 _TOLERANCE = 1e-3
 #: Rows that are scaled at once.

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from roadgis.errors import ModelError
 
-__all__ = ["last_operation", "read_metadata"]
-
 # ModelProto, GraphProto, NodeProto, ValueInfoProto, StringStringEntryProto.
 _GRAPH, _METADATA_PROPS = 7, 14
 _NODE, _OUTPUT = 1, 12

@@ -9,18 +9,6 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import CARD_KEY, ModelCard
 
-__all__ = [
-    "WINDOW_INPUT",
-    "WINDOW_MARGIN_KEY",
-    "onnxruntime_errors",
-    "open_session",
-    "open_session_for_reading",
-    "session_card",
-    "session_metadata",
-    "window_margin",
-    "write_onnx_card",
-]
-
 #: Input of some models: row, column, end row and end column of the part of the tile to compute,
 #: multiples of the stride; the output is this part. By default the whole tile.
 WINDOW_INPUT = "window"

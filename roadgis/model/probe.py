@@ -16,8 +16,6 @@ from roadgis.model.onnx_fields import last_operation
 from roadgis.model.onnx_file import onnxruntime_errors
 from roadgis.options.model import MOST_PX, Activation, Layout
 
-__all__ = ["INPUT_TYPES", "Answer", "Signature", "find_activation", "read_signature", "try_out"]
-
 #: Types of input that are supported.
 INPUT_TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,

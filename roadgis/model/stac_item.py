@@ -7,8 +7,6 @@ from typing import Any
 
 from roadgis.model.card import ModelCard
 
-__all__ = ["model_item"]
-
 _EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.5.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",

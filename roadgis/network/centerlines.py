@@ -19,16 +19,6 @@ from roadgis.imagery.grid import Grid
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = [
-    "EDGE_FIELDS",
-    "NODE_FIELDS",
-    "VERTEX_FIELDS",
-    "Centerlines",
-    "RoadEnds",
-    "concatenated_ranges",
-    "lengths_along",
-]
-
 
 class RoadEnds(NamedTuple):
     """Ends of the roads of a mask, measured on the mask.

@@ -27,8 +27,6 @@ from roadgis.options.cleaning import CleanOptions
 from roadgis.probability.source import ProbabilitySource
 from roadgis.why_empty import Removed
 
-__all__ = ["clean_network", "cleaned_lines", "network_of_lines", "removed_by_cleaning"]
-
 
 def clean_network(
     lines: Centerlines,

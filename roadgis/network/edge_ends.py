@@ -12,8 +12,6 @@ import numpy as np
 from roadgis.arrays import Bools, Floats, Ints, first_of_each
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 
-__all__ = ["EdgeEndTuning", "EdgeEnds", "FittedLines", "chord_ends", "fit_lines", "fitted_ends"]
-
 
 @dataclass(frozen=True)
 class EdgeEndTuning:

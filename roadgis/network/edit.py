@@ -23,16 +23,6 @@ from roadgis.network.centerlines import (
 )
 from roadgis.network.paths import order_paths
 
-__all__ = [
-    "add_edges",
-    "insert_vertices",
-    "merge_interstitial",
-    "merge_nodes",
-    "move_nodes",
-    "split",
-    "take_nodes",
-]
-
 #: `insert_vertices` takes an existing vertex that is nearer than this, pixels.
 _AT_VERTEX_PX = 0.75
 #: Distances that differ by less are equal: their last digits depend on the order of edges.

@@ -11,8 +11,6 @@ from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import EdgeEnds, chord_ends
 from roadgis.network.edit import merge_nodes
 
-__all__ = ["JunctionTuning", "contract_junctions"]
-
 
 @dataclass(frozen=True)
 class JunctionTuning:

@@ -22,8 +22,6 @@ from roadgis.why_empty import WhyEmpty
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["EDGE_ATTRIBUTES", "AttributeColumn", "RoadNetwork"]
-
 
 class AttributeColumn(NamedTuple):
     """Column of an attribute of edges in tables.

@@ -14,8 +14,6 @@ from roadgis.network.centerlines import Centerlines, lengths_along
 from roadgis.network.edit import merge_interstitial, merge_nodes, split
 from roadgis.options.cleaning import ParallelOptions
 
-__all__ = ["ParallelTuning", "merge_parallels"]
-
 
 @dataclass(frozen=True)
 class ParallelTuning:

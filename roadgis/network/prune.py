@@ -13,18 +13,6 @@ from roadgis.network.edit import merge_interstitial
 from roadgis.network.paths import components
 from roadgis.options.cleaning import RuleOptions
 
-__all__ = [
-    "PruneTuning",
-    "apply_rules",
-    "drop_dangles",
-    "drop_patchy",
-    "drop_small_components",
-    "drop_small_loops",
-    "drop_uneven",
-    "drop_weak_components",
-    "drop_winding",
-]
-
 
 @dataclass(frozen=True)
 class PruneTuning:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, fields
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["BridgeOptions", "CleanOptions", "ParallelOptions", "RuleOptions"]
-
 
 def _check_numbers(options: BridgeOptions | CleanOptions | ParallelOptions) -> None:
     for entry in fields(options):

@@ -9,8 +9,6 @@ from typing import Literal
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["CompareOptions", "Frame"]
-
 #: Network whose position the results take.
 Frame = Literal["extraction", "base"]
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, fields
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["LEAST", "EvaluateOptions"]
-
 _POSITIVE = (
     "buffer_m",
     "width_m",

@@ -11,8 +11,6 @@ from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 from roadgis.options.training_data import ScoredOn
 
-__all__ = ["PRECISIONS", "ExportOptions", "Precision"]
-
 #: How the weights are stored and computed with; "auto" measures what 8 bits cost.
 Precision = Literal["auto", "float32", "float16-weights", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

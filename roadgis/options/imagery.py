@@ -8,8 +8,6 @@ from typing import Any, Literal, get_args
 from roadgis.errors import SceneError
 from roadgis.options.option import Option, setting
 
-__all__ = ["Blank", "SceneOptions"]
-
 #: Colour of large uniform areas that count as nodata.
 Blank = Literal["none", "white", "black", "both"]
 

@@ -10,8 +10,6 @@ from roadgis.errors import InputError
 from roadgis.options.cleaning import CleanOptions, RuleOptions
 from roadgis.options.option import Option, setting
 
-__all__ = ["CleanLinesOptions", "DrawnOptions", "drawn_clean_options"]
-
 
 @dataclass(frozen=True)
 class DrawnOptions:

@@ -9,8 +9,6 @@ from typing import Literal
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["MOST_PX", "Activation", "DeviceOptions", "Layout", "ModelDescription", "RuntimeOptions"]
-
 #: Order of the axes of a batch: N images, C channels, H rows, W columns.
 Layout = Literal["NHWC", "NCHW"]
 #: Activation to apply to the output; "none" if the output is probabilities.

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-__all__ = ["GROUPS", "OVERWRITE", "Option", "declared", "setting"]
-
 _T = TypeVar("_T")
 _KEY = "option"
 

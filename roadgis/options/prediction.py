@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["CHUNK_PX", "PredictOptions"]
-
 #: Side of the chunks of a probability mosaic, pixels; blocks are multiples of it.
 CHUNK_PX = 768
 

@@ -9,8 +9,6 @@ from typing import Literal, get_args
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["NodataIs", "RasterOptions"]
-
 #: What pixels without data are.
 NodataIs = Literal["background", "unknown"]
 

@@ -9,8 +9,6 @@ from typing import Literal, get_args
 from roadgis.errors import InputError
 from roadgis.options.option import OVERWRITE, Option, setting
 
-__all__ = ["BUFFER_PX", "CRITERIA", "TILE_PX", "Criterion", "ReportOptions", "ThresholdOptions"]
-
 #: Maximum distance between matching pixels in relaxed scores.
 BUFFER_PX = 3
 #: Side of the tiles that scenes are scored in, pixels.

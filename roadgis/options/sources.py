@@ -11,8 +11,6 @@ from typing import Literal, get_args
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["OnError", "Order", "SourceOptions"]
-
 #: What to do about sheets that cannot be used.
 OnError = Literal["stop", "skip"]
 #: Which sheet lies on top where several overlap.

@@ -8,16 +8,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = [
-    "CELL_M",
-    "REPEAT_M",
-    "TILE_PX",
-    "TownOptions",
-    "TrainingSetOptions",
-    "VariedOptions",
-    "check_ranges",
-]
-
 #: Distance between through roads, metres.
 CELL_M = 384.0
 #: Period of a repeating town, metres.

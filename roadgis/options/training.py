@@ -9,17 +9,6 @@ from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 from roadgis.options.training_data import DataSettings
 
-__all__ = [
-    "ARCHITECTURES",
-    "SCHEDULES",
-    "CardSettings",
-    "NetworkSettings",
-    "OptimizationSettings",
-    "Precision",
-    "Schedule",
-    "TrainSettings",
-]
-
 #: Names of the architectures.
 ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
 #: How the learning rate runs over the steps.

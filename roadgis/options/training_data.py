@@ -9,8 +9,6 @@ from pathlib import Path
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["DataSet", "DataSettings", "ScoredOn"]
-
 
 @dataclass(frozen=True)
 class DataSet:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["VectorizeOptions"]
-
 
 @dataclass(frozen=True)
 class VectorizeOptions:

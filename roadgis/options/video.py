@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import OVERWRITE, Option, setting
 
-__all__ = ["VideoOptions"]
-
 
 @dataclass(frozen=True)
 class VideoOptions:

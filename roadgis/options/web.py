@@ -9,8 +9,6 @@ from pathlib import Path
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["BASE_MAPS", "BaseMap", "WebOptions", "is_local"]
-
 
 @dataclass(frozen=True)
 class BaseMap:

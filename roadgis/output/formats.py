@@ -12,8 +12,6 @@ from types import MappingProxyType
 from roadgis.atomic import check_target, check_writable
 from roadgis.errors import InputError, MissingExtraError, OutputError, how_to_install
 
-__all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
-
 
 @dataclass(frozen=True)
 class OutputFormat:

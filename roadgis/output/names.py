@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from roadgis.network.network import EDGE_ATTRIBUTES
 
-__all__ = ["distinct_names", "shapefile_names"]
-
 #: Names that formats reserve for geometries, boxes and row numbers.
 _RESERVED = frozenset(["bbox", "fid", "geom", "geometry", "ogc_fid", "rowid"])
 _SHAPEFILE_BYTES = 10

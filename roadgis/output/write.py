@@ -25,8 +25,6 @@ from roadgis.vector_files.geopackage import geopackage
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["write_network"]
-
 _LOG = logging.getLogger(__name__)
 
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1

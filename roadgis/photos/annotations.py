@@ -24,8 +24,6 @@ from roadgis.photos.label_classes import CLASSES_FILE, IGNORE, LabelClasses, par
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["MASK_PALETTE", "IndexMasks", "polygons_to_masks", "write_index_png"]
-
 _LOG = logging.getLogger(__name__)
 
 _PATTERN = "*_polygons.json"

@@ -13,8 +13,6 @@ from roadgis.synthetic.rasters import Surface, burn
 from roadgis.synthetic.through_streets import KINDS
 from roadgis.synthetic.vegetation import Crowns, grow
 
-__all__ = ["paint"]
-
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 

@@ -14,8 +14,6 @@ from roadgis.options.training import OptimizationSettings, TrainSettings
 from roadgis.options.training_data import DataSettings
 from roadgis.train.settings import read_settings_values
 
-__all__ = ["FINE_TUNING", "FineTuning", "file_settings", "inherit_settings"]
-
 logger = logging.getLogger(__name__)
 
 #: A section of the settings and a field in it.

@@ -10,8 +10,6 @@ from pathlib import Path
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError
 
-__all__ = ["add_default_styles", "geopackage"]
-
 _MAGIC = b"SQLite format 3\0"
 #: SQLite would apply a journal left by a killed program to the new file.
 _STALE = ("-wal", "-shm", "-journal")

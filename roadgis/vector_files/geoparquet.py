@@ -10,8 +10,6 @@ import shapely
 
 from roadgis.errors import DataError, MissingExtraError, how_to_install
 
-__all__ = ["is_parquet", "read_parquet"]
-
 
 def is_parquet(path: str) -> bool:
     """Return whether a file on a disk has the suffix of GeoParquet."""

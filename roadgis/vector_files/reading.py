@@ -30,8 +30,6 @@ from roadgis.dataset_names import display_name, driver_says
 from roadgis.errors import DataError, InputError
 from roadgis.vector_files.geoparquet import is_parquet, read_parquet
 
-__all__ = ["GEOMETRY_FIELD", "MISSING_UNITS", "LayerFile", "is_dataset_folder"]
-
 #: Layer of a merged county: what its roads lack, and never what is looked for.
 MISSING_UNITS = "missing_units"
 

@@ -11,8 +11,6 @@ from roadgis.vectorization.bitplanes import WORD, dilated, pack, pixels, unpack
 from roadgis.vectorization.end_caps import last_stretches
 from roadgis.vectorization.thinning import measure_widths, nearest
 
-__all__ = ["road_ends"]
-
 #: Neighbours, in the order in which they are tried.
 _AROUND = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c)
 _BOX = ((0, 0), *_AROUND)

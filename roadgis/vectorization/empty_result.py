@@ -19,8 +19,6 @@ from roadgis.vectorization.radii import radii_of, weak_level
 from roadgis.vectorization.run import trace_centerlines
 from roadgis.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
 
-__all__ = ["explain_empty"]
-
 _FULL = NO_DATA - 1
 
 

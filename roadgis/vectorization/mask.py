@@ -13,8 +13,6 @@ from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.radii import Radii
 
-__all__ = ["RoadMask", "read_mask", "without_wide"]
-
 _CELL = 8
 
 

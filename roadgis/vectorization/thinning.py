@@ -11,8 +11,6 @@ import numpy as np
 from roadgis.arrays import Bools, Bytes, Ints, Singles
 from roadgis.vectorization.bitplanes import WORD, Plane, east, west
 
-__all__ = ["Widths", "measure_widths", "nearest", "thin"]
-
 #: Rows that are thinned together: small enough for the cache, large enough for numpy.
 _STRIP = 96
 #: Where less than this share of the words has changed, only they and their neighbours are thinned.

@@ -13,8 +13,6 @@ from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_rang
 from roadgis.network.paths import components, order_paths
 from roadgis.vectorization.bitplanes import Plane, east, west
 
-__all__ = ["PixelGraph", "skeleton_links", "stitched", "trace"]
-
 
 class PixelGraph(NamedTuple):
     """Skeleton pixels and which of them are neighbours; K pixels, L links.

@@ -19,8 +19,6 @@ from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.web.networks import LONLAT, SAME_M
 from roadgis.web.store import Edit, iso
 
-__all__ = ["corrected"]
-
 #: An edge is the one that was corrected when this share of it lies along the corrected line.
 _SHARE = 0.7
 #: Ends of drawn roads nearer to another road than this are moved onto it, metres.

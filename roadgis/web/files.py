@@ -7,8 +7,6 @@ from pathlib import Path
 
 from roadgis.web.store import Job
 
-__all__ = ["JobFiles"]
-
 
 class JobFiles:
     """The folder of a job.

@@ -9,22 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from roadgis.web.store import ENDED, OGC_STATUS, Edit, Job, iso
 
-__all__ = [
-    "CheckSettings",
-    "ComparisonRequest",
-    "EditView",
-    "JobView",
-    "Login",
-    "NetworkView",
-    "NewEdit",
-    "NewJob",
-    "Place",
-    "RouteEnds",
-    "RunSettings",
-    "VectorSettings",
-    "job_view",
-]
-
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Place = tuple[Longitude, Latitude]

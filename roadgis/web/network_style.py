@@ -7,8 +7,6 @@ from pathlib import Path
 from roadgis.vector_files.geopackage import add_default_styles
 from roadgis.vector_files.qml import Colour, LineRule, line_rules, options, qml, rgba
 
-__all__ = ["CONFIDENCE_CLASSES", "DRAWN", "UNKNOWN", "add_network_style"]
-
 #: Lower bound, colour and text of each class, as on the map page: red to blue, distinct with any
 #: colour vision.
 CONFIDENCE_CLASSES: tuple[tuple[float, Colour, str], ...] = (

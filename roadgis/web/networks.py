@@ -13,8 +13,6 @@ from pyproj import CRS
 from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.output.provenance import read_provenance
 
-__all__ = ["LONLAT", "SAME_M", "differences", "read_network"]
-
 LONLAT = CRS.from_epsg(4326)
 #: Lines nearer to each other than this are the same road, metres.
 SAME_M = 3.0

@@ -17,14 +17,6 @@ from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
 
-__all__ = [
-    "PROBABILITY_COLOURS",
-    "build_overviews",
-    "empty_tile",
-    "imagery_tile",
-    "probability_tile",
-]
-
 _SIZE = 256
 #: Colours of probability, at these shares: dark violet to yellow, over transparent.
 PROBABILITY_COLOURS = (

@@ -15,8 +15,6 @@ from pyproj import CRS
 
 from roadgis.network.network import EDGE_ATTRIBUTES
 
-__all__ = ["NetworkTiles", "open_layer", "tile_bounds"]
-
 _WEB = CRS.from_epsg(3857)
 _HALF_M = 20037508.342789244
 #: Units of a tile's side in the answers; a pixel on the screen has 16.

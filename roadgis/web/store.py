@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["ENDED", "OGC_STATUS", "Edit", "Job", "JobKind", "JobState", "Store", "iso"]
-
 JobKind = Literal["roads", "video"]
 JobState = Literal[
     "uploading", "checking", "ready", "queued", "running", "done", "failed", "cancelled"

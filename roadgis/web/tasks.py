@@ -37,9 +37,6 @@ from roadgis.web.scene_report import scene_report
 from roadgis.web.store import Edit
 from roadgis.web.stored_run import stored_run
 
-__all__ = ["compare_with", "export", "labels", "preview", "redo", "report", "warm_up"]
-
-
 #: Scores that the page shows, by the names of docs/evaluation.md.
 _SCORES = {
     "recall": "relaxed_recall",

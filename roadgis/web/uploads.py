@@ -15,16 +15,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from roadgis.errors import InputError
 
-__all__ = [
-    "UploadError",
-    "check_content",
-    "check_free",
-    "check_pixels",
-    "data_path",
-    "folder_bytes",
-    "safe_name",
-]
-
 #: Disk space to leave free, bytes.
 _RESERVE = 200_000_000
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

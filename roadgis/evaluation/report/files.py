@@ -16,8 +16,6 @@ from roadgis.imagery.inputs import expand_sources
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Outputs", "check_outputs", "write_outputs"]
-
 
 @dataclass(frozen=True)
 class Outputs:

@@ -16,8 +16,6 @@ from shapely.geometry.base import BaseGeometry
 from roadgis.arrays import Bytes
 from roadgis.evaluation.report.backdrop import Backdrop, north_up, picture_uri
 
-__all__ = ["KINDS", "Kind", "LineMap", "scale_length"]
-
 _Bounds = tuple[float, float, float, float]
 
 

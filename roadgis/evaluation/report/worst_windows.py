@@ -10,8 +10,6 @@ import shapely
 
 from roadgis.arrays import Floats
 
-__all__ = ["Place", "worst_places"]
-
 #: Pieces of line are counted by their middles; none is longer than this share of a square.
 _PIECE = 1 / 8
 

@@ -7,8 +7,6 @@ import numpy as np
 from roadgis.arrays import Bools, Bytes
 from roadgis.options.imagery import Blank
 
-__all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
-
 #: Only areas that hold a square of twice this radius plus one are blank; white roofs and cars
 #: are smaller at a metre.
 BLANK_RADIUS_PX = 16

@@ -10,8 +10,6 @@ from roadgis.imagery.values.look import Look
 from roadgis.imagery.values.normalization import Normalization
 from roadgis.imagery.values.stretch import Stretch
 
-__all__ = ["SceneStatistics"]
-
 
 @dataclass(frozen=True)
 class SceneStatistics:

@@ -31,8 +31,6 @@ from roadgis.options.cleaning import BridgeOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
 
-__all__ = ["BridgeTuning", "bridge_gaps"]
-
 logger = logging.getLogger(__name__)
 
 

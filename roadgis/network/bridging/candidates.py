@@ -17,8 +17,6 @@ from roadgis.arrays import Bools, Floats, Ints, Lines, first_of_each, take_rows
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds, chord_ends
 
-__all__ = ["CandidateTuning", "Gaps", "Pieces", "cut_pieces", "find_gaps", "find_tips"]
-
 
 @dataclass(frozen=True)
 class CandidateTuning:

@@ -19,17 +19,6 @@ from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = [
-    "Arrivals",
-    "Evidence",
-    "GapPaths",
-    "arrivals",
-    "least_cost_paths",
-    "measure_evidence",
-    "path_lines",
-    "step_costs",
-]
-
 
 @dataclass(frozen=True)
 class PathTuning:

@@ -17,8 +17,6 @@ from roadgis.options.line_cleaning import DrawnOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = ["centerlines_from_lines", "drawn_shapes"]
-
 #: Margin of the grid around the lines, so that no road ends at its edge.
 _MARGIN_M = 1000.0
 #: Vertices that were added to a line lie on it within this distance, metres.

@@ -18,8 +18,6 @@ from roadgis.network.edge_ends import EdgeEnds, fitted_ends
 from roadgis.network.edit import move_nodes
 from roadgis.network.shape.dead_ends import place_measured_ends, prolong_dead_ends
 
-__all__ = ["PlacedLines", "PlacementTuning", "StrokeTuning", "place_nodes"]
-
 
 @dataclass(frozen=True)
 class PlacementTuning:

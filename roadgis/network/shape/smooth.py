@@ -15,8 +15,6 @@ from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, concatenated_ranges, lengths_along
 from roadgis.network.edge_ends import fit_lines
 
-__all__ = ["CornerTuning", "smoothed", "with_corners", "with_middles", "with_ring_nodes"]
-
 
 @dataclass(frozen=True)
 class CornerTuning:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.training import ARCHITECTURES
 
-__all__ = ["BACKBONES", "ArchitectureOptions"]
-
 #: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Listed here so that help texts do
 #: not import tensorflow.
 BACKBONES = (

@@ -23,8 +23,6 @@ from roadgis.model.layout import Scaling, network_input
 from roadgis.model.onnx_file import WINDOW_INPUT, WINDOW_MARGIN_KEY, open_session_for_reading
 from roadgis.model.probe import INPUT_TYPES
 
-__all__ = ["add_decoder_window", "crop_decoder"]
-
 logger = logging.getLogger(__name__)
 
 _UPSAMPLING = ("Resize", "ConvTranspose")

@@ -17,19 +17,6 @@ from onnx import helper, numpy_helper
 
 from roadgis.arrays import Singles
 
-__all__ = [
-    "double_by_copies",
-    "drop_unused",
-    "fix_upsampling",
-    "fold_scaling",
-    "fuse_scale_and_shift",
-    "halve_weights",
-    "name_output",
-    "plain_output",
-    "take_bytes",
-    "take_input_scaling",
-]
-
 #: Rows and columns in the names of upsampling nodes.
 _FACTORS = re.compile(r"upsampling_(\d+)x(\d+)_")
 # Smaller tensors (biases, scales) stay in 32 bits.

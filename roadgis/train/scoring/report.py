@@ -32,8 +32,6 @@ from roadgis.train.scoring.plots import (
 )
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = ["read_history", "score_model"]
-
 logger = logging.getLogger(__name__)
 
 _HEAD = (

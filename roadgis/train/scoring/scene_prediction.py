@@ -17,16 +17,6 @@ from roadgis.options.scoring import TILE_PX
 from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import LabelledScene
 
-__all__ = [
-    "TOP_LEVEL",
-    "KerasPredictor",
-    "Predictor",
-    "ScenePrediction",
-    "image_reader",
-    "predict_scene",
-    "to_levels",
-]
-
 #: Stored probability: levels 0..254 are p * 254.
 TOP_LEVEL = 254
 

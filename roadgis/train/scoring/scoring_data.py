@@ -14,8 +14,6 @@ from roadgis.train.data.training_data import open_labelled_data, open_training_d
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.settings import read_settings
 
-__all__ = ["ScoringData", "data_names", "has_data", "scenes_to_score"]
-
 #: Pair folders; or settings, which can also name georeferenced imagery with a road layer. Pixel
 #: size and classes come from the model.
 ScoringData = Sequence[Path] | DataSettings
