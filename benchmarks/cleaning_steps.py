@@ -105,9 +105,7 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
     yield "(carriageways merged)", dataclasses.replace(FULL, parallels=carriageways)
 
 
-def traced_scenes(
-    folder: Path, cache: Path, assume_crs: str, model: Segmenter
-) -> Iterator[Traced]:
+def traced_scenes(folder: Path, cache: Path, assume_crs: str, model: Segmenter) -> Iterator[Traced]:
     """Predict, unless that was done before, and trace each scene of a folder."""
     for pair in find_pairs(folder):
         target = cache / f"{pair.image.stem}.tif"

@@ -7,7 +7,7 @@ Run from the repository root::
 PROBABILITIES is a folder of rasters that `roadgis predict` wrote, MASKS a folder of road masks with
 the same file names. Each scene is traced once, then cleaned with the defaults and with the
 defaults less one step. The truth is the mask, vectorized with the default settings; where the
-probability has no data, neither has the mask. A change of defaults changes the truth as well:
+probability is nodata, the mask is nodata as well. A change of defaults changes the truth as well:
 compare rows of one table only.
 
 APLS is the mean over the scenes. F1 is of the relaxed precision and recall of lines in all scenes.
