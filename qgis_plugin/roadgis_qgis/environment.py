@@ -226,7 +226,8 @@ def probe(python, timeout_s=60):
         return json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise runner.EngineError(
-            f"{python} did not report its versions.", "Run 'Set up roadgis' with the action 'Update'."
+            f"{python} did not report its versions.",
+            "Run 'Set up roadgis' with the action 'Update'.",
         ) from error
 
 

@@ -186,7 +186,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
         try:
             if self.problem is not None:
                 raise self.problem
-            # In a thread this is another context, whose layers to load replace those of the first one.
+            # In a thread this is another context, whose layers replace those of the first one.
             context.setLayersToLoadOnCompletion(
                 {**context.layersToLoadOnCompletion(), **self.to_load}
             )

@@ -57,8 +57,8 @@ class Setup(RoadgisAlgorithm):
                 fileFilter=_ANY,
             ),
             tr(
-                "A wheel (.whl) or a folder with roadgis. Default: the version of this plugin, from "
-                "the internet."
+                "A wheel (.whl) or a folder with roadgis. Default: the version of this plugin, "
+                "from the internet."
             ),
             advanced=True,
         )
