@@ -1,4 +1,4 @@
-"""Imagery to road network: the whole way, however it is cut, stopped and gone on with."""
+"""Imagery to road network: the whole way, however it is cut, stopped and resumed."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time(tmp_path: Path, model: Path, b
 
 
 def chunks(work: Path) -> dict[Path, int]:
-    """Return the finished chunks of a work folder with the times that they were written."""
+    """Return the finished chunks of a work directory with the times that they were written."""
     # Not by rglob: the run makes and removes folders for files that it has not finished.
     return {path: path.stat().st_mtime_ns for path in work.glob("chunks-*/*/0*.tif")}
 
@@ -171,7 +171,7 @@ def test_a_run_under_nohup_continues_when_the_terminal_closes(tmp_path: Path, mo
 def test_quiet_prints_errors_only(tmp_path: Path, model: Path) -> None:
     green = write_raster(tmp_path / "green.tif", painted((200, 200), []))
     arguments = ["-m", model, "-o", tmp_path / "r.geojson", "-q"]
-    result = call("extract", green, *arguments)  # without a road, which is told otherwise
+    result = call("extract", green, *arguments)  # without a road, which is reported differently
     assert (result.stdout, result.stderr) == ("", "")
     result = call("extract", green, *arguments, status=1)
     assert result.stdout == ""
@@ -275,7 +275,7 @@ def test_predict_then_vectorize_is_extract(tmp_path: Path, model: Path) -> None:
     call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
     call("vectorize", tmp_path / "p.tif", "-o", tmp_path / "b.geojson")
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.geojson", "b.geojson"))
-    # What lies between does not tell on which sheet a road was seen.
+    # What lies between does not show on which sheet a road was seen.
     assert {f["properties"].pop("source") for f in a["features"]} == {"net.tif"}
     assert {f["properties"].pop("source") for f in b["features"]} == {None}
     assert a["features"] == b["features"]

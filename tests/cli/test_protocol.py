@@ -19,7 +19,7 @@ from roadgis.cli.stdin_watch import VARIABLE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
 
-# A command that works in small steps until it is told to stop, and leaves a file only when done.
+# A command that works in small steps until it is stopped, and leaves a file only when done.
 WORKER = """
 import sys, time, click
 from pathlib import Path
@@ -172,7 +172,7 @@ def test_the_run_ends_when_the_driving_program_is_killed(tmp_path: Path) -> None
 
 
 def gone(pid: int, within_s: float) -> bool:
-    """Wait for a process that is no child of ours to end; a zombie has ended."""
+    """Wait for a process other than a child to end; a zombie has ended."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         try:

@@ -42,7 +42,7 @@ class ArraySource:
         self.grid = Grid(UTM, 500_000.0, 5_000_000.0, gsd_m, array.shape[1], array.shape[0])
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window; no data beyond the array."""
+        """Return a window; nodata beyond the array."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
         inside = window.intersection(self.grid.window)
         if not inside.is_empty:

@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"x0": X0 + 0.5, "pixel": 0.25},
             (X0, Y0 - 25, X0 + 38, Y0),
         ),
-        # Of a row or column that is covered by less than half there would be no data.
+        # Of a row or column that is covered by less than half there would be nodata.
         ({"x0": X0 + 0.75, "pixel": 0.25}, (X0 + 1, Y0 - 25, X0 + 38, Y0)),
         ({"pixel": 0.7}, (X0, Y0 - 70, X0 + 105, Y0)),
         ({"pixel": 3.0}, (X0, Y0 - 300, X0 + 450, Y0)),

@@ -1,4 +1,4 @@
-"""What may be named as imagery, and what is refused with which words."""
+"""Inputs that are accepted as imagery, and messages for others."""
 
 from __future__ import annotations
 

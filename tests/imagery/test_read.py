@@ -213,7 +213,7 @@ def test_overviews_are_read_when_shrinking(tmp_path: Path, pixel: float, factor:
     path = write_raster(
         tmp_path / "a.tif", np.full((3, 256, 256), 10, np.uint8), pixel=pixel, overviews=[2, 4, 8]
     )
-    # Painted with a value of its own: what is read tells where it came from.
+    # Painted with a value of its own: the value shows where it came from.
     level = [2, 4, 8].index(factor)
     with rasterio.open(path, "r+", overview_level=level) as overview:
         overview.write(np.full((3, 256 // factor, 256 // factor), 77, np.uint8))

@@ -1,4 +1,4 @@
-"""Runs that no machine can finish are refused with their size, before anything is read."""
+"""Runs that no machine can finish are rejected with their size, before anything is read."""
 
 from __future__ import annotations
 

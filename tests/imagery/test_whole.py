@@ -46,7 +46,7 @@ def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoilt(whole: Path, folder: Path, data: bytes) -> Path:
-    """Write other bytes under the name of a raster, with its georeference beside it."""
+    """Write other bytes under the name of a raster, with its georeference next to it."""
     sidecar = whole.with_name(f"{whole.name}.aux.xml")
     if sidecar.exists():
         (folder / sidecar.name).write_bytes(sidecar.read_bytes())

@@ -1,4 +1,4 @@
-"""Anybody's line layers: what is read from files, and in which CRS they are measured."""
+"""Existing line layers: reading files, and in which CRS they are measured."""
 
 from __future__ import annotations
 

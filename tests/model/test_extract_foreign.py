@@ -166,7 +166,7 @@ class Recorder:
 
 
 def test_tiles_of_a_fixed_size_see_all_of_the_scene_around_them(tmp_path: Path) -> None:
-    # Red and green tell the row and the column, blue that there is a scene.
+    # Red and green are the row and the column, blue that there is a scene.
     rows, cols = np.indices((300, 420))
     blue = np.full_like(rows, 200)
     path = write_raster(tmp_path / "s.tif", np.stack([rows % 256, cols % 256, blue]).astype("u1"))

@@ -1,4 +1,4 @@
-"""Other people's ONNX models: what is found out, what must be said, and who is turned away."""
+"""ONNX models of other programs: what is detected, what must be given, and what is rejected."""
 
 from __future__ import annotations
 
@@ -367,7 +367,7 @@ def test_the_last_operation_is_read_from_the_file(
     path.write_bytes(helper.make_model(graph).SerializeToString())
     assert last_operation(path) == expected
     path.write_bytes(path.read_bytes()[:-7])
-    last_operation(path)  # a file cut short is no reason to fail
+    last_operation(path)  # a truncated file is not an error
 
 
 def test_an_adopted_model_needs_no_options(tmp_path: Path) -> None:

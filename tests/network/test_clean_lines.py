@@ -1,4 +1,4 @@
-"""Cleaning anybody's lines: what meets, what stays where it is, what is carried over."""
+"""Cleaning existing lines: what meets, what stays where it is, what is carried over."""
 
 from __future__ import annotations
 

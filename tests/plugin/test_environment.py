@@ -13,7 +13,7 @@ import pytest
 
 PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 if not PLUGIN.is_dir():
-    pytest.skip("qgis_plugin/ is no part of the source distribution", allow_module_level=True)
+    pytest.skip("qgis_plugin/ is not in the source distribution", allow_module_level=True)
 sys.path.insert(0, str(PLUGIN))
 
 from roadgis_qgis import description, environment, runner  # noqa: E402
@@ -89,7 +89,7 @@ def test_without_the_internet_the_hint_says_what_to_do(
     with pytest.raises(runner.EngineError, match="internet connection") as caught:
         environment.install(base=sys.executable)
     assert caught.value.log
-    # What was made is kept: the next attempt goes on there.
+    # What was made is kept: the next attempt resumes there.
     assert environment.managed_python().exists()
 
 

@@ -20,7 +20,7 @@ import rasterio
 
 PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 if not PLUGIN.is_dir():
-    pytest.skip("qgis_plugin/ is no part of the source distribution", allow_module_level=True)
+    pytest.skip("qgis_plugin/ is not in the source distribution", allow_module_level=True)
 sys.path.insert(0, str(PLUGIN))
 
 from roadgis_qgis import description, progress, runner  # noqa: E402

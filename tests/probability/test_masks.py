@@ -103,7 +103,7 @@ def test_a_mask_that_leaves_out_its_background_is_the_same_as_one_with_zeros(
 def test_roads_along_nodata_in_a_mask_stay(tmp_path: Path) -> None:
     mask = np.zeros((1, 200, 300), np.uint8)
     mask[0, 100:107] = 1
-    # Two pixels beside the road nothing is known.
+    # Two pixels off the road nothing is known.
     mask[0, 109:] = 255
     path = write_raster(tmp_path / "m.tif", mask, nodata=255)
     assert length_m(path) == pytest.approx(300, abs=1)

@@ -1,4 +1,4 @@
-"""Runs that are taken up after a sheet was replaced, added or removed."""
+"""Runs that resume after a sheet was replaced, added or removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sheet(folder: Path, row: float, col: float, seed: int = 0, **keywords: Any) 
 
 @pytest.fixture
 def sheets(tmp_path: Path) -> Path:
-    """Return a folder of 2 x 2 sheets; their grid starts 32 px beside them and has 320 px."""
+    """Return a folder of 2 x 2 sheets; their grid starts 32 px off them and has 320 px."""
     for row in range(2):
         for col in range(2):
             sheet(tmp_path / "sheets", row, col)
@@ -66,7 +66,7 @@ def run(
 
 
 class Resumed:
-    """A run that is taken up after its sheets have changed."""
+    """A run that resumes after its sheets have changed."""
 
     def __init__(
         self, tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture

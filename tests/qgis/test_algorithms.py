@@ -1,4 +1,4 @@
-"""Every algorithm on a real GeoTIFF: what is written, loaded, styled and told."""
+"""Every algorithm on a real GeoTIFF: what is written, loaded, styled and reported."""
 
 import json
 import shutil

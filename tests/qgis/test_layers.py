@@ -1,4 +1,4 @@
-"""Layers that are no plain files, and what is refused."""
+"""Layers other than plain files, and layers that are rejected."""
 
 import os
 import shutil
