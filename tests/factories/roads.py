@@ -13,12 +13,13 @@ from pyproj import CRS
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.probability.source import NO_DATA
-from tests.factories.models import GROUND, ROAD
 from tests.factories.rasters import write_raster
 
 #: Metric, and far from its central meridian, so that grid and ground distances differ.
 UTM = CRS.from_epsg(32632)
-
+#: Colours (red, green, blue) that the models of :mod:`tests.factories.models` distinguish.
+ROAD = (120, 120, 120)
+GROUND = (60, 110, 50)
 
 Stroke = tuple[float, float, float, float, float]
 
