@@ -149,7 +149,7 @@ def foreign_card(
     if missing:
         raise _too_little(path, missing)
     activation, reason = (
-        (given.activation, "as said")
+        (given.activation, "given")
         if given.activation is not None
         else find_activation(path, answer)
     )
@@ -166,12 +166,8 @@ def foreign_card(
         activation=activation,
         **_terms(metadata),
     )
-    if (
-        given.mean is None
-        and given.std is None
-        and deepness is None
-        and signature.dtype != np.uint8
-    ):
+    is_scaled = deepness is not None or given.mean is not None or given.std is not None
+    if not is_scaled and signature.dtype != np.uint8:
         logger.warning(
             "%s: the scaling of its input is unknown; values from 0 to %d are used. See "
             "--model-mean and --model-std",

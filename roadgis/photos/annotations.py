@@ -143,10 +143,9 @@ def polygons_to_masks(
 
         make_folder(Path(output))
         chosen.write(Path(output) / CLASSES_FILE)
+        pairs = list(zip(files, targets, strict=True))
         drawn = scaled(progress, _CHECK_SHARE, 1.0)
-        for counted in _each(
-            pool, draw, list(zip(files, targets, strict=True)), drawn, "drawing masks"
-        ):
+        for counted in _each(pool, draw, pairs, drawn, "drawing masks"):
             pixels += counted
     counts_of = {name: int(pixels[i]) for i, name in enumerate(chosen.names)}
     return IndexMasks(
