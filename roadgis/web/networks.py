@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,11 @@ def read_network(path: Path) -> RoadNetwork:
     """Read a network from the GeoPackage that :func:`roadgis.output.write_network` wrote."""
     edges = pyogrio.read_dataframe(path, layer="edges").sort_values("id", ignore_index=True)
     nodes = pyogrio.read_dataframe(path, layer="nodes").sort_values("id", ignore_index=True)
+    attributes: dict[str, Any] = {
+        # A file of an earlier version lacks attributes that were added since.
+        name: column.from_table(edges[name]) if name in edges else column.filled(len(edges))
+        for name, column in EDGE_ATTRIBUTES.items()
+    }
     return RoadNetwork(
         crs=CRS.from_user_input(edges.crs),
         edges=np.asarray(edges.geometry, object),
@@ -33,11 +39,7 @@ def read_network(path: Path) -> RoadNetwork:
         end=edges["end_node"].to_numpy(np.int64),
         nodes=shapely.get_coordinates(np.asarray(nodes.geometry, object)),
         provenance=read_provenance(path),
-        **{
-            # A file of an earlier version lacks attributes that were added since.
-            name: column.from_table(edges[name]) if name in edges else column.filled(len(edges))
-            for name, column in EDGE_ATTRIBUTES.items()
-        },
+        **attributes,
     )
 
 
