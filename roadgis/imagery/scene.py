@@ -274,7 +274,7 @@ class Scene:
         ----------
         window : Window
             Relative to `grid`; may reach beyond it. Around an area of interest there are still
-            image pixels, so that the network sees what surrounds it.
+            image pixels, so that the model sees the surroundings.
 
         Returns
         -------

@@ -24,8 +24,8 @@ class PredictOptions:
         Side of the blocks that are read, predicted and written at once; a multiple of the
         mosaic's chunk.
     tile_px : int or None
-        Largest side of what the network sees at once, a multiple of its stride; by default as
-        large as a block with the network's margin. Networks that take one size are given it.
+        Largest side of a tile, a multiple of the model's stride; by default that of a block with
+        the model's margin. For models with a fixed tile size, that size.
     workers : int or None
         Threads that read ahead; by default as many as there are processors, at most 4.
     chunk_px : int

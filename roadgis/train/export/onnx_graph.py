@@ -293,7 +293,7 @@ def take_input_scaling(model: onnx.ModelProto) -> tuple[Singles, Singles] | None
 
 
 def take_bytes(model: onnx.ModelProto, scaled: Singles) -> bool:
-    """Let a quantized network take the image's bytes, where quantizing gives just these back.
+    """Let a quantized model take the image's bytes, where quantizing returns the same bytes.
 
     Scaling the bytes to floats and quantizing them again is then left out, with the same answers.
 
