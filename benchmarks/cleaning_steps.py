@@ -1,6 +1,6 @@
 """What each step of cleaning does: APLS, relaxed precision and recall, length.
 
-Predicts each scene of folders with images and masks, with the bundled model (kept under --cache),
+Predicts each scene of folders with images and masks, with a bundled model (kept under --cache),
 traces it once, and cleans it with the steps switched on one after the other. The truth is the
 label mask, vectorized with the default settings. Where scikit-image and sknw are installed,
 what they make of the same mask comes first.
@@ -26,6 +26,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from benchmarks.pixel_graphs import lines_of_sknw
 from roadgis.evaluation.apls import apls_score
 from roadgis.imagery.grid import Window
+from roadgis.model.runtime import Segmenter, load_model
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
@@ -104,13 +105,13 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
     yield "(carriageways merged)", dataclasses.replace(FULL, parallels=carriageways)
 
 
-def traced_scenes(folder: Path, cache: Path, assume_crs: str) -> Iterator[Traced]:
+def traced_scenes(folder: Path, cache: Path, assume_crs: str, model: Segmenter) -> Iterator[Traced]:
     """Predict, unless that was done before, and trace each scene of a folder."""
     for pair in find_pairs(folder):
         target = cache / f"{pair.image.stem}.tif"
         if not target.exists():
             scene = SceneOptions(assume_crs=assume_crs)
-            predict_to_file(pair.image, target, options=ExtractOptions(scene=scene))
+            predict_to_file(pair.image, target, model=model, options=ExtractOptions(scene=scene))
         with open_probability(target) as source:
             both = VectorizeOptions(threshold=source.threshold)
             lines = trace_centerlines(source, both)
@@ -164,18 +165,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", help="with images and masks")
     parser.add_argument("--cache", type=Path, default=None, help="where probabilities are kept")
+    parser.add_argument("--model", default=None, help="a file, or the name of a bundled model")
     parser.add_argument("--assume-crs", default="EPSG:26986", help="of scenes without one")
     parser.add_argument("--buffer-m", type=float, default=3.0)
     parser.add_argument("--scenes", action="store_true", help="print APLS of each scene, too")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    model = load_model(arguments.model)
     with tempfile.TemporaryDirectory() as name:
         cache = arguments.cache or Path(name)
         cache.mkdir(parents=True, exist_ok=True)
         scenes = [
             scene
             for folder in arguments.folders
-            for scene in traced_scenes(folder, cache, arguments.assume_crs)
+            for scene in traced_scenes(folder, cache, arguments.assume_crs, model)
         ]
         print(f"{len(scenes)} scenes, buffer {arguments.buffer_m:g} m; each step with those above")
         print("| step | APLS | relaxed P | relaxed R | length (km) | time (s) |")

@@ -4,7 +4,7 @@ Run from the repository root::
 
     python -m benchmarks.county_masks FOLDER [--check] [--parts PART ...]
 
-The sheets (one band, one CRS and pixel size, on one lattice) are joined by a VRT with no data
+The sheets (one band, one CRS and pixel size, on one lattice) are joined by a VRT with nodata
 between them. A quarter of the sheets, then all, are vectorized and cleaned in a process of
 their own; its peak is what the operating system counted. With ``--check`` the part of the
 mosaic with most sheets is vectorized with two block sizes, and everything about the two

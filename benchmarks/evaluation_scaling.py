@@ -25,7 +25,7 @@ from roadgis.evaluation.topo import topo_scores
 
 
 def streets(edges: int, *, moved_m: float = 0.0, missing: float = 0.0) -> npt.NDArray[np.object_]:
-    """Return about so many streets of a bent grid, each between two crossings."""
+    """Return about this number of streets of a bent grid, each between two crossings."""
     rng = np.random.default_rng(7)
     side = max(2, round((edges / 2) ** 0.5))
     at = np.stack(np.meshgrid(np.arange(side + 1), np.arange(side + 1)), axis=-1) * 120.0

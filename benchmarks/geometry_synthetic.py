@@ -4,8 +4,8 @@ Prints a row for each kind of network, width and cap: root mean square and large
 of the centrelines from the truth, junction F1, dead ends too many and missed, and how far
 dead ends lie from the true ones; APLS too. All with the default settings.
 
-    uv run --group bench python -m benchmarks.geometry_synthetic [--seeds N] [--kinds a,b]
-        [--widths 5,7,10,14]
+    uv run --group bench python -m benchmarks.geometry_synthetic [--seeds N] [--first-seed N]
+        [--kinds a,b] [--widths 5,7,10,14]
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--widths", default="5,6,7,8,10,12,14")
     options = parser.parse_args()
@@ -138,7 +139,7 @@ def main() -> None:
         for caps in ("flat", "round"):
             for width in map(float, options.widths.split(",")):
                 total, scores = None, []
-                for seed in range(options.seeds):
+                for seed in range(options.first_seed, options.first_seed + options.seeds):
                     drawn = drawn_network(kind, width, caps, seed)
                     found = found_lines(drawn)
                     one = nearness(drawn.truth, found)

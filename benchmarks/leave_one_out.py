@@ -7,7 +7,7 @@ Run from the repository root::
 PROBABILITIES is a folder of rasters that `roadgis predict` wrote, MASKS a folder of road masks with
 the same file names. Each scene is traced once, then cleaned with the defaults and with the
 defaults less one step. The truth is the mask, vectorized with the default settings; where the
-probability has no data, neither has the mask. A change of defaults changes the truth as well:
+probability is nodata, the mask is nodata as well. A change of defaults changes the truth as well:
 compare rows of one table only.
 
 APLS is the mean over the scenes. F1 is of the relaxed precision and recall of lines in all scenes.
@@ -32,7 +32,7 @@ from roadgis.imagery.grid import Window
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
-from roadgis.options.cleaning import CleanOptions
+from roadgis.options.cleaning import CleanOptions, RuleOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import vectorize
 from roadgis.probability.raster import open_probability
@@ -78,8 +78,8 @@ def variants() -> Iterator[tuple[str, CleanOptions]]:
     yield without("dead ends by width", "dangle_factor", 0.0)
     yield without("junctions", "junction_factor", 0.0)
     yield without("bridges", "bridge", RAW.bridge)
-    for rule in ("patchy", "uneven", "winding"):
-        yield without(rule, f"rules.{rule}", False)
+    for rule in dataclasses.fields(RuleOptions):
+        yield without(rule.name, f"rules.{rule.name}", False)
     yield without("small components", "min_component_m", 0.0)
 
 

@@ -65,7 +65,7 @@ class ArraySource:
         self.array = array
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window; no data beyond the array."""
+        """Return a window; nodata beyond the array."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
         height, width = self.array.shape
         top, left = max(0, window.row), max(0, window.col)
@@ -102,7 +102,7 @@ class _Drawing:
 
 
 def streets(edges: int, *, seed: int = 7) -> tuple[Centerlines, ArraySource]:
-    """Return about so many edges as traced, and the probability that they come from."""
+    """Return about this number of edges as traced, and the probability that they come from."""
     rng = np.random.default_rng(seed)
     side = max(2, round((edges / 2.75) ** 0.5))
     drawing, faint = _Drawing(), _Drawing()

@@ -1,4 +1,4 @@
-"""Masks of road surface to centrelines, against hand-drawn ones, beside sknw and skan.
+"""Masks of road surface to centrelines, against hand-drawn ones, compared with sknw and skan.
 
 Four scenes of Ottawa at 0.21 m, each a mask and the centrelines that somebody drew. All
 get the same mask: roadgis through `vectorize` with its default settings; sknw and skan,

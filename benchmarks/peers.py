@@ -3,7 +3,7 @@
 The network is a fixed U-Net for tiles of 512 px, written here with random weights but for a first
 channel that hands the brightness on, so that all find the same roads. The script reads windows
 with rasterio, runs ONNX Runtime, and takes scikit-image's skeleton and sknw; it stops at raw
-lines. GeoDeep stops at its mask. roadgis goes on to a clean network. Each runs in a process of
+lines. GeoDeep stops at its mask. roadgis continues to a clean network. Each runs in a process of
 its own; CPU time is user and system time of all its threads, imports included.
 
     uv run --with geodeep --group bench python -m benchmarks.peers [SCENE] [--side 6000]

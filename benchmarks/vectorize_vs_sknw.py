@@ -4,7 +4,7 @@ Both get the same mask in the same process: ours as a probability raster, throug
 `vectorize` (mask, skeleton, widths, tracing, cleaning, smoothing, attributes); theirs
 through `skeletonize` and `build_sknw`, which end at raw pixel chains without widths. sknw is
 compiled by numba when it is first called, which is what a command that runs once pays, so
-the first and the best of the later runs are told apart.
+the first and the best of the later runs are given separately.
 
     uv run --group bench python benchmarks/vectorize_vs_sknw.py [--masks FOLDER] [--size PX]
 
@@ -37,7 +37,7 @@ class ArraySource:
         self.grid = Grid(CRS.from_epsg(32632), 5e5, 5e6, 1.0, mask.shape[1], mask.shape[0])
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window; no data beyond the mask."""
+        """Return a window; nodata beyond the mask."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
         inside = window.intersection(self.grid.window)
         out[inside.slices_in(window)] = self.array[inside.slices_in(self.grid.window)]

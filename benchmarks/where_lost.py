@@ -1,8 +1,8 @@
-"""Where a model's IoU is lost: beside labelled roads or away from them, and what a shift gains.
+"""Where a model's IoU is lost: next to labelled roads or away from them, and what a shift gains.
 
-Labels are drawn lines. Where one lies beside the road, a right answer loses IoU as a missed road
-does; this program tells the two apart. "Near" is within 3 px. Scenes whose labels the model hardly
-finds say nothing of position and are left out of the shifts.
+Labels are drawn lines. Where one lies next to the road, a right answer loses IoU as a missed road
+does; this program distinguishes the two. "Near" is within 3 px. Scenes whose labels
+the model hardly finds are left out of the shifts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One model from several of the same network: the mean of their weights.
 
 Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
-better than each of them. The files are models, or checkpoints of a run, of which the moving average
-of the weights is taken. Another use is the mean of a model and of what it became when it was
-trained on with another loss, which can be better than both::
+better than each of them. The files are models, or checkpoints of a run, whose moving
+averages of the weights are used. Another use is the mean of a model before and after more training
+with another loss, which can be better than both::
 
     python examples/average_weights.py default.keras run/model.keras -o mean
 

@@ -1,6 +1,6 @@
 """Labels moved to where a trained model sees the road, to train the next one on.
 
-Lines of a map lie some pixels beside the road, here to the left and there to the right, and a
+Lines of a map lie some pixels off the road, here to the left and there to the right, and a
 network that learns from them learns to be vague. A model that has seen many of them knows better
 where a road is than each of them. Whether there is one is left to the drawn label: nothing is
 added and nothing taken away. This program writes a folder of pairs like the one it is given, which
@@ -73,7 +73,7 @@ def offsets(label: Mask, found: Mask, *, reach_px: float, along_px: float) -> Fl
     distance, nearest = distance_transform_edt(~seen, return_indices=True)
     tells = (drawn & (distance <= reach_px)).astype(np.float32)
     weight = gaussian_filter(tells, along_px)
-    # So much doubt that a road seen along a few pixels only moves its label by a part of that.
+    # Weight of the label: a road seen along a few pixels moves its label only partly.
     doubt = 0.25 * float(gaussian_filter(_line(along_px), along_px).max())
     grid = np.indices(label.shape)
     parts = [

@@ -38,7 +38,7 @@ class Anything(type):
         return Anything(name, (), {})
 
     def __or__(cls, other):
-        """Stand for flags that are put together."""
+        """Return flags that are combined."""
         return cls
 
 

@@ -1,17 +1,17 @@
 """Road centrelines from aerial imagery.
 
-The names below are the public interface; each is loaded when first used, so that importing
-the package is quick and loads no runtime.
+The names below are the public interface. Each is imported when it is first used, so that importing
+the package is fast.
 
 ======================  =======================================================
-`extract_roads`         imagery to road network, the whole way
+`extract_roads`         imagery to road network
 `open_scene`            imagery as one metric pixel grid
 `load_model`            a segmentation model with its card
 `predict`               scene and model to probability mosaic
 `vectorize`             probability to road network
 `RoadNetwork`           edges, nodes, attributes
-`clean_lines`           anybody's lines to a clean road network
-`evaluate`              a road network against the truth
+`clean_lines`           an existing line layer to a clean road network
+`evaluate`              a road network against ground truth
 `compare`               a road network against a base network
 `write_network`         road network to a vector file
 ======================  =======================================================

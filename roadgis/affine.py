@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
-__all__ = ["composed", "has_area", "mapped"]
-
 #: Smallest area of a pixel, as a share of the square over its longer side.
 _LEAST_AREA = 1e-6
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: they appear complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,20 +18,6 @@ from filelock import FileLock
 from roadgis.errors import InputError, OutputError, RoadgisError
 from roadgis.locks import LOCK, take_lock
 
-__all__ = [
-    "atomic_path",
-    "check_geotiff",
-    "check_target",
-    "check_writable",
-    "describe_failure",
-    "existing_parts",
-    "hidden_prefix",
-    "make_folder",
-    "own_folder",
-    "remove_folder",
-    "remove_leftovers",
-]
-
 _LOG = logging.getLogger(__name__)
 _ASK_OVERWRITE = "Choose another name, or ask for it to be replaced (--overwrite)."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -39,35 +25,30 @@ _CLEAR = {
     *(errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
     errno.ENAMETOOLONG,
 }
-# Characters of a file's name in the names of our files beside it; names have 255 bytes at most.
+# Characters of a file's name in the names of its temporary files; names have 255 bytes at most.
 _NAME_CHARS = 50
-# How long to wait while another run puts its files in place, which takes milliseconds.
+# Longest wait while another run renames its files, which takes milliseconds.
 _PLACING_S = 60.0
-# Less than this left on the disk, and a driver's vague message is explained by a full disk.
+# With less free space than this, a vague message of a driver means a full disk.
 _FULL_BELOW_BYTES = 64 * 1024
 
 
 def describe_failure(path: Path, error: BaseException) -> str:
-    """Say why a file could not be written, and what to do about it.
+    """Return a message: why a file could not be written, and what to do.
 
     Parameters
     ----------
     path : Path
-        The file that was asked for; its folder's free space is looked at.
+        The output; the free space of its folder is checked.
     error : BaseException
-        What the operating system or a driver said.
-
-    Returns
-    -------
-    str
-        One message, with a remedy.
+        Error of the operating system or a driver.
     """
     number = error.errno if isinstance(error, OSError) else None
     try:
         free: int | None = shutil.disk_usage(path.parent).free
     except OSError:
         free = None
-    # Systems of files that are no disk, such as /proc, have no free space at any time.
+    # Virtual file systems such as /proc never have free space.
     vague = number not in _CLEAR and free is not None and free < _FULL_BELOW_BYTES
     if number in _FULL or vague:
         left = "" if free is None else f" ({free:,} bytes are free)"
@@ -95,12 +76,12 @@ def describe_failure(path: Path, error: BaseException) -> str:
 
 
 def check_geotiff(path: Path, what: str, *, overwrite: bool) -> None:
-    """Check before the work that a GeoTIFF can be written; as :func:`check_target`.
+    """Check before a run that a GeoTIFF can be written; as :func:`check_target`.
 
     Raises
     ------
     InputError
-        If the suffix is not ``.tif`` or ``.tiff``; `what` says in the message what is written.
+        If the suffix is not ``.tif`` or ``.tiff``; `what` names the output in the message.
     """
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise InputError(f"{path}: found the suffix {path.suffix!r}, expected .tif, as {what}.")
@@ -108,7 +89,7 @@ def check_geotiff(path: Path, what: str, *, overwrite: bool) -> None:
 
 
 def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()) -> None:
-    """Find out before the work whether a name is free for a file.
+    """Check before a run that a file of this name can be written.
 
     Parameters
     ----------
@@ -122,8 +103,8 @@ def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()
     Raises
     ------
     OutputError
-        If it is a folder, a device or a pipe, exists and may not be replaced, or has a name that
-        the file system does not take.
+        If it is a folder, a device or a pipe, exists and may not be replaced, or its name is
+        invalid for the file system.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -140,9 +121,9 @@ def check_target(path: Path | str, *, overwrite: bool, parts: Iterable[str] = ()
 
 
 def existing_parts(path: Path | str, parts: Iterable[str] = ()) -> list[Path]:
-    """Return which files of an output exist: the file itself, and those of its `parts`."""
+    """Return the existing files of an output: the file itself, and those of its `parts`."""
     target = Path(os.path.realpath(path))
-    # lstat, as exists() hides some errors: a name that is too long would fail after the work.
+    # exists() hides some errors: a name that is too long would fail after the run.
     return [p for p in (target, *map(target.with_suffix, parts)) if _present(p)]
 
 
@@ -155,7 +136,7 @@ def _present(path: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
+    """Create a folder and its parents if they do not exist.
 
     Raises
     ------
@@ -166,12 +147,12 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{folder}: the folder cannot be made: {error}. Choose another name or place."
+            f"{folder}: the folder cannot be created: {error}. Choose another name or place."
         ) from error
 
 
 def check_writable(path: Path | str) -> None:
-    """Find out before the work whether a file can be written in its folder.
+    """Check before a run that a file can be written in its folder.
 
     Raises
     ------
@@ -180,8 +161,8 @@ def check_writable(path: Path | str) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        # Permissions alone do not tell: a read-only mount, a quota or a full disk refuse as well.
-        # Without a name where the system can do that: a kill then leaves nothing.
+        # Permissions are not enough: a read-only mount, a quota or a full disk fails as well.
+        # Without a name on most systems, so that a killed run leaves nothing.
         with tempfile.TemporaryFile(dir=target.parent) as trial:
             trial.write(b"roadgis")
             trial.flush()
@@ -197,38 +178,36 @@ def atomic_path(
     stale: Iterable[str] = (),
     record: Callable[[Mapping[Path, Path]], None] | None = None,
 ) -> Iterator[Path]:
-    """Let a block write a file that gets its name only when it is complete.
+    """Write a file that gets its name only when it is complete, as a context manager.
 
-    The block writes to a path of the same name inside a new hidden folder beside the target, on
-    the same file system. When the block ends, everything in that folder is flushed to disk and
-    renamed into place: first the files that the block wrote beside its own (the ``.dbf`` of a
-    ``.shp``), the target last. When it raises, the folder is removed and a file that had
-    the name before is as it was. A killed process leaves at most the hidden folder, which
-    :func:`remove_leftovers` recognizes.
+    The block writes to a path of the same name in a new hidden folder next to the target, on the
+    same file system. At its end everything in that folder is flushed to disk and renamed: first
+    other files that the block wrote (the ``.dbf`` of a ``.shp``), the target last. If the block
+    raises, the folder is removed and an existing file of that name is unchanged. A killed process
+    leaves at most the hidden folder, which :func:`remove_leftovers` recognizes.
 
     Parameters
     ----------
     path : Path or str
         The file to write. A symbolic link is followed.
     overwrite : bool
-        Whether a file that exists by the end of the block is replaced.
+        Whether a file that exists at the end of the block is replaced.
     stale : iterable of str
-        Names in the target's folder that belong to the file being replaced and would be wrong
-        beside the new one, such as spatial indexes. They are removed just before the renaming.
+        Names in the target's folder that belong to the replaced file and are wrong for the new
+        one, such as spatial indexes. They are removed just before the renaming.
     record : callable, optional
-        Called just before the renaming with what is going to be renamed: the written file by its
-        final path.
+        Called just before the renaming with the written files by their final paths.
 
     Yields
     ------
     Path
-        Where the block writes; nothing exists there yet.
+        Path to write to; it does not exist yet.
 
     Raises
     ------
     OutputError
-        If the operating system refuses (no space, no permission, no folder), the block left no
-        file, or the target exists and may not be replaced.
+        If writing fails (no space, no permission, no folder), the block wrote no file, or the
+        target exists and may not be replaced.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -240,17 +219,15 @@ def atomic_path(
         try:
             yield partial
             if not partial.exists():
-                raise OutputError(
-                    f"{target}: nothing was written to it; this is a fault in roadgis."
-                )
+                raise OutputError(f"{target}: nothing was written; this is a fault in roadgis.")
             with _placing(target):
                 if not overwrite and target.exists():
                     raise OutputError(
-                        f"{target}: appeared while it was being made. {_ASK_OVERWRITE}"
+                        f"{target}: was created by another program meanwhile. {_ASK_OVERWRITE}"
                     )
                 _put_in_place(partial, target, stale, record)
         except RoadgisError:
-            raise  # says already what is wrong; some of ours are OSErrors as well
+            raise  # some RoadgisErrors are OSErrors as well
         except OSError as error:
             raise OutputError(describe_failure(target, error)) from error
     finally:
@@ -258,12 +235,12 @@ def atomic_path(
 
 
 def hidden_prefix(target: Path) -> str:
-    """Return how the names of our temporary files beside a target begin."""
+    """Return the first part of the names of temporary files next to a target."""
     return f".{target.name[:_NAME_CHARS]}."
 
 
 def own_folder(target: Path) -> tuple[Path, FileLock]:
-    """Make a hidden folder beside the target, with a lock in it that says that we live.
+    """Make a hidden folder next to the target, with a lock that marks it as in use.
 
     Raises
     ------
@@ -282,7 +259,7 @@ def own_folder(target: Path) -> tuple[Path, FileLock]:
             lock = None
         if lock is not None:
             return folder, lock
-        # Another run took the folder for a leftover before it was locked.
+        # Another run removed the folder as a leftover before it was locked.
 
 
 def remove_folder(folder: Path, lock: FileLock) -> None:
@@ -294,7 +271,7 @@ def remove_folder(folder: Path, lock: FileLock) -> None:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what runs that were killed have left beside a target; those of living runs stay.
+    """Remove temporary files of killed runs next to a target; those of other runs are kept.
 
     Parameters
     ----------
@@ -306,7 +283,7 @@ def remove_leftovers(target: Path) -> None:
     try:
         found = [entry for entry in os.scandir(target.parent) if ours.fullmatch(entry.name)]
     except OSError:
-        return  # whoever writes there is told
+        return  # writing there reports the error
     for entry in found:
         path = Path(entry.path)
         with contextlib.suppress(OSError):
@@ -316,7 +293,7 @@ def remove_leftovers(target: Path) -> None:
                     path.unlink(missing_ok=True)
                     lock.release()
             elif not (path / LOCK).exists():
-                path.rmdir()  # killed, or not yet locked; fails unless it is empty
+                path.rmdir()  # of a killed run, or not yet locked; fails unless it is empty
             elif (lock := take_lock(path / LOCK)) is not None:
                 remove_folder(path, lock)
 
@@ -328,8 +305,8 @@ def _placing(target: Path) -> Iterator[None]:
     lock = take_lock(path, timeout_s=_PLACING_S)
     if lock is None:
         raise OutputError(
-            f"{target}: another run has been putting this file in place for a minute. End it, or "
-            "choose another name."
+            f"{target}: another run has kept this file locked for a minute. End it, or choose "
+            "another name."
         )
     try:
         yield
@@ -357,7 +334,7 @@ def _put_in_place(
     obsolete = [target.with_name(name) for name in stale]
     if others and target.exists():
         # Old and new parts must never be read as one file: without its main file a set of
-        # parts is unreadable, which is better than readable and wrong.
+        # parts is unreadable, which is better than wrong.
         obsolete.insert(0, target)
     for path in obsolete:
         path.unlink(missing_ok=True)
@@ -368,14 +345,14 @@ def _put_in_place(
 
 
 def _flush(path: Path) -> None:
-    """Bring a file or folder to the disk, where the system can do it."""
+    """Flush a file or folder to disk, if the system supports it."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(handle)
     except OSError as error:
-        # Some network file systems know no fsync of folders (EINVAL); a full disk is no such case.
+        # Some network file systems cannot flush folders (EINVAL); other errors are raised.
         if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
             raise
         _LOG.debug("%s: not flushed: %s", path, error)

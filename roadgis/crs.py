@@ -13,21 +13,6 @@ from pyproj import CRS, Geod, Transformer
 from roadgis.affine import mapped
 from roadgis.arrays import Floats, Lines
 
-__all__ = [
-    "LONLAT",
-    "continuous",
-    "ground_scale",
-    "ground_size",
-    "in_degrees",
-    "in_metres",
-    "lonlat_distance_m",
-    "transformed",
-    "transformer",
-    "utm_crs",
-    "without_heights",
-    "wrapped",
-]
-
 LONLAT = CRS.from_epsg(4326)
 
 
@@ -102,7 +87,7 @@ def in_metres(crs: CRS) -> bool:
 
 
 def continuous(lines: Lines) -> tuple[Lines, int]:
-    """Let longitudes go on beyond 180 degrees where a line crosses the antimeridian.
+    """Let longitudes exceed 180 degrees where a line crosses the antimeridian.
 
     From one vertex to the next a line takes the shorter way around the Earth: 179, -179
     becomes 179, 181.

@@ -3,7 +3,7 @@
 ::
 
     RoadgisError
-     ├── InputError        (ValueError)   what the user gave cannot be used as it is
+     ├── InputError        (ValueError)   input or option of the user that cannot be used
      │    ├── SceneError                  imagery: unreadable, no CRS, wrong bands, too coarse
      │    ├── ModelError                  model files and cards
      │    ├── DataError                   training data, layers of lines
@@ -19,22 +19,6 @@ Every message says what was found, what was expected and what to do.
 """
 
 from __future__ import annotations
-
-__all__ = [
-    "Cancelled",
-    "DataError",
-    "EmptyTruthError",
-    "InputError",
-    "MissingExtraError",
-    "ModelError",
-    "OutputError",
-    "ReadError",
-    "ResumeError",
-    "RoadgisError",
-    "SceneError",
-    "TileError",
-    "how_to_install",
-]
 
 
 class RoadgisError(Exception):

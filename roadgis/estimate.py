@@ -1,4 +1,4 @@
-"""How long a run takes on this machine."""
+"""Estimate of the time of a run on this machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from roadgis.probability.prediction import network_pixels
 
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
-
-__all__ = ["estimated_seconds"]
 
 #: Side of the tile that is timed, pixels.
 _TILE_PX = 768

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from roadgis.imagery.values.look import Look
 from roadgis.model.card import ModelCard
 
-__all__ = ["Likeness", "likeness"]
-
 #: Of a scene that is nothing like the training imagery, confidence keeps this share.
 _LEAST_FACTOR = 0.3
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How a scene compares with the training imagery.
+    """Comparison of a scene with the training imagery.
 
     Attributes
     ----------
@@ -24,7 +22,7 @@ class Likeness:
         Figures of :class:`~roadgis.imagery.values.look.Look` outside the range of the training
         imagery: the scene's value, and the lowest and highest one in training.
     confidence_factor : float
-        What the confidence of roads is multiplied by: 1 within the range; outside, how far.
+        Factor for the confidence of roads: 1 within the range, lower outside.
     """
 
     outside: Mapping[str, tuple[float, float, float]]

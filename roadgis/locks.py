@@ -6,8 +6,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["LOCK", "take_lock"]
-
 #: Name of the lock in a folder that belongs to one run.
 LOCK = "roadgis.lock"
 

@@ -10,8 +10,6 @@ from xml.etree import ElementTree
 
 from roadgis.errors import InputError
 
-__all__ = ["RASTER_SUFFIXES", "VECTOR_SUFFIXES", "check_not_input", "input_files"]
-
 #: The rasters that are read from a folder; sidecars such as .ovr, .msk and .aux.xml are not.
 RASTER_SUFFIXES = (
     *(".tif", ".tiff", ".jp2", ".j2k", ".img", ".vrt", ".png", ".jpg", ".jpeg", ".webp"),
@@ -42,7 +40,7 @@ def input_files(source: Path | str, kind: str = "file") -> Iterator[str]:
     source : Path or str
         A file, a folder, a pattern, a GDAL path such as ``/vsizip/...``, or a URL (no file).
     kind : str
-        What it is, which decides what is read where it is a folder: "raster", "vector",
+        Kind of the input, which decides which files of a folder are read: "raster", "vector",
         "folder" (training data), "model" (a training run); nothing for others.
 
     Yields
@@ -78,7 +76,7 @@ def check_not_input(
     outputs : iterable of Path, str or None
         The files to write; None and folders are left out.
     inputs : iterable of Path or str, or of pairs with their kind
-        What is read; see :func:`input_files`. A bare name is of the kind "file"; a "raster tree"
+        Inputs; see :func:`input_files`. A bare name is of the kind "file"; a "raster tree"
         is a folder whose folders are read, too.
 
     Raises
@@ -150,7 +148,7 @@ def _local(name: str) -> str | None:
     path = _without_scheme(name)
     while path.startswith("/vsi"):
         _, _, path = path[1:].partition("/")
-    # An archive's or a database's path goes on inside it.
+    # The path of an archive or a database may continue inside it.
     while path and not os.path.exists(path):
         shorter = os.path.dirname(path)
         path = shorter if shorter != path else ""

@@ -42,18 +42,6 @@ from roadgis.vectorization import trace_centerlines
 from roadgis.vectorization.empty_result import explain_empty
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
-__all__ = [
-    "attributed",
-    "attributed_vectors",
-    "check_run",
-    "cleaned_network",
-    "extract_provenance",
-    "extract_roads",
-    "predict_to_file",
-    "vectorize",
-    "vectorize_file",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.
@@ -92,7 +80,7 @@ def extract_roads(
     overwrite : bool
         Replace existing outputs.
     progress : Progress
-        Told how far the run is; may raise :class:`roadgis.errors.Cancelled`.
+        Progress callback; may raise :class:`roadgis.errors.Cancelled`.
 
     Returns
     -------
@@ -102,8 +90,8 @@ def extract_roads(
     Raises
     ------
     RoadgisError
-        See :mod:`roadgis.errors`; nothing is left at the outputs' names, and a run that
-        predicted part of the scene is taken up by the next one with the same settings.
+        See :mod:`roadgis.errors`; no partial output is left. The next run with the same settings
+        resumes the prediction.
     """
     options = options or ExtractOptions()
     target = None if output is None else Path(output)
@@ -150,7 +138,7 @@ def check_run(
     options: ExtractOptions | None = None,
     overwrite: bool = False,
 ) -> tuple[Sheet, ...]:
-    """Find out before a run over imagery whether its results can be written; writes nothing.
+    """Check before a run over imagery that its results can be written; writes nothing.
 
     Parameters
     ----------
@@ -160,7 +148,7 @@ def check_run(
     Returns
     -------
     tuple of Sheet
-        What the sources stand for; to be given to the run in their place.
+        Sheets of the sources, as input of the run.
 
     Raises
     ------
@@ -213,7 +201,7 @@ def predict_to_file(
     """Predict road probability and write it as a Cloud Optimized GeoTIFF.
 
     Parameters are those of :func:`extract_roads`; `output` is the raster: uint8,
-    0..254 = p * 254, 255 = no data, on the pixels of the analysis grid that the imagery covers.
+    0..254 = p * 254, 255 = nodata, on the pixels of the analysis grid that the imagery covers.
     Returns the provenance that the raster holds.
     """
     options = options or ExtractOptions()
@@ -263,7 +251,7 @@ def vectorize_file(
     overwrite : bool
         Replace an existing output.
     progress : Progress
-        Told how far it is.
+        Progress callback.
 
     Returns
     -------

@@ -10,8 +10,6 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-__all__ = ["converted", "parse_json", "shown"]
-
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlong = 20

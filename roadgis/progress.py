@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-__all__ = ["Progress", "no_progress", "scaled"]
-
 #: Called with the share done (0..1, never falling) and a short text. To cancel,
 #: it raises :class:`roadgis.errors.Cancelled`.
 Progress: TypeAlias = Callable[[float, str], None]

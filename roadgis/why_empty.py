@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["NODATA_ADVICE", "RasterFacts", "Removed", "WhyEmpty"]
-
-NODATA_ADVICE = "another --nodata, if data are read as no data"
+NODATA_ADVICE = "another --nodata, if data are read as nodata"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Work directories: marked as ours, locked by one run at a time, removed file by file.
+"""Work directories: marked, locked by one run at a time, removed file by file.
 
 ::
 
-    FOLDER/roadgis-work.json  the marker: who made the folder, who works in it, what was written
-    FOLDER/roadgis.lock       held by the run that works in it
+    FOLDER/roadgis-work.json  the marker: run that made the folder, current run, outputs
+    FOLDER/roadgis.lock       held by the current run
     FOLDER/mosaic.json, ...   see roadgis.probability.mosaic
 
-roadgis removes files that it wrote, and a folder that it made; anything else stays where it is.
+roadgis removes only files that it wrote and folders that it made.
 """
 
 from __future__ import annotations
@@ -39,39 +39,31 @@ from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
 from roadgis.plain_values import parse_json
 
-__all__ = ["MARKER", "WorkDirectory", "check_work_directory", "work_directory", "wrote_outputs"]
-
 MARKER = "roadgis-work.json"
 _FORMAT = 1
 _LOG = logging.getLogger(__name__)
-#: Removes the files of a run from its folder, and leaves all others.
+#: Removes the files of a run from its folder and keeps all others.
 Cleaner = Callable[[Path], None]
 
 
 @dataclass
 class WorkDirectory:
-    """A folder that this run has to itself; made by :func:`work_directory`.
-
-    Attributes
-    ----------
-    folder : Path
-        Where it lies.
-    """
+    """A folder that is locked by this run; made by :func:`work_directory`."""
 
     folder: Path
     _marker: dict[str, Any]
 
     def record(self, files: Mapping[Path, Path]) -> None:
-        """Note outputs that are about to be renamed, the written files by their final paths.
+        """Record outputs before they are renamed: the written files by their final paths.
 
-        A run that takes this folder up after a kill then knows that they are not the user's.
+        A run that resumes after a kill then knows that they are not files of the user.
         """
         for final, written in files.items():
             self._marker["outputs"][str(final)] = _identity(written)
         self._write()
 
     def wrote(self, path: Path, parts: Iterable[str] = ()) -> bool:
-        """Return whether an output that exists comes from a run that was stopped here."""
+        """Return whether an existing output was written by an interrupted run of this folder."""
         return _wrote(self._marker, path, parts)
 
     def _write(self) -> None:
@@ -80,12 +72,12 @@ class WorkDirectory:
 
 
 def check_work_directory(folder: Path) -> None:
-    """Find out before a run whether a folder can be its work directory; writes nothing.
+    """Check before a run that a folder can be its work directory; writes nothing.
 
     Raises
     ------
     OutputError
-        If it is not a folder, or holds anything without the marker of a work directory.
+        If it is not a folder, or contains files without the marker of a work directory.
     """
     if not os.path.lexists(folder):
         return
@@ -95,17 +87,17 @@ def check_work_directory(folder: Path) -> None:
         raise OutputError(
             f"{folder}: holds files and is not a roadgis work directory: it has no valid {MARKER}. "
             "Nothing was written to it. Choose a new or an empty folder with --work-dir; if it is "
-            "left from an older version of roadgis, remove it yourself."
+            "from an older version of roadgis, remove it yourself."
         )
 
 
 def wrote_outputs(folder: Path, path: Path, parts: Iterable[str] = ()) -> bool:
-    """Return whether an existing output was written by a run that was killed before its end.
+    """Return whether an existing output was written by a run that was killed.
 
     Parameters
     ----------
     folder : Path
-        The work directory of that run, which need not exist.
+        Work directory of that run; it may be missing.
     path : Path
         The output.
     parts : iterable of str
@@ -119,25 +111,20 @@ def wrote_outputs(folder: Path, path: Path, parts: Iterable[str] = ()) -> bool:
 def work_directory(
     folder: Path, clean: Cleaner, *, restart: bool = False, keep: bool = False
 ) -> Iterator[WorkDirectory]:
-    """Make or take up a work directory, for this run alone.
+    """Create or resume a work directory, locked by this run.
 
-    It outlives a run that fails, and is cleared at the end of one that does not.
+    It is kept if the run fails, and cleared at the end of a successful run.
 
     Parameters
     ----------
     folder : Path
-        Made where it does not exist, with the folders above it.
+        Created with its parents if missing.
     clean : callable
-        Removes from a folder what runs write into it.
+        Removes the files of a run from a folder.
     restart : bool
-        Remove first what an earlier run has left.
+        Remove the files of an earlier run first.
     keep : bool
-        Leave everything in place at the end.
-
-    Yields
-    ------
-    WorkDirectory
-        Its folder is locked against other runs.
+        Keep everything at the end.
 
     Raises
     ------
@@ -170,7 +157,7 @@ def work_directory(
 
 
 def _made(folder: Path) -> FileLock | None:
-    """Make the folder where it is missing, marked and locked in one step; return its lock."""
+    """Create a missing folder, marked and locked in one step; return its lock."""
     if folder.exists():
         return None
     hidden, guard = own_folder(folder)
@@ -189,7 +176,7 @@ def _made(folder: Path) -> FileLock | None:
                 lock.release()
             if not folder.is_dir():
                 raise
-            return None  # another run was quicker
+            return None  # another run was faster
         return lock
     finally:
         remove_folder(hidden, guard)
@@ -211,7 +198,7 @@ def _marker(*, made: bool) -> dict[str, Any]:
 
 def _taken(folder: Path, clean: Cleaner, *, restart: bool) -> WorkDirectory:
     """Return the locked folder with a marker that names this run."""
-    # Another run may have filled it since it was looked at.
+    # Another run may have written to it since the check.
     check_work_directory(folder)
     new = _marker(made=False)
     marker = _read(folder) or new
@@ -226,7 +213,7 @@ def _taken(folder: Path, clean: Cleaner, *, restart: bool) -> WorkDirectory:
 
 
 def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
-    """Remove what the run wrote; a kill at any point leaves what the next run understands."""
+    """Remove the files of the run, in an order that allows a kill at any point."""
     folder = work.folder
     work._marker["finished"] = True
     work._write()
@@ -234,7 +221,7 @@ def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
     others = [path for path in folder.iterdir() if path.name not in (MARKER, LOCK)]
     made = work._marker.get("made")
     if made and not others and os.name != "nt":
-        # Gone in one step; what is left under the hidden name is a leftover like others.
+        # Removed in one step; the hidden folder is a leftover like others.
         hidden, guard = own_folder(folder)
         folder.rename(hidden / "work")
         remove_folder(hidden, guard)
@@ -248,14 +235,14 @@ def _finish(work: WorkDirectory, clean: Cleaner, lock: FileLock) -> None:
             folder.rmdir()
     if others:
         _LOG.warning(
-            "%s: is left in place, as it holds %s, which roadgis did not write.",
+            "%s: is kept, as it contains %s, which roadgis did not write.",
             folder,
             others[0].name,
         )
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """Return the marker of a work directory, or None where there is no valid one."""
+    """Return the marker of a work directory, None if there is no valid one."""
     try:
         marker = parse_json((folder / MARKER).read_bytes())
         valid = marker["format"] == _FORMAT and isinstance(marker["id"], str)
@@ -265,7 +252,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Return whether a folder holds nothing but what a run leaves that is killed at its start."""
+    """Return whether a folder has no files except those of a run killed at its start."""
     own = hidden_prefix(folder / MARKER)
     return all(name == LOCK or name.startswith(own) for name in os.listdir(folder))
 
@@ -277,7 +264,7 @@ def _wrote(marker: dict[str, Any], path: Path, parts: Iterable[str]) -> bool:
 
 
 def _identity(path: Path) -> list[int]:
-    """Return what a rename keeps and an edit changes."""
+    """Return values that a rename keeps and an edit changes."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 

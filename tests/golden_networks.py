@@ -42,7 +42,7 @@ COLUMNS = ("start", "end", "bridged", "length", "x", "y", "width", "p10", "p90",
 
 
 def doubtful(mask: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.uint8]:
-    """Turn a mask into a probability: uneven, in places faint or missing, a little beside roads."""
+    """Turn a mask into a probability: uneven, in places faint or missing, off the roads."""
     rng = np.random.default_rng(seed)
 
     def cells(side: int, values: list[int], shares: list[float]) -> npt.NDArray[np.int64]:

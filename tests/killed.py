@@ -77,7 +77,7 @@ class Runs:
         )
 
     def resume(self, pid: int) -> Ended:
-        """Let a stopped run go on until it ends."""
+        """Let a stopped run resume until it ends."""
         return self._ask({"resume": pid, "log": str(self._log)})
 
     def _ask(self, question: dict[str, Any]) -> Ended:

@@ -61,7 +61,7 @@ def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
 def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     with (
-        pytest.raises(OutputError, match="appeared while"),
+        pytest.raises(OutputError, match="was created by another program"),
         atomic_path(target, overwrite=False) as partial,
     ):
         partial.write_bytes(b"mine")
@@ -69,7 +69,7 @@ def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) 
     assert target.read_bytes() == b"theirs"
 
 
-def test_side_files_move_along_and_stale_ones_go(tmp_path: Path) -> None:
+def test_side_files_are_renamed_and_stale_ones_removed(tmp_path: Path) -> None:
     for name in ("a.shp", "a.dbf", "a.qix", "b.qix"):
         (tmp_path / name).write_text("old")
     with atomic_path(tmp_path / "a.shp", stale=["a.qix", "a.sbn"]) as partial:
@@ -119,7 +119,7 @@ def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-def test_leftovers_of_killed_runs_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+def test_leftovers_of_killed_runs_are_removed_and_those_of_others_kept(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     program = (
         "import os, signal, sys\n"
@@ -141,7 +141,7 @@ def test_leftovers_of_killed_runs_go_and_those_of_living_ones_stay(tmp_path: Pat
     assert sorted(os.listdir(tmp_path)) == [mine.name, "a.tif"]
 
 
-def test_target_with_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
+def test_target_with_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="name is too long"):
         check_target(tmp_path / ("a" * 300), overwrite=True)
     with atomic_path(tmp_path / ("a" * 255)) as partial:
@@ -163,7 +163,7 @@ def test_record_is_called_before_anything_is_renamed(tmp_path: Path) -> None:
     assert seen == {"a.dbf": "part", "a.shp": "main"}
 
 
-def test_a_name_is_free_unless_something_has_it(tmp_path: Path) -> None:
+def test_check_target_accepts_a_free_name(tmp_path: Path) -> None:
     target = tmp_path / "a.shp"
     check_target(target, overwrite=False, parts=(".dbf",))
     target.with_suffix(".dbf").touch()
@@ -182,5 +182,5 @@ def test_folders_are_made_where_they_can_be(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file: the folder cannot be made"):
+    with pytest.raises(OutputError, match="file: the folder cannot be created"):
         make_folder(tmp_path / "file")

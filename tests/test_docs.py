@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import runpy
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 import pytest
+from pyproj import CRS
+
+from roadgis.network.network import RoadNetwork
+from roadgis.options.cleaning import RuleOptions
+from roadgis.output import SUFFIXES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))
 
 
-def test_the_page_of_the_command_line_is_that_of_the_commands() -> None:
+def test_the_command_line_page_is_up_to_date() -> None:
     written = PAGE["page"]()
     found = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert found == written, "docs/cli.md is not up to date: run python docs/make_cli.py"
@@ -55,6 +62,29 @@ def test_index_lists_every_decision() -> None:
     index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
     records = [path.name for path in sorted((ROOT / "docs" / "decisions").glob("*.md"))]
     assert [name for name in records if f"(decisions/{name})" not in index] == []
+
+
+def assert_page_names(page: str, names: Iterable[str]) -> None:
+    """Assert that a page of the documentation has each name in backticks."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_outputs_page_names_every_attribute_and_format() -> None:
+    columns = RoadNetwork.empty(CRS.from_epsg(2056)).to_geodataframe().columns
+    assert_page_names("outputs.md", columns.drop("geometry"))
+    assert_page_names("outputs.md", SUFFIXES)
+
+
+def test_clean_page_names_every_rule() -> None:
+    assert_page_names("clean.md", [field.name for field in dataclasses.fields(RuleOptions)])
+
+
+def test_training_page_names_every_loss() -> None:
+    pytest.importorskip("tensorflow")
+    from roadgis.train.losses import LOSSES
+
+    assert_page_names("training.md", LOSSES)
 
 
 def where_to_change_what() -> dict[str, list[str]]:

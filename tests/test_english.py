@@ -76,28 +76,34 @@ def test_page_avoids_listed_phrases(page: Path) -> None:
     assert not found, "\n".join(found)
 
 
-#: Packages whose docstrings and comments are held to the same list.
-PACKAGES = (
-    *("batch", "comparison", "evaluation", "imagery", "labels", "lines", "network", "output"),
-    *("photos", "report", "sources", "synthetic", "train", "vector_files", "vectorization"),
+#: Modules and packages that are not held to the list.
+EXCLUDED = {"probability"}
+PARTS = sorted(
+    path.stem
+    for path in (ROOT / "roadgis").iterdir()
+    if (path.suffix == ".py" or (path / "__init__.py").exists()) and path.stem not in EXCLUDED
 )
+#: Folders of other programs that are held to the list.
+PROGRAMS = ("benchmarks", "examples", "qgis_plugin")
 
 
 def words_of(module: Path) -> str:
-    """Return the docstrings and comments of a module as one line, without code in backticks."""
+    """Return docstrings, comments and messages of a module as one line, without code."""
     source = module.read_text(encoding="utf-8")
+    tree = ast.parse(source)
     texts = [
-        ast.get_docstring(node) or ""
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value
     ]
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     texts += [token.string.lstrip("#:") for token in tokens if token.type == tokenize.COMMENT]
     return re.sub(r"`[^`]*`", "", " ".join(" ".join(texts).split()))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_docstrings_and_comments_avoid_listed_phrases(package: str) -> None:
-    modules = sorted((ROOT / "roadgis" / package).rglob("*.py"))
+@pytest.mark.parametrize("part", [*(f"roadgis/{name}" for name in PARTS), *PROGRAMS])
+def test_docstrings_comments_and_messages_avoid_listed_phrases(part: str) -> None:
+    folder = ROOT / part
+    modules = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
     found = [line for module in modules for line in listed(words_of(module))]
     assert not found, "\n".join(found)

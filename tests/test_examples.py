@@ -180,7 +180,7 @@ def _serve(arguments: list[str], folder: Path) -> None:
         address = None
         while address is None:
             line = process.stdout.readline()
-            assert line, "the server ended before it told its address"
+            assert line, "the server ended before it printed its address"
             address = re.search(r"http://\S+", line)
         about = address[0].rstrip("/.") + "/api/"
         for _ in range(100):

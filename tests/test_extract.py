@@ -1,4 +1,4 @@
-"""Imagery to road network: the whole way, however it is cut, stopped and gone on with."""
+"""Imagery to road network: the whole way, however it is cut, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_net(tmp_path_factory.mktemp("scene") / "net.tif", seed=5)
 
 
-def test_the_network_is_what_was_painted(tmp_path: Path, model: Path) -> None:
+def test_the_network_equals_the_painted_roads(tmp_path: Path, model: Path) -> None:
     path = write_net(tmp_path / "net.tif")
     network = extract_roads(path, model=model)
     assert network.crs.to_epsg() == 32632
@@ -173,7 +173,7 @@ def test_probability_vectorizes_to_the_network_of_extract(
 
 
 @pytest.mark.parametrize("kind", ["float", "mask", "bytes", "mask255"])
-def test_vectorize_takes_anybodys_raster(tmp_path: Path, kind: str) -> None:
+def test_vectorize_accepts_rasters_of_other_programs(tmp_path: Path, kind: str) -> None:
     road = painted((200, 300), [(0, 100, 300, 100, 8)])[1] == 120
     values: Any = {
         "float": road.astype(np.float32) * np.float32(0.9),
@@ -204,7 +204,7 @@ def test_vectorize_honours_nodata_and_other_crs(tmp_path: Path) -> None:
     assert network.length_m.sum() == pytest.approx(200 * 1.1132, abs=4)
 
 
-def test_vectorize_refuses_logits_and_pictures(tmp_path: Path) -> None:
+def test_vectorize_rejects_logits_and_pictures(tmp_path: Path) -> None:
     logits = write_raster(tmp_path / "l.tif", np.full((1, 50, 50), 7.5, np.float32))
     with pytest.raises(SceneError, match=r"from 7\.5 to 7\.5, expected probabilities"):
         vectorize_file(logits)
@@ -212,7 +212,7 @@ def test_vectorize_refuses_logits_and_pictures(tmp_path: Path) -> None:
         vectorize_file(write_net(tmp_path / "rgb.tif"))
 
 
-def test_what_made_it_travels_in_the_file(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_provenance_is_stored_in_the_file(tmp_path: Path, model: Path, scene: Path) -> None:
     output = tmp_path / "roads.geojson"
     options = ExtractOptions(threshold=0.6, predict=cut())
     extract_roads(scene, output, model=model, options=options)
@@ -224,7 +224,7 @@ def test_what_made_it_travels_in_the_file(tmp_path: Path, model: Path, scene: Pa
     assert made_by["settings"]["clean"]["min_component_m"] > 0
 
 
-def test_a_cancelled_run_leaves_no_output_and_goes_on(
+def test_a_cancelled_run_leaves_no_output_and_continues(
     tmp_path: Path, model: Path, scene: Path
 ) -> None:
     output = tmp_path / "roads.gpkg"
@@ -262,7 +262,7 @@ def test_finished_blocks_are_not_done_again(tmp_path: Path, model: Path, scene: 
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.tif")}
 
 
-def test_a_work_folder_of_other_settings_is_refused_until_restart(
+def test_a_work_directory_of_other_settings_is_rejected_until_restart(
     tmp_path: Path, model: Path, scene: Path
 ) -> None:
     work = tmp_path / "work"
@@ -322,7 +322,7 @@ def test_an_empty_scene_gives_an_empty_file_and_a_warning(
         ({"threshold": float("nan")}, "threshold is nan, expected"),
     ],
 )
-def test_settings_out_of_range_are_refused(keywords: dict[str, Any], message: str) -> None:
+def test_settings_out_of_range_are_rejected(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ExtractOptions(**keywords)
 
@@ -336,7 +336,7 @@ def test_settings_out_of_range_are_refused(keywords: dict[str, Any], message: st
         ({"workers": 0}, "expected 1 or more"),
     ],
 )
-def test_cuts_that_do_not_fit_the_model_are_refused(
+def test_cuts_that_do_not_fit_the_model_are_rejected(
     model: Path, scene: Path, options: dict[str, int], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):

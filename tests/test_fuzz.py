@@ -60,7 +60,7 @@ class TestVerdict:
     ) -> None:
         assert verdict(status, printed, {}, folder / "out") == said
 
-    def test_names_what_a_failed_run_leaves_and_what_it_changes(self, folder: Path) -> None:
+    def test_judge_names_leftovers_and_changes_of_a_failed_run(self, folder: Path) -> None:
         before = {"in.tif": "another hash"}
         assert verdict(0, "", before, folder) == "input changed: in.tif"
         (folder / "in.tif").unlink()

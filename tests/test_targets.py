@@ -83,7 +83,7 @@ def test_files_of_folders_patterns_and_archives_are_inputs(tmp_path: Path, scene
     check_not_input([other], [(scene.parent, "vector")])
 
 
-def test_raster_in_a_folder_that_is_read_as_a_whole_is_refused(scene: Path) -> None:
+def test_raster_in_a_folder_that_is_read_as_a_whole_is_rejected(scene: Path) -> None:
     for source in (scene.parent, f"{scene.parent}/*.tif"):
         with pytest.raises(InputError, match="would be an input of the next run"):
             check_not_input([scene.parent / "new.tif"], [(source, "raster")])
@@ -91,7 +91,7 @@ def test_raster_in_a_folder_that_is_read_as_a_whole_is_refused(scene: Path) -> N
         check_not_input([scene.parent.parent / "new.tif"], [(source, "raster")])
 
 
-def test_two_outputs_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_outputs_of_one_name_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one name for two outputs"):
         check_not_input([tmp_path / "a", tmp_path / "x" / ".." / "a"], [])
 
@@ -117,7 +117,7 @@ def cases() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("name", "read", "written"), cases())
-def test_no_command_writes_what_it_reads(
+def test_no_command_overwrites_its_inputs(
     tmp_path: Path, name: str, read: str, written: str
 ) -> None:
     target = tmp_path / "file.tif"
@@ -144,14 +144,14 @@ def test_no_command_writes_what_it_reads(
     assert target.read_text() == "precious"
 
 
-def test_output_with_a_name_that_is_too_long_is_refused(tmp_path: Path, scene: Path) -> None:
+def test_output_with_a_name_that_is_too_long_is_rejected(tmp_path: Path, scene: Path) -> None:
     output = tmp_path / ("a" * 300 + ".geojson")
     result = CliRunner().invoke(cli, ["extract", str(scene), "-o", str(output)])
     assert isinstance(result.exception, OutputError)
     assert "the name is too long" in str(result.exception)
 
 
-def test_extract_refuses_to_overwrite_its_scene_and_says_so(tmp_path: Path, scene: Path) -> None:
+def test_extract_rejects_to_overwrite_its_scene_and_says_so(tmp_path: Path, scene: Path) -> None:
     before = scene.read_bytes()
     result = subprocess.run(
         [sys.executable, "-m", "roadgis", "extract", scene, "-o", tmp_path / "x.geojson",

@@ -25,7 +25,7 @@ COMMANDS = (
     *("extract", "predict", "vectorize", "clean", "evaluate", "compare"),
     *("batch plan", "batch run", "batch merge"),
 )
-#: What the plugin sees to by itself, so that it is no parameter.
+#: Options that the plugin sets itself.
 _OWN = {
     "sources", "output", "assume_crs", "overwrite", "work_dir", "aoi", "as_json", "layer",
     "truth_layer", "base_layer", "lines", "proposal", "truth", "roads", "base",
@@ -198,7 +198,7 @@ class Option:
             return [part for one in value for part in (self.flag, str(one))]
         if value == self.default:
             return []
-        # One argument, so that a value that begins with a dash is no option.
+        # One argument, so that a value that begins with a dash is not an option.
         return [f"{self.flag}={_text(value)}"]
 
 

@@ -1,4 +1,4 @@
-"""The engine, run for Processing: progress, log and errors go where QGIS shows them."""
+"""Run the engine for Processing: QGIS shows progress, log and errors."""
 
 import time
 
@@ -15,7 +15,7 @@ _EVERY_S = 2.0
 
 
 def python():
-    """Return the interpreter that holds the engine, and where it was named."""
+    """Return the interpreter with the engine, and where it was named."""
     return environment.find_python(settings.interpreter())
 
 
@@ -34,11 +34,11 @@ def call(command, arguments, feedback):
     Parameters
     ----------
     command : str
-        Of the engine.
+        Command of the engine.
     arguments : list of str
         Its arguments.
     feedback : QgsProcessingFeedback
-        Told the progress and the log, and asked whether to stop.
+        Receives progress and log, and can stop the run.
 
     Returns
     -------
@@ -70,21 +70,21 @@ def call(command, arguments, feedback):
 
 
 def canceled(error):
-    """Return what Processing is told when the user has stopped a run."""
+    """Return the exception for a run that the user has stopped."""
     return QgsProcessingException(tr(error.text))
 
 
 def failure(error):
-    """Return what Processing is told of an EngineError."""
+    """Return the exception for an EngineError."""
     return QgsProcessingException(error.message())
 
 
 def progress(feedback):
-    """Return a listener that tells progress, with rate and time left."""
+    """Return a listener that shows progress, rate and remaining time."""
     pace = Pace()
     shown = {"words": "", "at": -_EVERY_S}
 
-    def tell(percent, text):
+    def show(percent, text):
         feedback.setProgress(percent)
         line = pace(percent, text)
         words = text.split(":")[0]
@@ -93,13 +93,13 @@ def progress(feedback):
             shown.update(words=words, at=now)
             feedback.setProgressText(line)
 
-    return tell
+    return show
 
 
 def log(feedback, command=""):
-    """Return a listener that puts the log of a command, if it is one, into the log panel."""
+    """Return a listener that writes the log of a command into the log panel."""
 
-    def tell(level, text):
+    def show(level, text):
         text = description.worded(command, text) if command else text
         if level == "warning":
             feedback.pushWarning(text)
@@ -110,7 +110,7 @@ def log(feedback, command=""):
         else:
             feedback.pushInfo(text)
 
-    return tell
+    return show
 
 
 def _quoted(argument):

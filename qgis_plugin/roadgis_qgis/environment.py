@@ -25,11 +25,11 @@ __all__ = [
     "remove",
 ]
 
-#: What is installed when the user names nothing else.
+#: Requirement that is installed by default.
 PINNED = f"roadgis=={description.VERSION}"
-#: Marks a folder as ours, and says how far an installation has come.
+#: File that marks the folder and has the state of the installation.
 STATE = "roadgis-engine.json"
-#: About how many packages pip fetches: for the progress only.
+#: Approximate number of packages, for the progress.
 _PACKAGES = 32
 _OFFLINE = (
     "Temporary failure in name resolution",
@@ -89,8 +89,8 @@ def find_python(setting=""):
             path = Path(name.strip()).expanduser()
             if not path.is_file():
                 raise runner.EngineError(
-                    f"{where} names {path}, which is no file.",
-                    "Name the python program of an environment that holds roadgis "
+                    f"{where} names {path}, which is not a file.",
+                    "Name the python program of an environment with roadgis "
                     "(bin/python, or python.exe on Windows).",
                 )
             return os.path.abspath(path), where
@@ -100,12 +100,12 @@ def find_python(setting=""):
     raise runner.EngineError(
         "roadgis is not set up yet.",
         "Run 'Set up roadgis' in the toolbox once (it needs the internet), or choose an "
-        "interpreter that holds roadgis in Settings > Options > Processing > Providers > roadgis.",
+        "interpreter with roadgis in Settings > Options > Processing > Providers > roadgis.",
     )
 
 
 def base_interpreter():
-    """Return the Python program that QGIS brings; `sys.executable` is QGIS itself there."""
+    """Return the Python program of QGIS; `sys.executable` is QGIS itself there."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if sys.platform == "win32":
         names = ["python.exe", "python3.exe"]
@@ -127,14 +127,14 @@ def base_interpreter():
 
 
 def install(requirement="", *, base="", root=None, on_progress=None, on_log=None, is_canceled=None):
-    """Make the managed environment, or go on with one that was begun.
+    """Create the managed environment, or resume an interrupted setup.
 
     Parameters
     ----------
     requirement : str
-        A wheel, a folder, or what pip understands; nothing means the pinned version from PyPI.
+        A wheel, a folder, or a requirement of pip; by default the pinned version from PyPI.
     base : str
-        Python program to make it with; nothing means the one that QGIS brings.
+        Python program that creates it; by default that of QGIS.
     root : str or Path, optional
         Folder; by default :func:`managed_root`.
     on_progress, on_log, is_canceled
@@ -148,7 +148,7 @@ def install(requirement="", *, base="", root=None, on_progress=None, on_log=None
     Raises
     ------
     runner.EngineError
-        With a hint, if it cannot be made; what was fetched is kept for the next attempt.
+        With a hint, if it cannot be created; downloads are kept for the next attempt.
     """
     root = managed_root() if root is None else Path(root)
     report = _Report(on_progress or _nothing, on_log or _nothing, is_canceled or _never)
@@ -168,7 +168,7 @@ def install(requirement="", *, base="", root=None, on_progress=None, on_log=None
     command += ["--no-input", "--progress-bar", "off", "--cache-dir", str(root / "downloads")]
     _run([*command, wanted], report)
     if requirement:
-        # A wheel that was built anew has the same version, at which pip sees nothing to do.
+        # A wheel that was built again has the same version, which pip would skip.
         _run([*command, "--force-reinstall", "--no-deps", wanted], report)
     report.progress(95, "Checking")
     found = runner.describe(str(python))
@@ -206,7 +206,7 @@ def remove(root=None):
 
 
 def probe(python, timeout_s=60):
-    """Return versions of what the engine stands on, a dict of texts, and ``cuda``, a bool.
+    """Return versions of the engine's dependencies as texts, and ``cuda``, a bool.
 
     Raises
     ------
@@ -226,7 +226,8 @@ def probe(python, timeout_s=60):
         return json.loads(done.stdout.decode("utf-8").splitlines()[-1])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
         raise runner.EngineError(
-            f"{python} did not tell its versions.", "Run 'Set up roadgis' with the action 'Update'."
+            f"{python} did not report its versions.",
+            "Run 'Set up roadgis' with the action 'Update'.",
         ) from error
 
 
@@ -259,13 +260,13 @@ def _requirement(requirement):
         return os.path.abspath(path)
     if "/" in requirement or os.sep in requirement or requirement.endswith(".whl"):
         raise runner.EngineError(
-            f"{requirement} does not exist.", "Name a wheel (.whl) or a folder that holds roadgis."
+            f"{requirement} does not exist.", "Name a wheel (.whl) or a folder with roadgis."
         )
     return requirement
 
 
 def _claim(root):
-    """Make the folder, or make sure that it is ours."""
+    """Create the folder, or check that this plugin made it."""
     if root.exists() and any(root.iterdir()) and not (root / STATE).is_file():
         raise runner.EngineError(
             f"{root} holds other files.", "Choose another folder in ROADGIS_ENGINE_DIR."
@@ -292,7 +293,7 @@ def _make(base, folder, report):
 
 
 def _run(command, report):
-    """Run a program to its end; its lines go to the log, its packages into the progress."""
+    """Run a program; its lines go to the log, its packages to the progress."""
     tail = []
     packages = 0
     try:

@@ -19,14 +19,14 @@ from .text import tr
 
 __all__ = ["area_file", "extent_file", "raster_file", "refusal", "vector_file"]
 
-#: What the engine reads as it is; other formats and sources are written to a GeoPackage first.
+#: Formats that the engine reads; other formats and sources are written to a GeoPackage first.
 _READABLE = [
     "gpkg", "geojson", "json", "shp", "fgb", "gml", "kml", "sqlite", "tab", "gdb", "parquet",
 ]  # fmt: skip
 
 
 def refusal(layer):
-    """Return why a raster layer cannot be handed to the engine, or an empty text."""
+    """Return why the engine cannot read a raster layer, or an empty text."""
     if layer is None:
         return tr("The raster layer cannot be opened.")
     provider = layer.providerType()
@@ -59,7 +59,7 @@ def raster_file(layer, folder, feedback):
     folder : str
         For a virtual raster, where one is needed.
     feedback : QgsProcessingFeedback
-        Told what was done.
+        Receives the log.
     """
     source = layer.source()
     path = QgsProviderRegistry.instance().decodeUri("gdal", source).get("path", "")
@@ -83,7 +83,7 @@ def raster_file(layer, folder, feedback):
 
 
 def _copied(layer, source, path, folder):
-    """Write what is no plain file as one: by reference, or whole if it is in memory."""
+    """Write a source other than a plain file as one: by reference, or whole if in memory."""
     # Newer QGIS takes the prefix off the path.
     memory = source.startswith("/vsimem")
     target = os.path.join(folder, "raster.tif" if memory else "raster.vrt")

@@ -1,4 +1,4 @@
-"""How fast a run goes, and how long it will still take.
+"""Rate and remaining time of a run.
 
 Standard library only and no QGIS import.
 """
@@ -9,17 +9,17 @@ import time
 __all__ = ["Pace", "duration"]
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) of (\d+(?:\.\d+)?) (\w+)\s*$")
-#: Before so much time nothing can be said.
+#: No estimate before this time, seconds.
 _FIRST_S = 1.5
 
 
 class Pace:
-    """Adds rate and time left to the engine's progress texts.
+    """Adds rate and remaining time to the engine's progress texts.
 
     Parameters
     ----------
     clock : callable, optional
-        Seconds of a clock that never goes back.
+        Monotonic clock, seconds.
     """
 
     def __init__(self, clock=time.monotonic):
@@ -31,7 +31,7 @@ class Pace:
         """Return the text to show at this percentage."""
         now = self._clock()
         if self._start is None:
-            # What a stopped run has left counts as no progress of this one.
+            # Work of an interrupted run does not count.
             self._start = (now, percent)
         parts = [text]
         rate = self._rate(now, text)

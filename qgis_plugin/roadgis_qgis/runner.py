@@ -1,4 +1,4 @@
-"""Running the roadgis engine as a child process.
+"""Run the roadgis engine as a child process.
 
 Standard library only and no QGIS import, so that it can be tested on any Python. The engine is
 ``PYTHON -I -u -X utf8 -m roadgis COMMAND ... --progress jsonl``; it answers in JSON lines on
@@ -35,26 +35,26 @@ __all__ = [
 PROTOCOL = 1
 #: Lines of the engine's free text that an error message shows.
 TAIL_LINES = 40
-#: Seconds that a caller waits for the engine to end after it was told to, and those after which
-#: it is ended by force. In between, the caller has gone on and a thread waits.
+#: Seconds that a caller waits after it has stopped the engine, and those after which the engine is
+#: killed. In between, a thread waits.
 GRACE_S = 0.5
 KILL_AFTER_S = 5.0
 #: Asks the engine to stop when its stdin ends, as it does when QGIS is killed.
 WATCH_STDIN = "ROADGIS_WATCH_STDIN"
-#: Variables by which QGIS's Python, GDAL, PROJ and Qt would get into the engine's.
+#: Prefixes of variables of QGIS that would change the engine's Python, GDAL, PROJ and Qt.
 FOREIGN = (
     "PYTHON", "PROJ_", "GDAL_", "QT_", "QGIS_", "CONDA_", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__",
 )  # fmt: skip
 
-_STOPPED = "Stopped. What is predicted is kept: the same run goes on from there."
+_STOPPED = "Stopped. Finished predictions are kept: start the same run again to resume."
 _HINTS = (
     (("MemoryError", "out of memory", "bad_alloc"), "The computer ran out of memory: close other "
      "programs, or choose a smaller block size among the advanced parameters."),
     (("No module named roadgis", "No module named 'roadgis'"), "roadgis is not installed in this "
      "Python: run 'Set up roadgis', or choose another interpreter in Settings > Options > "
      "Processing > Providers > roadgis."),
-    (("No space left on device", "disk full"), "The disk is full: free some space; a run that "
-     "stopped goes on from where it was."),
+    (("No space left on device", "disk full"), "The disk is full: free some space, then "
+     "start the same run again to resume."),
 )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def run(
     is_canceled : callable() -> bool, optional
         Asked every 0.1 s.
     started : callable(pid), optional
-        Told the engine's process number.
+        Called with the engine's process number.
 
     Returns
     -------
@@ -136,8 +136,7 @@ def run(
     Raises
     ------
     EngineCanceled
-        If `is_canceled` said so. The engine was told to stop; it is gone by then, or within
-        `KILL_AFTER_S`.
+        If `is_canceled` returned True. The engine ends within `KILL_AFTER_S`.
     EngineError
         If the engine cannot be started, fails, dies, or speaks another protocol.
     """
@@ -199,7 +198,7 @@ def lines(process, is_canceled):
     Raises
     ------
     EngineCanceled
-        If `is_canceled` said so; the process goes on.
+        If `is_canceled` returned True; the process continues.
     """
     events = Events()
     events.read(process.stdout, "out")
@@ -224,7 +223,7 @@ def _command(python):
 
 
 def without_window():
-    """Return how a child is started apart from this process: as a group, and without a console."""
+    """Return arguments to start a child in a process group of its own, without a console."""
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         return {"creationflags": flags}
@@ -254,7 +253,7 @@ def _not_started(python, error):
 
 
 def _listen(process, events, conversation, is_canceled):
-    """Take the engine's lines until both streams have ended and it is gone."""
+    """Read the engine's lines until both streams and the process have ended."""
     open_streams = 2
     exit_seen = None
     while open_streams:
@@ -263,7 +262,7 @@ def _listen(process, events, conversation, is_canceled):
         try:
             name, line = events.get()
         except queue.Empty:
-            # A grandchild may hold the pipes open after the engine is gone.
+            # A grandchild may hold the pipes open after the engine has ended.
             if process.poll() is not None:
                 exit_seen = exit_seen or time.monotonic()
                 if time.monotonic() - exit_seen > 2:
@@ -282,18 +281,17 @@ def _listen(process, events, conversation, is_canceled):
 
 
 def stop(process):
-    """Tell the engine to stop, and see to it that it and its children end.
+    """Stop the engine and its children.
 
-    Returns when they are gone, or after `GRACE_S`: the user waits no longer. A thread then ends
-    them by force if need be.
+    Returns when they have ended, or after `GRACE_S`; a thread then kills them if necessary.
     """
     if sys.platform == "win32":
         _close(process.stdin)
     else:
-        # Not its stdin as well: a second stop would break into the tidying after the first.
+        # Not its stdin as well: a second stop would interrupt the cleaning up after the first.
         _signal(process, force=False)
     if _gone_within(process, GRACE_S):
-        _signal(process, force=True)  # whoever of the group is left has lost its parent
+        _signal(process, force=True)  # others of the group have lost their parent
         return
     threading.Thread(target=_end, args=(process,), name="roadgis end").start()
 
@@ -332,7 +330,7 @@ def _signal(process, force):
 
 
 class _Conversation:
-    """What the engine has said so far."""
+    """State of the engine from its lines."""
 
     def __init__(self, on_progress, on_log, wanted=""):
         self._on_progress = on_progress
@@ -344,7 +342,7 @@ class _Conversation:
         self._error = None
 
     def line(self, line):
-        """Take a line of stdout; what is no JSON line is free text."""
+        """Process a line of stdout; anything but a JSON line is free text."""
         try:
             event = json.loads(line)
             kind = event["type"]
@@ -366,13 +364,13 @@ class _Conversation:
             self._error = event
 
     def free_text(self, line):
-        """Take a line that native libraries or the interpreter have printed."""
+        """Process a line of native libraries or the interpreter."""
         if line.strip():
             self._tail.append(shown(line))
             self._on_log("info", self._tail[-1])
 
     def outcome(self, status):
-        """Return the result, or raise what went wrong."""
+        """Return the result, or raise the error."""
         log = list(self._tail)
         if self._error is not None:
             text = shown(self._error.get("text", "The engine failed."))
@@ -385,7 +383,7 @@ class _Conversation:
 
 
 class _Texts:
-    """What an engine prints that answers with one text: its lines, and the last ones of stderr."""
+    """Lines of an engine that answers with one text, and the last lines of stderr."""
 
     def __init__(self, answer, errors):
         self._answer = answer
@@ -393,13 +391,13 @@ class _Texts:
         self._bytes = 0
 
     def line(self, line):
-        """Take a line of stdout, up to the size of the longest line in all."""
+        """Keep a line of stdout, up to a total size."""
         self._bytes += len(line)
         if self._bytes <= LINE_BYTES:
             self._answer.append(line)
 
     def free_text(self, line):
-        """Take a line of stderr."""
+        """Keep a line of stderr."""
         self._errors.append(shown(line))
 
 
@@ -409,12 +407,12 @@ def check_fit(protocol, version, wanted=""):
     Parameters
     ----------
     protocol : int
-        That the engine speaks; must be `PROTOCOL`.
+        Protocol of the engine; must be `PROTOCOL`.
     version : str
-        Of the engine.
+        Version of the engine.
     wanted : str
-        The version that the plugin's parameters are of. The engine's must begin with the same two
-        numbers, as others may have other options; the third number does not count.
+        Version of the plugin's parameters. The engine's must begin with the same two numbers, as
+        other versions may have other options; the third number does not matter.
     """
     newer = isinstance(protocol, int) and protocol > PROTOCOL
     if protocol != PROTOCOL:
@@ -456,7 +454,7 @@ def _end_hint(status):
             "choose a smaller block size among the advanced parameters."
         )
     if status in (-11, -6, -4, -7, 139, 134, 3221225477):
-        return "It crashed: run 'Check installation', and set roadgis up anew if that fails too."
+        return "It crashed: run 'Check installation', and set roadgis up again if that fails too."
     return ""
 
 

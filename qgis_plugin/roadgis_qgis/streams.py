@@ -1,4 +1,4 @@
-"""What the engine prints, line by line, never more of it than can be kept.
+"""Read the output of the engine line by line, with bounded memory.
 
 Standard library only and no QGIS import.
 """
@@ -8,25 +8,25 @@ import threading
 
 __all__ = ["LINE_BYTES", "Events", "percentage", "shown"]
 
-#: A longer line of the engine is cut, bytes; the rest of it is not kept.
+#: Longest line of the engine that is kept, bytes.
 LINE_BYTES = 1 << 22
-#: A longer text is cut where people read it, letters.
+#: Longest text that is shown, letters.
 TEXT_LETTERS = 10_000
-#: Lines that wait to be shown; with more, the engine has to wait.
+#: Lines that wait to be shown; with more, the engine waits.
 WAITING_LINES = 1000
-#: Seconds between two looks at whether the user wants to stop.
+#: Seconds between two checks whether the user has stopped the run.
 POLL_S = 0.1
 
 
 class Events:
-    """The lines of an engine's streams; only so many are kept, however much it prints."""
+    """The lines of an engine's streams, in a queue of bounded size."""
 
     def __init__(self):
         self._queue = queue.Queue(WAITING_LINES)
         self._closed = threading.Event()
 
     def read(self, stream, name):
-        """Take the lines of a stream in a thread; the end of it is None."""
+        """Read the lines of a stream in a thread; its end is None."""
         threading.Thread(target=self._read, args=(stream, name), daemon=True).start()
 
     def get(self):
@@ -34,7 +34,7 @@ class Events:
         return self._queue.get(timeout=POLL_S)
 
     def close(self):
-        """Keep no more lines; they are still read, lest the engine waits for somebody."""
+        """Keep no more lines; they are still read, so that the engine does not wait."""
         self._closed.set()
 
     def _read(self, stream, name):
@@ -45,7 +45,7 @@ class Events:
                     part = stream.readline(LINE_BYTES)
                 self._put(name, line.decode("utf-8", "replace").rstrip("\r\n"))
         except (OSError, ValueError):
-            pass  # closed under us: the run is over
+            pass  # closed: the run is over
         try:
             stream.close()
         except OSError:
@@ -68,7 +68,7 @@ def shown(value):
 
 
 def percentage(value, before):
-    """Return a percentage between 0 and 100, or the one before if it is none."""
+    """Return a percentage between 0 and 100, or the previous one if it is invalid."""
     try:
         percent = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -15,8 +15,6 @@ from roadgis.batch.units import Unit
 from roadgis.batch.work import Task, traced_key
 from roadgis.errors import InputError
 
-__all__ = ["Board", "Shard"]
-
 #: Number of a shard, from 1, and number of shards.
 Shard = tuple[int, int]
 #: Share of a unit's time that each step takes.

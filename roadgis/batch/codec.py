@@ -16,8 +16,6 @@ from roadgis.plain_values import converted
 from roadgis.probability.encoding import Decoder, Encoding
 from roadgis.sources.request_pace import RequestPace
 
-__all__ = ["crs_of", "dataclass_from_json", "raster_from_json", "raster_to_json"]
-
 _T = TypeVar("_T")
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from roadgis.errors import InputError, MissingExtraError, ReadError, how_to_install
 
-__all__ = ["county_file"]
-
 #: Entries that name files; relative paths start from the folder of the county file.
 _PATHS = ("sources", "output", "model", "aoi")
 

@@ -19,8 +19,6 @@ from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_he
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.model.runtime import available_threads
 
-__all__ = ["DaskEngine", "Engine", "InProcess"]
-
 _LOG = logging.getLogger(__name__)
 _CONNECT_S = 10
 _START_S = 120

@@ -25,8 +25,6 @@ import errno
 from roadgis.dataset_names import is_remote
 from roadgis.errors import InputError, OutputError, ReadError, RoadgisError, SceneError, TileError
 
-__all__ = ["PASSING", "ChangedSheetError", "MissingSheetError", "code_of", "delay_s"]
-
 #: Codes of errors that are retried.
 PASSING = frozenset({"network", "disk", "memory", "worker"})
 _PASSING_ERRNO = {

@@ -22,8 +22,6 @@ from roadgis.model.catalog import DEFAULT_MODEL
 from roadgis.model.stac_item import model_item
 from roadgis.options.model import ModelDescription
 
-__all__ = ["ITEMS", "MODEL_ITEM", "write_items"]
-
 #: ItemCollection of all units, and Item of the model, in the folder of a county.
 ITEMS = "units.stac.json"
 MODEL_ITEM = "model.stac.json"

@@ -21,8 +21,6 @@ from roadgis.atomic import describe_failure
 from roadgis.errors import OutputError
 from roadgis.plain_values import parse_json
 
-__all__ = ["LEASE_S", "Leases", "here"]
-
 #: Seconds after the last touch at which a lease expires.
 LEASE_S = 120.0
 

@@ -15,8 +15,6 @@ from roadgis.errors import DataError, InputError, ReadError
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["MEASURES", "Measure", "measured", "oddest", "read_merged", "zone_totals"]
-
 
 @dataclass(frozen=True)
 class Measure:

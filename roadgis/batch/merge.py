@@ -43,8 +43,6 @@ from roadgis.vectorization.trace import PixelGraph
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["Merged", "last_merged", "merge_county", "missing_table"]
-
 _LOG = logging.getLogger(__name__)
 
 #: File with the path of the network that was merged last.

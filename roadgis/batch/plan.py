@@ -37,8 +37,6 @@ from roadgis.probability.raster import RasterProbability, open_probability
 from roadgis.sources import Sheet
 from roadgis.vectorization.radii import radii_of
 
-__all__ = ["PLAN", "CountyPlan", "PlanSettings", "make_plan", "read_plan", "write_plan"]
-
 _LOG = logging.getLogger(__name__)
 
 PLAN = "county.json"

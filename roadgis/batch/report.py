@@ -37,8 +37,6 @@ from roadgis.sources import Sheet, shown_name
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["CountyReportOptions", "write_report"]
-
 #: Largest number of failed units in the page; the files next to it list all.
 _ROWS = 200
 

@@ -17,8 +17,6 @@ from roadgis.batch.work import UnitOutcome
 from roadgis.errors import InputError, OutputError, RoadgisError
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["RunSummary", "run_county"]
-
 _LOG = logging.getLogger(__name__)
 _POLL_S = 1.0
 

@@ -15,8 +15,6 @@ from roadgis.options.sources import SourceOptions
 from roadgis.sources import InspectedSheets, Sheet, find_sheets, inspect_sheets, shown_name
 from roadgis.sources.web import is_web
 
-__all__ = ["BadSheet", "absolute_sources", "county_sheets", "inspected"]
-
 
 @dataclass(frozen=True)
 class BadSheet:

@@ -6,8 +6,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-__all__ = ["silenced"]
-
 
 @contextlib.contextmanager
 def silenced(*names: str) -> Iterator[None]:

@@ -12,8 +12,6 @@ from roadgis.imagery.size import duration
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["county_status", "status_lines"]
-
 #: Largest number of failed units that are listed.
 _LISTED = 20
 

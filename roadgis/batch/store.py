@@ -39,8 +39,6 @@ from roadgis.plain_values import parse_json
 from roadgis.probability.chunks import checked_chunk, write_chunk
 from roadgis.vectorization.trace import PixelGraph
 
-__all__ = ["STEPS", "Failure", "ResultStore", "Step", "county_grid", "unit_grid"]
-
 Step = Literal["predicted", "traced"]
 #: Steps of a unit, in order.
 STEPS: tuple[Step, ...] = ("predicted", "traced")

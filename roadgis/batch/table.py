@@ -26,8 +26,6 @@ from roadgis.vector_files.geopackage import add_default_styles
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["STATES", "chosen_units", "counts", "retry_units", "unit_table", "write_table"]
-
 #: Statuses of a unit, with their colours on maps: red, green, blue.
 STATES: dict[str, tuple[int, int, int]] = {
     "planned": (200, 200, 200),

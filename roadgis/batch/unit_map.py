@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-__all__ = ["UnitMap", "state_map", "value_map"]
-
 Floats = npt.NDArray[np.float64]
 #: From low to high; distinct in print and for colour-blind readers.
 _SCALE = ("#fff7bc", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#0c2c84")

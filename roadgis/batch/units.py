@@ -16,8 +16,6 @@ from roadgis.imagery.grid import Window
 from roadgis.imagery.record import SceneRecord
 from roadgis.imagery.scene import Scene
 
-__all__ = ["UNIT_PX", "Unit", "digest", "imagery_units", "mask_units", "units_around"]
-
 #: Default side of a unit, pixels: the block size of ``extract``.
 UNIT_PX = 2304
 Boxes = npt.NDArray[np.int64]

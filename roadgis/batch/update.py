@@ -17,8 +17,6 @@ from roadgis.batch.store import STEPS, ResultStore
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
 
-__all__ = ["Updated", "plan_county", "update_county"]
-
 
 @dataclass(frozen=True)
 class Updated:

@@ -29,17 +29,6 @@ from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import trace_block
 from roadgis.vectorization.trace import PixelGraph
 
-__all__ = [
-    "County",
-    "Task",
-    "UnitOutcome",
-    "UnitProbability",
-    "close_opened",
-    "do_task",
-    "open_here",
-    "traced_key",
-]
-
 _LEVELS = NO_DATA - 1
 
 

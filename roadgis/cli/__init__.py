@@ -1,4 +1,4 @@
-"""The command line: one module a command, loaded when the command is called."""
+"""The command line: one module per command, imported when the command is called."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _COMMANDS = {
 
 
 class _LazyGroup(Group):
-    """Lists commands without importing them, so that ``--help`` is quick."""
+    """A group that lists commands without importing them, so that ``--help`` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)

@@ -14,13 +14,11 @@ from roadgis.cli import options
 from roadgis.cli.group import Group
 from roadgis.cli.parameters import Command, Settings, argument, parameter
 from roadgis.cli.shell import shell
-from roadgis.cli.summary import tell_network
+from roadgis.cli.summary import report_network
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.model import RuntimeOptions
 from roadgis.options.option import Option
 from roadgis.options.probability_raster import RasterOptions
-
-__all__ = ["command"]
 
 _KEPT = "Finished units are kept; run the same command again to resume."
 _FILE_SUFFIXES = (".yaml", ".yml")
@@ -163,7 +161,7 @@ def _chosen(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _absolute(model: str | None) -> str | None:
-    """Return a model's path from anywhere; names of models stay."""
+    """Return the absolute path of a model file; names of models are unchanged."""
     return str(Path(model).absolute()) if model is not None and Path(model).exists() else model
 
 
@@ -425,7 +423,7 @@ def merge_command(
         merged = merge_county(
             county, plan, output, partial=partial, overwrite=overwrite, progress=sh.progress
         )
-        tell_network(sh, merged.network, [output])
+        report_network(sh, merged.network, [output])
 
 
 @command.command("report", cls=Command)

@@ -10,14 +10,12 @@ from roadgis.cli import options
 from roadgis.cli.parameters import Command, argument
 from roadgis.cli.shell import shell
 
-__all__ = ["command"]
-
 
 @click.command("calibrate", cls=Command)
 @argument("model", ("in", "model"), kind=Path)
 @options.progress_options
 def command(model: Path, progress: str, verbose: int, quiet: bool) -> None:
-    """Calibrate a trained model: a probability becomes the share of found roads that are right.
+    """Calibrate a trained model: a probability becomes the share of found roads that are correct.
 
     MODEL is the folder of a training run. Its model.keras is changed: the same pixels are road as
     before, with new probabilities and a new threshold. Writes reliability.csv and reliability.svg.

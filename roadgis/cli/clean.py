@@ -10,14 +10,12 @@ import click
 from roadgis.cli import options
 from roadgis.cli.parameters import Command, Settings, argument, parameter
 from roadgis.cli.shell import shell
-from roadgis.cli.summary import tell_network
+from roadgis.cli.summary import report_network
 from roadgis.options.cleaning import RuleOptions
 from roadgis.options.line_cleaning import CleanLinesOptions, drawn_clean_options
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
-#: Rules count where there is evidence; drawn_clean_options turns them off where there is none.
+#: Rules need evidence; drawn_clean_options turns them off without a raster.
 _SETTINGS = Settings(
     CleanLinesOptions(
         clean=dataclasses.replace(drawn_clean_options(evidence=True), rules=RuleOptions())
@@ -70,4 +68,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        tell_network(sh, network, [output])
+        report_network(sh, network, [output])

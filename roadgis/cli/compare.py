@@ -13,8 +13,6 @@ from roadgis.cli.shell import shell
 from roadgis.options.comparison import CompareOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(CompareOptions())
 _input_options = combined(
     parameter(str, Option("Layer of ROADS.", "lines", ("--layer",), metavar="NAME")),
@@ -40,7 +38,7 @@ _input_options = combined(
         "Polygons within which the networks are compared.",
         flags=("--aoi",),
         path=("in", "vector"),
-        default_text="the overlap of their extents, and 100 m around it",
+        default_text="the overlap of their extents and 100 m around it",
     ),
 )
 @_input_options

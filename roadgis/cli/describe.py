@@ -12,8 +12,6 @@ from roadgis.cli import parameters
 from roadgis.cli.shell import shell
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 
 @click.command("describe", cls=parameters.Command)
 @parameters.parameter(bool, Option("Print one JSON object.", flags=("as_json", "--json")))
@@ -34,8 +32,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     yield f"roadgis {facts['version']}, protocol {facts['protocol']}"
     for model in facts["models"]:
         yield (
-            f"model {model['key']}: {model['name']} {model['version']}, {model['gsd_m']:g} m a "
-            f"pixel, threshold {model['threshold']:.3f}"
+            f"model {model['key']}: {model['name']} {model['version']}, {model['gsd_m']:g} m "
+            f"per pixel, threshold {model['threshold']:.3f}"
         )
     formats = (
         f"{known['suffix']} ({known['name']}"

@@ -1,7 +1,7 @@
-"""The commands as data: what QGIS and other shells build their dialogs from.
+"""The commands as data, from which QGIS and other programs build their dialogs.
 
-Everything comes from the commands' parameters, which are made from the library's settings, so
-dialogs and the command line agree. ``docs/protocol.md`` documents the object.
+All of it comes from the commands' parameters, so dialogs and the command line agree.
+``docs/protocol.md`` documents the object.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from roadgis._version import __version__
 from roadgis.cli.parameters import FilePath, Parameter, default_text, group_of
 from roadgis.cli.shell import PROTOCOL
 from roadgis.options.option import Option
-
-__all__ = ["describe", "describe_command", "describe_parameter"]
 
 _SUFFIXES = {
     "csv": [".csv"],
@@ -39,7 +37,7 @@ def describe() -> dict[str, Any]:
     Returns
     -------
     dict
-        As ``docs/protocol.md`` says; JSON can hold all of it.
+        JSON values, documented in ``docs/protocol.md``.
 
     Raises
     ------
@@ -56,7 +54,7 @@ def describe() -> dict[str, Any]:
 
 
 def _commands() -> list[tuple[str, click.Command]]:
-    """Return all commands by their full names, those of groups one by one."""
+    """Return all commands with their full names, including those of groups."""
     from roadgis.cli import cli
 
     context = click.Context(cli)
@@ -71,20 +69,7 @@ def _commands() -> list[tuple[str, click.Command]]:
 
 
 def describe_command(name: str, command: click.Command) -> dict[str, Any]:
-    """Describe one command.
-
-    Parameters
-    ----------
-    name : str
-        As typed, such as ``model info``.
-    command : click.Command
-        The command.
-
-    Returns
-    -------
-    dict
-        Its name, help and parameters, in the order of the command line's help.
-    """
+    """Describe one command: name as typed, help, and parameters in the order of the help."""
     text = (command.help or "").replace("\b", "").strip()
     paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
     return {
@@ -97,18 +82,7 @@ def describe_command(name: str, command: click.Command) -> dict[str, Any]:
 
 
 def describe_parameter(parameter: click.Parameter) -> dict[str, Any]:
-    """Describe one parameter of a command.
-
-    Parameters
-    ----------
-    parameter : click.Parameter
-        An option or argument.
-
-    Returns
-    -------
-    dict
-        Name, flags, type with its range and unit, default, help and place in a dialog.
-    """
+    """Describe a parameter: name, flags, type with range and unit, default, help and group."""
     about = parameter.about if isinstance(parameter, Parameter) else Option("")
     default = _default(parameter)
     group = group_of(parameter)
@@ -147,14 +121,14 @@ def _type(parameter: click.Parameter, about: Option) -> dict[str, Any]:
         }
     if isinstance(kind, click.Path):
         raise ValueError(
-            f"{parameter.name}: declare what this path holds, with an Option that has a path."
+            f"{parameter.name}: declare the content of this path, with an Option that has a path."
         )
     return {"type": "text", "metavar": parameter.metavar or ""}
 
 
 def _range(about: Option) -> dict[str, Any]:
     low, high = about.low, about.high
-    # Where the option enforces no range: the library takes no negative lengths, and probabilities.
+    # Without a range of the option: the library rejects negative lengths, and checks probabilities.
     if low is None and (about.unit in {"m", "px"} or about.metavar == "P"):
         low = 0
     if high is None and about.metavar == "P":
@@ -169,7 +143,7 @@ def _range(about: Option) -> dict[str, Any]:
 
 
 def _default(parameter: click.Parameter) -> Any:
-    """Return a default that JSON can hold; null where it is found out when the command runs."""
+    """Return the default as a JSON value; None if it is determined at run time."""
     value = parameter.stated_default if isinstance(parameter, Parameter) else parameter.default
     if value is None and getattr(parameter, "is_flag", False):
         return False
@@ -185,7 +159,7 @@ def _vector_suffixes() -> list[str]:
 
 
 def _formats() -> list[dict[str, Any]]:
-    """Describe the vector formats that are written, and whether all that they need is there."""
+    """Describe the output formats, and whether the packages that they need are installed."""
     from roadgis.output.formats import SUFFIXES
 
     return [
@@ -203,7 +177,7 @@ def _formats() -> list[dict[str, Any]]:
 def _models() -> list[dict[str, Any]]:
     from roadgis.model.card import CARD_KEY, ModelCard
     from roadgis.model.catalog import DEFAULT_MODEL, bundled_models
-    from roadgis.model.onnx_metadata import read_metadata
+    from roadgis.model.onnx_fields import read_metadata
 
     models = []
     for key, path in bundled_models().items():

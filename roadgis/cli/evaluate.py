@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from roadgis.evaluation import Evaluation
     from roadgis.evaluation.file_pairs import FilePair
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(EvaluateOptions())
-#: Share of the work that the evaluation is where a report is drawn.
+#: Share of the evaluation in the work of a run with a report.
 _SHARE = 0.9
 
 _input_options = combined(
@@ -62,7 +60,7 @@ _output_options = combined(
     parameter(
         Path,
         Option(
-            "CSV file to write: a row of scores for each pair, and a last one for all of several.",
+            "CSV file to write: a row of scores for each pair, and a total if there are several.",
             flags=("--csv",),
             path=("out", "csv"),
         ),
@@ -129,7 +127,7 @@ def command(
     roadgis evaluate roads.gpkg truth.geojson --aoi area.geojson --report report.html
     roadgis evaluate found/ truth/ --csv scores.csv
     """  # noqa: D301 - click reads the backspace
-    kept = "No file is left half-written."
+    kept = "No file was left half-written."
     with shell(progress, verbose=verbose, quiet=quiet, kept=kept) as sh:
         from roadgis.evaluation.file_pairs import find_pairs
         from roadgis.evaluation.report.files import Outputs, check_outputs, write_outputs
@@ -149,7 +147,7 @@ def command(
             scaled(sh.progress, 0.0, share),
         )
         written = write_outputs(wanted, done, progress=scaled(sh.progress, share, 1.0))
-        _tell(sh, done, written, as_json=as_json)
+        _report(sh, done, written, as_json=as_json)
 
 
 def _evaluated(
@@ -177,7 +175,7 @@ def _evaluated(
         try:
             result = evaluate(proposal, truth, aoi=aoi, options=settings, progress=part)
         except EmptyTruthError:
-            # Of many sheets some hold no road; one alone is an error.
+            # Some of many sheets have no road; a single one is an error.
             if len(pairs) == 1:
                 raise
             where = "is empty" if not len(truth.lines) else "has no line inside the area"
@@ -186,7 +184,7 @@ def _evaluated(
         done.append((pair.name, result))
     if not done:
         raise EmptyTruthError(
-            f"None of the {len(pairs)} truth files holds a line"
+            f"None of the {len(pairs)} truth files has a line"
             f"{'' if aoi is None else f' inside {aoi}'}, so there is nothing to compare with. "
             "Expected the centrelines of the true roads; check the files, and the area of "
             "interest where one is given."
@@ -194,7 +192,7 @@ def _evaluated(
     return done
 
 
-def _tell(
+def _report(
     sh: Shell, done: list[tuple[str, Evaluation]], written: list[Path], *, as_json: bool
 ) -> None:
     from roadgis.evaluation.table import SCORES, total_row

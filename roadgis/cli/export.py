@@ -13,8 +13,6 @@ from roadgis.cli.shell import shell
 from roadgis.options.export import ExportOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
 # Scores that are in the card after a comparison.
 _COMPARED = ("iou_float16-weights", "iou_int8")
 
@@ -22,7 +20,7 @@ _COMPARED = ("iou_float16-weights", "iou_int8")
 _SETTINGS = Settings(ExportOptions())
 _SCORED = options.labelled_with(
     Option(
-        "Folder of pairs to choose the threshold on, which goes into the card with its IoU; may be "
+        "Folder of pairs to choose the threshold on, written into the card with its IoU; may be "
         "repeated.",
         flags=("--validation",),
         path=("in", "folder"),
@@ -65,8 +63,8 @@ def command(
         if output.suffix.lower() == ".keras":
             if _SETTINGS.given(values) or _SCORED.given(values):
                 raise InputError(
-                    f"{output}: a .keras file for fine-tuning keeps weights and threshold as they "
-                    "are; expected neither --precision nor data."
+                    f"{output}: a .keras file for fine-tuning keeps weights and threshold. "
+                    "Leave out --precision and --data."
                 )
             from roadgis.train.export.export import write_compact
             from roadgis.train.starting_model import resolve_trained
@@ -80,11 +78,11 @@ def command(
         settings = dataclasses.replace(_SETTINGS.made(values), validation=_SCORED.made(values))
         card = export_onnx(model, output, settings, progress=sh.progress)
         compared = {key[4:]: card.scores[key] for key in _COMPARED if key in card.scores}
-        told = "".join(f", IoU {iou:.4f} in {kind}" for kind, iou in compared.items())
+        scores = "".join(f", IoU {iou:.4f} in {kind}" for kind, iou in compared.items())
         kept = card.recipe["export"]["precision"]
         sh.result(
             f"{output}: {kept}, {output.stat().st_size / 1e6:.1f} MB, "
-            f"threshold {card.threshold:.3f}{told}",
+            f"threshold {card.threshold:.3f}{scores}",
             outputs=[str(output)],
             precision=kept,
             threshold=card.threshold,

@@ -9,10 +9,8 @@ import click
 from roadgis.cli import options
 from roadgis.cli.parameters import Command, parameter
 from roadgis.cli.shell import KEPT_BLOCKS, shell
-from roadgis.cli.summary import tell_network
+from roadgis.cli.summary import report_network
 from roadgis.options.option import Option
-
-__all__ = ["command"]
 
 
 @click.command("extract", cls=Command)
@@ -72,4 +70,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        tell_network(sh, network, [output, *([probability] if probability else [])])
+        report_network(sh, network, [output, *([probability] if probability else [])])

@@ -1,4 +1,4 @@
-"""Groups of commands that suggest a name where one is mistyped."""
+"""Groups of commands that suggest a name for a mistyped one."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ import difflib
 
 import click
 
-__all__ = ["Group"]
-
 
 class Group(click.Group):
-    """A group of commands with suggestions, whatever the version of click."""
+    """A group of commands with suggestions, for any version of click."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; suggest a similar name where there is none."""
+        """Find the command, or suggest a similar name."""
         known = self.list_commands(ctx)
         if args[0] not in known and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], known, 1)

@@ -14,9 +14,6 @@ from roadgis.options.extraction import ExtractOptions
 from roadgis.options.model import ModelDescription, RuntimeOptions
 from roadgis.options.option import Option
 
-__all__ = ["command"]
-
-
 _SCENE = Settings(ExtractOptions(), only=("scene", "sources"))
 _MODEL = Settings(RuntimeOptions(), only=("model",))
 
@@ -44,7 +41,7 @@ def command(sources: tuple[str, ...], as_json: bool, **values: object) -> None:
         if as_json:
             click.echo(json.dumps(facts, indent=1))
         else:
-            _tell(facts)
+            _report(facts)
         if reason is not None:
             raise click.exceptions.Exit(1)
 
@@ -55,7 +52,7 @@ def _facts(
     description: ModelDescription,
     wanted: ExtractOptions,
 ) -> tuple[dict[str, Any], str | None]:
-    """Return what is known of the imagery, and why it cannot be used, if so."""
+    """Return the facts of the imagery, and the reason if it cannot be used."""
     import dataclasses
 
     from roadgis.errors import RoadgisError, SceneError
@@ -75,7 +72,7 @@ def _facts(
                 facts["unlike_training"] = likeness(card, scene.look).text
                 return facts | {"estimated_seconds": round(seconds, 1)}, None
         except SceneError as error:
-            # What is too coarse can be described all the same.
+            # Imagery that is too coarse can still be described.
             forced = dataclasses.replace(wanted.scene, force_gsd=True)
             if forced != wanted.scene:
                 with open_for_model(sources, card, forced, wanted.sources) as scene:
@@ -85,7 +82,7 @@ def _facts(
         return facts, str(error)
 
 
-def _tell(facts: dict[str, Any]) -> None:
+def _report(facts: dict[str, Any]) -> None:
     from roadgis.imagery.size import duration
 
     facts = dict(facts)
@@ -111,7 +108,7 @@ def _megapixels(mpx: float) -> str:
     return f"{mpx:,.1f}" if mpx >= 0.1 else f"{mpx:.2g}"
 
 
-#: Of many inputs, this many are shown; --json has all.
+#: Number of inputs that are shown; --json has all.
 _SHOWN = 20
 
 

@@ -16,14 +16,11 @@ if TYPE_CHECKING:
     from roadgis.labels.masks import BurntMask
     from roadgis.labels.vector import RoadLayer
 
-__all__ = ["command"]
-
-
 _layer_options = combined(
     parameter(
         tuple[str, ...],
         Option(
-            "Raster, or folder of rasters, whose pixel grid the mask takes; may be repeated.",
+            "Raster, or folder of rasters, with the pixel grid of the mask; may be repeated.",
             "layer",
             ("--like",),
             metavar="SCENE",
@@ -113,7 +110,7 @@ def command(
             _refuse(f"{source} is a vector layer", classes=classes, ignore=ignore)
             if not like:
                 raise click.UsageError(
-                    "a vector layer needs --like: the raster whose pixels the mask takes."
+                    "a vector layer needs --like: the raster that defines the pixel grid."
                 )
             from roadgis.labels.vector import RoadLayer
 
@@ -122,7 +119,7 @@ def command(
 
 
 def _refuse(what: str, **given: object) -> None:
-    """Stop on options that are for the other kind of source."""
+    """Reject options for the other kind of source."""
     wrong = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if wrong:
         raise click.UsageError(f"{what}, which takes no {' or '.join(wrong)}.")

@@ -17,8 +17,6 @@ from roadgis.options.option import Option
 if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
 
-__all__ = ["command"]
-
 
 @click.group("model", cls=Group)
 def command() -> None:
@@ -113,7 +111,7 @@ def info(model: str | None, as_json: bool, as_stac: bool, **values: object) -> N
 
 _SCORE_NAMES = {"iou": "IoU", "f1": "F1", "relaxed_f1_3px": "relaxed F1 (3 px)"}
 _TITLES = {**_SCORE_NAMES, "gsd_m": "pixel size (m)"}
-# A card does not keep the order of its scores. Others come after these, by name.
+# A card does not keep the order of its scores. Others follow by name.
 _FIRST_COLUMNS = ("place", "gsd_m", "f1", "precision", "recall", "iou")
 
 
@@ -124,7 +122,7 @@ def _pixel_sizes(card: ModelCard) -> str:
 
 
 def _scores(card: ModelCard) -> list[str]:
-    """Return a table of the places that the card has scores of, or one line without places."""
+    """Return a table of the scores by place, or one line if the card has no places."""
     places = card.scores.get("places")
     if isinstance(places, list):
         rows = [row for row in places if isinstance(row, dict) and row]
@@ -142,7 +140,7 @@ def _scores(card: ModelCard) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
-    """Return rows of values by name as lines of aligned columns, the names above them."""
+    """Return rows of values by name as lines of aligned columns with a header."""
     found = sorted({name for row in rows for name in row})
     names = [name for name in _FIRST_COLUMNS if name in found]
     names += [name for name in found if name not in names]
@@ -166,16 +164,16 @@ def _cell(value: Any) -> str:
 @parameter(
     str,
     Option(
-        "Terms on which the model may be used.",
+        "Licence of the model.",
         "card",
         ("--licence",),
-        default_text="what the file says",
+        default_text="that in the file",
     ),
 )
 @parameter(
     tuple[str, ...],
     Option(
-        "Credit for the training data, which outputs carry; may be repeated.",
+        "Credit for the training data, written into outputs; may be repeated.",
         "card",
         ("--attribution",),
         metavar="SENTENCE",
@@ -217,7 +215,7 @@ def adopt(
             attribution=attribution,
         )
         sh.result(
-            f"{output}: class {card.classes[card.road_class]!r} at {card.gsd_m:g} m a pixel, "
-            f"{card.input_layout} in, {card.output_layout} out, activation {card.activation}",
+            f"{output}: class {card.classes[card.road_class]!r} at {card.gsd_m:g} m per pixel, "
+            f"input {card.input_layout}, output {card.output_layout}, activation {card.activation}",
             outputs=[str(output)],
         )

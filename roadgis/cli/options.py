@@ -12,24 +12,7 @@ from roadgis.options.model import DeviceOptions, ModelDescription, RuntimeOption
 from roadgis.options.option import OVERWRITE, Option
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.training_data import DataSettings
-from roadgis.options.video import VideoOptions
 from roadgis.output.formats import SUFFIXES
-
-__all__ = [
-    "DESCRIPTION",
-    "DEVICE",
-    "DRAWING",
-    "EXTRACT",
-    "LABELLED",
-    "RASTER",
-    "RUNTIME",
-    "VECTOR_FILE",
-    "labelled_with",
-    "output_option",
-    "overwrite_option",
-    "progress_options",
-    "sources_argument",
-]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -37,15 +20,13 @@ VECTOR_FILE = f"Vector file: {', '.join(list(SUFFIXES)[:-1])} or {list(SUFFIXES)
 
 #: From imagery to roads.
 EXTRACT = Settings(ExtractOptions())
-#: Which model, and where it runs.
+#: Model and device.
 RUNTIME = Settings(RuntimeOptions())
 DEVICE = Settings(DeviceOptions())
 #: An ONNX file without a model card.
 DESCRIPTION = Settings(ModelDescription())
-#: What the values of probability rasters and masks mean.
+#: Meaning of the values of probability rasters and masks.
 RASTER = Settings(RasterOptions())
-#: How classes are drawn over frames.
-DRAWING = Settings(VideoOptions(), without=("overwrite", "legend"))
 
 _LABELLED = (
     "folders", "images", "roads", "layer", "label_width_m", "label_width_field", "area",
@@ -75,7 +56,7 @@ overwrite_option = parameter(bool, OVERWRITE)
 
 
 def output_option(help_text: str, content: str, *, required: bool = True) -> Callable[[_F], _F]:
-    """Return ``-o/--output`` with a command's own help, for a file that holds `content`."""
+    """Return ``-o/--output`` with the command's help, for a file with `content`."""
     about = Option(help_text, flags=("-o", "--output"), path=("out", content))
     return parameter(Path, about, required=required)
 

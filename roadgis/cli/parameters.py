@@ -1,4 +1,4 @@
-"""Click parameters made from the fields of settings, and settings made from their values."""
+"""Make click parameters from the fields of settings, and settings from their values."""
 
 from __future__ import annotations
 
@@ -20,25 +20,13 @@ from roadgis.options.option import GROUPS, Option, declared
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = [
-    "Command",
-    "FilePath",
-    "Parameter",
-    "Settings",
-    "argument",
-    "combined",
-    "default_text",
-    "group_of",
-    "parameter",
-]
-
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T", bound="DataclassInstance")
 _UNIT = re.compile("_(m|deg)$")
 
 
 class FilePath(click.Path):
-    """A path that is read (`direction` "in") or written ("out"), and what it holds."""
+    """A path that is read (`direction` "in") or written ("out"), and its content."""
 
     def __init__(self, direction: str, content: str, kind: type[str] | type[Path]) -> None:
         super().__init__(path_type=kind, readable=kind is Path)
@@ -46,7 +34,7 @@ class FilePath(click.Path):
 
 
 class _FiniteRange(click.FloatRange):
-    """A range without nan, which lies in every range, and infinity, which lies in most."""
+    """A range that excludes nan and infinity."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -58,7 +46,7 @@ class _FiniteRange(click.FloatRange):
 
 
 class Parameter(click.Option):
-    """A click option with its declaration, and the default of the settings behind it."""
+    """A click option with its declaration and the default of its setting."""
 
     def __init__(
         self, flags: list[str], *, about: Option, stated_default: object = None, **attributes: Any
@@ -68,7 +56,7 @@ class Parameter(click.Option):
 
 
 class Command(click.Command):
-    """A command whose parameters come in groups: in its help, the docs and the description."""
+    """A command whose help, docs and description list parameters in groups."""
 
     def __init__(self, *arguments: Any, **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
@@ -96,7 +84,7 @@ def group_of(shown: click.Parameter) -> str:
 
 
 def combined(*decorators: Callable[[_F], _F]) -> Callable[[_F], _F]:
-    """Return several decorators as one, in the order in which help lists their options."""
+    """Return several decorators as one, in the order of the help."""
 
     def decorate(function: _F) -> _F:
         for decorator in reversed(decorators):
@@ -121,15 +109,15 @@ def parameter(
     Parameters
     ----------
     kind : type
-        Of the value, as in the annotation of a dataclass's field.
+        Type of the value, as in the annotation of a dataclass field.
     about : Option
-        With flags.
+        Declaration, with flags.
     default : object
-        Passed to the command where the option is not given.
+        Value if the option is not given.
     stated : object
-        Default that the help names, where `default` is None.
+        Default in the help, if `default` is None.
     **attributes
-        For click, such as ``required``.
+        Passed to click, such as ``required``.
     """
     kind = _without_none(kind)
     if kind is bool:
@@ -140,7 +128,7 @@ def parameter(
         attributes |= {"multiple": True, "type": _click_type(get_args(kind)[0], about)}
     else:
         attributes |= {"type": _click_type(kind, about)}
-    if default is not None:  # Click takes a default of None for a value of a required option.
+    if default is not None:  # For click, a default of None satisfies a required option.
         attributes["default"] = default
     stated = default if stated is None else stated
     text = "" if attributes.get("count") else default_text(about, stated)
@@ -174,7 +162,7 @@ def _click_type(kind: object, about: Option) -> click.ParamType[Any]:
 
 
 def default_text(about: Option, value: object) -> str:
-    """Return a default as it would be typed, with what is said about it."""
+    """Return a default as typed on the command line, within its description."""
     if isinstance(value, bool):
         on, _, off = about.flags[-1].partition("/")
         text = (on if value else off).removeprefix("--") if off else ""
@@ -187,7 +175,7 @@ def default_text(about: Option, value: object) -> str:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """A field that users may set, somewhere in nested settings."""
+    """A field of nested settings that users may set."""
 
     path: tuple[str, ...]
     kind: object
@@ -207,7 +195,7 @@ class _Leaf:
         return self.default is True and "/" not in self.about.flags[-1]
 
     def value(self, given: object) -> object:
-        """Return the field's value for what click read."""
+        """Return the field's value for a value of click."""
         if self.about.convert is not None:
             return self.about.convert(str(given))
         if self.is_off_switch:
@@ -234,14 +222,14 @@ def _list(text: str, kind: Callable[[str], object], about: Option) -> tuple[obje
 class Settings(Generic[_T]):
     """The options of a command that set the fields of (nested) settings.
 
-    As a decorator it adds the options; what is not given keeps the value that `base` has.
+    As a decorator it adds the options; fields without an option keep the value of `base`.
 
     Parameters
     ----------
     base : dataclass
-        The settings without any option.
+        Settings without options.
     only, without : collection of str
-        Fields, or nested settings, that are options of this command; default: all.
+        Fields, or nested settings, to include and to exclude; default: all, none.
     instead : mapping of str to Option
         Declarations that differ in this command, by field.
     """
@@ -282,7 +270,7 @@ class Settings(Generic[_T]):
         return combined(*made)(function)
 
     def given(self, values: Mapping[str, object]) -> dict[tuple[str, ...], object]:
-        """Return the fields that options were given for, by their path in the settings.
+        """Return the values of the options that were given, by their path in the settings.
 
         Raises
         ------
@@ -324,7 +312,7 @@ class Settings(Generic[_T]):
 
 
 def _flagged(about: Option, field: str) -> Option:
-    """Return a declaration with flags, by default made from the field's name."""
+    """Return a declaration with flags, by default from the field's name."""
     if about.flags:
         return about
     return dataclasses.replace(about, flags=("--" + _UNIT.sub("", field).replace("_", "-"),))

@@ -12,8 +12,6 @@ from roadgis.cli.shell import KEPT_BLOCKS, shell
 from roadgis.cli.summary import skipped_text
 from roadgis.options.extraction import ExtractOptions
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(ExtractOptions(), without=("threshold", "vectorize", "clean"))
 
 

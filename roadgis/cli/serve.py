@@ -13,8 +13,6 @@ from roadgis.cli.parameters import Command, Settings
 from roadgis.cli.shell import shell
 from roadgis.options.web import WebOptions, is_local
 
-__all__ = ["command"]
-
 _WEB = Settings(WebOptions())
 
 
@@ -54,7 +52,7 @@ def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
             load_model(model).release()  # a model that cannot be used is rejected at once
         if not is_local(host):
             logging.getLogger("roadgis").warning(
-                "%s is not local: whoever has the token can use the page, and the connection is "
+                "%s is not local: everyone with the token can use the page, and the connection is "
                 "not encrypted. Put a web server with TLS in front of it.",
                 host,
             )

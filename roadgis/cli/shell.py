@@ -1,4 +1,4 @@
-"""What all commands share: progress on a terminal or as JSON lines, logging, exit status.
+"""Shared by all commands: progress on a terminal or as JSON lines, logging, exit status.
 
 Exit status: 0 done, 1 an error (its text on stderr, or an ``error`` line with
 ``--progress jsonl``), 2 wrong use of the command line, 130 stopped by Ctrl-C, 143 by SIGTERM,
@@ -40,23 +40,21 @@ from roadgis.errors import (
 )
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["KEPT_BLOCKS", "PROTOCOL", "Shell", "run", "shell"]
-
-#: Of the JSON lines and of ``roadgis describe``; raised when a reader of the old one would fail.
+#: Version of the JSON lines and of ``roadgis describe``; raised for incompatible changes.
 PROTOCOL = 1
-#: What a stop leaves of a prediction.
+#: State of an interrupted prediction.
 KEPT_BLOCKS = "Finished blocks are kept; run the same command again to resume."
 
 
 class Shell:
-    """A command's way to the outside.
+    """Progress and results of a command.
 
     Attributes
     ----------
     progress : Progress
-        To be handed to the library.
+        Progress callback for the library.
     quiet : bool
-        Whether people are shown errors only.
+        Show only errors.
     """
 
     def __init__(self, mode: str, *, quiet: bool = False) -> None:
@@ -64,15 +62,15 @@ class Shell:
         self.quiet = quiet
         self.progress: Progress = no_progress
         self._lines: int | None = None
-        # A signal may raise inside `send`, and what handles it sends again.
+        # A signal may raise inside `send`, and its handler sends again.
         self._lock = threading.RLock()
         self._started = time.monotonic()
         self._watch = StdinWatch(active=False)
 
     def send(self, line: str, /, **values: Any) -> None:
-        """Write one JSON line, in ``jsonl`` mode only.
+        """Write one JSON line in ``jsonl`` mode.
 
-        A reader that is gone ends the run: nobody waits for it any more.
+        If the reader has closed the pipe, the run ends.
         """
         text = json.dumps({"type": line, **values}, ensure_ascii=False) + "\n"
         with self._lock:
@@ -88,11 +86,11 @@ class Shell:
 
     @property
     def heard(self) -> bool:
-        """Whether somebody reads JSON lines."""
+        """Whether there is a reader of JSON lines."""
         return self._lines is not None
 
     def result(self, text: str, **values: Any) -> None:
-        """Tell the outcome: a line for people on stderr, or a ``result`` line."""
+        """Report the result: a line on stderr, or a ``result`` line of JSON."""
         seconds = time.monotonic() - self._started
         self._watch.end()
         self.send("result", **values, seconds=round(seconds, 1))
@@ -108,18 +106,18 @@ def shell(
     quiet: bool = False,
     kept: str | Callable[[], str] = "Nothing was written.",
 ) -> Iterator[Shell]:
-    """Set progress and logging up for one command.
+    """Set up progress and logging for one command.
 
     Parameters
     ----------
     mode : {"auto", "bar", "jsonl", "none"}
-        ``auto`` is a bar when stderr is a terminal, else nothing.
+        ``auto`` is a bar if stderr is a terminal, else none.
     verbose : int
         0 shows warnings, 1 information, 2 all.
     quiet : bool
         Show errors only.
     kept : str or callable
-        What a stop leaves, told when the command is stopped; a callable is called then.
+        State of an interrupted run, printed when the command is stopped; a callable is called then.
     """
     if mode == "auto":
         mode = "bar" if sys.stderr.isatty() and not quiet else "none"
@@ -129,7 +127,7 @@ def shell(
     )
     package = logging.getLogger("roadgis")
     with contextlib.ExitStack() as stack:
-        # Python's warnings speak to programmers; what users must know is logged.
+        # Python's warnings are for programmers; users' warnings are logged.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("default" if verbose > 1 else "ignore")
         stack.enter_context(_undecodable_messages_ignored())
@@ -167,12 +165,12 @@ def shell(
 
 @contextlib.contextmanager
 def _undecodable_messages_ignored() -> Iterator[None]:
-    """Keep Python from printing a traceback where rasterio cannot decode a message of GDAL.
+    """Keep Python from printing a traceback when rasterio cannot decode a message of GDAL.
 
-    rasterio decodes messages as UTF-8 in callbacks that cannot raise. They hold what is in the
+    rasterio decodes messages as UTF-8 in callbacks that cannot raise. They may quote text of the
     file, such as a file name in Latin-1. The error itself is raised elsewhere.
     """
-    # Cython prints the error twice, the first time with what prints uncaught exceptions.
+    # Cython prints the error twice, the first time through `sys.excepthook`.
     unraisable, uncaught = sys.unraisablehook, sys.excepthook
 
     def unraisable_hook(what: sys.UnraisableHookArgs) -> None:
@@ -193,7 +191,7 @@ def _undecodable_messages_ignored() -> Iterator[None]:
 
 
 def _check_targets() -> None:
-    """Refuse a command that would write one of its inputs, going by what its options are for."""
+    """Reject a command whose outputs include one of its inputs."""
     context = click.get_current_context(silent=True)
     if context is None:
         return
@@ -225,10 +223,10 @@ def _send_error(this: Shell, error: BaseException) -> None:
     elif isinstance(error, (click.exceptions.Exit, SystemExit)):
         return
     else:
-        # A fault of ours: the traceback goes to stderr as well.
+        # A fault in roadgis: the traceback goes to stderr as well.
         status, text = 1, f"{type(error).__name__}: {error}"
     this.send("error", text=text, hint=_hint(error), kind=_kind(error), status=status)
-    # What a reader was told need not be told on stderr; a reader that is gone was told nothing.
+    # Not repeated on stderr if a reader has received it.
     error.roadgis_reported = this.heard  # type: ignore[attr-defined]
 
 
@@ -236,15 +234,15 @@ def _kind(error: BaseException) -> str:
     return "Terminated" if isinstance(error, _Terminated) else type(error).__name__
 
 
-#: What to do next, by kind of error; the first that fits. The error's text says what is wrong.
+#: Next step by kind of error; the first match counts. The error's text describes the problem.
 _HINTS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (SceneError, "'roadgis info' tells what was found in the imagery."),
-    (ModelError, "'roadgis model info' tells what a model file holds."),
+    (SceneError, "'roadgis info' describes the imagery."),
+    (ModelError, "'roadgis model info' describes a model file."),
     (MissingExtraError, "Install the extra that the message names into roadgis's environment."),
-    (ResumeError, "Run it again with --restart to begin anew."),
+    (ResumeError, "Run it again with --restart to start over."),
     (ReadError, "Check the file or the connection, then run it again."),
     (OutputError, "Check the output's folder, its free space and whether the file is open."),
-    (RoadgisError, "Correct what the message names, then run it again."),
+    (RoadgisError, "Correct the problem that the message names, then run it again."),
     (
         MemoryError,
         "Close other programs, or work on a smaller area; where imagery is read, give a smaller "
@@ -263,7 +261,7 @@ def _hint(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _own_stdout() -> Iterator[int]:
-    """Keep stdout for JSON lines: whatever native libraries print goes to stderr instead."""
+    """Reserve stdout for JSON lines; output of native libraries goes to stderr."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -296,7 +294,7 @@ def _bar() -> Iterator[tuple[Progress, logging.Handler]]:
     from rich.text import Text
 
     class TimeLeft(TimeRemainingColumn):
-        """The bar's own estimate, where the message does not give one."""
+        """Remaining time, unless the message states it."""
 
         def render(self, task: Task) -> Text:
             if task.description.endswith(" left"):
@@ -355,7 +353,7 @@ class _JsonHandler(logging.Handler):
 
 
 class _Terminated(BaseException):
-    """A signal as an exception, so that files are put in order on the way out."""
+    """A signal as an exception, so that files are cleaned up."""
 
     number: int = signal.SIGTERM
 
@@ -394,7 +392,7 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
 
 def _status(command: Callable[..., Any]) -> int:
     try:
-        # With these settings click returns the status of an Exit.
+        # In this mode click returns the status of an Exit.
         status = command(standalone_mode=False, prog_name="roadgis")
     except click.ClickException as error:
         error.show()
@@ -411,10 +409,10 @@ def _status(command: Callable[..., Any]) -> int:
 
 
 def run(command: Callable[..., Any]) -> None:
-    """Run a click command and exit with the status that the module's docstring lists."""
+    """Run a click command and exit with one of the statuses listed above."""
     signal.signal(signal.SIGTERM, _terminate)
     hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
-    # Under nohup it is ignored, and stays so.
+    # Under nohup it stays ignored.
     if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
         signal.signal(hang_up, _terminate)
     sys.exit(_status(command))

@@ -1,9 +1,9 @@
-"""Stopping when the program that started roadgis is gone.
+"""Stop when the program that started roadgis has ended.
 
-A program that drives roadgis (QGIS) keeps the child's stdin open and never writes to it. When
-it closes stdin, or dies, by whatever means, stdin ends, and the run stops as by SIGTERM: files
-are put in order and the exit status is 143. This is asked for by an environment variable, as a
-run whose stdin ends at once is common (shell loops, cron) and must not stop.
+A program that drives roadgis (QGIS) keeps the child's stdin open and never writes to it. When it
+closes stdin or dies, the run stops as by SIGTERM: files are cleaned up and the exit status is 143.
+An environment variable turns this on, because runs whose stdin ends at once are common (shell
+loops, cron) and must not stop.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import threading
 import time
 from types import TracebackType
 
-__all__ = ["GRACE_S", "VARIABLE", "StdinWatch"]
-
-#: Set to 1 to have stdin watched, with ``--progress jsonl``.
+#: Set to 1 to watch stdin, with ``--progress jsonl``.
 VARIABLE = "ROADGIS_WATCH_STDIN"
-#: How long a stop may take, seconds; then the process ends at once. Native code that hangs
-#: (a network drive) cannot be interrupted otherwise.
+#: Longest time for a stop, seconds; then the process exits at once, because native code that
+#: hangs (a network drive) cannot be interrupted.
 GRACE_S = 20.0
 _STDIN = 0
 
@@ -29,16 +27,16 @@ _STDIN = 0
 class StdinWatch:
     """Reads stdin to its end in a thread, then stops the process.
 
-    Use as a context: a run that has ended is not stopped any more.
+    Used as a context manager: a run that has ended is not stopped.
 
     Attributes
     ----------
     active : bool
-        Whether there is something to watch.
+        Whether stdin is watched.
     """
 
-    #: Why the process was told to stop, empty when not by a watch. Of the class, because the
-    #: signal's handler, which belongs to no watch, tells it.
+    #: Reason of the stop, empty if it was not caused by a watch. An attribute of the class, because
+    #: the signal handler has no instance.
     reason = ""
 
     def __init__(self, *, active: bool) -> None:
@@ -47,7 +45,7 @@ class StdinWatch:
 
     @classmethod
     def asked_for(cls) -> StdinWatch:
-        """Return a watch, active if the environment asks for one and stdin can end."""
+        """Return a watch, active if the environment variable is set and stdin can end."""
         return cls(active=os.environ.get(VARIABLE, "") not in {"", "0"} and _can_end())
 
     def __enter__(self) -> StdinWatch:
@@ -64,7 +62,7 @@ class StdinWatch:
         self.end()
 
     def end(self) -> None:
-        """Let the end of stdin mean nothing from now on: the work is done."""
+        """Ignore the end of stdin from now on."""
         self._over.set()
 
     def _watch(self) -> None:
@@ -72,18 +70,18 @@ class StdinWatch:
             while os.read(_STDIN, 4096):
                 pass
         except OSError:
-            pass  # a reset connection, a closed terminal: the other side is gone as well
+            pass  # a reset connection or a closed terminal
         if self._over.is_set():
             return
         StdinWatch.reason = "stdin was closed"
         _interrupt()
-        # A daemon thread: it ends with the process, if that comes to its end by itself.
+        # A daemon thread: it ends with the process.
         time.sleep(GRACE_S)
         os._exit(128 + signal.SIGTERM)
 
 
 def _interrupt() -> None:
-    """Have the main thread run its handler of SIGTERM, out of a system call if need be."""
+    """Run the SIGTERM handler in the main thread; a system call is interrupted."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, signal.SIGTERM)
@@ -92,7 +90,7 @@ def _interrupt() -> None:
 
 
 def _can_end() -> bool:
-    """Return whether stdin is a pipe or socket: files and /dev/null are at their end already."""
+    """Return whether stdin is a pipe or socket: files and /dev/null end at once."""
     try:
         mode = os.fstat(_STDIN).st_mode
     except OSError:

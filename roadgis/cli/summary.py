@@ -1,4 +1,4 @@
-"""What commands tell of the network that they have written."""
+"""Report the network that a command has written."""
 
 from __future__ import annotations
 
@@ -8,24 +8,12 @@ from typing import Any
 
 from roadgis.cli.shell import Shell
 
-__all__ = ["skipped_text", "tell_network"]
-
-#: Of the sheets that were skipped this many are named; the JSON result names all.
+#: Number of skipped sheets in the text; the JSON result has all.
 _NAMED = 5
 
 
-def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
-    """Tell a network's size as the result of a command.
-
-    Parameters
-    ----------
-    sh : Shell
-        The command's.
-    network : RoadNetwork
-        As written.
-    outputs : sequence of Path
-        All files; the first one holds the network.
-    """
+def report_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
+    """Report the size of a RoadNetwork as the result of a command; the first output holds it."""
     length_m = float(network.length_m.sum())
     bridges = int(network.bridged.sum())
     parts = [
@@ -51,7 +39,7 @@ def tell_network(sh: Shell, network: Any, outputs: Sequence[Path]) -> None:
 
 
 def skipped_text(skipped: Mapping[str, str]) -> str:
-    """Return how many sheets were left out, and which, given their names and the reasons."""
+    """Return number and names of the skipped sheets, given as a reason for each name."""
     names = list(skipped)
     more = len(names) - _NAMED
     shown = ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -17,9 +17,6 @@ from roadgis.options.synthetic import TownOptions, TrainingSetOptions, VariedOpt
 if TYPE_CHECKING:
     from roadgis.synthetic import Town, VariedScene
 
-__all__ = ["command"]
-
-
 _SETTINGS = Settings(TrainingSetOptions())
 
 

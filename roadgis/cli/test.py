@@ -9,8 +9,6 @@ from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
 from roadgis.options.scoring import ReportOptions
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(ReportOptions())
 
 

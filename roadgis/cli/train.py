@@ -18,8 +18,6 @@ from roadgis.options.training import TrainSettings
 if TYPE_CHECKING:
     from roadgis.train.inherited import SettingName
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(TrainSettings())
 
 
@@ -66,7 +64,7 @@ def command(
     """  # noqa: D301 - click reads the backspace
     if output is None and preview is None:
         raise click.UsageError("Missing option '-o' / '--output': a folder for the run.")
-    # A run of hours says how it is going without being asked.
+    # A run of hours reports its progress by default.
     verbose = verbose if progress == "none" else max(verbose, 1)
     with shell(progress, verbose=verbose, quiet=quiet, kept=lambda: _kept(output, overwrite)) as sh:
         chosen = _settings(settings, values)
@@ -87,7 +85,7 @@ def command(
 
 
 def _kept(output: Path | None, overwrite: bool) -> str:
-    """Return what a stop leaves, and how to resume."""
+    """Return the state of an interrupted run, and how to resume it."""
     from roadgis.train.run_folder import RunFolder
 
     if output is None:
@@ -99,9 +97,9 @@ def _kept(output: Path | None, overwrite: bool) -> str:
 
 
 def _settings(path: Path | None, values: Mapping[str, object]) -> TrainSettings:
-    """Return the file's settings with the options that were given in their place.
+    """Return the file's settings, overridden by the options.
 
-    What neither gives is taken from the model that the run starts from.
+    Other settings are those of the model that the run starts from.
     """
     from roadgis.train.inherited import file_settings, inherit_settings
     from roadgis.train.settings import read_settings
@@ -110,7 +108,7 @@ def _settings(path: Path | None, values: Mapping[str, object]) -> TrainSettings:
     settings = TrainSettings() if path is None else read_settings(path)
     for section, field in _SETTINGS.given(values):
         known.add((section, field))
-        if field == "gsd_m":  # one size in place of the file's range
+        if field == "gsd_m":  # one size instead of the file's range
             data = dataclasses.replace(settings.data, gsd_range_m=None)
             settings = dataclasses.replace(settings, data=data)
     settings = _SETTINGS.made(values, settings)

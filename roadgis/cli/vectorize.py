@@ -9,10 +9,8 @@ import click
 from roadgis.cli import options
 from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
-from roadgis.cli.summary import tell_network
+from roadgis.cli.summary import report_network
 from roadgis.options.extraction import ExtractOptions
-
-__all__ = ["command"]
 
 _SETTINGS = Settings(
     ExtractOptions(),
@@ -53,4 +51,4 @@ def command(
             overwrite=overwrite,
             progress=sh.progress,
         )
-        tell_network(sh, network, [output])
+        report_network(sh, network, [output])

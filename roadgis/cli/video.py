@@ -11,8 +11,6 @@ from roadgis.cli.parameters import Command, Settings, argument
 from roadgis.cli.shell import shell
 from roadgis.options.video import VideoOptions
 
-__all__ = ["command"]
-
 _SETTINGS = Settings(VideoOptions())
 
 

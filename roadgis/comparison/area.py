@@ -1,4 +1,4 @@
-"""Where two networks are compared."""
+"""Area in which two networks are compared."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from roadgis.arrays import Ints
-
-__all__ = ["MetricLines", "clipped", "common_extent", "in_fixed_order"]
 
 
 class MetricLines(NamedTuple):

@@ -12,8 +12,6 @@ import numpy as np
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["Feet", "feet", "nearest_feet"]
-
 #: Stations looked up at once, which bounds memory.
 _BATCH = 500_000
 

@@ -19,8 +19,6 @@ from roadgis.comparison.feet import Feet, feet, nearest_feet
 from roadgis.lines.linear_reference import LineAxis, Stations, stations
 from roadgis.options.comparison import CompareOptions
 
-__all__ = ["Matched", "match_lines"]
-
 #: A run continues over at most this many stations without a foot (a corner).
 _SKIP = 3
 #: A line that drifts across another by more than this share of the search distance crosses it.
@@ -157,8 +155,8 @@ def _cell(places: Stations, line: Ints, arc_m: Floats, lines: int) -> Ints:
 def _assign(station: Ints, cell: Ints, rank: Ints, ours: int, theirs: int) -> Ints:
     """Return the pairs that win: each station once, each cell for one run only.
 
-    What is best for both its station and its cell wins; its rivals go; and so on. The outcome
-    is that of taking the runs one by one in their order.
+    The pair that is best for its station and its cell wins, its rivals are dropped, and so on.
+    The result is that of taking the runs one by one in their order.
     """
     none = np.iinfo(np.int64).max
     taken, owner = np.zeros(ours, bool), np.full(theirs, -1, np.int64)

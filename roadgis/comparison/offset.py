@@ -24,8 +24,6 @@ from roadgis.comparison.offset_grid import OffsetField, OffsetGrid, grid_over, h
 from roadgis.lines.linear_reference import LineAxis, stations
 from roadgis.options.comparison import CompareOptions
 
-__all__ = ["estimate_offset"]
-
 _LOG = logging.getLogger(__name__)
 #: Spacing of the base's stations that are used here, and how parallel a line must be.
 _SPACING_M = 10.0
@@ -200,7 +198,7 @@ def _rounded(values: Floats) -> Floats:
 
 
 class _Evidence(NamedTuple):
-    """What the stations say about the corners of the grid, and where they are."""
+    """Equations of the stations for the corners of the grid, and their positions."""
 
     offset: Floats
     places: Floats

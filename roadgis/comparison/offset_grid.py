@@ -11,8 +11,6 @@ import scipy.sparse as sp
 from roadgis.arrays import Floats, Ints
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["OffsetField", "OffsetGrid", "grid_over", "holding"]
-
 #: Regularization of the field, in stations: towards its mean, against slope, against bending.
 #: The last two are for corners 1 km apart.
 _PRIOR, _SLOPE, _BEND = 0.3, 6.0, 30.0
@@ -89,7 +87,7 @@ def _differences(size: int, order: int) -> sp.csr_matrix:
 
 @dataclass(frozen=True)
 class OffsetField:
-    """Where the extraction lies, seen from the base; added to the base, it takes it there.
+    """Displacement from the base to the extraction, which moves the base onto it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a reviewer gets: one table a class, with scores and the attributes of both networks."""
+"""Tables for the review: one per class, with scores and the attributes of both networks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from roadgis.comparison.offset_grid import OffsetField
 from roadgis.comparison.segments import Segments
 from roadgis.options.comparison import CompareOptions
 from roadgis.vector_files.reading import GEOMETRY_FIELD
-
-__all__ = ["BASE", "ROAD", "attributes", "azimuth_deg", "offset_table", "review_table", "scores"]
-
 
 #: Prefixes of the attributes of both networks.
 BASE, ROAD = "base_", "road_"

@@ -44,8 +44,6 @@ from roadgis.output.provenance import provenance_where_written
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Comparison", "compare"]
-
 _LOG = logging.getLogger(__name__)
 
 Lines: TypeAlias = "str | Path | LineLayer | RoadNetwork"
@@ -62,9 +60,9 @@ class Comparison:
     Attributes
     ----------
     missing : geopandas.GeoDataFrame
-        What the base has and the extraction lacks.
+        Lines only in the base.
     extra : geopandas.GeoDataFrame
-        What the extraction has and the base lacks.
+        Lines only in the extraction.
     moved : geopandas.GeoDataFrame
         Lines of the base whose counterpart is displaced.
     matched : geopandas.GeoDataFrame
@@ -72,7 +70,7 @@ class Comparison:
     offsets : geopandas.GeoDataFrame
         The offset at the points where it was estimated.
     offset : OffsetField
-        What was added to the base to bring it onto the extraction.
+        Displacement from the base to the extraction.
     lengths : dict
         Metres, by class.
     provenance : dict
@@ -154,7 +152,7 @@ def compare(
     proposal : str, Path, LineLayer or RoadNetwork
         The extraction.
     base : str, Path, LineLayer or RoadNetwork
-        What it is compared with, such as OpenStreetMap's roads; in any CRS.
+        Base network, such as OpenStreetMap's roads; in any CRS.
     output : str or Path, optional
         The file to review, ``.gpkg`` or ``.geojson``; None writes none.
     options : CompareOptions, optional

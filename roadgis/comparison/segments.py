@@ -12,9 +12,6 @@ from roadgis.comparison.matching import Matched
 from roadgis.lines.linear_reference import LineAxis
 from roadgis.options.comparison import CompareOptions
 
-__all__ = ["MATCHED", "MOVED", "UNMATCHED", "Segments", "cut_pieces"]
-
-
 UNMATCHED, MATCHED, MOVED = 0, 1, 2
 
 

@@ -16,8 +16,6 @@ from roadgis.vector_files.qml import (
     rgba,
 )
 
-__all__ = ["COLOURS", "add_styles"]
-
 #: Red, green, blue of each class: distinct with any colour vision, on imagery and on paper.
 COLOURS = {
     "missing": (213, 94, 0),

@@ -24,8 +24,6 @@ from roadgis.output.geojson import write_geojson
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json
 from roadgis.vector_files.geopackage import geopackage
 
-__all__ = ["check_review", "write_review"]
-
 _FAILURES = (DataSourceError, DataLayerError, FieldError, GeometryError, sqlite3.Error)
 
 

@@ -1,4 +1,4 @@
-"""How good a road network is, measured against another in metres.
+"""Scores of a road network against ground truth.
 
 From the ground up: `area` (clipping), `within_distance` (what is near lines), `graph` and
 `graph_points` (lines as a graph). The scores use them: `pixel`, `buffer`, `junctions`, `apls`,

@@ -35,8 +35,6 @@ from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, control_points, nearest_places, ways
 
-__all__ = ["AplsScores", "apls_score"]
-
 _log = logging.getLogger(__name__)
 
 
@@ -116,21 +114,12 @@ def apls_score(
     InputError
         For geometries other than LineStrings, or options that are not positive.
     """
-    if spacing_m <= 0 or snap_m < 0 or max_controls < 1:
-        raise InputError(
-            f"APLS was called with spacing_m={spacing_m:g}, snap_m={snap_m:g} and "
-            f"max_controls={max_controls}; the spacing and the number must be positive and "
-            "the snapping distance not negative."
-        )
-    truth_speed, proposal_speed = speed if speed is not None else (None, None)
+    _check(spacing_m, snap_m, max_controls)
     one, two = (
         RoadGraph.from_lines(
-            lines,
-            speed=its_speed,
-            min_component_m=_SMALLEST_PART_M,
-            drop_repeated=published,
+            lines, speed=known, min_component_m=_SMALLEST_PART_M, drop_repeated=published
         )
-        for lines, its_speed in ((truth, truth_speed), (proposal, proposal_speed))
+        for lines, known in zip((truth, proposal), speed or (None, None), strict=True)
     )
     if not len(one):
         return AplsScores(float("nan"), float("nan"), float("nan"))
@@ -142,6 +131,15 @@ def apls_score(
     # scaled by the smaller one, so that 1 and 1 give 1 exactly
     both = worst * (2.0 / (1.0 + worst / max(onto_proposal, onto_truth))) if worst > 0 else 0.0
     return AplsScores(both, onto_proposal, onto_truth)
+
+
+def _check(spacing_m: float, snap_m: float, max_controls: int) -> None:
+    if spacing_m <= 0 or snap_m < 0 or max_controls < 1:
+        raise InputError(
+            f"APLS was called with spacing_m={spacing_m:g}, snap_m={snap_m:g} and "
+            f"max_controls={max_controls}; the spacing and the number must be positive and "
+            "the snapping distance not negative."
+        )
 
 
 def _one_way(

@@ -9,9 +9,6 @@ from shapely.geometry.base import BaseGeometry
 from roadgis.arrays import Ints, Lines
 from roadgis.errors import InputError
 
-__all__ = ["clipped", "harmonic_mean", "measurable"]
-
-
 _LINE = 1
 _LINES = (1, 2, 5)
 

@@ -12,8 +12,6 @@ from roadgis.evaluation.area import clipped, harmonic_mean, measurable
 from roadgis.evaluation.within_distance import cover, neighbours, rms_distance
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["BufferCurve", "BufferScores", "break_even", "buffer_curve", "buffer_scores"]
-
 
 @dataclass(frozen=True)
 class BufferScores:
@@ -139,7 +137,7 @@ class BufferCurve:
 
     @property
     def break_even(self) -> float | None:
-        """Where precision equals recall; None if precision is higher throughout.
+        """Value at which precision equals recall; None if precision is higher throughout.
 
         The curve is linear between two thresholds.
         """

@@ -16,8 +16,6 @@ from roadgis.evaluation.area import clipped, measurable
 from roadgis.evaluation.within_distance import cover, neighbours
 from roadgis.lines.linear_reference import TOUCH_M, LineAxis, Spans, merged
 
-__all__ = ["PROPOSAL_KINDS", "TRUTH_KINDS", "ErrorPieces", "LayerPieces", "classify_errors"]
-
 Kinds = npt.NDArray[np.str_]
 
 #: Classes of pieces of the truth and of the proposal.

@@ -10,8 +10,6 @@ from roadgis.dataset_names import display_name
 from roadgis.errors import InputError
 from roadgis.vector_files.reading import is_dataset_folder
 
-__all__ = ["FilePair", "find_pairs"]
-
 #: Suffixes of the files that are read from a folder.
 _SUFFIXES = (
     ".gpkg",

@@ -23,8 +23,6 @@ from roadgis.arrays import Bools, Floats, Ints, Objects
 from roadgis.errors import InputError
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["RoadGraph"]
-
 
 @dataclass(frozen=True)
 class RoadGraph:

@@ -12,9 +12,6 @@ from scipy.sparse.csgraph import dijkstra
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.evaluation.graph import RoadGraph
 
-__all__ = ["Places", "control_points", "nearest_places", "node_ways", "places_at", "ways"]
-
-
 _SAME_M = 1e-6  # below any coordinate's worth; rounding stays far below it
 _CELLS = 4_000_000  # numbers in one block of a table of ways
 

@@ -21,8 +21,6 @@ from roadgis.imagery.area import load_area
 from roadgis.lines import LineLayer, line_layer, metric_crs, read_lines
 from roadgis.network.network import RoadNetwork
 
-__all__ = ["LinesLike", "Measured", "Side", "as_layer", "measured"]
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,7 +77,7 @@ class Measured:
     crs : pyproj.CRS
         Metric; of all lines and the area.
     issues : tuple of str
-        What a reader of the scores should know.
+        Warnings about the layers.
     """
 
     truth: Side

@@ -16,9 +16,6 @@ from roadgis.arrays import Bools, Floats, Ints, Lines
 from roadgis.evaluation.area import harmonic_mean, measurable
 from roadgis.lines.linear_reference import LineAxis
 
-__all__ = ["JunctionScores", "junction_scores", "junctions"]
-
-
 #: Vertices, and ends on lines, closer than this are one place.
 _TOUCH_M = 0.05
 _ROUNDING_M = 1e-6

@@ -17,8 +17,6 @@ from roadgis.arrays import Floats, Lines
 from roadgis.evaluation.area import harmonic_mean, measurable
 from roadgis.imagery.gdal_warnings import quiet
 
-__all__ = ["PixelScores", "ValidPixels", "pixel_scores"]
-
 Mask = npt.NDArray[np.bool_]
 
 #: Called with x and y of pixel centres, two arrays of one shape in the lines' CRS, it returns

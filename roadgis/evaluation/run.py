@@ -24,8 +24,6 @@ from roadgis.evaluation.topo import TopoScores, topo_scores
 from roadgis.options.evaluation import EvaluateOptions
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Evaluation", "evaluate"]
-
 _LOG = logging.getLogger(__name__)
 
 _CONFIDENCE = "confidence"
@@ -49,7 +47,7 @@ class Evaluation:
     crs : pyproj.CRS
         Metric CRS of all pieces and of `area`.
     issues : tuple of str
-        What was left out or looks wrong.
+        Warnings about ignored features and doubtful inputs.
     """
 
     pixel: PixelScores

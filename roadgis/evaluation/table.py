@@ -11,8 +11,6 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError
 from roadgis.evaluation.area import harmonic_mean
 
-__all__ = ["SCORES", "flat", "total_row", "write_csv"]
-
 #: The scores that every output lists first, in this order.
 SCORES = (
     "iou", "relaxed_precision", "relaxed_recall", "relaxed_f1", "apls",

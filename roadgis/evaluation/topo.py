@@ -19,9 +19,6 @@ from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import Places, nearest_places, node_ways, places_at
 
-__all__ = ["TopoScores", "topo_scores"]
-
-
 _ROUNDING_M = 1e-6
 _SEED_COS = np.cos(np.deg2rad(45.0))
 

@@ -17,9 +17,6 @@ import numpy as np
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.lines.linear_reference import LineAxis, Spans, merged
 
-__all__ = ["Neighbours", "cover", "neighbours", "rms_distance"]
-
-
 _CHUNK_M = 200_000.0
 _CHUNK_SEGMENTS = 20_000
 #: A distance of exactly the reach counts, regardless of the last bits of the coordinates.
@@ -86,7 +83,7 @@ def neighbours(
 
 
 class _Frame:
-    """What the intervals are computed from: origins, directions, lengths of both layers."""
+    """Origins, directions and lengths of the segments of both layers."""
 
     def __init__(self, axis: LineAxis, others: LineAxis) -> None:
         self._axis, self._span = axis, axis.span_m

@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["DATE_KEYS", "acquisition_date", "stated_date"]
-
 #: Metadata domains and keys of the acquisition date, the best one first. The date of a TIFF may be
 #: that of the file; it is used where there is no other.
 DATE_KEYS = (

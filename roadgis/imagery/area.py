@@ -24,8 +24,6 @@ from roadgis.imagery.grid import Window
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["Area", "load_area"]
-
 _BLOCK_PX = 512
 # No CRS has coordinates beyond this: the Earth measures 4e10 mm.
 _LARGEST = 1e12
@@ -40,7 +38,7 @@ def load_area(aoi: Any, native_crs: CRS, crs: CRS) -> BaseGeometry:
         Polygons; a bare geometry is in `native_crs`. In degrees one across the antimeridian may
         be cut there, continue beyond 180, or go back from 180 to -180.
     native_crs, crs : pyproj.CRS
-        Of the inputs; of the result.
+        CRS of the inputs, and of the result.
 
     Raises
     ------

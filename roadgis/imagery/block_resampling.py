@@ -13,8 +13,6 @@ from rasterio.warp import Resampling, reproject
 from roadgis.affine import composed
 from roadgis.imagery.gdal_warnings import quiet
 
-__all__ = ["PAD_PX", "box_sum", "warp"]
-
 Floats = npt.NDArray[np.float32]
 
 #: Source pixels that :func:`warp` needs around the pixels that a block maps to.

@@ -19,8 +19,6 @@ from rasterio.windows import Window
 from roadgis.errors import ReadError
 from roadgis.imagery.gdal_warnings import quiet
 
-__all__ = ["check_whole", "damage_raises", "legible", "missing_end", "missing_part"]
-
 # GDAL's fast path for whole PNG images takes a cut file for a whole one. Of damaged JPEG data it
 # only warns. Environment variables are the only settings that hold in all threads.
 os.environ.setdefault("GDAL_PNG_WHOLE_IMAGE_OPTIM", "NO")
@@ -94,9 +92,9 @@ def check_whole(name: str, damage: str | None) -> None:
     Parameters
     ----------
     name : str
-        What users are shown.
+        Name for users.
     damage : str or None
-        What :func:`missing_part` found.
+        Result of :func:`missing_part`.
 
     Raises
     ------

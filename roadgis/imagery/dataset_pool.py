@@ -15,8 +15,6 @@ from roadgis.dataset_names import is_remote
 from roadgis.imagery.damage import damage_raises, legible
 from roadgis.imagery.gdal_warnings import quiet
 
-__all__ = ["Handles", "bound_block_cache", "gdal_environment", "open_dataset"]
-
 _CACHE_BYTES = 128 * 2**20
 _HTTP: dict[str, str] = {
     # No listing of the server's folder, no probing for sidecar files.

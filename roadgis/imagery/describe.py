@@ -13,8 +13,6 @@ from roadgis.imagery.plan import TOO_COARSE_M, TOO_COARSE_RATIO, Plan, pixel_siz
 from roadgis.imagery.raster import Raster
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["describe_scene"]
-
 
 def describe_scene(rasters: Sequence[Raster], plan: Plan, options: SceneOptions) -> dict[str, Any]:
     """Return facts about inputs and grid as plain JSON values.

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 from rasterio.errors import NotGeoreferencedWarning
 
-__all__ = ["quiet"]
-
 # Filters for warnings are process-wide: rasterio changes them around each array that it hands to
 # GDAL (reproject, rasterize), so two threads in there at once undo each other's.
 _LOCK = threading.RLock()

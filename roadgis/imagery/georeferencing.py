@@ -22,8 +22,6 @@ from roadgis.crs import (
 from roadgis.errors import SceneError
 from roadgis.imagery.raster import Raster
 
-__all__ = ["centre_lonlat", "choose_crs", "footprint"]
-
 # A projected metre may differ from one on the ground by this share: UTM and national grids do
 # by under 0.1 %, Web Mercator by a factor 1 / cos(latitude).
 _SCALE_TOLERANCE = 0.01

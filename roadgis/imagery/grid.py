@@ -10,11 +10,6 @@ from pyproj import CRS
 
 from roadgis.arrays import Floats
 
-__all__ = [
-    "Grid",
-    "Window",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Window:

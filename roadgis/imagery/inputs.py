@@ -14,8 +14,6 @@ from roadgis.errors import ReadError, SceneError
 from roadgis.overwriting import RASTER_SUFFIXES, input_files
 from roadgis.workdir import MARKER
 
-__all__ = ["expand_sources", "stamp"]
-
 # Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
 _RASTER_FOLDERS = ("zarr.json", ".zarray", ".zgroup", "hdr.adf")
 

@@ -20,8 +20,6 @@ from roadgis.imagery.grid import Window
 from roadgis.imagery.pixel_reading import read_pixels
 from roadgis.imagery.raster import PixelDecoder, Raster
 
-__all__ = ["Lattice", "SheetGroup", "group_sheets", "steady"]
-
 # Sheets whose pixels lie this close to a common lattice, in pixels, are on it: world files and
 # coordinates in degrees are rounded.
 _TOLERANCE_PX = 0.02
@@ -42,7 +40,7 @@ class Lattice:
     Attributes
     ----------
     crs : pyproj.CRS
-        Of the coordinates.
+        CRS of the coordinates.
     linear : tuple of float
         a, b, d, e of the affine transform: the pixel's steps.
     phase : tuple of float

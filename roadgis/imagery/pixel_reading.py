@@ -14,8 +14,6 @@ from roadgis.errors import ReadError
 from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.raster import Raster, failure_reason
 
-__all__ = ["read_pixels"]
-
 
 def read_pixels(
     handles: Handles, raster: Raster, box: tuple[int, int, int, int], nodata: float | None

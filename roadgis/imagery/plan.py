@@ -31,8 +31,6 @@ from roadgis.imagery.resampling import (
 from roadgis.imagery.size import RunSize, check_size, run_size
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["TOO_COARSE_M", "TOO_COARSE_RATIO", "Plan", "pixel_size_m", "plan_scene"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Imagery with larger pixels than both shows no roads to a model.
@@ -43,12 +41,12 @@ _SAME_SIZE = 0.005
 
 @dataclass(frozen=True)
 class Plan:
-    """How a scene is read.
+    """Plan for reading a scene.
 
     Attributes
     ----------
     grid : Grid
-        What a run computes: `covered`, rounded outward to multiples of `align_px`.
+        Extent of the computation: `covered`, rounded outward to multiples of `align_px`.
     row, col : int
         The grid's first pixel on the analysis lattice, which counts from the CRS's origin.
     extent : Window

@@ -30,8 +30,6 @@ from roadgis.imagery.dataset_pool import gdal_environment, open_dataset
 from roadgis.imagery.inputs import stamp
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["PixelDecoder", "Raster", "at_overview", "failure_reason", "inspect_raster"]
-
 _LOG = logging.getLogger(__name__)
 
 # Ground control points that are farther than this from a common affine map need a real warp.
@@ -39,7 +37,7 @@ _MOST_OFF_PX = 3.0
 
 
 class PixelDecoder(Protocol):
-    """What the stored values of a probability raster or mask mean."""
+    """Meaning of the values of a probability raster or mask."""
 
     @property
     def is_mask(self) -> bool:
@@ -60,7 +58,7 @@ class Raster:
     Attributes
     ----------
     path, name : str
-        What GDAL opens; what users are shown.
+        Path or URL for GDAL; name for users.
     driver, dtype : str
         GDAL's names.
     crs : pyproj.CRS
@@ -86,11 +84,11 @@ class Raster:
     level : int or None
         The overview that is read in place of full resolution.
     damage : str or None
-        What is missing of the file, as far as that shows before it is read.
+        Missing part of the file, as far as it can be detected before reading.
     stamp : tuple
         Changes when the file does.
     decoder : PixelDecoder or None
-        What turns values into probability, where they are not imagery.
+        Encoding of a probability raster; None for imagery.
     date : str or None
         When it was taken, ISO 8601.
     fetch : callable or None

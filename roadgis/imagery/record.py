@@ -19,8 +19,6 @@ from roadgis.imagery.resampling import Layer, WarpedLayer
 from roadgis.imagery.values.blank import BLANK_REACH_PX
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["READ_VERSION", "SceneRecord", "SheetRecord", "scene_record"]
-
 #: To be raised when the same inputs come to read differently.
 READ_VERSION = 1
 
@@ -97,7 +95,7 @@ class SceneRecord:
 
     @property
     def covered_in_grid(self) -> Window:
-        """What is wanted, relative to the grid."""
+        """Area of interest relative to the grid."""
         return self._in_grid(self.covered)
 
     def _in_grid(self, box: tuple[int, int, int, int]) -> Window:

@@ -20,8 +20,6 @@ from roadgis.imagery.grid import Window
 from roadgis.imagery.pixel_lattice import Lattice, SheetGroup
 from roadgis.imagery.values.stretch import Stretch
 
-__all__ = ["BLOCK_PX", "BlockCache", "Layer", "WarpedLayer", "WholeFactorLayer", "whole_factor"]
-
 #: Blocks of the analysis lattice that are resampled at once; also the unit of sampling.
 BLOCK_PX = 256
 _CACHE_BYTES = 96 * 2**20

@@ -33,8 +33,6 @@ from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.imagery.values.stretch import Stretch, percentile_scaling
 from roadgis.options.imagery import SceneOptions
 
-__all__ = ["INVALID_FILL", "Scene", "check_rasters", "compose_scene", "open_scene"]
-
 _LOG = logging.getLogger(__name__)
 
 #: The value of pixels without image: a middling grey, which looks like no edge of anything.
@@ -155,7 +153,7 @@ class Scene:
         The pixels that a run computes: those of `covered`, and some around them, so that tiles
         start on the same lattice in all runs.
     native_crs : pyproj.CRS
-        Of the first input.
+        CRS of the first input.
     band_count : int
         Bands of the images.
     inputs : tuple of str
@@ -229,7 +227,7 @@ class Scene:
 
     @property
     def statistics(self) -> SceneStatistics:
-        """What was measured over the whole scene."""
+        """Statistics of the whole scene."""
         return SceneStatistics(self._scalings, self.normalization, self.look)
 
     @property
@@ -247,7 +245,7 @@ class Scene:
 
     @property
     def size(self) -> RunSize:
-        """How much a run over the scene has to do."""
+        """Amount of work of a run over the scene."""
         return self._plan.size
 
     @property
@@ -276,7 +274,7 @@ class Scene:
         ----------
         window : Window
             Relative to `grid`; may reach beyond it. Around an area of interest there are still
-            image pixels, so that the network sees what surrounds it.
+            image pixels, so that the model sees the surroundings.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""How large a run over a scene is, and whether it can be finished here."""
+"""Size of a run over a scene, and whether this machine can finish it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from roadgis.errors import OutputError, SceneError
 from roadgis.imagery.grid import Window
 from roadgis.imagery.resampling import Layer
 
-__all__ = ["RunSize", "check_size", "check_space", "duration", "run_size", "storage"]
-
 _LOG = logging.getLogger(__name__)
 
 # Compressed probability takes 0.14 to 0.34 bytes for each pixel (decision 0027).
@@ -28,7 +26,7 @@ _MPX_PER_S = 2.0
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much a run has to do.
+    """Amount of work of a run.
 
     Attributes
     ----------
@@ -107,7 +105,7 @@ def check_size(size: RunSize, max_mpx: float) -> None:
 def check_space(folder: Path, size: RunSize) -> None:
     """Check before the work that the disk has room for a run's work directory.
 
-    What an earlier run has left there counts as free.
+    Space used by an earlier run there counts as free.
 
     Raises
     ------

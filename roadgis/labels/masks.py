@@ -26,8 +26,6 @@ from roadgis.overwriting import check_not_input
 from roadgis.probability.source import NO_DATA
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["BurntMask", "burn_like", "burn_like_each"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Side of the GeoTIFF's tiles, and of the blocks in memory, pixels.

@@ -15,8 +15,6 @@ from roadgis.arrays import Bools, Floats
 from roadgis.crs import LONLAT, ground_scale, in_degrees, transformer, utm_crs, wrapped
 from roadgis.lines.parts import flat_parts
 
-__all__ = ["road_surfaces"]
-
 _LOG = logging.getLogger(__name__)
 
 _POLYGON = 3

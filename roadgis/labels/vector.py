@@ -23,8 +23,6 @@ from roadgis.labels.widths import line_widths, parse_width_fields
 from roadgis.lines.parts import flat_parts, is_placed
 from roadgis.vector_files.reading import LayerFile
 
-__all__ = ["BurnLayer", "RoadLayer"]
-
 _LOG = logging.getLogger(__name__)
 
 _POINT = 0

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from roadgis.arrays import Bools, Floats
 from roadgis.errors import DataError
 
-__all__ = ["WidthField", "line_widths", "parse_width_fields"]
-
 _SHOWN = 3
 
 

@@ -14,8 +14,6 @@ from roadgis.errors import InputError
 from roadgis.lines.layer import LineLayer
 from roadgis.vector_files.reading import GEOMETRY_FIELD
 
-__all__ = ["check_fields", "field_numbers", "field_values"]
-
 _LOG = logging.getLogger(__name__)
 
 

@@ -14,8 +14,6 @@ from roadgis.arrays import Ints
 from roadgis.crs import transformed
 from roadgis.errors import DataError
 
-__all__ = ["LineLayer"]
-
 
 @dataclass(frozen=True)
 class LineLayer:
@@ -37,7 +35,7 @@ class LineLayer:
     table : geopandas.GeoDataFrame
         The features as read, with all fields; F rows.
     issues : tuple of str
-        What was left out or changed, with counts.
+        Warnings about ignored or changed features, with counts.
     """
 
     name: str

@@ -14,9 +14,6 @@ import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 
-__all__ = ["TOUCH_M", "LineAxis", "Spans", "Stations", "merged", "stations"]
-
-
 #: Space on the axis between one line and the next, so that intervals never merge across lines.
 _BETWEEN_M = 1.0
 #: Intervals closer than this are merged: far above rounding, far below a digitizer's precision.
@@ -110,12 +107,12 @@ class LineAxis:
 
     @property
     def line_start(self) -> Floats:
-        """Where each line starts on the axis, (L,)."""
+        """Start of each line on the axis, (L,)."""
         return self._ends[0]
 
     @property
     def line_stop(self) -> Floats:
-        """Where each line ends on the axis, (L,)."""
+        """End of each line on the axis, (L,)."""
         return self._ends[1]
 
     @cached_property
@@ -130,12 +127,12 @@ class LineAxis:
 
     @cached_property
     def origin(self) -> Floats:
-        """Where each segment starts, (S, 2)."""
+        """Start point of each segment, (S, 2)."""
         return self.vertices[self.first]
 
     @cached_property
     def segment_start(self) -> Floats:
-        """Where each segment starts on the axis, (S,)."""
+        """Start of each segment on the axis, (S,)."""
         return self.at[self.first]
 
     @cached_property

@@ -15,8 +15,6 @@ from roadgis.crs import LONLAT, ground_scale, in_metres, transformer, utm_crs
 from roadgis.errors import DataError
 from roadgis.lines.layer import LineLayer
 
-__all__ = ["metric_crs"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Lengths in a CRS may differ from those on the ground by this share before a local one is taken,
@@ -36,10 +34,9 @@ def metric_crs(*layers: LineLayer) -> CRS:
     Returns
     -------
     pyproj.CRS
-        That of the first layer that is projected in metres and true to scale at all lines; so
-        none in feet, and no Web Mercator but near the equator. Else the UTM zone of the lines'
-        centre; and where that is not true to scale either (near the poles, over large areas),
-        an azimuthal equidistant projection about the centre.
+        The CRS of the first layer that is projected in metres and true to scale at all lines;
+        else the UTM zone of the lines' centre; if that is not true to scale either (near the
+        poles, over large areas), an azimuthal equidistant projection about the centre.
 
     Raises
     ------
@@ -86,7 +83,7 @@ def _lonlat(layer: LineLayer) -> Floats:
 
 
 class _Spread(NamedTuple):
-    """Where points lie: their centre (lon, lat), and it and the outermost ones, (P, 2)."""
+    """Centre of points (lon, lat), and the centre with the outermost points, (P, 2)."""
 
     centre: tuple[float, float]
     places: Floats

@@ -10,8 +10,6 @@ from scipy.spatial import cKDTree
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
 
-__all__ = ["noded"]
-
 #: A line is not snapped to itself within this many snapping distances of its end.
 _OWN_REACH = 4.0
 #: Lines touch within this distance, metres.

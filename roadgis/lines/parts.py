@@ -8,8 +8,6 @@ import shapely
 
 from roadgis.arrays import Bools
 
-__all__ = ["flat_parts", "is_placed"]
-
 _COLLECTIONS = (4, 5, 6, 7)
 
 #: No CRS has coordinates beyond this: the Earth measures 4e10 mm.

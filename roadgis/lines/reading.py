@@ -18,8 +18,6 @@ from roadgis.lines.layer import LineLayer
 from roadgis.lines.parts import flat_parts, is_placed
 from roadgis.vector_files.reading import LayerFile
 
-__all__ = ["line_layer", "read_lines"]
-
 _LOG = logging.getLogger(__name__)
 
 _KINDS = ((0, "point", "points"), (3, "polygon", "polygons"))
@@ -53,7 +51,7 @@ def read_lines(
     assume_crs : str, optional
         CRS of a layer that has none; one that the file states goes before it.
     layer_option : str
-        What `layer` is called where the user names it, for messages.
+        Name of the option for `layer`, for messages.
 
     Returns
     -------

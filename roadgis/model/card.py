@@ -1,4 +1,4 @@
-"""The model card: all that is needed to run a model rightly, kept with its weights."""
+"""The model card: everything needed to run a model correctly, stored with its weights."""
 
 from __future__ import annotations
 
@@ -13,24 +13,14 @@ from roadgis.errors import ModelError
 from roadgis.options.model import MOST_PX, Activation, Layout
 from roadgis.plain_values import converted, parse_json, shown
 
-__all__ = [
-    "CARD_KEY",
-    "LOOKS",
-    "ModelCard",
-    "card_path",
-    "named_models",
-    "read_card_file",
-    "write_card_file",
-]
-
-#: Figures of a scene that a card may have the training imagery's range of.
+#: Properties of a scene whose range in the training imagery a card may contain.
 LOOKS = ("brightness", "contrast", "saturation", "sharpness")
 
 #: The key of the card among an ONNX file's metadata properties.
 CARD_KEY = "roadgis.card"
 _FORMAT = 1
-# What no card of a real network is beyond: a wrong one would ask for endless grids or tiles, or
-# for numbers that float32 does not have.
+# Limits of valid cards: larger values would need endless grids or tiles, or numbers that float32
+# cannot represent.
 _GSD_M = (0.01, 100.0)
 _STD = (1e-6, 1e6)
 _MOST_MEAN = 1e6
@@ -38,16 +28,16 @@ _MOST_MEAN = 1e6
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a segmentation model expects, gives and was made from.
+    """Inputs, outputs and origin of a segmentation model.
 
     Attributes
     ----------
     name, version : str
         Shown to users and written into outputs.
     classes : tuple of str
-        One per output channel, or per value where the network gives a map of class numbers.
+        One per output channel, or per value if the output is a map of class numbers.
     road_class : int
-        Index into `classes` of the channel that is road; one only, others are not added to it.
+        Index into `classes` of the road channel; other channels are not added to it.
     bands : tuple of str
         The input channels in order, e.g. ``("red", "green", "blue")``.
     mean, std : tuple of float
@@ -56,39 +46,39 @@ class ModelCard:
         Ground sampling distance that the model was trained at, metres per pixel.
     gsd_range_m : tuple of two floats, or None
         Smallest and largest ground sampling distance that the model works at: imagery in between
-        is read at its own pixel size. None for `gsd_m` alone.
+        is read at its own pixel size. None: only `gsd_m`.
     normalize_to : tuple of two floats, or None
         Mean and standard deviation, 0..255, that each band of a scene is brought to before `mean`
-        and `std` apply, by the statistics of the whole scene; None leaves its values.
+        and `std` apply, by the statistics of the whole scene; None for no normalization.
     looks : dict of str to tuple of two floats
         Range of each figure of :class:`~roadgis.imagery.values.look.Look` in the training imagery.
-        A scene outside of it is reported, and its roads are given less confidence.
+        A scene outside of it is reported, and the confidence of its roads is lowered.
     stride : int
         Total downsampling; tiles start and end on its multiples, in pixels.
     margin_px : int
-        How far a tile's border reaches into its output; a multiple of `stride`. For a local
+        Distance to which a tile's border affects its output; a multiple of `stride`. For a local
         model, pixels at least this far from the border do not depend on where the tile is cut.
     local : bool
-        False when the network averages over the whole tile (squeeze-and-excitation, pyramid
-        pooling), so that its answer depends on the tile whatever the margin.
+        False if the model averages over the whole tile (squeeze-and-excitation, pyramid
+        pooling), so that its output depends on the tile with any margin.
     threshold : float
         Probability from which a pixel is road, chosen on validation data.
     tile_px : int or None
-        Side in pixels of the tiles that the network takes, when it takes no others (or is meant
-        to be given no others); None when every multiple of `stride` will do.
+        Side in pixels of the tiles, if the model accepts only one; None if it accepts every
+        multiple of `stride`.
     input_layout, output_layout : {"NHWC", "NCHW"}
-        Order of the axes of what the network takes and gives.
+        Axis order of input and output.
     activation : {"none", "sigmoid", "softmax"}
-        What is still to be applied to the network's output to make probabilities of it.
+        Activation to apply to the output to obtain probabilities.
     training_data, licence : str
-        What the weights were learned from, and on what terms they may be used.
+        Training data of the weights, and the licence of the model.
     attribution : tuple of str
-        Whom to credit, one sentence for each source; written into what the model makes.
+        Credits, one sentence for each source; written into outputs.
     scores : dict
         Figures with the name of the data that they were measured on. Under ``places``, a list
         of mappings: ``place``, and by name the figures of that place.
     recipe : dict
-        The settings of the training run.
+        Settings of the training run.
     """
 
     name: str
@@ -180,16 +170,16 @@ class ModelCard:
 
     @property
     def working_gsd_m(self) -> float | tuple[float, float]:
-        """The pixel size to read imagery at, or the range that its own may lie in."""
+        """Pixel size to read imagery at, or the range of pixel sizes that are kept."""
         return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def provenance(self, fingerprint: str) -> dict[str, Any]:
-        """Return what outputs say of the model that made them, as JSON values.
+        """Return the description of the model for outputs, as JSON values.
 
         Parameters
         ----------
         fingerprint : str
-            SHA-256 of what decides the model's answers.
+            See :attr:`roadgis.model.runtime.Segmenter.fingerprint`.
         """
         return {
             "name": self.name,
@@ -211,9 +201,9 @@ class ModelCard:
         Parameters
         ----------
         text : str or bytes
-            What :meth:`to_json` wrote; bytes are UTF-8.
+            Written by :meth:`to_json`; bytes are UTF-8.
         where : str
-            Named in error messages.
+            Name of the source, for error messages.
 
         Raises
         ------
@@ -265,18 +255,18 @@ class ModelCard:
 
 
 def named_models(*provenances: Mapping[str, Any]) -> dict[str, Any]:
-    """Return which models provenances name, for what is made from all of them.
+    """Return the models of several provenances, for an output made from all of them.
 
     Parameters
     ----------
     *provenances : mapping
-        Of files, or of rasters: ``model`` is an entry as of :meth:`ModelCard.provenance`,
+        Provenance of files or rasters: ``model`` is a result of :meth:`ModelCard.provenance`,
         ``models`` a list of them.
 
     Returns
     -------
     dict
-        ``model``; or ``models`` of more than one; empty where none is named.
+        ``model`` for one, ``models`` for several; empty if there is none.
     """
     models: list[Any] = []
     for made_by in provenances:
@@ -290,12 +280,12 @@ def named_models(*provenances: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def card_path(model: Path) -> Path:
-    """Return where the card of a ``.keras`` file lies: beside it, as ``NAME.keras.json``."""
+    """Return the path of the card of a ``.keras`` file: ``NAME.keras.json`` next to it."""
     return model.with_name(model.name + ".json")
 
 
 def write_card_file(card: ModelCard, model: Path) -> Path:
-    """Write the card beside a ``.keras`` file and return its path."""
+    """Write the card of a ``.keras`` file next to it and return its path."""
     path = card_path(model)
     partial = path.with_name(path.name + ".part")
     partial.write_text(card.to_json() + "\n", encoding="utf-8")
@@ -304,7 +294,7 @@ def write_card_file(card: ModelCard, model: Path) -> Path:
 
 
 def read_card_file(model: Path) -> ModelCard:
-    """Read the card beside a ``.keras`` file.
+    """Read the card of a ``.keras`` file.
 
     Raises
     ------

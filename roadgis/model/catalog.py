@@ -1,4 +1,4 @@
-"""Where models are found: with the package, in the user's folder of models, and as files."""
+"""Find models: those of the package, those in the user's folder of models, and files."""
 
 from __future__ import annotations
 
@@ -12,17 +12,7 @@ from roadgis.model.foreign import find_card, refuse_description
 from roadgis.model.onnx_file import open_session_for_reading
 from roadgis.options.model import ModelDescription
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "RUN_MODEL",
-    "bundled_models",
-    "installed_models",
-    "model_fingerprint",
-    "read_card",
-    "resolve_model",
-]
-
-#: The name of the bundled model that is used when none is named.
+#: Name of the bundled model that is used by default.
 DEFAULT_MODEL = "default"
 _WEIGHTS = Path(__file__).resolve().parent / "weights"
 #: The model in the folder of a training run.
@@ -41,8 +31,8 @@ def bundled_models() -> dict[str, Path]:
 def installed_models() -> dict[str, Path]:
     """Return the models in the user's folder of models, by name.
 
-    The folder is the one that the environment variable ``ROADGIS_MODELS`` names, else
-    ``.roadgis/models`` in the home directory. A model is installed by copying it there.
+    The folder is that of the environment variable ``ROADGIS_MODELS``, by default
+    ``.roadgis/models`` in the home directory. To install a model, copy it there.
     """
     named = os.environ.get(_FOLDER_VARIABLE)
     folder = Path(named) if named else Path.home() / _FOLDER
@@ -59,15 +49,10 @@ def resolve_model(model: str | Path | None = None) -> Path:
         ``model.keras``), or the name of a bundled or installed model. Default: the bundled model
         :data:`DEFAULT_MODEL`.
 
-    Returns
-    -------
-    Path
-        An existing file.
-
     Raises
     ------
     ModelError
-        If there is no such model, a folder holds none, or its suffix is of no known kind.
+        If there is no such model, a folder contains none, or the suffix is unknown.
     """
     name = str(DEFAULT_MODEL if model is None else model)
     known = {**installed_models(), **bundled_models()}
@@ -114,19 +99,12 @@ def read_card(
     model : str or Path, optional
         See :func:`resolve_model`.
     description : ModelDescription, optional
-        Of an ONNX file that has no card; such a file is run on a test image or two.
-
-    Returns
-    -------
-    ModelCard
-        From the ONNX file's metadata, from beside the ``.keras`` file, or made for an ONNX file
-        of somebody else's.
+        Describes an ONNX file without a card; such a file is run on one or two test images.
 
     Raises
     ------
     ModelError
-        If the model or its card is missing or cannot be read, or it has a card and is
-        described nevertheless.
+        If the model or its card is missing or cannot be read, or a model with a card is described.
     """
     path = resolve_model(model)
     if path.suffix.lower() == ".keras":
@@ -136,7 +114,7 @@ def read_card(
 
 
 def model_fingerprint(*paths: Path, text: str = "") -> str:
-    """Return the SHA-256 (hexadecimal) of a model's files, and of a card that is in none."""
+    """Return the SHA-256 (hexadecimal) of a model's files, and of a card that is not in them."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

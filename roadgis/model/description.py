@@ -1,4 +1,4 @@
-"""What is told about an ONNX file that has no model card: by options, or by Deepness's metadata."""
+"""Description of ONNX files from the metadata of the QGIS plugin Deepness."""
 
 from __future__ import annotations
 
@@ -12,35 +12,28 @@ from roadgis.errors import ModelError
 from roadgis.options.model import ModelDescription
 from roadgis.plain_values import converted, parse_json, shown
 
-__all__ = ["deepness_description"]
-
 logger = logging.getLogger(__name__)
 
-#: Metadata keys that Deepness writes; the first one says what the model is for.
+#: Metadata keys of Deepness; the first is the kind of model.
 _TYPE = "model_type"
 _CLASS_KEYS = ("class_names", "names")
 _NUMBERS = ("resolution", "tile_size", "tiles_overlap", "seg_thresh")
 
 
 def deepness_description(metadata: Mapping[str, str], path: Path) -> ModelDescription | None:
-    """Read the metadata that the QGIS plugin Deepness puts into ONNX files.
+    """Read the metadata that Deepness writes into ONNX files; None if there is none.
 
     Parameters
     ----------
     metadata : mapping of str to str
         The file's properties; Deepness's values are JSON.
     path : Path
-        Named in errors.
-
-    Returns
-    -------
-    ModelDescription or None
-        None when there is no such metadata.
+        The file, for error messages.
 
     Raises
     ------
     ModelError
-        If the model is no segmentation model, or a value is of the wrong kind.
+        If it is not a segmentation model, or a value is of the wrong type.
     """
     known = {key: metadata[key] for key in (_TYPE, *_CLASS_KEYS, *_NUMBERS) if key in metadata}
     if not known:
@@ -50,11 +43,11 @@ def deepness_description(metadata: Mapping[str, str], path: Path) -> ModelDescri
         if kind.lower() != "segmentor":
             raise ModelError(
                 f"{path}: found a Deepness model of type {kind!r}, expected 'Segmentor': roads "
-                "are made from a probability for each pixel, which other types do not give."
+                "need a probability for each pixel, which other types do not provide."
             )
     if "seg_small_segment" in metadata:
         logger.info(
-            "%s: seg_small_segment is not used; short pieces of road are removed by length", path
+            "%s: seg_small_segment is ignored; short pieces of road are removed by length", path
         )
     numbers = {key: _number(known, key, path) for key in _NUMBERS if key in known}
     resolution, tile = numbers.get("resolution"), numbers.get("tile_size")
@@ -75,7 +68,7 @@ def _value(metadata: Mapping[str, str], key: str, path: Path) -> Any:
         return parse_json(text)
     except ValueError:
         pass
-    # Ultralytics writes Python's own notation, and Deepness reads it too.
+    # Ultralytics writes Python literals, which Deepness reads too.
     try:
         return ast.literal_eval(text)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
@@ -95,7 +88,7 @@ def _numbers(metadata: Mapping[str, str], key: str, path: Path) -> tuple[float, 
     if key not in metadata:
         return None
     kind = tuple[float, ...]
-    return tuple(_checked(metadata, key, path, kind, "a list of numbers, one a band"))
+    return tuple(_checked(metadata, key, path, kind, "a list of numbers, one per band"))
 
 
 def _checked(metadata: Mapping[str, str], key: str, path: Path, kind: Any, expected: str) -> Any:

@@ -1,4 +1,4 @@
-"""Model cards for ONNX files that have none: from a description, Deepness's metadata and trial."""
+"""Model cards for ONNX files without one: from a description, Deepness's metadata and test runs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,14 @@ from roadgis.model.onnx_file import (
 from roadgis.model.probe import Answer, Signature, find_activation, read_signature, try_out
 from roadgis.options.model import ModelDescription
 
-__all__ = ["adopt", "find_card", "foreign_card", "refuse_description"]
-
 logger = logging.getLogger(__name__)
 
 _ROAD_NOUNS = ("road", "roadway", "street", "highway", "motorway")
 _ROAD_WORDS = frozenset([*_ROAD_NOUNS, *(f"{noun}s" for noun in _ROAD_NOUNS)])
-# "not_road" is what the second class of a road model is often called.
+# The second class of a road model is often called "not_road".
 _NEGATIONS = frozenset(["no", "non", "not", "without"])
 _OTHER_WORDS = _NEGATIONS | {"background", "other", "others", "nothing", "none", "void", "rest"}
-#: Tile that the margin of a network without one is made for, and the margin's share of it.
+#: Tile size for the default margin, and the margin's share of it.
 _USUAL_TILE_PX = 512
 _MARGIN_SHARE = 8
 _BANDS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue", "nir")}
@@ -41,19 +39,10 @@ _BANDS = {1: ("grey",), 3: ("red", "green", "blue"), 4: ("red", "green", "blue",
 def find_card(session: Any, path: Path, description: ModelDescription | None = None) -> ModelCard:
     """Return the card of an open ONNX file: its own, or one made for it.
 
-    Parameters
-    ----------
-    session : onnxruntime.InferenceSession
-        Of the file.
-    path : Path
-        The file.
-    description : ModelDescription, optional
-        Of a file without a card; goes before what its metadata says.
-
     Raises
     ------
     ModelError
-        See :func:`foreign_card`; or if the file has a card and is described nevertheless.
+        See :func:`foreign_card`; or if a file with a card is described.
     """
     card = session_card(session, path)
     if card is None:
@@ -63,11 +52,11 @@ def find_card(session: Any, path: Path, description: ModelDescription | None = N
 
 
 def refuse_description(path: Path, description: ModelDescription | None) -> None:
-    """Raise :class:`ModelError` if a model that has a card is described nevertheless."""
-    if description is not None and description.told:
+    """Raise :class:`ModelError` if a model with a card is described."""
+    if description is not None and description.given:
         raise ModelError(
-            f"{path}: this model has a card, and was described by {', '.join(description.told)} "
-            "too; which of them is right? Leave the --model-... options out."
+            f"{path}: this model has a card, but was also described "
+            f"({', '.join(description.given)}). Leave the --model-... options out."
         )
 
 
@@ -79,7 +68,7 @@ def adopt(
     licence: str | None = None,
     attribution: tuple[str, ...] = (),
 ) -> ModelCard:
-    """Copy an ONNX file of somebody else's with a model card in it.
+    """Copy an ONNX file of another program and add a model card.
 
     Parameters
     ----------
@@ -88,21 +77,16 @@ def adopt(
     output : Path
         The ``.onnx`` file to write; may be `source`.
     description : ModelDescription, optional
-        What its metadata does not say.
+        Values that are not in its metadata.
     licence : str, optional
-        On what terms the model may be used. Default: what its metadata says.
+        Licence of the model. Default: that in its metadata.
     attribution : tuple of str
-        Whom to credit, one sentence for each source. Default: the author that its metadata names.
-
-    Returns
-    -------
-    ModelCard
-        As written.
+        Credits, one sentence for each source. Default: the author in its metadata.
 
     Raises
     ------
     ModelError
-        If it has a card already, or cannot be used; see :func:`foreign_card`.
+        If it has a card, or cannot be used; see :func:`foreign_card`.
     MissingExtraError
         If ``onnx`` is not installed.
     OutputError
@@ -111,8 +95,8 @@ def adopt(
     session = open_session_for_reading(source)
     if session_card(session, source) is not None:
         raise ModelError(
-            f"{source}: this model has a card already; see it with 'roadgis model info'. Adopt "
-            "the file that it was made from."
+            f"{source}: this model has a card; 'roadgis model info' shows it. Adopt the file that "
+            "it was made from."
         )
     card = foreign_card(session, source, description)
     card = dataclasses.replace(
@@ -127,78 +111,74 @@ def adopt(
 def foreign_card(
     session: Any, path: Path, description: ModelDescription | None = None
 ) -> ModelCard:
-    """Make a card for an ONNX file that has none.
+    """Make a card for an ONNX file without one.
 
-    The network is run on a test image or two, and what is decided is logged. Its reach is not
-    known, so it is never taken for local.
+    The model is run on one or two test images, and the decisions are logged. The model counts as
+    not local, because its receptive field is unknown.
 
     Parameters
     ----------
     session : onnxruntime.InferenceSession
-        Of the file.
+        Session of the file.
     path : Path
-        The file.
+        The file; the card is named after it.
     description : ModelDescription, optional
-        Goes before what the file's metadata says.
-
-    Returns
-    -------
-    ModelCard
-        Named after the file.
+        Overrides the file's metadata.
 
     Raises
     ------
     ModelError
-        If too little is known; the message lists the options that are missing. Or if the
-        network is no segmentation model, or does not do what is said of it.
+        If too little is known; the message lists the missing options. Or if the file is not a
+        segmentation model, or does not match its description.
     """
     metadata = session_metadata(session)
     deepness = deepness_description(metadata, path)
-    told = (description or ModelDescription()).over(deepness or ModelDescription())
+    given = (description or ModelDescription()).over(deepness or ModelDescription())
     missing: list[str] = []
-    if told.gsd_m is None:
-        missing.append("--model-gsd (metres per pixel that it was trained at)")
-    signature = read_signature(session, path, told.layout)
+    if given.gsd_m is None:
+        missing.append("--model-gsd (pixel size of its training data, in metres)")
+    signature = read_signature(session, path, given.layout)
     if signature.layout is None:
         shape = session.get_inputs()[0].shape
         missing.append(f"--model-layout (nchw or nhwc; its input has the shape {shape})")
         raise _too_little(path, missing)
-    tile_px = _tile_side(path, told, signature)
-    card = _input_card(path, told, signature)
+    tile_px = _tile_side(path, given, signature)
+    card = _input_card(path, given, signature)
     answer = try_out(session, path, signature, card, tile_px)
-    classes, road = _classes(path, told, answer, missing)
+    classes, road = _classes(path, given, answer, missing)
     if missing:
         raise _too_little(path, missing)
     activation, reason = (
-        (told.activation, "as said")
-        if told.activation is not None
+        (given.activation, "given")
+        if given.activation is not None
         else find_activation(path, answer)
     )
     card = dataclasses.replace(
         card,
         classes=classes,
         road_class=road,
-        gsd_m=told.gsd_m or card.gsd_m,
+        gsd_m=given.gsd_m or card.gsd_m,
         stride=answer.stride,
-        margin_px=_margin(told, tile_px, answer.stride),
-        threshold=0.5 if told.threshold is None else told.threshold,
+        margin_px=_margin(given, tile_px, answer.stride),
+        threshold=0.5 if given.threshold is None else given.threshold,
         tile_px=tile_px,
         output_layout=answer.layout,
         activation=activation,
         **_terms(metadata),
     )
-    if told.mean is None and told.std is None and deepness is None and signature.dtype != np.uint8:
+    is_scaled = deepness is not None or given.mean is not None or given.std is not None
+    if not is_scaled and signature.dtype != np.uint8:
         logger.warning(
-            "%s: nothing is said of its scaling; it is given values from 0 to %d. See --model-mean "
-            "and --model-std",
-            path.name, 255 if told.value_range == "byte" else 1,
+            "%s: the scaling of its input is unknown; values from 0 to %d are used. See "
+            "--model-mean and --model-std",
+            path.name, 255 if given.value_range == "byte" else 1,
         )  # fmt: skip
     _log_decisions(path, card, reason)
     return card
 
 
 def _terms(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Return licence and attribution from the metadata that the ONNX standard has for them."""
+    """Return licence and attribution from the standard metadata of ONNX."""
     author = metadata.get("model_author", "").strip()
     return {
         "licence": metadata.get("model_license", "").strip(),
@@ -208,9 +188,9 @@ def _terms(metadata: Mapping[str, str]) -> dict[str, Any]:
 
 def _too_little(path: Path, missing: list[str]) -> ModelError:
     return ModelError(
-        f"{path}: found no model card, and too little is known of the network to run it. Still "
-        f"needed: {'; '.join(missing)}. Give these options with every run, or once to 'roadgis "
-        "model adopt', which writes them into the file; 'roadgis export' makes files with a card."
+        f"{path}: found no model card, and too little is known to run the model. Missing: "
+        f"{'; '.join(missing)}. Give these options with every run, or once to 'roadgis model "
+        "adopt', which writes them into the file; 'roadgis export' makes files with a card."
     )
 
 
@@ -222,36 +202,37 @@ def _log_decisions(path: Path, card: ModelCard, reason: str) -> None:
         else f"tiles of any multiple of {card.stride} px"
     )
     logger.info(
-        "%s has no card: %s in, %s out; %s is applied to its output (%s); road is class %d of %s; "
+        "%s has no card: input %s, output %s; activation %s (%s); road is class %d of %s; "
         "%s with a margin of %d px; %.4g m a pixel",
         path.name, card.input_layout, card.output_layout, applied, reason, card.road_class,
         ", ".join(card.classes), tiles, card.margin_px, card.gsd_m,
     )  # fmt: skip
 
 
-def _tile_side(path: Path, told: ModelDescription, signature: Signature) -> int | None:
-    if told.tile_px is None or signature.tile_px in (None, told.tile_px):
-        return signature.tile_px or told.tile_px
+def _tile_side(path: Path, given: ModelDescription, signature: Signature) -> int | None:
+    if given.tile_px is None or signature.tile_px in (None, given.tile_px):
+        return signature.tile_px or given.tile_px
     raise ModelError(
-        f"{path}: the network takes tiles of {signature.tile_px} px only, and was described with "
-        f"tiles of {told.tile_px} px. Leave --model-tile-px out, or make it {signature.tile_px}."
+        f"{path}: the model takes only tiles of {signature.tile_px} px, but was described with "
+        f"tiles of {given.tile_px} px. Leave --model-tile-px out, or make it {signature.tile_px}."
     )
 
 
-def _input_card(path: Path, told: ModelDescription, signature: Signature) -> ModelCard:
+def _input_card(path: Path, given: ModelDescription, signature: Signature) -> ModelCard:
     """Return a card with scaling and layout of the input."""
     bands = signature.bands
-    byte = told.value_range == "byte" or signature.dtype == np.uint8
+    byte = given.value_range == "byte" or signature.dtype == np.uint8
     unit = 255.0 if byte else 1.0
-    mean, std = told.mean or (0.0,) * bands, told.std or (1.0,) * bands
+    mean, std = given.mean or (0.0,) * bands, given.std or (1.0,) * bands
     if not len(mean) == len(std) == bands:
         raise ModelError(
-            f"{path}: the network takes {bands} bands; found {len(mean)} values of mean and "
-            f"{len(std)} of standard deviation. Give --model-mean and --model-std one a band."
+            f"{path}: the model takes {bands} bands; found {len(mean)} values of mean and "
+            f"{len(std)} of standard deviation. Give one value per band to --model-mean and "
+            "--model-std."
         )
-    if signature.dtype == np.uint8 and (told.mean or told.std):
+    if signature.dtype == np.uint8 and (given.mean or given.std):
         raise ModelError(
-            f"{path}: the network takes bytes, which it scales itself; mean and standard "
+            f"{path}: the model takes bytes, which it scales itself; mean and standard "
             "deviation cannot be applied. Leave --model-mean and --model-std out."
         )
     assert signature.layout is not None
@@ -266,33 +247,33 @@ def _input_card(path: Path, told: ModelDescription, signature: Signature) -> Mod
     )
 
 
-def _margin(told: ModelDescription, tile_px: int | None, stride: int) -> int:
+def _margin(given: ModelDescription, tile_px: int | None, stride: int) -> int:
     tile = tile_px or _USUAL_TILE_PX
-    if told.margin_px is not None:
-        wanted = float(told.margin_px)
-    elif told.overlap_percent is not None:
-        wanted = tile * told.overlap_percent / 200
+    if given.margin_px is not None:
+        wanted = float(given.margin_px)
+    elif given.overlap_percent is not None:
+        wanted = tile * given.overlap_percent / 200
     else:
         wanted = tile / _MARGIN_SHARE
     return int(-(-wanted // stride)) * stride
 
 
 def _classes(
-    path: Path, told: ModelDescription, answer: Answer, missing: list[str]
+    path: Path, given: ModelDescription, answer: Answer, missing: list[str]
 ) -> tuple[tuple[str, ...], int]:
-    """Return the names of the output's classes and which is road; add to `missing` if untold."""
-    names = told.classes
+    """Return the class names and the index of road; add missing options to `missing`."""
+    names = given.classes
     if answer.is_class_map:
         if names is None:
-            missing.append("--model-classes (names in the order of the numbers that it gives)")
+            missing.append("--model-classes (names in the order of the class numbers)")
             return ("road",), 0
         names = ("background", *names) if len(names) == 1 else names
-        return names, _road(path, told, names)
+        return names, _road(path, given, names)
     channels = answer.channels
     if names is None and channels == 1:
         return ("road",), 0
     if names is None:
-        if told.road is None or not told.road.isdigit():
+        if given.road is None or not given.road.isdigit():
             missing.append(
                 f"--model-classes (names of the {channels} channels of its output), or "
                 f"--model-road (the number of the road channel, 0 to {channels - 1})"
@@ -300,31 +281,31 @@ def _classes(
             return ("road",), 0
         names = tuple(f"class {number}" for number in range(channels))
     elif channels == 1 and len(names) == 2:
-        # Of two classes in one channel, the channel is the probability of the second.
-        _second_is_road(path, told, names)
+        # With two classes and one channel, the channel is the probability of the second.
+        _second_is_road(path, given, names)
         return names[1:], 0
     elif len(names) == channels - 1 and not any(_words(name) & _OTHER_WORDS for name in names):
         names = ("background", *names)
     if len(names) != channels:
         raise ModelError(
             f"{path}: found {channels} channels in its output and {len(names)} names of classes "
-            f"({', '.join(names)}); which is which? Name one class a channel with --model-classes."
+            f"({', '.join(names)}). Name one class per channel with --model-classes."
         )
-    return names, _road(path, told, names)
+    return names, _road(path, given, names)
 
 
-def _second_is_road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> None:
-    if _road(path, told, names) != 1:
+def _second_is_road(path: Path, given: ModelDescription, names: tuple[str, ...]) -> None:
+    if _road(path, given, names) != 1:
         raise ModelError(
-            f"{path}: the one channel of its output is taken for the second of its two classes, "
-            f"{names[1]!r}, but road is {names[0]!r}. Name what the channel is with "
+            f"{path}: its output has one channel, which counts as the second of its two classes, "
+            f"{names[1]!r}, but road is {names[0]!r}. Name the class of the channel with "
             "--model-classes."
         )
 
 
-def _road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> int:
-    if told.road is not None:
-        wanted = told.road.strip().lower()
+def _road(path: Path, given: ModelDescription, names: tuple[str, ...]) -> int:
+    if given.road is not None:
+        wanted = given.road.strip().lower()
         found = [index for index, name in enumerate(names) if name.strip().lower() == wanted]
         if not found and wanted.isdigit() and int(wanted) < len(names):
             found = [int(wanted)]
@@ -337,7 +318,7 @@ def _road(path: Path, told: ModelDescription, names: tuple[str, ...]) -> int:
     if len(found) == 1:
         return found[0]
     what = "no class" if not found else f"{len(found)} classes"
-    whose = "of that name" if told.road is not None else "whose name says road"
+    whose = "of that name" if given.road is not None else "with a name for roads"
     raise ModelError(
         f"{path}: found {what} {whose} among {', '.join(names)}; expected one. Name it with "
         "--model-road."

@@ -1,4 +1,4 @@
-"""The choice of Keras's backend, and the import of Keras on it."""
+"""Choose the backend of Keras and import Keras."""
 
 from __future__ import annotations
 
@@ -13,45 +13,39 @@ from typing import Any, Literal
 
 from roadgis.errors import InputError, MissingExtraError, how_to_install
 
-__all__ = ["Backend", "choose_backend", "import_keras"]
-
-#: Backends of Keras that roadgis runs on.
+#: Supported backends of Keras.
 Backend = Literal["tensorflow", "jax"]
 
-# Of tensorflow's C++ code: errors come as exceptions as well, and what it calls one here, such as
-# that there is no GPU, is none.
+# Of tensorflow's C++ code: real errors are raised as exceptions as well; others, such as a missing
+# GPU, are harmless.
 _LOG_LEVEL = "3"
-# JAX comes with a CPU backend; its GPU support is a plugin package of its own.
+# JAX includes a CPU backend; GPU support is a separate plugin package.
 _JAX_GPU_PLUGINS = (
     "jax_cuda12_plugin",
     "jax_cuda13_plugin",
     "jax_rocm60_plugin",
     "jax_rocm7_plugin",
 )
-# oneDNN's convolutions, which tensorflow leaves alone on some processors unless told: on two cores
-# without AVX512 a training step took 4.0 s with them and 5.1 s without.
+# oneDNN's convolutions, which are off by default on some processors: on two cores without AVX512 a
+# training step took 4.0 s with them and 5.1 s without.
 _ONEDNN = "1"
 _GPU_DEVICES = (Path("/dev/nvidia0"), Path("/dev/nvidiactl"), Path("/dev/kfd"), Path("/dev/dxg"))
 
 
 def choose_backend() -> Backend:
-    """Choose the backend that Keras is imported on; tensorflow unless there is a reason.
+    """Choose the backend for Keras.
 
-    In this order: the one that Keras already runs on, as it cannot change in a process; the one
-    that the environment variable ``KERAS_BACKEND`` names; jax, when it is installed with GPU
+    In this order: the backend of Keras if it is already imported, as it cannot change in a
+    process; that of the environment variable ``KERAS_BACKEND``; jax, if it is installed with GPU
     support on a machine with a GPU that tensorflow does not see; tensorflow.
 
-    Nothing is imported to decide, except tensorflow where jax with GPU support and a GPU are
-    there. ``~/.keras/keras.json`` is not asked.
-
-    Returns
-    -------
-    {"tensorflow", "jax"}
+    Nothing is imported for this, except tensorflow if jax with GPU support and a GPU are present.
+    ``~/.keras/keras.json`` is ignored.
 
     Raises
     ------
     InputError
-        If ``KERAS_BACKEND`` names a backend that roadgis does not run on.
+        If ``KERAS_BACKEND`` names a backend that is not supported.
     """
     keras = sys.modules.get("keras")
     asked = os.environ.get("KERAS_BACKEND", "")
@@ -70,7 +64,7 @@ def choose_backend() -> Backend:
 
 
 def _jax_has_gpu() -> bool:
-    """Whether jax with GPU support is installed on a machine with a GPU, importing nothing."""
+    """Return whether jax has GPU support and the machine a GPU, without imports."""
     if not _is_installed("jax"):
         return False
     return any(map(_is_installed, _JAX_GPU_PLUGINS)) and any(map(Path.exists, _GPU_DEVICES))
@@ -87,19 +81,19 @@ def _tensorflow_sees_gpu() -> bool:
 
 
 def _prepare_tensorflow() -> None:
-    """Set what tensorflow reads from the environment on its import, unless it is set already."""
+    """Set the environment variables that tensorflow reads on import, unless they are set."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _LOG_LEVEL)
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", _ONEDNN)
 
 
 @contextlib.contextmanager
 def _native_stderr_held() -> Iterator[None]:
-    """Keep back what tensorflow's C++ code prints on its import; shown if the import fails.
+    """Hide the output of tensorflow's C++ code on import; it is shown if the import fails.
 
-    Four lines on processor and CUDA appear before its log level acts. What goes wrong is raised.
+    Four lines on processor and CUDA appear before its log level takes effect.
     """
     if "keras" in sys.modules and "tensorflow" in sys.modules:
-        yield  # loaded already: nothing is printed
+        yield  # already imported: nothing is printed
         return
     sys.stderr.flush()
     kept = os.dup(2)
@@ -127,7 +121,7 @@ def import_keras() -> Any:
     Raises
     ------
     InputError
-        If ``KERAS_BACKEND`` names a backend that roadgis does not run on.
+        See :func:`choose_backend`.
     MissingExtraError
         If Keras or its backend is not installed.
     """

@@ -1,4 +1,4 @@
-"""Running a ``.keras`` file by Keras."""
+"""Inference with a ``.keras`` file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from roadgis.model.catalog import model_fingerprint
 from roadgis.model.keras_backend import import_keras
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 
-__all__ = ["KerasSegmenter"]
-
 
 class KerasSegmenter:
     """A ``.keras`` file run by Keras, on tensorflow or jax.
@@ -23,16 +21,16 @@ class KerasSegmenter:
     Parameters
     ----------
     path : Path
-        A ``.keras`` file with its card beside it.
+        A ``.keras`` file with its card next to it.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes a GPU that Keras's backend sees.
+        "auto" uses a GPU if Keras's backend sees one.
 
     Attributes
     ----------
     card : ModelCard
-        From beside the file.
+        Card of the file.
     device : str
-        What it runs on.
+        Runtime and device, in words.
     fingerprint : str
         SHA-256 of the file and its card.
     """
@@ -48,11 +46,11 @@ class KerasSegmenter:
         self._errors = _keras_errors(keras)
         try:
             self._model = keras.models.load_model(path, compile=False)
-        # What Keras raises for a file that is not one of its own: no archive, no such member.
+        # Keras raises these for other files: not an archive, no such member.
         except (ValueError, OSError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{path}: cannot be loaded as a Keras model; it is damaged, of another kind, or "
-                f"from another Keras than {keras.__version__} ({error}). Train it again."
+                f"{path}: cannot be loaded as a Keras model; it is damaged, another kind of file, "
+                f"or of another version than Keras {keras.__version__} ({error}). Train it again."
             ) from error
         self._path = path
         self.device = f"Keras, {'CUDA' if self._place == 'gpu:0' else 'CPU'}"
@@ -67,7 +65,7 @@ class KerasSegmenter:
                 return np.asarray(self._keras.ops.convert_to_numpy(output))
         except self._errors as error:
             raise ModelError(
-                f"{self._path}: the network failed on images of shape {images.shape}: {error}"
+                f"{self._path}: the model failed on images of shape {images.shape}: {error}"
             ) from error
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -79,7 +77,7 @@ class KerasSegmenter:
         return class_probability(self._run(images), images.shape, self.card, self._path)
 
     def release(self) -> None:
-        """Do nothing: Keras's backend keeps what it has taken until the process ends."""
+        """Do nothing: Keras's backend keeps its memory until the process ends."""
 
 
 def _keras_has_gpu(keras: Any) -> bool:
@@ -90,7 +88,7 @@ def _keras_has_gpu(keras: Any) -> bool:
 
 
 def _keras_errors(keras: Any) -> tuple[type[Exception], ...]:
-    """Return what a network may raise on images that it cannot take."""
+    """Return the exceptions that a model may raise for unsupported images."""
     if keras.config.backend() != "tensorflow":
         return (ValueError, TypeError, RuntimeError)
     import tensorflow

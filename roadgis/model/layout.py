@@ -1,4 +1,4 @@
-"""What goes into a network and what comes out of it, brought to one scaling and one layout."""
+"""Scaling and axis order of the input and output of models."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import numpy.typing as npt
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard
 
-__all__ = ["Scaling", "class_probability", "network_input", "road_probability"]
-
-# Rounding in the last layer, or in dequantizing it, may leave 0..1 by this much.
+# Rounding in the last layer, or in dequantizing it, may exceed 0..1 by this.
 _TOLERANCE = 1e-3
 #: Rows that are scaled at once.
 _ROWS = 16
 
 
 class Scaling:
-    """Brings uint8 images to what a network was trained on.
+    """Scales uint8 images as in training.
 
     Parameters
     ----------
     card : ModelCard
-        Says mean, standard deviation, bands, stride and tile size.
+        Mean, standard deviation, bands, stride and tile size.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -36,7 +34,7 @@ class Scaling:
 
     @property
     def is_identity(self) -> bool:
-        """True when the network sees the images' own values, 0..255."""
+        """Whether the model takes unscaled values, 0..255."""
         return bool((self._factor == 1).all() and (self._offset == 0).all())
 
     def check(self, images: npt.NDArray[np.uint8]) -> None:
@@ -63,13 +61,8 @@ class Scaling:
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W, B)
-            Bands in the card's order; H and W are multiples of its stride, and its tile size
-            where it has one.
-
-        Returns
-        -------
-        ndarray of float32, shape (N, H, W, B)
-            What the network takes, bands last.
+            Bands in the card's order; H and W are multiples of its stride, or equal to its tile
+            size if it has one.
 
         Raises
         ------
@@ -84,8 +77,8 @@ class Scaling:
     ) -> npt.NDArray[np.float32]:
         """Scale images of any size; with `bands_second` the result is (N, B, H, W).
 
-        A few rows at a time, so that they stay in the processor's cache, and along whole rows,
-        as operations over three bands at a time are slow.
+        A few rows are scaled at a time, so that they stay in the processor's cache, and whole
+        rows, as operations over three bands are slow.
         """
         count, height, width, bands = images.shape
         if bands_second:
@@ -110,18 +103,14 @@ class Scaling:
 def network_input(
     images: npt.NDArray[np.uint8], scaling: Scaling, card: ModelCard, dtype: Any = np.float32
 ) -> npt.NDArray[Any]:
-    """Return images as the network takes them: scaled, in its layout and type.
+    """Return images as input of the model: scaled, in its layout and type.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (N, H, W, B)
         See :class:`Scaling`.
-    scaling : Scaling
-        Of the card.
-    card : ModelCard
-        Says the layout.
     dtype : numpy type
-        Of the network's input; integers are given the images' own values.
+        Type of the input; for integers the images are not scaled.
 
     Returns
     -------
@@ -144,14 +133,14 @@ def class_probability(
     Parameters
     ----------
     output : ndarray
-        What the network gave: floats (N, H, W, C), (N, C, H, W) or, of one class, (N, H, W); or
-        integers, the number of each pixel's class, without C or with C = 1.
+        Output of the model: floats (N, H, W, C), (N, C, H, W) or, for one class, (N, H, W); or
+        class numbers as integers, without C or with C = 1.
     shape : tuple of int
-        Of the images, (N, H, W, B).
+        Shape of the images, (N, H, W, B).
     card : ModelCard
-        Says layout, activation and classes.
+        Layout, activation and classes.
     path : Path
-        Named in errors.
+        The model file, for error messages.
 
     Returns
     -------
@@ -174,8 +163,8 @@ def road_probability(
 ) -> npt.NDArray[np.float32]:
     """Return the probability of the card's road class, float32 (N, H, W).
 
-    Parameters and errors are those of :func:`class_probability`; of the other classes no more is
-    computed than is needed.
+    Parameters and errors are those of :func:`class_probability`. Other classes are computed only
+    as far as needed.
     """
     if output.dtype.kind in "iub":
         numbers = _class_numbers(output, shape, card, path)
@@ -200,7 +189,7 @@ def _bands_last(
     expected = (*shape[:3], channels)
     if values.shape != expected:
         raise ModelError(
-            f"{path}: the network gave an output of shape {output.shape} for images of shape "
+            f"{path}: the model returned an output of shape {output.shape} for images of shape "
             f"{shape}; expected {expected}, one channel for each class of its card"
             f"{', with the channels second' if card.output_layout == 'NCHW' else ''}."
         )
@@ -214,9 +203,9 @@ def _class_numbers(
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or high >= len(card.classes):
         raise ModelError(
-            f"{path}: the network gave class numbers from {low} to {high}; its card has "
-            f"{len(card.classes)} classes, {', '.join(card.classes)}. Describe it with all of its "
-            "classes."
+            f"{path}: the model returned class numbers from {low} to {high}; its card has "
+            f"{len(card.classes)} classes, {', '.join(card.classes)}. Name all of its classes with "
+            "--model-classes."
         )
     return numbers
 
@@ -239,12 +228,12 @@ def _checked(values: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.floa
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ModelError(
-            f"{path}: the network gave values that are not numbers (NaN or infinite). Its weights "
-            "or its scaling are damaged; try another model."
+            f"{path}: the model returned values that are not numbers (NaN or infinite). Its "
+            "weights or its scaling are damaged; try another model."
         )
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         raise ModelError(
-            f"{path}: the network gave values from {low:.3g} to {high:.3g}, expected "
+            f"{path}: the model returned values from {low:.3g} to {high:.3g}, expected "
             "probabilities between 0 and 1. Export it with its last activation (sigmoid), or "
             "describe it with --model-activation."
         )

@@ -1,4 +1,4 @@
-"""ONNX files: opening a session, and the model card among the file's metadata."""
+"""Open ONNX files, and read and write the model card in their metadata."""
 
 from __future__ import annotations
 
@@ -9,30 +9,18 @@ from roadgis.atomic import atomic_path
 from roadgis.errors import MissingExtraError, ModelError, how_to_install
 from roadgis.model.card import CARD_KEY, ModelCard
 
-__all__ = [
-    "WINDOW_INPUT",
-    "WINDOW_MARGIN_KEY",
-    "onnxruntime_errors",
-    "open_session",
-    "open_session_for_reading",
-    "session_card",
-    "session_metadata",
-    "window_margin",
-    "write_onnx_card",
-]
-
-#: Input of some networks: row, column, end row and end column of the part of the tile to compute,
-#: multiples of the stride; the output is this part. All of the tile by default.
+#: Input of some models: row, column, end row and end column of the part of the tile to compute,
+#: multiples of the stride; the output is this part. By default the whole tile.
 WINDOW_INPUT = "window"
-#: Metadata entry of such networks: pixels along the part's edges, other than the tile's own, that
-#: do not count.
+#: Metadata entry of such models: pixels along the part's edges, other than those of the tile, that
+#: are invalid.
 WINDOW_MARGIN_KEY = "roadgis_window_margin_px"
 
 
 def onnxruntime_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that ONNX Runtime raises; they share no base class of their own.
 
-    A message that quotes a damaged file is not always UTF-8, which is an error of its own.
+    A message that quotes a damaged file may not be UTF-8, which raises another exception.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -46,8 +34,6 @@ def open_session(path: Path, options: Any = None, providers: list[str] | None = 
 
     Parameters
     ----------
-    path : Path
-        The file.
     options : onnxruntime.SessionOptions, optional
         Threads, memory and the like.
     providers : list of str, optional
@@ -61,7 +47,7 @@ def open_session(path: Path, options: Any = None, providers: list[str] | None = 
     Raises
     ------
     ModelError
-        If there is no such file, or it is no ONNX model that this ONNX Runtime can load.
+        If there is no such file, or this ONNX Runtime cannot load it.
     """
     import onnxruntime
 
@@ -73,14 +59,14 @@ def open_session(path: Path, options: Any = None, providers: list[str] | None = 
         )
     except onnxruntime_errors() as error:
         raise ModelError(
-            f"{path}: cannot be loaded as an ONNX model; it is damaged, of another kind, or needs "
-            f"a newer ONNX Runtime than {onnxruntime.__version__} ({_first_line(error)}). Get the "
-            "file again, or make it anew with 'roadgis export'."
+            f"{path}: cannot be loaded as an ONNX model; it is damaged, another kind of file, or "
+            f"needs a newer ONNX Runtime than {onnxruntime.__version__} ({_first_line(error)}). "
+            "Get the file again, or export it again with 'roadgis export'."
         ) from error
 
 
 def open_session_for_reading(path: Path) -> Any:
-    """Open an ONNX file to look at, and for a run or two: quick to load, and it prints nothing.
+    """Open an ONNX file for its metadata and a few runs: it loads fast and prints nothing.
 
     Raises
     ------
@@ -108,12 +94,12 @@ def session_metadata(session: Any) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise ModelError(
             f"The ONNX file's metadata is damaged ({error}), expected text in UTF-8. Get the file "
-            "again, or make it anew with 'roadgis export'."
+            "again, or export it again with 'roadgis export'."
         ) from error
 
 
 def session_card(session: Any, path: Path) -> ModelCard | None:
-    """Return the card in the metadata of an open session; None when there is none.
+    """Return the card in the metadata of an open session; None if there is none.
 
     Raises
     ------
@@ -125,7 +111,7 @@ def session_card(session: Any, path: Path) -> ModelCard | None:
 
 
 def window_margin(session: Any) -> int | None:
-    """Return how many pixels along the edges of a window do not count; None without a window.
+    """Return the width of the invalid edge of a window, pixels; None without a window input.
 
     See :data:`WINDOW_INPUT`.
     """
@@ -135,16 +121,16 @@ def window_margin(session: Any) -> int | None:
 
 
 def write_onnx_card(source: Path, card: ModelCard, output: Path) -> None:
-    """Copy an ONNX file with another card in it.
+    """Copy an ONNX file and replace its card.
 
     Parameters
     ----------
     source : Path
-        An ONNX file with its weights inside.
+        An ONNX file that contains its weights.
     card : ModelCard
-        Takes the place of the card in `source`, if it has one.
+        The new card.
     output : Path
-        May be `source`. Written beside and renamed.
+        May be `source`.
 
     Raises
     ------

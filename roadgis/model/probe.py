@@ -1,4 +1,4 @@
-"""Finding out how an unknown network takes images and what it gives, by its shapes and by trial."""
+"""Detect the input and output of an unknown model from its shapes and by test runs."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ import numpy.typing as npt
 from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.layout import Scaling, network_input
+from roadgis.model.onnx_fields import last_operation
 from roadgis.model.onnx_file import onnxruntime_errors
-from roadgis.model.onnx_tail import last_operation
 from roadgis.options.model import MOST_PX, Activation, Layout
 
-__all__ = ["INPUT_TYPES", "Answer", "Signature", "find_activation", "read_signature", "try_out"]
-
-#: Types of input that a network may have.
+#: Types of input that are supported.
 INPUT_TYPES: dict[str, Any] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
 }
-# More channels than this are no bands: the dimension is a height or width.
+# An axis longer than this is a height or width, not the bands.
 _MOST_BANDS = 16
-# Images with more bands than the spectrometers in use have are not what a network takes.
+# More bands than any spectrometer in use has.
 _LIKELY_BANDS = 1000
-#: Strides that are tried where any size is taken. Networks of a smaller stride take these too.
+#: Strides to try if any size is accepted. Models with a smaller stride accept these too.
 _STRIDES = (32, 48, 64, 96, 128)
-# Odd, so that a size is no multiple of twice the stride.
+# Odd, so that a size is not a multiple of twice the stride.
 _CELLS = 7
 _PROBABILITY_TYPES = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
 _LOGIT_TYPES = frozenset({"Conv", "ConvTranspose", "BatchNormalization"})
@@ -39,18 +37,18 @@ _LOGIT_TYPES = frozenset({"Conv", "ConvTranspose", "BatchNormalization"})
 
 @dataclass(frozen=True)
 class Signature:
-    """What a network takes.
+    """Input of a model.
 
     Attributes
     ----------
     name : str
-        Of its input.
+        Name of the input tensor.
     dtype : numpy type
-        Of its input.
+        Type of the input tensor.
     layout : {"NHWC", "NCHW"} or None
-        None when the shape does not tell.
+        None if the shape is ambiguous.
     bands : int
-        Input channels; 3 when the shape does not tell.
+        Input channels; 3 if the shape does not fix them.
     tile_px : int or None
         Side of the images, if the shape fixes it.
     """
@@ -64,20 +62,20 @@ class Signature:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network gave for a test image.
+    """Output of a model for a test image.
 
     Attributes
     ----------
     stride : int
-        The test image's side is an odd multiple of it; 1 where only one side is taken.
+        The test image's side is an odd multiple of it; 1 if only one side is accepted.
     layout : {"NHWC", "NCHW"}
-        Of the output.
+        Axis order of the output.
     channels : int
-        Of the output.
+        Channels of the output.
     is_class_map : bool
-        True when it gave the numbers of classes.
+        True if the values are class numbers.
     low, high : float
-        Range of its values.
+        Range of the values.
     """
 
     stride: int
@@ -89,21 +87,17 @@ class Answer:
 
 
 def read_signature(session: Any, path: Path, layout: Layout | None) -> Signature:
-    """Return what the network of an open session takes.
+    """Return the input of the model of an open onnxruntime.InferenceSession.
 
     Parameters
     ----------
-    session : onnxruntime.InferenceSession
-        The network.
-    path : Path
-        Named in errors.
     layout : {"NHWC", "NCHW"} or None
-        Said by the user.
+        Axis order given by the user.
 
     Raises
     ------
     ModelError
-        If it is no network from one image to one map.
+        If the model does not turn one image into one map.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shapes = ", ".join(f"{node.name} {node.type} {node.shape}" for node in (*inputs, *outputs))
@@ -125,7 +119,7 @@ def read_signature(session: Any, path: Path, layout: Layout | None) -> Signature
     fixed = {side for side in sides if isinstance(side, int)}
     if layout is not None and len(fixed) > 1:
         raise ModelError(
-            f"{path}: the network takes images of {shape} only; expected squares, or any size. "
+            f"{path}: the model takes only images of {shape}; expected squares, or any size. "
             "Export the model again for square images."
         )
     tile_px = int(fixed.pop()) if layout is not None and fixed else None
@@ -150,26 +144,22 @@ def _layout(shape: list[Any]) -> Layout | None:
 def try_out(
     session: Any, path: Path, signature: Signature, card: ModelCard, tile_px: int | None
 ) -> Answer:
-    """Run the network on a test image.
+    """Run the model of an open onnxruntime.InferenceSession on a test image.
 
     Parameters
     ----------
-    session : onnxruntime.InferenceSession
-        The network.
-    path : Path
-        Named in errors.
     signature : Signature
         With a layout.
     card : ModelCard
-        Says scaling and layout of the input; its stride is 1.
+        Scaling and layout of the input; the stride is 1.
     tile_px : int or None
-        The only side to try. Otherwise odd multiples of several strides are tried, and the
-        first that works is taken.
+        The only side to try. By default odd multiples of several strides are tried until one
+        works.
 
     Raises
     ------
     ModelError
-        If it fails on all of them, or its answer is no map of the image's size.
+        If the model fails on all sizes, or its output is not a map of the image's size.
     """
     sides = [(1, tile_px)] if tile_px else [(stride, _CELLS * stride) for stride in _STRIDES]
     said = ""
@@ -189,13 +179,12 @@ def try_out(
     raise ModelError(
         f"{path}: tried images of {sizes} px with {signature.bands} bands, "
         f"{card.input_layout}, and found {said}; expected a map of the image's size. Name the "
-        "size that the network takes with --model-tile-px, or export it with an output of the "
-        "input's size."
+        "size of its input with --model-tile-px, or export it with an output of the input's size."
     )
 
 
 def _test_image(side: int, bands: int) -> npt.NDArray[np.uint8]:
-    """Return noise on patches of all brightnesses, (1, side, side, bands)."""
+    """Return patches of all brightnesses with noise, (1, side, side, bands)."""
     rng = np.random.default_rng(0)
     cells = -(-side // 16)
     patches = rng.integers(0, 256, (cells, cells, bands)).repeat(16, 0).repeat(16, 1)
@@ -222,14 +211,9 @@ def _answer(output: Any, stride: int, side: int) -> Answer | None:
 
 
 def find_activation(path: Path, answer: Answer) -> tuple[Activation, str]:
-    """Decide what is still to be applied to a network's output.
+    """Return the activation to apply to a model's output, and the reason in words.
 
-    Returns
-    -------
-    activation : {"none", "sigmoid", "softmax"}
-        For several channels of logits, softmax.
-    reason : str
-        Why, in words.
+    Several channels of logits get a softmax.
     """
     missing: Activation = "sigmoid" if answer.channels == 1 else "softmax"
     if answer.is_class_map:

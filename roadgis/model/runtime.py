@@ -1,4 +1,4 @@
-"""Running a model: one small protocol, with adapters for ONNX Runtime and Keras."""
+"""Model inference: a small protocol, with adapters for ONNX Runtime and Keras."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: Where to run: a GPU when there is one, the CPU, or a GPU and nothing else.
+#: Where to run: a GPU if there is one, the CPU, or only a GPU.
 Device = Literal["auto", "cpu", "cuda"]
 
 
 class Segmenter(Protocol):
-    """A model that can be asked for road probability; safe to use from several threads."""
+    """A model that returns road probability; safe to use from several threads."""
 
     @property
     def card(self) -> ModelCard:
-        """What the model expects and gives."""
+        """Inputs and outputs of the model."""
 
     @property
     def device(self) -> str:
-        """What it runs on, in words."""
+        """Runtime and device, in words."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hexadecimal) of what decides its answers."""
+        """SHA-256 (hexadecimal) of the files that determine the output."""
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return road probability.
@@ -68,8 +68,8 @@ class Segmenter(Protocol):
         Parameters
         ----------
         images : ndarray of uint8, shape (N, H, W, B)
-            Bands in the card's order; H and W are multiples of the card's stride, and both its
-            `tile_px` where it has one.
+            Bands in the card's order; H and W are multiples of the card's stride, and equal to
+            its `tile_px` if it has one.
 
         Returns
         -------
@@ -81,7 +81,7 @@ class Segmenter(Protocol):
         InputError
             If the images do not fit the card.
         ModelError
-            If the network fails, or gives NaN, values outside 0..1 or another shape.
+            If the model fails, or returns NaN, values outside 0..1 or another shape.
         """
 
     def predict_classes(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -96,7 +96,7 @@ class Segmenter(Protocol):
         """
 
     def release(self) -> None:
-        """Give back the memory that inference holds; the next `predict` takes it again."""
+        """Free the memory of inference; the next `predict` allocates it again."""
 
 
 def predict_part(
@@ -107,7 +107,7 @@ def predict_part(
     Parameters
     ----------
     segmenter : Segmenter
-        The model; some need less work for a part.
+        Some models need less work for a part.
     images : ndarray of uint8, shape (N, H, W, B)
         See :meth:`Segmenter.predict`.
     rows, cols : slice
@@ -119,7 +119,7 @@ def predict_part(
 
 
 def available_threads() -> int:
-    """Return how many CPU cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -141,17 +141,12 @@ def load_model(
         the ``train`` extra), the folder of a training run, or the name of a bundled model.
         Default: the bundled one.
     threads : int, optional
-        Threads inside the network. Default: all cores that this process may use.
+        Number of CPU threads. Default: all cores that this process may use.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
+        "auto" uses a GPU if ONNX Runtime offers one: CUDA, DirectML or CoreML.
     description : ModelDescription, optional
-        What is to be known of an ONNX file that has no model card. Such a file is run on a test
-        image or two, and what is decided is logged.
-
-    Returns
-    -------
-    Segmenter
-        The model with its card.
+        Describes an ONNX file without a model card. Such a file is run on one or two test images,
+        and the decisions are logged.
 
     Raises
     ------
@@ -186,19 +181,15 @@ class OnnxSegmenter:
     path : Path
         An ONNX file with one input, images in the layout of its card, and one output: classes
         in the layout of its card, or a map of class numbers.
-    threads : int, optional
-        Threads inside the network. Default: all cores that this process may use.
-    device : {"auto", "cpu", "cuda"}
-        "auto" takes a GPU where ONNX Runtime offers one: CUDA, DirectML or CoreML.
-    description : ModelDescription, optional
-        Of a file without a model card.
+    threads, device, description
+        See :func:`load_model`.
 
     Attributes
     ----------
     card : ModelCard
-        From the file's metadata, or made for it.
+        From the file's metadata, or made for a file without one.
     device : str
-        What it runs on.
+        Runtime and device, in words.
     fingerprint : str
         SHA-256 of the file, and of the card if it is not in the file.
     """
@@ -225,7 +216,7 @@ class OnnxSegmenter:
         else:
             refuse_description(path, description)
             self.card, self.fingerprint = card, model_fingerprint(path)
-        # A GPU that is offered may still fail to start; ONNX Runtime then takes the CPU.
+        # A GPU that is offered may still fail to start; ONNX Runtime then uses the CPU.
         actual = session.get_providers()[0]
         if actual != self._provider:
             text = f"ONNX Runtime offers {self._provider} but could not start it"
@@ -238,7 +229,7 @@ class OnnxSegmenter:
         self._window_margin = window_margin(session)
 
     def _open(self) -> Any:
-        """Return the session, opened when there is none; any thread may hold one on."""
+        """Return the session, opened if needed; other threads may still use a released one."""
         import onnxruntime
 
         with self._lock:
@@ -246,9 +237,9 @@ class OnnxSegmenter:
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = self._threads
                 options.inter_op_num_threads = 1
-                # Planned memory needs up to twice as much, and a plan for every shape of tile.
+                # A memory plan needs up to twice the memory, and one for every tile shape.
                 options.enable_mem_pattern = False
-                # Waiting threads that spin would take the cores from reading and vectorizing.
+                # Spinning threads would take CPU time from reading and vectorizing.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 options.log_severity_level = 3
                 provider = self._provider
@@ -285,7 +276,7 @@ class OnnxSegmenter:
         name, kind, shape = inputs[0]
         if INPUT_TYPES[kind] is np.uint8 and not self._scaling.is_identity:
             raise ModelError(
-                f"{path}: the network takes bytes, but its card has a mean of {card.mean} and a "
+                f"{path}: the model takes bytes, but its card has a mean of {card.mean} and a "
                 f"standard deviation of {card.std}; expected 0 and 1/255. Export the model again."
             )
         return str(name), INPUT_TYPES[kind], shape[0] == 1
@@ -300,7 +291,7 @@ class OnnxSegmenter:
             outputs = [session.run(None, {self._input: batch, **others})[0] for batch in batches]
         except self._errors as error:
             raise ModelError(
-                f"{self._path}: the network failed on images of shape {images.shape}: {error}"
+                f"{self._path}: the model failed on images of shape {images.shape}: {error}"
             ) from error
         return np.concatenate(outputs) if len(outputs) > 1 else np.asarray(outputs[0])
 
@@ -311,9 +302,9 @@ class OnnxSegmenter:
     def predict_part(
         self, images: npt.NDArray[np.uint8], rows: slice, cols: slice
     ) -> npt.NDArray[np.float32]:
-        """Return some rows and columns of what :meth:`predict` returns, for less work.
+        """Return some rows and columns of what :meth:`predict` returns, with less work.
 
-        Networks with a window compute no more of their decoder than that needs.
+        Models with a window input compute only the part of the decoder that is needed.
         """
         if self._window_margin is None:
             return self.predict(images)[:, rows, cols]
@@ -338,7 +329,7 @@ class OnnxSegmenter:
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
-#: The one that "auto" prefers first.
+#: In the order in which "auto" prefers them.
 _DEVICE_NAMES = {
     _CUDA: "CUDA",
     "DmlExecutionProvider": "DirectML",
@@ -360,19 +351,19 @@ def _choose_provider(device: Device) -> str:
 
 
 def preferred_provider(device: Device, available: Sequence[str]) -> str:
-    """Return the execution provider to use, of those that ONNX Runtime offers."""
+    """Return the execution provider to use, one of those that ONNX Runtime offers."""
     if device == "cpu":
         return _CPU
     return next((name for name in _DEVICE_NAMES if name in available), _CPU)
 
 
 def _fits(shape: list[int | str | None], card: ModelCard) -> bool:
-    """Whether an input of this shape takes what the card says; free axes are names or None."""
+    """Return whether an input shape fits the card; free axes are names or None."""
     if len(shape) != 4:
         return False
     last = card.input_layout == "NHWC"
     here, elsewhere = (shape[3], shape[1]) if last else (shape[1], shape[3])
-    # With the bands' own axis free, a fixed one in their other place says that they are there.
+    # If the axis of the bands is free, a fixed axis in the other place is that of the bands.
     is_free = not isinstance(here, int) and not (isinstance(elsewhere, int) and not card.tile_px)
     sides = shape[1:3] if last else shape[2:]
     fixed = {side for side in sides if isinstance(side, int)}

@@ -1,4 +1,4 @@
-"""Describing a model as a STAC Item with the Machine Learning Model (MLM) extension."""
+"""Describe a model as a STAC Item with the Machine Learning Model (MLM) extension."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 
 from roadgis.model.card import ModelCard
 
-__all__ = ["model_item"]
-
 _EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.5.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
-#: A multihash begins with the code of SHA-256 and its length in bytes.
+#: Multihash prefix: the code of SHA-256 and its length in bytes.
 _SHA256_PREFIX = "1220"
 #: Values of imagery of 8 bits; the mean and standard deviation of a card are for values of 0 to 1.
 _WHITE = 255

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 
-__all__ = ["EdgeAttributes", "clear_of_junctions", "edge_attributes", "grouped_quantiles"]
-
 _FULL = 254.0
 
 

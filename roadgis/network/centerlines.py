@@ -19,19 +19,9 @@ from roadgis.imagery.grid import Grid
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = [
-    "EDGE_FIELDS",
-    "NODE_FIELDS",
-    "VERTEX_FIELDS",
-    "Centerlines",
-    "RoadEnds",
-    "concatenated_ranges",
-    "lengths_along",
-]
-
 
 class RoadEnds(NamedTuple):
-    """Where the roads of a mask end, measured on the mask.
+    """Ends of the roads of a mask, measured on the mask.
 
     Attributes
     ----------
@@ -142,11 +132,17 @@ class Centerlines:
         """Edge of each vertex, (V,)."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
+    @property
+    def edge_ends(self) -> tuple[Ints, Bools, Ints]:
+        """Edge of each edge end, whether it is its end, not its start, and its node, (2 E,)."""
+        at_end = np.repeat([False, True], len(self))
+        return np.tile(np.arange(len(self)), 2), at_end, np.concatenate([self.start, self.end])
+
     @cached_property
     def degree(self) -> Ints:
         """Edge ends at each node, (N,); a loop counts twice."""
-        ends = np.concatenate([self.start, self.end])
-        return np.bincount(ends, minlength=len(self.node_key)).astype(np.int64)
+        _, _, node = self.edge_ends
+        return np.bincount(node, minlength=len(self.node_key)).astype(np.int64)
 
     @cached_property
     def cumulative_length(self) -> Floats:

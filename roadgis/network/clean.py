@@ -27,8 +27,6 @@ from roadgis.options.cleaning import CleanOptions
 from roadgis.probability.source import ProbabilitySource
 from roadgis.why_empty import Removed
 
-__all__ = ["clean_network", "cleaned_lines", "network_of_lines", "removed_by_cleaning"]
-
 
 def clean_network(
     lines: Centerlines,
@@ -43,7 +41,7 @@ def clean_network(
     lines : Centerlines
         As traced.
     options : CleanOptions, optional
-        What to drop, bridge and merge, and how much to smooth.
+        Settings of the steps.
     source : ProbabilitySource, optional
         Probability on the lines' grid, as evidence for bridges. Without it, geometry alone
         decides.

@@ -6,14 +6,11 @@ Shapes: E edges, V vertices, A edge ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from roadgis.arrays import Bools, Floats, Ints
+from roadgis.arrays import Bools, Floats, Ints, first_of_each
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
-
-__all__ = ["EdgeEndTuning", "EdgeEnds", "FittedLines", "chord_ends", "fit_lines", "fitted_ends"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,8 @@ class EdgeEndTuning:
 TUNING = EdgeEndTuning()
 
 
-class FittedLines(NamedTuple):
+@dataclass(frozen=True)
+class FittedLines:
     """Lines, or arcs, through the vertices of A windows; see :func:`fit_lines`.
 
     Attributes
@@ -100,10 +98,20 @@ class FittedLines(NamedTuple):
         """Whether there is a direction, (A,)."""
         return np.asarray((self.d_row != 0) | (self.d_col != 0), bool)
 
+    @property
+    def foot(self) -> Floats:
+        """The feet as rows and columns, (A, 2)."""
+        return np.stack([self.row, self.col], axis=1)
+
+    @property
+    def direction(self) -> Floats:
+        """The directions as rows and columns, (A, 2)."""
+        return np.stack([self.d_row, self.d_col], axis=1)
+
 
 @dataclass(frozen=True)
-class EdgeEnds:
-    """A table of edge ends.
+class EdgeEnds(FittedLines):
+    """A table of edge ends, with the foot, direction and curvature of each.
 
     Attributes
     ----------
@@ -120,8 +128,6 @@ class EdgeEnds:
         Whether the edge is hardly longer than its disturbed parts.
     width : ndarray of float64, shape (A,)
         Width of the road, pixels.
-    row, col, d_row, d_col, bend, span, rms : ndarray of float64, shape (A,)
-        Foot, direction and curvature; see :class:`FittedLines`.
     """
 
     edge: Ints
@@ -130,40 +136,14 @@ class EdgeEnds:
     cut: Floats
     vague: Bools
     width: Floats
-    row: Floats
-    col: Floats
-    d_row: Floats
-    d_col: Floats
-    bend: Floats
-    span: Floats
-    rms: Floats
 
     def __len__(self) -> int:
         return len(self.node)
-
-    @property
-    def known(self) -> Bools:
-        """Whether there is a direction, (A,)."""
-        return np.asarray((self.d_row != 0) | (self.d_col != 0), bool)
-
-    @property
-    def foot(self) -> Floats:
-        """The feet as rows and columns, (A, 2)."""
-        return np.stack([self.row, self.col], axis=1)
-
-    @property
-    def direction(self) -> Floats:
-        """The directions as rows and columns, (A, 2)."""
-        return np.stack([self.d_row, self.d_col], axis=1)
 
     def node_ahead(self, lines: Centerlines) -> Floats:
         """Return how far the node is ahead of each foot in its direction, (A,) pixels."""
         row, col = lines.node_row[self.node] - self.row, lines.node_col[self.node] - self.col
         return np.asarray(row * self.d_row + col * self.d_col, np.float64)
-
-    def take(self, index: Ints | Bools) -> EdgeEnds:
-        """Return some of the ends."""
-        return EdgeEnds(**{name: value[index] for name, value in vars(self).items()})
 
 
 def chord_ends(
@@ -272,9 +252,8 @@ def fitted_ends(
     EdgeEnds
         2 E of them: the start of edge e is number e, its end number E + e.
     """
-    width = np.tile(edge_width_px, 2)
-    node = np.concatenate([lines.start, lines.end])
-    length = np.tile(lines.length_px, 2)
+    width, length = np.tile(edge_width_px, 2), np.tile(lines.length_px, 2)
+    edge, at_end, node = lines.edge_ends
     want, least = _disturbed_lengths(lines, edge_width_px, measured)
     if more is not None:
         want = want + more
@@ -295,13 +274,13 @@ def fitted_ends(
     vague_far = np.maximum((1 - TUNING.vague_cut) * length, cut)
     far = np.where(vague, vague_far, np.maximum(far, cut))
     return EdgeEnds(
-        edge=np.tile(np.arange(len(lines)), 2),
-        at_end=np.repeat([False, True], len(lines)),
+        edge=edge,
+        at_end=at_end,
         node=node,
         cut=cut,
         vague=vague,
         width=width,
-        **_fitted_between(lines, cut, far, limit, span, vague)._asdict(),
+        **vars(_fitted_between(lines, cut, far, limit, span, vague)),
     )
 
 
@@ -310,7 +289,7 @@ def _disturbed_lengths(
 ) -> tuple[Floats, Floats]:
     """Return how far from its node each edge end is disturbed, and how far at least, (2 E,)."""
     width = np.tile(edge_width_px, 2)
-    node = np.concatenate([lines.start, lines.end])
+    _, _, node = lines.edge_ends
     degree = lines.degree[node]
     junction_width = np.minimum(
         lines.node_width_px.astype(np.float64)[node], TUNING.junction_widths * width
@@ -347,7 +326,12 @@ def _fitted_between(
     long = np.maximum(far, np.minimum(cut + TUNING.straight_factor * (far - cut), limit))
     whole = fit(long, np.ones_like(vague))
     straight = (whole.rms < TUNING.straight_rms_px) & (whole.span >= span) & ~vague
-    return FittedLines(*(np.where(straight, a, b) for a, b in zip(whole, fitted, strict=True)))
+    return FittedLines(
+        **{
+            name: np.where(straight, value, vars(fitted)[name])
+            for name, value in vars(whole).items()
+        }
+    )
 
 
 def _other_end(value: Floats) -> Floats:
@@ -371,7 +355,7 @@ def _merged_length(
         return out
     at = at[np.lexsort([along[at], edge[at]])]
     of, away = edge[at], np.maximum(along[at], lean[edge[at]])
-    new = np.concatenate([[True], of[1:] != of[:-1]])
+    new = first_of_each(of)
     # Nothing is known up to the next vertex, which is far where junctions were merged.
     node = lines.offsets[1:] - 1 if at_end else lines.offsets[:-1]
     step = -1 if at_end else 1

@@ -23,16 +23,6 @@ from roadgis.network.centerlines import (
 )
 from roadgis.network.paths import order_paths
 
-__all__ = [
-    "add_edges",
-    "insert_vertices",
-    "merge_interstitial",
-    "merge_nodes",
-    "move_nodes",
-    "split",
-    "take_nodes",
-]
-
 #: `insert_vertices` takes an existing vertex that is nearer than this, pixels.
 _AT_VERTEX_PX = 0.75
 #: Distances that differ by less are equal: their last digits depend on the order of edges.
@@ -251,8 +241,7 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
     if not interstitial.any():
         return lines
     count = len(lines)
-    node = np.concatenate([lines.start, lines.end])
-    edge = np.concatenate([np.arange(count), np.arange(count)])
+    edge, _, node = lines.edge_ends
     inner = interstitial[node]
     rank = np.argsort(node[inner], kind="stable")
     links = edge[inner][rank].reshape(-1, 2)

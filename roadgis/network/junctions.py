@@ -11,8 +11,6 @@ from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import EdgeEnds, chord_ends
 from roadgis.network.edit import merge_nodes
 
-__all__ = ["JunctionTuning", "contract_junctions"]
-
 
 @dataclass(frozen=True)
 class JunctionTuning:
@@ -117,9 +115,7 @@ def _is_crossing(lines: Centerlines, edges: Ints) -> Bools:
 
 def _ends_at(lines: Centerlines, nodes: Bools) -> EdgeEnds:
     """Return the edge ends at some nodes, ordered by node."""
-    edge = np.tile(np.arange(len(lines)), 2)
-    at_end = np.repeat([False, True], len(lines))
-    node = np.concatenate([lines.start, lines.end])
+    edge, at_end, node = lines.edge_ends
     at = np.flatnonzero(nodes[node])
     at = at[np.argsort(node[at], kind="stable")]
     edge, at_end, width = edge[at], at_end[at], lines.node_width_px[node[at]].astype(np.float64)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import shapely
 from pyproj import CRS, Geod, Transformer
 
@@ -19,21 +22,58 @@ from roadgis.why_empty import WhyEmpty
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["RoadNetwork"]
 
-#: Optional fields, and their values for "unknown".
-_UNKNOWN: dict[str, Any] = {
-    "width_p10_m": np.nan,
-    "width_p90_m": np.nan,
-    "bridged": False,
-    "source": None,
-    "source_date": None,
-}
+class AttributeColumn(NamedTuple):
+    """Column of an attribute of edges in tables.
+
+    Attributes
+    ----------
+    unknown : float, bool or None
+        Value where the attribute is unknown: a number (NaN), a truth value or None for text.
+    digits : int
+        Decimals of numbers in tables.
+    shapefile : str
+        Name in Shapefiles, which allow 10 letters; empty for the attribute's own, cut.
+    """
+
+    unknown: float | bool | None
+    digits: int = 0
+    shapefile: str = ""
+
+    def filled(self, count: int) -> npt.NDArray[Any]:
+        """Return the values of edges for which the attribute is unknown, (count,)."""
+        return np.full(count, self.unknown, object if self.unknown is None else type(self.unknown))
+
+    def to_table(self, values: npt.NDArray[Any]) -> Any:
+        """Return values as a column of a table."""
+        if self.unknown is None:
+            return _text(values)
+        return np.round(values, self.digits) if isinstance(self.unknown, float) else values
+
+    def from_table(self, column: Any) -> npt.NDArray[Any]:
+        """Return the values of a table's column, a pandas.Series."""
+        if self.unknown is not None:
+            return np.asarray(column.to_numpy(type(self.unknown)))
+        out = np.empty(len(column), object)
+        out[:] = [
+            str(v) if known else None for v, known in zip(column, column.notna(), strict=True)
+        ]
+        return out
 
 
-#: Attributes of edges, other than nodes and shape.
-_ATTRIBUTES = ("width_m", "confidence", "confidence_min", *_UNKNOWN)
-
+#: Attributes of edges, other than nodes and shape, in the order of the columns of tables.
+EDGE_ATTRIBUTES: Mapping[str, AttributeColumn] = MappingProxyType(
+    {
+        "width_m": AttributeColumn(np.nan, 2),
+        "width_p10_m": AttributeColumn(np.nan, 2, "width_p10"),
+        "width_p90_m": AttributeColumn(np.nan, 2, "width_p90"),
+        "confidence": AttributeColumn(np.nan, 4),
+        "confidence_min": AttributeColumn(np.nan, 4, "conf_min"),
+        "bridged": AttributeColumn(False),
+        "source": AttributeColumn(None),
+        "source_date": AttributeColumn(None, shapefile="src_date"),
+    }
+)
 
 #: Steps per unit of a projected and of a geographic CRS to which `RoadNetwork.stable_id` rounds.
 _ID_STEPS = {True: 10.0, False: 1e6}
@@ -104,10 +144,9 @@ class RoadNetwork:
     why_empty: WhyEmpty | None = None
 
     def __post_init__(self) -> None:
-        for name, unknown in _UNKNOWN.items():
+        for name, column in EDGE_ATTRIBUTES.items():
             if getattr(self, name) is None:
-                kind = object if unknown is None else type(unknown)
-                object.__setattr__(self, name, np.full(len(self.edges), unknown, kind))
+                object.__setattr__(self, name, column.filled(len(self.edges)))
 
     @classmethod
     def empty(cls, crs: CRS) -> RoadNetwork:
@@ -227,7 +266,7 @@ class RoadNetwork:
             start=index[: len(start)].astype(np.int64),
             end=index[len(start) :].astype(np.int64),
             nodes=self.nodes[used],
-            **{name: getattr(self, name)[keep] for name in ("edges", *_ATTRIBUTES)},
+            **{name: getattr(self, name)[keep] for name in ("edges", *EDGE_ATTRIBUTES)},
         )
 
     def without_bridges(self) -> RoadNetwork:
@@ -250,14 +289,10 @@ class RoadNetwork:
                 "component": self.component,
                 "length_m": np.round(self.length_m, 2),
                 "sinuosity": np.round(self.sinuosity, 4),
-                "width_m": np.round(self.width_m, 2),
-                "width_p10_m": np.round(self.width_p10_m, 2),
-                "width_p90_m": np.round(self.width_p90_m, 2),
-                "confidence": np.round(self.confidence, 4),
-                "confidence_min": np.round(self.confidence_min, 4),
-                "bridged": self.bridged,
-                "source": _text(self.source),
-                "source_date": _text(self.source_date),
+                **{
+                    name: column.to_table(getattr(self, name))
+                    for name, column in EDGE_ATTRIBUTES.items()
+                },
             },
             geometry=self.edges,
             crs=self.crs,

@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from roadgis.arrays import Bools, Floats, Ints, Lines
+from roadgis.arrays import Bools, Floats, Ints, Lines, first_of_each
 from roadgis.network.centerlines import Centerlines, lengths_along
 from roadgis.network.edit import merge_interstitial, merge_nodes, split
 from roadgis.options.cleaning import ParallelOptions
-
-__all__ = ["ParallelTuning", "merge_parallels"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def _unique(lines: Centerlines, key: Ints, row: Floats) -> Ints:
     """
     rank = np.lexsort([row, key])
     ordered = key[rank]
-    first = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(key)]
+    first = first_of_each(ordered)
     at = np.arange(len(key))
     again = at - np.maximum.accumulate(np.where(first, at, 0))
     out = np.empty(len(key), np.int64)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 from roadgis.arrays import Bools, Floats, Ints
 
-__all__ = ["Paths", "components", "is_within", "order_paths"]
-
 
 class Paths(NamedTuple):
     """Paths of a graph without branches; K vertices, P paths.

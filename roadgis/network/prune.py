@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from roadgis.arrays import Bools, Floats, Ints
+from roadgis.arrays import Bools, Floats, Ints, first_of_each
 from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial
 from roadgis.network.paths import components
 from roadgis.options.cleaning import RuleOptions
 
-__all__ = [
-    "PruneTuning",
-    "apply_rules",
-    "drop_dangles",
-    "drop_patchy",
-    "drop_small_components",
-    "drop_small_loops",
-    "drop_uneven",
-    "drop_weak_components",
-    "drop_winding",
-]
-
 
 @dataclass(frozen=True)
 class PruneTuning:
     """Constants of pruning.
 
-    What the steps and rules are worth on imagery is in decision 0034; the constants were not
-    fitted there.
+    Decision 0034 has the effect of each step and rule on scores; the constants were not fitted.
     """
 
     #: A dead end is sure from this mean probability (decision 0034).
@@ -138,7 +124,7 @@ def drop_dangles(lines: Centerlines, factor: float, sure_share: float = 1.0) -> 
     rank = np.lexsort([lines.key[candidates], -length[candidates], root[candidates]])
     candidates = candidates[rank]
     node = root[candidates]
-    first = np.concatenate([[True], node[1:] != node[:-1]])
+    first = first_of_each(node)
     position = np.arange(len(node))
     position -= np.maximum.accumulate(np.where(first, position, 0))
     others = degree - np.bincount(node, minlength=len(degree))
@@ -183,14 +169,10 @@ def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
     They judge dead ends and lone lines that are unsure: with a mean probability below half way
     from the threshold to 1. Edges that connect others, leave the raster or were bridged stay.
     """
-    rules: list[tuple[bool, Callable[[Centerlines], Centerlines]]] = [
-        (options.patchy, drop_patchy),
-        (options.uneven, drop_uneven),
-        (options.winding, drop_winding),
-    ]
-    for on, rule in rules:
-        if on and len(lines):
-            lines = merge_interstitial(rule(lines))
+    rules = {"patchy": drop_patchy, "uneven": drop_uneven, "winding": drop_winding}
+    for entry in fields(options):
+        if getattr(options, entry.name) and len(lines):
+            lines = merge_interstitial(rules[entry.name](lines))
     return lines
 
 
@@ -234,9 +216,7 @@ def drop_winding(lines: Centerlines) -> Centerlines:
     edge = some.edge_of_vertex
     # The first vertex of each stretch.
     stretch = np.floor(along / step[edge]).astype(np.int64)
-    first = np.flatnonzero(
-        np.concatenate([[True], (stretch[1:] != stretch[:-1]) | (edge[1:] != edge[:-1])])
-    )
+    first = np.flatnonzero(first_of_each(stretch) | first_of_each(edge))
     d_row, d_col = np.diff(some.row[first]), np.diff(some.col[first])
     inside = edge[first][1:] == edge[first][:-1]
     heading = np.arctan2(d_row, d_col)

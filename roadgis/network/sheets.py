@@ -15,8 +15,6 @@ from roadgis.imagery.georeferencing import footprint
 from roadgis.imagery.raster import Raster
 from roadgis.imagery.scene import Scene
 
-__all__ = ["SheetIndex"]
-
 
 class SheetIndex:
     """The outlines of a scene's sheets in the grid's CRS; see :meth:`of`.

@@ -1,4 +1,4 @@
-"""How raw centrelines become a network; lengths in metres."""
+"""Settings of cleaning: from raw centrelines to a network; lengths in metres."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, fields
 
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
-
-__all__ = ["BridgeOptions", "CleanOptions", "ParallelOptions", "RuleOptions"]
 
 
 def _check_numbers(options: BridgeOptions | CleanOptions | ParallelOptions) -> None:
@@ -130,7 +128,7 @@ class RuleOptions:
 
 @dataclass(frozen=True)
 class CleanOptions:
-    """How raw centrelines become a network.
+    """Settings of cleaning.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How two road networks are compared."""
+"""Settings of the comparison of two road networks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Literal
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["CompareOptions", "Frame"]
-
 #: Network whose position the results take.
 Frame = Literal["extraction", "base"]
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """How two networks are brought together, matched and classified.
+    """Settings of offset, matching and classes.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a road network is evaluated."""
+"""Settings of the evaluation of a road network."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
-
-__all__ = ["LEAST", "EvaluateOptions"]
 
 _POSITIVE = (
     "buffer_m",
@@ -28,7 +26,7 @@ _COUNTS = ("apls_max_controls", "topo_seeds")
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """How two layers of lines are compared; lengths in metres.
+    """Settings of the scores of two line layers; lengths in metres.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How a trained model becomes an ONNX file."""
+"""Settings of the export of a trained model to ONNX."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 from roadgis.options.training_data import ScoredOn
 
-__all__ = ["PRECISIONS", "ExportOptions", "Precision"]
-
 #: How the weights are stored and computed with; "auto" measures what 8 bits cost.
 Precision = Literal["auto", "float32", "float16-weights", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -20,7 +18,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """How a trained model becomes an ONNX file.
+    """Settings of the export of a trained model to ONNX.
 
     Attributes
     ----------
@@ -34,7 +32,7 @@ class ExportOptions:
         else "float16-weights".
     calibration : tuple of Path
         Folders of training pairs; int8 takes the ranges of the activations from crops of them.
-        Of a run folder that is exported, what it was trained on by default.
+        By default the training data of the exported run.
     validation : sequence of Path, or DataSettings
         Folders of pairs, or imagery with a road layer, to choose the threshold on, which goes
         into the card with its scores. Where "auto" is asked for and nothing is named, of a run
@@ -42,7 +40,7 @@ class ExportOptions:
     calibration_crops, crop_px : int
         How many crops, and their side in pixels.
     seed : int
-        Of the choice of crops.
+        Seed of the choice of crops.
     card_updates : mapping
         Fields of the card to replace, e.g. ``{"threshold": 0.43}``.
     """

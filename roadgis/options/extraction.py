@@ -13,8 +13,6 @@ from roadgis.options.prediction import PredictOptions
 from roadgis.options.sources import SourceOptions
 from roadgis.options.vectorization import VectorizeOptions
 
-__all__ = ["ExtractOptions"]
-
 
 @dataclass(frozen=True)
 class ExtractOptions:

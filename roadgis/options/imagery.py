@@ -1,4 +1,4 @@
-"""How imagery is read."""
+"""Settings for reading imagery."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Any, Literal, get_args
 from roadgis.errors import SceneError
 from roadgis.options.option import Option, setting
 
-__all__ = ["Blank", "SceneOptions"]
-
 #: Colour of large uniform areas that count as nodata.
 Blank = Literal["none", "white", "black", "both"]
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """How imagery is read.
+    """Settings for reading imagery.
 
     Attributes
     ----------
@@ -28,7 +26,7 @@ class SceneOptions:
         CRS of the inputs that have none, e.g. ``"EPSG:2056"``.
     aoi : path, geometry, GeoSeries, GeoDataFrame or None
         Area of interest: polygons, in any CRS. A bare geometry is in the CRS of the first
-        input. It restricts what is wanted, not what the network sees around it.
+        input. It restricts the output, not the pixels that the model sees around it.
     blank : {"none", "white", "black", "both"}
         Treat large plain white or black areas as nodata, see :mod:`roadgis.imagery.values.blank`.
     nodata : float or None

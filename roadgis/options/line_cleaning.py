@@ -1,4 +1,4 @@
-"""How an existing line layer is cleaned."""
+"""Settings of cleaning an existing line layer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from roadgis.errors import InputError
 from roadgis.options.cleaning import CleanOptions, RuleOptions
 from roadgis.options.option import Option, setting
 
-__all__ = ["CleanLinesOptions", "DrawnOptions", "drawn_clean_options"]
-
 
 @dataclass(frozen=True)
 class DrawnOptions:
-    """How lines that were drawn, not traced, become centrelines.
+    """Settings of noding drawn lines.
 
     Attributes
     ----------
@@ -63,9 +61,9 @@ class DrawnOptions:
 def drawn_clean_options(
     base: CleanOptions | None = None, *, evidence: bool = False
 ) -> CleanOptions:
-    """Return settings of cleaning for lines that were drawn, not traced.
+    """Return settings of cleaning for drawn lines.
 
-    What only a measured width could tell is left alone: that junctions are one. Rules against
+    Junctions are not contracted, as this needs a measured width. Rules against
     false roads, and sure dead ends, need probability along the lines.
 
     Parameters
@@ -104,7 +102,7 @@ class CleanLinesOptions:
     drawn : DrawnOptions
         How ends are attached, and the width of roads that have none.
     clean : CleanOptions
-        What is dropped, joined and simplified.
+        Settings of the steps of cleaning.
     """
 
     layer: str | None = setting(

@@ -1,4 +1,4 @@
-"""Which model is used, where it runs, and what an ONNX file without a model card is."""
+"""Settings of models: which one, its device, and the description of files without a card."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Literal
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["MOST_PX", "Activation", "DeviceOptions", "Layout", "ModelDescription", "RuntimeOptions"]
-
 #: Order of the axes of a batch: N images, C channels, H rows, W columns.
 Layout = Literal["NHWC", "NCHW"]
-#: What makes probabilities of a network's output; "none" where it gives probabilities.
+#: Activation to apply to the output; "none" if the output is probabilities.
 Activation = Literal["none", "sigmoid", "softmax"]
 #: Largest stride and margin, and side of a tile, pixels.
 MOST_PX = 8192
@@ -23,12 +21,12 @@ _GROUP = "model description"
 
 @dataclass(frozen=True)
 class DeviceOptions:
-    """Where a model runs.
+    """Device and threads of a model.
 
     Attributes
     ----------
     device : {"auto", "cpu", "cuda"}
-        "auto" takes a GPU that the runtime can use, else the CPU.
+        "auto" uses a GPU if the runtime supports it, else the CPU.
     threads : int or None
         CPU threads; None for all cores.
     """
@@ -47,7 +45,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True)
 class RuntimeOptions(DeviceOptions):
-    """Which model, and where it runs.
+    """Model and device.
 
     Attributes
     ----------
@@ -70,30 +68,30 @@ class RuntimeOptions(DeviceOptions):
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a user, or a file's metadata, says about a network; None where nothing is said.
+    """Description of a model by the user or by the file's metadata; None for unknown values.
 
     Attributes
     ----------
     gsd_m : float or None
-        Ground sampling distance that it was trained at, metres per pixel.
+        Ground sampling distance of the training data, metres per pixel.
     mean, std : tuple of float or None
-        Per band: the network is given ``(value - mean) / std``.
+        Per band: the input of the model is ``(value - mean) / std``.
     value_range : {"unit", "byte"} or None
         Whether `value` there is 0..1 (the default) or 0..255.
     classes : tuple of str or None
         Names of the output's channels in order, or of the numbers in a map of classes.
     road : str or None
-        Which class is road: its name, or its number from 0.
+        Road class: its name, or its number from 0.
     layout : {"NHWC", "NCHW"} or None
-        Of the input; by default where the input's shape has the bands.
+        Axis order of the input; None detects it from the shape.
     activation : {"none", "sigmoid", "softmax"} or None
         Activation to apply to the output; None detects it.
     tile_px : int or None
-        Side of the tiles that the network is to be given, pixels.
+        Side of the tiles, pixels.
     margin_px : int or None
         Border of a tile's output that is not used, pixels.
     overlap_percent : float or None
-        How far neighbouring tiles overlap, in percent of their side; half of it is a margin.
+        Overlap of neighbouring tiles, in percent of their side; half of it is the margin.
     threshold : float or None
         Probability from which a pixel is road.
     """
@@ -226,8 +224,8 @@ class ModelDescription:
             )
 
     @property
-    def told(self) -> dict[str, object]:
-        """What is said, by field."""
+    def given(self) -> dict[str, object]:
+        """Values that are given, by field."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -235,5 +233,5 @@ class ModelDescription:
         }
 
     def over(self, other: ModelDescription) -> ModelDescription:
-        """Return `other` with all that this description says put in its place."""
-        return dataclasses.replace(other, **self.told)  # type: ignore[arg-type]
+        """Return `other` with its values replaced by those given here."""
+        return dataclasses.replace(other, **self.given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the command line, QGIS and the docs need to know about a setting, kept with its field."""
+"""Declaration of a setting for the command line, QGIS and the docs, kept with its field."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
-
-__all__ = ["GROUPS", "OVERWRITE", "Option", "declared", "setting"]
 
 _T = TypeVar("_T")
 _KEY = "option"
@@ -54,7 +52,7 @@ class Option:
     unit : {"", "m", "px", "deg", "MB"}
         Unit of a number.
     metavar : str
-        What to type; by default the unit. ``P`` is a probability.
+        Placeholder of the value; by default the unit. ``P`` is a probability.
     low, high : float or None
         Range that is enforced.
     low_open, high_open : bool
@@ -64,8 +62,8 @@ class Option:
     path : tuple of str, or None
         For a file or folder: ``in`` or ``out``, and what it holds, such as ``raster``.
     default_text : str
-        What happens without the option, where the default alone does not say it; ``{}`` stands
-        for the default.
+        Description of the default, if the value alone is not enough; ``{}`` is replaced by the
+        value.
     repeat : bool
         Whether several values are given by repeating the option; else they have commas between.
     example : str

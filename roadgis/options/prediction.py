@@ -1,4 +1,4 @@
-"""How a scene is cut for the neural network."""
+"""Settings of prediction: blocks, tiles and threads."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["CHUNK_PX", "PredictOptions"]
-
 #: Side of the chunks of a probability mosaic, pixels; blocks are multiples of it.
 CHUNK_PX = 768
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How a scene is given to the network.
+    """Settings of prediction.
 
     How it is cut decides speed and memory. The result is independent of that for local models
     (see :class:`roadgis.model.card.ModelCard`); for others the tile size affects it.
@@ -26,14 +24,14 @@ class PredictOptions:
         Side of the blocks that are read, predicted and written at once; a multiple of the
         mosaic's chunk.
     tile_px : int or None
-        Largest side of what the network sees at once, a multiple of its stride; by default as
-        large as a block with the network's margin. Networks that take one size are given it.
+        Largest side of a tile, a multiple of the model's stride; by default that of a block with
+        the model's margin. For models with a fixed tile size, that size.
     workers : int or None
         Threads that read ahead; by default as many as there are processors, at most 4.
     chunk_px : int
         Side of the mosaic's chunks.
     flips : bool
-        Average the probability over the tile as it is, mirrored left to right, top to bottom,
+        Average the probability over the tile itself, mirrored left to right, top to bottom,
         and both: four times the work. It decides the result too.
     """
 

@@ -1,4 +1,4 @@
-"""How probability rasters and masks are read."""
+"""Settings for reading probability rasters and masks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Literal, get_args
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["NodataIs", "RasterOptions"]
-
 #: What pixels without data are.
 NodataIs = Literal["background", "unknown"]
 
 
 @dataclass(frozen=True)
 class RasterOptions:
-    """How probability rasters and masks are read; what is not given is detected.
+    """Settings for reading probability rasters and masks; by default detected.
 
     Attributes
     ----------

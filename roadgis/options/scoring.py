@@ -1,4 +1,4 @@
-"""How a model is scored, and how its threshold is chosen."""
+"""Settings of the scores of a model and of the choice of its threshold."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Literal, get_args
 
 from roadgis.errors import InputError
 from roadgis.options.option import OVERWRITE, Option, setting
-
-__all__ = ["BUFFER_PX", "CRITERIA", "TILE_PX", "Criterion", "ReportOptions", "ThresholdOptions"]
 
 #: Maximum distance between matching pixels in relaxed scores.
 BUFFER_PX = 3
@@ -22,7 +20,7 @@ CRITERIA: tuple[Criterion, ...] = get_args(Criterion)
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How a model is scored, and what is written about it.
+    """Settings of the scores of a model and their report.
 
     Attributes
     ----------
@@ -77,7 +75,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class ThresholdOptions:
-    """How a threshold is chosen, and where its curve is written.
+    """Settings of the choice of a threshold, and outputs for its curve.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How sources are searched for sheets."""
+"""Settings of the search for sheets in sources."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Literal, get_args
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["OnError", "Order", "SourceOptions"]
-
 #: What to do about sheets that cannot be used.
 OnError = Literal["stop", "skip"]
 #: Which sheet lies on top where several overlap.
@@ -21,7 +19,7 @@ Order = Literal["newest", "given"]
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """How sources are searched for sheets, and which of them are used.
+    """Settings of the search for sheets, and the choice among them.
 
     Attributes
     ----------

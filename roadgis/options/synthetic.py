@@ -8,16 +8,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = [
-    "CELL_M",
-    "REPEAT_M",
-    "TILE_PX",
-    "TownOptions",
-    "TrainingSetOptions",
-    "VariedOptions",
-    "check_ranges",
-]
-
 #: Distance between through roads, metres.
 CELL_M = 384.0
 #: Period of a repeating town, metres.
@@ -71,7 +61,7 @@ class TownOptions:
     repeating : bool
         Repeat the town every 1536 m. Very large scenes are then written quickly.
     jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+        JPEG quality of the GeoTIFF, 1..100; 0 for lossless compression (DEFLATE).
 
     Raises
     ------
@@ -143,7 +133,7 @@ class VariedOptions:
     x0, y0 : float
         Outer corner of the top left pixel, metres in `crs`.
     jpeg_quality : int
-        Of the written GeoTIFF, 1..100; 0 writes it without loss (DEFLATE).
+        JPEG quality of the GeoTIFF, 1..100; 0 for lossless compression (DEFLATE).
 
     Raises
     ------

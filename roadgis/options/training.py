@@ -9,17 +9,6 @@ from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 from roadgis.options.training_data import DataSettings
 
-__all__ = [
-    "ARCHITECTURES",
-    "SCHEDULES",
-    "CardSettings",
-    "NetworkSettings",
-    "OptimizationSettings",
-    "Precision",
-    "Schedule",
-    "TrainSettings",
-]
-
 #: Names of the architectures.
 ARCHITECTURES = ("unet", "linknet", "fpn", "pspnet", "plain-unet", "canet")
 #: How the learning rate runs over the steps.
@@ -31,7 +20,7 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """The network that is trained; see :class:`roadgis.train.architectures.ArchitectureOptions`.
+    """Architecture of the model; see :class:`roadgis.train.architectures.ArchitectureOptions`.
 
     Where `init` names a model, the network is that model's, and `encoder_weights` are not used.
     """
@@ -125,7 +114,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class OptimizationSettings:
-    """How the network is trained.
+    """Settings of the optimization.
 
     Attributes
     ----------
@@ -327,12 +316,12 @@ class OptimizationSettings:
 
 @dataclass(frozen=True)
 class CardSettings:
-    """What the model card says in addition to what the run knows.
+    """Values of the model card that the run does not know.
 
     Attributes
     ----------
     licence : str
-        Where it is empty and the run starts from another model, that model's licence holds.
+        If empty, the licence of the model that the run starts from.
     attribution : tuple of str
         One sentence for each source. Those of the model that the run starts from, of teachers and
         of the bundled ImageNet weights are added.
@@ -345,12 +334,12 @@ class CardSettings:
     )
     licence: str = setting(
         "",
-        Option("Terms on which the model may be used.", "card", default_text="as the --init model"),
+        Option("Licence of the model.", "card", default_text="as the --init model"),
     )
     attribution: tuple[str, ...] = setting(
         (),
         Option(
-            "Credit for the training data, which outputs carry; may be repeated.",
+            "Credit for the training data, written into outputs; may be repeated.",
             "card",
             metavar="SENTENCE",
             repeat=True,

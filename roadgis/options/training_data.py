@@ -9,8 +9,6 @@ from pathlib import Path
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["DataSet", "DataSettings", "ScoredOn"]
-
 
 @dataclass(frozen=True)
 class DataSet:
@@ -255,7 +253,7 @@ class DataSettings:
         return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
     def _refuse_what_needs_roads(self) -> None:
-        """Say so rather than leave out what only counts for imagery with a road layer."""
+        """Reject settings that need imagery with a road layer."""
         given = [
             option
             for option, value in (

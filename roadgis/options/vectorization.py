@@ -1,4 +1,4 @@
-"""How probability becomes raw centrelines; lengths in metres."""
+"""Settings of tracing: from probability to raw centrelines; lengths in metres."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
 
-__all__ = ["VectorizeOptions"]
-
 
 @dataclass(frozen=True)
 class VectorizeOptions:
-    """How a probability raster becomes raw centrelines; lengths in metres.
+    """Settings of tracing; lengths in metres.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How videos are segmented and drawn."""
+"""Settings of the segmentation of videos."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.option import OVERWRITE, Option, setting
 
-__all__ = ["VideoOptions"]
-
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """How a video is segmented and drawn.
+    """Settings of the segmentation of a video.
 
     Attributes
     ----------

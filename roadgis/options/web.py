@@ -1,4 +1,4 @@
-"""Where the map page is served, and its limits."""
+"""Settings of the map page: address, folders and limits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
-
-__all__ = ["BASE_MAPS", "BaseMap", "WebOptions", "is_local"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class BaseMap:
     url : str
         Leaflet's template of its tiles.
     origin : str
-        What the content security policy lets the page load images from.
+        Sources of images that the content security policy allows.
     attribution : str
         Shown on the map.
     """
@@ -64,7 +62,7 @@ class WebOptions:
     port : int
         0 takes a free one.
     token : str or None
-        What a browser or program has to show; None lets everybody in.
+        Token that browsers and programs must show; None for no access control.
     model : str or None
         Model for imagery; None is the bundled one.
     video_model : str or None

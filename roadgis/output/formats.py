@@ -12,8 +12,6 @@ from types import MappingProxyType
 from roadgis.atomic import check_target, check_writable
 from roadgis.errors import InputError, MissingExtraError, OutputError, how_to_install
 
-__all__ = ["SUFFIXES", "OutputFormat", "check_output", "check_raster", "output_format"]
-
 
 @dataclass(frozen=True)
 class OutputFormat:
@@ -22,13 +20,13 @@ class OutputFormat:
     Attributes
     ----------
     name : str
-        As users know it.
+        Name for users.
     has_nodes : bool
-        Whether the nodes are a layer of their own; the other formats hold one layer, the edges.
+        Whether the nodes are a layer of their own; other formats have only the edges.
     needs : str
-        A package that writing needs and a default install lacks; empty when none.
+        Package that writing needs and that is not installed by default; empty for none.
     extra : str
-        The extra of roadgis that brings it.
+        Extra of roadgis with that package.
     parts : tuple of str
         Endings, put in place of the suffix, of additional files of the format.
     stale : tuple of str

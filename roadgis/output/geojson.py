@@ -16,8 +16,6 @@ from roadgis.output.provenance import PROVENANCE_KEY
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["DECIMALS", "write_geojson"]
-
 #: Decimals of degrees: 1.1 cm or less.
 DECIMALS = 7
 

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["SHAPEFILE_NAMES", "distinct_names", "shapefile_names"]
+from roadgis.network.network import EDGE_ATTRIBUTES
 
-#: Attributes whose names are longer than a Shapefile can hold, with their names there.
-SHAPEFILE_NAMES = {
-    "width_p10_m": "width_p10",
-    "width_p90_m": "width_p90",
-    "confidence_min": "conf_min",
-    "source_date": "src_date",
-}
 #: Names that formats reserve for geometries, boxes and row numbers.
 _RESERVED = frozenset(["bbox", "fid", "geom", "geometry", "ogc_fid", "rowid"])
 _SHAPEFILE_BYTES = 10
@@ -51,7 +44,8 @@ def shapefile_names(names: Iterable[str]) -> dict[str, str]:
     written: dict[str, str] = {}
     used: set[str] = set()
     for name in names:
-        free, number = SHAPEFILE_NAMES.get(name, _cut(name, _SHAPEFILE_BYTES)), 1
+        attribute = EDGE_ATTRIBUTES.get(name)
+        free, number = (attribute and attribute.shapefile) or _cut(name, _SHAPEFILE_BYTES), 1
         while free.lower() in used:
             free = f"{_cut(name, _SHAPEFILE_BYTES - 1 - len(str(number)))}_{number}"
             number += 1

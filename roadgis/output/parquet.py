@@ -14,8 +14,6 @@ from roadgis.output.provenance import PROVENANCE_KEY
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["write_parquet"]
-
 #: Rows of a row group: readers skip those whose boxes lie outside of their area.
 _GROUP_ROWS = 16_384
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

@@ -12,14 +12,6 @@ from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisErro
 from roadgis.output.formats import output_format
 from roadgis.plain_values import parse_json, shown
 
-__all__ = [
-    "PROVENANCE_KEY",
-    "provenance_json",
-    "provenance_sidecar",
-    "provenance_where_written",
-    "read_provenance",
-]
-
 _LOG = logging.getLogger(__name__)
 
 # Bytes read of a longer GeoJSON file: roadgis writes the provenance before the features.

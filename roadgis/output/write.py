@@ -25,8 +25,6 @@ from roadgis.vector_files.geopackage import geopackage
 if TYPE_CHECKING:
     import geopandas
 
-__all__ = ["write_network"]
-
 _LOG = logging.getLogger(__name__)
 
 _SHAPEFILE_LIMIT_BYTES = 2**31 - 1
@@ -47,7 +45,7 @@ def write_network(
 ) -> None:
     """Write a network in the format that the file's suffix names.
 
-    The file appears whole or not at all; the features are byte for byte the same for the same
+    The file appears whole or not at all, with the same features, byte for byte, for the same
     network. `network.provenance` is stored in the file (in a second file for Shapefile).
 
     Parameters
@@ -84,34 +82,38 @@ def write_network(
     edges, nodes = _tables(network, crs or network.crs, rounded=kind.name != "GeoJSON")
     provenance = provenance_json(network.provenance)
     if kind.name == "GeoPackage":
-        import pyogrio
-
         with geopackage(path, overwrite=overwrite, record=record) as partial:
             _write_layer(edges, partial, path, "GPKG", provenance, layer="edges")
             _write_layer(nodes, partial, path, "GPKG", provenance, layer="nodes")
-            for name, table in (layers or {}).items():
-                pyogrio.write_dataframe(
-                    table, partial, layer=name, driver="GPKG", geometry_type="Polygon"
-                )
-        _log_written(path, edges, nodes)
-        return
-    stale = kind.stale_names(path)
-    with atomic_path(path, overwrite=overwrite, stale=stale, record=record) as partial:
-        if kind.name == "GeoJSON":
-            # newline: the same bytes on every system.
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                write_geojson(edges, file, provenance)
-        elif kind.name == "GeoParquet":
-            write_parquet(edges, partial, provenance)
-        elif kind.name == "Shapefile":
-            _write_shapefile(edges, partial, path, provenance)
-        else:
-            _write_layer(edges, partial, path, kind.name, provenance)
-    _log_written(path, edges, nodes)
-
-
-def _log_written(path: Path, edges: geopandas.GeoDataFrame, nodes: geopandas.GeoDataFrame) -> None:
+            _write_polygons(layers or {}, partial)
+    else:
+        stale = kind.stale_names(path)
+        with atomic_path(path, overwrite=overwrite, stale=stale, record=record) as partial:
+            _write_edges(edges, partial, path, kind.name, provenance)
     _LOG.info("%s: wrote %d edges and %d nodes", path, len(edges), len(nodes))
+
+
+def _write_edges(
+    edges: geopandas.GeoDataFrame, partial: Path, path: Path, format_name: str, provenance: str
+) -> None:
+    """Write a file with one layer; GDAL writes the formats that are not named here."""
+    if format_name == "GeoJSON":
+        # newline: the same bytes on every system.
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            write_geojson(edges, file, provenance)
+    elif format_name == "GeoParquet":
+        write_parquet(edges, partial, provenance)
+    elif format_name == "Shapefile":
+        _write_shapefile(edges, partial, path, provenance)
+    else:
+        _write_layer(edges, partial, path, format_name, provenance)
+
+
+def _write_polygons(layers: Mapping[str, geopandas.GeoDataFrame], partial: Path) -> None:
+    import pyogrio
+
+    for name, table in layers.items():
+        pyogrio.write_dataframe(table, partial, layer=name, driver="GPKG", geometry_type="Polygon")
 
 
 def _tables(

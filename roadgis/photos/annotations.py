@@ -24,8 +24,6 @@ from roadgis.photos.label_classes import CLASSES_FILE, IGNORE, LabelClasses, par
 from roadgis.photos.polygon_json import PolygonDocument, draw_polygons
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["MASK_PALETTE", "IndexMasks", "polygons_to_masks", "write_index_png"]
-
 _LOG = logging.getLogger(__name__)
 
 _PATTERN = "*_polygons.json"
@@ -145,10 +143,9 @@ def polygons_to_masks(
 
         make_folder(Path(output))
         chosen.write(Path(output) / CLASSES_FILE)
+        pairs = list(zip(files, targets, strict=True))
         drawn = scaled(progress, _CHECK_SHARE, 1.0)
-        for counted in _each(
-            pool, draw, list(zip(files, targets, strict=True)), drawn, "drawing masks"
-        ):
+        for counted in _each(pool, draw, pairs, drawn, "drawing masks"):
             pixels += counted
     counts_of = {name: int(pixels[i]) for i, name in enumerate(chosen.names)}
     return IndexMasks(

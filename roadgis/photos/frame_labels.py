@@ -10,8 +10,6 @@ from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["FrameSegmenter", "drawn_classes"]
-
 _DEFAULT_HEIGHT = 512
 
 

@@ -22,21 +22,6 @@ from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.imagery.damage import missing_end
 from roadgis.progress import Progress, no_progress
 
-__all__ = [
-    "PICTURE_SUFFIXES",
-    "VIDEO_SUFFIXES",
-    "FrameWriter",
-    "Media",
-    "VideoInfo",
-    "check_video",
-    "find_codec",
-    "import_opencv",
-    "media_of",
-    "open_frames",
-    "read_picture",
-    "write_picture",
-]
-
 logger = logging.getLogger(__name__)
 
 Media = Literal["video", "picture"]

@@ -10,8 +10,6 @@ from pathlib import Path
 from roadgis.atomic import atomic_path
 from roadgis.errors import InputError
 
-__all__ = ["CLASSES_FILE", "IGNORE", "OTHER", "LabelClasses", "parse_classes"]
-
 #: Name of class 0, for all other labels.
 OTHER = "other"
 #: Index of pixels ignored in training and metrics.

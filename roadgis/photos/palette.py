@@ -13,8 +13,6 @@ from roadgis.arrays import Bytes
 from roadgis.errors import InputError
 from roadgis.photos.frames import import_opencv
 
-__all__ = ["PALETTE", "Overlay", "class_colours"]
-
 logger = logging.getLogger(__name__)
 
 #: Colours (red, green, blue) of the classes from index 1 on. Each has the largest distance to

@@ -16,8 +16,6 @@ from roadgis.imagery.gdal_warnings import quiet
 from roadgis.photos.label_classes import LabelClasses
 from roadgis.plain_values import parse_json
 
-__all__ = ["LabelledPolygon", "PolygonDocument", "draw_polygons", "is_polygon_json"]
-
 _HEAD_CHARS = 65_536
 _MAX_SIDE_PX = 65_535
 

@@ -34,8 +34,6 @@ from roadgis.photos.frames import (
 from roadgis.photos.palette import Overlay
 from roadgis.progress import Progress, no_progress, scaled
 
-__all__ = ["VideoResult", "segment_video"]
-
 logger = logging.getLogger(__name__)
 
 # Share of the first pass, which only decodes, in the progress.

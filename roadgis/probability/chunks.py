@@ -35,8 +35,6 @@ from roadgis.imagery.damage import legible
 from roadgis.imagery.grid import Grid, Window
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Chunks", "checked_chunk", "remove_chunks", "write_chunk"]
-
 _DONE = "done.bin"
 _TO_DO, _WRITTEN, _BLANK = 0, 1, 2
 #: The TIFF tag that says to which raster a chunk belongs, and where in it.

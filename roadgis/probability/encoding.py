@@ -15,8 +15,6 @@ from roadgis.imagery.values.statistics import ValueStatistics, counted_from_whit
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Decoder", "Encoding", "Stored", "detect_encoding"]
-
 _FULL = NO_DATA - 1
 #: A larger share of a mask than this is never road; the mask is probably inverted.
 _MOST_ROAD = 0.6

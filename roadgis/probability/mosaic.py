@@ -38,8 +38,6 @@ from roadgis.plain_values import parse_json
 from roadgis.probability.chunks import Chunks, remove_chunks
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Mosaic", "remove_mosaic", "write_cog"]
-
 _FORMAT = 2
 _HEAD, _VRT = "mosaic.json", "mosaic.vrt"
 _Copy = Callable[[], "npt.NDArray[np.uint8]"]

@@ -34,16 +34,6 @@ if TYPE_CHECKING:
     from roadgis.model.card import ModelCard
     from roadgis.model.runtime import Segmenter
 
-
-__all__ = [
-    "Cutting",
-    "network_pixels",
-    "open_for_model",
-    "predict",
-    "predict_block",
-    "tile_side",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Rows of a block that are read at once.

@@ -37,8 +37,6 @@ from roadgis.probability.tags import PROVENANCE_TAG, stored_divisor, stored_prov
 from roadgis.progress import Progress, no_progress
 from roadgis.sources import Sheet, stated
 
-__all__ = ["MosaicProbability", "RasterProbability", "open_probability"]
-
 logger = logging.getLogger(__name__)
 
 _LOSSY_DRIVERS = {"JPEG", "WEBP"}

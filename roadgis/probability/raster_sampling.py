@@ -8,8 +8,6 @@ from roadgis.arrays import Bytes, Floats
 from roadgis.imagery.grid import Window
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = ["sampled_levels"]
-
 _BLOCK_PX = 1024
 
 

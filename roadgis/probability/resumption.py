@@ -9,8 +9,6 @@ from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.record import SceneRecord, SheetRecord
 from roadgis.probability.mosaic import Mosaic
 
-__all__ = ["take_up"]
-
 _LOG = logging.getLogger(__name__)
 _NAMES = 5
 #: Makes the tiles of a block, given the extent of the imagery in the grid.

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from roadgis.imagery.grid import Grid, Window
 
-__all__ = ["NO_DATA", "ArrayProbability", "CroppedProbability", "ProbabilitySource", "holds_mask"]
-
 #: Probability is uint8: 0..254 is p * 254, and this value is no data.
 NO_DATA = 255
 

@@ -11,8 +11,6 @@ from typing import Any
 from roadgis.plain_values import parse_json, shown
 from roadgis.probability.mosaic import PROBABILITY_TAG
 
-__all__ = ["PROVENANCE_TAG", "stored_divisor", "stored_provenance"]
-
 _LOG = logging.getLogger(__name__)
 
 #: What made the raster, as a JSON object.

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 from roadgis.imagery.grid import Window
 
-__all__ = ["Crop", "blocks", "kept_px", "tiles"]
-
 #: What of a tile's output is kept: rows and columns of the tile.
 Crop = tuple[slice, slice]
 

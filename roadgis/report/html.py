@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-__all__ = ["Table", "number", "render"]
-
 
 class Table(NamedTuple):
     """A table whose first column names the rows; all text is plain.

@@ -11,8 +11,6 @@ from roadgis.crs import LONLAT
 from roadgis.imagery.area import load_area
 from roadgis.options.sources import SourceOptions
 
-__all__ = ["within"]
-
 
 def within(options: SourceOptions, aoi: Any) -> SourceOptions:
     """Return options that restrict the search to the bounds of the area of interest."""

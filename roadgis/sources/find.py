@@ -21,8 +21,6 @@ from roadgis.sources.table import read_table
 from roadgis.sources.tile_index import is_vector, read_tile_index
 from roadgis.sources.web import check_web, is_web
 
-__all__ = ["Sources", "find_sheets"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Files, folders, patterns, URLs, indexes, tables, or sheets found before.

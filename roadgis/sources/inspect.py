@@ -20,8 +20,6 @@ from roadgis.sources.request_pace import RequestPace
 from roadgis.sources.sheet import Sheet
 from roadgis.sources.web import is_web, web_dataset, web_host, web_name
 
-__all__ = ["InspectedSheets", "inspect_sheets", "shown_name", "stated"]
-
 _LOG = logging.getLogger(__name__)
 
 

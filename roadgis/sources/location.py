@@ -11,8 +11,6 @@ from roadgis.dataset_names import is_remote
 from roadgis.errors import SceneError
 from roadgis.sources.sheet import Sheet
 
-__all__ = ["check_found", "counted", "listed", "located"]
-
 #: Names with a driver in front, such as ``GTIFF_DIR:1:a.tif``; one letter is a Windows drive.
 _DRIVER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+:")
 _MOST_LISTED = 100

@@ -12,8 +12,6 @@ from typing import Any
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-__all__ = ["RequestPace"]
-
 _TRIES = 4
 _FIRST_PAUSE_S = 0.5
 _lock = threading.Lock()

@@ -26,8 +26,6 @@ from roadgis.sources.location import listed, located
 from roadgis.sources.sheet import Sheet
 from roadgis.sources.stac_asset import imagery_sheet
 
-__all__ = ["STAC_PREFIX", "is_stac_file", "read_stac"]
-
 _LOG = logging.getLogger(__name__)
 
 #: Prefix of the address of a STAC API or catalog.

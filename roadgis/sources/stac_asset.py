@@ -11,8 +11,6 @@ from roadgis.imagery.acquisition_date import stated_date
 from roadgis.overwriting import RASTER_SUFFIXES
 from roadgis.sources.sheet import Sheet
 
-__all__ = ["imagery_sheet"]
-
 _RGB = ("red", "green", "blue")
 #: Roles of assets that are not imagery, or only a preview.
 _OTHER_ROLES = {"thumbnail", "overview", "metadata", "mask", "cloud", "snow-ice", "water-mask"}

@@ -16,8 +16,6 @@ from roadgis.imagery.acquisition_date import stated_date
 from roadgis.sources.location import listed, located
 from roadgis.sources.sheet import Sheet
 
-__all__ = ["read_table"]
-
 
 def read_table(path: Path) -> list[Sheet]:
     """Read sheets from a CSV file.

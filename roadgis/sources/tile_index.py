@@ -14,8 +14,6 @@ from roadgis.sources.sheet import Sheet
 if TYPE_CHECKING:
     from roadgis.vector_files.reading import LayerFile
 
-__all__ = ["LOCATION", "is_vector", "read_tile_index"]
-
 #: Field with the path of the raster.
 LOCATION = "location"
 #: Names of date fields, the best one first; including names cut to ten characters in Shapefiles.

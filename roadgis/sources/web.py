@@ -23,8 +23,6 @@ from roadgis.dataset_names import display_name
 from roadgis.errors import InputError, OutputError, ReadError, SceneError
 from roadgis.options.sources import SourceOptions
 
-__all__ = ["check_web", "is_web", "web_dataset", "web_host", "web_name"]
-
 _KINDS = ("xyz", "wms", "wmts")
 _MERCATOR = CRS.from_epsg(3857)
 _HALF_WORLD = math.pi * 6378137.0

@@ -12,8 +12,6 @@ from shapely import LineString, Point, Polygon, affinity
 
 from roadgis.synthetic.through_streets import Road, StreetLattice
 
-__all__ = ["Field", "LandCover", "Patch", "Roof", "make_land_cover"]
-
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
 

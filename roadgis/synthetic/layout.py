@@ -16,8 +16,6 @@ from roadgis.synthetic.streets import local_roads
 from roadgis.synthetic.through_streets import Road, StreetLattice
 from roadgis.synthetic.truth import node_roads
 
-__all__ = ["BULB_RADIUS_M", "Layout"]
-
 #: Radius of the turning circle at a dead end.
 BULB_RADIUS_M = 11.0
 

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from roadgis.arrays import Ints
 
-__all__ = ["Frame", "generator", "hashed", "smooth_noise", "white_noise"]
-
 Floats = npt.NDArray[np.float32]
 
 

@@ -13,8 +13,6 @@ from roadgis.synthetic.rasters import Surface, burn
 from roadgis.synthetic.through_streets import KINDS
 from roadgis.synthetic.vegetation import Crowns, grow
 
-__all__ = ["paint"]
-
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -22,7 +20,6 @@ Mask = npt.NDArray[np.bool_]
 _GREEN = (80, 104, 64)
 _STRAW = (132, 126, 98)
 _LITTER = (112, 97, 83)
-_WOODS = (96, 84, 74)
 _WATER = (17, 24, 19)
 _ASPHALT = (127, 130, 131)
 _CONCRETE = (176, 176, 170)

@@ -18,8 +18,6 @@ from roadgis.synthetic.layout import BULB_RADIUS_M, Layout
 from roadgis.synthetic.noise import Frame
 from roadgis.synthetic.through_streets import KINDS, Road
 
-__all__ = ["Surface", "asphalt", "burn", "burn_layout"]
-
 Mask = npt.NDArray[np.bool_]
 #: Radius of kerbs at junctions, metres.
 _FILLET_M = 4.0

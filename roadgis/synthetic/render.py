@@ -17,8 +17,6 @@ from roadgis.synthetic.noise import Frame, smooth_noise, white_noise
 from roadgis.synthetic.paint import paint
 from roadgis.synthetic.rasters import asphalt, burn, burn_layout
 
-__all__ = ["Renderer"]
-
 #: Samples per pixel, along each axis.
 _OVERSAMPLING = 2
 #: Largest reach of shadows and crowns, metres.

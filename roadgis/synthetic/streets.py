@@ -14,8 +14,6 @@ from shapely.ops import substring
 
 from roadgis.synthetic.through_streets import Road, StreetLattice
 
-__all__ = ["local_roads"]
-
 _RESIDENTIAL_M = 7.5
 _LANE_M = 6.0
 #: Streets meet through roads at multiples of this distance, so that streets from both sides meet

@@ -19,8 +19,6 @@ from shapely import LineString, Point, Polygon
 from roadgis.options.synthetic import CELL_M
 from roadgis.synthetic.noise import generator
 
-__all__ = ["KINDS", "RURAL", "Road", "StreetLattice"]
-
 Points = npt.NDArray[np.float64]
 
 #: Land uses; rasters hold their index.

@@ -15,8 +15,6 @@ from roadgis.options.synthetic import TownOptions
 from roadgis.synthetic.layout import Layout
 from roadgis.synthetic.render import Renderer
 
-__all__ = ["Town", "make_town", "projected_crs"]
-
 
 class Town:
     """A town seen from above, computed on demand.

@@ -16,8 +16,6 @@ from roadgis.synthetic.noise import generator
 from roadgis.synthetic.varied import VariedScene
 from roadgis.synthetic.write import write_town
 
-__all__ = ["write_training_set"]
-
 _FOLDERS = ("images", "masks")
 #: Distance of the scenes' corners, metres: they lie in a row on a map.
 _SPACING_M = 5_000.0

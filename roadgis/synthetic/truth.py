@@ -14,8 +14,6 @@ from roadgis.arrays import Floats, Ints, Lines
 from roadgis.network.network import RoadNetwork
 from roadgis.synthetic.through_streets import Road
 
-__all__ = ["ScenePlace", "node_roads"]
-
 #: Noding precision, metres: below a pixel.
 _PRECISION_M = 0.01
 #: Shorter pieces at the border are dropped, metres.

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from roadgis.synthetic.noise import Frame, hashed
 
-__all__ = ["Crowns", "grow"]
-
 Floats = npt.NDArray[np.float32]
 
 

@@ -21,8 +21,6 @@ from roadgis.progress import Progress, no_progress
 from roadgis.synthetic.town import Town, make_town
 from roadgis.synthetic.varied import VariedScene
 
-__all__ = ["write_large_town", "write_town"]
-
 #: Side of the GeoTIFF's tiles, pixels.
 _BLOCK_PX = 256
 

@@ -18,15 +18,6 @@ from roadgis.train.framework import import_keras
 from roadgis.train.pace import Pace
 from roadgis.train.run_folder import RunFolder, RunState
 
-__all__ = [
-    "MONITOR",
-    "AveragedWeights",
-    "Validate",
-    "run_callbacks",
-    "seed_states",
-    "set_seed_states",
-]
-
 logger = logging.getLogger(__name__)
 
 #: Score that decides on the best weights, rate cuts and early stopping.

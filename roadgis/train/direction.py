@@ -19,14 +19,6 @@ from roadgis.train.architectures.geometry import tensor_scales
 from roadgis.train.framework import import_keras, upsample_bilinear
 from roadgis.train.losses import SegmentationLoss, valid_pixels
 
-__all__ = [
-    "DirectionLoss",
-    "direction_error",
-    "road_directions",
-    "with_direction",
-    "without_direction",
-]
-
 keras = import_keras()
 ops = keras.ops
 

@@ -38,8 +38,6 @@ from roadgis.train.settings import settings_to_dict, write_settings
 from roadgis.train.starting_model import initial_model
 from roadgis.train.validation import data_set_scores, score_start, validation_scores
 
-__all__ = ["fit"]
-
 logger = logging.getLogger(__name__)
 
 # A resumed run may be longer.

@@ -14,24 +14,10 @@ from roadgis.options.training import OptimizationSettings, TrainSettings
 from roadgis.options.training_data import DataSettings
 from roadgis.train.settings import read_settings_values
 
-__all__ = ["FINE_TUNING", "INHERITED", "FineTuning", "file_settings", "inherit_settings"]
-
 logger = logging.getLogger(__name__)
 
 #: A section of the settings and a field in it.
 SettingName = tuple[str, str]
-#: Inherited unless an option or the settings file gives a value.
-INHERITED: tuple[SettingName, ...] = (
-    ("data", "gsd_m"),
-    ("data", "gsd_range_m"),
-    ("data", "crop_px"),
-    ("optimization", "loss"),
-    ("optimization", "steps"),
-    ("optimization", "warmup_steps"),
-    ("optimization", "decay_steps"),
-    ("optimization", "peak_rate"),
-    ("network", "frozen_epochs"),
-)
 
 
 @dataclass(frozen=True)

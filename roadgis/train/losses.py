@@ -20,16 +20,6 @@ from typing import Any
 from roadgis.errors import InputError
 from roadgis.train.framework import import_keras
 
-__all__ = [
-    "LOSSES",
-    "RoadIoU",
-    "SegmentationLoss",
-    "build_loss",
-    "check_loss",
-    "cldice",
-    "valid_pixels",
-]
-
 keras = import_keras()
 ops = keras.ops
 

@@ -8,8 +8,6 @@ from roadgis.options.training import OptimizationSettings
 from roadgis.train.framework import import_keras
 from roadgis.train.schedule import learning_rate
 
-__all__ = ["ScheduledRate", "build_optimizer", "reschedule"]
-
 # The average reaches back over at most a tenth of the run.
 _AVERAGED_SHARE = 10
 

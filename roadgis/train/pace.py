@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from roadgis.imagery.size import duration
 
-__all__ = ["Pace"]
-
 # Steps before the first estimate, and steps that an estimate averages over.
 _FIRST_ESTIMATE = 5
 _AVERAGED = 100

@@ -20,8 +20,6 @@ from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.training_data import output_classes
 from roadgis.train.settings import settings_to_dict
 
-__all__ = ["run_card", "sources_and_terms", "training_looks"]
-
 # Input scaling of a new model: the mean is near that of aerial imagery.
 _MEAN, _STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)
 # Percentiles over the scenes, so that outliers do not widen the range.

@@ -17,8 +17,6 @@ from roadgis.model.card import ModelCard, write_card_file
 from roadgis.plain_values import parse_json
 from roadgis.train.framework import import_keras
 
-__all__ = ["HISTORY_COLUMNS", "Checkpoint", "RunFolder", "RunState"]
-
 logger = logging.getLogger(__name__)
 
 #: First columns of ``log.csv``; others follow them.

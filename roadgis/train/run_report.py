@@ -32,8 +32,6 @@ from roadgis.train.scoring.threshold import warn_if_undertrained
 from roadgis.train.starting_model import load_trained, resolve_trained
 from roadgis.train.validation import THRESHOLD, Outcome, outcome_of, score_changes
 
-__all__ = ["choose_scenes", "finish_run"]
-
 logger = logging.getLogger(__name__)
 
 # Scenes shown, largest side shown, and scenes considered.

@@ -10,8 +10,6 @@ import numpy as np
 from roadgis.errors import InputError
 from roadgis.options.training import SCHEDULES, Schedule
 
-__all__ = ["learning_rate"]
-
 # One-cycle (Smith 2018): start and end as a share of the peak, and position of the peak.
 _CYCLE_START = 1 / 25
 _CYCLE_END = 1e-4

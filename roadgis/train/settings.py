@@ -14,14 +14,6 @@ from roadgis.options.training import TrainSettings
 from roadgis.options.training_data import DataSet
 from roadgis.plain_values import converted, shown
 
-__all__ = [
-    "read_settings",
-    "read_settings_values",
-    "settings_from_dict",
-    "settings_to_dict",
-    "write_settings",
-]
-
 #: Of longer names no similar one is looked for.
 _LONGEST_NAME = 100
 

@@ -13,8 +13,6 @@ from roadgis.options.training import NetworkSettings
 from roadgis.train.architectures import ArchitectureOptions, build_model
 from roadgis.train.framework import load_keras_model
 
-__all__ = ["initial_model", "load_trained", "resolve_trained"]
-
 logger = logging.getLogger(__name__)
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "model" / "weights"

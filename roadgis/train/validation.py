@@ -19,16 +19,6 @@ from roadgis.train.scoring.curves import middle_of_best
 from roadgis.train.scoring.evaluation import PixelEvaluation, evaluate_scenes
 from roadgis.train.scoring.scene_prediction import KerasPredictor
 
-__all__ = [
-    "THRESHOLD",
-    "Outcome",
-    "data_set_scores",
-    "outcome_of",
-    "score_changes",
-    "score_start",
-    "validation_scores",
-]
-
 logger = logging.getLogger(__name__)
 
 _BEST_IOU = "validation_best_iou"

@@ -10,8 +10,6 @@ from pathlib import Path
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError
 
-__all__ = ["add_default_styles", "geopackage"]
-
 _MAGIC = b"SQLite format 3\0"
 #: SQLite would apply a journal left by a killed program to the new file.
 _STALE = ("-wal", "-shm", "-journal")
@@ -47,7 +45,7 @@ def geopackage(
 
     Where the file exists and may be overwritten, the block works on a copy of it: layers that it
     writes take the place of those of the same name, and other layers, styles and projects stay.
-    What is not a GeoPackage is replaced as a whole.
+    Other files are replaced as a whole.
 
     Parameters
     ----------
@@ -84,8 +82,8 @@ def add_default_styles(path: Path, styles: Mapping[str, str], made_by: str) -> N
     styles : mapping of str to str
         QML by layer.
     made_by : str
-        Who puts them there; styles of the same maker are replaced, and those that somebody else
-        has made the default stay it.
+        Name of the maker; styles of the same maker are replaced, and default styles of others
+        kept.
     """
     with closing(sqlite3.connect(path)) as file, file:
         file.execute(_STYLES)
@@ -146,6 +144,6 @@ def _copy(path: Path, partial: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> str:
     return (
-        f"{path}: its other layers cannot be kept, as it is in use or damaged ({error}). Close "
-        "the program that has it open, or choose another name."
+        f"{path}: it is in use or damaged, so its other layers cannot be kept ({error}). Close the "
+        "program that has it open, or choose another name."
     )

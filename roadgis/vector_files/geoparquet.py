@@ -10,8 +10,6 @@ import shapely
 
 from roadgis.errors import DataError, MissingExtraError, how_to_install
 
-__all__ = ["is_parquet", "read_parquet"]
-
 
 def is_parquet(path: str) -> bool:
     """Return whether a file on a disk has the suffix of GeoParquet."""
@@ -24,7 +22,7 @@ def read_parquet(path: str, name: str) -> geopandas.GeoDataFrame:
     Parameters
     ----------
     name : str
-        What messages call it.
+        Name of the file, for messages.
 
     Returns
     -------

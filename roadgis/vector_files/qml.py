@@ -6,24 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
-__all__ = [
-    "Colour",
-    "LineRule",
-    "by_expression",
-    "data_defined",
-    "line_rules",
-    "options",
-    "qml",
-    "rgba",
-]
-
 #: Red, green, blue.
 Colour = tuple[int, int, int]
 _POINT, _LINE = 0, 1
 
 
 class LineRule(NamedTuple):
-    """How some lines are drawn.
+    """Drawing style of some lines.
 
     Attributes
     ----------

@@ -30,8 +30,6 @@ from roadgis.dataset_names import display_name, driver_says
 from roadgis.errors import DataError, InputError
 from roadgis.vector_files.geoparquet import is_parquet, read_parquet
 
-__all__ = ["GEOMETRY_FIELD", "MISSING_UNITS", "LayerFile", "is_dataset_folder"]
-
 #: Layer of a merged county: what its roads lack, and never what is looked for.
 MISSING_UNITS = "missing_units"
 
@@ -67,11 +65,11 @@ class LayerFile:
     assume_crs : str, optional
         CRS of a layer that has none: a code or WKT.
     layer_option : str or None
-        What names a layer where this one is read, for messages; None where none can be named.
+        Name of the option for the layer, for messages; None without one.
     crs_option : str, optional
-        What gives `assume_crs`, for messages; None where it cannot be given.
+        Name of the option for `assume_crs`, for messages; None without one.
     expected : str
-        What the layer should hold, for messages.
+        Expected content of the layer, for messages.
     unwanted : tuple of str
         Words in the geometry types of layers that are not meant where a file has several.
 

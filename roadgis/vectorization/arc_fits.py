@@ -7,8 +7,6 @@ import numpy as np
 from roadgis.arrays import Floats
 from roadgis.network.shape.dead_ends import Arcs
 
-__all__ = ["arcs_through", "least_squares"]
-
 #: An arc bends where the middle of its points leaves the chord by more than this, pixels, and
 _SAGITTA_PX = 0.7
 #: where it leaves less than this share of the squares that the straight line leaves.

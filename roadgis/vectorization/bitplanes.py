@@ -16,19 +16,6 @@ import numpy.typing as npt
 
 from roadgis.arrays import Bools, Bytes, Ints
 
-__all__ = [
-    "WORD",
-    "Plane",
-    "closed",
-    "dilated",
-    "east",
-    "eroded",
-    "pack",
-    "pixels",
-    "unpack",
-    "west",
-]
-
 #: Pixels in a word; widths of images to pack are a multiple of it.
 WORD = 64
 
@@ -86,7 +73,7 @@ def dilated(plane: Plane, radius: float) -> Plane:
     Parameters
     ----------
     plane : Plane
-        What to grow.
+        Plane to grow.
     radius : float
         Pixels; offsets no longer than this belong to the disc.
     """

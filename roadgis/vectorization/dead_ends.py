@@ -1,4 +1,4 @@
-"""Where roads end in the mask: the length that thinning removed from each dead end."""
+"""Measure the ends of roads in the mask: the length that thinning removed from dead ends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from roadgis.network.centerlines import RoadEnds
 from roadgis.vectorization.bitplanes import WORD, dilated, pack, pixels, unpack
 from roadgis.vectorization.end_caps import last_stretches
 from roadgis.vectorization.thinning import measure_widths, nearest
-
-__all__ = ["road_ends"]
 
 #: Neighbours, in the order in which they are tried.
 _AROUND = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c)

@@ -19,8 +19,6 @@ from roadgis.vectorization.radii import radii_of, weak_level
 from roadgis.vectorization.run import trace_centerlines
 from roadgis.why_empty import NODATA_ADVICE, RasterFacts, Removed, WhyEmpty
 
-__all__ = ["explain_empty"]
-
 _FULL = NO_DATA - 1
 
 
@@ -37,7 +35,7 @@ def explain_empty(
     Parameters
     ----------
     source : ProbabilitySource
-        What was vectorized.
+        The raster.
     lines : Centerlines
         As traced.
     options : VectorizeOptions
@@ -55,7 +53,7 @@ def explain_empty(
     lines_m, with_rim_m = (float(traced.length_px.sum()) * gsd for traced in (lines, everywhere))
     removed = removed_by_cleaning(lines, clean, source=source)
     if with_rim_m > lines_m:
-        along = Removed("along no data", with_rim_m - lines_m, NODATA_ADVICE)
+        along = Removed("along nodata", with_rim_m - lines_m, NODATA_ADVICE)
         removed = (along, *removed)
     cores = blocks(source.grid.height, source.grid.width, block_px)
     return WhyEmpty(max(lines_m, with_rim_m), removed, _facts(source, cores, options))

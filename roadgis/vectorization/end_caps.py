@@ -10,8 +10,6 @@ from roadgis.arrays import Bools, Bytes, Floats, Ints
 from roadgis.network.shape.dead_ends import Arcs
 from roadgis.vectorization.arc_fits import arcs_through, least_squares
 
-__all__ = ["LastStretch", "last_stretches"]
-
 #: Rounds in which the middle line and the end are improved from each other.
 _ROUNDS = 3
 #: Length before the end on which the middle line is fitted, widths and pixels.
@@ -77,7 +75,7 @@ def last_stretches(
     places : ndarray of float64, shape (S, K, 2)
         (row, column) from `tip`, along each road, the first one nearest to its end.
     width : ndarray of float64, shape (K,)
-        Of the roads, about, pixels.
+        Approximate width of the roads, pixels.
     tip : ndarray of int64, shape (K, 2)
         Last pixels.
     radius : int

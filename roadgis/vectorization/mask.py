@@ -13,13 +13,11 @@ from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.radii import Radii
 
-__all__ = ["RoadMask", "read_mask", "without_wide"]
-
 _CELL = 8
 
 
 class RoadMask(NamedTuple):
-    """What is road in a window.
+    """Road pixels of a window.
 
     Attributes
     ----------
@@ -45,7 +43,7 @@ def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii)
     Parameters
     ----------
     source : ProbabilitySource
-        What to read.
+        The raster.
     core : Window
         The block, within the grid.
     level : int

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["Radii", "radii_of", "strong_level", "weak_level"]
-
 #: Highest stored probability: stored = round(probability * 254).
 _FULL = NO_DATA - 1
 #: Weak threshold where none is given, as a share of the threshold.

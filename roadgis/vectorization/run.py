@@ -22,8 +22,6 @@ from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_leve
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
 
-__all__ = ["joined_blocks", "trace_block", "trace_centerlines"]
-
 
 def trace_centerlines(
     source: ProbabilitySource,

@@ -11,8 +11,6 @@ import numpy as np
 from roadgis.arrays import Bools, Bytes, Ints, Singles
 from roadgis.vectorization.bitplanes import WORD, Plane, east, west
 
-__all__ = ["Widths", "measure_widths", "nearest", "thin"]
-
 #: Rows that are thinned together: small enough for the cache, large enough for numpy.
 _STRIP = 96
 #: Where less than this share of the words has changed, only they and their neighbours are thinned.
@@ -159,9 +157,9 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     image : ndarray of uint8, shape (H, W)
         0 and 1.
     value : int
-        What to look for.
+        Value to search for.
     rows, cols : ndarray of int64, shape (K,)
-        Where; at least `radius` from the image's border.
+        Pixels; at least `radius` from the image's border.
     radius : int
         How far to look, pixels.
 

@@ -13,8 +13,6 @@ from roadgis.network.centerlines import Centerlines, RoadEnds, concatenated_rang
 from roadgis.network.paths import components, order_paths
 from roadgis.vectorization.bitplanes import Plane, east, west
 
-__all__ = ["PixelGraph", "skeleton_links", "stitched", "trace"]
-
 
 class PixelGraph(NamedTuple):
     """Skeleton pixels and which of them are neighbours; K pixels, L links.
@@ -111,9 +109,9 @@ def trace(graph: PixelGraph, grid: Grid, strong_level: int, rim: tuple[int, int]
     Parameters
     ----------
     graph : PixelGraph
-        The whole raster's.
+        Graph of the whole raster.
     grid : Grid
-        Whose pixels these are.
+        Grid of the pixels.
     strong_level : int
         Kept in the result.
     rim : tuple of int

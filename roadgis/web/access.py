@@ -15,8 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from roadgis.options.web import BASE_MAPS
 
-__all__ = ["COOKIE", "Access", "content_policy", "is_own_host", "same_token"]
-
 #: The cookie that holds the token in a browser.
 COOKIE = "roadgis_token"
 #: Paths that need no token: the login page and its parts.

@@ -22,8 +22,6 @@ from roadgis.web.queue import Queue
 from roadgis.web.store import Store
 from roadgis.web.uploads import UploadError
 
-__all__ = ["create_app"]
-
 _STATIC = Path(__file__).with_name("static")
 
 

@@ -15,8 +15,6 @@ from roadgis.web.pool import Pool
 from roadgis.web.queue import Queue
 from roadgis.web.store import Job, Store
 
-__all__ = ["Context", "Shared", "TheJob"]
-
 
 @dataclass(frozen=True)
 class Context:

@@ -15,11 +15,9 @@ from pyproj import CRS
 from roadgis.arrays import Lines
 from roadgis.lines.noding import noded
 from roadgis.network.from_lines.clean_lines import DrawnNetwork
-from roadgis.network.network import RoadNetwork
+from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.web.networks import LONLAT, SAME_M
 from roadgis.web.store import Edit, iso
-
-__all__ = ["corrected"]
 
 #: An edge is the one that was corrected when this share of it lies along the corrected line.
 _SHARE = 0.7
@@ -42,7 +40,7 @@ def corrected(
     Parameters
     ----------
     network : RoadNetwork
-        What is corrected.
+        Network to correct.
     number : int
         Its number.
     edits : sequence of Edit
@@ -125,17 +123,11 @@ def _with_drawn(
 
 def _attributes(drawn: Sequence[_Drawn]) -> dict[str, Any]:
     """Return the attributes of edges that were drawn."""
-    unknown, sure = np.full(len(drawn), np.nan), np.ones(len(drawn))
-    nowhere = np.full(len(drawn), None, object)
     return {
+        **{name: column.filled(len(drawn)) for name, column in EDGE_ATTRIBUTES.items()},
         "width_m": np.array([road.width_m for road in drawn]),
-        "width_p10_m": unknown,
-        "width_p90_m": unknown,
-        "confidence": sure,
-        "confidence_min": sure,
-        "bridged": np.zeros(len(drawn), bool),
-        "source": nowhere,
-        "source_date": nowhere,
+        "confidence": np.ones(len(drawn)),
+        "confidence_min": np.ones(len(drawn)),
     }
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from roadgis.web.store import Job
 
-__all__ = ["JobFiles"]
-
 
 class JobFiles:
     """The folder of a job.
@@ -32,7 +30,7 @@ class JobFiles:
 
     @property
     def shown(self) -> list[Path]:
-        """VRTs of the imagery, with overviews beside them, for the map."""
+        """VRTs of the imagery with overviews, for the map."""
         return [self.folder / "shown" / f"{number}.vrt" for number in range(len(self.sheets()))]
 
     def sheets(self) -> list[Path]:

@@ -34,8 +34,6 @@ from roadgis.web.route import route
 from roadgis.web.store import Job
 from roadgis.web.uploads import check_free, safe_name
 
-__all__ = ["router"]
-
 router = APIRouter(prefix="/api/jobs/{job_id}", responses=ERRORS)
 
 Zoom = Annotated[int, PathParameter(ge=0, le=24)]

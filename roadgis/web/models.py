@@ -9,22 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from roadgis.web.store import ENDED, OGC_STATUS, Edit, Job, iso
 
-__all__ = [
-    "CheckSettings",
-    "ComparisonRequest",
-    "EditView",
-    "JobView",
-    "Login",
-    "NetworkView",
-    "NewEdit",
-    "NewJob",
-    "Place",
-    "RouteEnds",
-    "RunSettings",
-    "VectorSettings",
-    "job_view",
-]
-
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 Place = tuple[Longitude, Latitude]
@@ -164,7 +148,7 @@ class RouteEnds(_Strict):
 
 
 class ComparisonRequest(_Strict):
-    """How an uploaded layer is compared."""
+    """Settings of the comparison with an uploaded layer."""
 
     truth: bool = Field(False, description="Score the network against the layer.")
     network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")

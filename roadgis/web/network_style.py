@@ -1,4 +1,4 @@
-"""How a downloaded network looks in QGIS: by confidence, bridged gaps dashed, edits apart."""
+"""QGIS style of downloaded networks: by confidence, bridged gaps dashed, edits apart."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 
 from roadgis.vector_files.geopackage import add_default_styles
 from roadgis.vector_files.qml import Colour, LineRule, line_rules, options, qml, rgba
-
-__all__ = ["CONFIDENCE_CLASSES", "DRAWN", "UNKNOWN", "add_network_style"]
 
 #: Lower bound, colour and text of each class, as on the map page: red to blue, distinct with any
 #: colour vision.

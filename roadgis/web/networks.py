@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas
 import pyogrio
 import shapely
 from pyproj import CRS
 
-from roadgis.network.network import RoadNetwork
+from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.output.provenance import read_provenance
-
-__all__ = ["LONLAT", "SAME_M", "differences", "read_network"]
 
 LONLAT = CRS.from_epsg(4326)
 #: Lines nearer to each other than this are the same road, metres.
@@ -29,7 +27,11 @@ def read_network(path: Path) -> RoadNetwork:
     """Read a network from the GeoPackage that :func:`roadgis.output.write_network` wrote."""
     edges = pyogrio.read_dataframe(path, layer="edges").sort_values("id", ignore_index=True)
     nodes = pyogrio.read_dataframe(path, layer="nodes").sort_values("id", ignore_index=True)
-    numbers = ("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min")
+    attributes: dict[str, Any] = {
+        # A file of an earlier version lacks attributes that were added since.
+        name: column.from_table(edges[name]) if name in edges else column.filled(len(edges))
+        for name, column in EDGE_ATTRIBUTES.items()
+    }
     return RoadNetwork(
         crs=CRS.from_user_input(edges.crs),
         edges=np.asarray(edges.geometry, object),
@@ -37,17 +39,8 @@ def read_network(path: Path) -> RoadNetwork:
         end=edges["end_node"].to_numpy(np.int64),
         nodes=shapely.get_coordinates(np.asarray(nodes.geometry, object)),
         provenance=read_provenance(path),
-        bridged=edges["bridged"].to_numpy(bool),
-        source=_texts(edges["source"]),
-        source_date=_texts(edges["source_date"]),
-        **{name: edges[name].to_numpy(np.float64) for name in numbers},
+        **attributes,
     )
-
-
-def _texts(column: pandas.Series) -> npt.NDArray[np.object_]:
-    out = np.empty(len(column), object)
-    out[:] = [None if pandas.isna(value) else str(value) for value in column]
-    return out
 
 
 def differences(old: Lines, new: Lines) -> tuple[Lines, Lines]:

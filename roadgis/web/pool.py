@@ -12,8 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-__all__ = ["Pool"]
-
 _R = TypeVar("_R")
 
 
@@ -50,7 +48,7 @@ class Pool:
         MemoryError
             If the process was killed; the next call starts another one.
         Exception
-            What the function raised.
+            The exception of the function.
         """
         executor = self._executor
         try:

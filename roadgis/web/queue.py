@@ -28,8 +28,6 @@ from roadgis.web.pool import Pool
 from roadgis.web.raster_tiles import build_overviews
 from roadgis.web.store import ENDED, Job, JobState, Store
 
-__all__ = ["Queue"]
-
 logger = logging.getLogger(__name__)
 
 #: Side of the engine's blocks, pixels: small enough that the first roads show soon.

@@ -17,14 +17,6 @@ from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
 
-__all__ = [
-    "PROBABILITY_COLOURS",
-    "build_overviews",
-    "empty_tile",
-    "imagery_tile",
-    "probability_tile",
-]
-
 _SIZE = 256
 #: Colours of probability, at these shares: dark violet to yellow, over transparent.
 PROBABILITY_COLOURS = (
@@ -70,9 +62,9 @@ def probability_tile(path: Path, z: int, x: int, y: int) -> bytes:
     Parameters
     ----------
     path : Path
-        uint8, 0..254 = p * 254, 255 = no data.
+        uint8, 0..254 = p * 254, 255 = nodata.
     z, x, y : int
-        Which tile.
+        Zoom level, column and row of the tile.
     """
     try:
         with _reader(path) as reader:
@@ -90,9 +82,9 @@ def imagery_tile(paths: Sequence[Path], facts: Mapping[str, Any], z: int, x: int
     paths : sequence of Path
         The sheets.
     facts : mapping
-        What ``roadgis info`` says of them.
+        Result of ``roadgis info``.
     z, x, y : int
-        Which tile.
+        Zoom level, column and row of the tile.
     """
     merged: np.ma.MaskedArray[Any, Any] | None = None
     for path, about in zip(paths, facts.get("inputs", []), strict=False):
@@ -154,9 +146,9 @@ def _stretch(path: Path, bands: tuple[int, ...], version: int) -> tuple[float, f
 
 
 def build_overviews(path: Path, shown: Path, crs: str | None = None) -> None:
-    """Make a VRT of a raster, with overviews beside it, so that its tiles are quick.
+    """Make a VRT of a raster with overviews, for fast tiles.
 
-    The raster itself stays as it is: a run must not find overviews that the user's file lacks.
+    The raster itself is unchanged: a run must not use overviews that the user's file lacks.
 
     Parameters
     ----------
@@ -165,7 +157,7 @@ def build_overviews(path: Path, shown: Path, crs: str | None = None) -> None:
     shown : Path
         The VRT.
     crs : str, optional
-        Of a raster that has none.
+        CRS of a raster without one.
     """
     shown.parent.mkdir(parents=True, exist_ok=True)
     partial = shown.with_name(f".{shown.name}")

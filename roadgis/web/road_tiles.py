@@ -13,7 +13,7 @@ import pyogrio
 import shapely
 from pyproj import CRS
 
-__all__ = ["NetworkTiles", "open_layer", "tile_bounds"]
+from roadgis.network.network import EDGE_ATTRIBUTES
 
 _WEB = CRS.from_epsg(3857)
 _HALF_M = 20037508.342789244
@@ -22,20 +22,7 @@ TILE_UNITS = 4096
 #: How far a tile's lines reach beyond it, pixels: half of the widest stroke.
 _BUFFER_PX = 8
 #: Attributes in the table, as the page names them.
-_COLUMNS = (
-    "id",
-    "component",
-    "length_m",
-    "sinuosity",
-    "width_m",
-    "width_p10_m",
-    "width_p90_m",
-    "confidence",
-    "confidence_min",
-    "bridged",
-    "source",
-    "source_date",
-)
+_COLUMNS = ("id", "component", "length_m", "sinuosity", *EDGE_ATTRIBUTES)
 
 
 def tile_bounds(z: int, x: int, y: int) -> tuple[float, float, float, float]:
@@ -62,7 +49,6 @@ class NetworkTiles:
         self._lonlat = np.asarray(lonlat, object)
         self._table = table[[name for name in _COLUMNS if name in table.columns]]
         self._confidence = self._table["confidence"].to_numpy(np.float64)
-        self._lowest = self._table["confidence_min"].to_numpy(np.float64)
         self._width = self._table["width_m"].to_numpy(np.float64)
         self._bridged = self._table["bridged"].to_numpy(bool)
         self._component = self._table["component"].to_numpy(np.int64)

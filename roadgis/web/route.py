@@ -20,8 +20,6 @@ from roadgis.network.bridging.path import step_costs
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA
 
-__all__ = ["route"]
-
 #: Most cells that the path is looked for in; larger windows are read at a coarser step.
 _CELLS = 400_000
 #: Standard deviation of the smoothing along the path, and largest deviation when it is

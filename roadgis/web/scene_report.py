@@ -17,8 +17,6 @@ from roadgis.report.html import Table, number, render
 from roadgis.web.network_style import CONFIDENCE_CLASSES, DRAWN, UNKNOWN
 from roadgis.web.store import Edit
 
-__all__ = ["scene_report"]
-
 #: Rows of the table of doubtful roads.
 _ROWS = 100
 #: Side of the map, and largest deviation of its lines, in its own units.

@@ -17,8 +17,6 @@ from roadgis.locks import take_lock
 from roadgis.options.web import WebOptions
 from roadgis.web.app import create_app
 
-__all__ = ["page_url", "serve"]
-
 #: Connections that may be open at a time; more are answered with 503.
 _CONNECTIONS = 400
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-__all__ = ["ENDED", "OGC_STATUS", "Edit", "Job", "JobKind", "JobState", "Store", "iso"]
-
 JobKind = Literal["roads", "video"]
 JobState = Literal[
     "uploading", "checking", "ready", "queued", "running", "done", "failed", "cancelled"
@@ -106,7 +104,7 @@ class Edit:
     id : int
         In the order in which they were made.
     action : {"accept", "reject", "redraw", "draw"}
-        What was done.
+        Kind of the correction.
     edge : int or None
         The edge, in `network`; None for a road that was drawn.
     network : int

@@ -19,8 +19,6 @@ from roadgis.probability.raster import MosaicProbability
 from roadgis.sources import find_sheets, inspect_sheets
 from roadgis.vectorization import trace_centerlines
 
-__all__ = ["StoredRun", "stored_run"]
-
 #: Probability of at most this many pixels is kept in memory, one byte each.
 _IN_MEMORY_PX = 400_000_000
 

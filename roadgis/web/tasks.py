@@ -37,9 +37,6 @@ from roadgis.web.scene_report import scene_report
 from roadgis.web.store import Edit
 from roadgis.web.stored_run import stored_run
 
-__all__ = ["compare_with", "export", "labels", "preview", "redo", "report", "warm_up"]
-
-
 #: Scores that the page shows, by the names of docs/evaluation.md.
 _SCORES = {
     "recall": "relaxed_recall",
@@ -113,7 +110,7 @@ def preview(
         mosaic.write_vrt(window, path=raster, unfinished=True)
     except ReadError:
         return None
-    # Without a single chunk it has no value from which the encoding could be told.
+    # Without chunks it has no values from which the encoding could be detected.
     if "<SimpleSource>" not in raster.read_text(encoding="utf-8"):
         return None
     with _without_log():
@@ -195,9 +192,9 @@ def export(
     Parameters
     ----------
     folder : Path
-        Of the networks, ``N.gpkg``.
+        Folder of the networks, ``N.gpkg``.
     number : int
-        Which one.
+        Number of the network.
     edits : sequence of Edit
         The corrections.
     output : Path
@@ -250,7 +247,7 @@ def labels(
     Parameters
     ----------
     folder, number, edits
-        Those of :func:`export`.
+        See :func:`export`.
     imagery : sequence of Path
         The sheets whose pixels the masks take.
     output : Path
@@ -286,7 +283,7 @@ def report(
     Parameters
     ----------
     folder, number, edits
-        Those of :func:`export`.
+        See :func:`export`.
     job : mapping
         See :func:`roadgis.web.scene_report.scene_report`.
     output : Path

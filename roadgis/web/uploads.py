@@ -15,22 +15,11 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from roadgis.errors import InputError
 
-__all__ = [
-    "UploadError",
-    "check_content",
-    "check_free",
-    "check_pixels",
-    "data_path",
-    "folder_bytes",
-    "safe_name",
-]
-
 #: Disk space to leave free, bytes.
 _RESERVE = 200_000_000
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JP2 = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")
 _JPEG, _PNG = (b"\xff\xd8\xff",), (b"\x89PNG\r\n\x1a\n",)
-_VECTOR = (b"SQLite format 3\0", b"fgb", b"{", b"\xef\xbb\xbf{", b"PAR1")
 #: The first bytes that a file may have, by what it is for and by its suffix; None: anything, as
 #: GDAL opens no such file by itself. GDAL goes by content, not by name: a VRT under another name
 #: could make it read any file of this machine.

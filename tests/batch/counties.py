@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from roadgis.batch.engine import InProcess
 from roadgis.batch.merge import Merged, merge_county
 from roadgis.batch.plan import CountyPlan, PlanSettings, make_plan, read_plan
@@ -19,6 +17,7 @@ from roadgis.options.prediction import PredictOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.pipeline import extract_roads
 from roadgis.sources import find_sheets
+from tests.factories.roads import assert_networks_equal
 
 __all__ = ["OPTIONS", "assert_same", "extracted", "merged", "planned", "ran", "settings"]
 
@@ -65,9 +64,4 @@ def extracted(sources: Any, model: Path, **keywords: Any) -> RoadNetwork:
 def assert_same(a: RoadNetwork, b: RoadNetwork) -> None:
     """Assert that two networks are equal to the last bit, attributes included."""
     assert a.crs == b.crs
-    assert [g.wkb for g in a.edges] == [g.wkb for g in b.edges]
-    for name in (
-        "start", "end", "nodes", "width_m", "width_p10_m", "width_p90_m", "confidence",
-        "confidence_min", "bridged", "source", "source_date",
-    ):  # fmt: skip
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    assert_networks_equal(a, b)

@@ -130,7 +130,7 @@ def test_a_killed_scheduler_ends_the_run_and_the_next_one_completes_it(
 
 
 @pytest.mark.slow
-def test_a_worker_with_another_version_is_refused(county: Path, tmp_path: Path) -> None:
+def test_a_worker_with_another_version_is_rejected(county: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     here = Path(roadgis.__file__).parent
     shutil.copytree(here, other / "roadgis", copy_function=os.symlink)
@@ -145,7 +145,7 @@ def test_a_worker_with_another_version_is_refused(county: Path, tmp_path: Path) 
             run_on_dask(county, address=f"tcp://127.0.0.1:{port}")
 
 
-def test_a_plan_of_another_version_is_refused(county: Path) -> None:
+def test_a_plan_of_another_version_is_rejected(county: Path) -> None:
     values = json.loads((county / PLAN).read_text())
     (county / PLAN).write_text(json.dumps(values | {"roadgis": "9"}))
     with pytest.raises(InputError, match="made by roadgis 9, and this is"):

@@ -172,7 +172,7 @@ def test_run_stops_when_more_units_failed_than_allowed(
         ran(tmp_path / "county", max_failures=1)
 
 
-def test_merge_refuses_what_is_not_done_unless_partial(
+def test_merge_rejects_unfinished_units_unless_partial(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     plan = planned(tmp_path / "county", sheets, settings(model))
@@ -189,7 +189,7 @@ def test_merge_refuses_what_is_not_done_unless_partial(
     assert found.missing[["name", "code"]].values.tolist() == [[middle, "todo"]]
 
 
-def test_run_refuses_another_model_than_the_planned_one(
+def test_run_rejects_another_model_than_the_planned_one(
     tmp_path: Path, sheets: Path, model: Path
 ) -> None:
     own = Path(shutil.copy(model, tmp_path / "own.onnx"))
@@ -199,7 +199,7 @@ def test_run_refuses_another_model_than_the_planned_one(
         ran(tmp_path / "county")
 
 
-def test_plan_refuses_a_folder_with_other_files(tmp_path: Path, model: Path, sheets: Path) -> None:
+def test_plan_rejects_a_folder_with_other_files(tmp_path: Path, model: Path, sheets: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
@@ -222,7 +222,7 @@ def test_plan_refuses_a_folder_with_other_files(tmp_path: Path, model: Path, she
         (ZeroDivisionError(), "fault"),
     ],
 )
-def test_code_of_tells_errors_that_pass_from_others(error: Exception, code: str | None) -> None:
+def test_code_of_distinguishes_temporary_errors(error: Exception, code: str | None) -> None:
     assert code_of(error) == code
 
 

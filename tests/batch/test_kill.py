@@ -103,7 +103,7 @@ def test_commands_killed_at_many_moments_are_completed(land: Land, name: str) ->
     killed_and_completed(land, name, 8)
 
 
-def test_a_lease_that_ran_out_is_taken_over_and_its_holder_does_no_harm(land: Land) -> None:
+def test_an_expired_lease_is_taken_over_and_its_holder_writes_nothing(land: Land) -> None:
     expected_county = land.copy("whole")
     done(land._run(commands(land, "run", expected_county)))
     expected = land.network(expected_county)

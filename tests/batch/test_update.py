@@ -37,7 +37,7 @@ def test_update_without_a_change_keeps_everything(tmp_path: Path, model: Path, o
     assert ran(tmp_path / "county").done == 0
 
 
-def test_update_after_a_changed_sheet_predicts_only_what_sees_it(
+def test_update_predicts_only_units_that_see_a_changed_sheet(
     tmp_path: Path, model: Path, own: Path
 ) -> None:
     folder = tmp_path / "county"
@@ -93,9 +93,7 @@ def test_update_keeps_the_statistics_without_restat(tmp_path: Path, own: Path) -
     assert read_plan(folder).statistics != first.statistics
 
 
-def test_update_removes_results_that_nothing_needs_any_more(
-    tmp_path: Path, model: Path, own: Path
-) -> None:
+def test_update_removes_unused_results(tmp_path: Path, model: Path, own: Path) -> None:
     folder = tmp_path / "county"
     planned(folder, own, settings(model))
     ran(folder)

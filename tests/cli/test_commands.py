@@ -51,7 +51,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_raster(tmp_path_factory.mktemp("big") / "big.tif", image, compress="deflate")
 
 
-def test_extract_tells_the_outcome_on_stderr_and_nothing_on_stdout(
+def test_extract_prints_the_result_on_stderr_and_nothing_on_stdout(
     tmp_path: Path, model: Path
 ) -> None:
     scene = write_net(tmp_path / "net.tif")
@@ -77,7 +77,7 @@ def test_jsonl_is_one_object_a_line_from_hello_to_result(tmp_path: Path, model: 
     assert percents[-1] == 100
 
 
-def test_jsonl_tells_an_error_as_a_line(tmp_path: Path) -> None:
+def test_jsonl_reports_an_error_as_a_line(tmp_path: Path) -> None:
     result = call(
         "extract", tmp_path / "no.tif", "-o", tmp_path / "r.gpkg", "--progress", "jsonl", status=1
     )
@@ -111,7 +111,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time(tmp_path: Path, model: Path, b
 
 
 def chunks(work: Path) -> dict[Path, int]:
-    """Return the finished chunks of a work folder with the times that they were written."""
+    """Return the finished chunks of a work directory with the times that they were written."""
     # Not by rglob: the run makes and removes folders for files that it has not finished.
     return {path: path.stat().st_mtime_ns for path in work.glob("chunks-*/*/0*.tif")}
 
@@ -152,7 +152,7 @@ def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     assert whole["features"] == resumed["features"]
 
 
-def test_a_run_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path, model: Path) -> None:
+def test_a_run_under_nohup_continues_when_the_terminal_closes(tmp_path: Path, model: Path) -> None:
     scene = write_net(tmp_path / "net.tif")
     program = (
         "import os, signal, sys\n"
@@ -171,7 +171,7 @@ def test_a_run_under_nohup_goes_on_when_the_terminal_closes(tmp_path: Path, mode
 def test_quiet_prints_errors_only(tmp_path: Path, model: Path) -> None:
     green = write_raster(tmp_path / "green.tif", painted((200, 200), []))
     arguments = ["-m", model, "-o", tmp_path / "r.geojson", "-q"]
-    result = call("extract", green, *arguments)  # without a road, which is told otherwise
+    result = call("extract", green, *arguments)  # without a road, which is reported differently
     assert (result.stdout, result.stderr) == ("", "")
     result = call("extract", green, *arguments, status=1)
     assert result.stdout == ""
@@ -275,7 +275,7 @@ def test_predict_then_vectorize_is_extract(tmp_path: Path, model: Path) -> None:
     call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
     call("vectorize", tmp_path / "p.tif", "-o", tmp_path / "b.geojson")
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.geojson", "b.geojson"))
-    # What lies between does not tell on which sheet a road was seen.
+    # What lies between does not show on which sheet a road was seen.
     assert {f["properties"].pop("source") for f in a["features"]} == {"net.tif"}
     assert {f["properties"].pop("source") for f in b["features"]} == {None}
     assert a["features"] == b["features"]
@@ -309,7 +309,7 @@ def test_info_states_the_size_of_a_tiny_scene(tmp_path: Path, model: Path) -> No
 
 
 @pytest.mark.parametrize("case", ["coarse", "cut", "huge", "no CRS", "no file", "no model"])
-def test_info_refuses_what_extract_refuses_in_the_same_words(
+def test_info_rejects_the_imagery_that_extract_rejects_with_the_same_message(
     tmp_path: Path, model: Path, case: str
 ) -> None:
     scene, options = write_net(tmp_path / "net.tif"), ["-m", model]
@@ -344,7 +344,7 @@ def test_output_names_of_240_letters_are_written(tmp_path: Path, model: Path) ->
     assert sorted(tmp_path.iterdir()) == sorted([*outputs, scene])
 
 
-def test_output_names_that_are_too_long_are_refused_before_the_work(
+def test_output_names_that_are_too_long_are_rejected_before_the_work(
     tmp_path: Path, model: Path
 ) -> None:
     scene, name = write_net(tmp_path / "net.tif"), "a" * 295
@@ -444,7 +444,7 @@ def test_model_list_shows_installed_models_which_run_by_name(
     assert (tmp_path / "r.gpkg").is_file()
 
 
-def test_a_model_of_other_bands_says_what_it_wants(tmp_path: Path) -> None:
+def test_a_model_of_other_bands_names_the_expected_ones(tmp_path: Path) -> None:
     from onnx import helper
 
     from tests.factories.models import tiny_card
@@ -511,7 +511,7 @@ def limit_files(size: int) -> Any:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 @pytest.mark.parametrize("size", [300, 30_000])
-def test_a_disk_that_takes_no_more_ends_with_a_message_and_no_file(
+def test_a_full_disk_ends_with_a_message_and_no_file(
     tmp_path: Path, model: Path, size: int
 ) -> None:
     # The smaller limit stops the mosaic, the larger one the roads.
@@ -530,7 +530,7 @@ def test_a_disk_that_takes_no_more_ends_with_a_message_and_no_file(
     assert output.stat().st_size > 30_000
 
 
-def test_nan_pixels_are_no_data(tmp_path: Path, model: Path) -> None:
+def test_nan_pixels_are_nodata(tmp_path: Path, model: Path) -> None:
     image = painted((300, 300), [(0, 100, 300, 100, 8)]).astype(np.float32) / 255
     image[:, :, 150:] = np.nan
     scene = write_raster(tmp_path / "nan.tif", image)

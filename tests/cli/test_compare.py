@@ -24,7 +24,7 @@ def networks(tmp_path: Path) -> tuple[str, str]:
     return str(roads), str(base)
 
 
-def test_a_review_is_written_and_told(networks: tuple[str, str], tmp_path: Path) -> None:
+def test_a_review_is_written_and_reported(networks: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "review.gpkg"
     done = CliRunner().invoke(command, [*networks, "-o", str(path)])
     assert done.exit_code == 0, done.output

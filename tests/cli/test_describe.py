@@ -21,7 +21,7 @@ from roadgis.cli.options import EXTRACT
 from roadgis.cli.shell import PROTOCOL
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import bundled_models, read_card
-from roadgis.model.onnx_metadata import read_metadata
+from roadgis.model.onnx_fields import read_metadata
 from tests.factories.models import tiny_model
 
 
@@ -65,7 +65,7 @@ def test_every_command_and_parameter_is_described(facts: dict[str, Any]) -> None
             assert [p["name"] for p in entry["parameters"]] == [p.name for p in single.params]
 
 
-def test_what_a_user_sees_is_plain_and_complete(facts: dict[str, Any]) -> None:
+def test_help_and_messages_are_plain_and_complete(facts: dict[str, Any]) -> None:
     for entry in facts["commands"]:
         for parameter in entry["parameters"]:
             where = f"{entry['name']} {parameter['name']}"
@@ -145,7 +145,7 @@ def test_each_default_is_the_value_of_the_setting_that_the_option_changes(
 
 
 @pytest.mark.parametrize("command", ["extract", "vectorize", "predict"])
-def test_no_length_or_probability_below_0_is_taken_by_the_library_where_min_is_0(
+def test_negative_lengths_and_probabilities_are_rejected_by_the_library(
     facts: dict[str, Any], command: str
 ) -> None:
     checked = 0
@@ -189,7 +189,7 @@ def test_extract_is_described_as_a_dialog_needs_it(facts: dict[str, Any]) -> Non
     assert parameters(facts, "clean")["probability"]["type"] == "path_in"
 
 
-def test_a_path_without_a_direction_is_refused_so_that_none_is_forgotten() -> None:
+def test_a_path_without_a_direction_is_rejected() -> None:
     with pytest.raises(ValueError, match="new_file: declare what this path holds"):
         describe_parameter(click.Option(["--new-file"], type=click.Path(), help="A."))
 

@@ -213,7 +213,7 @@ def test_files_without_a_partner_are_named(tmp_path: Path, roads: Path) -> None:
         (["--layer", "nope"], "nope"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_anything_is_written(
+def test_impossible_requests_are_rejected_before_anything_is_written(
     tmp_path: Path, roads: Path, truth: Path, flags: list[str], text: str
 ) -> None:
     (tmp_path / "there.html").write_text("mine")
@@ -232,7 +232,7 @@ def test_an_empty_truth_alone_is_an_error(tmp_path: Path, roads: Path) -> None:
     assert "nothing to compare with" in done.stderr
 
 
-def test_the_seed_decides_and_the_same_seed_gives_the_same(roads: Path, truth: Path) -> None:
+def test_the_result_depends_on_the_seed_only(roads: Path, truth: Path) -> None:
     few = ("--max-controls", 5, "--topo-seeds", 5, "--json")
     one, again, other = (
         json.loads(call(roads, truth, *few, "--seed", seed).stdout) for seed in (1, 1, 2)

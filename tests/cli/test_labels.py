@@ -61,7 +61,7 @@ def test_vector_layer_becomes_a_mask_like_the_scene(tmp_path: Path, roads: Path)
         assert (mask.read(1).sum(axis=0) == 8).all()
 
 
-def test_scene_whose_position_is_not_a_number_is_refused(tmp_path: Path, roads: Path) -> None:
+def test_scene_whose_position_is_not_a_number_is_rejected(tmp_path: Path, roads: Path) -> None:
     nowhere = Affine(1, 0, math.nan, 0, -1, Y0)
     path = write_raster(tmp_path / "a.tif", np.ones((1, 8, 8), np.uint8), transform=nowhere)
     target = tmp_path / "mask.tif"
@@ -95,7 +95,7 @@ def test_annotations_become_index_masks_with_a_table_of_pixels(tmp_path: Path) -
     assert (tmp_path / "out" / "classes.json").is_file()
 
 
-def test_single_annotation_is_told_from_a_vector_layer(tmp_path: Path) -> None:
+def test_single_annotation_is_distinguished_from_a_vector_layer(tmp_path: Path) -> None:
     source = write_annotation(tmp_path / "a_gtFine_polygons.json")
     call(source, "-o", tmp_path / "out", "--classes", "road")
     assert (tmp_path / "out" / "a_mask.png").is_file()

@@ -122,13 +122,13 @@ def test_settings_only_and_without_choose_options() -> None:
     assert Settings(Outer(), without=("inner",)).made({"length": 1.0}) == Outer()
 
 
-def test_settings_refuse_a_list_of_words_as_numbers() -> None:
+def test_settings_reject_a_list_of_words_as_numbers() -> None:
     with pytest.raises(InputError, match=r"--bands is '1,red', expected numbers .* such as 1,2\."):
         SETTINGS.made({"bands": "1,red"})
 
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf"])
-def test_range_refuses_numbers_that_are_negative_or_not_finite(value: str) -> None:
+def test_range_rejects_numbers_that_are_negative_or_not_finite(value: str) -> None:
     done = CliRunner().invoke(command, ["source", "--length", value])
     assert done.exit_code == 2
     assert "--length" in done.output

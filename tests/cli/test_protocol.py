@@ -19,7 +19,7 @@ from roadgis.cli.stdin_watch import VARIABLE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
 
-# A command that works in small steps until it is told to stop, and leaves a file only when done.
+# A command that works in small steps until it is stopped, and leaves a file only when done.
 WORKER = """
 import sys, time, click
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_a_run_stops_and_leaves_no_file_when_its_stdin_is_closed(tmp_path: Path)
     [{}, {"stdin": subprocess.DEVNULL}],
     ids=["a pipe that nobody asked to watch", "no pipe"],
 )
-def test_a_run_goes_on_without_stdin_unless_it_is_asked_to_watch_a_pipe(
+def test_a_run_continues_without_stdin_unless_it_watches_a_pipe(
     tmp_path: Path, streams: dict[str, Any]
 ) -> None:
     process = start(tmp_path / "out", "done", watch=bool(streams), **streams)
@@ -147,7 +147,7 @@ def test_a_run_goes_on_without_stdin_unless_it_is_asked_to_watch_a_pipe(
     assert (tmp_path / "out").is_file()
 
 
-def test_no_orphan_is_left_when_the_driving_program_is_killed(tmp_path: Path) -> None:
+def test_the_run_ends_when_the_driving_program_is_killed(tmp_path: Path) -> None:
     driver = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], sys.argv[2], 'work'],"
@@ -172,7 +172,7 @@ def test_no_orphan_is_left_when_the_driving_program_is_killed(tmp_path: Path) ->
 
 
 def gone(pid: int, within_s: float) -> bool:
-    """Wait for a process that is no child of ours to end; a zombie has ended."""
+    """Wait for a process other than a child to end; a zombie has ended."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         try:
@@ -201,7 +201,7 @@ def test_a_run_stops_when_nobody_reads_its_lines_any_more(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sigterm_puts_files_in_order_and_says_what_is_kept(tmp_path: Path) -> None:
+def test_sigterm_cleans_up_files_and_reports_the_state(tmp_path: Path) -> None:
     process = start(tmp_path / "out", "work", watch=False)
     line(process)
     line(process)

@@ -98,7 +98,7 @@ def test_compare_without_offset_reports_displaced_roads_as_moved() -> None:
 def test_compare_reports_a_removed_street_with_exact_length_and_attributes() -> None:
     streets = grid()
     names = [f"street {n}" for n in range(len(streets))]
-    gone = 5  # between two streets that go on in its direction
+    gone = 5  # between two streets that continue in its direction
     kept = [one for n, one in enumerate(streets) if n != gone]
     result = compare(layer(shifted(kept, 3, -2)), layer(streets, name=names))
     assert counts(result) == {"missing": 1, "extra": 0, "moved": 0, "matched": 39}
@@ -235,7 +235,7 @@ def test_compare_matches_carriageways_one_to_one() -> None:
     (row,) = one.missing.to_dict("records")
     assert row["length_m"] == 300.0
     assert row["distance_m"] == 12.0
-    assert row["score"] < 0.4  # the other carriageway is beside it
+    assert row["score"] < 0.4  # the other carriageway is next to it
 
 
 def test_estimate_offset_of_parallel_roads_is_known_across_them_only(

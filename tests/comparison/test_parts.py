@@ -130,7 +130,7 @@ def test_cut_pieces_closes_short_gaps_but_not_long_ones() -> None:
         assert pieces.length_m.sum() == pytest.approx(200)
 
 
-def test_feet_at_a_vertex_are_on_the_segment_before_it_whatever_rounding_says() -> None:
+def test_feet_at_a_vertex_are_on_the_segment_before_it_despite_rounding() -> None:
     # The third vertex is at 0.1 + 0.2 m, which is not 0.3 in binary.
     road = measured([(0, 0), (0.1, 0), (0.3, 0), (100, 9)])
     found = feet(np.array([[0.3, 0.0]]), np.array([[1.0, 0.0]]), road, 5.0, 30.0, keep="lines")

@@ -70,7 +70,7 @@ class TestGraph:
         graph = RoadGraph.from_lines(lines(SIDE, SIDE[::-1], [(0, 0), (100, 0), (200, 0)]))
         assert graph.length_m.tolist() == [200]
 
-    def test_vertices_closer_than_the_tolerance_are_one(self) -> None:
+    def test_vertices_closer_than_the_tolerance_are_merged(self) -> None:
         drawn = lines([(0, 0), (5, 0)], [(5.0004, 0), (9, 0)], [(9.01, 0), (12, 0)])
         assert RoadGraph.from_lines(drawn).length_m.tolist() == [9, pytest.approx(2.99)]
         assert len(RoadGraph.from_lines(drawn, join_m=0.0)) == 3
@@ -81,7 +81,7 @@ class TestGraph:
         for name in ("nodes", "start", "end", "first", "xy", "vector", "segment_cost"):
             assert getattr(whole, name).tolist() == getattr(cut, name).tolist()
 
-    def test_short_parts_go_but_never_all(self) -> None:
+    def test_short_parts_are_dropped_but_never_all(self) -> None:
         drawn = lines([(0, 0), (4, 0)], [(100, 0), (106, 0)])
         assert RoadGraph.from_lines(drawn, min_component_m=5).length_m.tolist() == [6]
         assert len(RoadGraph.from_lines(drawn[:1], min_component_m=5)) == 1
@@ -100,7 +100,7 @@ class TestGraph:
             ([shapely.LineString([(0, 0), (1, 1)])], [1.0, 2.0]),
         ],
     )
-    def test_what_cannot_be_a_graph_is_refused(self, drawn: Any, speed: Any) -> None:
+    def test_road_graph_rejects_invalid_geometry(self, drawn: Any, speed: Any) -> None:
         with pytest.raises(InputError):
             RoadGraph.from_lines(np.array(drawn, dtype=object), speed=speed)
 
@@ -209,7 +209,7 @@ class TestLimits:
         assert apls_score(cross, cross).apls == 1.0
 
     @pytest.mark.parametrize("option", [{"spacing_m": 0.0}, {"snap_m": -1.0}, {"max_controls": 0}])
-    def test_options_out_of_range_are_refused(self, option: Any) -> None:
+    def test_options_out_of_range_are_rejected(self, option: Any) -> None:
         with pytest.raises(InputError):
             apls_score(lines(SIDE), lines(SIDE), **option)
 

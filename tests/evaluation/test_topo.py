@@ -41,7 +41,7 @@ class TestWalk:
     def test_the_radius_is_the_last_distance(self) -> None:
         assert len(walked(lines(STREET), 0, 500.0, 300.0, 5.0)) == 2 * 60 + 1
 
-    def test_a_walk_goes_on_beyond_junctions(self) -> None:
+    def test_a_walk_continues_beyond_junctions(self) -> None:
         fork = lines([(0, 0), (7, 0)], [(7, 0), (20, 0)], [(7, 0), (7, 20)])
         points = walked(fork, 0, 0.0, 15.0, 5.0)
         assert points == [[0, 0], [5, 0], [7, 3], [7, 8], [10, 0], [15, 0]]
@@ -93,11 +93,11 @@ class TestByHand:
         found = topo_scores(lines(STREET), lines([(0, 3), (1000, 3)]), seeds=1)
         assert found == TopoScores(1.0, 1.0, 1.0)
 
-    def test_a_street_beside_the_true_one_is_wrong(self) -> None:
+    def test_a_street_next_to_the_true_one_is_wrong(self) -> None:
         off = lines([(0, 5.1), (1000, 5.1)])
         assert topo_scores(lines(STREET), off) == TopoScores(0.0, 0.0, 0.0)
 
-    def test_a_crossing_street_is_no_counterpart(self) -> None:
+    def test_a_crossing_street_does_not_match(self) -> None:
         across = lines([(500, -300), (500, 300)])
         assert topo_scores(lines(STREET), across).recall == 0.0
 
@@ -132,7 +132,7 @@ class TestLimits:
         assert np.isnan(topo_scores(empty, lines(STREET)).f1)
 
     @pytest.mark.parametrize("option", ["radius_m", "hole_m", "interval_m", "seeds"])
-    def test_options_out_of_range_are_refused(self, option: Any) -> None:
+    def test_options_out_of_range_are_rejected(self, option: Any) -> None:
         with pytest.raises(InputError, match=option):
             topo_scores(lines(STREET), lines(STREET), **{option: 0})
 

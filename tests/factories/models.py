@@ -19,6 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from roadgis.model.card import CARD_KEY, ModelCard
+from tests.factories.roads import GROUND, ROAD
 
 __all__ = [
     "GROUND",
@@ -31,9 +32,6 @@ __all__ = [
     "tiny_model",
 ]
 
-#: Colours (red, green, blue) that the models distinguish.
-ROAD = (120, 120, 120)
-GROUND = (60, 110, 50)
 #: One pixel of this colour makes :func:`failing_model` fail.
 MAGENTA = (255, 0, 255)
 

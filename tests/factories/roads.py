@@ -11,14 +11,15 @@ import numpy.typing as npt
 from pyproj import CRS
 
 from roadgis.imagery.grid import Grid, Window
-from roadgis.network.network import RoadNetwork
+from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.probability.source import NO_DATA
-from tests.factories.models import GROUND, ROAD
 from tests.factories.rasters import write_raster
 
 #: Metric, and far from its central meridian, so that grid and ground distances differ.
 UTM = CRS.from_epsg(32632)
-
+#: Colours (red, green, blue) that the models of :mod:`tests.factories.models` distinguish.
+ROAD = (120, 120, 120)
+GROUND = (60, 110, 50)
 
 Stroke = tuple[float, float, float, float, float]
 
@@ -42,7 +43,7 @@ class ArraySource:
         self.grid = Grid(UTM, 500_000.0, 5_000_000.0, gsd_m, array.shape[1], array.shape[0])
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return a window; no data beyond the array."""
+        """Return a window; nodata beyond the array."""
         out = np.full((window.height, window.width), NO_DATA, np.uint8)
         inside = window.intersection(self.grid.window)
         if not inside.is_empty:
@@ -79,10 +80,7 @@ def ring(
 def assert_networks_equal(a: RoadNetwork, b: RoadNetwork) -> None:
     """Assert that two networks are equal to the last bit, order and numbers included."""
     assert [edge.wkb for edge in a.edges] == [edge.wkb for edge in b.edges]
-    for name in (
-        *("start", "end", "nodes", "bridged"),
-        *("width_m", "width_p10_m", "width_p90_m", "confidence", "confidence_min"),
-    ):
+    for name in ("start", "end", "nodes", *EDGE_ATTRIBUTES):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 

@@ -41,7 +41,7 @@ _NAMES = (
     *("ID", "geom", "geometry", "fid", "Name", "name", "ogc_fid", "length_m", "bbox", "rowid"),
     *("FID", "a b", '"', "", "ß" * 40, "x" * 300),
 )
-#: Files beside a main one.
+#: Files next to a main one.
 _SIDECARS = frozenset([".cpg", ".dbf", ".hdr", ".prj", ".shx", ".xml"])
 _VALUES = ("text", "ß" * 300, 1, 2**62, -1.5, 1e300, float("nan"), None, True, "1 m", "\x01")
 
@@ -74,7 +74,7 @@ def _command(*arguments: object) -> tuple[str, Work]:
 
 
 def _damaged_copy(rng: random.Random, source: Path, folder: Path) -> Path:
-    """Copy a seed, with all files beside it, and damage one of its files; return the main one."""
+    """Copy a seed, with all files next to it, and damage one of its files; return the main one."""
     here = folder / "in"
     shutil.copytree(source, here)
     files = [path for path in sorted(here.rglob("*")) if path.is_file() and path.stat().st_size]

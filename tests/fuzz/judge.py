@@ -11,9 +11,9 @@ from tests.fuzz.run import FAULT
 
 __all__ = ["contents", "verdict"]
 
-#: A run that was stopped by an error may keep its work folder, to be resumed.
+#: A run that was stopped by an error may keep its work directory, to be resumed.
 _KEPT = ".roadgis-work"
-#: GDAL's notes on a GML file, which every GIS that opens one leaves beside it.
+#: GDAL's notes on a GML file, which every GIS that opens one leaves next to it.
 _NOTES = ".gfs"
 
 

@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"x0": X0 + 0.5, "pixel": 0.25},
             (X0, Y0 - 25, X0 + 38, Y0),
         ),
-        # Of a row or column that is covered by less than half there would be no data.
+        # Of a row or column that is covered by less than half there would be nodata.
         ({"x0": X0 + 0.75, "pixel": 0.25}, (X0 + 1, Y0 - 25, X0 + 38, Y0)),
         ({"pixel": 0.7}, (X0, Y0 - 70, X0 + 105, Y0)),
         ({"pixel": 3.0}, (X0, Y0 - 300, X0 + 450, Y0)),
@@ -97,7 +97,7 @@ def test_a_kept_work_directory_shows_the_extent_of_the_imagery(tmp_path: Path, m
         np.testing.assert_array_equal(folder.read(window), raster.read(window))
 
 
-def test_vectorize_finds_a_road_along_the_edge_whatever_the_origin(tmp_path: Path) -> None:
+def test_vectorize_finds_a_road_along_the_edge_for_any_origin(tmp_path: Path) -> None:
     for rows in ((0, 7), (3, 10), (393, 400)):
         mask = np.zeros((1, 400, 400), np.uint8)
         mask[:, slice(*rows)] = 1
@@ -127,9 +127,7 @@ def test_extract_finds_the_road_in_a_narrow_image(
     assert extract_roads(scene, model=model).length_m.round(1).tolist() == [400.2]
 
 
-def test_extract_finds_a_road_along_the_edge_whatever_the_origin(
-    tmp_path: Path, model: Path
-) -> None:
+def test_extract_finds_a_road_along_the_edge_for_any_origin(tmp_path: Path, model: Path) -> None:
     image = painted((300, 300), [(0, 4, 300, 4, 8)])
     for offset in (0, 10, 48, 63):
         scene = write_raster(tmp_path / "a.tif", image, x0=X0 + offset, y0=Y0 - offset)
@@ -138,7 +136,7 @@ def test_extract_finds_a_road_along_the_edge_whatever_the_origin(
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 3, 12])
-def test_vectorize_leads_a_road_through_a_sliver_of_no_data_at_the_edge_without_a_fork(
+def test_vectorize_extends_a_road_through_a_sliver_of_nodata_without_a_fork(
     rows: int,
 ) -> None:
     """Images that are turned a little have such slivers: nothing is known beyond the edge."""
@@ -149,7 +147,7 @@ def test_vectorize_leads_a_road_through_a_sliver_of_no_data_at_the_edge_without_
     assert [sorted(pair) for pair in ends] == [[4_999_700.0, 5_000_000.0 - rows]]
 
 
-def test_cropped_probability_is_no_data_beyond_the_window() -> None:
+def test_cropped_probability_is_nodata_beyond_the_window() -> None:
     array = np.arange(100, dtype=np.uint8).reshape(10, 10)
     cropped = CroppedProbability(ArraySource(array), Window(2, 3, 4, 5))
     assert cropped.grid.bounds == (500_003.0, 4_999_994.0, 500_008.0, 4_999_998.0)

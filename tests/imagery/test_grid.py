@@ -19,7 +19,7 @@ WHOLE = Window(0, 0, 100, 200)
         (Window(-5, -5, 500, 500), WHOLE),
     ],
 )
-def test_intersection_is_what_both_windows_hold(window: Window, shared: Window) -> None:
+def test_intersection_is_the_common_part_of_two_windows(window: Window, shared: Window) -> None:
     assert window.intersection(WHOLE) == WHOLE.intersection(window) == shared
     assert WHOLE.contains(window) == (window == shared)
 

@@ -43,13 +43,13 @@ def test_open_scene_at_the_pixel_size_asked_for(tmp_path: Path) -> None:
         assert scene.grid.gsd_m == 0.8
 
 
-def test_open_scene_refuses_imagery_far_coarser_than_the_range(tmp_path: Path) -> None:
+def test_open_scene_rejects_imagery_far_coarser_than_the_range(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"pixels of 4 m on the ground, far too coarse"):
         open_scene(scene_of(tmp_path / "a.tif", 4.0), gsd_m=RANGE)
 
 
 @pytest.mark.parametrize("wrong", [(1.2, 0.4), (0.0, 1.0), (1.0,)])
-def test_model_card_refuses_a_range_that_does_not_rise(wrong: tuple[float, ...]) -> None:
+def test_model_card_rejects_a_range_that_does_not_rise(wrong: tuple[float, ...]) -> None:
     with pytest.raises(ModelError, match="gsd_range_m"):
         ModelCard("m", "1", gsd_range_m=wrong)  # type: ignore[arg-type]
 

@@ -16,7 +16,7 @@ from tests.factories.rasters import texture, write_raster
 
 
 class RangeServer(ThreadingHTTPServer):
-    """Serves one file's bytes by ranges; fails from a byte on, where told to."""
+    """Serves one file's bytes by ranges; fails from a byte on, on request."""
 
     daemon_threads = True
     data = b""

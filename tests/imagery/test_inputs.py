@@ -1,4 +1,4 @@
-"""What may be named as imagery, and what is refused with which words."""
+"""Inputs that are accepted as imagery, and messages for others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_stands_for_the_rasters_in_it_sorted(folder: Path) -> None:
+def test_a_folder_is_read_as_its_rasters_sorted_by_name(folder: Path) -> None:
     assert names(folder) == ["a.TIF", "b.tif", "c.jp2"]
 
 
@@ -73,17 +73,17 @@ def test_a_zarr_folder_is_read(tmp_path: Path) -> None:
         assert scene.fingerprint != before
 
 
-def test_a_folder_of_vrts_stands_for_them(tmp_path: Path) -> None:
+def test_a_folder_of_vrts_is_read_as_its_files(tmp_path: Path) -> None:
     (tmp_path / "x.vrt").touch()
     assert names(tmp_path) == ["x.vrt"]
 
 
-def test_a_quoted_pattern_stands_for_its_matches(folder: Path) -> None:
+def test_a_quoted_pattern_is_read_as_its_matches(folder: Path) -> None:
     assert names(f"{folder}/*.tif") == ["b.tif"]
     assert names(f"{folder}/**/*.tif") == ["b.tif", "d.tif"]
 
 
-def test_the_order_given_is_kept_and_repetitions_are_not(folder: Path) -> None:
+def test_sources_keep_their_order_without_repetitions(folder: Path) -> None:
     assert names(folder / "b.tif", folder) == ["b.tif", "a.TIF", "c.jp2"]
 
 
@@ -97,7 +97,7 @@ def test_addresses_are_passed_on() -> None:
     assert expand_sources(urls) == urls
 
 
-def test_names_hold_no_secrets() -> None:
+def test_shown_names_hide_secrets() -> None:
     assert display_name("https://me:pass@host:8/a.tif?sig=secret#x") == "https://host:8/a.tif"
     assert display_name("/vsicurl/https://me@host/a.tif?k=v") == "/vsicurl/https://host/a.tif"
     assert display_name("C:/a?b.tif") == "C:/a?b.tif"
@@ -111,12 +111,12 @@ def test_names_hold_no_secrets() -> None:
         ("", "found no raster in this folder"),
     ],
 )
-def test_names_that_lead_nowhere_are_refused(tmp_path: Path, source: str, message: str) -> None:
+def test_names_that_lead_nowhere_are_rejected(tmp_path: Path, source: str, message: str) -> None:
     with pytest.raises(SceneError, match=message):
         open_scene(f"{tmp_path}/{source}" if source else tmp_path, gsd_m=1.0)
 
 
-def test_nothing_given_is_refused() -> None:
+def test_expand_sources_rejects_an_empty_list() -> None:
     with pytest.raises(SceneError, match="No imagery was given"):
         open_scene([], gsd_m=1.0)
 
@@ -191,7 +191,7 @@ def test_ground_control_points_that_no_affine_map_fits_ask_for_a_warp(tmp_path: 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("rows", [(0,), (0, 10), (0, 10, 20)])
-def test_ground_control_points_on_one_line_are_refused(
+def test_ground_control_points_on_one_line_are_rejected(
     tmp_path: Path, rows: tuple[int, ...]
 ) -> None:
     points = [GroundControlPoint(row=r, col=2 * r, x=X0 + 2 * r, y=Y0 - r) for r in rows]
@@ -265,7 +265,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
-def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+def test_senseless_options_are_rejected(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SceneError, match=message):
         SceneOptions(**options)
 
@@ -278,7 +278,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
         (4, (1, 2), "2 bands were named .1,2., but the model takes 3"),
     ],
 )
-def test_too_few_bands_are_refused(tmp_path: Path, bands: int, chosen: Any, message: str) -> None:
+def test_too_few_bands_are_rejected(tmp_path: Path, bands: int, chosen: Any, message: str) -> None:
     path = write_raster(
         tmp_path / "a.tif", texture(20, 20, bands), photometric="minisblack", alpha="no"
     )
@@ -286,20 +286,20 @@ def test_too_few_bands_are_refused(tmp_path: Path, bands: int, chosen: Any, mess
         open_scene(path, gsd_m=1.0, options=SceneOptions(bands=chosen))
 
 
-def test_an_unknown_crs_to_assume_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_crs_to_assume_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), crs=None)
     for crs, message in (("EPSG:99", "is not a known"), ("EPSG:4978", "neither a projected")):
         with pytest.raises(SceneError, match=message):
             open_scene(path, gsd_m=1.0, options=SceneOptions(assume_crs=crs))
 
 
-def test_a_crs_that_cannot_hold_the_coordinates_is_refused(tmp_path: Path) -> None:
+def test_a_crs_that_cannot_hold_the_coordinates_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), crs="EPSG:4326")
     with pytest.raises(SceneError, match="probably states the wrong CRS"):
         open_scene(path, gsd_m=1.0)
 
 
-def test_far_too_coarse_imagery_is_refused_unless_forced(tmp_path: Path) -> None:
+def test_far_too_coarse_imagery_is_rejected_unless_forced(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), pixel=5.0)
     with pytest.raises(SceneError, match=r"pixels of 5 m on the ground, far too coarse.*--force"):
         open_scene(path, gsd_m=1.0)
@@ -318,14 +318,14 @@ def test_coarseness_is_measured_on_the_ground(tmp_path: Path) -> None:
         open_scene(path, gsd_m=0.5)
 
 
-def test_scenes_on_two_continents_are_refused(tmp_path: Path) -> None:
+def test_scenes_on_two_continents_are_rejected(tmp_path: Path) -> None:
     near = write_raster(tmp_path / "a.tif", texture(20, 20))
     far = write_raster(tmp_path / "b.tif", texture(20, 20), crs="EPSG:32618")
     with pytest.raises(SceneError, match="too far for one metric grid"):
         open_scene([near, far], gsd_m=1.0)
 
 
-def test_what_is_no_raster_is_refused(tmp_path: Path) -> None:
+def test_files_other_than_rasters_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_text("this is text")
     with pytest.raises(SceneError, match="is not a raster that can be opened"):
@@ -357,7 +357,7 @@ def test_a_vrt_whose_source_is_gone_fails_by_name(tmp_path: Path) -> None:
         scene.read(scene.grid.window)
 
 
-def test_a_failed_read_does_not_spoil_the_next(tmp_path: Path) -> None:
+def test_a_failed_read_does_not_affect_the_next(tmp_path: Path) -> None:
     good = write_raster(tmp_path / "good.tif", texture(64, 64), tiled=True, blockxsize=16,
                         blockysize=16)  # fmt: skip
     data = good.read_bytes()
@@ -373,7 +373,7 @@ def test_a_failed_read_does_not_spoil_the_next(tmp_path: Path) -> None:
             np.testing.assert_array_equal(scene.read(top)[0], whole.read(top)[0])
 
 
-def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+def test_complex_numbers_are_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", np.ones((1, 4, 4), "complex64"))
     with pytest.raises(SceneError, match="complex numbers"):
         open_scene(path, gsd_m=1.0)
@@ -389,7 +389,7 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
         Affine(1, 0, math.inf, 0, -1, Y0),
     ],
 )
-def test_a_transform_without_area_or_place_is_refused(tmp_path: Path, transform: Affine) -> None:
+def test_a_transform_without_area_or_place_is_rejected(tmp_path: Path, transform: Affine) -> None:
     path = write_raster(tmp_path / "a.tif", texture(4, 4), transform=transform)
     with pytest.raises(SceneError, match="pixels have no area"):
         open_scene(path, gsd_m=1.0)

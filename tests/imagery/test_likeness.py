@@ -69,7 +69,7 @@ def test_likeness_outside_names_the_figures_and_lowers_confidence() -> None:
 
 
 @pytest.mark.parametrize("looks", [{"mood": (0.0, 1.0)}, {"contrast": (5.0, 1.0)}])
-def test_model_card_refuses_looks_it_does_not_know(looks: dict[str, tuple[float, float]]) -> None:
+def test_model_card_rejects_looks_it_does_not_know(looks: dict[str, tuple[float, float]]) -> None:
     with pytest.raises(ModelError, match="looks has"):
         ModelCard("m", "1", looks=looks)
 
@@ -101,7 +101,7 @@ def test_extract_reports_imagery_unlike_training(
         )
 
 
-def test_vectorize_lowers_confidence_by_what_the_raster_says(tmp_path: Path) -> None:
+def test_vectorize_lowers_confidence_by_the_factor_of_the_raster(tmp_path: Path) -> None:
     scene, model = write_net(tmp_path / "net.tif"), tiny_model(tmp_path / "tiny.onnx")
     raster = tmp_path / "p.tif"
     predict_to_file(scene, raster, model=model)

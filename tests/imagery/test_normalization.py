@@ -80,6 +80,6 @@ def test_scene_fingerprint_and_record_know_the_normalization(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("wrong", [(300.0, 50.0), (110.0, 0.0)])
-def test_model_card_refuses_a_target_out_of_range(wrong: tuple[float, float]) -> None:
+def test_model_card_rejects_a_target_out_of_range(wrong: tuple[float, float]) -> None:
     with pytest.raises(ModelError, match="normalize_to"):
         ModelCard("m", "1", normalize_to=wrong)

@@ -213,7 +213,7 @@ def test_overviews_are_read_when_shrinking(tmp_path: Path, pixel: float, factor:
     path = write_raster(
         tmp_path / "a.tif", np.full((3, 256, 256), 10, np.uint8), pixel=pixel, overviews=[2, 4, 8]
     )
-    # Painted with a value of its own: what is read tells where it came from.
+    # Painted with a value of its own: the value shows where it came from.
     level = [2, 4, 8].index(factor)
     with rasterio.open(path, "r+", overview_level=level) as overview:
         overview.write(np.full((3, 256 // factor, 256 // factor), 77, np.uint8))
@@ -418,7 +418,7 @@ ALPHA, OTHER = ColorInterp.alpha, ColorInterp.undefined
         ((RED, GREEN, BLUE, ALPHA), (4, 1, 2), (4, 1, 2)),  # near infrared marked as alpha
     ],
 )
-def test_bands_are_the_ones_meant(
+def test_bands_follow_the_order_of_the_option(
     tmp_path: Path, roles: Any, chosen: Any, expected: tuple[int, ...]
 ) -> None:
     values = np.arange(1, len(roles) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), "u1")
@@ -428,7 +428,7 @@ def test_bands_are_the_ones_meant(
         assert tuple(scene.read(Window(row, col, 1, 1))[0][0, 0]) == expected
 
 
-def test_the_fingerprint_changes_with_what_decides_pixels_and_with_nothing_else(
+def test_the_fingerprint_changes_only_with_settings_that_change_pixels(
     tmp_path: Path,
 ) -> None:
     path = write_raster(tmp_path / "a.tif", texture(40, 40))

@@ -47,7 +47,7 @@ def test_a_real_scene_and_its_sheets_read_alike(
     assert valid.sum() / 1000 == pytest.approx(valid_thousands, rel=0.01)
 
 
-def test_imagery_too_coarse_for_roads_is_refused(real_data: Path) -> None:
+def test_imagery_too_coarse_for_roads_is_rejected(real_data: Path) -> None:
     path = real_data / "orthophotos/US_ND_naip_downsampled_5m_26914.tif"
     options: dict[str, Any] = {"bands": (1, 2, 3)}
     with pytest.raises(SceneError, match="far too coarse"):

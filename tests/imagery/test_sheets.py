@@ -44,7 +44,7 @@ def test_the_sheet_that_shows_most_of_a_line_counts(tmp_path: Path) -> None:
         assert dates.tolist() == [None] * 5
 
 
-def test_where_sheets_overlap_the_uppermost_counts_whatever_their_names(tmp_path: Path) -> None:
+def test_the_uppermost_of_overlapping_sheets_counts_independent_of_names(tmp_path: Path) -> None:
     a, b = sheet(tmp_path / "a.tif", X0), sheet(tmp_path / "b.tif", X0 + 40)
     for first, second, expected in ((a, b, a), (b, a, b)):
         with open_scene([first, second]) as scene:
@@ -52,7 +52,7 @@ def test_where_sheets_overlap_the_uppermost_counts_whatever_their_names(tmp_path
         assert names.tolist() == [expected.name]
 
 
-def test_a_line_beside_all_sheets_has_none(tmp_path: Path) -> None:
+def test_a_line_outside_all_sheets_has_no_source(tmp_path: Path) -> None:
     with open_scene(sheet(tmp_path / "a.tif", X0)) as scene:
         names, dates = SheetIndex.from_scene(scene).of(lines((200, 250), (100.5, 101)))
     assert names.tolist() == dates.tolist() == [None, None]
@@ -91,7 +91,7 @@ def test_sheets_in_another_crs_and_rotated_are_found_where_they_lie(tmp_path: Pa
         assert index.of(there)[0].tolist() == [degrees.name]
 
 
-def test_many_overlapping_sheets_add_up_to_what_a_reading_line_by_line_gives(
+def test_many_overlapping_sheets_equal_reading_row_by_row(
     tmp_path: Path,
 ) -> None:
     starts = [0, 30, 60, 45, 140, 90]
@@ -118,7 +118,7 @@ def test_many_overlapping_sheets_add_up_to_what_a_reading_line_by_line_gives(
          "2018-05-04"),
     ],
 )  # fmt: skip
-def test_dates_are_those_that_files_tell(
+def test_dates_are_read_from_the_files(
     tmp_path: Path, tags: dict[str, str], expected: str | None
 ) -> None:
     with open_scene(sheet(tmp_path / "a.tif", X0, **tags)) as scene:
@@ -153,7 +153,7 @@ def test_dates_are_those_of_when_the_scene_was_opened(tmp_path: Path) -> None:
     assert index.of(lines((0, 10)))[1].tolist() == ["2019-07-03"]
 
 
-def test_sheets_that_are_called_alike_are_told_with_their_folders() -> None:
+def test_sheets_of_the_same_name_are_shown_with_their_folders() -> None:
     assert _short_names(["a/1.tif", "b/2.tif"]) == ["1.tif", "2.tif"]
     assert _short_names(["a/1.tif", "b/1.tif"]) == ["a/1.tif", "b/1.tif"]
     assert _short_names(["C:\\x\\1.tif", "https://host/2.tif?key=1"]) == ["1.tif", "2.tif"]

@@ -1,4 +1,4 @@
-"""Runs that no machine can finish are refused with their size, before anything is read."""
+"""Runs that no machine can finish are rejected with their size, before anything is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_vrt(path: Path, side: int, pixel: float = 1.0) -> Path:
 
 
 @pytest.mark.parametrize("pixel", [1.0, 0.1])
-def test_open_scene_refuses_an_absurd_raster_and_says_how_large_it_is(
+def test_open_scene_rejects_an_absurd_raster_and_says_how_large_it_is(
     tmp_path: Path, pixel: float
 ) -> None:
     path = write_vrt(tmp_path / "a.vrt", 1_000_000, pixel)
@@ -50,7 +50,7 @@ def test_open_scene_refuses_an_absurd_raster_and_says_how_large_it_is(
         assert "--max-mpx 100000," in text
 
 
-def test_open_scene_refuses_a_tiff_that_claims_more_than_it_holds_by_its_size(
+def test_open_scene_rejects_a_tiff_that_claims_more_than_it_holds_by_its_size(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.tif"
@@ -64,7 +64,7 @@ def test_open_scene_refuses_a_tiff_that_claims_more_than_it_holds_by_its_size(
         open_scene(path, gsd_m=1.0)
 
 
-def test_open_scene_takes_the_size_that_its_refusal_names(tmp_path: Path) -> None:
+def test_open_scene_takes_the_size_that_its_error_names(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(600, 2500))
     with pytest.raises(SceneError, match="--max-mpx 2,"):
         open_scene(path, gsd_m=1.0, options=SceneOptions(max_mpx=1))
@@ -78,7 +78,7 @@ def test_open_scene_counts_the_area_of_interest_only(tmp_path: Path) -> None:
         assert scene.size == RunSize(2_000_000, 2_000_000, scene.size.covered, 1.0)
 
 
-def test_open_scene_refuses_sheets_with_a_vast_void_between_them(tmp_path: Path) -> None:
+def test_open_scene_rejects_sheets_with_a_vast_void_between_them(tmp_path: Path) -> None:
     a = write_raster(tmp_path / "a.tif", texture(10, 10))
     b = write_raster(tmp_path / "b.tif", texture(10, 10), x0=X0 + 199_990, y0=Y0 - 99_990)
     with pytest.raises(SceneError, match=r" 0\.0 Mpx at 1 m.* 200\.0 x 100\.0 km.*--max-mpx 2000,"):
@@ -87,12 +87,12 @@ def test_open_scene_refuses_sheets_with_a_vast_void_between_them(tmp_path: Path)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
-def test_scene_options_refuse_a_size_that_is_not_positive(value: float) -> None:
+def test_scene_options_reject_a_size_that_is_not_positive(value: float) -> None:
     with pytest.raises(SceneError, match="expected a positive number"):
         SceneOptions(max_mpx=value)
 
 
-def test_check_space_compares_with_what_is_free_and_what_is_there(
+def test_check_space_compares_with_free_and_used_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     size = RunSize(10**10, 10**10, Window(0, 0, 10**5, 10**5), 1.0)

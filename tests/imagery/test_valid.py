@@ -60,13 +60,13 @@ def valid_of(path: Path, **options: Any) -> Any:
         ("float32", np.nan),
     ],
 )  # fmt: skip
-def test_declared_nodata_of_any_type_is_no_image(tmp_path: Path, dtype: str, nodata: float) -> None:
+def test_declared_nodata_of_any_type_is_invalid(tmp_path: Path, dtype: str, nodata: float) -> None:
     path = write_raster(tmp_path / "a.tif", holed(dtype, nodata), nodata=nodata)
     np.testing.assert_array_equal(valid_of(path), expected_valid())
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_the_users_nodata_is_no_image(tmp_path: Path, dtype: str) -> None:
+def test_the_users_nodata_is_invalid(tmp_path: Path, dtype: str) -> None:
     path = write_raster(tmp_path / "a.tif", holed(dtype, 7))
     assert valid_of(path).all()
     np.testing.assert_array_equal(valid_of(path, nodata=7), expected_valid())
@@ -145,7 +145,7 @@ def collared() -> Any:
     ("blank", "rows", "cols"),
     [("none", 200, 300), ("white", 200, 238), ("black", 148, 300), ("both", 148, 238)],
 )
-def test_blank_collars_are_no_image_and_small_plain_areas_are(
+def test_blank_collars_are_invalid_and_small_plain_areas_valid(
     tmp_path: Path, blank: str, rows: int, cols: int
 ) -> None:
     path = write_raster(tmp_path / "a.tif", collared())
@@ -159,7 +159,7 @@ def test_blank_collars_are_no_image_and_small_plain_areas_are(
     np.testing.assert_array_equal(valid, expected)
 
 
-def test_a_thin_collar_beside_nothing_is_blank(tmp_path: Path) -> None:
+def test_a_thin_collar_is_blank(tmp_path: Path) -> None:
     """What lies outside of the raster counts with the collar."""
     values = texture(100, 100)
     values[:, :, 95:] = 255
@@ -209,7 +209,9 @@ def area_file(folder: Path, crs: str = METRIC, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:3857", "EPSG:31467"])
-def test_an_area_of_interest_in_any_crs_restricts_what_is_wanted(tmp_path: Path, crs: str) -> None:
+def test_an_area_of_interest_in_any_crs_restricts_the_wanted_pixels(
+    tmp_path: Path, crs: str
+) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     options = SceneOptions(aoi=area_file(tmp_path, crs))
     with open_scene(path, gsd_m=1.0, options=options) as scene:
@@ -266,13 +268,13 @@ def test_without_an_area_all_is_wanted(tmp_path: Path) -> None:
         assert scene.wanted(Window(-5, 3, 20, 10)).all()
 
 
-def test_an_area_outside_of_the_scene_is_refused(tmp_path: Path) -> None:
+def test_an_area_outside_of_the_scene_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100), x0=X0 + 5000)
     with pytest.raises(SceneError, match=r"lies outside of the imagery: it spans 9\.00"):
         open_scene(path, gsd_m=1.0, options=SceneOptions(aoi=area_file(tmp_path)))
 
 
-def test_area_files_that_cannot_serve_are_refused(tmp_path: Path) -> None:
+def test_area_files_that_cannot_serve_are_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     points = tmp_path / "points.geojson"
     geopandas.GeoSeries([shapely.Point(9, 48)], crs="EPSG:4326").to_file(points)
@@ -292,7 +294,7 @@ def test_area_files_that_cannot_serve_are_refused(tmp_path: Path) -> None:
             open_scene(path, gsd_m=1.0, options=SceneOptions(aoi=aoi))
 
 
-def test_an_alpha_beside_a_window_read_agrees_with_the_file(tmp_path: Path) -> None:
+def test_alpha_of_a_window_equals_that_of_the_file(tmp_path: Path) -> None:
     """Alpha and colours are read through the same window, mirrored or not."""
     alpha = np.zeros((1, 80, 100), np.uint8)
     alpha[0, 3, 4] = 9

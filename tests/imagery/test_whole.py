@@ -46,7 +46,7 @@ def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoilt(whole: Path, folder: Path, data: bytes) -> Path:
-    """Write other bytes under the name of a raster, with its georeference beside it."""
+    """Write other bytes under the name of a raster, with its georeference next to it."""
     sidecar = whole.with_name(f"{whole.name}.aux.xml")
     if sidecar.exists():
         (folder / sidecar.name).write_bytes(sidecar.read_bytes())
@@ -67,7 +67,7 @@ def test_open_scene_reads_whole_files(rasters: Path, name: str) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", KINDS)
-def test_open_scene_refuses_files_that_are_cut_short(
+def test_open_scene_rejects_files_that_are_cut_short(
     rasters: Path, tmp_path: Path, name: str, share: float
 ) -> None:
     data = (rasters / name).read_bytes()
@@ -77,7 +77,7 @@ def test_open_scene_refuses_files_that_are_cut_short(
 
 
 @pytest.mark.parametrize("name", ["png.png", "jpeg.jpg", "lossy.jp2", "lossless.jp2"])
-def test_open_scene_refuses_files_that_end_in_zeros(
+def test_open_scene_rejects_files_that_end_in_zeros(
     rasters: Path, tmp_path: Path, name: str
 ) -> None:
     """As downloads that stopped leave them where the file's size was reserved."""
@@ -89,7 +89,7 @@ def test_open_scene_refuses_files_that_end_in_zeros(
 
 
 @pytest.mark.parametrize("name", ["jpeg.jpg", "jpeg.tif"])
-def test_read_refuses_jpeg_data_that_is_damaged_inside(
+def test_read_rejects_jpeg_data_that_is_damaged_inside(
     rasters: Path, tmp_path: Path, name: str
 ) -> None:
     data = bytearray((rasters / name).read_bytes())
@@ -101,7 +101,7 @@ def test_read_refuses_jpeg_data_that_is_damaged_inside(
 
 
 @pytest.mark.parametrize("source", ["cut.tif", "cut.png", "gone.tif"])
-def test_open_scene_refuses_a_vrt_with_a_source_that_is_not_whole(
+def test_open_scene_rejects_a_vrt_with_a_source_that_is_not_whole(
     rasters: Path, tmp_path: Path, source: str
 ) -> None:
     if source != "gone.tif":
@@ -136,7 +136,7 @@ def test_open_scene_takes_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("missing", [1, 60])
-def test_open_scene_refuses_an_ascii_grid_without_its_last_rows(
+def test_open_scene_rejects_an_ascii_grid_without_its_last_rows(
     tmp_path: Path, missing: int
 ) -> None:
     """GDAL takes twice as long for each missing row, if it is asked for the last one first."""
@@ -158,7 +158,7 @@ def test_open_scene_takes_a_sparse_tiff(tmp_path: Path) -> None:
     assert read_all(path)[200, 200].tolist() == [0, 0, 0]
 
 
-def test_open_scene_takes_a_tiff_whose_last_block_claims_too_much(tmp_path: Path) -> None:
+def test_open_scene_accepts_a_tiff_whose_last_block_is_too_long(tmp_path: Path) -> None:
     """Some programs count the rows beyond the image's end."""
     path = write_raster(tmp_path / "padded.tif", texture(10, 64, bands=1), blockysize=8)
     data = path.read_bytes()

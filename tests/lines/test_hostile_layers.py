@@ -70,7 +70,7 @@ class TestGeoParquet:
         assert layer.crs.to_epsg() == 32632
         assert layer.table["name"].tolist() == [f"Weg {i}" for i in range(6)]
 
-    def test_another_name_of_the_geometry_and_a_second_one_do_no_harm(self, tmp_path: Path) -> None:
+    def test_a_renamed_geometry_column_and_a_second_one_are_accepted(self, tmp_path: Path) -> None:
         table = streets()
         table["centre"] = table.centroid
         table.rename_geometry("shape").to_parquet(tmp_path / "roads.parquet")
@@ -84,7 +84,7 @@ class TestGeoParquet:
         layer = read_lines(tmp_path / "roads.parquet", assume_crs="EPSG:32632")
         assert layer.crs.to_epsg() == 32632
 
-    def test_what_is_none_is_refused(self, tmp_path: Path) -> None:
+    def test_files_other_than_models_are_rejected(self, tmp_path: Path) -> None:
         whole = tmp_path / "roads.parquet"
         streets().to_parquet(whole)
         (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:900])
@@ -97,14 +97,14 @@ class TestGeoParquet:
 
 
 class TestFiles:
-    def test_a_cut_off_shapefile_is_no_layer_with_missing_lines(self, tmp_path: Path) -> None:
+    def test_a_truncated_shapefile_is_rejected(self, tmp_path: Path) -> None:
         path = tmp_path / "roads.shp"
         streets().to_file(path)
         path.write_bytes(path.read_bytes()[:400])
         with pytest.raises(DataError, match=r"is cut off: found 400 bytes, expected \d+"):
             read_lines(path)
 
-    def test_an_empty_file_and_a_folder_are_named_as_what_they_are(self, tmp_path: Path) -> None:
+    def test_an_empty_file_and_a_folder_are_reported_as_such(self, tmp_path: Path) -> None:
         (tmp_path / "zero.gpkg").touch()
         (tmp_path / "folder").mkdir()
         with pytest.raises(DataError, match=r"empty \(0 bytes\)"):
@@ -145,7 +145,7 @@ class TestText:
             path.write_bytes(path.read_text(encoding="utf-8").encode("latin1"))
         return path
 
-    def test_that_is_not_utf_8_is_read_as_latin_1_and_told(
+    def test_that_is_not_utf_8_is_read_as_latin_1_with_a_warning(
         self, latin_1: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         layer = read_lines(latin_1)
@@ -160,7 +160,7 @@ class TestText:
 
 class TestCoordinates:
     @pytest.mark.parametrize("value", [1e300, -1e13, math.nan, math.inf])
-    def test_that_no_place_has_take_only_their_line(
+    def test_beyond_the_crs_drop_only_their_line(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, value: float
     ) -> None:
         table = streets()
@@ -186,7 +186,7 @@ class TestCoordinates:
         assert "1 line with a vertex more than 1,000 km from the one before was" in caplog.text
 
     @pytest.mark.parametrize("value", [1e300, math.nan, math.inf])
-    def test_that_no_place_has_are_refused_in_an_area(self, roads: Path, value: float) -> None:
+    def test_beyond_the_crs_are_rejected_in_an_area(self, roads: Path, value: float) -> None:
         area = roads.with_name("area.gpkg")
         corner = (ORIGIN[0] + 100, value)
         with np.errstate(invalid="ignore"):
@@ -229,14 +229,14 @@ class TestGeodatabase:
 
 class TestOutputs:
     @pytest.mark.parametrize("option", ["--csv", "--report", "--errors"])
-    def test_evaluate_never_replaces_what_it_reads(self, roads: Path, option: str) -> None:
+    def test_evaluate_never_replaces_its_inputs(self, roads: Path, option: str) -> None:
         before = roads.read_bytes()
         result = called(evaluate, roads, roads, option, roads, "--overwrite")
         assert isinstance(result.exception, InputError)
         assert "is an input as well" in str(result.exception)
         assert roads.read_bytes() == before
 
-    def test_clean_and_compare_never_replace_what_they_read(self, roads: Path) -> None:
+    def test_clean_and_compare_never_replace_their_inputs(self, roads: Path) -> None:
         before = roads.read_bytes()
         link = roads.with_name("link.gpkg")
         link.symlink_to(roads)
@@ -246,7 +246,7 @@ class TestOutputs:
                 assert "is an input as well" in str(result.exception)
         assert roads.read_bytes() == before
 
-    def test_outputs_that_cannot_be_written_are_told_before_the_work(self, roads: Path) -> None:
+    def test_outputs_that_cannot_be_written_are_reported_before_the_run(self, roads: Path) -> None:
         folder = roads.with_name("folder")
         folder.mkdir()
         for path, said in ((folder, "is a folder"), (folder / "no" / "x.csv", "does not exist")):
@@ -257,7 +257,7 @@ class TestOutputs:
         assert "one name for two outputs" in str(same.exception)
 
     @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc here")
-    def test_a_system_s_own_folder_is_no_full_disk(self, roads: Path) -> None:
+    def test_a_system_folder_is_not_reported_as_a_full_disk(self, roads: Path) -> None:
         result = called(clean, roads, "-o", "/proc/roads.gpkg")
         assert isinstance(result.exception, OutputError)
         assert "disk is full" not in str(result.exception)
@@ -348,7 +348,7 @@ class TestOptions:
             *((clean, name) for name in ("--snap", "--width")),
         ],
     )
-    def test_what_is_no_length_is_wrong_use(
+    def test_a_text_as_length_is_wrong_use(
         self, roads: Path, command: click.Command, option: str
     ) -> None:
         files = [roads] if command is clean else [roads, roads]
@@ -359,7 +359,7 @@ class TestOptions:
             assert f"Invalid value for '{option}'" in result.stderr
 
     @pytest.mark.parametrize("name", ["gsd_m", "apls_spacing_m", "topo_interval_m"])
-    def test_steps_that_would_take_hours_are_refused(self, name: str) -> None:
+    def test_steps_that_would_take_hours_are_rejected(self, name: str) -> None:
         with pytest.raises(InputError, match=f"{name} is 1e-06; expected"):
             EvaluateOptions(**{name: 1e-6})  # type: ignore[arg-type]
 
@@ -389,19 +389,19 @@ class TestImage:
             file.write(np.full((1, 9, 9), 7, np.uint8))
         return path
 
-    def test_an_image_that_is_not_there_is_told_before_the_work(self, roads: Path) -> None:
+    def test_a_missing_image_is_reported_before_the_run(self, roads: Path) -> None:
         result = called(evaluate, roads, roads, "--image", "no.tif", "--report",
                         roads.with_name("r.html"), "--csv", roads.with_name("s.csv"))  # fmt: skip
         assert "found no such file" in str(result.exception)
         assert not roads.with_name("s.csv").exists()
 
-    def test_a_crs_that_nobody_knows_is_no_fault_of_ours(self, roads: Path, image: Path) -> None:
+    def test_an_unknown_crs_is_an_input_error(self, roads: Path, image: Path) -> None:
         result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:99999",
                         "--report", roads.with_name("r.html"))  # fmt: skip
         assert isinstance(result.exception, InputError)
         assert "not a known coordinate reference system" in str(result.exception)
 
-    def test_an_image_of_another_place_is_told(
+    def test_an_image_of_another_place_is_reported(
         self, roads: Path, image: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:32632",
@@ -411,7 +411,7 @@ class TestImage:
 
 
 class TestArea:
-    def test_a_damaged_flatgeobuf_is_refused(self, roads: Path) -> None:
+    def test_a_damaged_flatgeobuf_is_rejected(self, roads: Path) -> None:
         area = roads.with_name("area.fgb")
         geopandas.GeoDataFrame(geometry=[shapely.box(*ORIGIN, *(ORIGIN + 50))],
                                crs=32632).to_file(area)  # fmt: skip
@@ -431,7 +431,7 @@ class TestArea:
         metric = CRS.from_epsg(32632)
         assert load_area(area, metric, metric).area == pytest.approx(2500)
 
-    def test_the_layer_of_polygons_is_taken_and_of_two_none(self, tmp_path: Path) -> None:
+    def test_the_only_layer_of_polygons_is_used(self, tmp_path: Path) -> None:
         area, metric = tmp_path / "project.gpkg", CRS.from_epsg(32632)
         streets().to_file(area, layer="roads")
         box = shapely.box(*ORIGIN, *(ORIGIN + 50))
@@ -442,7 +442,7 @@ class TestArea:
         with pytest.raises(DataError, match=r"has 3 layers: .*save it alone"):
             load_area(area, metric, metric)
 
-    def test_a_table_is_no_area(self, roads: Path, tmp_path: Path) -> None:
+    def test_a_table_is_rejected_as_area(self, roads: Path, tmp_path: Path) -> None:
         (tmp_path / "table.csv").write_text("a,b\n1,2\n")
         result = called(evaluate, roads, roads, "--aoi", tmp_path / "table.csv")
         assert isinstance(result.exception, InputError)

@@ -1,4 +1,4 @@
-"""Anybody's line layers: what is read from files, and in which CRS they are measured."""
+"""Existing line layers: reading files, and in which CRS they are measured."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_metric_crs_ignores_heights_of_a_compound_crs(tmp_path: Path) -> None:
     assert read_lines(path).crs == CRS(2056)
 
 
-def test_read_lines_names_what_is_not_a_line_layer(tmp_path: Path) -> None:
+def test_read_lines_names_layers_without_lines(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         read_lines(tmp_path / "none.gpkg")
     (tmp_path / "text.gpkg").write_text("no database")

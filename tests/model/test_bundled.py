@@ -43,14 +43,14 @@ def relaxed_f1(found: shapely.Geometry, truth: shapely.Geometry, buffer_m: float
     return float(2 * precision * recall / (precision + recall))
 
 
-def test_it_finds_the_roads_of_the_example(roads: RoadNetwork) -> None:
+def test_bundled_model_finds_the_roads_of_the_example(roads: RoadNetwork) -> None:
     truth = pyogrio.read_dataframe(EXAMPLES / "town_roads.geojson").to_crs(roads.crs)
     assert isinstance(truth, geopandas.GeoDataFrame)
     f1 = relaxed_f1(shapely.union_all(roads.edges), truth.union_all(), 3.0)
     assert f1 >= 0.85
 
 
-def test_it_is_small_and_says_what_it_is() -> None:
+def test_bundled_model_is_small_and_has_a_complete_card() -> None:
     path = resolve_model(None)
     card = read_card(path)
     assert isinstance(card, ModelCard)

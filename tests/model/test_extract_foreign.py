@@ -119,7 +119,7 @@ def probability(scene: Path, model: Any, path: Path, options: ExtractOptions) ->
 
 
 @pytest.mark.parametrize("tile_px", [16, 64, 300])
-def test_a_network_of_one_tile_size_gives_what_it_gives_on_other_tiles(
+def test_a_model_of_one_tile_size_gives_the_probability_of_other_tiles(
     tmp_path: Path, noisy: Path, tile_px: int
 ) -> None:
     free = tiny_model(tmp_path / "free.onnx")
@@ -137,7 +137,7 @@ def test_a_network_of_one_tile_size_gives_what_it_gives_on_other_tiles(
     assert np.unique(wanted[inside]).size > 100
 
 
-def test_another_tile_size_than_the_networks_is_refused(tmp_path: Path, noisy: Path) -> None:
+def test_another_tile_size_than_the_networks_is_rejected(tmp_path: Path, noisy: Path) -> None:
     model = tiny_model(tmp_path / "m.onnx", tile_px=64)
     with pytest.raises(InputError, match="--tile-px is 128; model tiny takes tiles of 64 px only"):
         extract_roads(noisy, model=model, options=cut(tile_px=128))
@@ -166,7 +166,7 @@ class Recorder:
 
 
 def test_tiles_of_a_fixed_size_see_all_of_the_scene_around_them(tmp_path: Path) -> None:
-    # Red and green tell the row and the column, blue that there is a scene.
+    # Red and green are the row and the column, blue that there is a scene.
     rows, cols = np.indices((300, 420))
     blue = np.full_like(rows, 200)
     path = write_raster(tmp_path / "s.tif", np.stack([rows % 256, cols % 256, blue]).astype("u1"))
@@ -234,7 +234,9 @@ def test_with_flips_the_cut_does_not_change_a_bit(tmp_path: Path, noisy: Path, s
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_flips_are_told_and_a_run_without_them_is_not_taken_up(tmp_path: Path, noisy: Path) -> None:
+def test_flips_are_logged_and_a_run_without_them_is_not_resumed(
+    tmp_path: Path, noisy: Path
+) -> None:
     model = tiny_model(tmp_path / "m.onnx")
     work = tmp_path / "work"
     plain = ExtractOptions(predict=cut().predict, work_dir=work, keep_work=True)

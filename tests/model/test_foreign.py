@@ -1,4 +1,4 @@
-"""Other people's ONNX models: what is found out, what must be said, and who is turned away."""
+"""ONNX models of other programs: what is detected, what must be given, and what is rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from roadgis.errors import InputError, ModelError
 from roadgis.model.catalog import read_card
 from roadgis.model.foreign import adopt
-from roadgis.model.onnx_tail import last_operation
+from roadgis.model.onnx_fields import last_operation
 from roadgis.model.runtime import load_model
 from roadgis.options.model import ModelDescription
 from tests.factories.models import GROUND, ROAD, foreign_model, save_model, tiny_card, tiny_model
@@ -62,7 +62,7 @@ def image(height: int = 64, width: int = 96) -> Any:
         ("argmax", "none"),
     ],
 )
-def test_layout_and_activation_are_found_out(
+def test_layout_and_activation_are_detected(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, head: Head, activation: str, layout: Layout
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", head, layout=layout)
@@ -74,7 +74,7 @@ def test_layout_and_activation_are_found_out(
     assert card.output_layout == ("NHWC" if head == "argmax" else layout)
     assert (card.stride, card.margin_px, card.tile_px) == (32, 64, None)
     assert f"m.onnx has no card: {layout} in" in caplog.text
-    assert "nothing is said of its scaling" in caplog.text
+    assert "the scaling of its input is unknown" in caplog.text
     road = segmenter.predict(image())[0]
     assert road.shape == (64, 96)
     assert road[:, :7].min() > 0.99
@@ -94,7 +94,7 @@ def test_other_types_of_input_are_served(
     assert road[0, :, :7].min() > 0.99
     assert road[1, :, -7:].min() > 0.99
     assert road[1, :, :7].max() < 0.01
-    assert ("nothing is said of its scaling" in caplog.text) == (dtype != "uint8")
+    assert ("the scaling of its input is unknown" in caplog.text) == (dtype != "uint8")
 
 
 def test_bytes_are_not_scaled(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_deepness_metadata_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
     assert (card.classes, card.road_class) == (("road",), 0)
     assert "seg_small_segment is not used" in caplog.text
-    assert "nothing is said of its scaling" not in caplog.text
+    assert "the scaling of its input is unknown" not in caplog.text
 
 
 def test_options_go_before_metadata(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_options_go_before_metadata(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Detector", "Regressor", "Superresolution", "Recognition"])
-def test_deepness_models_of_other_types_are_refused(tmp_path: Path, kind: str) -> None:
+def test_deepness_models_of_other_types_are_rejected(tmp_path: Path, kind: str) -> None:
     path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS | {"model_type": kind})
     with pytest.raises(ModelError, match=f"Deepness model of type '{kind}', expected 'Segmentor'"):
         load_model(path)
@@ -184,7 +184,7 @@ def test_metadata_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> Non
         load_model(path)
 
 
-def test_a_tile_that_no_memory_holds_is_refused_before_it_is_made(tmp_path: Path) -> None:
+def test_a_tile_larger_than_the_memory_is_rejected_before_it_is_made(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", batch=1, sides=(10**6, 10**6))
     with pytest.raises(ModelError, match="expected 1 to 1000 bands, and sides of up to 8192 px"):
         read_card(path, ModelDescription(gsd_m=1.0))
@@ -234,7 +234,7 @@ def test_the_road_class_is_found_by_its_name(
         ("argmax", {}, ["--model-classes"]),
     ],
 )
-def test_what_is_missing_is_listed_and_nothing_else(
+def test_missing_files_are_listed(
     tmp_path: Path, head: Head, fields: dict[str, Any], expected: list[str]
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", head)
@@ -261,7 +261,7 @@ def test_the_stride_is_found_by_trial(tmp_path: Path) -> None:
     assert read_card(path, told(tile_px=128)).tile_px == 128
 
 
-def test_a_tile_that_contradicts_the_network_is_refused(tmp_path: Path) -> None:
+def test_a_tile_that_contradicts_the_network_is_rejected(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", sides=(96, 96))
     assert read_card(path, told()).tile_px == 96
     assert read_card(path, told()).margin_px == 12
@@ -271,7 +271,7 @@ def test_a_tile_that_contradicts_the_network_is_refused(tmp_path: Path) -> None:
         read_card(foreign_model(tmp_path / "m.onnx", sides=(96, 64)), told())
 
 
-def test_smaller_outputs_and_several_outputs_are_refused(tmp_path: Path) -> None:
+def test_smaller_outputs_and_several_outputs_are_rejected(tmp_path: Path) -> None:
     pool = [helper.make_node("MaxPool", ["image"], ["road"], kernel_shape=[2, 2], strides=[2, 2])]
     save_model(tmp_path / "m.onnx", pool, None, inputs=("N", 3, "H", "W"))
     with pytest.raises(ModelError, match=r"found an output of shape.*a map of the image's size"):
@@ -285,7 +285,7 @@ def test_smaller_outputs_and_several_outputs_are_refused(tmp_path: Path) -> None
         read_card(path, told())
 
 
-def test_class_numbers_beyond_the_names_are_refused(tmp_path: Path) -> None:
+def test_class_numbers_beyond_the_names_are_rejected(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("ArgMax", ["image"], ["best"], axis=3),
         helper.make_node("Cast", ["best"], ["road"], to=TensorProto.INT32),
@@ -338,7 +338,7 @@ def test_the_description_is_part_of_the_fingerprint(tmp_path: Path) -> None:
         ({"value_range": "bits"}, "value_range is 'bits'"),
     ],
 )
-def test_descriptions_out_of_range_are_refused(fields: dict[str, Any], said: str) -> None:
+def test_descriptions_out_of_range_are_rejected(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         ModelDescription(**fields)
 
@@ -367,10 +367,10 @@ def test_the_last_operation_is_read_from_the_file(
     path.write_bytes(helper.make_model(graph).SerializeToString())
     assert last_operation(path) == expected
     path.write_bytes(path.read_bytes()[:-7])
-    last_operation(path)  # a file cut short is no reason to fail
+    last_operation(path)  # a truncated file is not an error
 
 
-def test_an_adopted_model_needs_no_options_any_more(tmp_path: Path) -> None:
+def test_an_adopted_model_needs_no_options(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx", "two logits", metadata={"author": "them"})
     description = told(gsd_m=0.5, classes=TWO, margin_px=32)
     card = adopt(path, tmp_path / "ours.onnx", description)
@@ -381,7 +381,7 @@ def test_an_adopted_model_needs_no_options_any_more(tmp_path: Path) -> None:
     )
     kept = {item.key: item.value for item in onnx.load(str(tmp_path / "ours.onnx")).metadata_props}
     assert json.loads(kept["author"]) == "them"
-    with pytest.raises(ModelError, match="has a card already"):
+    with pytest.raises(ModelError, match="has a card"):
         adopt(tmp_path / "ours.onnx", tmp_path / "again.onnx")
     assert not (tmp_path / "again.onnx").exists()
 

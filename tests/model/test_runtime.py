@@ -75,7 +75,7 @@ def test_card_device_and_fingerprint_are_those_of_the_file(tmp_path: Path) -> No
     assert segmenter.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_log_says_what_the_model_runs_on(
+def test_the_log_names_the_device_of_the_model(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="roadgis"):
@@ -159,14 +159,14 @@ def test_the_classes_of_a_softmax_sum_to_one_and_road_is_one_of_them(tmp_path: P
     np.testing.assert_array_equal(segmenter.predict(image), classes[..., 1])
 
 
-def test_a_network_of_one_tile_size_refuses_others(tmp_path: Path) -> None:
+def test_a_model_of_one_tile_size_rejects_others(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx", tile_px=32))
     assert segmenter.predict(painted(64, 64)[None, :32, :32]).shape == (1, 32, 32)
     with pytest.raises(InputError, match="expects tiles of 32 x 32 px only"):
         segmenter.predict(painted(64, 64)[None])
 
 
-def test_a_card_whose_tile_is_not_the_networks_is_refused_when_loaded(tmp_path: Path) -> None:
+def test_a_card_whose_tile_is_not_the_networks_is_rejected_when_loaded(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for fields in ({}, {"tile_px": 64}):
         save_model(tmp_path / "m.onnx", nodes, tiny_card(**fields), inputs=("N", 32, 32, 3))
@@ -192,7 +192,7 @@ def test_predict_is_thread_safe(tiny: OnnxSegmenter) -> None:
         (np.zeros((1, 8, 10, 3), np.uint8), "1 images of 10 x 8 px.*multiples of its stride, 4 px"),
     ],
 )
-def test_images_that_do_not_fit_the_card_are_refused(
+def test_images_that_do_not_fit_the_card_are_rejected(
     tiny: OnnxSegmenter, image: Image, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
@@ -202,13 +202,15 @@ def test_images_that_do_not_fit_the_card_are_refused(
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("error", "the network failed on images of shape"),
+        ("error", "the model failed on images of shape"),
         ("nan", "not numbers"),
         ("shape", r"output of shape \(1, 16, 16, 1\).*expected \(1, 32, 32, 1\)"),
         ("range", "values from -9 to -9, expected probabilities"),
     ],
 )
-def test_a_network_that_goes_wrong_is_told_apart(tmp_path: Path, kind: str, said: str) -> None:
+def test_a_failing_model_is_reported_by_kind_of_failure(
+    tmp_path: Path, kind: str, said: str
+) -> None:
     segmenter = OnnxSegmenter(failing_model(tmp_path / "m.onnx", kind))  # type: ignore[arg-type]
     image = np.full((1, 32, 32, 3), GROUND, np.uint8)
     if kind in ("error", "nan"):
@@ -218,7 +220,7 @@ def test_a_network_that_goes_wrong_is_told_apart(tmp_path: Path, kind: str, said
         segmenter.predict(image)
 
 
-def test_planes_first_and_wrong_bands_are_refused_when_loaded(tmp_path: Path) -> None:
+def test_planes_first_and_wrong_bands_are_rejected_when_loaded(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for inputs in (("N", 3, "H", "W"), ("N", "H", "W", 4), ("N", "H", "W")):
         save_model(tmp_path / "m.onnx", nodes, tiny_card(), inputs=inputs)
@@ -253,7 +255,7 @@ def test_preferred_provider_is_a_gpu_where_one_is_offered(
     assert preferred_provider(device, offered) == chosen
 
 
-def test_options_out_of_range_are_refused(tmp_path: Path) -> None:
+def test_options_out_of_range_are_rejected(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     with pytest.raises(InputError, match="threads is 0"):
         load_model(path, threads=0)
@@ -274,7 +276,7 @@ def test_keras_files_without_tensorflow_name_the_extra(
         load_model(path)
 
 
-def test_keras_files_without_card_are_refused_before_tensorflow_is_loaded(tmp_path: Path) -> None:
+def test_keras_files_without_card_are_rejected_before_tensorflow_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     path.write_bytes(b"anything")
     with pytest.raises(ModelError, match=r"no model card; expected it at .*m\.keras\.json"):

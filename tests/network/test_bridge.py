@@ -251,7 +251,7 @@ def test_bridge_gaps_changes_nothing_but_the_bridged_edges(seed: int) -> None:
     before = traced(array)
     after = bridge_gaps(before, OPTIONS, ArraySource(array))
     assert len(np.unique(after.key)) == len(after)
-    # Two bridges may meet a road within one pixel: what tells such nodes apart is their place.
+    # Two bridges may meet a road within one pixel: such nodes differ by their place.
     places = np.stack([after.node_key, after.node_row, after.node_col], axis=1)
     assert len(np.unique(places, axis=0)) == len(after.node_key)
     removed = merge_interstitial(after.select(~after.bridged))

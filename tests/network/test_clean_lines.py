@@ -1,4 +1,4 @@
-"""Cleaning anybody's lines: what meets, what stays where it is, what is carried over."""
+"""Cleaning existing lines: what meets, what stays where it is, what is carried over."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ some_lines = st.lists(
 
 @settings(max_examples=80)
 @given(lines=some_lines, seed=st.integers(0, 99), crossings=st.booleans())
-def test_noded_depends_on_neither_order_nor_direction_and_moves_no_point_far(
+def test_noded_does_not_depend_on_order_and_direction_and_moves_points_little(
     lines: list[list[tuple[float, float]]], seed: int, crossings: bool
 ) -> None:
     shapes = np.array([shapely.LineString(line) for line in lines], object)

@@ -33,7 +33,7 @@ def test_every_array_of_centerlines_is_a_field_per_edge_vertex_or_node() -> None
     assert {field.name for field in dataclasses.fields(Centerlines)} == listed | others
 
 
-def test_split_makes_pieces_that_share_a_node_of_no_known_middle() -> None:
+def test_split_makes_pieces_that_share_a_node_without_a_middle() -> None:
     lines = made_lines(STRAIGHT, [(0.0, 0.0), (5.0, 0.0)])
     out = split(lines, np.array([1, 3]), key=np.array([-4, -6]))
     assert coordinates(out) == [STRAIGHT[:2], STRAIGHT[1:4], STRAIGHT[3:], [(0, 0), (5, 0)]]

@@ -41,7 +41,7 @@ def off_truth(drawn: DrawnNetwork, found: npt.NDArray[np.object_]) -> npt.NDArra
 @pytest.mark.parametrize("caps", ["flat", "round"])
 @pytest.mark.parametrize("width", [5, 9, 14])
 @pytest.mark.parametrize("kind", ["grid", "stars", "roundabouts", "mixed", "parallels"])
-def test_networks_come_near_the_lines_they_were_drawn_from(
+def test_networks_lie_on_the_lines_of_their_perfect_masks(
     kind: str, width: float, caps: str
 ) -> None:
     drawn = drawn_network(kind, width, caps, seed=0)

@@ -94,6 +94,13 @@ def test_apply_rules_accepts_an_empty_network() -> None:
     assert len(apply_rules(lines, RuleOptions())) == 0
 
 
+def test_apply_rules_has_a_rule_for_each_option() -> None:
+    lines = traced(wave(10.0))
+    for field in fields(RuleOptions):
+        assert len(lines)
+        apply_rules(lines, replace(RuleOptions.none(), **{field.name: True}))
+
+
 @pytest.mark.parametrize(
     "removed", ["tracks", "narrow-links", "weak-tails", "dangle-evidence", "carriageways"]
 )

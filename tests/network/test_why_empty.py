@@ -45,7 +45,7 @@ def test_why_empty_names_the_highest_probability_and_a_threshold_that_finds_the_
     assert len(vectorize(ArraySource(array), VectorizeOptions(threshold=0.31))) == 1
 
 
-def test_why_empty_names_the_share_of_no_data() -> None:
+def test_why_empty_names_the_share_of_nodata() -> None:
     array = np.zeros(SHAPE, np.uint8)
     array[:50] = NO_DATA
     reason = why(array)
@@ -73,13 +73,13 @@ def test_why_empty_names_areas_that_are_too_wide() -> None:
     assert reason.advice[0] == "a larger --max-road-width"
 
 
-def test_why_empty_names_lines_along_no_data() -> None:
+def test_why_empty_names_lines_along_nodata() -> None:
     array = ROAD.copy()
     array[106:] = NO_DATA
     reason = why(array)
-    assert [step.what for step in reason.removed] == ["along no data"]
+    assert [step.what for step in reason.removed] == ["along nodata"]
     assert reason.removed[0].metres == pytest.approx(254, abs=8)
-    assert reason.advice == ("another --nodata, if data are read as no data",)
+    assert reason.advice == ("another --nodata, if data are read as nodata",)
 
 
 def test_why_empty_does_not_depend_on_blocks() -> None:
@@ -93,7 +93,7 @@ def test_networks_with_roads_have_no_reason() -> None:
     assert vectorize(ArraySource(ROAD)).why_empty is None
 
 
-def test_clean_lines_says_what_removed_all_lines(tmp_path: Path) -> None:
+def test_clean_lines_names_the_step_that_removed_all_lines(tmp_path: Path) -> None:
     lines = [LineString([(500000, 5400000), (500040, 5400000)])]
     geopandas.GeoDataFrame(geometry=lines, crs=25832).to_file(tmp_path / "l.gpkg")
     reason = clean_lines(tmp_path / "l.gpkg").why_empty

@@ -26,7 +26,7 @@ from pyproj import CRS, Transformer
 from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.network.network import RoadNetwork
 from roadgis.output import SUFFIXES, check_output, read_provenance, write_network
-from roadgis.output.names import SHAPEFILE_NAMES
+from roadgis.output.names import shapefile_names
 from roadgis.output.write import _shapefile_bytes
 
 ALL = list(SUFFIXES)
@@ -96,7 +96,9 @@ def read_edges(path: Path) -> gpd.GeoDataFrame:
     if path.suffix in (".parquet", ".geoparquet"):
         return gpd.read_parquet(path).sort_values("id", ignore_index=True)
     table = gpd.read_file(path, layer="edges") if path.suffix == ".gpkg" else gpd.read_file(path)
-    table = table.rename(columns={short: name for name, short in SHAPEFILE_NAMES.items()})
+    table = table.rename(
+        columns={short: name for name, short in shapefile_names(EDGE_COLUMNS).items()}
+    )
     return table.sort_values("id", ignore_index=True)
 
 
@@ -167,7 +169,7 @@ def test_write_network_column_types_do_not_depend_on_values(tmp_path: Path, suff
 
 
 def test_shapefile_names_are_short_and_unique() -> None:
-    names = [SHAPEFILE_NAMES.get(name, name) for name in EDGE_COLUMNS]
+    names = list(shapefile_names(EDGE_COLUMNS).values())
     assert all(len(name) <= 10 for name in names)
     assert len(set(names)) == len(names)
 
@@ -344,7 +346,7 @@ def test_geopackage_without_our_layers_gets_them_only_with_overwrite(tmp_path: P
     assert len(read_edges(path)) == 3
 
 
-def test_geopackage_overwrite_keeps_what_is_still_in_its_journal(tmp_path: Path) -> None:
+def test_geopackage_overwrite_keeps_layers_in_its_journal(tmp_path: Path) -> None:
     opened, path = tmp_path / "opened.gpkg", tmp_path / "project.gpkg"
     a_project(opened)
     with contextlib.closing(sqlite3.connect(opened)) as other:

@@ -13,7 +13,7 @@ import pytest
 
 PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 if not PLUGIN.is_dir():
-    pytest.skip("qgis_plugin/ is no part of the source distribution", allow_module_level=True)
+    pytest.skip("qgis_plugin/ is not in the source distribution", allow_module_level=True)
 sys.path.insert(0, str(PLUGIN))
 
 from roadgis_qgis import description, environment, runner  # noqa: E402
@@ -73,7 +73,7 @@ def test_a_wheel_is_installed_found_updated_and_removed(root: Path, tmp_path: Pa
         environment.find_python()
 
 
-def test_an_engine_that_does_not_fit_is_no_installation(root: Path, tmp_path: Path) -> None:
+def test_an_engine_of_another_version_is_not_an_installation(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineError, match="Update the plugin"):
         environment.install(str(wheel(tmp_path, protocol=99)), base=sys.executable)
     with pytest.raises(runner.EngineError, match="not set up"):
@@ -89,11 +89,11 @@ def test_without_the_internet_the_hint_says_what_to_do(
     with pytest.raises(runner.EngineError, match="internet connection") as caught:
         environment.install(base=sys.executable)
     assert caught.value.log
-    # What was made is kept: the next attempt goes on there.
+    # What was made is kept: the next attempt resumes there.
     assert environment.managed_python().exists()
 
 
-def test_a_canceled_set_up_is_no_installation(root: Path, tmp_path: Path) -> None:
+def test_a_cancelled_setup_leaves_no_installation(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineCanceled):
         environment.install(str(wheel(tmp_path)), base=sys.executable, is_canceled=lambda: True)
     with pytest.raises(runner.EngineError, match="not set up"):
@@ -102,7 +102,7 @@ def test_a_canceled_set_up_is_no_installation(root: Path, tmp_path: Path) -> Non
     assert environment.find_python()[1] == "managed"
 
 
-def test_what_is_not_ours_is_neither_used_nor_removed(root: Path, tmp_path: Path) -> None:
+def test_an_environment_of_the_user_is_neither_used_nor_removed(root: Path, tmp_path: Path) -> None:
     root.mkdir()
     (root / "thesis.txt").write_text("years of work")
     with pytest.raises(runner.EngineError, match="holds other files"):
@@ -113,18 +113,18 @@ def test_what_is_not_ours_is_neither_used_nor_removed(root: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["gone.whl", "some/folder"])
-def test_a_source_that_does_not_exist_is_said(root: Path, name: str) -> None:
+def test_a_missing_source_is_reported(root: Path, name: str) -> None:
     with pytest.raises(runner.EngineError, match="does not exist"):
         environment.install(name, base=sys.executable)
     assert not root.exists()
 
 
-def test_a_base_that_is_no_python_is_said(root: Path, tmp_path: Path) -> None:
+def test_a_base_that_is_not_python_is_reported(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineError, match="Python to make it with"):
         environment.install(str(wheel(tmp_path)), base=str(tmp_path / "none"))
 
 
-def test_the_variable_goes_before_the_setting_and_both_before_what_is_managed(
+def test_the_variable_overrides_the_setting_and_both_the_managed_environment(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = tmp_path / "setting"
@@ -147,7 +147,7 @@ def test_the_managed_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> 
     assert environment.managed_root() == Path("/data/roadgis/engine")
 
 
-def test_probing_tells_the_versions_of_an_environment() -> None:
+def test_probing_reports_the_versions_of_an_environment() -> None:
     found = environment.probe(sys.executable)
     assert found["python"].startswith("3.")
     assert isinstance(found["cuda"], bool)

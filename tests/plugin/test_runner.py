@@ -20,7 +20,7 @@ import rasterio
 
 PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin"
 if not PLUGIN.is_dir():
-    pytest.skip("qgis_plugin/ is no part of the source distribution", allow_module_level=True)
+    pytest.skip("qgis_plugin/ is not in the source distribution", allow_module_level=True)
 sys.path.insert(0, str(PLUGIN))
 
 from roadgis_qgis import description, progress, runner  # noqa: E402
@@ -149,7 +149,7 @@ say(type="result", outputs=["a"])
 
 @posix
 @pytest.mark.parametrize("end", ["", "\\n"], ids=["one line", "lines"])
-def test_endless_output_takes_no_memory_and_can_be_stopped(fake: Fake, end: str) -> None:
+def test_endless_output_is_not_buffered_and_can_be_stopped(fake: Fake, end: str) -> None:
     import resource
 
     python = fake(HELLO + f'while True: os.write(1, b"x" * 5000 + b"{end}")')
@@ -163,7 +163,7 @@ def test_endless_output_takes_no_memory_and_can_be_stopped(fake: Fake, end: str)
 
 
 @posix
-def test_a_describe_that_never_ends_is_given_up(fake: Fake) -> None:
+def test_a_describe_that_never_ends_is_stopped(fake: Fake) -> None:
     python = fake('while True: print("x" * 1000)')
     with pytest.raises(runner.EngineError, match="did not answer within 2 s"):
         runner.describe(python, timeout_s=2)
@@ -227,7 +227,7 @@ def test_an_end_without_a_result_is_an_error(fake: Fake) -> None:
         (1, "0.0.9", "Set up"),
     ],
 )
-def test_versions_that_do_not_fit_stop_the_run_at_once(
+def test_incompatible_versions_stop_the_run_at_once(
     fake: Fake, protocol: int | None, version: str, advice: str
 ) -> None:
     python = fake(f'say(type="hello", protocol={protocol}, version="{version}")\ntime.sleep(60)\n')
@@ -238,7 +238,7 @@ def test_versions_that_do_not_fit_stop_the_run_at_once(
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.1.9", "0.1.0.dev3+g1234"])
-def test_the_third_number_and_what_follows_do_not_count(version: str) -> None:
+def test_check_fit_ignores_the_patch_version(version: str) -> None:
     runner.check_fit(1, version, "0.1.3")
 
 
@@ -273,7 +273,7 @@ time.sleep(60)
 
 
 @posix
-def test_an_engine_that_does_not_want_to_end_is_killed_while_the_user_goes_on(
+def test_an_engine_that_does_not_stop_is_killed_without_blocking_the_user(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "KILL_AFTER_S", 1.5)
@@ -291,7 +291,7 @@ def test_an_engine_that_does_not_want_to_end_is_killed_while_the_user_goes_on(
 
 
 @posix
-def test_the_engine_is_told_to_stop_once_only(fake: Fake, tmp_path: Path) -> None:
+def test_the_engine_is_stopped_only_once(fake: Fake, tmp_path: Path) -> None:
     # A second signal would break into the tidying that the first one began.
     python = fake(
         f"""
@@ -326,7 +326,7 @@ def test_a_missing_interpreter_names_the_set_up(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_python_without_roadgis_is_said(tmp_path: Path) -> None:
+def test_a_python_without_roadgis_is_reported(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'No module named roadgis' >&2\nexit 1\n")
     python.chmod(0o755)
@@ -399,7 +399,7 @@ runner.run(
     assert not (tmp_path / "p.tif").exists()
 
 
-def test_values_become_arguments_and_defaults_are_left_to_the_engine() -> None:
+def test_values_become_arguments_except_defaults() -> None:
     options = {option.name: option for option in description.options("extract")}
     assert options["max_gap"].arguments(30.0) == []
     assert options["max_gap"].arguments(12.0) == ["--max-gap=12"]
@@ -438,19 +438,21 @@ def test_the_engines_texts_name_the_dialogs_parameters() -> None:
         ("vectorize", "Take a part with --aoi, or choose another --work-dir."),
     ],
 )
-def test_the_engines_texts_name_what_stands_for_an_option(command: str, text: str) -> None:
+def test_the_engines_texts_name_parameters_of_the_dialog_for_options(
+    command: str, text: str
+) -> None:
     engine = "Take a part with --aoi, or choose another --work-dir."
     assert description.worded(command, engine) == text
 
 
 def test_hints_about_the_shell_are_left_out() -> None:
     hint = description.worded_hint
-    assert hint("vectorize", "'roadgis info' tells what was found in the imagery.") == ""
+    assert hint("vectorize", "'roadgis info' describes the imagery.") == ""
     expected = "Run it with 'Discard the blocks of an interrupted run'."
     assert hint("extract", "Run it with --restart.") == expected
 
 
-def test_the_pace_tells_rate_and_time_left() -> None:
+def test_the_pace_reports_rate_and_remaining_time() -> None:
     clock = iter([0.0, 1.0, 10.0, 20.0])
     pace = progress.Pace(clock=lambda: next(clock))
     assert pace(0, "predicting: 0.0 of 10.0 Mpx") == "predicting: 0.0 of 10.0 Mpx"

@@ -100,10 +100,10 @@ def test_a_mask_that_leaves_out_its_background_is_the_same_as_one_with_zeros(
     )
 
 
-def test_roads_along_no_data_in_a_mask_stay(tmp_path: Path) -> None:
+def test_roads_along_nodata_in_a_mask_stay(tmp_path: Path) -> None:
     mask = np.zeros((1, 200, 300), np.uint8)
     mask[0, 100:107] = 1
-    # Two pixels beside the road nothing is known.
+    # Two pixels off the road nothing is known.
     mask[0, 109:] = 255
     path = write_raster(tmp_path / "m.tif", mask, nodata=255)
     assert length_m(path) == pytest.approx(300, abs=1)
@@ -239,7 +239,7 @@ UNCLEAR: dict[str, tuple[npt.NDArray[Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNCLEAR)
-def test_unclear_values_are_refused_with_what_was_found_and_the_option_that_helps(
+def test_unclear_values_are_rejected_with_the_values_and_the_option(
     tmp_path: Path, kind: str
 ) -> None:
     values, message = UNCLEAR[kind]
@@ -262,12 +262,12 @@ GIVEN: dict[str, tuple[npt.NDArray[Any], RasterOptions]] = {
 
 
 @pytest.mark.parametrize("kind", GIVEN)
-def test_options_say_what_values_mean(tmp_path: Path, kind: str) -> None:
+def test_options_set_the_meaning_of_values(tmp_path: Path, kind: str) -> None:
     values, options = GIVEN[kind]
     assert_cross(write_raster(tmp_path / "m.tif", values), options)
 
 
-def test_no_data_of_a_probability_raster_is_unknown_unless_low_values_are_no_data(
+def test_nodata_of_a_probability_raster_is_unknown_unless_low_values_are_nodata(
     tmp_path: Path,
 ) -> None:
     values = np.where(np.arange(400) < 5, np.float32(-1), noisy(250, "float32") / 255)
@@ -280,7 +280,7 @@ def test_no_data_of_a_probability_raster_is_unknown_unless_low_values_are_no_dat
     assert_cross(write_raster(tmp_path / "b.tif", cut, nodata=-1))
 
 
-def test_what_was_detected_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_detected_encoding_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write_raster(tmp_path / "m.tif", cross(), nodata=0)
     with caplog.at_level(logging.WARNING, "roadgis"), open_probability(path) as source:
         assert source.provenance["values"] == "a mask, road is 1, no data is not road"
@@ -370,7 +370,7 @@ def test_detect_encoding_knows_what_roadgis_writes_without_its_tag() -> None:
     assert (found.scale, found.background) == (1 / 254, False)
 
 
-def test_a_scale_that_gives_more_than_1_is_refused(tmp_path: Path) -> None:
+def test_a_scale_that_gives_more_than_1_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "p.tif", noisy(255, "uint8"))
     with pytest.raises(SceneError, match=r"times 0\.01 they are 0 to 2\.55"):
         vectorize_file(path, raster=RasterOptions(scale=0.01))
@@ -380,7 +380,7 @@ def test_a_scale_that_gives_more_than_1_is_refused(tmp_path: Path) -> None:
     "options",
     [{"band": 0}, {"scale": 0.0}, {"scale": 1.0, "road_values": (1,)}, {"nodata_is": "x"}],
 )
-def test_raster_options_refuse_what_makes_no_sense(options: dict[str, Any]) -> None:
+def test_raster_options_reject_senseless_values(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         RasterOptions(**options)
 

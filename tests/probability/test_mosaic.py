@@ -35,7 +35,7 @@ def filled(folder: Path, array: np.ndarray) -> Mosaic:
     return mosaic
 
 
-def test_any_window_reads_back_as_written_and_as_no_data_beyond(
+def test_any_window_reads_back_as_written_and_as_nodata_beyond(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     array = values()
@@ -77,13 +77,13 @@ def test_a_chunk_without_data_is_done_without_a_raster(tmp_path: Path) -> None:
     assert (mosaic.read(GRID.window) == NO_DATA).all()
 
 
-def test_part_of_a_chunk_is_refused(tmp_path: Path) -> None:
+def test_part_of_a_chunk_is_rejected(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     with pytest.raises(ValueError, match="whole chunks"):
         mosaic.write(Window(0, 0, CHUNK, CHUNK - 1), np.zeros((CHUNK, CHUNK - 1), np.uint8))
 
 
-def test_the_same_settings_go_on_and_others_are_refused_by_name(tmp_path: Path) -> None:
+def test_the_same_settings_resume_and_others_are_rejected_by_name(tmp_path: Path) -> None:
     Mosaic.create(tmp_path, GRID, {"model": "a", "aoi": None}, chunk_px=CHUNK)
     Mosaic.create(tmp_path, GRID, {"aoi": None, "model": "a"}, chunk_px=CHUNK)
     with pytest.raises(ResumeError, match=r'model: "a" before, "b" now.*--restart'):
@@ -150,7 +150,7 @@ def test_a_cog_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> Non
         write_cog(mosaic, tmp_path / "nowhere" / "prob.tif")
 
 
-def test_mosaic_never_reads_a_chunk_that_is_not_finished_as_no_data(tmp_path: Path) -> None:
+def test_mosaic_never_reads_a_chunk_that_is_not_finished_as_nodata(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     mosaic.write(Window(0, 0, CHUNK, CHUNK), np.zeros((CHUNK, CHUNK), np.uint8))
     for read in (lambda: mosaic.read(GRID.window), mosaic.write_vrt):
@@ -202,7 +202,7 @@ def test_chunk_of_a_run_killed_before_it_was_marked_counts(tmp_path: Path) -> No
     np.testing.assert_array_equal(again.read(GRID.window), values())
 
 
-def test_mosaic_names_a_damaged_record_of_what_is_done(tmp_path: Path) -> None:
+def test_mosaic_names_a_damaged_record_of_finished_blocks(tmp_path: Path) -> None:
     filled(tmp_path, values())
     (tmp_path / "chunks-1" / "done.bin").write_bytes(b"\1\1")
     with pytest.raises(ReadError, match=r"done\.bin: is damaged"):

@@ -1,4 +1,4 @@
-"""Runs that are taken up after a sheet was replaced, added or removed."""
+"""Runs that resume after a sheet was replaced, added or removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def sheet(folder: Path, row: float, col: float, seed: int = 0, **keywords: Any) 
 
 @pytest.fixture
 def sheets(tmp_path: Path) -> Path:
-    """Return a folder of 2 x 2 sheets; their grid starts 32 px beside them and has 320 px."""
+    """Return a folder of 2 x 2 sheets; their grid starts 32 px off them and has 320 px."""
     for row in range(2):
         for col in range(2):
             sheet(tmp_path / "sheets", row, col)
@@ -66,7 +66,7 @@ def run(
 
 
 class Resumed:
-    """A run that is taken up after its sheets have changed."""
+    """A run that resumes after its sheets have changed."""
 
     def __init__(
         self, tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
@@ -96,15 +96,13 @@ def resumed(
     return Resumed(tmp_path, sheets, model, caplog)
 
 
-def test_replaced_sheet_makes_only_the_blocks_anew_that_see_it(
-    sheets: Path, resumed: Resumed
-) -> None:
+def test_replaced_sheet_renews_only_the_blocks_that_see_it(sheets: Path, resumed: Resumed) -> None:
     sheet(sheets, 1, 1, seed=1)
     # It lies in 3 x 3 of the 5 x 5 blocks; the model sees 4 px around a block.
     resumed.check(f"(replaced: {sheets}/sheet_1_1.tif): kept 16 of 25 finished blocks; 9 see")
 
 
-def test_removed_and_added_sheets_make_only_the_blocks_anew_that_see_them(
+def test_removed_and_added_sheets_renew_only_the_blocks_that_see_them(
     tmp_path: Path, sheets: Path, resumed: Resumed
 ) -> None:
     removed = sheets / "sheet_1_1.tif"
@@ -115,7 +113,7 @@ def test_removed_and_added_sheets_make_only_the_blocks_anew_that_see_them(
 
 
 @pytest.mark.parametrize("place", [(0, 2), (-1, 0)])
-def test_sheet_beside_the_others_keeps_blocks_though_the_grid_changes(
+def test_sheet_next_to_the_others_keeps_blocks_although_the_grid_changes(
     sheets: Path, resumed: Resumed, place: tuple[int, int]
 ) -> None:
     added = sheet(sheets, *place)
@@ -134,7 +132,7 @@ def test_grid_that_moves_by_a_part_of_a_block_keeps_blocks(
     Resumed(tmp_path, sheets, model, caplog).check(f"(added: {added}): kept ", block_px=2 * BLOCK)
 
 
-def test_warped_sheets_are_kept_where_they_do_not_see_a_change(
+def test_blocks_of_warped_sheets_are_kept_away_from_a_change(
     tmp_path: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
     sheets = tmp_path / "sheets"
@@ -154,7 +152,7 @@ def test_warped_sheets_are_kept_where_they_do_not_see_a_change(
     Resumed(tmp_path, sheets, model, caplog).check(f"(replaced: {path}): kept 20 of 36 finished")
 
 
-def test_sheets_whose_stretch_changes_are_all_predicted_anew(
+def test_sheets_are_all_predicted_again_if_their_stretch_changes(
     tmp_path: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
     sheets = tmp_path / "sheets"
@@ -181,14 +179,14 @@ def test_model_that_is_not_local_keeps_blocks_only_in_the_same_cutting(
     resumed.check("kept 0 of 25 finished blocks")
 
 
-def test_other_settings_are_refused_as_before(
+def test_other_settings_are_rejected(
     tmp_path: Path, sheets: Path, model: Segmenter, resumed: Resumed
 ) -> None:
     with pytest.raises(ResumeError, match=r"reading: .*--restart"):
         run(sheets, tmp_path / "work", model, nodata=30.0)
 
 
-def test_repaired_sheet_lets_a_stopped_run_go_on(
+def test_repaired_sheet_lets_a_stopped_run_resume(
     tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
     damaged, output = sheets / "sheet_1_1.tif", tmp_path / "prob.tif"

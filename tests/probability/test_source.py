@@ -21,7 +21,7 @@ from tests.factories.roads import ArraySource
         Window(0, 50, 3, 3),
     ],
 )
-def test_array_probability_has_no_data_beyond_its_grid(window: Window) -> None:
+def test_array_probability_has_nodata_beyond_its_grid(window: Window) -> None:
     values = np.arange(20, dtype=np.uint8).reshape(4, 5)
     around = np.pad(values, 60, constant_values=NO_DATA)
     rows = slice(60 + window.row, 60 + window.row + window.height)

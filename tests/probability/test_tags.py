@@ -25,7 +25,7 @@ def road(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("text", ["0", "-254", "nan", "inf", "1e400", "", "x", "254 254"])
-def test_stored_divisor_that_is_not_a_positive_number_is_ignored_and_told(
+def test_stored_divisor_that_is_not_a_positive_number_is_ignored_with_a_warning(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert stored_divisor({"ROADGIS_PROBABILITY": text}, "p.tif") is None
@@ -41,7 +41,7 @@ def test_stored_divisor_is_the_tag_and_none_without_it(caplog: pytest.LogCapture
 @pytest.mark.parametrize(
     "text", ["", "{", "[1]", "3", '{"grid": NaN}', '{"model": 1e999}', "[" * 100_000]
 )
-def test_stored_provenance_that_is_damaged_is_ignored_and_told(
+def test_stored_provenance_that_is_damaged_is_ignored_with_a_warning(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert stored_provenance({"ROADGIS_PROVENANCE": text}, "p.tif") == {}

@@ -70,7 +70,7 @@ def test_tiles_partition_the_core_on_the_stride_with_their_margin_cropped(
     tile=st.integers(1, 6),
     margin=st.integers(0, 70),
 )
-def test_tiles_within_a_window_partition_it_and_see_what_it_has_around_them(
+def test_tiles_partition_a_window_and_include_their_surroundings(
     row: int,
     col: int,
     height: int,
@@ -121,18 +121,18 @@ def test_a_core_beyond_the_window_has_no_tile() -> None:
     assert not list(tiles(Window(64, 0, 64, 64), 128, 32, 32, within=Window(0, 0, 64, 64)))
 
 
-def test_a_core_on_the_stride_needs_no_more_tiles_than_it_must() -> None:
+def test_tiles_of_a_core_on_the_stride_are_as_few_as_possible() -> None:
     assert len(list(tiles(Window(64, 128, 256, 256), 256, 64, 32))) == 4
 
 
 @pytest.mark.parametrize(("tile", "margin", "stride"), [(64, 32, 32), (100, 0, 32), (64, 0, 0)])
-def test_tiles_that_can_keep_nothing_or_miss_the_stride_are_refused(
+def test_tiles_smaller_than_their_margins_or_off_the_stride_are_rejected(
     tile: int, margin: int, stride: int
 ) -> None:
     with pytest.raises(ValueError, match="expected"):
         list(tiles(Window(0, 0, 10, 10), tile, margin, stride))
 
 
-def test_blocks_without_extent_are_refused() -> None:
+def test_blocks_without_extent_are_rejected() -> None:
     with pytest.raises(ValueError, match="block_px is 0"):
         blocks(10, 10, 0)

@@ -31,7 +31,7 @@ def test_work_directory_is_made_marked_locked_and_removed(tmp_path: Path) -> Non
     assert names(tmp_path / "deep") == []
 
 
-def test_work_directory_outlives_a_run_that_fails_and_keeps_its_id(tmp_path: Path) -> None:
+def test_work_directory_is_kept_after_a_failed_run_with_its_id(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     with pytest.raises(KeyError), work_directory(folder, remove_mosaic):
         raise KeyError
@@ -41,7 +41,7 @@ def test_work_directory_outlives_a_run_that_fails_and_keeps_its_id(tmp_path: Pat
     assert names(tmp_path) == ["work"]
 
 
-def test_work_directory_that_is_empty_is_used_and_left(tmp_path: Path) -> None:
+def test_work_directory_that_was_empty_is_used_and_kept(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
     with work_directory(folder, remove_mosaic):
@@ -51,7 +51,7 @@ def test_work_directory_that_is_empty_is_used_and_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000])
-def test_folder_whose_marker_is_damaged_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_folder_whose_marker_is_damaged_is_rejected(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "roadgis-work.json").write_bytes(text)
     with pytest.raises(OutputError, match="not a roadgis work directory"):
         check_work_directory(tmp_path)
@@ -60,7 +60,7 @@ def test_folder_whose_marker_is_damaged_is_refused(tmp_path: Path, text: bytes) 
 
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("name", ["thesis.txt", "mosaic.json", "roadgis-work.json", "00000.tif"])
-def test_folder_with_files_of_others_is_refused_before_anything_is_written(
+def test_folder_with_files_of_others_is_rejected_before_anything_is_written(
     tmp_path: Path, name: str, restart: bool
 ) -> None:
     (tmp_path / name).write_text("{}")
@@ -84,7 +84,7 @@ def test_file_that_is_added_to_a_work_directory_survives_its_end(
     assert "notes.txt, which roadgis did not write" in caplog.text
 
 
-def test_second_run_is_refused_at_once_and_told_who_works_there(tmp_path: Path) -> None:
+def test_second_run_is_rejected_at_once_with_the_process_of_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     with work_directory(folder, remove_mosaic):
         with (

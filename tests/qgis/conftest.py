@@ -24,7 +24,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config):
-    """End at once: QGIS 3.40 crashes while Python takes it apart, when all is told already."""
+    """End at once: QGIS 3.40 crashes while Python takes it apart, when everything was reported."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(getattr(config, "roadgis_status", 1))
@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def scene(folder):
-    """A synthetic scene of 600 px, and beside it its truth."""
+    """A synthetic scene of 600 px, and its truth next to it."""
     from osgeo import gdal
 
     made, path = folder / "made.tif", folder / "scene.tif"
@@ -116,7 +116,7 @@ def features(path):
 
 @pytest.fixture
 def feedback():
-    """Feedback that keeps what it is told."""
+    """Feedback that keeps its messages."""
     from qgis.core import QgsProcessingFeedback
 
     class Kept(QgsProcessingFeedback):

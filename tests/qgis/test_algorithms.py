@@ -1,4 +1,4 @@
-"""Every algorithm on a real GeoTIFF: what is written, loaded, styled and told."""
+"""Every algorithm on a real GeoTIFF: what is written, loaded, styled and reported."""
 
 import json
 import shutil
@@ -225,7 +225,7 @@ def test_map_county_takes_either_a_folder_or_an_index(sheets, tmp_path):
         processing.run("roadgis:mapcounty", values)
 
 
-def test_clean_makes_a_network_of_anybodys_lines(truth, tmp_path, feedback):
+def test_clean_makes_a_network_of_an_existing_layer(truth, tmp_path, feedback):
     made = processing.run(
         "roadgis:cleannetwork",
         {"INPUT": str(truth), "NO_RULE": [0, 1], "OUTPUT": str(tmp_path / "clean.gpkg")},
@@ -237,7 +237,7 @@ def test_clean_makes_a_network_of_anybodys_lines(truth, tmp_path, feedback):
     assert "--no-rule patchy --no-rule uneven" in feedback.text("command")
 
 
-def test_evaluate_tells_the_scores_and_writes_the_report(
+def test_evaluate_prints_the_scores_and_writes_the_report(
     by_command_line, truth, scene, tmp_path, project
 ):
     values = {
@@ -277,7 +277,7 @@ def test_compare_loads_a_layer_of_each_class_with_its_style(by_command_line, tru
     assert {one.renderer().type() for one in layers.values()} == {"RuleRenderer"}
 
 
-def test_check_installation_tells_what_was_found(tmp_path, feedback):
+def test_check_installation_reports_the_version(tmp_path, feedback):
     made = processing.run(
         "roadgis:checkinstallation", {"OUTPUT": str(tmp_path / "check.html")}, feedback=feedback
     )
@@ -287,7 +287,7 @@ def test_check_installation_tells_what_was_found(tmp_path, feedback):
     assert "roadgis can be run" in (tmp_path / "check.html").read_text(encoding="utf-8")
 
 
-def test_an_output_that_the_engine_cannot_write_is_refused(by_command_line, truth, tmp_path):
+def test_an_output_that_the_engine_cannot_write_is_rejected(by_command_line, truth, tmp_path):
     with pytest.raises(QgsProcessingException, match=r"ends in \.gpkg"):
         processing.run(
             "roadgis:evaluatenetwork",

@@ -111,7 +111,7 @@ def test_cancel_ends_within_a_second_and_leaves_nothing(large, tmp_path):
     assert not list(tmp_path.glob("roads.gpkg"))
 
 
-def test_an_engine_that_is_killed_is_told_with_a_hint(large, tmp_path):
+def test_a_killed_engine_is_reported_with_a_hint(large, tmp_path):
     feedback = Watching()
     thread, outcome = in_thread(feedback, large, tmp_path / "roads.gpkg")
     assert feedback.busy.wait(60)
@@ -178,7 +178,7 @@ def test_without_an_engine_the_dialog_says_what_to_do(no_engine, scene, tmp_path
         assert other.canExecute()[0]
 
 
-def test_check_installation_tells_that_nothing_is_there(no_engine):
+def test_check_installation_reports_a_missing_installation(no_engine):
     made = run("checkinstallation")
     assert made["WORKS"] is False
     assert "Set up roadgis" in made["REPORT"]
@@ -213,7 +213,9 @@ say(type="hello", protocol={protocol}, version="{version}", pid=os.getpid(), wat
         (1, "0.0.9", "Set up roadgis"),
     ],
 )
-def test_versions_that_do_not_fit_are_said(fake_engine, scene, tmp_path, protocol, version, advice):
+def test_incompatible_versions_are_reported(
+    fake_engine, scene, tmp_path, protocol, version, advice
+):
     fake_engine(HELLO.format(protocol=protocol, version=version) + "import time; time.sleep(30)")
     with pytest.raises(QgsProcessingException, match=advice):
         run(INPUT=str(scene), OUTPUT=str(tmp_path / "x.gpkg"))

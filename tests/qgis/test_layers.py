@@ -1,4 +1,4 @@
-"""Layers that are no plain files, and what is refused."""
+"""Layers other than plain files, and layers that are rejected."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ def test_a_crs_that_is_set_in_the_project_only_is_assumed(
     assert geometries(tmp_path / "roads.geojson") == geometries(by_command_line[0])
 
 
-def test_a_layer_without_any_crs_is_refused(scene, tmp_path):
+def test_a_layer_without_any_crs_is_rejected(scene, tmp_path):
     layer = QgsRasterLayer(str(without_crs(scene, tmp_path / "bare.tif")), "bare")
     layer.setCrs(QgsCoordinateReferenceSystem())
     with pytest.raises(QgsProcessingException, match="no coordinate reference system"):
@@ -85,7 +85,7 @@ def test_a_raster_in_a_geopackage_is_read(scene, tmp_path):
     assert made["COUNT"] > 20
 
 
-def test_web_maps_are_refused_with_the_reason(project, tmp_path):
+def test_web_maps_are_rejected_with_the_reason(project, tmp_path):
     source = "type=xyz&url=http://127.0.0.1:9/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmax=19&zmin=0"
     layer = QgsRasterLayer(source, "tiles", "wms")
     assert layer.isValid()
@@ -141,7 +141,7 @@ def clean(layer, output):
     return processing.run("roadgis:cleannetwork", {"INPUT": layer, "OUTPUT": str(output)})
 
 
-def test_a_memory_layer_gives_what_its_file_gives(truth, project, tmp_path):
+def test_a_memory_layer_gives_the_result_of_its_file(truth, project, tmp_path):
     layer = memory_copy(truth)
     project.addMapLayer(layer)
     clean(layer, tmp_path / "memory.geojson")

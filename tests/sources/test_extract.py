@@ -113,7 +113,7 @@ def test_extract_does_not_overwrite_a_sheet_that_a_table_names(sheets: Path, mod
         )
 
 
-def test_check_run_refuses_an_output_that_a_recursive_run_would_read(sheets: Path) -> None:
+def test_check_run_rejects_an_output_that_a_recursive_run_would_read(sheets: Path) -> None:
     output = sheets / "deeper" / "p.tif"
     output.parent.mkdir()
     check_run(sheets, None, output)
@@ -177,7 +177,7 @@ def test_info_command_describes_the_sheets_of_an_index(sheets: Path, model: Path
     assert list(facts["skipped"]) == [str(sheets / "broken.tif")]
 
 
-def test_extract_roads_of_nothing_usable_says_so(sheets: Path, model: Path) -> None:
+def test_extract_roads_without_usable_sheets_is_an_error(sheets: Path, model: Path) -> None:
     for path in sheets.iterdir():
         path.write_bytes(b"")
     with pytest.raises(SceneError, match="4 of 4 sheets cannot be used"):

@@ -74,7 +74,7 @@ def test_find_sheets_of_a_tile_index(county: Path, name: str) -> None:
     )
 
 
-def test_find_sheets_of_what_gdaltindex_writes(tmp_path: Path) -> None:
+def test_find_sheets_of_an_index_of_gdaltindex(tmp_path: Path) -> None:
     if shutil.which("gdaltindex") is None:
         pytest.skip("needs GDAL's programs")
     write_raster(tmp_path / "sheets" / "a.tif", np.full((3, 16, 16), 9, np.uint8))
@@ -129,7 +129,7 @@ def test_find_sheets_names_all_files_that_an_index_misses(county: Path) -> None:
     assert len(find_sheets(index, SKIP)) == 3
 
 
-def test_find_sheets_refuses_a_layer_without_locations(county: Path) -> None:
+def test_find_sheets_rejects_a_layer_without_locations(county: Path) -> None:
     layer = write_index(county / "zones.gpkg", ["a.tif"]).rename(county / "z.gpkg")
     table = geopandas.read_file(layer).rename(columns={"location": "zone"})
     table.to_file(county / "zones.gpkg")
@@ -137,7 +137,7 @@ def test_find_sheets_refuses_a_layer_without_locations(county: Path) -> None:
         find_sheets(county / "zones.gpkg")
 
 
-def test_find_sheets_refuses_an_index_with_wrong_values(county: Path) -> None:
+def test_find_sheets_rejects_an_index_with_wrong_values(county: Path) -> None:
     index = write_index(county / "i.gpkg", ["a.tif", None, "b.tif"], date=["", "", "May"])
     with pytest.raises(SceneError) as caught:
         find_sheets(index)
@@ -147,7 +147,7 @@ def test_find_sheets_refuses_an_index_with_wrong_values(county: Path) -> None:
     ]
 
 
-def test_find_sheets_refuses_a_damaged_index(county: Path) -> None:
+def test_find_sheets_rejects_a_damaged_index(county: Path) -> None:
     (county / "index.shp").write_bytes(b"none")
     with pytest.raises(DataError, match=r"index\.shp: "):
         find_sheets(county / "index.shp")
@@ -212,12 +212,12 @@ def test_find_sheets_names_all_wrong_lines_of_a_table(county: Path) -> None:
         (("path", "x.tif", "y.tif"), "names 2 of 2 sheets that do not exist"),
     ],
 )
-def test_find_sheets_refuses_tables(county: Path, lines: tuple[str, ...], message: str) -> None:
+def test_find_sheets_rejects_tables(county: Path, lines: tuple[str, ...], message: str) -> None:
     with pytest.raises(SceneError, match=message):
         find_sheets(write_table(county / "sheets.csv", *lines))
 
 
-def test_find_sheets_refuses_a_table_that_is_not_text(county: Path) -> None:
+def test_find_sheets_rejects_a_table_that_is_not_text(county: Path) -> None:
     (county / "sheets.csv").write_bytes(b"path\n\xff\xfe")
     with pytest.raises(ReadError, match="cannot be read as UTF-8 text"):
         find_sheets(county / "sheets.csv")
@@ -234,7 +234,7 @@ def test_find_sheets_reads_repeated_sheets_once(
     assert caplog.messages[0].startswith("Named more than once, and read once: 3 sheets")
 
 
-def test_find_sheets_refuses_contrary_descriptions(county: Path) -> None:
+def test_find_sheets_rejects_contrary_descriptions(county: Path) -> None:
     table = write_table(county / "sheets.csv", "path,date", "a.tif,2019", "./a.tif,2020")
     with pytest.raises(
         SceneError, match=r"Sheets are described twice, with different dates.*: 1 sheet\n"

@@ -76,7 +76,7 @@ def test_inspect_sheets_takes_the_date_of_a_raster_unless_one_is_stated(tmp_path
     assert [r.date for r in inspect(*sheets).rasters] == ["2021-01-02", "2019"]
 
 
-def test_inspect_sheets_reads_with_what_is_stated_of_a_sheet(tmp_path: Path) -> None:
+def test_inspect_sheets_reads_with_the_properties_of_a_sheet(tmp_path: Path) -> None:
     values = np.stack([np.full((64, 64), v, np.uint8) for v in (10, 20, 30, 40)])
     values[:, :32] = 7
     path = write_raster(tmp_path / "a.tif", values, crs=None)

@@ -70,7 +70,7 @@ def rasters(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_find_sheets_of_an_item_takes_what_it_states(rasters: Path) -> None:
+def test_find_sheets_of_an_item_uses_its_properties(rasters: Path) -> None:
     values = item(
         "a", "./a.tif",
         properties={"gsd": 0.3, "proj:code": "EPSG:32632"},
@@ -249,7 +249,7 @@ def test_find_sheets_says_that_an_address_cannot_be_read(source: str) -> None:
 
 @pytest.mark.parametrize("values", [{"stac_version": "1.1.0"}, {"stac_version": "1.1.0", "type": 5},
                                     {"stac_version": "1.1.0", "type": "Feature"}])  # fmt: skip
-def test_find_sheets_refuses_what_is_not_stac(tmp_path: Path, values: Any) -> None:
+def test_find_sheets_rejects_json_other_than_stac(tmp_path: Path, values: Any) -> None:
     with pytest.raises(ReadError, match=r"a\.json: cannot be read as STAC"):
         find_sheets(write(tmp_path / "a.json", values))
 
@@ -270,13 +270,13 @@ def test_find_sheets_names_the_extra_that_is_missing(
 
 
 @pytest.mark.parametrize("box", [(8, 47, 7, 48), (8, 47, 9), (8, -91, 9, 0), (8, 47, 9, np.nan)])
-def test_source_options_refuses_boxes(box: Any) -> None:
+def test_source_options_rejects_boxes(box: Any) -> None:
     with pytest.raises(InputError, match="expected west,south,east,north in degrees"):
         SourceOptions(bbox=box)
 
 
 @pytest.mark.parametrize("text", ["May", "2019-7", "2019/2020/2021", ""])
-def test_source_options_refuses_times(text: str) -> None:
+def test_source_options_rejects_times(text: str) -> None:
     with pytest.raises(InputError, match="expected a date such as 2019-07-03"):
         SourceOptions(datetime=text)
 

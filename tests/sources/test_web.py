@@ -161,7 +161,7 @@ def test_web_services_need_a_licence_and_an_area(service: Service, kind: str) ->
         ("wms:http://127.0.0.1:9/wms?LAYERS=a&CRS=EPSG:0", "CRS=EPSG:0: is not known"),
     ],
 )
-def test_addresses_that_lack_something_are_refused(tmp_path: Path, url: str, message: str) -> None:
+def test_addresses_that_lack_something_are_rejected(tmp_path: Path, url: str, message: str) -> None:
     options = SourceOptions(
         imagery_licence=LICENCE, bbox=(8.0, 47.0, 8.01, 47.01), cache_dir=tmp_path
     )

@@ -52,7 +52,7 @@ def pair(side: int = 96, seed: int = 0) -> tuple[Bytes, Bytes]:
 
 
 def listed(entries: list[Any]) -> Augmentation:
-    """Return the augmentation of a list as it is written into a file."""
+    """Return the augmentation of a list as written into a file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "list.yaml"
         path.write_text(yaml.safe_dump(entries))

@@ -127,7 +127,7 @@ def write_torch_file(
     torch.FloatStorage = FloatStorage  # type: ignore[attr-defined]
 
     def _rebuild_tensor_v2() -> None:
-        """Stand for torch's function of this name, which a file refers to."""
+        """Replace torch's function of this name, which a file refers to."""
 
     _rebuild_tensor_v2.__module__ = "torch._utils"
     _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"

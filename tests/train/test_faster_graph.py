@@ -92,7 +92,7 @@ def test_decoder_window_gives_the_same_part(tmp_path: Path, rows: slice, cols: s
 
 
 def test_decoder_window_has_the_margin_that_the_decoder_sees(tmp_path: Path) -> None:
-    # A pixel, then two more of which each is two wide: 1, to 2, + 2 = 4, a multiple of the stride.
+    # A pixel, then two more each two wide: 1, to 2, + 2 = 4, a multiple of the stride.
     model = onnx.load(str(unet(tmp_path / "m.onnx")))
     assert add_decoder_window(model, 4) == 4
 
@@ -145,7 +145,7 @@ def quantized(path: Path, nodes: list[Any], card: ModelCard) -> Path:
     return saved(path, around, card)
 
 
-def test_double_by_copies_gives_what_resizing_gives(tmp_path: Path) -> None:
+def test_double_by_copies_equals_resizing(tmp_path: Path) -> None:
     path, copied = tmp_path / "m.onnx", tmp_path / "copied.onnx"
     resize = helper.make_node(
         "Resize", ["values", "", "twice"], ["doubled"],

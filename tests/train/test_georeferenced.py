@@ -233,7 +233,7 @@ class TestMaskLayer:
         labels = whole(scene)[1]
         assert set(np.unique(labels)) == {0, 2, IGNORE}
         share = (labels == 2).sum() / (labels != IGNORE).sum()
-        # 200 rows of 6e-6 degrees are 133 m, of which 20 m lie north of the image.
+        # 200 rows of 6e-6 degrees are 133 m, 20 m of them lie north of the image.
         assert share == pytest.approx((SIDE - 113.4) / SIDE, abs=0.03)
 
     def test_mask_layer_rejects_values_beyond_the_classes(

@@ -279,7 +279,7 @@ def test_test_command_scores_and_writes(tmp_path: Path, model: Path, data: Path)
     assert CliRunner().invoke(command, [*arguments, "--overwrite"]).exit_code == 0
     without = CliRunner().invoke(command, [str(model)])
     assert isinstance(without.exception, DataError)
-    assert "found no data to score on" in str(without.exception)
+    assert "found no scenes to score on" in str(without.exception)
 
 
 def test_threshold_command_changes_the_card(tmp_path: Path, data: Path) -> None:

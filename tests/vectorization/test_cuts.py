@@ -83,7 +83,7 @@ def differing_fields(whole: Centerlines, cut: Centerlines) -> list[str]:
     kind=st.sampled_from(["noise", "blobs", "roads", "holes"]),
     block_px=st.integers(8, 75).map(lambda half: 2 * half + 1),
 )
-# Ends of which samples lie half way between two pixels: rounded by where in its block an end is.
+# Ends whose samples lie half way between two pixels: rounded by where in its block an end is.
 @example(seed=4, kind="blobs", block_px=41)
 @example(seed=32, kind="blobs", block_px=41)
 @example(seed=58, kind="roads", block_px=41)

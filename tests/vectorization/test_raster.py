@@ -117,7 +117,7 @@ def test_the_middle_is_found_on_either_side_of_an_even_width(width: int) -> None
 
 
 @pytest.mark.parametrize("wide", [2, 5, 30, 100])
-def test_the_halo_is_the_sum_of_the_reaches(wide: int) -> None:
+def test_the_halo_is_the_sum_of_all_radii(wide: int) -> None:
     radii = Radii(wide=wide, closing=2, rim=8)
     mask = 2 * 2 + 2 * wide + radii.wide_margin
     assert radii.halo >= mask + 2 * radii.iterations + 2

@@ -176,7 +176,7 @@ def test_a_clump_of_junction_pixels_is_one_node() -> None:
     assert pixel_xy(network)[network.degree == 6][0] == pytest.approx([60.5, 60.5], abs=0.7)
 
 
-def test_a_wide_car_park_goes_and_its_access_road_stays() -> None:
+def test_a_wide_car_park_is_dropped_and_its_access_road_kept() -> None:
     array = road((400, 400), (0, 200, 200, 200, 8), (200, 200, 320, 200, 120))
     network = network_of(array)
     assert network.degree.tolist() == [1, 1]
@@ -184,7 +184,7 @@ def test_a_wide_car_park_goes_and_its_access_road_stays() -> None:
     assert network.edges[0].length == pytest.approx(193, abs=2)
 
 
-def test_a_spur_no_longer_than_the_road_is_wide_goes() -> None:
+def test_a_spur_shorter_than_the_road_is_wide_is_dropped() -> None:
     network = network_of(road(SIZE, (0, 100, 200, 100, 8), (100, 100, 100, 114, 6)))
     assert network.degree.tolist() == [1, 1]
     assert lengths(network) == pytest.approx([200], abs=0.2)
@@ -204,14 +204,14 @@ def test_a_road_along_the_raster_edge_stays() -> None:
     assert network.width_m.tolist() == [7]
 
 
-def test_a_road_across_no_data_is_kept_up_to_its_rim_on_both_sides() -> None:
+def test_a_road_across_nodata_is_kept_up_to_its_rim_on_both_sides() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8))
     array[:, 140:150] = NO_DATA
     network = network_of(array, clean=NO_BRIDGES)
     assert lengths(network) == pytest.approx([140, 150], abs=1)
 
 
-def test_a_sliver_of_no_data_across_a_road_is_bridged_by_an_edge_of_its_own() -> None:
+def test_a_sliver_of_nodata_across_a_road_is_bridged_by_an_edge_of_its_own() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8))
     array[:, 140:150] = NO_DATA
     network = network_of(array)
@@ -221,7 +221,7 @@ def test_a_sliver_of_no_data_across_a_road_is_bridged_by_an_edge_of_its_own() ->
     assert shapely.get_coordinates(network.edges)[:, 1] == pytest.approx(5e6 - 150, abs=0.1)
 
 
-def test_a_false_road_along_no_data_goes_and_the_one_that_ends_there_stays() -> None:
+def test_a_false_road_along_nodata_is_dropped_and_one_that_ends_there_is_kept() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8), (150, 0, 150, 300, 8))
     array[:, 150:] = NO_DATA
     network = network_of(array)
@@ -230,7 +230,7 @@ def test_a_false_road_along_no_data_goes_and_the_one_that_ends_there_stays() -> 
     assert 140 < network.edges[0].length <= 150
 
 
-def test_no_road_is_drawn_over_no_data() -> None:
+def test_no_road_is_drawn_over_nodata() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8), (0, 0, 300, 280, 8))
     array[100:200, 100:102] = NO_DATA
     network = network_of(array, clean=NO_BRIDGES)
@@ -270,12 +270,12 @@ def test_tiny_rasters_work(shape: tuple[int, int], value: int) -> None:
 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.01, 50, math.nan])
-def test_thresholds_outside_0_to_1_are_refused(threshold: float) -> None:
+def test_thresholds_outside_0_to_1_are_rejected(threshold: float) -> None:
     with pytest.raises(InputError, match="threshold"):
         VectorizeOptions(threshold=threshold)
 
 
-def test_other_senseless_settings_are_refused() -> None:
+def test_other_senseless_settings_are_rejected() -> None:
     with pytest.raises(InputError, match="weak"):
         VectorizeOptions(threshold=0.4, weak_threshold=0.5)
     with pytest.raises(InputError, match="max_road_width_m"):
@@ -355,7 +355,7 @@ def test_pixel_ids_beyond_2_to_the_31_are_right() -> None:
     assert pixel_xy(network)[:, 1] == pytest.approx([59_904, 59_904])
 
 
-def test_progress_is_told_and_can_cancel() -> None:
+def test_progress_is_reported_and_can_cancel() -> None:
     source = ArraySource(road(SIZE, (0, 100, 200, 100, 8)))
     seen: list[float] = []
     vectorize(source, block_px=50, progress=lambda share, _: seen.append(share))

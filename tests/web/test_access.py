@@ -88,7 +88,7 @@ def test_content_policy_lets_nothing_in_but_a_base_map() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", "\u00fcmlaut"])
-def test_no_path_is_open_without_the_token(guarded: Server, path: str, token: str) -> None:
+def test_every_path_needs_the_token(guarded: Server, path: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
     assert guarded.request("GET", path, headers=headers).status == 401
 
@@ -122,7 +122,7 @@ def test_login_sets_a_cookie_that_scripts_cannot_read(guarded: Server) -> None:
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_other_pages_and_hosts_are_refused(server: Server, headers: dict[str, str]) -> None:
+def test_other_pages_and_hosts_are_rejected(server: Server, headers: dict[str, str]) -> None:
     assert server.request("POST", "/api/jobs", {}, headers).status == 403
 
 
@@ -148,7 +148,7 @@ def test_data_folder_is_the_limit_of_paths(guarded: Server) -> None:
         assert refused.status == 404, path
 
 
-def test_large_uploads_are_refused(guarded: Server) -> None:
+def test_large_uploads_are_rejected(guarded: Server) -> None:
     job = guarded.request("POST", "/api/jobs", {}).json["jobID"]
     path = f"/api/jobs/{job}/files/a.tif"
     assert guarded.request("PUT", path, b"II*\0" + bytes(1_000_000)).status == 413
@@ -169,7 +169,7 @@ def test_large_uploads_are_refused(guarded: Server) -> None:
     guarded.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_bombs_are_refused_before_they_are_decoded(guarded: Server, tmp_path: Path) -> None:
+def test_bombs_are_rejected_before_they_are_decoded(guarded: Server, tmp_path: Path) -> None:
     path = write_raster(
         tmp_path / "bomb.tif", np.zeros((1, 2100, 2100), np.uint8), compress="deflate"
     )

@@ -200,7 +200,7 @@ def test_redo_that_leaves_no_road_can_be_drawn_on(
 
 
 @pytest.mark.parametrize("end", [(-60, 20), (0, 0)], ids=["far away", "one place twice"])
-def test_drawn_roads_off_the_imagery_or_without_length_are_refused(
+def test_drawn_roads_off_the_imagery_or_without_length_are_rejected(
     server: Server, done: Any, end: tuple[float, float]
 ) -> None:
     path = f"/api/jobs/{done['jobID']}/edits"
@@ -328,7 +328,7 @@ def test_events_end_with_the_finished_job(server: Server, done: Any) -> None:
         ("PUT", "/api/jobs/{id}/files/a.tif", b"x", 409),
     ],
 )
-def test_wrong_requests_are_refused(
+def test_wrong_requests_are_rejected(
     server: Server, done: Any, method: str, path: str, body: Any, status: int
 ) -> None:
     if path.endswith("comparison"):

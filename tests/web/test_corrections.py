@@ -97,7 +97,7 @@ def test_corrected_attaches_drawn_roads_to_ends_and_to_each_other() -> None:
     )
 
 
-def test_corrected_leaves_out_what_a_drawn_road_shares_with_others() -> None:
+def test_corrected_drops_parts_of_a_drawn_road_shared_with_others() -> None:
     roads = network([(0, 0), (100, 0)])
     line = lonlat((20, 1), (60, 1), (60, 90))
     made = corrected(roads, 0, [edit("draw", None, line)], {0: roads})

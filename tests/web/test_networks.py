@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +37,7 @@ def network(*lines: list[tuple[float, float]], confidence: float = 0.5) -> RoadN
     )
 
 
-def test_read_network_gives_back_what_was_written(tmp_path: Path) -> None:
+def test_read_network_returns_the_written_network(tmp_path: Path) -> None:
     written = network([(0, 0), (100, 0)], [(0, 50), (100, 50)])
     write_network(written, tmp_path / "n.gpkg")
     found = read_network(tmp_path / "n.gpkg")
@@ -45,6 +47,18 @@ def test_read_network_gives_back_what_was_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.start, written.start)
     assert found.provenance["model"] == "m"
     assert list(found.source) == [None, None]
+
+
+def test_read_network_fills_attributes_that_an_older_file_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "n.gpkg"
+    write_network(network([(0, 0), (100, 0)]), path)
+    with contextlib.closing(sqlite3.connect(path)) as file, file:
+        file.execute("ALTER TABLE edges DROP COLUMN width_p90_m")
+        file.execute("ALTER TABLE edges DROP COLUMN source_date")
+    found = read_network(path)
+    assert np.isnan(found.width_p90_m).tolist() == [True]
+    assert found.source_date.tolist() == [None]
+    assert found.width_m.tolist() == [6.0]
 
 
 def test_differences_are_the_parts_without_a_counterpart() -> None:

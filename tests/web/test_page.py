@@ -177,7 +177,7 @@ def test_page_shows_names_as_text(page: Page, server: Server) -> None:
     server.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_page_refuses_garbage_with_a_reason(page: Page, tmp_path: Path) -> None:
+def test_page_rejects_garbage_with_a_reason(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.write_bytes(b"no picture at all")
     page.open()

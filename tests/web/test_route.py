@@ -61,6 +61,6 @@ def test_route_between_neighbours_is_a_line(tmp_path: Path) -> None:
     assert found.length < 2
 
 
-def test_route_outside_of_the_imagery_is_refused(tmp_path: Path) -> None:
+def test_route_outside_of_the_imagery_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Click inside"):
         route(bend(tmp_path), at(20, 5), at(400, 5))

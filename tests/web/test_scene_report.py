@@ -52,7 +52,7 @@ def test_scene_report_sums_up_corrected_roads(page: str) -> None:
     ]
 
 
-def test_scene_report_lists_what_is_left_and_who_corrected(page: str) -> None:
+def test_scene_report_lists_remaining_edges_and_correctors(page: str) -> None:
     assert rows(page, "The most doubtful first")[1:] == [
         ["0", "low confidence", "0.40", "45.050000, 15.100000"]
     ]

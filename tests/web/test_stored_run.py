@@ -77,8 +77,6 @@ def test_stored_run_notices_another_run_in_the_folder(work: Path, sheet: Path) -
     assert len(stored_run(work, [sheet], None).network(options(0.5))) == 1
 
 
-def test_stored_run_without_a_work_directory_says_what_is_missing(
-    tmp_path: Path, sheet: Path
-) -> None:
+def test_stored_run_names_a_missing_work_directory(tmp_path: Path, sheet: Path) -> None:
     with pytest.raises(ReadError, match=r"found no mosaic\.json"):
         stored_run(tmp_path / "none", [sheet], None)

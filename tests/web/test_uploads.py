@@ -37,20 +37,20 @@ def test_safe_name_keeps_the_last_part_without_special_letters(given: str, kept:
 @pytest.mark.parametrize(
     "given", ["scene.vrt", "scene.xml", ".tif", "scene", "scene.tif/", "a.exe"]
 )
-def test_safe_name_refuses_unknown_suffixes(given: str) -> None:
+def test_safe_name_rejects_unknown_suffixes(given: str) -> None:
     with pytest.raises(UploadError) as caught:
         safe_name(given, "roads")
     assert caught.value.status == 415
 
 
-def test_check_content_refuses_a_vrt_that_is_called_tif(tmp_path: Path) -> None:
+def test_check_content_rejects_a_vrt_that_is_called_tif(tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.write_text("<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>")
     with pytest.raises(UploadError, match="does not match the suffix"):
         check_content(path, "roads")
 
 
-def test_check_content_refuses_an_empty_file(tmp_path: Path) -> None:
+def test_check_content_rejects_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.touch()
     with pytest.raises(UploadError, match="empty"):
@@ -62,7 +62,7 @@ def test_check_content_takes_a_geotiff(tmp_path: Path) -> None:
     check_content(path, "roads")
 
 
-def test_check_pixels_refuses_a_small_file_of_many_pixels(tmp_path: Path) -> None:
+def test_check_pixels_rejects_a_small_file_of_many_pixels(tmp_path: Path) -> None:
     path = write_raster(
         tmp_path / "bomb.tif", np.zeros((1, 4000, 4000), np.uint8), compress="deflate"
     )
@@ -81,7 +81,7 @@ def test_check_pixels_counts_all_files_together(tmp_path: Path) -> None:
         check_pixels(paths, 2)
 
 
-def test_check_pixels_refuses_what_is_damaged(tmp_path: Path) -> None:
+def test_check_pixels_rejects_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.write_bytes(b"II*\0" + b"\xff" * 100)
     with pytest.raises(UploadError, match="damaged or incomplete"):
@@ -101,7 +101,7 @@ def test_data_path_stays_in_the_data_folders(tmp_path: Path) -> None:
         assert caught.value.status == 404
 
 
-def test_data_path_is_refused_without_data_folders() -> None:
+def test_data_path_is_rejected_without_data_folders() -> None:
     with pytest.raises(UploadError, match="--data-dir") as caught:
         data_path("a.tif", [])
     assert caught.value.status == 403

@@ -1,4 +1,4 @@
-"""What all algorithms share: names, help, and how the engine's options become parameters."""
+"""Base of all algorithms: names, help, and parameters from the engine's options."""
 
 import html
 import shutil
@@ -28,7 +28,7 @@ HELP_URL = "https://github.com/roadgis/roadgis/blob/main/docs/qgis.md"
 
 
 def _given(value):
-    """Return whether a parameter's raw value is one."""
+    """Return whether a parameter has a value."""
     if value is None or value == "":
         return False
     return not (isinstance(value, QVariant) and value.isNull())
@@ -40,13 +40,13 @@ class RoadgisAlgorithm(QgsProcessingAlgorithm):
     Attributes
     ----------
     ID, TITLE, GROUP_ID, GROUP, ICON, TAGS, SUMMARY : str
-        Of the algorithm; the texts are translated when they are asked for.
+        Texts of the algorithm; translated on use.
     """
 
     ID = TITLE = GROUP_ID = GROUP = ICON = TAGS = SUMMARY = ""
 
     def createInstance(self):  # noqa: N802
-        """Return a new one, for a run."""
+        """Return a new instance for a run."""
         return type(self)()
 
     def name(self):
@@ -66,7 +66,7 @@ class RoadgisAlgorithm(QgsProcessingAlgorithm):
         return self.GROUP_ID
 
     def tags(self):
-        """Return words that the toolbox's search finds."""
+        """Return words for the search of the toolbox."""
         return tr(self.TAGS).split(",")
 
     def icon(self):
@@ -86,7 +86,7 @@ class RoadgisAlgorithm(QgsProcessingAlgorithm):
         return tr(self.SUMMARY).split("\n")[0]
 
     def shortHelpString(self):  # noqa: N802
-        """Return the help beside the dialog: what it does, then each parameter."""
+        """Return the help in the dialog: the summary, then each parameter."""
         parts = [f"<p>{html.escape(part)}</p>" for part in tr(self.SUMMARY).split("\n")]
         for heading, advanced in ((tr("Parameters"), False), (tr("Advanced"), True)):
             lines = [
@@ -119,23 +119,23 @@ class EngineAlgorithm(RoadgisAlgorithm):
     """An algorithm that is a command of the engine.
 
     A subclass adds its parameters in ``initAlgorithm``, turns them into arguments in ``gather``,
-    in QGIS's main thread, and may tell more results in ``finish``.
+    in QGIS's main thread, and may return more results in ``finish``.
 
     Attributes
     ----------
     COMMAND : str
-        Of the engine.
+        Command of the engine.
     """
 
     COMMAND = ""
 
     def canExecute(self):  # noqa: N802
-        """Return whether the engine is there, and what to do if not; starts nothing."""
+        """Return whether the engine is installed, and what to do if not; starts nothing."""
         reason = engine.missing()
         return not reason, reason
 
     def add_options(self, leave_out=()):
-        """Add the engine's options as parameters; paths that are written are left out."""
+        """Add the engine's options as parameters, except outputs."""
         for option in self._options():
             if option.name in leave_out:
                 continue
@@ -172,13 +172,13 @@ class EngineAlgorithm(RoadgisAlgorithm):
                 *description.overwriting(self.COMMAND),
             ]
         except QgsProcessingException as error:
-            # Raised here, QGIS would put a text of its own in its place.
+            # If raised here, QGIS would replace the message.
             self.problem = error
         self.to_load = context.layersToLoadOnCompletion()
         return True
 
     def gather(self, parameters, context, feedback):
-        """Return the arguments that are no plain options; results go into `self.results`."""
+        """Return the arguments other than plain options; results go into `self.results`."""
         raise NotImplementedError
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
@@ -186,7 +186,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
         try:
             if self.problem is not None:
                 raise self.problem
-            # In a thread this is another context, and what it is to load replaces the first one's.
+            # In a thread this is another context, whose layers replace those of the first one.
             context.setLayersToLoadOnCompletion(
                 {**context.layersToLoadOnCompletion(), **self.to_load}
             )
@@ -196,11 +196,11 @@ class EngineAlgorithm(RoadgisAlgorithm):
         return {**self.results, **self.finish(told, context, feedback)}
 
     def call(self, feedback):
-        """Run the command and return what the engine told."""
+        """Run the command and return the result of the engine."""
         return engine.call(self.COMMAND, self.arguments, feedback)
 
     def finish(self, told, context, feedback):
-        """Return more results, from what the engine told."""
+        """Return more results, from the result of the engine."""
         return {}
 
     def _clear(self):
@@ -217,7 +217,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
         path = self.parameterAsOutputLayer(parameters, name, context)
         if not path:
             return ""
-        # As it is: QGIS finds by it what it is to load.
+        # Unchanged: QGIS identifies the layer to load by it.
         self.results[name] = path
         if not path.lower().endswith(tuple(suffixes)):
             raise QgsProcessingException(
@@ -259,14 +259,14 @@ class EngineAlgorithm(RoadgisAlgorithm):
             QgsProcessingParameterEnum(
                 "STYLE",
                 tr("Style"),
-                [tr("By confidence"), tr("By width"), tr("As QGIS does")],
+                [tr("By confidence"), tr("By width"), tr("Default of QGIS")],
                 defaultValue=style.BY_CONFIDENCE,
             ),
-            tr("How the roads are drawn when they are loaded. Bridged gaps are dashed."),
+            tr("Style of the loaded roads. Bridged gaps are dashed."),
         )
 
     def set_style(self, parameters, path, context):
-        """Have the roads styled when QGIS loads them."""
+        """Style the roads when QGIS loads them."""
         chosen = self.parameterAsEnum(parameters, "STYLE", context)
         style.attach(context, path, style.Finish(chosen))
 
@@ -281,7 +281,7 @@ def _parameter(option):
             name, label, option.choices, option.multiple, default, optional=default is None
         )
     if option.kind == "number":
-        # Nodata values may be as large as a float can be.
+        # Nodata values may be as large as the largest float.
         limit = 1e9 if option.integer else sys.float_info.max
         return QgsProcessingParameterNumber(
             name,
@@ -295,7 +295,7 @@ def _parameter(option):
             maxValue=limit if option.max is None else option.max,
         )
     if option.kind == "path_in":
-        # Not *.*, QGIS's own default: that is held against names without a dot, such as folders.
+        # Not *.*, the default of QGIS, which rejects names without a dot, such as folders.
         filters = {"model": tr("Models (*.onnx *.keras);;All files (*)")}
         return QgsProcessingParameterFile(
             name, label, optional=True, fileFilter=filters.get(option.content, tr("All files (*)"))
@@ -315,7 +315,7 @@ def _number(algorithm, option, parameters, context):
     return read(parameters, option.parameter, context)
 
 
-#: By type of QGIS's parameter.
+#: Readers of values by type of parameter.
 _READ = {
     "boolean": lambda a, o, p, c: a.parameterAsBool(p, o.parameter, c),
     "enum": _choice,

@@ -20,7 +20,7 @@ __all__ = ["CheckInstallation"]
 
 
 class CheckInstallation(RoadgisAlgorithm):
-    """What is there, and whether it fits."""
+    """Report the installation and whether it fits the plugin."""
 
     ID = "checkinstallation"
     TITLE = "Check installation"
@@ -29,8 +29,8 @@ class CheckInstallation(RoadgisAlgorithm):
     ICON = "check"
     TAGS = "install,check,version,diagnose,GPU"
     SUMMARY = (
-        "Tells what was found: the interpreter, versions, the model, and whether a GPU is used.\n"
-        "Copy its text into a report when something does not work."
+        "Reports the interpreter, versions, the model, and whether a GPU is used.\n"
+        "Copy its text into a bug report."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
@@ -39,7 +39,7 @@ class CheckInstallation(RoadgisAlgorithm):
             QgsProcessingParameterFileDestination(
                 "OUTPUT", tr("Report"), tr("Web page (*.html)"), optional=True
             ),
-            tr("The same as a web page."),
+            tr("The report as a web page."),
         )
         self.addOutput(QgsProcessingOutputBoolean("WORKS", tr("Whether roadgis can be run")))
         self.addOutput(QgsProcessingOutputString("REPORT", tr("What was found")))
@@ -74,12 +74,12 @@ class CheckInstallation(RoadgisAlgorithm):
 
 
 def _engine():
-    """Return what the engine tells, as pairs; raises EngineError if it cannot be run."""
+    """Return facts of the engine as pairs; raises EngineError if it cannot be run."""
     python, where = engine.python()
     places = {
         "ROADGIS_PYTHON": tr("named by the variable ROADGIS_PYTHON"),
         "setting": tr("chosen in the options of Processing"),
-        "managed": tr("made by 'Set up roadgis'"),
+        "managed": tr("installed by 'Set up roadgis'"),
     }
     facts = [(tr("Interpreter"), f"{python} ({places[where]})")]
     told = runner.describe(python)

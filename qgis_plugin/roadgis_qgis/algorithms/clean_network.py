@@ -18,7 +18,7 @@ __all__ = ["CleanNetwork"]
 
 
 class CleanNetwork(LinesAlgorithm):
-    """Anybody's lines to a clean network."""
+    """An existing line layer to a clean network."""
 
     COMMAND = "clean"
     ID = "cleannetwork"
@@ -26,9 +26,9 @@ class CleanNetwork(LinesAlgorithm):
     ICON = "clean"
     TAGS = "road,clean,topology,noding,snap,gap,dangle,network"
     SUMMARY = (
-        "Makes a clean, noded road network of anybody's lines.\n"
-        "Ends that nearly meet a line are joined to it, gaps are bridged, lone pieces and short "
-        "dead ends are dropped. Lines stay where they were drawn."
+        "Cleans and nodes an existing line layer.\n"
+        "Ends that nearly meet a line are snapped to it, gaps are bridged, short components and "
+        "short dead ends are dropped. Lines are not moved."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
@@ -50,14 +50,14 @@ class CleanNetwork(LinesAlgorithm):
             QgsProcessingParameterVectorDestination(
                 "OUTPUT", tr("Clean roads"), QgsProcessing.SourceType.TypeVectorLine
             ),
-            tr("In the CRS of the lines. A GeoPackage holds the nodes too, as a second layer."),
+            tr("In the CRS of the lines. A GeoPackage also has the nodes as a layer."),
         )
         self.addOutput(QgsProcessingOutputNumber("COUNT", tr("Number of roads")))
         self.addOutput(QgsProcessingOutputNumber("LENGTH", tr("Length of the roads, metres")))
         self.addOutput(QgsProcessingOutputNumber("BRIDGED", tr("Gaps bridged")))
 
     def values(self, parameters, context):
-        """Return the options; the evidence is a layer here, which `gather` sees to."""
+        """Return the options; `gather` adds the evidence, which is a layer here."""
         found = super().values(parameters, context)
         found.pop("probability", None)
         return found

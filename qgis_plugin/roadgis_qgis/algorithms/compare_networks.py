@@ -20,7 +20,7 @@ CLASSES = ("missing", "extra", "moved", "matched")
 
 
 class CompareNetworks(LinesAlgorithm):
-    """What a base network lacks, and what it has that is not there."""
+    """Differences between a road network and a base network."""
 
     COMMAND = "compare"
     ID = "comparenetworks"
@@ -30,21 +30,21 @@ class CompareNetworks(LinesAlgorithm):
     SUMMARY = (
         "Compares a road network with a base network, such as OpenStreetMap's: what is missing, "
         "extra and moved.\n"
-        "The displacement between the two is estimated and taken out first. The result is a "
-        "GeoPackage to review, with a layer of each class and fields to tick off."
+        "The displacement between the two is estimated and removed first. The result is a "
+        "GeoPackage to review, with a layer for each class and fields to tick off."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Add the parameters."""
         self.add_lines("INPUT", tr("Roads"), tr("The extracted network, in any CRS."))
-        self.add_lines("BASE", tr("Base network"), tr("What it is compared with, in any CRS."))
-        self.add_area(tr("Polygons within which the two are compared. Nothing: where both lie."))
+        self.add_lines("BASE", tr("Base network"), tr("The network to compare with, in any CRS."))
+        self.add_area(tr("Polygons within which the two are compared. Default: where both are."))
         self.add_options()
         self.add(
             QgsProcessingParameterVectorDestination(
                 "OUTPUT", tr("Differences"), QgsProcessing.SourceType.TypeVectorLine
             ),
-            tr("A GeoPackage with a layer of each class, or a GeoJSON with one layer."),
+            tr("A GeoPackage with a layer for each class, or a GeoJSON with one layer."),
         )
         for name in CLASSES[1:]:
             self.addOutput(QgsProcessingOutputVectorLayer(name.upper(), name))
@@ -65,7 +65,7 @@ class CompareNetworks(LinesAlgorithm):
         return made + self.area(parameters, context, feedback)
 
     def finish(self, told, context, feedback):
-        """Tell the lengths and return them."""
+        """Log the lengths and return them."""
         summary = told.get("summary", {})
         found = {}
         for name in CLASSES:

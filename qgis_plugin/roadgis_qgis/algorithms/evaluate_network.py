@@ -17,7 +17,7 @@ from .lines import LinesAlgorithm
 
 __all__ = ["EvaluateNetwork"]
 
-#: Scores of the engine that are outputs, in the order in which they are told.
+#: Scores of the engine that are outputs, in the order of the log.
 SCORES = (
     "relaxed_f1", "relaxed_precision", "relaxed_recall", "apls", "topo_f1", "topo_precision",
     "topo_recall", "junction_f1", "iou",
@@ -25,7 +25,7 @@ SCORES = (
 
 
 class EvaluateNetwork(LinesAlgorithm):
-    """How good a network is."""
+    """Scores of a road network."""
 
     COMMAND = "evaluate"
     ID = "evaluatenetwork"
@@ -33,16 +33,16 @@ class EvaluateNetwork(LinesAlgorithm):
     ICON = "evaluate"
     TAGS = "road,evaluate,accuracy,precision,recall,F1,APLS,TOPO,IoU,quality"
     SUMMARY = (
-        "Measures how good a road network is, against the true roads.\n"
-        "All scores go from 0 to 1. The report is a web page with the scores and maps of what is "
-        "missed and false; the layer of hits, misses and false roads can be loaded."
+        "Scores a road network against ground truth.\n"
+        "All scores are from 0 to 1. The report is a web page with the scores and maps of missed "
+        "and false roads; the layer of hits, misses and false roads can be loaded."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Add the parameters."""
-        self.add_lines("INPUT", tr("Roads"), tr("The network to measure, in any CRS."))
+        self.add_lines("INPUT", tr("Roads"), tr("The network to score, in any CRS."))
         self.add_lines("TRUTH", tr("True roads"), tr("Centrelines of the true roads, in any CRS."))
-        self.add_area(tr("Polygons in any CRS; only what lies inside counts."))
+        self.add_area(tr("Polygons in any CRS; only roads inside count."))
         self.add(
             QgsProcessingParameterRasterLayer("IMAGE", tr("Image"), optional=True),
             tr("Imagery behind the maps of the report."),
@@ -62,7 +62,7 @@ class EvaluateNetwork(LinesAlgorithm):
                 optional=True,
                 createByDefault=False,
             ),
-            tr("A GeoPackage with a layer of each."),
+            tr("A GeoPackage with a layer for each."),
         )
         self.add(
             QgsProcessingParameterFileDestination(
@@ -74,7 +74,7 @@ class EvaluateNetwork(LinesAlgorithm):
             self.addOutput(QgsProcessingOutputNumber(name.upper(), name.replace("_", " ")))
 
     def values(self, parameters, context):
-        """Return the options; the image is a layer here, which `gather` sees to."""
+        """Return the options; `gather` adds the image, which is a layer here."""
         found = super().values(parameters, context)
         found.pop("image", None)
         return found
@@ -98,7 +98,7 @@ class EvaluateNetwork(LinesAlgorithm):
         return made + self.area(parameters, context, feedback)
 
     def finish(self, told, context, feedback):
-        """Tell the scores and return them."""
+        """Log the scores and return them."""
         found = {}
         for name in SCORES:
             value = told.get("scores", {}).get(name)
@@ -109,7 +109,7 @@ class EvaluateNetwork(LinesAlgorithm):
 
 
 def load_layers(context, path, layers, output):
-    """Have all layers of a file loaded, if QGIS is to load it; the first one is the file's own."""
+    """Load all layers of a file if QGIS is to load it; the first is that of the file itself."""
     if not context.willLoadLayerOnCompletion(path):
         return
     project = context.layerToLoadOnCompletionDetails(path).project

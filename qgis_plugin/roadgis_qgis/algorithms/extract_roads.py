@@ -26,17 +26,17 @@ class ExtractRoads(ImageryAlgorithm):
     TAGS = "road,roads,street,centreline,centerline,network,deep learning,orthophoto,aerial,AI"
     SUMMARY = (
         "Extracts the road network from an aerial image or orthophoto.\n"
-        "A neural network finds the road surface; its centrelines become a clean, connected "
+        "A neural network detects the road surface; its centrelines become a clean, connected "
         "network, with the width and the confidence of each road. The layer needs red, green and "
         "blue bands, and pixels of about 0.1 to 1.5 m.\n"
-        "A run that was stopped goes on where it was when it is started again with the same "
-        "output file. Run 'Set up roadgis' once before."
+        "Interrupted runs resume: start the tool again with the same output file. Run 'Set up "
+        "roadgis' once before."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Add the parameters."""
         self.add_input(
-            tr("Image"), tr("A raster file, virtual raster or raster layer. No web maps.")
+            tr("Image"), tr("A raster file, virtual raster or raster layer; not a web map.")
         )
         self.add_area()
         self.add_options()
@@ -45,13 +45,13 @@ class ExtractRoads(ImageryAlgorithm):
             QgsProcessingParameterVectorDestination(
                 "OUTPUT", tr("Roads"), QgsProcessing.SourceType.TypeVectorLine
             ),
-            tr("The centrelines. A GeoPackage holds the nodes too, as a second layer."),
+            tr("The centrelines. A GeoPackage also has the nodes as a layer."),
         )
         self.add(
             QgsProcessingParameterRasterDestination(
                 "PROBABILITY", tr("Road probability"), optional=True, createByDefault=False
             ),
-            tr("Also keep the probability: 0 to 254 is probability * 254, 255 is no data."),
+            tr("The probability as a raster: 0 to 254 is probability * 254, 255 is nodata."),
         )
         self.addOutput(QgsProcessingOutputNumber("COUNT", tr("Number of roads")))
         self.addOutput(QgsProcessingOutputNumber("LENGTH", tr("Length of the roads, metres")))

@@ -1,4 +1,4 @@
-"""What the algorithms that begin with a raster layer share."""
+"""Base of the algorithms with a raster layer as input."""
 
 from qgis.core import (
     QgsProcessing,
@@ -15,7 +15,7 @@ __all__ = ["ImageryAlgorithm"]
 
 
 class ImageryAlgorithm(EngineAlgorithm):
-    """Refuses what is no raster file, before the run."""
+    """An algorithm that rejects layers other than raster files before the run."""
 
     GROUP_ID = "extraction"
     GROUP = "Extraction"
@@ -25,10 +25,10 @@ class ImageryAlgorithm(EngineAlgorithm):
         self.add(QgsProcessingParameterRasterLayer("INPUT", label), text)
 
     def add_area(self):
-        """Add the two ways to choose a part."""
+        """Add the extent and the area."""
         self.add(
             QgsProcessingParameterExtent("EXTENT", tr("Extent"), optional=True),
-            tr("Only what lies inside is mapped. Nothing: the whole layer."),
+            tr("Only roads inside are mapped. Default: the whole layer."),
         )
         self.add(
             QgsProcessingParameterFeatureSource(
@@ -37,12 +37,12 @@ class ImageryAlgorithm(EngineAlgorithm):
                 [QgsProcessing.SourceType.TypeVectorPolygon],
                 optional=True,
             ),
-            tr("Polygons in any CRS; only what lies inside is mapped. Instead of an extent."),
+            tr("Polygons in any CRS; only roads inside are mapped. Instead of an extent."),
             advanced=True,
         )
 
     def checkParameterValues(self, parameters, context):  # noqa: N802
-        """Refuse layers that are no files before anything starts."""
+        """Reject layers other than files before the run."""
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         if layer is not None:
             reason = inputs.refusal(layer)

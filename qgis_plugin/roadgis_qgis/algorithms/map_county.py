@@ -36,9 +36,9 @@ class MapCounty(EngineAlgorithm):
     TAGS = "road,county,batch,sheets,tiles,mosaic,distributed,large"
     SUMMARY = (
         "Extracts one road network from imagery of many sheets, unit by unit.\n"
-        "Sheets that cannot be read are left out and listed. A run that was stopped resumes when "
-        "it is started again with the same county folder, and after sheets were added or replaced "
-        "only the units that show them are computed again.\n"
+        "Sheets that cannot be read are skipped and listed. An interrupted run resumes when it is "
+        "started again with the same county folder, and after sheets were added or replaced only "
+        "the units that show them are computed again.\n"
         "The layer 'Units' shows which units are done and which failed, and why."
     )
 
@@ -66,7 +66,7 @@ class MapCounty(EngineAlgorithm):
             QgsProcessingParameterFeatureSource(
                 "AOI", tr("Area"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
             ),
-            tr("Polygons in any CRS; only what lies inside is mapped."),
+            tr("Polygons in any CRS; only roads inside are mapped."),
         )
         self.add(
             QgsProcessingParameterNumber(

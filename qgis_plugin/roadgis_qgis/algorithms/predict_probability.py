@@ -19,16 +19,16 @@ class PredictProbability(ImageryAlgorithm):
     ICON = "predict"
     TAGS = "road,probability,segmentation,deep learning,raster,AI"
     SUMMARY = (
-        "Predicts for each pixel how probably it is road.\n"
-        "The result is a Cloud Optimized GeoTIFF: 0 to 254 is probability * 254, 255 is no data. "
-        "'Vectorize road probability' makes a network of it, as often as you like and with other "
-        "settings, which takes far less time than the prediction."
+        "Predicts the probability of road for each pixel.\n"
+        "The result is a Cloud Optimized GeoTIFF: 0 to 254 is probability * 254, 255 is nodata. "
+        "'Vectorize road probability' makes a network from it, with any settings, and takes much "
+        "less time than the prediction."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
         """Add the parameters."""
         self.add_input(
-            tr("Image"), tr("A raster file, virtual raster or raster layer. No web maps.")
+            tr("Image"), tr("A raster file, virtual raster or raster layer; not a web map.")
         )
         self.add_area()
         self.add_options()

@@ -15,7 +15,7 @@ __all__ = ["Setup"]
 INSTALL, UPDATE, REMOVE = range(3)
 
 
-# QGIS's own default, *.*, is held against names without a dot: folders, /usr/bin/python3.
+# The default of QGIS, *.*, rejects names without a dot: folders, /usr/bin/python3.
 _ANY = "All files (*)"
 
 
@@ -30,9 +30,9 @@ class Setup(RoadgisAlgorithm):
     TAGS = "install,setup,update,remove,environment,python,pip"
     SUMMARY = (
         "Installs the roadgis program. Run it once, before anything else.\n"
-        "It makes a Python environment of its own, outside of QGIS, so that QGIS's Python stays as "
-        "it is. It fetches from the internet (PyPI) what takes about 700 MB. A set-up that was "
-        "stopped goes on when it is started again."
+        "It creates a separate Python environment, so that QGIS's Python is unchanged, and "
+        "downloads about 700 MB from the internet (PyPI). An interrupted setup resumes when it is "
+        "started again."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
@@ -45,8 +45,8 @@ class Setup(RoadgisAlgorithm):
                 defaultValue=INSTALL,
             ),
             tr(
-                "Install makes the environment or goes on with it. Update makes it anew, in the "
-                "version that fits this plugin. Remove deletes it."
+                "Install creates the environment or resumes an interrupted setup. Update creates "
+                "it again, in the version of this plugin. Remove deletes it."
             ),
         )
         self.add(
@@ -57,8 +57,8 @@ class Setup(RoadgisAlgorithm):
                 fileFilter=_ANY,
             ),
             tr(
-                "A wheel (.whl) or a folder that holds roadgis. Nothing: the version that fits "
-                "this plugin, from the internet."
+                "A wheel (.whl) or a folder with roadgis. Default: the version of this plugin, "
+                "from the internet."
             ),
             advanced=True,
         )
@@ -66,13 +66,13 @@ class Setup(RoadgisAlgorithm):
             QgsProcessingParameterFile(
                 "PYTHON", tr("Python to make it with"), optional=True, fileFilter=_ANY
             ),
-            tr("A Python program, 3.10 to 3.13. Nothing: the one that QGIS brings."),
+            tr("A Python program, 3.10 to 3.13. Default: that of QGIS."),
             advanced=True,
         )
         self.addOutput(QgsProcessingOutputString("PYTHON_FOUND", tr("Interpreter")))
 
     def processAlgorithm(self, parameters, context, feedback):  # noqa: N802
-        """Do it."""
+        """Run the chosen action."""
         action = self.parameterAsEnum(parameters, "ACTION", context)
         try:
             if action == REMOVE:

@@ -26,7 +26,7 @@ class VectorizeProbability(ImageryAlgorithm):
     SUMMARY = (
         "Makes a road network from a probability raster or a mask of any program.\n"
         "Values are probabilities from 0 to 1 or over another range, a mask of two values, or a "
-        "picture of a mask. What they mean is detected, unless it is given."
+        "picture of a mask. Their meaning is detected, unless it is given."
     )
 
     def initAlgorithm(self, configuration=None):  # noqa: N802
@@ -41,7 +41,7 @@ class VectorizeProbability(ImageryAlgorithm):
             QgsProcessingParameterVectorDestination(
                 "OUTPUT", tr("Roads"), QgsProcessing.SourceType.TypeVectorLine
             ),
-            tr("The centrelines. A GeoPackage holds the nodes too, as a second layer."),
+            tr("The centrelines. A GeoPackage also has the nodes as a layer."),
         )
         self.addOutput(QgsProcessingOutputNumber("COUNT", tr("Number of roads")))
         self.addOutput(QgsProcessingOutputNumber("LENGTH", tr("Length of the roads, metres")))

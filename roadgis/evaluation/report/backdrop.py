@@ -27,8 +27,6 @@ from roadgis.errors import InputError, ReadError, SceneError
 from roadgis.imagery.damage import check_whole, damage_raises, legible, missing_part
 from roadgis.imagery.inputs import expand_sources
 
-__all__ = ["Backdrop", "north_up", "picture_uri"]
-
 #: Colour of areas without an image.
 _EMPTY = 225
 #: Percentiles that become black and white where the image is not 8-bit.

@@ -16,8 +16,6 @@ from roadgis.imagery.inputs import expand_sources
 from roadgis.overwriting import check_not_input
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["Outputs", "check_outputs", "write_outputs"]
-
 
 @dataclass(frozen=True)
 class Outputs:
@@ -54,7 +52,7 @@ def check_outputs(outputs: Outputs, inputs: Sequence[Path | str] = ()) -> None:
     Parameters
     ----------
     inputs : sequence of Path or str, optional
-        What is read.
+        Inputs of the command.
 
     Raises
     ------
@@ -100,7 +98,7 @@ def write_outputs(
     Returns
     -------
     list of Path
-        What was written.
+        Files that were written.
 
     Raises
     ------

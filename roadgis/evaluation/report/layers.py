@@ -16,8 +16,6 @@ from roadgis.errors import InputError, OutputError
 from roadgis.evaluation.errors import ErrorPieces, LayerPieces
 from roadgis.vector_files.geopackage import geopackage
 
-__all__ = ["LAYERS", "check_layers", "write_layers"]
-
 #: The layers, each with its side of the evaluation and whether it holds hits.
 LAYERS = {
     "hits": ("proposal", True),

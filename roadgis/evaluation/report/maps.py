@@ -16,14 +16,12 @@ from shapely.geometry.base import BaseGeometry
 from roadgis.arrays import Bytes
 from roadgis.evaluation.report.backdrop import Backdrop, north_up, picture_uri
 
-__all__ = ["KINDS", "Kind", "LineMap", "scale_length"]
-
 _Bounds = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind of line is drawn.
+    """Drawing style of one kind of line.
 
     Attributes
     ----------
@@ -32,8 +30,7 @@ class Kind:
     text : str
         For the legend.
     colour : tuple of int
-        Red, green, blue. The three differ in lightness and from blue to yellow, which people with
-        any colour vision see; the false roads are dashed as well.
+        Red, green, blue. The colours suit any colour vision; the false roads are dashed as well.
     """
 
     name: str
@@ -105,7 +102,7 @@ class LineMap:
         bounds : tuple of float
             West, south, east, north, metres.
         label : str
-            What it shows, for those who cannot see it; plain text.
+            Alternative text for screen readers; plain text.
         width_px : int
             Its height follows from the bounds.
 

@@ -25,8 +25,6 @@ from roadgis.evaluation.table import SCORES, flat, total_row
 from roadgis.progress import Progress, no_progress
 from roadgis.report.html import Table, number, render
 
-__all__ = ["ReportPair", "report_page", "write_report"]
-
 #: Numbers of maps: of whole extents (of the worst pairs), and of the largest errors.
 _OVERVIEWS, _PLACES = 4, 12
 _OVERVIEW_PX, _PLACE_PX = 960, 480
@@ -53,7 +51,7 @@ class ReportPair:
     area : Polygon or MultiPolygon, optional
         Area of interest, in the same CRS.
     issues : tuple of str
-        What was left out of the layers.
+        Warnings about ignored features.
     """
 
     name: str

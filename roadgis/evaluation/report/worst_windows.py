@@ -1,4 +1,4 @@
-"""Where a network is worst: the squares that hold the most missed and false road."""
+"""Find the squares with the most missed and false road."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.arrays import Floats
-
-__all__ = ["Place", "worst_places"]
 
 #: Pieces of line are counted by their middles; none is longer than this share of a square.
 _PIECE = 1 / 8

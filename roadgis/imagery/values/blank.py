@@ -7,8 +7,6 @@ import numpy as np
 from roadgis.arrays import Bools, Bytes
 from roadgis.options.imagery import Blank
 
-__all__ = ["BLANK_RADIUS_PX", "BLANK_REACH_PX", "blank_pixels"]
-
 #: Only areas that hold a square of twice this radius plus one are blank; white roofs and cars
 #: are smaller at a metre.
 BLANK_RADIUS_PX = 16
@@ -28,7 +26,7 @@ def blank_pixels(values: Bytes, valid: Bools, blank: Blank) -> Bools:
     values : ndarray of uint8, shape (H, W, C)
         The image.
     valid : ndarray of bool, shape (H, W)
-        What is known to be invalid may be part of a blank area.
+        Pixels known to be invalid may be part of a blank area.
     blank : {"none", "white", "black", "both"}
         Which colours.
 

@@ -9,8 +9,6 @@ import numpy as np
 
 from roadgis.arrays import Bools, Bytes
 
-__all__ = ["Look", "measure_look"]
-
 
 @dataclass(frozen=True)
 class Look:

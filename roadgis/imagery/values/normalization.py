@@ -10,8 +10,6 @@ import numpy as np
 
 from roadgis.arrays import Bytes
 
-__all__ = ["Normalization", "measure"]
-
 
 @dataclass(frozen=True)
 class Normalization:

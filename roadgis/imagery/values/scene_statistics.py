@@ -10,8 +10,6 @@ from roadgis.imagery.values.look import Look
 from roadgis.imagery.values.normalization import Normalization
 from roadgis.imagery.values.stretch import Stretch
 
-__all__ = ["SceneStatistics"]
-
 
 @dataclass(frozen=True)
 class SceneStatistics:
@@ -24,7 +22,7 @@ class SceneStatistics:
     normalization : Normalization or None
         How the bands are normalized; None where they are not.
     look : Look or None
-        What the scene looks like before it is normalized.
+        Look of the scene before normalization.
     """
 
     scalings: Mapping[tuple[str, int], Stretch] = field(default_factory=dict)

@@ -16,8 +16,6 @@ from roadgis.imagery.pixel_reading import read_pixels
 from roadgis.imagery.raster import Raster
 from roadgis.progress import Progress, no_progress
 
-__all__ = ["ValueStatistics", "counted_from_white", "value_statistics"]
-
 #: Pixels of a strip, and the rows that its height is a multiple of, so that no tile is read twice.
 _STRIP_PX, _TILE_ROWS = 1 << 22, 512
 #: Largest number of values that are counted; of more, only the least and the largest are kept.
@@ -79,7 +77,7 @@ def value_statistics(
     handles : Handles
         Where open datasets come from.
     rasters : sequence of (Raster, callable)
-        What to read, and what makes one value of a pixel's channels: (C, n) to (n,).
+        Rasters, and functions that turn the channels of pixels into one value: (C, n) to (n,).
     nodata : float or None
         The user's own nodata value.
     progress : Progress

@@ -9,8 +9,6 @@ import numpy as np
 
 from roadgis.arrays import Singles
 
-__all__ = ["Stretch", "percentile_scaling"]
-
 
 @dataclass(frozen=True)
 class Stretch:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from roadgis.arrays import Bools, Floats, Ints, Lines
-from roadgis.network.bridging.candidates import Gaps, cut_pieces, find_gaps, find_tips, take_rows
+from roadgis.arrays import Bools, Floats, Ints, Lines, take_rows
+from roadgis.network.bridging.candidates import Gaps, cut_pieces, find_gaps, find_tips
 from roadgis.network.bridging.path import (
     Arrivals,
     Evidence,
@@ -30,8 +30,6 @@ from roadgis.network.paths import is_within
 from roadgis.options.cleaning import BridgeOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource, holds_mask
-
-__all__ = ["BridgeTuning", "bridge_gaps"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,14 +83,6 @@ class _Chosen:
 
     def __len__(self) -> int:
         return len(self.gaps)
-
-    def take(self, index: Ints | Bools) -> _Chosen:
-        return _Chosen(
-            take_rows(self.gaps, index),
-            take_rows(self.paths, index),
-            take_rows(self.arrive, index),
-            self.node[index],
-        )
 
 
 def bridge_gaps(
@@ -150,7 +140,7 @@ def _without_crossings(lines: Centerlines, tips: EdgeEnds, chosen: _Chosen) -> C
         bad[a[b < first + a]] = True
         if not bad.any():
             return out
-        chosen = chosen.take(~bad)
+        chosen = take_rows(chosen, ~bad)
 
 
 def _drawn_near(lines: Centerlines, new: int) -> Lines:
@@ -187,7 +177,9 @@ def _bridged(lines: Centerlines, tips: EdgeEnds, chosen: _Chosen) -> Centerlines
     end = chosen.node.copy()
     end[at_edge[rank]] = len(lines.node_key) + np.cumsum(first) - 1
     joint = rank[first]
-    out = _straightened(lines, tips.take(np.concatenate([gaps.tip, gaps.other[gaps.is_pair]])))
+    out = _straightened(
+        lines, take_rows(tips, np.concatenate([gaps.tip, gaps.other[gaps.is_pair]]))
+    )
     out, vertex = insert_vertices(out, edge[joint], along[joint])
     out = split(out, vertex, key=-2 - 2 * key[at_edge[joint]])
     out = add_edges(out, _as_edges(out, tips.node[gaps.tip], end, chosen))
@@ -290,7 +282,7 @@ def _chosen(
     if not len(best):
         return None
     rank = np.argsort(lines.node_key[tips.node[gaps.tip[best]]], kind="stable")
-    return _Chosen(gaps, paths, arrive, node).take(best[rank])
+    return take_rows(_Chosen(gaps, paths, arrive, node), best[rank])
 
 
 def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> Floats:
@@ -370,7 +362,7 @@ def _have_detour(
     at_tip = np.where(tips.at_end, length[tips.edge], 0.0)
     arc_a, arc_b = at_tip[gaps.tip], np.where(pair, at_tip[gaps.other], arrive.edge_along)
     out = np.asarray((edge_a == edge_b) & (np.abs(arc_a - arc_b) < within_px), bool)
-    node = np.concatenate([lines.start, lines.end])
+    _, _, node = lines.edge_ends
     rank = np.argsort(node, kind="stable")
     begin = np.searchsorted(node[rank], np.arange(len(lines.node_key) + 1))
     other = np.concatenate([lines.end, lines.start])[rank]

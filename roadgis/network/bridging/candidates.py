@@ -8,16 +8,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 
-from roadgis.arrays import Bools, Floats, Ints, Lines
+from roadgis.arrays import Bools, Floats, Ints, Lines, first_of_each, take_rows
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds, chord_ends
-
-__all__ = ["CandidateTuning", "Gaps", "Pieces", "cut_pieces", "find_gaps", "find_tips", "take_rows"]
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,6 @@ class CandidateTuning:
 TUNING = CandidateTuning()
 #: Vertices in a piece of an edge in the spatial index, so that long edges have small boxes.
 _PIECE = 32
-
-Table = TypeVar("Table", bound=Any)
-
-
-def take_rows(table: Table, index: Ints | Bools) -> Table:
-    """Return some of the rows of a dataclass of arrays."""
-    rows = {name: value[index] for name, value in vars(table).items()}
-    return type(table)(**rows)  # type: ignore[no-any-return]
 
 
 class Pieces(NamedTuple):
@@ -142,9 +132,7 @@ def find_tips(lines: Centerlines) -> EdgeEnds:
         In the order of their nodes' keys. `row` and `col` are where the road would end if it did
         not turn into one of its corners: its foot, moved straight ahead by `cut`.
     """
-    at_end = np.repeat([False, True], len(lines))
-    edge = np.tile(np.arange(len(lines)), 2)
-    node = np.concatenate([lines.start, lines.end])
+    edge, at_end, node = lines.edge_ends
     dead = np.flatnonzero(lines.degree[node] == 1)
     dead = dead[np.argsort(lines.node_key[node[dead]], kind="stable")]
     edge, at_end = edge[dead], at_end[dead]
@@ -152,7 +140,8 @@ def find_tips(lines: Centerlines) -> EdgeEnds:
     near = np.minimum(TUNING.turn_widths * width, TUNING.turn_part * length)
     far = np.minimum(near + np.maximum(TUNING.base_widths * width, TUNING.base_px), length)
     tips = chord_ends(lines, edge, at_end, near, far, width)
-    tips = tips.take(tips.span >= np.maximum(TUNING.short_widths * tips.width, TUNING.short_px))
+    long = np.maximum(TUNING.short_widths * tips.width, TUNING.short_px)
+    tips = take_rows(tips, tips.span >= long)
     # The last digits depend on the order of edges, as distances along edges are differences of
     # sums over all of them; results must not.
     return dataclasses.replace(
@@ -299,7 +288,7 @@ def _first_met(
     )
     rank = np.lexsort([lines.key[edge], away, ray])
     ray, edge, away = ray[rank], edge[rank], away[rank]
-    first = np.flatnonzero(np.concatenate([[True], ray[1:] != ray[:-1]])[: len(ray)])
+    first = np.flatnonzero(first_of_each(ray))
     distance, met = np.full(len(rays), np.inf), np.full(len(rays), -1)
     distance[ray[first]], met[ray[first]] = away[first], edge[first]
     return distance, met

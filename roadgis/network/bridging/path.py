@@ -12,23 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from roadgis.arrays import Bools, Bytes, Floats, Ints, Lines
+from roadgis.arrays import Bools, Bytes, Floats, Ints, Lines, first_of_each, take_rows
 from roadgis.imagery.grid import Window
-from roadgis.network.bridging.candidates import Gaps, Pieces, take_rows
+from roadgis.network.bridging.candidates import Gaps, Pieces
 from roadgis.network.centerlines import Centerlines, concatenated_ranges
 from roadgis.network.edge_ends import EdgeEnds
 from roadgis.probability.source import NO_DATA, ProbabilitySource
-
-__all__ = [
-    "Arrivals",
-    "Evidence",
-    "GapPaths",
-    "arrivals",
-    "least_cost_paths",
-    "measure_evidence",
-    "path_lines",
-    "step_costs",
-]
 
 
 @dataclass(frozen=True)
@@ -284,7 +273,7 @@ def measure_evidence(gaps: Gaps, paths: GapPaths, strong_level: int) -> Evidence
 
 @dataclass(frozen=True)
 class Arrivals:
-    """Where paths end.
+    """Ends of paths.
 
     Attributes
     ----------
@@ -344,7 +333,7 @@ def arrivals(
     at_own[pair] |= _near_tip(lines, tips, gaps.other[gap][pair], edge[pair], arc[pair])
     gap, edge, arc, along = gap[~at_own], edge[~at_own], arc[~at_own], along[~at_own]
     rank = np.lexsort([arc, lines.key[edge], along, gap])
-    rank = rank[np.concatenate([[True], np.diff(gap[rank]) != 0])[: len(rank)]]
+    rank = rank[first_of_each(gap[rank])]
     gap, edge, arc, along = gap[rank], edge[rank], arc[rank], along[rank]
     blocked = np.zeros(len(gaps), bool)
     blocked[gap] = gaps.is_pair[gap]

@@ -17,8 +17,6 @@ from roadgis.options.line_cleaning import DrawnOptions
 from roadgis.probability.raster_sampling import sampled_levels
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 
-__all__ = ["centerlines_from_lines", "drawn_shapes"]
-
 #: Margin of the grid around the lines, so that no road ends at its edge.
 _MARGIN_M = 1000.0
 #: Vertices that were added to a line lie on it within this distance, metres.
@@ -61,12 +59,8 @@ def centerlines_from_lines(
     options = options or DrawnOptions()
     pieces, line = noded(lines, options.snap_m, node_crossings=options.node_crossings)
     grid = _nominal_grid(pieces, crs) if source is None else source.grid
-    xy, edge = shapely.get_coordinates(
-        shapely.segmentize(pieces, options.step_m), return_index=True
-    )
+    row, col, edge = _vertices(pieces, grid, options.step_m)
     offsets = np.searchsorted(edge, np.arange(len(pieces) + 1)).astype(np.int64)
-    row = (grid.y0 - xy[:, 1]) / grid.gsd_m - 0.5
-    col = (xy[:, 0] - grid.x0) / grid.gsd_m - 0.5
     node_row, node_col, start, end = _nodes(row, col, offsets)
     count = len(node_row)
     width = _known(width_m, line, options.width_m) / grid.gsd_m
@@ -116,6 +110,12 @@ def _nominal_grid(pieces: Lines, crs: CRS) -> Grid:
     x0, y0 = math.floor(west - _MARGIN_M) - 0.5, math.ceil(north + _MARGIN_M) + 0.5
     width, height = math.ceil(east + _MARGIN_M - x0), math.ceil(y0 - south + _MARGIN_M)
     return Grid(crs, x0, y0, 1.0, width, height)
+
+
+def _vertices(pieces: Lines, grid: Grid, step_m: float) -> tuple[Floats, Floats, Ints]:
+    """Return rows and columns of vertices at most a step apart, and their lines."""
+    xy, line = shapely.get_coordinates(shapely.segmentize(pieces, step_m), return_index=True)
+    return (grid.y0 - xy[:, 1]) / grid.gsd_m - 0.5, (xy[:, 0] - grid.x0) / grid.gsd_m - 0.5, line
 
 
 def _nodes(row: Floats, col: Floats, offsets: Ints) -> tuple[Floats, Floats, Ints, Ints]:

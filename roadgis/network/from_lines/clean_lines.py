@@ -40,8 +40,6 @@ from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.progress import Progress, no_progress
 from roadgis.why_empty import WhyEmpty
 
-__all__ = ["DrawnNetwork", "clean_lines"]
-
 _LOG = logging.getLogger(__name__)
 #: Distance of the places at which the source of an edge is looked up, metres.
 _PLACE_EACH_M = 10.0

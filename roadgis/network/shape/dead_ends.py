@@ -15,8 +15,6 @@ from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import EdgeEnds
 
-__all__ = ["Arcs", "DeadEndTuning", "MeasuredEnds", "place_measured_ends", "prolong_dead_ends"]
-
 
 @dataclass(frozen=True)
 class DeadEndTuning:

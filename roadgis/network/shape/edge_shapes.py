@@ -18,8 +18,6 @@ from roadgis.network.paths import components
 from roadgis.network.shape.junction_placement import place_nodes
 from roadgis.network.shape.smooth import smoothed, with_corners, with_middles, with_ring_nodes
 
-__all__ = ["edge_shapes"]
-
 #: Edges up to this many steps away from an edge influence its placement: its nodes lie where all
 #: edges there meet; an edge end is fitted from farther away when the other end of its edge is,
 #: which follows from the edges at that node, and from the degree of the nodes at their other ends.

@@ -12,13 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roadgis.arrays import Bools, Floats, Ints
+from roadgis.arrays import Bools, Floats, Ints, first_of_each
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edge_ends import EdgeEnds, fitted_ends
 from roadgis.network.edit import move_nodes
 from roadgis.network.shape.dead_ends import place_measured_ends, prolong_dead_ends
-
-__all__ = ["PlacedLines", "PlacementTuning", "StrokeTuning", "place_nodes"]
 
 
 @dataclass(frozen=True)
@@ -101,12 +99,8 @@ def place_nodes(
 
     Parameters
     ----------
-    lines : Centerlines
-        Vertices in the middle of the road.
-    edge_width_px : ndarray of float64, shape (E,)
-        Width of each road.
-    fixed : ndarray of bool, shape (N,), optional
-        Nodes that are not moved.
+    lines, edge_width_px, fixed
+        See :func:`roadgis.network.shape.dead_ends.place_measured_ends`.
     """
     if not len(lines):
         return PlacedLines(lines, np.ones(0, bool))
@@ -377,7 +371,7 @@ def _clearly_best(node: Ints, cost: Floats) -> Bools:
     """Return which pairs are cheaper than all others at their node by a margin."""
     rank = np.lexsort([cost, node])
     sorted_node = node[rank]
-    first = np.concatenate([[True], sorted_node[1:] != sorted_node[:-1]])[: len(node)]
+    first = first_of_each(sorted_node)
     gap = np.full(len(node), np.inf)
     gap[:-1] = np.where(sorted_node[1:] == sorted_node[:-1], np.diff(cost[rank]), np.inf)
     out = np.zeros(len(node), bool)

@@ -15,8 +15,6 @@ from roadgis.arrays import Bools, Floats, Ints
 from roadgis.network.centerlines import Centerlines, concatenated_ranges, lengths_along
 from roadgis.network.edge_ends import fit_lines
 
-__all__ = ["CornerTuning", "smoothed", "with_corners", "with_middles", "with_ring_nodes"]
-
 
 @dataclass(frozen=True)
 class CornerTuning:
@@ -163,10 +161,8 @@ def with_corners(
 
     Parameters
     ----------
-    lines : Centerlines
-        Vertices in the middle of the road.
-    edge_width_px : ndarray of float64, shape (E,)
-        Width of each road.
+    lines, edge_width_px
+        See :func:`roadgis.network.shape.dead_ends.place_measured_ends`.
     undisturbed : ndarray of bool, shape (V,)
         Vertices outside junctions and dead ends.
 
@@ -237,8 +233,8 @@ def _intersected_legs(
     legs_px = (along[stop - 1] - along[begin]).reshape(2, -1)
     fitted = fit_lines(lines, begin, np.maximum(stop, begin + 1), np.ones(len(begin), bool))
     straight = (fitted.rms < TUNING.straight_rms_px) & fitted.known
-    foot_out, foot_in = np.stack([fitted.row, fitted.col], axis=1).reshape(2, -1, 2)
-    unit_out, unit_in = np.stack([fitted.d_row, fitted.d_col], axis=1).reshape(2, -1, 2)
+    foot_out, foot_in = fitted.foot.reshape(2, -1, 2)
+    unit_out, unit_in = fitted.direction.reshape(2, -1, 2)
     cross = unit_out[:, 0] * unit_in[:, 1] - unit_out[:, 1] * unit_in[:, 0]
     turn = np.pi - np.abs(np.arctan2(cross, (unit_out * unit_in).sum(axis=1)))
     gap = foot_in - foot_out

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask, Points
 
-__all__ = ["Band", "Brush", "brush_along"]
-
 _Value = TypeVar("_Value", bound=np.generic)
 
 #: Longest piece of a line drawn at once, metres: bounds the rasters of diagonal lines.

@@ -10,8 +10,6 @@ from scipy import ndimage
 from roadgis.arrays import Bytes
 from roadgis.synthetic.varied.canvas import Canvas, Floats
 
-__all__ = ["binned", "photograph"]
-
 #: Pure black and white mark blank parts of mosaics.
 _DARKEST, _BRIGHTEST = 5, 249
 

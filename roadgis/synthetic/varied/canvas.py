@@ -17,8 +17,6 @@ import shapely
 from affine import Affine
 from rasterio.features import rasterize
 
-__all__ = ["Box", "Canvas", "Floats", "Indices", "Local", "Mask", "Points", "spread"]
-
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CLIMATES", "PLACES", "World", "draw_world"]
-
 Colour = tuple[float, float, float]
 
 #: Ground, then fields, then tree crowns, as reflected on a clear day.

@@ -16,8 +16,6 @@ from roadgis.synthetic.varied.canvas import Canvas, Floats, Mask, spread
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.networks import Street
 
-__all__ = ["USES", "Land", "Plot", "divide", "paint_land"]
-
 USES = ("wild", "yard", "dense", "estate", "commerce", "field", "forest", "park", "bare", "water")
 _SHARES: dict[str, dict[str, float]] = {
     "suburb": {"yard": 0.82, "park": 0.06, "bare": 0.06, "commerce": 0.06},

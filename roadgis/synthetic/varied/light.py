@@ -11,8 +11,6 @@ from roadgis.synthetic.varied.canvas import Canvas, Floats, spread
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.trees import TreeCrowns
 
-__all__ = ["light_scene"]
-
 
 def light_scene(canvas: Canvas, world: World, crowns: TreeCrowns) -> None:
     """Paint the crowns, then darken the shadows."""

@@ -14,8 +14,6 @@ from roadgis.synthetic.varied.canvas import Canvas, Mask, Points
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 
-__all__ = ["MAKERS", "draw_linear"]
-
 #: Mean number of each per scene.
 _OFTEN = {"railway": 0.16, "canal": 0.25, "river": 0.12, "strip": 0.08, "path": 0.5, "track": 0.35,
           "runway": 0.03, "wall": 0.3}  # fmt: skip

@@ -15,8 +15,6 @@ from shapely.ops import substring
 from roadgis.synthetic.varied.canvas import Points
 from roadgis.synthetic.varied.climate import World
 
-__all__ = ["BULB_M", "Street", "lay_streets"]
-
 #: Radius of turning circles, metres.
 BULB_M = 8.5
 

@@ -14,8 +14,6 @@ from roadgis.synthetic.varied.canvas import Box, Canvas, Floats, Mask, Points
 from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.networks import BULB_M, Street
 
-__all__ = ["Looks", "Roads", "lay_bands", "paint_roads", "surface_of"]
-
 #: Radius of kerbs at junctions, metres.
 _FILLET_M = 4.0
 _DIRT = np.array([(186, 160, 124), (160, 134, 104), (150, 100, 70), (196, 184, 160)])

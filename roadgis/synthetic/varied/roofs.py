@@ -9,8 +9,6 @@ import numpy as np
 from roadgis.synthetic.varied.canvas import Box, Canvas, Floats, Local
 from roadgis.synthetic.varied.climate import World
 
-__all__ = ["draw_car", "draw_hall", "draw_house", "draw_tank", "is_free"]
-
 _ROOFS: dict[str, tuple[tuple[float, float, float], ...]] = {
     "tiled": ((178, 100, 74), (150, 84, 62), (196, 128, 96), (160, 72, 58), (206, 150, 118)),
     "grey": ((140, 140, 140), (112, 112, 116), (166, 164, 158), (124, 118, 112)),

@@ -29,8 +29,6 @@ from roadgis.synthetic.varied.pavement import lay_bands, paint_roads, surface_of
 from roadgis.synthetic.varied.sites import build
 from roadgis.synthetic.varied.trees import grow
 
-__all__ = ["IGNORE", "VariedScene"]
-
 #: Label of ignored pixels.
 IGNORE = 255
 _MARGIN_PX = 12

@@ -15,8 +15,6 @@ from roadgis.synthetic.varied.land import Land, Plot
 from roadgis.synthetic.varied.pavement import Roads
 from roadgis.synthetic.varied.roofs import draw_car, draw_hall, draw_house, draw_tank, is_free
 
-__all__ = ["build", "draw_car_park"]
-
 
 def build(canvas: Canvas, world: World, land: Land, roads: Roads) -> None:
     """Build on the plots, then put cars on the roads."""

@@ -13,8 +13,6 @@ from roadgis.synthetic.varied.climate import World
 from roadgis.synthetic.varied.land import USES, Land
 from roadgis.synthetic.varied.pavement import Roads
 
-__all__ = ["TreeCrowns", "grow"]
-
 _MOST = 5000
 
 

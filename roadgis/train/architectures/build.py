@@ -14,8 +14,6 @@ from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import encoder_layers
 from roadgis.train.framework import import_keras, load_keras_model
 
-__all__ = ["build_model"]
-
 
 def build_model(options: ArchitectureOptions | None = None) -> Any:
     """Build a model.

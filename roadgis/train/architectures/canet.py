@@ -32,8 +32,6 @@ from roadgis.train.architectures.encoders import build_encoder, cut_encoder, enc
 from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.framework import import_keras, upsample_bilinear
 
-__all__ = ["build_canet"]
-
 _SCALES = (3, 5, 7)
 _LOW_STRIDE = 4
 # Channels of a flow per channel of its attention bottleneck, as in squeeze-and-excitation.

@@ -10,8 +10,6 @@ from roadgis.train.architectures.encoders import build_encoder, cut_encoder, enc
 from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.framework import decoder_modules, import_keras, import_segmentation_models
 
-__all__ = ["build_segmentation_model"]
-
 
 def build_segmentation_model(options: ArchitectureOptions) -> Any:
     """Build segmentation-models' U-Net, Linknet, FPN or PSPNet.

@@ -21,15 +21,6 @@ from roadgis.errors import MissingExtraError, ModelError
 from roadgis.train.architectures.torch_file import read_torch_tensors
 from roadgis.train.framework import import_keras
 
-__all__ = [
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "LITE_TAPS",
-    "build_lite_encoder",
-    "load_imagenet",
-    "weights_path",
-]
-
 #: Input scaling of the ImageNet weights: (x - mean) / std of values in 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (127 / 255,) * 3, (128 / 255,) * 3
 #: Layers with features at 1/16, 1/8, 1/4 and 1/2; the same names in all sizes.

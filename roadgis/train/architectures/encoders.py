@@ -20,14 +20,6 @@ from roadgis.train.framework import (
     standard_activations,
 )
 
-__all__ = [
-    "build_encoder",
-    "copy_weights_by_name",
-    "cut_encoder",
-    "encoder_taps",
-]
-
-
 _LITE = "efficientnetlite"
 
 

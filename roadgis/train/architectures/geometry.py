@@ -10,8 +10,6 @@ from roadgis.train.architectures.options import ArchitectureOptions
 from roadgis.train.architectures.states import as_float32
 from roadgis.train.framework import import_keras
 
-__all__ = ["fixed_tile", "model_stride", "receptive_margin", "tensor_scales"]
-
 
 def fixed_tile(model: Any) -> int | None:
     """Return the tile side in pixels of a model with fixed input size, or None for any size."""

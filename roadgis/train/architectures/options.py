@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from roadgis.errors import InputError
 from roadgis.options.training import ARCHITECTURES
 
-__all__ = ["BACKBONES", "ArchitectureOptions"]
-
 #: Encoders of segmentation-models 1.0.1, and EfficientNet-Lite. Listed here so that help texts do
 #: not import tensorflow.
 BACKBONES = (
@@ -157,7 +155,7 @@ class ArchitectureOptions:
         if self.encoder_weights == "imagenet":
             raise InputError(
                 f"Found encoder units {units} with weights from ImageNet, which are for the "
-                "encoder as it is. Choose one of the two."
+                "encoder with its own units. Choose one of the two."
             )
         # A pyramid uses the deepest stage at any depth.
         wanted = 4 if self.architecture == "pspnet" else self.stages - 1

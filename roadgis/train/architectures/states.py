@@ -6,8 +6,6 @@ from typing import Any
 
 from roadgis.train.framework import import_keras
 
-__all__ = ["as_float32", "encoder_layers", "freeze_encoder", "thaw_encoder", "with_precision"]
-
 # Name prefixes of all layers outside the encoder. A loaded model has no other
 # mark of them.
 _NOT_ENCODER = (

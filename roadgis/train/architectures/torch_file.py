@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 from roadgis.errors import ModelError
 
-__all__ = ["read_torch_tensors"]
-
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}

@@ -23,8 +23,6 @@ import numpy as np
 from roadgis.errors import InputError, MissingExtraError, how_to_install
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes
 
-__all__ = ["Augmentation", "import_albumentations", "load_augmentation"]
-
 _DEFAULT = "augmentation.yaml"
 _GROUPS = ("OneOf", "Sequential", "SomeOf")
 _PROBE_PX = 256

@@ -19,8 +19,6 @@ from roadgis.train.augmentation.augment import load_augmentation
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, road_target
 from roadgis.train.data.training_data import crop_source, open_training_data, output_classes
 
-__all__ = ["Crops", "draw_labels", "preview_settings", "write_preview"]
-
 _GAP_PX = 2
 _PAIR_GAP_PX = 10
 _HATCH_PX = 8

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from roadgis.arrays import Floats
 
-__all__ = ["add_clouds", "add_haze", "cast_shadows", "smooth_field", "weather_transforms"]
-
 Image = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
 Range = tuple[float, float]

@@ -15,8 +15,6 @@ from roadgis.train.data.data_checks import CELL_PX, SceneCounts
 from roadgis.train.data.labelled_scene import LabelledScene, known_gsd_m
 from roadgis.train.data.training_data import TrainingData
 
-__all__ = ["LabelledAmount", "amount_of", "centreline_px", "labelled_amount"]
-
 # Squares whose roads are thinned: enough for a mean width within about a second.
 _SAMPLES = 32
 _SAMPLE_PX = 512

@@ -9,8 +9,6 @@ import numpy as np
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import Bytes, LabelledScene, grid_blocks, known_gsd_m
 
-__all__ = ["CACHE_BYTES", "CacheBudget", "CachedScene"]
-
 #: Default cache size.
 CACHE_BYTES = 512 * 2**20
 # Scenes up to this size are cached in one piece.

@@ -14,8 +14,6 @@ from roadgis.errors import DataError
 from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene, label_names, read_windows
 
-__all__ = ["CELL_PX", "LabelCounts", "SceneCounts", "check_labels", "check_sizes", "count_labels"]
-
 _LOG = logging.getLogger(__name__)
 _THREADS = 2
 #: Side of the counting cells; divides the rows and columns of `read_windows`.

@@ -12,8 +12,6 @@ from roadgis.errors import DataError
 from roadgis.imagery.values.normalization import Normalization, measure
 from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene, read_windows
 
-__all__ = ["normalize_scenes", "redraw_labels", "resample"]
-
 # Scenes are read whole to redraw or resample them.
 _LARGEST_PX = 64 * 2**20
 # Scenes within this of the target pixel size are not resampled.

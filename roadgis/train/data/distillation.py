@@ -18,8 +18,6 @@ from roadgis.train.data.derived_scenes import resample
 from roadgis.train.data.labelled_scene import IGNORE, SOFT_ONE, SOFT_ZERO, Bytes, LabelledScene
 from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
-__all__ = ["load_teacher", "soften_labels"]
-
 
 def load_teacher(name: str) -> Predictor:
     """Load a road model as the teacher.

@@ -28,8 +28,6 @@ from roadgis.options.imagery import SceneOptions
 from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, grid_blocks
 
-__all__ = ["GeoScene", "LabelLayer", "LabelSurface", "open_labelled"]
-
 _LOG = logging.getLogger(__name__)
 
 # Labels are burnt in fixed blocks, so that they do not depend on the window.

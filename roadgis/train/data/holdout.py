@@ -10,8 +10,6 @@ from roadgis.errors import DataError, InputError
 from roadgis.imagery.grid import Window
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, known_gsd_m
 
-__all__ = ["ScenePart", "hold_out"]
-
 
 def hold_out(
     scenes: Sequence[LabelledScene], *, share: float, block_px: int, seed: int

@@ -20,8 +20,6 @@ from roadgis.imagery.dataset_pool import Handles
 from roadgis.imagery.gdal_warnings import quiet
 from roadgis.train.data.labelled_scene import IGNORE, Bytes
 
-__all__ = ["MaskLayer", "MaskSurface"]
-
 Bounds = tuple[float, float, float, float]
 
 

@@ -13,8 +13,6 @@ from roadgis.train.data.labelled_scene import FILL, IGNORE, Bytes, LabelledScene
 from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.sampling import Augment
 
-__all__ = ["MixedSampler"]
-
 # Positions tried for enough valid pixels, and for road if required.
 _TRIES = 12
 _MIN_VALID = 0.3

@@ -17,8 +17,6 @@ from roadgis.train.data.labelled_scene import LabelledScene
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_pairs
 
-__all__ = ["OpenDataSet", "open_data_set"]
-
 
 @dataclass(frozen=True)
 class OpenDataSet:

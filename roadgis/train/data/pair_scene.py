@@ -25,8 +25,6 @@ from roadgis.train.data.cache import CACHE_BYTES, CacheBudget, CachedScene
 from roadgis.train.data.labelled_scene import FILL, IGNORE, LabelledScene, read_windows
 from roadgis.train.data.pairs import find_pairs
 
-__all__ = ["PairScene", "open_pairs"]
-
 #: Blocks of pure white or black of this side are a collar.
 _BLANK_SIDE_PX = 15
 # Reach of the opening with that block.

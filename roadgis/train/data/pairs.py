@@ -8,8 +8,6 @@ from pathlib import Path
 
 from roadgis.errors import DataError
 
-__all__ = ["Pair", "find_pairs", "find_splits"]
-
 _IMAGE_FOLDERS = ("images", "sat", "image", "input")
 _MASK_FOLDERS = ("masks", "map", "mask", "labels")
 #: Image folder of Cityscapes and IDD, with one folder per city or drive inside.

@@ -13,8 +13,6 @@ from roadgis.train.data.data_checks import LabelCounts, check_sizes, count_label
 from roadgis.train.data.labelled_scene import IGNORE, Bytes, LabelledScene, road_target
 from roadgis.train.framework import import_keras
 
-__all__ = ["Augment", "CropSampler", "crop_dataset", "follow_epochs", "one_hot"]
-
 _TRIES = 50
 _MIN_VALID = 0.5
 # Counts of SceneCounts.bounds.

@@ -26,15 +26,6 @@ from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.pairs import find_splits
 from roadgis.train.data.sampling import Augment, CropSampler, CropSource
 
-__all__ = [
-    "TrainingData",
-    "crop_source",
-    "open_labelled_data",
-    "open_training_data",
-    "output_classes",
-    "scenes_fingerprint",
-]
-
 logger = logging.getLogger(__name__)
 
 # Side of the blocks of --hold-out, in crops: large enough that most of a block is far from

@@ -21,8 +21,6 @@ from roadgis.model.layout import Scaling
 from roadgis.model.onnx_file import open_session
 from roadgis.train.framework import import_keras
 
-__all__ = ["check_backend", "check_parity", "convert", "halve_file_weights", "quiet_converters"]
-
 _OPSET = 17
 #: Largest difference in probability between the exported model and Keras, by rounding.
 _PARITY = 1e-3

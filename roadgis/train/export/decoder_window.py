@@ -1,7 +1,7 @@
 """A window of the tile as an input of the network: its decoder computes nothing else.
 
 A tile's margin is there for the encoder, whose deep features see far. The decoder sees a few
-pixels only, so most of the margin is lost work for it. The network's input :data:`WINDOW_INPUT`
+pixels only, so most of the margin is lost work for it. The model's input :data:`WINDOW_INPUT`
 says which part of the tile to compute; it has a default, the whole tile, so that programs that do
 not know it use the file as before.
 """
@@ -23,8 +23,6 @@ from roadgis.model.layout import Scaling, network_input
 from roadgis.model.onnx_file import WINDOW_INPUT, WINDOW_MARGIN_KEY, open_session_for_reading
 from roadgis.model.probe import INPUT_TYPES
 
-__all__ = ["add_decoder_window", "crop_decoder"]
-
 logger = logging.getLogger(__name__)
 
 _UPSAMPLING = ("Resize", "ConvTranspose")
@@ -40,7 +38,7 @@ def crop_decoder(path: Path, card: ModelCard) -> None:
     path : Path
         The file.
     card : ModelCard
-        Of the network.
+        Card of the model.
     """
     model = onnx.load(str(path))
     margin = add_decoder_window(model, card.stride) if card.local else None
@@ -87,7 +85,7 @@ def add_decoder_window(model: onnx.ModelProto, stride: int) -> int | None:
     Returns
     -------
     int or None
-        Pixels along the window's edges that do not count; None for a network of another kind,
+        Width of the invalid edge of the window, pixels; None for another kind of model,
         which is left alone.
     """
     graph = model.graph

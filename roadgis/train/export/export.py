@@ -41,8 +41,6 @@ from roadgis.train.scoring.scoring_data import has_data
 from roadgis.train.scoring.threshold import set_threshold
 from roadgis.train.starting_model import load_trained
 
-__all__ = ["chosen_precision", "export_onnx", "write_compact"]
-
 logger = logging.getLogger(__name__)
 
 #: "auto" keeps 8 bits if the IoU on validation drops by less than this.

@@ -17,19 +17,6 @@ from onnx import helper, numpy_helper
 
 from roadgis.arrays import Singles
 
-__all__ = [
-    "double_by_copies",
-    "drop_unused",
-    "fix_upsampling",
-    "fold_scaling",
-    "fuse_scale_and_shift",
-    "halve_weights",
-    "name_output",
-    "plain_output",
-    "take_bytes",
-    "take_input_scaling",
-]
-
 #: Rows and columns in the names of upsampling nodes.
 _FACTORS = re.compile(r"upsampling_(\d+)x(\d+)_")
 # Smaller tensors (biases, scales) stay in 32 bits.
@@ -306,7 +293,7 @@ def take_input_scaling(model: onnx.ModelProto) -> tuple[Singles, Singles] | None
 
 
 def take_bytes(model: onnx.ModelProto, scaled: Singles) -> bool:
-    """Let a quantized network take the image's bytes, where quantizing gives just these back.
+    """Let a quantized model take the image's bytes, where quantizing returns the same bytes.
 
     Scaling the bytes to floats and quantizing them again is then left out, with the same answers.
 
@@ -315,7 +302,7 @@ def take_bytes(model: onnx.ModelProto, scaled: Singles) -> bool:
     model : onnx.ModelProto
         Its input is float.
     scaled : ndarray of float32, shape (256, B)
-        What the network is given for each byte of each band.
+        Input of the model for each byte of each band.
 
     Returns
     -------

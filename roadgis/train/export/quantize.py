@@ -23,8 +23,6 @@ from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
 from roadgis.train.export.onnx_graph import double_by_copies, take_bytes
 
-__all__ = ["QuantizationError", "calibration_crops", "copy_pixels", "feed_bytes", "quantize"]
-
 _ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
 _ACTIVATIONS = ("Clip", "Relu")
 #: Depthwise convolutions, from the input on, that stay in float32 with the one that follows each.

@@ -28,8 +28,6 @@ from roadgis.train.scoring.scene_prediction import KerasPredictor
 from roadgis.train.settings import read_settings
 from roadgis.train.starting_model import load_trained
 
-__all__ = ["CalibratedRun", "calibrate_run"]
-
 logger = logging.getLogger(__name__)
 
 # Prevents calibrating twice by mistake.

@@ -24,17 +24,6 @@ from roadgis.progress import Progress, no_progress
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.scene_prediction import Predictor, predict_scene
 
-__all__ = [
-    "Calibration",
-    "CentrelineSamples",
-    "Reliability",
-    "apply_calibration",
-    "fit_calibration",
-    "reliability",
-    "sample_centrelines",
-    "write_reliability",
-]
-
 #: A predicted metre is correct if a labelled road is within this distance.
 _NEAR_M = 3.0
 _BINS = 10

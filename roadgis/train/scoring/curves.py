@@ -14,17 +14,6 @@ from roadgis.errors import InputError
 from roadgis.options.scoring import BUFFER_PX
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL
 
-__all__ = [
-    "BreakEven",
-    "Curve",
-    "LevelCounts",
-    "Scores",
-    "count_levels",
-    "disc_maximum",
-    "level_of",
-    "middle_of_best",
-]
-
 _LEVELS = TOP_LEVEL + 1
 
 Counts = npt.NDArray[np.int64]
@@ -75,7 +64,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class BreakEven:
-    """Where relaxed precision equals relaxed recall.
+    """Value at which relaxed precision equals relaxed recall.
 
     Attributes
     ----------

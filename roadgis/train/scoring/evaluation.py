@@ -19,17 +19,6 @@ from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.curves import Curve, LevelCounts, Scores, count_levels, level_of
 from roadgis.train.scoring.scene_prediction import Predictor, ScenePrediction, image_reader
 
-__all__ = [
-    "Block",
-    "ClassScores",
-    "PixelEvaluation",
-    "SceneScores",
-    "ScoringObserver",
-    "class_scores",
-    "evaluate_scenes",
-    "finite_values",
-]
-
 Confusion = npt.NDArray[np.int64]
 
 

@@ -13,8 +13,6 @@ from roadgis.arrays import Bytes, Singles
 from roadgis.train.data.labelled_scene import IGNORE, LabelledScene
 from roadgis.train.scoring.evaluation import Block, SceneScores
 
-__all__ = ["COLOURS", "OverlayGallery", "SceneOverlay", "jpeg_uri"]
-
 #: Correct, missed and wrong pixels (red, green, blue): distinct with any colour vision by hue and
 #: lightness.
 COLOURS = {"hit": (0, 214, 143), "missed": (30, 80, 235), "false": (255, 90, 30)}

@@ -15,8 +15,6 @@ from roadgis.train.scoring.plots import history_figure, inline_svg
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Chart", "Gallery", "chart", "gallery", "history_charts", "pixel_page"]
-
 _LEGEND = {
     "hit": "hit: labelled and predicted",
     "missed": "missed: labelled, not predicted",

@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 
     from roadgis.train.scoring.calibration import Reliability
 
-__all__ = [
-    "histogram_figure",
-    "history_figure",
-    "inline_svg",
-    "precision_recall_figure",
-    "reliability_figure",
-    "require_matplotlib",
-    "save_figure",
-    "threshold_figure",
-]
-
 # Hues that are distinct with any colour vision (after Okabe and Ito) and visible on white and
 # black; the dashes repeat the distinction.
 _BLUE, _ORANGE, _GREEN, _PINK = "#2f84c6", "#d9701a", "#12a178", "#bf6ba0"

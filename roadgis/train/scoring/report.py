@@ -32,8 +32,6 @@ from roadgis.train.scoring.plots import (
 )
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = ["read_history", "score_model"]
-
 logger = logging.getLogger(__name__)
 
 _HEAD = (
@@ -118,7 +116,7 @@ def score_model(
 
 @dataclass(frozen=True)
 class _Subject:
-    """What was scored, on which data, when."""
+    """Model, data and time of the scores."""
 
     segmenter: Segmenter
     path: Path

@@ -17,16 +17,6 @@ from roadgis.options.scoring import TILE_PX
 from roadgis.train.data.derived_scenes import normalize_scenes
 from roadgis.train.data.labelled_scene import LabelledScene
 
-__all__ = [
-    "TOP_LEVEL",
-    "KerasPredictor",
-    "Predictor",
-    "ScenePrediction",
-    "image_reader",
-    "predict_scene",
-    "to_levels",
-]
-
 #: Stored probability: levels 0..254 are p * 254.
 TOP_LEVEL = 254
 
@@ -36,7 +26,7 @@ ReadImage = Callable[[int, int, int, int], Bytes]
 
 
 class Predictor(Protocol):
-    """What scoring needs of a model; implemented by :class:`roadgis.model.runtime.Segmenter`."""
+    """Model interface for scoring; implemented by :class:`roadgis.model.runtime.Segmenter`."""
 
     @property
     def card(self) -> ModelCard:

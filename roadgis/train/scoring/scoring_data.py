@@ -14,8 +14,6 @@ from roadgis.train.data.training_data import open_labelled_data, open_training_d
 from roadgis.train.run_folder import RunFolder
 from roadgis.train.settings import read_settings
 
-__all__ = ["ScoringData", "data_names", "has_data", "scenes_to_score"]
-
 #: Pair folders; or settings, which can also name georeferenced imagery with a road layer. Pixel
 #: size and classes come from the model.
 ScoringData = Sequence[Path] | DataSettings
@@ -53,7 +51,7 @@ def scenes_to_score(
     run = RunFolder(Path(model))
     if not run.settings.is_file():
         raise DataError(
-            f"{model}: found no data to score on. Name folders of image and mask pairs with "
+            f"{model}: found no scenes to score on. Name folders of image and mask pairs with "
             "--data, or imagery with --images and its roads with --labels. Only run folders have "
             "validation scenes of their own."
         )

@@ -28,14 +28,6 @@ from roadgis.train.scoring.plots import require_matplotlib, save_figure, thresho
 from roadgis.train.scoring.scene_prediction import TOP_LEVEL
 from roadgis.train.scoring.scoring_data import ScoringData, data_names, scenes_to_score
 
-__all__ = [
-    "ThresholdChoice",
-    "choose_threshold",
-    "set_threshold",
-    "warn_if_undertrained",
-    "write_curve",
-]
-
 logger = logging.getLogger(__name__)
 
 # Models that are confident about roads have a higher best threshold.

@@ -242,6 +242,8 @@ const ATTRIBUTES = [
 ];
 
 export function attributes(values) {
-  const rows = ATTRIBUTES.filter(([name]) => values[name] !== null && values[name] !== undefined);
+  const others = Object.keys(values).filter((name) => name !== "id" && !ATTRIBUTES.some(([known]) => known === name));
+  const all = [...ATTRIBUTES, ...others.map((name) => [name, name, String])];
+  const rows = all.filter(([name]) => values[name] !== null && values[name] !== undefined);
   return h("table", {}, h("tbody", {}, rows.map(([name, title, format]) => h("tr", {}, h("td", { class: "muted" }, title), h("td", {}, format(values[name]))))));
 }
