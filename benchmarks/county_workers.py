@@ -3,16 +3,23 @@
 Run from the repository root::
 
     python -m benchmarks.county_workers [--mpx 1000] [--workers 1 2 4]
+    python -m benchmarks.county_workers --mpx 48 --overhead
+    python -m benchmarks.county_workers --units 10000
 
 The county is generated: sheets of 2000 px, each a VRT of one of a few synthetic towns, on about
 half of the cells of a grid. Each worker uses one thread. Workers are processes whose resident
 memory is sampled; times are of the clock, so the load of the machine is printed as well. The merged
 network of each run is compared with that of ``extract``, feature by feature.
+
+``--overhead`` measures what leases, scheduling, records and the table of units take of a run in one
+process. ``--units`` times ``plan`` and ``status`` of a county of sparse sheets, once with all units
+planned and once with all units done (with made-up records).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -21,14 +28,16 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 import geopandas
 import numpy as np
 import psutil
 import rasterio
+from affine import Affine
 
-__all__ = ["county_sheets", "equal"]
+__all__ = ["county_sheets", "equal", "many_units", "overhead", "sparse_sheets"]
 
 _SIDE_PX = 2000
 _TOWNS = 4
@@ -96,6 +105,86 @@ def equal(a: Path, b: Path) -> bool:
     return True
 
 
+def overhead(sheets: Path, county: Path) -> tuple[float, float]:
+    """Run a county in this process; return the seconds of its manifest and of the whole run."""
+    from roadgis.batch.engine import InProcess
+    from roadgis.batch.plan import read_plan
+    from roadgis.batch.run import run_county
+    from roadgis.batch.store import ResultStore
+    from roadgis.batch.table import unit_table, write_table
+
+    shutil.rmtree(county, ignore_errors=True)
+    _measured("batch", "plan", str(sheets), "-o", str(county))
+    spent = {"tasks": 0.0, "records": 0.0}
+
+    def timed(name: str, function: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            started = time.monotonic()
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                spent[name] += time.monotonic() - started
+
+        return call
+
+    ResultStore._write_json = timed("records", ResultStore._write_json)  # type: ignore[method-assign]
+    plan = read_plan(county)
+    with InProcess(county, plan, threads=1) as engine:
+        engine.wait = timed("tasks", engine.wait)  # type: ignore[method-assign]
+        started = time.monotonic()
+        run_county(county, plan, engine)
+        write_table(county, unit_table(county, plan))
+        whole = time.monotonic() - started
+    return whole - spent["tasks"] + spent["records"], whole
+
+
+def sparse_sheets(folder: Path, units: int) -> Path:
+    """Write empty sheets of 10 x 10 units each, unless they are there; return their folder."""
+    from roadgis.batch.units import UNIT_PX
+
+    sheets, side = folder / f"sparse_{units}", 10 * UNIT_PX
+    across = round((units / 100) ** 0.5)
+    sheets.mkdir(parents=True, exist_ok=True)
+    for number in range(across * across):
+        row, col = divmod(number, across)
+        # Corners on the lattice of units, so that each sheet touches exactly 100 of them.
+        place = Affine(1, 0, side * (20 + col), 0, -1, side * (200 - row))
+        path = sheets / f"sheet_{row:02}_{col:02}.tif"
+        if not path.exists():
+            with rasterio.open(
+                path, "w", driver="GTiff", width=side, height=side, count=3, dtype="uint8",
+                crs="EPSG:32632", transform=place, tiled=True, SPARSE_OK=True,
+            ):  # fmt: skip
+                pass
+    return sheets
+
+
+def many_units(folder: Path, units: int) -> None:
+    """Time plan and status of a county of many units, planned and done; print."""
+    from roadgis.batch.board import Board
+    from roadgis.batch.plan import read_plan
+    from roadgis.batch.store import ResultStore
+
+    county = folder / "county_sparse"
+    shutil.rmtree(county, ignore_errors=True)
+    planning = _measured("batch", "plan", str(sparse_sheets(folder, units)), "-o", str(county))[0]
+    planned = _measured("batch", "status", str(county))[0]
+    plan, store = read_plan(county), ResultStore(county)
+    record = {"worker": "host:1", "started": "2026-01-01T00:00:00+00:00", "seconds": 1.0}
+    record |= {"attempts": 1, "valid_px": 1, "traced_px": 0, "traced_km": 0.0, "confidence": None}
+    for unit in plan.units:
+        name = f"{unit.name}.{unit.key}.json"
+        (county / "predicted" / name).write_text(json.dumps(record))
+    for unit, key in Board(plan, store).traced_keys():
+        (county / "traced" / f"{unit.name}.{key}.json").write_text(json.dumps(record))
+    done = _measured("batch", "status", str(county))[0]
+    print(
+        f"{len(plan.units)} units: plan {planning:.1f} s, status {planned:.1f} s planned and "
+        f"{done:.1f} s done, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
 class _Peak:
     """Largest resident memory of any process below one, bytes."""
 
@@ -140,10 +229,19 @@ def main() -> None:
     parser.add_argument("--mpx", type=float, default=1000)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--no-extract", action="store_true", help="do not compare with extract")
+    parser.add_argument("--overhead", action="store_true", help="measure the manifest only")
+    parser.add_argument("--units", type=int, help="time plan and status of so many units only")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.units:
+        many_units(folder, arguments.units)
+        return
     sheets = county_sheets(folder, arguments.mpx)
+    if arguments.overhead:
+        manifest, whole = overhead(sheets, folder / "county_overhead")
+        print(f"manifest: {manifest:.2f} s of {whole:.1f} s, {manifest / whole:.2%}")
+        return
     mpx = len(list(sheets.iterdir())) * _SIDE_PX**2 / 1e6
     whole = folder / "extract.gpkg"
     if not arguments.no_extract:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.silence import silenced
+from roadgis.batch.storage import county_address
 from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.model.runtime import available_threads
@@ -56,10 +57,6 @@ class InProcess:
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     threads : int, optional
         Number of CPU threads for inference; all cores by default.
     device : str
@@ -69,7 +66,7 @@ class InProcess:
     def __init__(
         self, folder: Path, plan: CountyPlan, *, threads: int | None = None, device: str = "auto"
     ) -> None:
-        self._call = (str(folder), plan.plan_id)
+        self._call = (county_address(folder), plan.plan_id)
         self._how = (threads, device)
         self._tasks: list[Task] = []
 
@@ -111,8 +108,6 @@ class DaskEngine:
     ----------
     folder : Path
         Folder of the county, at the same path on all workers.
-    plan : CountyPlan
-        Plan of the county.
     workers : int, optional
         Number of processes to start on this machine.
     address : str, optional
@@ -146,7 +141,7 @@ class DaskEngine:
         plan.check_version()
         if threads is None and address is None:
             threads = max(1, available_threads() // (workers or 1))
-        self._call = (str(folder.absolute()), plan.plan_id)
+        self._call = (county_address(folder), plan.plan_id)
         self._how = (threads, device)
         self._workers, self._address = workers, address
         self._running: dict[Any, Task] = {}
