@@ -110,8 +110,8 @@ class DaskEngine:
         Folder of the county, at the same path on all workers.
     workers : int, optional
         Number of processes to start on this machine.
-    address : str, optional
-        Address of the scheduler of a running cluster, instead of `workers`.
+    address : str or distributed cluster, optional
+        Running cluster, or the address of its scheduler, instead of `workers`.
     threads : int, optional
         Number of CPU threads for inference on each worker; by default local workers share the
         cores.
@@ -134,7 +134,7 @@ class DaskEngine:
         plan: CountyPlan,
         *,
         workers: int | None = None,
-        address: str | None = None,
+        address: Any = None,
         threads: int | None = None,
         device: str = "auto",
     ) -> None:
@@ -211,11 +211,11 @@ class DaskEngine:
                     f"{self._workers} worker processes did not start within {_START_S} seconds. "
                     "Start fewer with --workers, or free some memory."
                 ) from error
-        names = self._client.scheduler_info(n_workers=-1)["workers"]
-        if not names:
+        known = self._client.scheduler_info(n_workers=-1)
+        if not known["workers"]:
             raise ReadError(
-                f"{self._address}: the scheduler has no workers. Start some with 'dask worker "
-                f"{self._address} --nthreads 1'."
+                f"{known['address']}: the scheduler has no workers. Start some with 'dask worker "
+                f"{known['address']} --nthreads 1'."
             )
         said = self._client.run(open_here, *self._call, *self._how, on_error="return")
         wrong = {

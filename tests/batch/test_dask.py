@@ -91,6 +91,17 @@ def test_two_workers_give_the_network_of_extract(county: Path, model: Path, shee
     assert_same(merged(county).network, extracted(sheets, model))
 
 
+def test_a_cluster_made_in_python_gives_the_network_of_extract(
+    county: Path, model: Path, sheets: Path
+) -> None:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        cluster.wait_for_workers(1)
+        run_on_dask(county, address=cluster)
+    assert_same(merged(county).network, extracted(sheets, model))
+
+
 def records(county: Path) -> list[Path]:
     """Return the records of finished steps, in no order."""
     return [path for step in ("predicted", "traced") for path in (county / step).glob("*.json")]
