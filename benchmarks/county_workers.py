@@ -44,7 +44,7 @@ _TOWNS = 4
 _SAMPLE_S = 0.2
 
 
-def county_sheets(folder: Path, mpx: float) -> Path:
+def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0) -> Path:
     """Write towns and sheets of `mpx` million pixels, unless they are there; return their folder.
 
     Parameters
@@ -53,8 +53,10 @@ def county_sheets(folder: Path, mpx: float) -> Path:
         Folder for the towns and a folder of sheets.
     mpx : float
         Million pixels under sheets.
+    gsd_m : float
+        Pixel size that the sheets state, whatever that of the towns.
     """
-    sheets = folder / f"sheets_{mpx:g}"
+    sheets = folder / (f"sheets_{mpx:g}" if gsd_m == 1 else f"sheets_{mpx:g}_{gsd_m:g}m")
     if sheets.is_dir():
         return sheets
     towns = [_town(folder, seed) for seed in range(_TOWNS)]
@@ -64,7 +66,7 @@ def county_sheets(folder: Path, mpx: float) -> Path:
     sheets.mkdir(parents=True)
     for number, cell in enumerate(chosen.sample(range(across * across), count)):
         row, col = divmod(cell, across)
-        _write_sheet(sheets / f"sheet_{row:03}_{col:03}.vrt", towns[number % _TOWNS], row, col)
+        _write_sheet(sheets / f"sheet_{row:03}_{col:03}.vrt", towns[number % _TOWNS], row, col, gsd_m)
     return sheets
 
 
@@ -78,10 +80,10 @@ def _town(folder: Path, seed: int) -> Path:
     return path
 
 
-def _write_sheet(path: Path, town: Path, row: int, col: int) -> None:
+def _write_sheet(path: Path, town: Path, row: int, col: int, gsd_m: float) -> None:
     with rasterio.open(town) as dataset:
         crs, place = escape(dataset.crs.to_wkt()), dataset.transform
-    x, y = place.c + col * _SIDE_PX * place.a, place.f + row * _SIDE_PX * place.e
+    x, y = place.c + col * _SIDE_PX * gsd_m, place.f - row * _SIDE_PX * gsd_m
     bands = "".join(
         f'<VRTRasterBand dataType="Byte" band="{band}"><ColorInterp>{colour}</ColorInterp>'
         f'<SimpleSource><SourceFilename relativeToVRT="1">../{town.name}</SourceFilename>'
@@ -90,7 +92,7 @@ def _write_sheet(path: Path, town: Path, row: int, col: int) -> None:
     )
     path.write_text(
         f'<VRTDataset rasterXSize="{_SIDE_PX}" rasterYSize="{_SIDE_PX}"><SRS>{crs}</SRS>'
-        f"<GeoTransform>{x!r}, {place.a!r}, 0, {y!r}, 0, {place.e!r}</GeoTransform>{bands}"
+        f"<GeoTransform>{x!r}, {gsd_m!r}, 0, {y!r}, 0, {-gsd_m!r}</GeoTransform>{bands}"
         "</VRTDataset>\n",
         encoding="utf-8",
     )
@@ -227,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/scratch"))
     parser.add_argument("--mpx", type=float, default=1000)
+    parser.add_argument("--gsd-m", type=float, default=1.0, help="pixel size of the sheets")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--no-extract", action="store_true", help="do not compare with extract")
     parser.add_argument("--overhead", action="store_true", help="measure the manifest only")
@@ -237,7 +240,7 @@ def main() -> None:
     if arguments.units:
         many_units(folder, arguments.units)
         return
-    sheets = county_sheets(folder, arguments.mpx)
+    sheets = county_sheets(folder, arguments.mpx, arguments.gsd_m)
     if arguments.overhead:
         manifest, whole = overhead(sheets, folder / "county_overhead")
         print(f"manifest: {manifest:.2f} s of {whole:.1f} s, {manifest / whole:.2%}")
