@@ -66,7 +66,8 @@ def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0) -> Path:
     sheets.mkdir(parents=True)
     for number, cell in enumerate(chosen.sample(range(across * across), count)):
         row, col = divmod(cell, across)
-        _write_sheet(sheets / f"sheet_{row:03}_{col:03}.vrt", towns[number % _TOWNS], row, col, gsd_m)
+        path = sheets / f"sheet_{row:03}_{col:03}.vrt"
+        _write_sheet(path, towns[number % _TOWNS], row, col, gsd_m)
     return sheets
 
 
