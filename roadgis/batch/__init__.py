@@ -1,13 +1,14 @@
 """Counties: imagery of many sheets, mapped in units by any number of processes and machines.
 
-Modules in order of dependency: `sheets` (usable and unusable sheets), `codec` (settings as JSON),
-`units` (squares of the grid and their keys), `plan` (everything that determines the results),
-`store` (the county's files), `leases` (which process works on which unit), `work` (one step of one
-unit), `failures` (which errors are retried), `board` (scheduling), `engine` (this process, local
-processes or a Dask cluster), `run`, `table` (status of all units), `items` (STAC Items of units),
-`merge`, `update`, `report`.
+Modules in order of dependency: `storage` (a folder or an object store), `sheets` (usable and
+unusable sheets), `codec` (settings as JSON), `units` (squares of the grid and their keys),
+`settings` (of the user), `plan` (everything that determines the results), `planning` (makes a
+plan), `store` (the county's files), `leases` (which process works on which unit), `work` (one step
+of one unit), `failures` (which errors are retried), `board` (scheduling), `engine` (this process,
+local processes or a Dask cluster), `run`, `table` (status of all units), `items` (STAC Items of
+units), `merge`, `update`, `report`.
 
 Each result file is named after its unit and a hash of everything that determines its values, and
-is written by one rename. A listing of the folder therefore shows what is done, any process may be
-killed at any moment, and two processes that do the same step write the same values.
+is written by one rename or one upload. A listing of the folder therefore shows what is done, any
+process may be killed at any moment, and two processes that do the same step write the same values.
 """

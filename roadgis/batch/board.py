@@ -28,10 +28,6 @@ class Board:
 
     Parameters
     ----------
-    plan : CountyPlan
-        Plan of the county.
-    store : ResultStore
-        Result files of the county.
     shard : tuple of int, optional
         Predict this part only, and trace the units that touch it.
     """
@@ -50,7 +46,8 @@ class Board:
         self._given_up: dict[tuple[Step, str], Failure] = {}
         self._queue: deque[Task] = deque()
         self._queued: set[tuple[Step, str, str]] = set()
-        self._done: dict[Step, set[str]] = {step: set() for step in STEPS}
+        #: ``UNIT.KEY`` of finished results, by step.
+        self.done: dict[Step, set[str]] = {step: set() for step in STEPS}
         self._done_px = 0.0
         self.refresh()
         self._start_px = self._done_px
@@ -58,7 +55,7 @@ class Board:
     def refresh(self) -> None:
         """Read the state of all files again: other runs may have finished units."""
         for step in STEPS:
-            self._done[step] = self.store.done(step)
+            self.done[step] = self.store.done(step)
         failures = self.store.failed()
         for unit in self.plan.units:
             known = self.store.failure("predicted", unit, unit.key) if (
@@ -98,7 +95,7 @@ class Board:
 
     def finish(self, task: Task) -> None:
         """Record that a task is done, and queue the tasks that depend on it."""
-        self._done[task.step].add(f"{task.unit.name}.{task.key}")
+        self.done[task.step].add(f"{task.unit.name}.{task.key}")
         if task.unit.name in self._own_names:
             share = 1.0 if self.plan.of_masks else _SHARE[task.step]
             self._done_px += share * task.unit.pixels
@@ -140,7 +137,7 @@ class Board:
 
     def is_traced(self, unit: Unit, key: str) -> bool:
         """Return whether a unit's lines are traced."""
-        return f"{unit.name}.{key}" in self._done["traced"]
+        return f"{unit.name}.{key}" in self.done["traced"]
 
     def _share(self, unit: Unit) -> float:
         if not self.is_predicted(unit):
@@ -152,7 +149,7 @@ class Board:
 
     def is_predicted(self, unit: Unit) -> bool:
         """Return whether a unit's probability exists; masks always do."""
-        return self.plan.of_masks or f"{unit.name}.{unit.key}" in self._done["predicted"]
+        return self.plan.of_masks or f"{unit.name}.{unit.key}" in self.done["predicted"]
 
     def _around(self, unit: Unit) -> dict[str, str]:
         """Return the keys of the predicted units within reach, by unit name."""
@@ -186,7 +183,7 @@ class Board:
         self._put(Task("traced", unit, key, around))
 
     def _put(self, task: Task) -> None:
-        if f"{task.unit.name}.{task.key}" in self._done[task.step]:
+        if f"{task.unit.name}.{task.key}" in self.done[task.step]:
             return
         if task.step == "predicted" and ("predicted", task.unit.name) in self._given_up:
             return

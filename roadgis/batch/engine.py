@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from roadgis.batch.plan import CountyPlan
 from roadgis.batch.silence import silenced
+from roadgis.batch.storage import county_address
 from roadgis.batch.work import Task, UnitOutcome, close_opened, do_task, open_here
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.model.runtime import available_threads
@@ -54,10 +55,6 @@ class InProcess:
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     threads : int, optional
         Number of CPU threads for inference; all cores by default.
     device : str
@@ -67,7 +64,7 @@ class InProcess:
     def __init__(
         self, folder: Path, plan: CountyPlan, *, threads: int | None = None, device: str = "auto"
     ) -> None:
-        self._call = (str(folder), plan.plan_id)
+        self._call = (county_address(folder), plan.plan_id)
         self._how = (threads, device)
         self._tasks: list[Task] = []
 
@@ -109,12 +106,10 @@ class DaskEngine:
     ----------
     folder : Path
         Folder of the county, at the same path on all workers.
-    plan : CountyPlan
-        Plan of the county.
     workers : int, optional
         Number of processes to start on this machine.
-    address : str, optional
-        Address of the scheduler of a running cluster, instead of `workers`.
+    address : str or distributed cluster, optional
+        Running cluster, or the address of its scheduler, instead of `workers`.
     threads : int, optional
         Number of CPU threads for inference on each worker; by default local workers share the
         cores.
@@ -137,14 +132,14 @@ class DaskEngine:
         plan: CountyPlan,
         *,
         workers: int | None = None,
-        address: str | None = None,
+        address: Any = None,
         threads: int | None = None,
         device: str = "auto",
     ) -> None:
         plan.check_version()
         if threads is None and address is None:
             threads = max(1, available_threads() // (workers or 1))
-        self._call = (str(folder.absolute()), plan.plan_id)
+        self._call = (county_address(folder), plan.plan_id)
         self._how = (threads, device)
         self._workers, self._address = workers, address
         self._running: dict[Any, Task] = {}
@@ -214,11 +209,11 @@ class DaskEngine:
                     f"{self._workers} worker processes did not start within {_START_S} seconds. "
                     "Start fewer with --workers, or free some memory."
                 ) from error
-        names = self._client.scheduler_info(n_workers=-1)["workers"]
-        if not names:
+        known = self._client.scheduler_info(n_workers=-1)
+        if not known["workers"]:
             raise ReadError(
-                f"{self._address}: the scheduler has no workers. Start some with 'dask worker "
-                f"{self._address} --nthreads 1'."
+                f"{known['address']}: the scheduler has no workers. Start some with 'dask worker "
+                f"{known['address']} --nthreads 1'."
             )
         said = self._client.run(open_here, *self._call, *self._how, on_error="return")
         wrong = {

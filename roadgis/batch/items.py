@@ -15,6 +15,7 @@ from roadgis.atomic import atomic_path
 from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.plan import CountyPlan
+from roadgis.batch.storage import storage
 from roadgis.batch.store import ResultStore, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.crs import LONLAT, transformer
@@ -37,12 +38,6 @@ def write_items(folder: Path, plan: CountyPlan, store: ResultStore, board: Board
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
-    store : ResultStore
-        Result files of the county.
     board : Board
         State of the county.
 
@@ -60,6 +55,7 @@ def write_items(folder: Path, plan: CountyPlan, store: ResultStore, board: Board
     for name, values in written.items():
         with atomic_path(folder / name) as partial:
             partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        storage(folder).publish(name)
     return [folder / name for name in written]
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from roadgis.atomic import describe_failure
-from roadgis.errors import OutputError
+from roadgis.batch.storage import storage
 from roadgis.plain_values import parse_json
 
 #: Seconds after the last touch at which a lease expires.
 LEASE_S = 120.0
+_FOLDER = "leases"
 
 
 def here() -> str:
@@ -35,27 +35,28 @@ class Leases:
 
     Parameters
     ----------
-    folder : Path
-        Folder of the leases.
     lease_s : float
         Seconds after the last touch at which a lease expires.
     """
 
     def __init__(self, folder: Path, lease_s: float = LEASE_S) -> None:
-        self._folder = folder
+        self._storage = storage(folder)
         self._lease_s = lease_s
         self._held: set[str] = set()
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self._clock = folder / f".{secrets.token_hex(8)}.clock"
+        self._clock = f"{_FOLDER}/.{secrets.token_hex(8)}.clock"
         self._thread = threading.Thread(target=self._touch_all, name="leases", daemon=True)
 
     def __enter__(self) -> Leases:
         now = self._now()
-        for clock in self._folder.glob(".*.clock"):
+        for entry in self._storage.names(_FOLDER):
+            clock = f"{_FOLDER}/{entry}"
+            if not entry.endswith(".clock"):
+                continue
             with contextlib.suppress(OSError):  # left by a run that was killed
-                if now - clock.stat().st_mtime > 2 * LEASE_S:
-                    clock.unlink()
+                if now - self._storage.changed_s(clock) > 2 * LEASE_S:
+                    self._storage.remove(clock)
         self._thread.start()
         return self
 
@@ -69,7 +70,7 @@ class Leases:
         self._thread.join()
         for name in list(self._held):
             self.release(name)
-        self._clock.unlink(missing_ok=True)
+        self._storage.remove(self._clock)
 
     def take(self, name: str) -> bool:
         """Take a lease that is free or expired; return whether this run holds it now.
@@ -79,23 +80,15 @@ class Leases:
         OutputError
             If the folder cannot be written.
         """
-        path = self._folder / name
         text = json.dumps({"worker": here(), "host": socket.gethostname(), "pid": os.getpid()})
         for _ in range(2):
-            try:
-                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                if not self._ran_out(path):
-                    return False
-                path.unlink(missing_ok=True)
-                continue
-            except OSError as error:
-                raise OutputError(describe_failure(path, error)) from error
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            with self._lock:
-                self._held.add(name)
-            return True
+            if self._storage.create(f"{_FOLDER}/{name}", text):
+                with self._lock:
+                    self._held.add(name)
+                return True
+            if not self._ran_out(name):
+                return False
+            self._storage.remove(f"{_FOLDER}/{name}")
         return False
 
     def release(self, name: str) -> None:
@@ -103,33 +96,29 @@ class Leases:
         with self._lock:
             self._held.discard(name)
         with contextlib.suppress(OSError):
-            (self._folder / name).unlink(missing_ok=True)
+            self._storage.remove(f"{_FOLDER}/{name}")
 
     def alive(self) -> dict[str, str]:
         """Return the worker of each lease that has not expired, by the name of the lease."""
         return {
-            path.name: str(_content(path).get("worker", "unknown"))
-            for path in sorted(self._folder.iterdir())
-            if not path.name.startswith(".") and not self._ran_out(path)
+            name: str(self._content(name).get("worker", "unknown"))
+            for name in sorted(self._storage.names(_FOLDER))
+            if not name.startswith(".") and not self._ran_out(name)
         }
 
-    def _ran_out(self, path: Path) -> bool:
-        holder = _content(path)
+    def _ran_out(self, name: str) -> bool:
+        holder = self._content(name)
         if holder.get("host") == socket.gethostname() and not _lives(holder.get("pid")):
             return True
         try:
-            touched = path.stat().st_mtime
+            renewed = self._storage.changed_s(f"{_FOLDER}/{name}")
         except OSError:
             return True
-        return self._now() - touched > self._lease_s
+        return self._now() - renewed > self._lease_s
 
     def _now(self) -> float:
-        """Return the time of the file system's clock, which also stamps touched files."""
-        try:
-            self._clock.touch()
-            return self._clock.stat().st_mtime
-        except OSError as error:
-            raise OutputError(describe_failure(self._clock, error)) from error
+        """Return the time of the storage's clock, which also stamps renewed files."""
+        return self._storage.now_s(self._clock)
 
     def _touch_all(self) -> None:
         while not self._end.wait(self._lease_s / 4):
@@ -137,16 +126,15 @@ class Leases:
                 names = list(self._held)
             for name in names:
                 with contextlib.suppress(OSError):
-                    os.utime(self._folder / name)
+                    self._storage.renew(f"{_FOLDER}/{name}")
 
-
-def _content(path: Path) -> dict[str, Any]:
-    """Return the content of a lease, empty while another process writes it."""
-    try:
-        found = parse_json(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    def _content(self, name: str) -> dict[str, Any]:
+        """Return the content of a lease, empty while another process writes it."""
+        try:
+            found = parse_json(self._storage.read(f"{_FOLDER}/{name}"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 def _lives(pid: object) -> bool:

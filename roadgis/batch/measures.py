@@ -168,7 +168,7 @@ def oddest(table: geopandas.GeoDataFrame, count: int = 20) -> geopandas.GeoDataF
 
     For each measure, the difference between a unit and the median of its neighbours (up to two
     units away) is divided by the scaled median of these differences in the county. The oddness of
-    a unit is the largest quotient.
+    a unit is the largest quotient; units up to 1 are like the others.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def oddest(table: geopandas.GeoDataFrame, count: int = 20) -> geopandas.GeoDataF
                 f"{usual[at]:.{measure.digits}f} {measure.unit}"
             ).strip()
     done["oddness"], done["why"] = np.round(score, 1), why
-    chosen = done[score > 0].sort_values(["oddness", "unit"], ascending=[False, True])
+    chosen = done[score > 1].sort_values(["oddness", "unit"], ascending=[False, True])
     return chosen.head(count)
 
 

@@ -18,6 +18,7 @@ from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.items import write_items
 from roadgis.batch.plan import CountyPlan
+from roadgis.batch.storage import county_address, storage
 from roadgis.batch.store import STEPS, ResultStore, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.batch.work import UnitProbability
@@ -78,10 +79,6 @@ def merge_county(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     output : Path, optional
         Vector file. A GeoPackage also gets the layer ``missing_units``. STAC Items of the units
         are written into the folder of the county.
@@ -89,8 +86,6 @@ def merge_county(
         Merge the finished units even if others are not done yet.
     overwrite : bool
         Replace an existing file.
-    progress : Progress
-        Progress callback; may cancel.
 
     Raises
     ------
@@ -132,6 +127,7 @@ def merge_county(
             _write_beside(output, missing)
         with atomic_path(folder / _LAST) as partial_file:
             partial_file.write_text(json.dumps({"network": str(output.absolute())}) + "\n")
+        storage(folder).publish(_LAST)
         write_items(folder, plan, store, board)
     progress(1.0, "done")
     return Merged(network, missing)
@@ -146,13 +142,13 @@ def last_merged(folder: Path) -> Path:
         If no network was merged, or its file is gone.
     """
     try:
-        path = Path(parse_json((folder / _LAST).read_bytes())["network"])
+        path = Path(parse_json(storage(folder).read(_LAST))["network"])
     except (OSError, ValueError, KeyError, TypeError):
         path = folder / "nothing"
     if not path.exists():
         raise InputError(
-            f"{folder}: found no merged network. Make one with 'roadgis batch merge', or name it "
-            "with --network."
+            f"{county_address(folder)}: found no merged network. Make one with 'roadgis batch "
+            "merge', or name it with --network."
         )
     return path
 
@@ -179,10 +175,14 @@ def _predicted(
 def _graphs(
     plan: CountyPlan, store: ResultStore, keys: dict[str, tuple[Unit, str]], progress: Progress
 ) -> Iterator[PixelGraph]:
-    for number, (unit, key) in enumerate(keys.values(), start=1):
-        if store.record("traced", unit, key)["traced_px"]:
-            yield store.traced(plan, unit, key)
-        progress(0.4 * number / len(keys), f"Reading unit {number} of {len(keys)}")
+    store.fetch_records({"traced": [f"{unit.name}.{key}" for unit, key in keys.values()]})
+    roads = [
+        (unit, key) for unit, key in keys.values() if store.record("traced", unit, key)["traced_px"]
+    ]
+    store.fetch_traced(f"{unit.name}.{key}" for unit, key in roads)
+    for number, (unit, key) in enumerate(roads, start=1):
+        yield store.traced(plan, unit, key)
+        progress(0.4 * number / len(roads), f"Reading unit {number} of {len(roads)}")
 
 
 def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:

@@ -5,102 +5,36 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from roadgis._version import __version__
 from roadgis.atomic import atomic_path
-from roadgis.batch.codec import dataclass_from_json, raster_from_json, raster_to_json
-from roadgis.batch.sheets import BadSheet, inspected
+from roadgis.batch.codec import raster_from_json, raster_to_json
+from roadgis.batch.settings import PlanSettings
+from roadgis.batch.sheets import BadSheet
 from roadgis.batch.silence import silenced
-from roadgis.batch.units import UNIT_PX, Unit, digest, imagery_units, mask_units, units_around
-from roadgis.errors import InputError, ReadError, SceneError
+from roadgis.batch.storage import storage
+from roadgis.batch.units import Unit, digest, units_around
+from roadgis.errors import InputError, ReadError
 from roadgis.imagery.dataset_pool import bound_block_cache
 from roadgis.imagery.raster import Raster
 from roadgis.imagery.scene import Scene, compose_scene
 from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.options.extraction import ExtractOptions
-from roadgis.options.imagery import SceneOptions
-from roadgis.options.model import ModelDescription
-from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.plain_values import parse_json
 from roadgis.probability.encoding import Decoder
-from roadgis.probability.prediction import Cutting
-from roadgis.probability.raster import RasterProbability, open_probability
-from roadgis.sources import Sheet
+from roadgis.probability.raster import RasterProbability
 from roadgis.vectorization.radii import radii_of
 
 _LOG = logging.getLogger(__name__)
 
 PLAN = "county.json"
 _FORMAT = 1
-#: Default of --max-mpx; counties are larger than the imagery of one run of ``extract``.
-_MAX_MPX = 1e9
-
-
-@dataclass(frozen=True)
-class PlanSettings:
-    """Settings of a county.
-
-    Attributes
-    ----------
-    options : ExtractOptions
-        Options of ``extract``; those of the work directory are ignored.
-    model : str or None
-        Model, as for :func:`roadgis.load_model`; ignored with masks.
-    description : ModelDescription
-        Description of a model without a card.
-    masks : RasterOptions or None
-        How masks are read, if the sheets are masks.
-    unit_px : int
-        Side of a unit, pixels.
-    """
-
-    options: ExtractOptions = field(default_factory=ExtractOptions)
-    model: str | None = None
-    description: ModelDescription = field(default_factory=ModelDescription)
-    masks: RasterOptions | None = None
-    unit_px: int = UNIT_PX
-
-    def __post_init__(self) -> None:
-        chunk = self.options.predict.chunk_px
-        if self.unit_px < chunk or self.unit_px % chunk:
-            raise InputError(
-                f"--unit-px is {self.unit_px}, expected a multiple of {chunk}, such as {3 * chunk}."
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        values = dataclasses.asdict(self)
-        for name in ("work_dir", "restart", "keep_work"):
-            values["options"].pop(name)
-        cache = self.options.sources.cache_dir
-        values["options"]["sources"]["cache_dir"] = cache and str(Path(cache).absolute())
-        aoi = self.options.scene.aoi
-        if aoi is not None and not isinstance(aoi, (str, Path)):
-            raise InputError("The area of interest of a county has to be a file.")
-        values["options"]["scene"]["aoi"] = None if aoi is None else str(Path(aoi).absolute())
-        plain: dict[str, Any] = json.loads(json.dumps(values))
-        return plain
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> PlanSettings:
-        """Rebuild the settings from the output of :meth:`to_json`."""
-        masks = values["masks"]
-        return cls(
-            dataclass_from_json(ExtractOptions, values["options"]),
-            values["model"],
-            dataclass_from_json(ModelDescription, values["description"]),
-            None if masks is None else dataclass_from_json(RasterOptions, masks),
-            values["unit_px"],
-        )
 
 
 @dataclass(frozen=True)
@@ -273,168 +207,6 @@ class CountyPlan:
             )
 
 
-def make_plan(
-    sheets: Sequence[Sheet],
-    settings: PlanSettings,
-    source: Sequence[str] = (),
-    *,
-    statistics: SceneStatistics | None = None,
-) -> CountyPlan:
-    """Plan a county.
-
-    Parameters
-    ----------
-    sheets : sequence of Sheet
-        Sheets in the order given.
-    settings : PlanSettings
-        Settings of the user.
-    source : sequence of str
-        Sources that the sheets were listed from, for updates.
-    statistics : SceneStatistics, optional
-        Statistics of an earlier plan; by default they are measured.
-
-    Raises
-    ------
-    SceneError, ReadError
-        If no sheet can be used, or the sheets cannot form one mosaic.
-    """
-    scene = settings.options.scene
-    if scene.max_mpx == SceneOptions.max_mpx:
-        scene = dataclasses.replace(scene, max_mpx=_MAX_MPX)
-        options = dataclasses.replace(settings.options, scene=scene)
-        settings = dataclasses.replace(settings, options=options)
-    plan = _mask_plan if settings.masks is not None else _imagery_plan
-    return plan(list(sheets), settings, tuple(source), statistics)
-
-
-def _imagery_plan(
-    sheets: list[Sheet],
-    settings: PlanSettings,
-    source: tuple[str, ...],
-    statistics: SceneStatistics | None,
-) -> CountyPlan:
-    segmenter = load_model(settings.model, description=settings.description)
-    card, options = segmenter.card, settings.options
-    if not card.local:
-        _LOG.warning(
-            "The model %s is not local: its answers depend on how imagery is cut, so roads may "
-            "differ a little at the borders of units, and from those of 'roadgis extract'.",
-            card.name,
-        )
-    found, bad = inspected(
-        sheets,
-        options.scene,
-        len(card.bands),
-        options.sources,
-        gsd_m=options.scene.gsd_m or card.gsd_m,
-    )
-    _tell_bad(bad, len(sheets))
-    draft = CountyPlan(
-        plan_id=secrets.token_hex(8),
-        version=__version__,
-        settings=settings,
-        source=source,
-        rasters=found.rasters,
-        bad_sheets=tuple(bad),
-        statistics=statistics or SceneStatistics(),
-        units=(),
-        facts={
-            "model": {
-                "name": f"{card.name} {card.version}",
-                "fingerprint": segmenter.fingerprint,
-                "card": card.to_json(),
-            }
-        },
-    )
-    with compose_scene(
-        found.rasters,
-        gsd_m=card.working_gsd_m,
-        band_count=len(card.bands),
-        normalize_to=card.normalize_to,
-        options=options.scene,
-        statistics=statistics,
-    ) as scene:
-        cutting = Cutting.of(scene, card, options.predict)
-        decides = digest(
-            __version__,
-            segmenter.fingerprint,
-            options.predict.flips,
-            None if card.local else cutting.side,
-            scene.statistics.to_json(),
-        )
-        unit_px = cutting.whole_tiles(settings.unit_px)
-        units = imagery_units(scene, scene.record(), cutting, unit_px, decides)
-        return _completed(draft, scene, units, unit_px)
-
-
-def _mask_plan(
-    sheets: list[Sheet],
-    settings: PlanSettings,
-    source: tuple[str, ...],
-    statistics: SceneStatistics | None,
-) -> CountyPlan:
-    asked = settings.options.scene
-    usable, bad = inspected(sheets, asked, 1, settings.options.sources)
-    _tell_bad(bad, len(sheets))
-    with open_probability(
-        usable.sheets,
-        assume_crs=asked.assume_crs,
-        max_mpx=asked.max_mpx,
-        options=settings.masks,
-    ) as found:
-        if not isinstance(found, RasterProbability):
-            raise SceneError("A work directory cannot be planned. Name the rasters themselves.")
-        scene = found.scene
-        options = dataclasses.replace(settings.options, scene=scene.options)
-        settings = dataclasses.replace(settings, options=options)
-        draft = CountyPlan(
-            plan_id=secrets.token_hex(8),
-            version=__version__,
-            settings=settings,
-            source=source,
-            rasters=scene.given,
-            bad_sheets=tuple(bad),
-            statistics=scene.statistics,
-            units=(),
-            facts={
-                "made_by": found.provenance,
-                "threshold": found.threshold,
-                "is_mask": found.is_mask,
-                "gsd_m": scene.grid.gsd_m,
-            },
-        )
-        decides = digest(__version__, dataclasses.asdict(found.encoding))
-        units = mask_units(scene, scene.record(), draft.reach_px, settings.unit_px, decides)
-        return _completed(draft, scene, units, settings.unit_px)
-
-
-def _completed(draft: CountyPlan, scene: Scene, units: list[Unit], unit_px: int) -> CountyPlan:
-    covered, (row, col) = scene.covered, scene.origin
-    if not units:
-        raise SceneError("No unit of the county holds imagery. Check the area of interest.")
-    facts = {
-        **draft.facts,
-        "unit_px": unit_px,
-        "gsd_m": scene.grid.gsd_m,
-        "crs": scene.grid.crs.to_wkt(),
-        "native_crs": scene.native_crs.to_wkt(),
-        "grid": [scene.grid.x0, scene.grid.y0, scene.grid.width, scene.grid.height],
-        "origin": [row, col],
-        "covered": [covered.row + row, covered.col + col, covered.height, covered.width],
-        "record": scene.record().to_json(),
-    }
-    return dataclasses.replace(draft, statistics=scene.statistics, units=tuple(units), facts=facts)
-
-
-def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
-    if bad:
-        _LOG.warning(
-            "%d of %d sheets are left out. Repair them and run 'roadgis batch update'.",
-            len(bad),
-            count,
-        )
-
-
 def write_plan(folder: Path, plan: CountyPlan) -> None:
     """Write a plan into the folder of a county, replacing the previous plan.
 
@@ -464,6 +236,7 @@ def write_plan(folder: Path, plan: CountyPlan) -> None:
     }
     with atomic_path(folder / PLAN) as partial:
         partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+    storage(folder).publish(PLAN)
 
 
 def read_plan(folder: Path) -> CountyPlan:
@@ -474,9 +247,9 @@ def read_plan(folder: Path) -> CountyPlan:
     ReadError
         If the folder has no plan, or a damaged one.
     """
-    path = folder / PLAN
+    files = storage(folder)
     try:
-        values = parse_json(path.read_bytes())
+        values = parse_json(files.read(PLAN))
         if values["format"] != _FORMAT:
             raise ValueError(f"format {values['format']}, expected {_FORMAT}")
         return CountyPlan(
@@ -499,10 +272,12 @@ def read_plan(folder: Path) -> CountyPlan:
         )
     except FileNotFoundError as error:
         raise ReadError(
-            f"{folder}: found no {PLAN}; expected a folder made by 'roadgis batch plan'."
+            f"{files.address}: found no {PLAN}; expected a folder made by 'roadgis batch plan'."
         ) from error
+    except ReadError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReadError(
-            f"{path}: the plan cannot be read ({error}). Plan the county again; results that are "
-            "still valid are kept."
+            f"{files.place(PLAN)}: the plan cannot be read ({error}). Plan the county "
+            "again; results that are still valid are kept."
         ) from error

@@ -24,7 +24,8 @@ from roadgis.batch.measures import (
     zone_totals,
 )
 from roadgis.batch.merge import last_merged
-from roadgis.batch.plan import CountyPlan, PlanSettings
+from roadgis.batch.plan import CountyPlan
+from roadgis.batch.settings import PlanSettings
 from roadgis.batch.table import STATES, counts, unit_table
 from roadgis.batch.unit_map import UnitMap, state_map, value_map
 from roadgis.errors import InputError
@@ -76,18 +77,12 @@ def write_report(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     output : Path
         HTML file.
     options : CountyReportOptions, optional
         Network, base network and zones.
     overwrite : bool
         Replace existing files.
-    progress : Progress
-        Progress callback; may cancel.
 
     Returns
     -------

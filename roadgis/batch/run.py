@@ -12,6 +12,7 @@ from roadgis.batch.board import Board, Shard
 from roadgis.batch.engine import Engine
 from roadgis.batch.leases import LEASE_S, Leases, here
 from roadgis.batch.plan import PLAN, CountyPlan
+from roadgis.batch.storage import county_address, storage
 from roadgis.batch.store import Failure, ResultStore
 from roadgis.batch.work import UnitOutcome
 from roadgis.errors import InputError, OutputError, RoadgisError
@@ -58,10 +59,6 @@ def run_county(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     engine : Engine
         Executor of the tasks.
     retries : int
@@ -72,8 +69,6 @@ def run_county(
         Number, from 1, and count of shards: process only this part.
     lease_s : float
         Seconds without a sign of life after which a lease expires.
-    progress : Progress
-        Progress callback; may cancel.
 
     Raises
     ------
@@ -84,51 +79,55 @@ def run_county(
     """
     started, store = time.monotonic(), ResultStore(folder)
     store.make()
-    stamp = (folder / PLAN).stat().st_mtime_ns
+    stamp = storage(folder).version(PLAN)
     done = failed = 0
-    with Leases(folder / "leases", lease_s) as leases:
+    with Leases(folder, lease_s) as leases:
         board = Board(plan, store, shard)
         report = _Report(board, progress)
         report()
-        while True:
-            while engine.free > 0 and (task := board.next()) is not None:
-                if not leases.take(task.name):
-                    board.elsewhere(task)
-                elif store.has(task.step, task.unit, task.key):
-                    leases.release(task.name)  # another run has finished it since we looked
-                    board.finish(task)
-                else:
-                    engine.submit(task)
-            if not engine.busy:
-                pause = board.pause_s()
-                if pause is None:
-                    # Other runs may have predicted what lines of ours wait for.
-                    board.refresh()
-                    if board.is_idle:
-                        break
-                    continue
-                time.sleep(min(pause, _POLL_S))
-                if pause >= _POLL_S:
-                    board.refresh()
-                report()
-                continue
-            for outcome in engine.wait(_POLL_S):
-                gave_up = _settle(outcome, board, store, retries)
+        while _hand_out(engine, board, leases, store) or _has_more(board):
+            for outcome in engine.wait(_POLL_S) if engine.busy else ():
+                failed += _settle(outcome, board, store, retries)
                 leases.release(outcome.task.name)
                 done += not outcome.code
-                failed += gave_up
                 if max_failures is not None and failed > max_failures:
                     raise RoadgisError(
                         f"{failed} units have failed, more than --max-failures {max_failures}; the "
                         f"last one: {outcome.message} 'roadgis batch status' lists all."
                     )
-            if (folder / PLAN).stat().st_mtime_ns != stamp:
+            if storage(folder).version(PLAN) != stamp:
                 raise RoadgisError(
-                    f"{folder}: the plan was changed while this run worked on it. Run the same "
-                    "command again."
+                    f"{county_address(folder)}: the plan was changed while this run worked on it. "
+                    "Run the same command again."
                 )
             report()
         return RunSummary(done, failed, board.done_here_px, time.monotonic() - started)
+
+
+def _hand_out(engine: Engine, board: Board, leases: Leases, store: ResultStore) -> bool:
+    """Submit tasks while the engine takes some; return whether any has not ended yet."""
+    while engine.free > 0 and (task := board.next()) is not None:
+        if not leases.take(task.name):
+            board.elsewhere(task)
+        elif store.has(task.step, task.unit, task.key):
+            leases.release(task.name)  # another run has finished it since we looked
+            board.finish(task)
+        else:
+            engine.submit(task)
+    return engine.busy
+
+
+def _has_more(board: Board) -> bool:
+    """Wait for delayed tasks and other runs; return whether anything is left to do."""
+    pause = board.pause_s()
+    if pause is None:
+        # Other runs may have predicted what lines of ours wait for.
+        board.refresh()
+        return not board.is_idle
+    time.sleep(min(pause, _POLL_S))
+    if pause >= _POLL_S:
+        board.refresh()
+    return True
 
 
 def _settle(outcome: UnitOutcome, board: Board, store: ResultStore, retries: int) -> bool:

@@ -21,8 +21,6 @@ def county_status(plan: CountyPlan, table: geopandas.GeoDataFrame) -> dict[str, 
 
     Parameters
     ----------
-    plan : CountyPlan
-        Plan of the county.
     table : geopandas.GeoDataFrame
         Table of units, from :func:`roadgis.batch.table.unit_table`.
 

@@ -31,6 +31,7 @@ from rasterio.errors import RasterioError
 from roadgis.atomic import atomic_path, make_folder, remove_leftovers
 from roadgis.batch.codec import crs_of
 from roadgis.batch.plan import CountyPlan
+from roadgis.batch.storage import storage
 from roadgis.batch.units import Unit
 from roadgis.errors import OutputError, ReadError, RoadgisError
 from roadgis.imagery.grid import Grid, Window
@@ -75,16 +76,11 @@ class Failure:
 
 
 class ResultStore:
-    """Result files of one county.
-
-    Attributes
-    ----------
-    folder : Path
-        Folder of the county.
-    """
+    """Result files of one county."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._storage = storage(folder)
 
     def make(self) -> None:
         """Create missing folders, and remove partial files of killed runs."""
@@ -105,14 +101,25 @@ class ResultStore:
         return {name[: -len(".json")] for name in self._names("failed") if name.endswith(".json")}
 
     def _names(self, folder: str) -> Iterator[str]:
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.folder / folder) as entries:
-            for entry in entries:
-                if not entry.name.startswith("."):
-                    yield entry.name
+        return (name for name in self._storage.names(folder) if not name.startswith("."))
 
     def has(self, step: Step, unit: Unit, key: str) -> bool:
         """Return whether a step of a unit is finished."""
-        return self._path(step, unit, key, ".json").exists()
+        return self._storage.exists(_name(step, unit, key, ".json"))
+
+    def fetch_records(self, done: Mapping[Step, Iterable[str]]) -> None:
+        """Download the records of results at once, if the county is in an object store.
+
+        Parameters
+        ----------
+        done : mapping
+            ``UNIT.KEY`` of results, by step.
+        """
+        self._storage.fetch(f"{step}/{name}.json" for step, names in done.items() for name in names)
+
+    def fetch_traced(self, names: Iterable[str]) -> None:
+        """Download the skeletons ``UNIT.KEY`` at once, if the county is in an object store."""
+        self._storage.fetch(f"traced/{name}.npz" for name in names)
 
     def record(self, step: Step, unit: Unit, key: str) -> dict[str, Any]:
         """Return the record of a finished step.
@@ -122,28 +129,31 @@ class ResultStore:
         ReadError
             If the record is missing or damaged.
         """
-        path = self._path(step, unit, key, ".json")
+        name = _name(step, unit, key, ".json")
         try:
-            record: dict[str, Any] = parse_json(path.read_bytes())
+            self._storage.fetch([name])
+            record: dict[str, Any] = parse_json((self.folder / name).read_bytes())
             return record
+        except ReadError:
+            raise
         except (OSError, ValueError) as error:
-            raise ReadError(f"{path}: cannot be read ({error}). {_AGAIN}") from error
+            place = self._storage.place(name)
+            raise ReadError(f"{place}: cannot be read ({error}). {_AGAIN}") from error
 
     def failure(self, step: Step, unit: Unit, key: str) -> Failure | None:
         """Return the last failure of a step, or None."""
-        path = self.folder / "failed" / f"{step}.{unit.name}.{key}.json"
         try:
-            return Failure(**parse_json(path.read_bytes()))
+            return Failure(**parse_json(self._storage.read(_failed(step, unit, key))))
         except (OSError, ValueError, TypeError):
             return None
 
     def fail(self, step: Step, unit: Unit, key: str, failure: Failure) -> None:
         """Record a failure."""
-        _write_json(self.folder / "failed" / f"{step}.{unit.name}.{key}.json", asdict(failure))
+        self._write_json(_failed(step, unit, key), asdict(failure))
 
     def forgive(self, step: Step, unit: Unit, key: str) -> None:
         """Remove the record of a failure, if it exists."""
-        (self.folder / "failed" / f"{step}.{unit.name}.{key}.json").unlink(missing_ok=True)
+        self._storage.remove(_failed(step, unit, key))
 
     def write_probability(
         self,
@@ -156,8 +166,6 @@ class ResultStore:
 
         Parameters
         ----------
-        plan : CountyPlan
-            Plan of the county.
         unit : Unit
             The unit.
         values : ndarray of uint8, shape of the unit's core, or None
@@ -170,10 +178,12 @@ class ResultStore:
         OutputError
             If the disk is full or the folder cannot be written.
         """
-        path = self._path("predicted", unit, unit.key, ".tif")
+        name = _name("predicted", unit, unit.key, ".tif")
+        path = self.folder / name
         try:
             if values is not None:
                 write_chunk(path, values, unit_grid(plan, unit), f"{unit.name} {unit.key}")
+                self._storage.publish(name)
         except (OSError, RasterioError) as error:
             if isinstance(error, RoadgisError):
                 raise
@@ -181,7 +191,7 @@ class ResultStore:
                 f"{path}: the probability cannot be written ({error}). Free some space and run "
                 "'roadgis batch run' again; finished units are kept."
             ) from error
-        _write_json(self._path("predicted", unit, unit.key, ".json"), record)
+        self._write_json(_name("predicted", unit, unit.key, ".json"), record)
 
     @contextlib.contextmanager
     def probability(self, unit: Unit) -> Iterator[Any]:
@@ -192,11 +202,15 @@ class ResultStore:
         ReadError
             If the file is missing or damaged, or belongs to another result.
         """
-        path = self._path("predicted", unit, unit.key, ".tif")
+        name = _name("predicted", unit, unit.key, ".tif")
+        path = self.folder / name
+        with contextlib.suppress(FileNotFoundError):
+            self._storage.fetch([name])
         if not path.exists():
             raise ReadError(
-                f"{path}: the file is missing although the unit is done. Remove the record next to "
-                f"it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+                f"{self._storage.place(name)}: the file is missing although the unit is done. "
+                f"Remove the record next to it, {path.with_suffix('.json').name}, and run "
+                "'roadgis batch run' again."
             )
         shape = unit.core.height, unit.core.width
         with checked_chunk(path, shape, f"{unit.name} {unit.key}", _AGAIN) as dataset:
@@ -211,17 +225,18 @@ class ResultStore:
         record: Mapping[str, Any],
     ) -> None:
         """Write the skeleton of a unit (None if it has no road) and its record."""
-        path = self._path("traced", unit, key, ".npz")
+        name = _name("traced", unit, key, ".npz")
         if graph is not None:
             arrays = {name: getattr(graph, name) for name in graph._fields if name != "ends"}
             arrays |= {f"ends_{name}": getattr(graph.ends, name) for name in graph.ends._fields}
             # Ids count on the grid; another plan of the same units may have another one.
             row, col, _, width = plan.covered
-            with atomic_path(path) as partial, partial.open("wb") as file:
+            with atomic_path(self.folder / name) as partial, partial.open("wb") as file:
                 np.savez_compressed(
                     file, allow_pickle=False, grid=np.array([row, col, width]), **arrays
                 )
-        _write_json(self._path("traced", unit, key, ".json"), record)
+            self._storage.publish(name)
+        self._write_json(_name("traced", unit, key, ".json"), record)
 
     def traced(self, plan: CountyPlan, unit: Unit, key: str) -> PixelGraph:
         """Return the skeleton of a unit, with pixel ids on the grid of the plan.
@@ -231,14 +246,18 @@ class ResultStore:
         ReadError
             If the file is missing or damaged.
         """
-        path = self._path("traced", unit, key, ".npz")
+        file = _name("traced", unit, key, ".npz")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            self._storage.fetch([file])
+            with np.load(self.folder / file, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
+        except ReadError:
+            raise
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ReadError(
-                f"{path}: the traced lines cannot be read ({error}). Remove it and the record "
-                f"next to it, {path.with_suffix('.json').name}, and run 'roadgis batch run' again."
+                f"{self._storage.place(file)}: the traced lines cannot be read ({error}). Remove "
+                f"it and the record next to it, {unit.name}.{key}.json, and run 'roadgis batch "
+                "run' again."
             ) from error
         row, col, width = found.pop("grid").tolist()
         here_row, here_col, _, here_width = plan.covered
@@ -257,16 +276,30 @@ class ResultStore:
         removed = 0
         for step, names in wanted.items():
             keep = set(names)
-            for name in sorted(self._names(step)):
-                stem, _, suffix = name.rpartition(".")
-                # The record first: without it the rest counts as nothing. ".json" sorts first.
-                if suffix in ("json", "npz", "tif") and stem not in keep:
-                    (self.folder / step / name).unlink(missing_ok=True)
-                    removed += suffix == "json"
+            obsolete = [
+                f"{step}/{name}"
+                for name in self._names(step)
+                if name.endswith((".json", ".npz", ".tif")) and name.rpartition(".")[0] not in keep
+            ]
+            # Records first: without its record a result does not count.
+            records = [name for name in obsolete if name.endswith(".json")]
+            self._storage.remove(*records)
+            self._storage.remove(*(name for name in obsolete if not name.endswith(".json")))
+            removed += len(records)
         return removed
 
-    def _path(self, step: Step, unit: Unit, key: str, suffix: str) -> Path:
-        return self.folder / step / f"{unit.name}.{key}{suffix}"
+    def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        with atomic_path(self.folder / name) as partial:
+            partial.write_text(json.dumps(values) + "\n", encoding="utf-8")
+        self._storage.publish(name)
+
+
+def _name(step: Step, unit: Unit, key: str, suffix: str) -> str:
+    return f"{step}/{unit.name}.{key}{suffix}"
+
+
+def _failed(step: Step, unit: Unit, key: str) -> str:
+    return f"failed/{step}.{unit.name}.{key}.json"
 
 
 def county_grid(plan: CountyPlan) -> Grid:
@@ -285,8 +318,3 @@ def _part(plan: CountyPlan, window: Window) -> Grid:
     row, col = plan.facts["origin"]
     whole = Grid(crs_of(plan.facts["crs"]), x0, y0, plan.gsd_m, width, height)
     return whole.part(Window(window.row - row, window.col - col, window.height, window.width))
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(values) + "\n", encoding="utf-8")

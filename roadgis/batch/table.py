@@ -18,6 +18,7 @@ from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.leases import Leases
 from roadgis.batch.plan import CountyPlan
+from roadgis.batch.storage import storage
 from roadgis.batch.store import STEPS, ResultStore, Step, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.errors import InputError
@@ -43,10 +44,6 @@ def unit_table(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     board : Board, optional
         Board of the county; by default a new one.
 
@@ -62,10 +59,11 @@ def unit_table(
 
     store = ResultStore(folder)
     board = board or Board(plan, store)
-    with Leases(folder / "leases") as leases:
+    with Leases(folder) as leases:
         alive = leases.alive()
     failures = store.failed()
     keys = {unit.name: key for unit, key in board.traced_keys()}
+    store.fetch_records(board.done)
     rows = [
         _row(plan, store, board, unit, keys.get(unit.name, ""), failures, alive)
         for unit in plan.units
@@ -166,13 +164,13 @@ def chosen_units(table: geopandas.GeoDataFrame, where: str | None) -> list[str]:
     return [str(row[0]) for row in found]
 
 
-def retry_units(folder: Path, plan: CountyPlan, names: Iterable[str]) -> None:
+def retry_units(folder: Path, names: Iterable[str]) -> None:
     """Remove the failures of units, so that the next run retries them."""
     store = ResultStore(folder)
     wanted = set(names)
     for name in store.failed():
         if name.split(".")[1] in wanted:
-            (folder / "failed" / f"{name}.json").unlink(missing_ok=True)
+            storage(folder).remove(f"failed/{name}.json")
 
 
 def write_table(folder: Path, table: geopandas.GeoDataFrame) -> list[Path]:
@@ -188,6 +186,7 @@ def write_table(folder: Path, table: geopandas.GeoDataFrame) -> list[Path]:
         paths.append(folder / "units.parquet")
         with atomic_path(paths[1]) as partial:
             table.to_parquet(partial, write_covering_bbox=True, schema_version="1.1.0")
+    storage(folder).publish(*(path.name for path in paths))
     return paths
 
 

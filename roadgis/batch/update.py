@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 from roadgis.atomic import hidden_prefix, make_folder
 from roadgis.batch.board import Board
-from roadgis.batch.plan import PLAN, CountyPlan, make_plan, read_plan, write_plan
+from roadgis.batch.plan import PLAN, CountyPlan, read_plan, write_plan
+from roadgis.batch.planning import make_plan
 from roadgis.batch.sheets import absolute_sources, county_sheets
+from roadgis.batch.storage import storage
 from roadgis.batch.store import STEPS, ResultStore
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
@@ -80,15 +81,18 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
     OutputError
         If the folder contains other files, or cannot be written.
     """
-    if folder.exists() and not (folder / PLAN).is_file() and _holds_others(folder):
+    files = storage(folder)
+    if not files.exists(PLAN) and _holds_others(folder):
         raise OutputError(
-            f"{folder}: contains files and is not the folder of a county: it has no {PLAN}. "
+            f"{files.address}: contains files and is not the folder of a county: it has no {PLAN}. "
             "Nothing was written to it. Choose a new or an empty folder with -o."
         )
     make_folder(folder)
     lock = take_lock(folder / LOCK, timeout_s=10.0)
     if lock is None:
-        raise OutputError(f"{folder}: another process is planning this county. Wait until it ends.")
+        raise OutputError(
+            f"{files.address}: another process is planning this county. Wait until it ends."
+        )
     try:
         store = ResultStore(folder)
         store.make()
@@ -110,7 +114,7 @@ def _holds_others(folder: Path) -> bool:
     """Return whether a folder without a plan holds files other than those of a killed 'plan'."""
     own = {LOCK, *STEPS, "failed", "leases"}
     hidden = hidden_prefix(folder / PLAN)
-    return any(name not in own and not name.startswith(hidden) for name in os.listdir(folder))
+    return any(name not in own and not name.startswith(hidden) for name in storage(folder).names())
 
 
 def update_county(
@@ -120,8 +124,6 @@ def update_county(
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
     sources : sequence of str, optional
         Sources of all sheets; by default those of the previous plan.
     restat : bool

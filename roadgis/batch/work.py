@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterWindow
 from roadgis.batch.failures import PASSING, ChangedSheetError, MissingSheetError, code_of
 from roadgis.batch.leases import here
 from roadgis.batch.plan import CountyPlan, read_plan
+from roadgis.batch.storage import county_folder
 from roadgis.batch.store import ResultStore, Step, county_grid
 from roadgis.batch.units import Unit, neighbours_key
 from roadgis.dataset_names import is_remote
@@ -107,10 +108,6 @@ class County:
 
     Parameters
     ----------
-    folder : Path
-        Folder of the county.
-    plan : CountyPlan
-        Plan of the county.
     threads : int, optional
         Number of CPU threads for inference; all cores by default.
     device : {"auto", "cpu", "cuda"}
@@ -215,10 +212,6 @@ class UnitProbability:
 
     Parameters
     ----------
-    plan : CountyPlan
-        Plan of the county.
-    store : ResultStore
-        Result files of the county.
     units : iterable of Unit
         Predicted units; all other pixels are nodata.
 
@@ -310,10 +303,11 @@ def _opened(folder: str, plan_id: str, threads: int | None, device: Any) -> Coun
     call = (folder, plan_id, threads, device)
     if not _open or _open[0][0] != call:
         close_opened()
-        plan = read_plan(Path(folder))
+        local = county_folder(folder)
+        plan = read_plan(local)
         if plan.plan_id != plan_id:
             raise InputError("The plan has changed while it was worked on. Run the command again.")
-        _open.append((call, County(Path(folder), plan, threads=threads, device=device)))
+        _open.append((call, County(local, plan, threads=threads, device=device)))
     return _open[0][1]
 
 
@@ -343,7 +337,7 @@ def do_task(
     Parameters
     ----------
     folder, plan_id : str
-        Folder of the county, and identifier of the plan of the task.
+        Address of the county, and identifier of the plan of the task.
     task : Task
         The task.
     threads, device

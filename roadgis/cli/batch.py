@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -11,25 +10,15 @@ from typing import Any
 import click
 
 from roadgis.cli import options
+from roadgis.cli.batch_plan import plan_command
 from roadgis.cli.group import Group
-from roadgis.cli.parameters import Command, Settings, argument, parameter
+from roadgis.cli.parameters import Command, argument, parameter
 from roadgis.cli.shell import shell
 from roadgis.cli.summary import report_network
-from roadgis.options.extraction import ExtractOptions
-from roadgis.options.model import RuntimeOptions
 from roadgis.options.option import Option
-from roadgis.options.probability_raster import RasterOptions
 
 _KEPT = "Finished units are kept; run the same command again to resume."
-_FILE_SUFFIXES = (".yaml", ".yml")
-_EXTRACT = Settings(
-    ExtractOptions(),
-    without=("work_dir", "restart", "keep_work", "workers", "block_px", "on_error"),
-)
-_MODEL = Settings(RuntimeOptions(), only=("model",))
-# --nodata is an option of imagery as well.
-_MASKS = Settings(RasterOptions(), without=("nodata",))
-_county = argument("county", ("in", "folder"), kind=Path)
+_county = argument("county", ("in", "folder"))
 
 
 @click.group("batch", cls=Group)
@@ -45,124 +34,7 @@ def command() -> None:
     """  # noqa: D301 - click reads the backspace
 
 
-@command.command("plan", cls=Command)
-@argument("sources", ("in", "raster"), nargs=-1, required=True, metavar="SOURCE...")
-@options.output_option(
-    "Folder of the county: new, empty, or planned before; results that are still valid are kept.",
-    "folder",
-    required=False,
-)
-@parameter(
-    bool,
-    Option("Vectorize only: the sheets are road masks or probability.", flags=("--from-masks",)),
-)
-@parameter(
-    int,
-    Option(
-        "Side of a unit of work, a multiple of 768.",
-        "performance",
-        ("--unit-px",),
-        unit="px",
-        low=1,
-    ),
-    default=2304,
-)
-@_EXTRACT
-@_MODEL
-@options.DESCRIPTION
-@_MASKS
-@options.progress_options
-@click.pass_context
-def plan_command(
-    context: click.Context,
-    /,
-    sources: tuple[str, ...],
-    output: Path | None,
-    from_masks: bool,
-    unit_px: int,
-    progress: str,
-    verbose: int,
-    quiet: bool,
-    **values: Any,
-) -> None:
-    """Divide a county into units and store the settings of all runs.
-
-    SOURCE is any source of 'roadgis extract'; several become one county.
-    A county.yaml holds 'sources' and any options of this command.
-    """
-    with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.batch.county_file import county_file
-        from roadgis.batch.plan import PlanSettings, make_plan
-        from roadgis.batch.sheets import absolute_sources, county_sheets
-        from roadgis.batch.update import plan_county
-        from roadgis.errors import InputError
-
-        given = {**values, "output": output, "from_masks": from_masks, "unit_px": unit_px}
-        given |= {"sources": sources}
-        if len(sources) == 1 and Path(sources[0]).suffix.lower() in _FILE_SUFFIXES:
-            given |= _chosen(context, county_file(Path(sources[0])))
-        if given["output"] is None:
-            raise InputError(
-                "The folder of the county is missing. Give it with -o, such as -o county/."
-            )
-        settings = PlanSettings(
-            options=_EXTRACT.made(given),
-            model=_absolute(_MODEL.made(given).model),
-            description=options.DESCRIPTION.made(given),
-            masks=(
-                dataclasses.replace(_MASKS.made(given), nodata=given["nodata"])
-                if given["from_masks"]
-                else None
-            ),
-            unit_px=given["unit_px"],
-        )
-        source = absolute_sources(given["sources"])
-        plan = make_plan(county_sheets(source, settings.options), settings, source)
-        kept = plan_county(Path(given["output"]), plan)
-        pixels = sum(unit.pixels for unit in plan.units)
-        sh.result(
-            f"{given['output']}: {len(plan.units)} units of {len(plan.rasters)} sheets, "
-            f"{pixels / 1e6:,.1f} Mpx at {plan.gsd_m:g} m"
-            + (f"; {kept} are done already" if kept else ""),
-            units=len(plan.units),
-            sheets=len(plan.rasters),
-            bad_sheets=len(plan.bad_sheets),
-            pixels=pixels,
-            kept=kept,
-        )
-
-
-def _chosen(context: click.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a county file that the command line does not override, converted."""
-    from click.core import ParameterSource
-
-    from roadgis.errors import InputError
-
-    parameters = {parameter.name: parameter for parameter in context.command.params}
-    shell_only = {"progress", "verbose", "quiet"}
-    chosen: dict[str, Any] = {}
-    for name, value in values.items():
-        parameter = parameters.get(name)
-        if parameter is None or name in shell_only:
-            known = ", ".join(sorted(set(map(str, parameters)) - shell_only))
-            raise InputError(
-                f"The county file has the entry {name!r}, which is not an option of 'roadgis batch "
-                f"plan'. Expected some of: {known}."
-            )
-        if name != "sources" and (
-            context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        ):
-            continue
-        try:
-            chosen[name] = parameter.type_cast_value(context, value)
-        except click.BadParameter as error:
-            raise InputError(f"The county file's {name}: {error.message}") from error
-    return chosen
-
-
-def _absolute(model: str | None) -> str | None:
-    """Return the absolute path of a model file; names of models are unchanged."""
-    return str(Path(model).absolute()) if model is not None and Path(model).exists() else model
+command.add_command(plan_command)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -230,7 +102,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 @options.DEVICE
 @options.progress_options
 def run_command(
-    county: Path,
+    county: str,
     workers: int,
     dask: str | None,
     shard: str | None,
@@ -253,22 +125,24 @@ def run_command(
         from roadgis.batch.engine import DaskEngine, InProcess
         from roadgis.batch.plan import read_plan
         from roadgis.batch.run import run_county
+        from roadgis.batch.storage import county_folder
         from roadgis.batch.table import counts, unit_table, write_table
 
-        plan = read_plan(county)
+        folder = county_folder(county)
+        plan = read_plan(folder)
         plan.check_version()
         where = options.DEVICE.made(values)
         how: dict[str, Any] = {"threads": where.threads, "device": where.device}
         engine: Any
         if dask is not None or workers > 1:
             engine = DaskEngine(
-                county, plan, workers=None if dask else workers, address=dask, **how
+                folder, plan, workers=None if dask else workers, address=dask, **how
             )
         else:
-            engine = InProcess(county, plan, **how)
+            engine = InProcess(folder, plan, **how)
         with engine:
             summary = run_county(
-                county,
+                folder,
                 plan,
                 engine,
                 retries=retry,
@@ -277,12 +151,14 @@ def run_command(
                 lease_s=lease_s,
                 progress=sh.progress,
             )
-        table = unit_table(county, plan)
-        write_table(county, table)
+        table = unit_table(folder, plan)
+        write_table(folder, table)
         found = counts(table)
+        mapped = f"{summary.pixels / 1e6:,.1f} Mpx in this run"
+        if not summary.done + summary.failed:
+            mapped = "nothing was left to do"
         sh.result(
-            f"{county}: {_sentence(found)}; {summary.pixels / 1e6:,.1f} Mpx in this run"
-            + _advice(found),
+            f"{county}: {_sentence(found)}; {mapped}{_advice(found)}",
             units=found,
             failed_steps=summary.failed,
             pixels=round(summary.pixels),
@@ -312,7 +188,7 @@ def _advice(found: dict[str, int]) -> str:
     bool,
     Option("Print the status every five seconds until all units are done.", flags=("--watch",)),
 )
-def status_command(county: Path, as_json: bool, watch: bool) -> None:
+def status_command(county: str, as_json: bool, watch: bool) -> None:
     """Show done and failed units, why they failed, and the time left.
 
     Also updates the tables units.gpkg and units.parquet in the folder of the county.
@@ -320,12 +196,14 @@ def status_command(county: Path, as_json: bool, watch: bool) -> None:
     with shell():
         from roadgis.batch.plan import read_plan
         from roadgis.batch.status import county_status, status_lines
+        from roadgis.batch.storage import county_folder
         from roadgis.batch.table import unit_table, write_table
 
+        folder = county_folder(county)
         while True:
-            plan = read_plan(county)
-            table = unit_table(county, plan)
-            write_table(county, table)
+            plan = read_plan(folder)
+            table = unit_table(folder, plan)
+            write_table(folder, table)
             status = county_status(plan, table)
             click.echo(json.dumps(status) if as_json else "\n".join(status_lines(status)))
             if not watch or not status["units"]["planned"] + status["units"]["running"]:
@@ -344,15 +222,17 @@ def status_command(county: Path, as_json: bool, watch: bool) -> None:
         default_text="all failed units",
     ),
 )
-def retry_command(county: Path, where: str | None) -> None:
+def retry_command(county: str, where: str | None) -> None:
     """Reset failed units, so that the next run retries them."""
     with shell() as sh:
         from roadgis.batch.plan import read_plan
+        from roadgis.batch.storage import county_folder
         from roadgis.batch.table import chosen_units, retry_units, unit_table
 
-        plan = read_plan(county)
-        names = chosen_units(unit_table(county, plan), where)
-        retry_units(county, plan, names)
+        folder = county_folder(county)
+        plan = read_plan(folder)
+        names = chosen_units(unit_table(folder, plan), where)
+        retry_units(folder, names)
         sh.result(
             f"{county}: {len(names)} units will be retried by 'roadgis batch run'",
             units=names,
@@ -372,7 +252,7 @@ def retry_command(county: Path, where: str | None) -> None:
 )
 @options.progress_options
 def update_command(
-    county: Path,
+    county: str,
     sources: tuple[str, ...],
     restat: bool,
     progress: str,
@@ -385,9 +265,10 @@ def update_command(
     county; by default the sources of the previous plan are searched again.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
+        from roadgis.batch.storage import county_folder
         from roadgis.batch.update import update_county
 
-        said = update_county(county, list(sources) or None, restat=restat)
+        said = update_county(county_folder(county), list(sources) or None, restat=restat)
         sh.result(f"{county}: {said.text}", **said.to_json())
 
 
@@ -400,7 +281,7 @@ def update_command(
 @options.overwrite_option
 @options.progress_options
 def merge_command(
-    county: Path,
+    county: str,
     output: Path,
     partial: bool,
     overwrite: bool,
@@ -416,12 +297,14 @@ def merge_command(
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.merge import merge_county
         from roadgis.batch.plan import read_plan
+        from roadgis.batch.storage import county_folder
         from roadgis.output import check_output
 
         check_output(output, overwrite=overwrite)
-        plan = read_plan(county)
+        folder = county_folder(county)
+        plan = read_plan(folder)
         merged = merge_county(
-            county, plan, output, partial=partial, overwrite=overwrite, progress=sh.progress
+            folder, plan, output, partial=partial, overwrite=overwrite, progress=sh.progress
         )
         report_network(sh, merged.network, [output])
 
@@ -468,7 +351,7 @@ def merge_command(
 @options.overwrite_option
 @options.progress_options
 def report_command(
-    county: Path,
+    county: str,
     output: Path,
     network: Path | None,
     base: Path | None,
@@ -483,10 +366,12 @@ def report_command(
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.plan import read_plan
         from roadgis.batch.report import CountyReportOptions, write_report
+        from roadgis.batch.storage import county_folder
 
+        folder = county_folder(county)
         paths = write_report(
-            county,
-            read_plan(county),
+            folder,
+            read_plan(folder),
             output,
             CountyReportOptions(network, base, zones, zone_field),
             overwrite=overwrite,

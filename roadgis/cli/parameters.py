@@ -32,6 +32,17 @@ class FilePath(click.Path):
         super().__init__(path_type=kind, readable=kind is Path)
         self.direction, self.content = direction, content
 
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; addresses of object stores are not paths."""
+        if self.direction == "out" and self.type is Path and "://" in str(value):
+            self.fail(
+                f"{value}: is an address, expected a path. Write to the file system, and copy the "
+                "file to its place.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
 
 class _FiniteRange(click.FloatRange):
     """A range that excludes nan and infinity."""

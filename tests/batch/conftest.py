@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.factories.models import tiny_model
 from tests.factories.rasters import cut_into_sheets
 from tests.factories.roads import write_net
+from tests.factories.s3 import S3Server, s3_server
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,19 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("county")
     whole = write_net(folder / "net.tif", seed=5)
     return cut_into_sheets(whole, folder / "sheets", [130, 333], [97, 300, 470])
+
+
+@pytest.fixture(scope="session")
+def s3_process() -> Iterator[S3Server]:
+    pytest.importorskip("moto")
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Return an S3 server, which the environment names, with an empty bucket ``county``."""
+    for name, value in s3_process.variables.items():
+        monkeypatch.setenv(name, value)
+    s3_process.clear()
+    return s3_process

@@ -8,8 +8,10 @@ from typing import Any
 
 from roadgis.batch.engine import InProcess
 from roadgis.batch.merge import Merged, merge_county
-from roadgis.batch.plan import CountyPlan, PlanSettings, make_plan, read_plan
+from roadgis.batch.plan import CountyPlan, read_plan
+from roadgis.batch.planning import make_plan
 from roadgis.batch.run import RunSummary, run_county
+from roadgis.batch.settings import PlanSettings
 from roadgis.batch.update import plan_county
 from roadgis.network.network import RoadNetwork
 from roadgis.options.extraction import ExtractOptions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import distributed
 import psutil
 import pytest
 
@@ -68,6 +70,11 @@ def worker(port: int, path: Path | None = None) -> Any:
     )  # fmt: skip
 
 
+def wait_for_a_worker(address: str) -> None:
+    with distributed.Client(address, timeout=120, set_as_default=False) as client:
+        client.wait_for_workers(1, timeout=120)
+
+
 def run_on_dask(county: Path, **keywords: Any) -> None:
     plan = read_plan(county)
     with DaskEngine(county, plan, threads=1, **keywords) as engine:
@@ -84,48 +91,103 @@ def test_two_workers_give_the_network_of_extract(county: Path, model: Path, shee
     assert_same(merged(county).network, extracted(sheets, model))
 
 
+def test_a_cluster_made_in_python_gives_the_network_of_extract(
+    county: Path, model: Path, sheets: Path
+) -> None:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        cluster.wait_for_workers(1)
+        run_on_dask(county, address=cluster)
+    assert_same(merged(county).network, extracted(sheets, model))
+
+
+def records(county: Path) -> list[Path]:
+    """Return the records of finished steps, in no order."""
+    return [path for step in ("predicted", "traced") for path in (county / step).glob("*.json")]
+
+
+def wait_for_steps(county: Path, count: int, running: subprocess.Popen[Any]) -> None:
+    """Wait until a running command has finished some steps, of 40."""
+    while len(records(county)) < count:
+        assert running.poll() is None
+        time.sleep(0.02)
+
+
+def kill_a_worker(county: Path, running: subprocess.Popen[Any], chance: random.Random) -> None:
+    """Kill a process that has finished a step and lives."""
+    while True:
+        assert running.poll() is None
+        pids = {int(json.loads(path.read_text())["worker"].rpartition(":")[2])
+                for path in records(county)}  # fmt: skip
+        alive = sorted(pid for pid in pids if psutil.pid_exists(pid))
+        if alive:
+            os.kill(chance.choice(alive), signal.SIGKILL)
+            return
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
-def test_a_killed_worker_changes_nothing(county: Path, model: Path, sheets: Path) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_workers_killed_at_four_moments_change_nothing(
+    county: Path, model: Path, sheets: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
     command = [sys.executable, "-m", "roadgis", "batch", "run", str(county), "--workers", "2"]
     running = subprocess.Popen(command)
-    killed = 0
-    while running.poll() is None:
-        records = list((county / "predicted").glob("*.json"))
-        if len(records) >= 5 * (killed + 1) and killed < 3:
-            pid = int(json.loads(records[-1].read_text())["worker"].rpartition(":")[2])
-            if psutil.pid_exists(pid):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-        time.sleep(0.05)
-    assert running.returncode == 0
-    assert killed
+    for steps in sorted(chance.sample(range(1, 30), 4)):
+        wait_for_steps(county, steps, running)
+        time.sleep(chance.uniform(0, 0.1))
+        kill_a_worker(county, running, chance)
+    assert running.wait(timeout=1500) == 0
     assert_same(merged(county).network, extracted(sheets, model))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("units", [1, 8, 17])
-def test_a_killed_scheduler_ends_the_run_and_the_next_one_completes_it(
-    county: Path, model: Path, sheets: Path, units: int
+@pytest.mark.parametrize("seed", range(4))
+def test_runs_with_workers_killed_at_five_moments_are_completed(
+    county: Path, model: Path, sheets: Path, seed: int
 ) -> None:
+    chance = random.Random(seed)
+    command = [sys.executable, "-m", "roadgis", "batch", "run", str(county), "--workers", "2"]
+    for _ in range(5):
+        with subprocess.Popen(command) as running:
+            wait_for_steps(county, len(records(county)) + chance.randint(1, 3), running)
+            time.sleep(chance.uniform(0, 0.1))
+            workers = psutil.Process(running.pid).children(recursive=True)
+            running.kill()
+        _, alive = psutil.wait_procs(workers, timeout=60)
+        assert not alive
+    subprocess.run(command, check=True, timeout=1500)
+    assert_same(merged(county).network, extracted(sheets, model))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_schedulers_killed_at_five_moments_end_the_runs_and_the_next_one_completes(
+    county: Path, model: Path, sheets: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    for _ in range(5):
+        port = free_port()
+        address = f"tcp://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "roadgis", "batch", "run", str(county), "--dask", address]
+        with scheduler(port) as killed, worker(port):
+            wait_for_a_worker(address)
+            running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            wait_for_steps(county, len(records(county)) + chance.randint(1, 3), running)
+            time.sleep(chance.uniform(0, 0.1))
+            killed.kill()
+            _, said = running.communicate(timeout=300)
+        assert running.returncode == 1
+        assert said == (
+            "Error: The connection to the Dask scheduler was lost. Finished units are kept: start "
+            "the scheduler, and run the same command again.\n"
+        )
     port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "roadgis", "batch", "run", str(county), "--dask", address]
-    with scheduler(port) as first, worker(port):
-        time.sleep(8)
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        while len(list((county / "predicted").glob("*.json"))) < units:
-            assert running.poll() is None
-            time.sleep(0.05)
-        first.kill()
-        _, said = running.communicate(timeout=300)
-    assert running.returncode == 1
-    assert said == (
-        "Error: The connection to the Dask scheduler was lost. Finished units are kept: start the "
-        "scheduler, and run the same command again.\n"
-    )
     with scheduler(port), worker(port):
-        time.sleep(8)
-        subprocess.run(command, check=True, timeout=1500)
+        wait_for_a_worker(f"tcp://127.0.0.1:{port}")
+        run_on_dask(county, address=f"tcp://127.0.0.1:{port}")
     assert_same(merged(county).network, extracted(sheets, model))
 
 
@@ -140,7 +202,7 @@ def test_a_worker_with_another_version_is_rejected(county: Path, tmp_path: Path)
     version.write_text(text.replace(roadgis.__version__, "0.0.9"))
     port = free_port()
     with scheduler(port), worker(port, path=other):
-        time.sleep(8)
+        wait_for_a_worker(f"tcp://127.0.0.1:{port}")
         with pytest.raises(InputError, match=r"1 of 1 workers .*roadgis 0.1.0, and this is 0.0.9"):
             run_on_dask(county, address=f"tcp://127.0.0.1:{port}")
 

@@ -155,7 +155,7 @@ def test_retry_lets_the_next_run_try_failed_units_again(
     assert ran(folder).done == 0
     names = chosen_units(unit_table(folder, plan), "error_code = 'missing'")
     assert names
-    retry_units(folder, plan, names)
+    retry_units(folder, names)
     ran(folder)
     assert states(folder) == {"done": len(plan.units)}
     assert_same(merged(folder).network, extracted(own, model))

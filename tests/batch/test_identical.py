@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import shapely
 
-from roadgis.batch.plan import PlanSettings, make_plan, read_plan
+from roadgis.batch.plan import read_plan
+from roadgis.batch.planning import make_plan
+from roadgis.batch.settings import PlanSettings
 from roadgis.batch.update import plan_county
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.probability_raster import RasterOptions

@@ -72,6 +72,12 @@ def test_oddest_names_the_unit_that_differs_from_its_neighbours() -> None:
     assert len(oddest(table)) == 0
 
 
+def test_oddest_names_no_unit_of_a_county_of_two() -> None:
+    table = units(["done"] * 2, [1.0] * 2)
+    table["km_per_km2"] = [5.0, 25.0]
+    assert len(oddest(table)) == 0
+
+
 def test_zone_totals_sum_the_roads_of_each_zone(tmp_path: Path) -> None:
     zones = geopandas.GeoDataFrame(
         {"number": [1, 2], "town": ["West", "East"]},

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from roadgis.batch.county_file import county_file
-from roadgis.batch.plan import PlanSettings, make_plan, read_plan
+from roadgis.batch.plan import read_plan
+from roadgis.batch.planning import make_plan
 from roadgis.batch.report import write_report
+from roadgis.batch.settings import PlanSettings
 from roadgis.batch.sheets import absolute_sources, county_sheets
 from roadgis.batch.table import unit_table
 from roadgis.batch.update import plan_county

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from roadgis.batch.plan import make_plan, read_plan
+from roadgis.batch.plan import read_plan
+from roadgis.batch.planning import make_plan
 from roadgis.batch.sheets import absolute_sources, county_sheets
 from roadgis.batch.update import plan_county, update_county
 from roadgis.errors import ReadError, SceneError
@@ -22,6 +17,7 @@ from tests.batch.counties import assert_same, extracted, merged, ran, settings
 from tests.factories.models import tiny_model
 from tests.factories.rasters import cut_into_sheets
 from tests.factories.roads import write_net
+from tests.factories.s3 import S3Server, s3_server
 
 pytest.importorskip("moto")
 
@@ -32,50 +28,21 @@ def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cut_into_sheets(write_net(folder / "net.tif", seed=5), folder / "sheets", [333], [300])
 
 
-def put(url: str, data: bytes = b"") -> None:
-    headers = {"Content-Type": "application/octet-stream"}
-    request = urllib.request.Request(url, data=data, headers=headers, method="PUT")
-    with urllib.request.urlopen(request, timeout=60):
-        pass
-
-
 @pytest.fixture(scope="module")
-def server(sheets: Path) -> Iterator[str]:
+def server(sheets: Path) -> Iterator[S3Server]:
     """Start an S3 server with the sheets in the bucket county, one of them in a folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", address.split(":")[1]]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            try:
-                put(f"http://{address}/county")
-                break
-            except urllib.error.URLError:
-                assert process.poll() is None
-                time.sleep(0.1)
+    with s3_server() as server:
         for path in sorted(sheets.glob("*.tif")):
-            put(f"http://{address}/county/sheets/{path.name}", path.read_bytes())
-        put(f"http://{address}/county/sheets/readme.txt", b"not a sheet")
-        put(f"http://{address}/county/notes/readme.txt", b"not a sheet")
-        put(f"http://{address}/county/sheets/old/old.tif", b"not a raster")
-        yield address
-    finally:
-        process.kill()
-        process.wait()
+            server.put(f"county/sheets/{path.name}", path.read_bytes())
+        server.put("county/sheets/readme.txt", b"not a sheet")
+        server.put("county/notes/readme.txt", b"not a sheet")
+        server.put("county/sheets/old/old.tif", b"not a raster")
+        yield server
 
 
 @pytest.fixture(autouse=True)
-def environment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {
-        "AWS_S3_ENDPOINT": server,
-        "AWS_HTTPS": "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+def environment(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.variables.items():
         monkeypatch.setenv(name, value)
 
 
