@@ -29,6 +29,18 @@ from roadgis.model.onnx_file import (
 from roadgis.model.probe import INPUT_TYPES
 from roadgis.options.model import ModelDescription
 
+__all__ = [
+    "Device",
+    "KerasSegmenter",
+    "OnnxSegmenter",
+    "Scaling",
+    "Segmenter",
+    "available_threads",
+    "load_model",
+    "predict_part",
+    "preferred_provider",
+]
+
 logger = logging.getLogger(__name__)
 
 #: Where to run: a GPU if there is one, the CPU, or only a GPU.

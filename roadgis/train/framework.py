@@ -16,6 +16,16 @@ from typing import Any
 from roadgis.errors import MissingExtraError, ModelError, ReadError, how_to_install
 from roadgis.model.keras_backend import import_keras
 
+__all__ = [
+    "decoder_modules",
+    "encoder_modules",
+    "import_keras",
+    "import_segmentation_models",
+    "load_keras_model",
+    "standard_activations",
+    "upsample_bilinear",
+]
+
 
 def import_segmentation_models() -> ModuleType:
     """Import ``segmentation_models`` on Keras 3 and the backend in use.

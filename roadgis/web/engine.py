@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+__all__ = ["ENVIRONMENT", "EngineError", "run_engine", "stop"]
+
 logger = logging.getLogger(__name__)
 
 _LINE_BYTES = 1 << 20

@@ -32,6 +32,8 @@ from roadgis.web.uploads import (
     safe_name,
 )
 
+__all__ = ["ERRORS", "FILE_BODY", "receive", "router"]
+
 #: Jobs in these states count for the limit on waiting jobs.
 _BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
 #: Seconds without data after which an upload is aborted.

@@ -11,6 +11,20 @@ from roadgis.arrays import Bytes, Singles
 from roadgis.imagery.grid import Window
 from roadgis.imagery.scene import INVALID_FILL
 
+__all__ = [
+    "FILL",
+    "IGNORE",
+    "SOFT_ONE",
+    "SOFT_ZERO",
+    "Bytes",
+    "LabelledScene",
+    "grid_blocks",
+    "known_gsd_m",
+    "label_names",
+    "read_windows",
+    "road_target",
+]
+
 #: Label of pixels without image or class: left out of loss and metrics.
 IGNORE = 255
 #: Binary labels may be probabilities, SOFT_ZERO for 0 to SOFT_ONE for 1.
