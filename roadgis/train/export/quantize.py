@@ -6,7 +6,6 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,12 +21,9 @@ from roadgis.train.data.open_data_set import OpenDataSet
 from roadgis.train.data.pair_scene import open_pairs
 from roadgis.train.data.sampling import CropSampler, CropSource
 from roadgis.train.export.onnx_graph import double_by_copies, take_bytes
+from roadgis.train.export.weight_rounding import round_weights
 
 _ELEMENTWISE = ("Add", "Div", "Mul", "Sub")
-_ACTIVATIONS = ("Clip", "Relu")
-#: Depthwise convolutions, from the input on, that stay in float32 with the one that follows each.
-#: In 8 bits these of EfficientNet-Lite0 spoil a tenth of the crops: decision 0046.
-_FLOAT_DEPTHWISE = 2
 
 
 class QuantizationError(ModelError):
@@ -108,8 +104,8 @@ def quantize(source: Path, crops: list[Singles], output: Path) -> None:
     """Quantize a model to 8 bits: weights per output channel, activations by their range.
 
     Weights use 7 of the 8 bits, -64 to 64. x86 CPUs without VNNI add pairs of products in 16 bits,
-    which two full weights can overflow: two of 255 times 64 cannot. The first depthwise
-    convolutions stay in float32.
+    which two full weights can overflow: two of 255 times 64 cannot.
+    They are rounded by :func:`roadgis.train.export.weight_rounding.round_weights`.
 
     Parameters
     ----------
@@ -143,6 +139,7 @@ def quantize(source: Path, crops: list[Singles], output: Path) -> None:
     prepared = output.with_name(f"{output.stem}-prepared.onnx")
     # Symbolic shape inference needs sympy, and does not help without transformers.
     quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    round_weights(prepared, crops, prepared)
     quantize_static(
         prepared,
         output,
@@ -153,7 +150,7 @@ def quantize(source: Path, crops: list[Singles], output: Path) -> None:
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
         reduce_range=True,
-        nodes_to_exclude=[*_scaled_per_channel(prepared), *_sensitive_convolutions(prepared)],
+        nodes_to_exclude=_scaled_per_channel(prepared),
     )
     try:
         open_session(output)
@@ -208,22 +205,3 @@ def _scaled_per_channel(path: Path) -> list[str]:
         for node in graph.node
         if node.op_type in _ELEMENTWISE and not constants.isdisjoint(node.input)
     ]
-
-
-def _sensitive_convolutions(path: Path) -> list[str]:
-    """Return the first depthwise convolutions, and the convolutions that take their output."""
-    import onnx
-
-    graph = onnx.load(str(path)).graph
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
-    depthwise = [node for node in convolutions if _groups(node) > 1][:_FLOAT_DEPTHWISE]
-    outputs = {name for node in depthwise for name in node.output}
-    for node in graph.node:  # in topological order
-        if node.op_type in _ACTIVATIONS and not outputs.isdisjoint(node.input):
-            outputs.update(node.output)
-    after = [node for node in convolutions if not outputs.isdisjoint(node.input)]
-    return [node.name for node in (*depthwise, *after)]
-
-
-def _groups(node: Any) -> int:
-    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
