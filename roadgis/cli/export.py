@@ -64,7 +64,7 @@ def command(
             if _SETTINGS.given(values) or _SCORED.given(values):
                 raise InputError(
                     f"{output}: a .keras file for fine-tuning keeps weights and threshold. "
-                    "Leave out --precision and --data."
+                    "Leave out --precision, --data and --validation."
                 )
             from roadgis.train.export.export import write_compact
             from roadgis.train.starting_model import resolve_trained

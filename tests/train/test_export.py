@@ -536,7 +536,7 @@ def test_export_command_of_keras_rejects_precision_and_data(
     for given in (["--precision", "int8"], ["--data", str(data)], ["--validation", str(data)]):
         done = CliRunner().invoke(command, [str(keras_file), "-o", str(output), *given])
         assert done.exit_code == 1
-        assert "neither --precision nor data" in str(done.exception)
+        assert "Leave out --precision, --data and --validation" in str(done.exception)
         assert not output.exists()
 
 
