@@ -144,6 +144,6 @@ def _copy(path: Path, partial: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> str:
     return (
-        f"{path}: it is in use or damaged, so its other layers cannot be kept ({error}). Close the "
+        f"{path}: it is in use or damaged ({error}), so its other layers cannot be kept. Close the "
         "program that has it open, or choose another name."
     )
