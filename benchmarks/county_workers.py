@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--no-extract", action="store_true", help="do not compare with extract")
     parser.add_argument("--overhead", action="store_true", help="measure the manifest only")
-    parser.add_argument("--units", type=int, help="time plan and status of so many units only")
+    parser.add_argument("--units", type=int, help="number of units; time only plan and status")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ LEVELS = 64
 # and take long.
 _MOST_WEIGHTS = 256
 _PATCHES_PER_CROP = 300
-# Added to the diagonal, whose mean is 1: few samples do not tell all weights apart.
+# Added to the diagonal, whose mean is 1: few samples do not separate all weights.
 _DAMPING = 1e-3
 
 
