@@ -40,7 +40,8 @@ class NewJob(_Strict):
     paths: list[str] = Field(
         default_factory=list,
         max_length=200,
-        description="Files below the server's --data-dir; no upload is needed.",
+        description="Files or folders below the server's --data-dir, or URLs below one of its "
+        "--allow-url; no upload is needed.",
     )
     assume_crs: str | None = Field(
         None, max_length=100, pattern=r"^[A-Za-z]+:\d+$", description="CRS of files without one."

@@ -75,7 +75,7 @@ export class CorrectPanel {
   _card() {
     if (!this.active) return;
     if (this.edge === null) {
-      this.card.replaceChildren(h("h3", {}, this.left ? `${count(this.left, "doubtful road")} to check` : "No doubtful roads left"),
+      this.card.replaceChildren(h("h2", {}, this.left ? `${count(this.left, "doubtful road")} to check` : "No doubtful roads left"),
         h("p", { class: "muted" }, this.left ? "Bridged gaps and the lowest confidence come first. You can also click any road on the map." : "Click any road on the map to correct it."),
         this.left ? h("button", { type: "button", class: "primary wide", id: "begin", onclick: () => this.step(1) }, "Start ", h("kbd", {}, "N")) : "");
       return;
@@ -83,7 +83,7 @@ export class CorrectPanel {
     const doubt = this.queue[this.at];
     const shown = doubt?.edge === this.edge ? doubt : null;
     this.card.replaceChildren(
-      h("div", { class: "row spread" }, h("h3", {}, `Road ${this.edge}`), h("span", { class: "muted small num" }, shown ? `${this.at + 1} of ${this.queue.length}` : "")),
+      h("div", { class: "row spread" }, h("h2", {}, `Road ${this.edge}`), h("span", { class: "muted small num" }, shown ? `${this.at + 1} of ${this.queue.length}` : "")),
       h("p", { class: "muted" }, this._reason(shown)),
       h("div", { class: "thirds" },
         this._button("accept", "Accept", "A"), this._button("reject", "Reject", "R"),
@@ -96,7 +96,7 @@ export class CorrectPanel {
     const values = this.feature?.properties ?? {};
     const parts = [`${length(values.length_m ?? 0)} long`];
     if (values.confidence !== null && values.confidence !== undefined) parts.push(`confidence ${Math.round(values.confidence * 100)} %`);
-    if (shown?.reason === "bridge" || values.bridged) parts.push("bridged gap, not visible in the imagery");
+    if (shown?.reason === "bridge" || values.bridged) parts.push("bridged gap: not detected in the imagery");
     return `${parts.join(", ")}.`;
   }
 

@@ -1,6 +1,6 @@
 // The map: layers of a job, legend, coordinates, swipe, hover and click.
 
-import { h } from "./dom.js";
+import { h, toast } from "./dom.js";
 import { COLOURINGS, RoadTiles, gradient } from "./roads.js";
 
 const L = window.L;
@@ -78,6 +78,7 @@ export class JobMap {
   roads(job, network, version = "") {
     const url = `/api/jobs/${job}/roads/${network}/{z}/{x}/{y}.json?v=${version}`;
     const layer = new RoadTiles(url, { mode: this.mode, opacity: this.opacity.roads });
+    layer.once("tileerror", () => this.layers.roads === layer && toast("Some roads could not be loaded. Reload the page.", { bad: true }));
     this._swap("roads", layer);
     this._legend();
     return layer;
@@ -153,7 +154,7 @@ export class JobMap {
   _legend() {
     const about = COLOURINGS[this.mode];
     this.legend.hidden = !this.layers.roads || this.opacity.roads === 0;
-    const parts = [h("h3", {}, about.title)];
+    const parts = [h("p", { class: "title" }, about.title)];
     if (about.ramp) {
       parts.push(gradient(this.mode, 150, 10));
       parts.push(h("div", { class: "ends" }, h("span", {}, about.format(about.from)), h("span", {}, about.format(about.to))));
