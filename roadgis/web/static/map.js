@@ -1,7 +1,7 @@
 // The map: layers of a job, legend, coordinates, swipe, hover and click.
 
 import { h, toast } from "./dom.js";
-import { COLOURINGS, RoadTiles, gradient } from "./roads.js";
+import { COLOURINGS, RAMP, RoadTiles, gradient } from "./roads.js";
 
 const L = window.L;
 const LAYERS = ["imagery", "probability", "roads"];
@@ -73,6 +73,7 @@ export class JobMap {
 
   _tiles(name, url) {
     this._swap(name, L.tileLayer(url, { pane: name, maxZoom: 22, opacity: this.opacity[name] }));
+    this._legend();
   }
 
   roads(job, network, version = "") {
@@ -152,19 +153,21 @@ export class JobMap {
   }
 
   _legend() {
-    const about = COLOURINGS[this.mode];
-    this.legend.hidden = !this.layers.roads || this.opacity.roads === 0;
-    const parts = [h("p", { class: "title" }, about.title)];
-    if (about.ramp) {
-      parts.push(gradient(this.mode, 150, 10));
-      parts.push(h("div", { class: "ends" }, h("span", {}, about.format(about.from)), h("span", {}, about.format(about.to))));
-    } else {
-      for (const [text, paint] of about.kinds) {
+    const parts = [];
+    if (this.layers.roads && this.opacity.roads > 0) {
+      const about = COLOURINGS[this.mode];
+      parts.push(h("p", { class: "title" }, about.title));
+      if (about.ramp) parts.push(...ramp(about.ramp, about.format(about.from), about.format(about.to)));
+      for (const [text, paint] of about.kinds ?? []) {
         const swatch = h("span", { class: "swatch" });
         swatch.style.background = paint;
         parts.push(h("div", { class: "row" }, swatch, text));
       }
     }
+    if (this.layers.probability && this.opacity.probability > 0) {
+      parts.push(h("p", { class: "title" }, "Probability"), ...ramp(RAMP, "0 %", "100 %"));
+    }
+    this.legend.hidden = !parts.length;
     this.legend.replaceChildren(...parts);
   }
 
@@ -235,4 +238,8 @@ export class JobMap {
     const rect = this.swiping ? `rect(${corner.y}px, ${end.x}px, ${end.y}px, ${corner.x}px)` : "";
     for (const name of ["probability", "roads", "difference", "edits"]) this.map.getPane(name).style.clip = rect;
   }
+}
+
+function ramp(colours, from, to) {
+  return [gradient(colours, 150, 10), h("div", { class: "ends" }, h("span", {}, from), h("span", {}, to))];
 }

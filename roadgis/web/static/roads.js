@@ -1,7 +1,7 @@
 // A layer of roads drawn on canvas tiles. Each tile fetches its edges, simplified for its zoom.
 
 const L = window.L;
-const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+export const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 // Red to blue: distinct with any colour vision.
 const UNSURE = [[215, 25, 28], [253, 141, 60], [254, 217, 118], [110, 205, 215], [43, 131, 255]];
 const KINDS = ["#4f9dff", "#ff9f43", "#2ecc71", "#e056fd", "#ff6b6b", "#1dd1a1", "#f6e58d", "#a29bfe", "#fd79a8", "#00cec9"];
@@ -30,13 +30,13 @@ function colour(mode, edge) {
   return "#ffd23f";
 }
 
-export function gradient(mode, width, height) {
+export function gradient(ramp, width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
   for (let x = 0; x < width; x++) {
-    context.fillStyle = mixed(COLOURINGS[mode].ramp, x / (width - 1));
+    context.fillStyle = mixed(ramp, x / (width - 1));
     context.fillRect(x, 0, 1, height);
   }
   return canvas;
