@@ -94,7 +94,7 @@ async function start() {
     const { jobs } = await get("/jobs");
     const own = jobs.filter((job) => job.processID === state.tab).slice(0, 30);
     list.replaceChildren(...own.map(jobLine));
-    if (!own.length) list.append(h("li", { class: "muted" }, video ? "No videos yet." : "No scenes yet. The example takes about ten seconds."));
+    if (!own.length) list.append(h("li", { class: "muted" }, video ? "No videos yet." : "No scenes yet. The example takes a few seconds."));
   } catch (error) {
     fail(error);
   }

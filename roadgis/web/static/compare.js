@@ -94,7 +94,7 @@ export class ComparePanel {
       return h("tr", {}, h("td", {}, h("div", { class: "row" }, box, swatch, h("label", { for: `class-${name}`, title: about }, title))),
         h("td", { class: "num" }, number(counts[name])), h("td", {}, length(lengths[`${name}_m`] ?? 0)));
     });
-    const parts = [h("h2", {}, `Against ${layer}`), h("table", {}, h("tbody", {}, rows))];
+    const parts = [h("h2", {}, `Comparison with ${layer}`), h("table", {}, h("tbody", {}, rows))];
     if (scores) {
       parts.push(h("div", { class: "stats" }, Object.entries(scores).map(([name, value]) =>
         h("div", {}, h("b", {}, value === null ? "–" : `${number(value * 100, 1)} %`), h("span", {}, name)))));

@@ -9,10 +9,10 @@ import { COLOURINGS } from "./roads.js";
 const TABS = [["layers", "Layers"], ["adjust", "Adjust"], ["correct", "Correct"], ["compare", "Compare"], ["download", "Download"]];
 
 const SLIDERS = [
-  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Pixels with at least this probability are road"],
-  ["max_gap_m", "Largest gap", 0, 120, 5, (v) => `${v} m`, "Longer gaps are not bridged"],
-  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected components are dropped"],
-  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a simplified line"],
+  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Pixels with at least this probability are road."],
+  ["max_gap_m", "Largest gap", 0, 120, 5, (v) => `${v} m`, "Longer gaps are not bridged."],
+  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected components are dropped."],
+  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a simplified line."],
 ];
 const DEFAULTS = { threshold: 0.5, max_gap_m: 30, min_component_m: 60, tolerance_m: 0.5 };
 
@@ -141,15 +141,15 @@ export class ResultPanel {
     const inputs = {};
     const fields = SLIDERS.map(([name, text, min, max, step, format, about]) => {
       const output = h("output", {}, format(Number(now[name])));
-      const input = h("input", { type: "range", id: `slider-${name}`, min, max, step, value: now[name], oninput: () => (output.textContent = format(Number(input.value))), onchange: () => this._redo(inputs) });
+      const input = h("input", { type: "range", id: `slider-${name}`, "aria-describedby": `about-${name}`, min, max, step, value: now[name], oninput: () => (output.textContent = format(Number(input.value))), onchange: () => this._redo(inputs) });
       inputs[name] = input;
-      return h("div", { class: "field" }, h("label", { for: `slider-${name}`, title: about }, text), output, input);
+      return h("div", { class: "field" }, h("label", { for: `slider-${name}` }, text), output, input, h("small", { class: "muted", id: `about-${name}` }, about));
     });
     this.redoText = h("div", { class: "stack tight delta", id: "difference", role: "status" }, this._differenceText());
     this.history = h("div", { class: "stack tight" });
     this._drawHistory();
     this.showDifference(this.network);
-    return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier ones are kept."),
+    return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier networks are kept."),
       ...fields, this.redoText, this.history];
   }
 
