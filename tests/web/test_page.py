@@ -337,3 +337,21 @@ def test_page_can_be_used_with_the_keyboard_alone(page: Page, done: Any) -> None
     page.page.focus("#tab-layers")
     page.page.keyboard.press("ArrowRight")
     assert page.page.evaluate("document.activeElement.id") == "tab-adjust"
+
+
+def test_page_draws_and_undoes_a_road_with_the_keyboard(page: Page, done: Any) -> None:
+    page.open(f"#job={done['jobID']}")
+    page.page.click("#tab-correct")
+    page.page.wait_for_selector("#doubt h2")
+    page.drawn()
+    page.page.focus("#map")
+    page.page.keyboard.press("d")
+    page.page.keyboard.press("Enter")
+    page.until("document.getElementById('hint').textContent.includes('ends')")
+    before = page.page.evaluate("window.roadgis.map.map.getCenter().lng")
+    page.page.keyboard.press("ArrowRight")
+    page.until("window.roadgis.map.map.getCenter().lng", lambda now: now > before)
+    page.page.keyboard.press("Enter")
+    page.until("window.roadgis.map.overlays.drawn !== undefined")
+    page.page.keyboard.press("z")
+    page.until("window.roadgis.map.overlays.drawn === undefined")

@@ -159,11 +159,11 @@ export class CorrectPanel {
   async undo() {
     if (!this.edits.length) return;
     try {
-      await call("DELETE", this.result.path("/edits/last"));
-      const gone = this.edits.pop();
-      this._show();
+      const { id } = await call("DELETE", this.result.path("/edits/last"));
+      const gone = this.edits.find((edit) => edit.id === id); // not there if somebody else made it
+      await this._loadEdits();
       await this._loadQueue();
-      if (gone.edge !== null && gone.network === this.result.network) await this.pick(gone.edge);
+      if (gone && gone.edge !== null && gone.network === this.result.network) await this.pick(gone.edge);
     } catch (error) {
       this.result.tools.fail(error);
     }
@@ -176,7 +176,7 @@ export class CorrectPanel {
     this.drawing = what;
     this.places = [];
     if (what === "draw") this.drawButton.setAttribute("aria-pressed", "true");
-    this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
+    this.result.tools.setHint("Click where the road starts. Escape stops.");
     this.result.map.placing((place) => this._place(place));
   }
 
@@ -207,7 +207,7 @@ export class CorrectPanel {
       if (what === "redraw") await this._select(null, false);
     } catch (error) {
       this.result.tools.fail(error);
-      this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
+      this.result.tools.setHint("Click where the road starts. Escape stops.");
       this.result.map.overlay("begin", null);
     }
   }

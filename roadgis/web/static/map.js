@@ -187,10 +187,13 @@ export class JobMap {
       const { lat, lng } = this.map.getCenter();
       this.coords.textContent = `${lat.toFixed(6)}, ${lng.toFixed(6)}`;
     });
-    this.map.on("click", (event) => {
-      if (this.onplace) this.onplace([event.latlng.lng, event.latlng.lat]);
-      else this.onpick(this.layers.roads?.at(event.latlng, 12)?.id ?? null);
-    });
+    const choose = (latlng) => {
+      if (this.onplace) this.onplace([latlng.lng, latlng.lat]);
+      else this.onpick(this.layers.roads?.at(latlng, 12)?.id ?? null);
+    };
+    this.map.on("click", (event) => choose(event.latlng));
+    const container = this.map.getContainer();
+    container.addEventListener("keydown", (event) => event.key === "Enter" && event.target === container && choose(this.map.getCenter()));
   }
 
   _hover(event) {
