@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 #: Side of the tile that is timed, pixels.
 _TILE_PX = 768
-#: Share of a run's time that inference takes, and seconds that any run takes.
-_SHARE, _START_S = 0.9, 2.0
+#: Seconds of a run besides inference: until the program has started, and for each megapixel to
+#: vectorize and write. Measured on two cores.
+_START_S, _REST_S_PER_MPX = 2.0, 0.35
 # Reading keeps pace with inference up to this; beyond it, it decides.
 _SOURCE_PX_PER_S = 60e6
 
@@ -46,4 +47,5 @@ def estimated_seconds(
     per_px = (time.perf_counter() - start) / side**2
     inference = network_pixels(scene, card, options) * per_px * (4 if options.flips else 1)
     reading = scene.size.source_pixels / _SOURCE_PX_PER_S
-    return max(inference, reading) / _SHARE + _START_S
+    rest = _REST_S_PER_MPX * scene.size.pixels / 1e6
+    return _START_S + max(inference, reading) + rest

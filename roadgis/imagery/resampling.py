@@ -171,6 +171,15 @@ class BlockCache:
                 self._used -= old[0].nbytes + old[1].nbytes
 
 
+def _resampling_text(ratio: float) -> str:
+    """Return in words how sheets are brought onto another grid, `ratio` times as coarse."""
+    if ratio > 1:
+        return f"pixels {ratio:g} times as large, averaged"
+    if ratio < 1:
+        return f"pixels {1 / ratio:.3g} times as small, interpolated"
+    return "pixels of the same size on another grid, interpolated"
+
+
 @dataclass(frozen=True)
 class _Rect:
     row: int
@@ -204,7 +213,7 @@ class WarpedLayer:
         self._cache = cache
         # Whole pixels are averaged first, from box to box of the source's own lattice.
         self._factor = max(int(ratio + 0.01), 1)
-        self.resampled = f"{'averaged' if ratio > 1 else 'interpolated'}, {ratio:g} pixels to one"
+        self.resampled = _resampling_text(ratio)
         size = BLOCK_PX
         while size * ratio > _MAX_SOURCE_PX and size > _MIN_BLOCK_PX:
             size //= 2

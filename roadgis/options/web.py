@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from roadgis.errors import InputError
 from roadgis.options.option import Option, setting
+
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,46 @@ def is_local(host: str) -> bool:
         return False
 
 
+class UrlParts(NamedTuple):
+    """What decides whether a URL is allowed."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    def contains(self, other: UrlParts) -> bool:
+        """Return whether another URL is this one, or lies below its path."""
+        below = self.path if self.path.endswith("/") else f"{self.path}/"
+        return self[:3] == other[:3] and (other.path == self.path or other.path.startswith(below))
+
+
+def url_parts(url: str) -> UrlParts:
+    """Return the parts of a URL that every program reads in the same way.
+
+    Raises
+    ------
+    ValueError
+        If it is not an http or https URL, or it has a user name, a backslash, a character that
+        is not printable ASCII, or a path with ``..`` or an encoded slash.
+    """
+    parts = urlsplit(url)
+    port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
+    path = parts.path or "/"
+    plain = unquote(unquote(path))
+    if (
+        port is None
+        or parts.scheme not in _PORTS
+        or not parts.hostname
+        or "@" in parts.netloc
+        or not re.fullmatch(r"[!-\[\]-~]+", url)
+        or {".", ".."} & set(re.split(r"[/\\]", plain))
+        or re.search(r"%(25)*(2f|5c)", path, re.IGNORECASE)
+    ):
+        raise ValueError(f"{url!r} is not a plain URL")
+    return UrlParts(parts.scheme, parts.hostname.rstrip("."), port, path)
+
+
 @dataclass(frozen=True)
 class WebOptions:
     """Settings of the map page.
@@ -69,6 +114,8 @@ class WebOptions:
         Model for videos and pictures; None is the one for imagery.
     data_dirs : tuple of Path
         Folders of this machine whose imagery may be used without an upload.
+    allow_urls : tuple of str
+        URLs of imagery that may be used without an upload, or the beginnings of their paths.
     base_map : str or None
         A name in :data:`BASE_MAPS`; None loads nothing from the internet.
     max_mb : float
@@ -135,6 +182,16 @@ class WebOptions:
             repeat=True,
         ),
     )
+    allow_urls: tuple[str, ...] = setting(
+        (),
+        Option(
+            "URL below which the server may fetch imagery, such as https://example.org/ortho; may "
+            "be repeated.",
+            flags=("--allow-url", "allow_urls"),
+            metavar="URL",
+            repeat=True,
+        ),
+    )
     base_map: str | None = setting(
         None,
         Option(
@@ -173,6 +230,16 @@ class WebOptions:
         for folder in self.data_dirs:
             if not folder.is_dir():
                 raise InputError(f"{folder}: is not a folder. Correct --data-dir.")
+        for url in self.allow_urls:
+            try:
+                parts = url_parts(url)
+            except ValueError:
+                parts = None
+            if parts is None or "?" in url or "#" in url:
+                raise InputError(
+                    f"{url}: cannot be used with --allow-url. Expected a URL such as "
+                    "https://example.org/ortho, without a user name or query."
+                )
         if self.base_map is not None and self.base_map not in BASE_MAPS:
             raise InputError(
                 f"base map {self.base_map!r} is not known. Choose one of: {', '.join(BASE_MAPS)}."

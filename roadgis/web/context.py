@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,8 @@ class Context:
         Process for short work.
     root : Path
         Folder of the jobs' files.
+    fetches : asyncio.Semaphore
+        Files that are fetched from URLs at a time: each takes a thread while it waits.
     """
 
     options: WebOptions
@@ -39,6 +42,7 @@ class Context:
     queue: Queue
     pool: Pool
     root: Path
+    fetches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     def files(self, job: Job) -> JobFiles:
         """Return where the files of a job lie."""

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import functools
 import importlib.util
 import json
+import logging
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from roadgis._version import __version__
 from roadgis.errors import how_to_install
 from roadgis.options.web import BASE_MAPS
 from roadgis.web.context import Context, Shared, TheJob
 from roadgis.web.models import CheckSettings, JobView, NewJob, RunSettings, job_view
+from roadgis.web.receiving import allowed_url, is_url, receive_body, receive_url
 from roadgis.web.store import Job, JobState
 from roadgis.web.uploads import (
     UploadError,
-    check_content,
     check_free,
     check_pixels,
     data_path,
@@ -32,12 +33,14 @@ from roadgis.web.uploads import (
     safe_name,
 )
 
-__all__ = ["ERRORS", "FILE_BODY", "receive", "router"]
+__all__ = ["ERRORS", "FILE_BODY", "router"]
+
+logger = logging.getLogger(__name__)
 
 #: Jobs in these states count for the limit on waiting jobs.
 _BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
-#: Seconds without data after which an upload is aborted.
-_SILENCE_S = 60.0
+#: Name of a job until its first file arrives.
+_UNNAMED = "Upload"
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"description": text}
     for status, text in (
@@ -85,6 +88,7 @@ def about(context: Shared) -> dict[str, Any]:
         "example": example_scene() is not None,
         "video": importlib.util.find_spec("cv2") is not None,
         "data_dir": bool(options.data_dirs),
+        "allow_url": bool(options.allow_urls),
         "base_map": None if options.base_map is None else vars(BASE_MAPS[options.base_map]),
         "limits": {
             "max_mb": options.max_mb,
@@ -127,7 +131,7 @@ def jobs(context: Shared, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> 
 
 @router.post("/jobs", status_code=201)
 async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
-    """Make a job from the example, from files in the data folders, or for an upload."""
+    """Make a job from the example, from files in the data folders or at URLs, or for an upload."""
     if context.store.count(*_BUSY) >= context.options.max_waiting:
         raise HTTPException(
             503,
@@ -136,12 +140,17 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
         )
     if new.kind == "video" and importlib.util.find_spec("cv2") is None:
         raise HTTPException(501, f"Videos need OpenCV. {how_to_install('video')}")
-    chosen = [(given, data_path(given, context.options.data_dirs)) for given in new.paths]
+    options = context.options
+    if len(new.paths) > options.max_files:
+        raise HTTPException(413, f"A job takes {options.max_files} file(s) at most.")
+    urls = _named_urls(context, new)
+    local = [given for given in new.paths if not is_url(given)]
+    chosen = [(given, data_path(given, options.data_dirs)) for given in local]
     example = example_scene() if new.example else None
     if new.example and (example is None or new.kind != "roads"):
         raise HTTPException(404, "The example scene is not installed.")
-    names = [path.name for _, path in chosen]
-    name = printable(new.name) or (example.name if example else names[0] if names else "Upload")
+    names = [*(path.name for _, path in chosen), *urls]
+    name = printable(new.name) or (example.name if example else names[0] if names else _UNNAMED)
     job = context.store.add(new.kind, name)
     if new.assume_crs:
         job = _updated(context, job, settings={"assume_crs": new.assume_crs})
@@ -156,6 +165,9 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
         if chosen:
             inputs = [{"name": printable(given), "path": str(path)} for given, path in chosen]
             job = _updated(context, job, inputs=inputs)
+        if urls:
+            context.queue.spawn(_fetch(context, job, urls))
+        elif chosen:
             job = await _begin_check(context, job)
     except BaseException:
         context.store.remove(job.id)
@@ -169,6 +181,49 @@ def _updated(context: Context, job: Job, **values: Any) -> Job:
     return context.store.update(job.id, **values) or job
 
 
+def _named_urls(context: Context, new: NewJob) -> dict[str, str]:
+    """Return the URLs of a new job by the names of their files."""
+    urls: dict[str, str] = {}
+    for given in filter(is_url, new.paths):
+        url, last = allowed_url(given, context.options.allow_urls)
+        name = safe_name(last, new.kind)
+        if urls.setdefault(name, url) != url:
+            raise UploadError(422, f"{name}: two URLs have this file name. Use one job for each.")
+    return urls
+
+
+async def _fetch(context: Context, job: Job, urls: dict[str, str]) -> None:
+    """Fetch the files of a job, and check them; the job becomes ready or failed."""
+
+    def heard(name: str, received: int, announced: int) -> None:
+        now = context.store.get(job.id)
+        if now is None or now.state != "uploading":
+            raise UploadError(409, f"The job is {now.state if now else 'deleted'}.")
+        total = f" of {announced / 1e6:,.0f}" if announced else ""
+        text = f"Fetching {name}: {received / 1e6:,.0f}{total} MB"
+        if text != now.text:
+            _updated(context, job, text=text)
+            context.queue.tell(job.id)
+
+    inputs = list(job.inputs)
+    try:
+        for name, url in urls.items():
+            path = context.files(job).inputs / name
+            await receive_url(context, url, path, job.kind, functools.partial(heard, name))
+            inputs.append({"name": name, "path": str(path)})
+        job = _updated(context, job, inputs=inputs, text="")
+        await _begin_check(context, job)
+    except UploadError as error:
+        if context.store.change_state(job.id, ("uploading",), "failed"):
+            _updated(context, job, text=str(error), ended=time.time())
+    except OSError:
+        if context.store.change_state(job.id, ("uploading",), "failed"):
+            logger.exception("the files of job %s cannot be stored", job.id)
+            text = "The files cannot be stored. See the server's terminal."
+            _updated(context, job, text=text, ended=time.time())
+    context.queue.tell(job.id)
+
+
 @router.put("/jobs/{job_id}/files/{name}", status_code=201, openapi_extra=FILE_BODY)
 async def upload(context: Shared, job: TheJob, name: str, request: Request) -> dict[str, Any]:
     """Send a file of a job as the body of the request."""
@@ -180,77 +235,30 @@ async def upload(context: Shared, job: TheJob, name: str, request: Request) -> d
     if file_name not in known and len(known) >= most:
         raise HTTPException(413, f"A job of this kind takes {most} file(s) at most.")
     path = context.files(job).inputs / file_name
-    size = await receive(context, request, path, job.kind)
+    size = await receive_body(context, request, path, job.kind)
     job = context.store.get(job.id) or job
     kept = [entry for entry in job.inputs if entry["name"] != file_name]
     inputs = [*kept, {"name": file_name, "path": str(path)}]
-    _updated(context, job, inputs=inputs, name=job.name if kept else file_name)
+    name = file_name if job.name == _UNNAMED else job.name
+    _updated(context, job, inputs=inputs, name=name)
     return {"name": file_name, "bytes": size}
-
-
-async def receive(context: Context, request: Request, path: Path, kind: str) -> int:
-    """Write the body of a request to a file, within the limits, and return its size."""
-    limit = context.options.max_mb * 1e6
-    text = request.headers.get("content-length", "0")
-    announced = int(text) if text.isdecimal() else 0
-    too_large = UploadError(
-        413,
-        f"{path.name}: more than {limit / 1e6:g} MB. Send a smaller file, or start the server "
-        "with a larger --max-mb.",
-    )
-    if announced > limit:
-        raise too_large
-    await asyncio.to_thread(check_free, context.root, announced, context.options.quota_mb * 1e6)
-    partial = path.with_name(f".{path.name}.part")
-    size = 0
-    try:
-        with partial.open("wb") as file:
-            stream = request.stream()
-            while True:
-                try:
-                    chunk = await asyncio.wait_for(anext(stream, None), _SILENCE_S)
-                except asyncio.TimeoutError:
-                    raise UploadError(408, f"{path.name}: the upload stalled.") from None
-                except ClientDisconnect:
-                    # Nobody hears this, but an error that is not caught fills the log.
-                    raise UploadError(400, f"{path.name}: the upload was cut off.") from None
-                if chunk is None:
-                    break
-                size += len(chunk)
-                if size > limit:
-                    raise too_large
-                await asyncio.to_thread(file.write, chunk)
-        await asyncio.to_thread(partial.replace, path)
-        await asyncio.to_thread(check_content, path, kind)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UploadError(
-                507, "The server's disk is full. Free some space, or delete old jobs."
-            ) from error
-        raise
-    except UploadError:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
 
 
 @router.post("/jobs/{job_id}/check", status_code=202)
 async def check(context: Shared, job: TheJob, given: CheckSettings | None = None) -> JobView:
     """End the upload and check the files; the job becomes ready or failed.
 
-    A job whose files could not be used can be checked again with a CRS.
+    A job whose check failed or was cancelled can be checked again, with a CRS if it has none.
     """
-    again = job.state == "failed" and job.kind == "roads" and not job.facts.get("usable")
+    ended = job.state in ("failed", "cancelled")
+    again = ended and job.kind == "roads" and not job.facts.get("usable")
     if not (job.state == "uploading" or again):
         raise HTTPException(409, f"The job is {job.state}; it was checked already.")
     if not job.inputs:
         raise HTTPException(422, "The job has no files. Send some first.")
     if given is not None and given.assume_crs:
         job = _updated(context, job, settings={"assume_crs": given.assume_crs})
-    if again and not context.store.change_state(job.id, ("failed",), "uploading"):
+    if again and not context.store.change_state(job.id, ("failed", "cancelled"), "uploading"):
         raise HTTPException(409, "The job has changed; load it again.")
     return job_view(await _begin_check(context, job), {})
 

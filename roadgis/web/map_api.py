@@ -19,7 +19,7 @@ from rio_tiler.errors import RioTilerError
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
 from roadgis.web.context import Context, Shared, TheJob
-from roadgis.web.jobs_api import ERRORS, FILE_BODY, receive
+from roadgis.web.jobs_api import ERRORS, FILE_BODY
 from roadgis.web.models import (
     ComparisonRequest,
     EditView,
@@ -29,6 +29,7 @@ from roadgis.web.models import (
     VectorSettings,
 )
 from roadgis.web.raster_tiles import imagery_tile, probability_tile
+from roadgis.web.receiving import receive_body
 from roadgis.web.road_tiles import NetworkTiles, open_layer
 from roadgis.web.route import route
 from roadgis.web.store import Job
@@ -258,7 +259,8 @@ async def send_base(context: Shared, job: TheJob, name: str, request: Request) -
     folder = context.files(job).base
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    return {"name": file_name, "bytes": await receive(context, request, folder / file_name, "base")}
+    size = await receive_body(context, request, folder / file_name, "base")
+    return {"name": file_name, "bytes": size}
 
 
 @router.post("/comparison")

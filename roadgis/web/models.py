@@ -21,34 +21,37 @@ class _Strict(BaseModel):
 class VectorSettings(_Strict):
     """Vectorization settings; null or missing values keep their defaults."""
 
-    threshold: float | None = Field(None, gt=0, lt=1, description="Probability of road pixels.")
-    max_gap_m: float | None = Field(None, ge=0, le=500, description="Longest bridged gap, m.")
+    threshold: float | None = Field(
+        None, gt=0, lt=1, description="Minimum probability of road pixels."
+    )
+    max_gap_m: float | None = Field(None, ge=0, le=500, description="Largest bridged gap, metres.")
     min_component_m: float | None = Field(
-        None, ge=0, le=100_000, description="Shortest connected piece that is kept, m."
+        None, ge=0, le=100_000, description="Length of the shortest component that is kept, metres."
     )
     tolerance_m: float | None = Field(
-        None, ge=0, le=100, description="Largest deviation when lines are simplified, m."
+        None, ge=0, le=100, description="Maximum deviation of simplified lines, metres."
     )
 
 
 class NewJob(_Strict):
     """A new job."""
 
-    kind: Literal["roads", "video"] = Field("roads", description="What to make of the files.")
+    kind: Literal["roads", "video"] = Field("roads", description="Kind of input and result.")
     name: str = Field("", max_length=120, description="Shown in the list of jobs.")
     example: bool = Field(False, description="Use the example scene; no upload is needed.")
     paths: list[str] = Field(
         default_factory=list,
         max_length=200,
-        description="Files below the server's --data-dir; no upload is needed.",
+        description="Files or folders below the server's --data-dir, or URLs below one of its "
+        "--allow-url; no upload is needed.",
     )
     assume_crs: str | None = Field(
-        None, max_length=100, pattern=r"^[A-Za-z]+:\d+$", description="CRS of files without one."
+        None, max_length=100, pattern=r"^[A-Za-z]+:\d+$", description="CRS of files that have none."
     )
 
 
 class CheckSettings(_Strict):
-    """CRS of files without one."""
+    """CRS of files that have none."""
 
     assume_crs: str | None = Field(None, max_length=100, pattern=r"^[A-Za-z]+:\d+$")
 
@@ -61,9 +64,9 @@ class RunSettings(VectorSettings):
         None, ge=1, le=1000, description="Videos: every Nth frame is segmented."
     )
     height: int | None = Field(
-        None, ge=16, le=4320, description="Videos: height in pixels that the model sees."
+        None, ge=16, le=4320, description="Videos: height of frames for the model, pixels."
     )
-    allow_truncated: bool = Field(False, description="Videos: accept truncated ones.")
+    allow_truncated: bool = Field(False, description="Videos: accept a truncated video.")
 
 
 class JobView(BaseModel):
@@ -75,9 +78,9 @@ class JobView(BaseModel):
     status: Literal["accepted", "running", "successful", "failed", "dismissed"]
     state: Literal[
         "uploading", "checking", "ready", "queued", "running", "done", "failed", "cancelled"
-    ] = Field(description="More precise than status.")
+    ] = Field(description="The state in more detail than status.")
     name: str
-    progress: float = Field(description="Share done, percent.")
+    progress: float = Field(description="Share that is done, percent.")
     message: str
     created: str
     started: str | None
@@ -88,11 +91,11 @@ class JobView(BaseModel):
     settings: dict[str, Any]
     result: dict[str, Any]
     warnings: list[str]
-    live: dict[str, Any] = Field(description="The unfinished result: version and counts.")
+    live: dict[str, Any] = Field(description="Version and counts of the unfinished result.")
 
 
 class NetworkView(BaseModel):
-    """A network of a job: 0 is that of the run, others were made with the sliders."""
+    """A network of a job: 0 is that of the run, others have other settings."""
 
     number: int
     settings: dict[str, Any]
@@ -151,7 +154,9 @@ class ComparisonRequest(_Strict):
     """Settings of the comparison with an uploaded layer."""
 
     truth: bool = Field(False, description="Score the network against the layer.")
-    network: int | None = Field(None, ge=0, le=2**31, description="By default the current one.")
+    network: int | None = Field(
+        None, ge=0, le=2**31, description="Network to compare; by default the current one."
+    )
 
 
 def job_view(job: Job, live: dict[str, Any]) -> JobView:

@@ -11,12 +11,11 @@ import shutil
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 
 from roadgis.options.web import WebOptions
@@ -70,10 +69,14 @@ class Queue:
         for job in self._store.all("checking"):
             self.check(job)
         for job in self._store.all("uploading"):
-            self._set(job.id, state="failed", text="The server stopped during the upload.")
-        self._spawn(self._pool.run(tasks.warm_up))
-        self._spawn(self._work())
-        self._spawn(self._sweep())
+            self._set(
+                job.id,
+                state="failed",
+                text="The server stopped during the upload. Send the files again.",
+            )
+        self.spawn(self._pool.run(tasks.warm_up))
+        self.spawn(self._work())
+        self.spawn(self._sweep())
 
     async def close(self) -> None:
         """Stop the engine; jobs stay as they are and resume when the server starts again."""
@@ -84,7 +87,8 @@ class Queue:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Any) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run some work until it ends or the server stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -102,10 +106,11 @@ class Queue:
     async def changes(self, identifier: str) -> AsyncIterator[Job]:
         """Yield a job now and after each change, until it has ended or is removed."""
         while (job := self._store.get(identifier)) is not None:
+            if job.state in ENDED:
+                yield job
+                return
             event = self._changed[identifier]
             yield job
-            if job.state in ENDED:
-                return
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(event.wait(), 15.0)
 
@@ -127,16 +132,17 @@ class Queue:
         waiting: tuple[JobState, ...] = ("uploading", "checking", "ready", "queued", "running")
         if not self._store.change_state(identifier, waiting, "cancelled"):
             return False
-        self._set(
-            identifier, ended=time.time(), text="Cancelled; finished blocks are kept for a restart."
-        )
+        job = self._store.get(identifier)
+        kept = job is not None and job.kind == "roads" and job.started is not None
+        text = "Cancelled. Finished blocks are kept: the run can resume." if kept else "Cancelled."
+        self._set(identifier, ended=time.time(), text=text)
         if self._running and self._running[0] == identifier:
             await stop(self._running[1])
         return True
 
     def check(self, job: Job) -> None:
         """Check a job's imagery; the job becomes ready or failed."""
-        self._spawn(self._check(job))
+        self.spawn(self._check(job))
 
     async def _check(self, job: Job) -> None:
         async with self._checks:
@@ -147,25 +153,28 @@ class Queue:
                     text = str(facts.get("reason") or "This imagery cannot be used.")
             except EngineError as error:
                 text = str(error)
+        plain = self._plain_facts(job, facts)
+        plain["paths"] = [entry["name"] for entry in facts.get("inputs", [])]
+        if text:  # Before the end: nobody listens to a job that has failed.
+            plain = await self._shown(replace(job, facts=plain))
         text = self._without_paths(job, text)
         if not self._store.change_state(job.id, ("checking",), "failed" if text else "ready"):
             return
         ended = time.time() if text else None
-        plain = self._plain_facts(job, facts)
-        plain["paths"] = [entry["name"] for entry in facts.get("inputs", [])]
         self._set(job.id, facts=plain, text=text, ended=ended)
-        await self._show(replace(job, facts=plain))
+        if not text:
+            self._set(job.id, facts=await self._shown(replace(job, facts=plain)))
 
-    async def _show(self, job: Job) -> None:
-        """Prepare the imagery for the map."""
+    async def _shown(self, job: Job) -> dict[str, Any]:
+        """Prepare the imagery for the map, and return the job's facts with that."""
         files = JobFiles(self._root, job)
         for path, shown in zip(files.sheets(), files.shown, strict=True):
             try:
                 await self._pool.run(build_overviews, path, shown, job.settings.get("assume_crs"))
-            except (OSError, ValueError, RasterioError, CPLE_BaseError, MemoryError) as error:
+            except (OSError, ValueError, RasterioError, MemoryError) as error:
                 # The job may have been deleted in the meantime.
                 logger.warning("%s cannot be shown: %s", path, error)
-        self._set(job.id, facts={**job.facts, "shown": True})
+        return {**job.facts, "shown": True}
 
     async def _facts(self, job: Job) -> dict[str, Any]:
         """Return what ``roadgis info`` says."""
@@ -342,7 +351,7 @@ class _Listener:
         self._queue._running = (self._job.id, process)
         job = self._queue._store.get(self._job.id)
         if job is None or job.state != "running":  # cancelled while it started
-            self._queue._spawn(stop(process))
+            self._queue.spawn(stop(process))
 
     def heard(self, line: Mapping[str, Any]) -> None:
         if line["type"] == "log":

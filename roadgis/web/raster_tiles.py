@@ -17,6 +17,8 @@ from rio_tiler.errors import NoOverviewWarning, TileOutsideBounds
 from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
 
+from roadgis.imagery.damage import legible
+
 _SIZE = 256
 #: Colours of probability, at these shares: dark violet to yellow, over transparent.
 PROBABILITY_COLOURS = (
@@ -158,15 +160,21 @@ def build_overviews(path: Path, shown: Path, crs: str | None = None) -> None:
         The VRT.
     crs : str, optional
         CRS of a raster without one.
+
+    Raises
+    ------
+    rasterio.errors.RasterioError
+        If it cannot be read.
     """
     shown.parent.mkdir(parents=True, exist_ok=True)
     partial = shown.with_name(f".{shown.name}")
-    rasterio.shutil.copy(path.resolve(), partial, driver="VRT")
+    with legible():
+        rasterio.shutil.copy(path.resolve(), partial, driver="VRT")
     partial.replace(shown)
-    with rasterio.open(shown, "r+") as dataset:
+    with legible(), rasterio.open(shown, "r+") as dataset:
         if crs is not None and dataset.crs is None:
             dataset.crs = crs
-    with rasterio.open(shown, "r+") as dataset:
+    with legible(), rasterio.open(shown, "r+") as dataset:
         if dataset.width * dataset.height <= _LARGE or dataset.overviews(1):
             return
         side, factors = max(dataset.width, dataset.height), [2]

@@ -395,6 +395,26 @@ def test_a_transform_without_area_or_place_is_rejected(tmp_path: Path, transform
         open_scene(path, gsd_m=1.0)
 
 
+@pytest.mark.parametrize(
+    ("pixel", "turn", "text"),
+    [
+        (1.0, 0.0, "no"),
+        (0.5, 0.0, "boxes of 2 x 2 pixels averaged"),
+        (0.8, 0.0, "pixels 1.25 times as large, averaged"),
+        (1.25, 0.0, "pixels 1.25 times as small, interpolated"),
+        (1.0, 30.0, "pixels of the same size on another grid, interpolated"),
+    ],
+)
+def test_describe_says_how_pixels_are_resampled(
+    tmp_path: Path, pixel: float, turn: float, text: str
+) -> None:
+    along, across = pixel * math.cos(math.radians(turn)), pixel * math.sin(math.radians(turn))
+    transform = Affine(along, across, X0, across, -along, Y0)
+    path = write_raster(tmp_path / "a.tif", texture(64, 64), transform=transform)
+    with open_scene(path, gsd_m=1.0) as scene:
+        assert scene.describe()["resampled"] == [text]
+
+
 def test_a_description_says_what_the_scene_is_made_of(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(64, 64), pixel=0.5, nodata=0, overviews=[2, 4])
     with open_scene(path, gsd_m=1.0) as scene:

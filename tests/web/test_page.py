@@ -79,7 +79,7 @@ def test_page_from_upload_to_corrected_geopackage(page: Page, town: Path, tmp_pa
     page.open()
     page.page.set_input_files("input[type=file]", str(town))
     assert page.page.inner_text("#verdict") == "This imagery can be used."
-    assert "town _b_.tif" in page.page.inner_text("h2")
+    assert page.page.inner_text("h1") == "town <b>.tif"
     page.button("Run").click()
     page.page.wait_for_selector("#tab-adjust")
     edges = int(page.page.inner_text("#total-edges"))
@@ -145,7 +145,7 @@ def test_page_shows_attributes_of_a_clicked_road(page: Page, done: Any) -> None:
     )
     page.page.mouse.click(x, y)
     page.page.wait_for_selector("#details table")
-    assert page.page.inner_text("#details h3") == f"Road {edge}"
+    assert page.page.inner_text("#details h2") == f"Road {edge}"
     assert "town _b_.tif" in page.page.inner_text("#details")
 
 
@@ -164,6 +164,71 @@ def test_page_reload_cancel_and_resume(page: Page, server: Server) -> None:
     page.page.wait_for_selector("#tab-adjust")
 
 
+def test_page_tries_road_tiles_again_that_failed(page: Page, done: Any) -> None:
+    failed: list[str] = []
+
+    def first_fails(route: Any) -> None:
+        if route.request.url in failed:
+            route.continue_()
+        else:
+            failed.append(route.request.url)
+            route.fulfill(status=503)
+
+    page.page.route("**/roads/*/*/*/*.json**", first_fails)
+    page.open(f"#job={done['jobID']}")
+    assert page.drawn() > 0
+    assert failed
+    assert page.page.locator(".toast").count() == 0
+    page.said = [text for text in page.said if "503" not in text]
+
+
+def test_page_says_that_road_tiles_are_missing(page: Page, done: Any) -> None:
+    page.page.route("**/roads/*/*/*/*.json**", lambda route: route.fulfill(status=404))
+    page.open(f"#job={done['jobID']}")
+    page.page.wait_for_selector(".toast.bad")
+    assert "Some roads could not be loaded" in page.page.inner_text(".toast.bad")
+    assert page.page.locator(".toast").count() == 1
+    page.said = [text for text in page.said if "404" not in text]
+
+
+def test_page_compares_again_after_a_change_of_the_network(
+    page: Page, server: Server, town: Path, tmp_path: Path
+) -> None:
+    job = server.run(town)["jobID"]
+    layer = tmp_path / "truth.geojson"
+    layer.write_bytes(server.request("GET", f"/api/jobs/{job}/download/geojson").body)
+    page.open(f"#job={job}")
+    page.page.click("#tab-compare")
+    page.page.set_input_files("#base-file", str(layer))
+    page.page.wait_for_selector("#comparison table")
+    assert page.page.locator("#comparison .stats").count() == 0
+    page.page.check("#truth")
+    page.page.wait_for_selector("#comparison .stats")
+    page.page.reload()
+    page.page.click("#tab-compare")
+    page.page.wait_for_selector("#comparison .stats")
+    assert page.page.is_checked("#truth")
+    page.page.click("#tab-adjust")
+    page.slide("threshold", 0.9)
+    page.page.wait_for_selector("#difference .minus")
+    page.page.click("#tab-compare")
+    page.page.click("#compare-again")
+    page.page.wait_for_selector("#comparison table")
+    assert page.until("window.roadgis.map.overlays.missing !== undefined")
+
+
+def test_page_checks_a_scene_again_whose_check_was_cancelled(
+    page: Page, server: Server, town: Path
+) -> None:
+    job = server.upload(town, check=False)
+    assert server.request("POST", f"/api/jobs/{job}/cancel").json["message"] == "Cancelled."
+    page.open(f"#job={job}")
+    page.button("Check the files again").click()
+    page.page.wait_for_selector("#verdict")
+    assert page.page.inner_text("#verdict") == "This imagery can be used."
+    page.said[:] = [text for text in page.said if "404" not in text]
+
+
 def test_page_shows_names_as_text(page: Page, server: Server) -> None:
     name = "<img src=x onerror=alert(1)>"
     job = server.request("POST", "/api/jobs", {"name": name}).json["jobID"]
@@ -172,8 +237,8 @@ def test_page_shows_names_as_text(page: Page, server: Server) -> None:
     assert name in page.page.inner_text(".jobs")
     assert page.page.evaluate("document.querySelectorAll('.jobs img').length") == 0
     page.open(f"#job={job}")
-    page.page.wait_for_selector("h2")
-    assert page.page.inner_text("h2") == name
+    page.page.wait_for_selector("h1.ellipsis")
+    assert page.page.inner_text("h1") == name
     server.request("DELETE", f"/api/jobs/{job}")
 
 
@@ -272,3 +337,21 @@ def test_page_can_be_used_with_the_keyboard_alone(page: Page, done: Any) -> None
     page.page.focus("#tab-layers")
     page.page.keyboard.press("ArrowRight")
     assert page.page.evaluate("document.activeElement.id") == "tab-adjust"
+
+
+def test_page_draws_and_undoes_a_road_with_the_keyboard(page: Page, done: Any) -> None:
+    page.open(f"#job={done['jobID']}")
+    page.page.click("#tab-correct")
+    page.page.wait_for_selector("#doubt h2")
+    page.drawn()
+    page.page.focus("#map")
+    page.page.keyboard.press("d")
+    page.page.keyboard.press("Enter")
+    page.until("document.getElementById('hint').textContent.includes('ends')")
+    before = page.page.evaluate("window.roadgis.map.map.getCenter().lng")
+    page.page.keyboard.press("ArrowRight")
+    page.until("window.roadgis.map.map.getCenter().lng", lambda now: now > before)
+    page.page.keyboard.press("Enter")
+    page.until("window.roadgis.map.overlays.drawn !== undefined")
+    page.page.keyboard.press("z")
+    page.until("window.roadgis.map.overlays.drawn === undefined")

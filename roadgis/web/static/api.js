@@ -1,6 +1,6 @@
 // The JSON API, described in /api/openapi.json.
 
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, text) {
     super(text);
     this.status = status;

@@ -1,7 +1,7 @@
 // The page: which job is open, and the panel of its state.
 
 import { get, post, call, put, watch } from "./api.js";
-import { h, count, icon, toast, number, length, duration } from "./dom.js";
+import { h, count, icon, toast, number, length, duration, withoutOptions } from "./dom.js";
 import { JobMap } from "./map.js";
 import { ResultPanel } from "./result.js";
 import { videoPanel } from "./video.js";
@@ -87,14 +87,14 @@ async function start() {
   const video = state.tab === "video";
   const list = h("ul", { class: "jobs" });
   const missing = video && state.about && !state.about.video
-    ? [h("p", { class: "note" }, "Videos need OpenCV on the server: install the extra video of roadgis there.")] : [];
-  panel.replaceChildren(dropCard(video), ...missing, ...serverCard(video), h("section", { class: "stack" }, h("h3", {}, "Recent"), list));
+    ? [h("p", { class: "note" }, "Videos need OpenCV: install roadgis with its extra video on the server.")] : [];
+  panel.replaceChildren(dropCard(video), ...missing, ...serverCard(video), h("section", { class: "stack" }, h("h2", {}, "Recent"), list));
   if (!video) setHint("Your scene will appear here.");
   try {
     const { jobs } = await get("/jobs");
     const own = jobs.filter((job) => job.processID === state.tab).slice(0, 30);
     list.replaceChildren(...own.map(jobLine));
-    if (!own.length) list.append(h("li", { class: "muted" }, video ? "No videos yet." : "No scenes yet. The example takes about ten seconds."));
+    if (!own.length) list.append(h("li", { class: "muted" }, video ? "No videos yet." : "No scenes yet. The example takes a few seconds."));
   } catch (error) {
     fail(error);
   }
@@ -112,22 +112,27 @@ function dropCard(video) {
       : "Drop a georeferenced scene to get a clean, connected road network that you can check, correct and download."),
     h("div", { class: "drop" }, icon(video ? "film" : "upload"),
       h("p", {}, h("b", {}, video ? "Drop a video or picture here" : "Drop GeoTIFF or JPEG 2000 files here")),
-      h("p", { class: "muted small" }, video ? "MP4, WebM, PNG, JPEG" : "Several sheets become one scene. Add world files to PNG and JPEG."),
+      h("p", { class: "muted small" }, video ? "MP4, WebM, PNG, JPEG" : "Several sheets make one scene. PNG and JPEG need world files."),
       h("div", { class: "row wrap" }, h("button", { class: "primary", type: "button", id: "choose", onclick: () => input.click() }, "Choose files"), example), input));
 }
 
 function serverCard(video) {
-  if (!state.about?.data_dir) return [];
-  const path = h("input", { type: "text", id: "server-path", placeholder: "folder/scene.tif", autocomplete: "off" });
+  const { data_dir: paths, allow_url: urls } = state.about ?? {};
+  if (!paths && !urls) return [];
+  const text = paths && urls ? "Or enter a path on the server or a URL" : paths ? "Or enter a path on the server" : "Or enter a URL";
+  const input = h("input", { type: "text", id: "server-path", placeholder: paths ? "folder/scene.tif" : "https://example.org/scene.tif", autocomplete: "off", required: true });
   const form = h("form", { class: "stack tight", onsubmit: async (event) => {
     event.preventDefault();
     try {
-      const job = await post("/jobs", { kind: video ? "video" : "roads", paths: [path.value] });
+      // Several URLs are sheets of one scene; paths may have spaces.
+      const given = input.value.trim().split(/\s+(?=https?:)/);
+      const job = await post("/jobs", { kind: video ? "video" : "roads", paths: given });
       location.hash = `#job=${job.jobID}`;
     } catch (error) {
       fail(error);
     }
-  } }, h("label", { for: "server-path" }, "Or a file or folder on the server"), h("div", { class: "row" }, path, h("button", { type: "submit" }, "Open")));
+  } }, h("label", { for: "server-path" }, text),
+  h("div", { class: "row" }, input, h("button", { type: "submit" }, "Open")));
   return [form];
 }
 
@@ -165,7 +170,7 @@ async function upload(files) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Upload" });
   const text = h("p", { class: "muted num" });
   const stopper = new AbortController();
-  panel.replaceChildren(h("section", { class: "card" }, h("h2", {}, files.length > 1 ? `Uploading ${files.length} files` : `Uploading ${files[0].name}`),
+  panel.replaceChildren(h("section", { class: "card" }, h("h1", {}, files.length > 1 ? `Uploading ${files.length} files` : `Uploading ${files[0].name}`),
     bar, text, h("button", { type: "button", onclick: () => stopper.abort() }, "Cancel")));
   let job = null;
   try {
@@ -182,7 +187,7 @@ async function upload(files) {
     location.hash = `#job=${job.jobID}`;
   } catch (error) {
     fail(error);
-    if (job) call("DELETE", `/jobs/${job.jobID}`).catch(() => {});
+    if (job) await call("DELETE", `/jobs/${job.jobID}`).catch(() => {});
     start();
   }
 }
@@ -219,7 +224,7 @@ function show(job) {
   if (job.state === "done") {
     if (before?.state !== "done" || !state.result) {
       panel.replaceChildren();
-      state.result = new ResultPanel(job, map, panel, head(job), { fail, setHint, reload: () => openJob(job.jobID) });
+      state.result = new ResultPanel(job, map, panel, head(job), { fail, setHint });
     }
     return;
   }
@@ -229,8 +234,8 @@ function show(job) {
   if (job.state === "running" && before?.state === "running" && before.jobID === job.jobID && state.live) return state.live(job);
   state.live = null;
   const body = {
-    uploading: () => [busy("Uploading", "Files are being uploaded.")],
-    checking: () => [busy("Reading the imagery", "Checking its location, pixel size and the time a run takes.")],
+    uploading: () => [busy("Receiving the files", job.message || "Files are being uploaded."), ...actions(job)],
+    checking: () => [busy("Reading the imagery", "Checking location and pixel size, and estimating how long a run takes."), ...actions(job)],
     ready: () => ready(job),
     queued: () => [busy("Waiting", "Another job is running. This one starts when it is done."), ...actions(job)],
     running: () => running(job),
@@ -259,7 +264,7 @@ function showOnMap(job) {
 function head(job) {
   return h("div", { class: "row" },
     h("a", { class: "button", href: `#${job.processID}`, "aria-label": "Back to all jobs", title: "All jobs" }, "←"),
-    h("div", { class: "grow" }, h("h2", { class: "ellipsis", title: job.name }, job.name), h("p", { class: "muted small" }, STATES[job.state])),
+    h("div", { class: "grow" }, h("h1", { class: "ellipsis", title: job.name }, job.name), h("p", { class: "muted small" }, STATES[job.state])),
     h("button", { type: "button", class: "plain danger", onclick: () => remove(job) }, "Delete"));
 }
 
@@ -293,7 +298,7 @@ function act(text, path, { primary = false, settings = () => ({}) } = {}) {
 
 function actions(job) {
   const id = job.jobID;
-  if (["queued", "running", "checking"].includes(job.state)) return [act("Cancel", `/jobs/${id}/cancel`)];
+  if (["uploading", "checking", "queued", "running"].includes(job.state)) return [act("Cancel", `/jobs/${id}/cancel`)];
   if (job.state === "ready" && job.processID === "video") {
     const every = h("input", { type: "text", inputMode: "numeric", id: "every", value: "1" });
     const alpha = h("input", { type: "range", id: "alpha", min: 0.1, max: 1, step: 0.05, value: 0.5 });
@@ -302,9 +307,14 @@ function actions(job) {
       h("label", { for: "every" }, "Segment every Nth frame"), every), act("Run", `/jobs/${id}/execution`, { primary: true, settings })];
   }
   if (job.state === "ready") return [act("Run", `/jobs/${id}/execution`, { primary: true })];
-  if (job.state === "cancelled") return [act("Resume", `/jobs/${id}/execution`, { primary: true })];
-  if (job.state === "failed" && (job.processID === "video" || job.facts.usable)) return [act("Try again", `/jobs/${id}/execution`, { primary: true })];
-  return [];
+  if (job.state === "done" || !job.files.length) return [];
+  // It failed or was cancelled. Imagery is checked before its run, a video is not.
+  if (job.processID === "video" || job.facts.usable) {
+    const resumes = job.state === "cancelled" && job.started !== null && job.processID === "roads";
+    const text = resumes ? "Resume" : job.state === "cancelled" ? "Run" : "Try again";
+    return [act(text, `/jobs/${id}/execution`, { primary: true })];
+  }
+  return job.state === "cancelled" ? [act("Check the files again", `/jobs/${id}/check`, { primary: true })] : [];
 }
 
 function verdict(job) {
@@ -314,16 +324,16 @@ function verdict(job) {
   const size = facts.size;
   const rows = [
     ["Size", `${number(size.source_mpx ?? size.mpx, 1)} Mpx, ${count(facts.inputs.length, "sheet")}`],
-    ["Pixel size", `${first.pixel_m.map((v) => number(v, 2)).join(" × ")} m (${first.gsd_verdict})`],
+    ["Pixel size", `${first.pixel_m.map((v) => number(v, 2)).join(" × ")} m (${first.gsd_verdict.replace(/^fits .*/, "suits the model")})`],
     ["CRS", first.crs],
     ["Bands", `${first.bands_used.join(", ")} of ${first.bands}, ${first.dtype}`],
   ];
-  if (facts.estimated_seconds) rows.push(["Time", `about ${duration(facts.estimated_seconds)} on this machine`]);
+  if (facts.estimated_seconds) rows.push(["Time", `about ${duration(facts.estimated_seconds)} on this server`]);
   return [
     h("div", { class: facts.usable ? "verdict" : "verdict no" }, h("i", { "aria-hidden": "true" }, facts.usable ? "✓" : "!"),
-      h("span", { id: "verdict" }, facts.usable ? "This imagery can be used." : facts.reason || job.message)),
+      h("span", { id: "verdict" }, facts.usable ? "This imagery can be used." : withoutOptions(facts.reason || job.message))),
     h("dl", { class: "facts" }, rows.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])),
-    facts.unlike_training ? h("p", { class: "note" }, facts.unlike_training) : null,
+    facts.unlike_training ? h("p", { class: "note" }, withoutOptions(facts.unlike_training)) : null,
   ];
 }
 
@@ -348,7 +358,8 @@ function running(job) {
       sofar.replaceChildren(h("div", {}, h("b", { id: "live-length" }, length(now.live.length_m)), h("span", {}, "roads so far")),
         h("div", {}, h("b", {}, number(now.live.edges)), h("span", {}, "edges so far")));
     }
-    notes.replaceChildren(...now.warnings.map((line) => h("p", { class: "note small" }, line)));
+    notes.hidden = !now.warnings.length;
+    notes.replaceChildren(...now.warnings.map((line) => h("p", { class: "note small" }, withoutOptions(line))));
   };
   state.live(job);
   return [h("section", { class: "card" }, h("div", { class: "row spread" }, percent, left), bar, text, sofar), notes, ...actions(job)];
@@ -356,8 +367,9 @@ function running(job) {
 
 function failed(job) {
   const cancelled = job.state === "cancelled";
+  const said = job.facts.inputs && job.message === job.facts.reason; // by the verdict
   return [h("section", { class: "card" }, verdict(job),
-    h("p", { class: cancelled ? "muted" : "note bad", role: cancelled ? null : "alert" }, job.message)), ...crsForm(job), ...actions(job)];
+    said ? null : h("p", { class: cancelled ? "muted" : "note bad", role: cancelled ? null : "alert" }, withoutOptions(job.message))), ...crsForm(job), ...actions(job)];
 }
 
 // Imagery without a CRS can be given one.

@@ -75,7 +75,7 @@ export class CorrectPanel {
   _card() {
     if (!this.active) return;
     if (this.edge === null) {
-      this.card.replaceChildren(h("h3", {}, this.left ? `${count(this.left, "doubtful road")} to check` : "No doubtful roads left"),
+      this.card.replaceChildren(h("h2", {}, this.left ? `${count(this.left, "doubtful road")} to check` : "No doubtful roads left"),
         h("p", { class: "muted" }, this.left ? "Bridged gaps and the lowest confidence come first. You can also click any road on the map." : "Click any road on the map to correct it."),
         this.left ? h("button", { type: "button", class: "primary wide", id: "begin", onclick: () => this.step(1) }, "Start ", h("kbd", {}, "N")) : "");
       return;
@@ -83,7 +83,7 @@ export class CorrectPanel {
     const doubt = this.queue[this.at];
     const shown = doubt?.edge === this.edge ? doubt : null;
     this.card.replaceChildren(
-      h("div", { class: "row spread" }, h("h3", {}, `Road ${this.edge}`), h("span", { class: "muted small num" }, shown ? `${this.at + 1} of ${this.queue.length}` : "")),
+      h("div", { class: "row spread" }, h("h2", {}, `Road ${this.edge}`), h("span", { class: "muted small num" }, shown ? `${this.at + 1} of ${this.queue.length}` : "")),
       h("p", { class: "muted" }, this._reason(shown)),
       h("div", { class: "thirds" },
         this._button("accept", "Accept", "A"), this._button("reject", "Reject", "R"),
@@ -96,7 +96,7 @@ export class CorrectPanel {
     const values = this.feature?.properties ?? {};
     const parts = [`${length(values.length_m ?? 0)} long`];
     if (values.confidence !== null && values.confidence !== undefined) parts.push(`confidence ${Math.round(values.confidence * 100)} %`);
-    if (shown?.reason === "bridge" || values.bridged) parts.push("bridged gap, not visible in the imagery");
+    if (shown?.reason === "bridge" || values.bridged) parts.push("bridged gap: not detected in the imagery");
     return `${parts.join(", ")}.`;
   }
 
@@ -159,11 +159,11 @@ export class CorrectPanel {
   async undo() {
     if (!this.edits.length) return;
     try {
-      await call("DELETE", this.result.path("/edits/last"));
-      const gone = this.edits.pop();
-      this._show();
+      const { id } = await call("DELETE", this.result.path("/edits/last"));
+      const gone = this.edits.find((edit) => edit.id === id); // not there if somebody else made it
+      await this._loadEdits();
       await this._loadQueue();
-      if (gone.edge !== null && gone.network === this.result.network) await this.pick(gone.edge);
+      if (gone && gone.edge !== null && gone.network === this.result.network) await this.pick(gone.edge);
     } catch (error) {
       this.result.tools.fail(error);
     }
@@ -176,7 +176,7 @@ export class CorrectPanel {
     this.drawing = what;
     this.places = [];
     if (what === "draw") this.drawButton.setAttribute("aria-pressed", "true");
-    this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
+    this.result.tools.setHint("Click where the road starts. Escape stops.");
     this.result.map.placing((place) => this._place(place));
   }
 
@@ -207,7 +207,7 @@ export class CorrectPanel {
       if (what === "redraw") await this._select(null, false);
     } catch (error) {
       this.result.tools.fail(error);
-      this.result.tools.setHint("Click where the road starts. Press Escape to stop.");
+      this.result.tools.setHint("Click where the road starts. Escape stops.");
       this.result.map.overlay("begin", null);
     }
   }

@@ -36,6 +36,11 @@ export function toast(text, { bad = false, seconds = 7 } = {}) {
   setTimeout(() => box.remove(), seconds * 1000);
 }
 
+// Messages of the engine without advice that names options of the command line.
+export function withoutOptions(text) {
+  return text.replace(/,? or [^.,;]*--\w[^.,;]*(?=[.,;])/g, "").split(/(?<=[.!?])\s+(?=[A-Z])/).filter((sentence) => !/(^|\s)--\w/.test(sentence)).join(" ");
+}
+
 export function number(value, digits = 0) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }

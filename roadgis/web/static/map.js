@@ -1,7 +1,7 @@
 // The map: layers of a job, legend, coordinates, swipe, hover and click.
 
-import { h } from "./dom.js";
-import { COLOURINGS, RoadTiles, gradient } from "./roads.js";
+import { h, toast } from "./dom.js";
+import { COLOURINGS, RAMP, RoadTiles, gradient } from "./roads.js";
 
 const L = window.L;
 const LAYERS = ["imagery", "probability", "roads"];
@@ -73,11 +73,13 @@ export class JobMap {
 
   _tiles(name, url) {
     this._swap(name, L.tileLayer(url, { pane: name, maxZoom: 22, opacity: this.opacity[name] }));
+    this._legend();
   }
 
   roads(job, network, version = "") {
     const url = `/api/jobs/${job}/roads/${network}/{z}/{x}/{y}.json?v=${version}`;
     const layer = new RoadTiles(url, { mode: this.mode, opacity: this.opacity.roads });
+    layer.once("tileerror", () => this.layers.roads === layer && toast("Some roads could not be loaded. Reload the page.", { bad: true }));
     this._swap("roads", layer);
     this._legend();
     return layer;
@@ -151,19 +153,21 @@ export class JobMap {
   }
 
   _legend() {
-    const about = COLOURINGS[this.mode];
-    this.legend.hidden = !this.layers.roads || this.opacity.roads === 0;
-    const parts = [h("h3", {}, about.title)];
-    if (about.ramp) {
-      parts.push(gradient(this.mode, 150, 10));
-      parts.push(h("div", { class: "ends" }, h("span", {}, about.format(about.from)), h("span", {}, about.format(about.to))));
-    } else {
-      for (const [text, paint] of about.kinds) {
+    const parts = [];
+    if (this.layers.roads && this.opacity.roads > 0) {
+      const about = COLOURINGS[this.mode];
+      parts.push(h("p", { class: "title" }, about.title));
+      if (about.ramp) parts.push(...ramp(about.ramp, about.format(about.from), about.format(about.to)));
+      for (const [text, paint] of about.kinds ?? []) {
         const swatch = h("span", { class: "swatch" });
         swatch.style.background = paint;
         parts.push(h("div", { class: "row" }, swatch, text));
       }
     }
+    if (this.layers.probability && this.opacity.probability > 0) {
+      parts.push(h("p", { class: "title" }, "Probability"), ...ramp(RAMP, "0 %", "100 %"));
+    }
+    this.legend.hidden = !parts.length;
     this.legend.replaceChildren(...parts);
   }
 
@@ -183,10 +187,13 @@ export class JobMap {
       const { lat, lng } = this.map.getCenter();
       this.coords.textContent = `${lat.toFixed(6)}, ${lng.toFixed(6)}`;
     });
-    this.map.on("click", (event) => {
-      if (this.onplace) this.onplace([event.latlng.lng, event.latlng.lat]);
-      else this.onpick(this.layers.roads?.at(event.latlng, 12)?.id ?? null);
-    });
+    const choose = (latlng) => {
+      if (this.onplace) this.onplace([latlng.lng, latlng.lat]);
+      else this.onpick(this.layers.roads?.at(latlng, 12)?.id ?? null);
+    };
+    this.map.on("click", (event) => choose(event.latlng));
+    const container = this.map.getContainer();
+    container.addEventListener("keydown", (event) => event.key === "Enter" && event.target === container && choose(this.map.getCenter()));
   }
 
   _hover(event) {
@@ -234,4 +241,8 @@ export class JobMap {
     const rect = this.swiping ? `rect(${corner.y}px, ${end.x}px, ${end.y}px, ${corner.x}px)` : "";
     for (const name of ["probability", "roads", "difference", "edits"]) this.map.getPane(name).style.clip = rect;
   }
+}
+
+function ramp(colours, from, to) {
+  return [gradient(colours, 150, 10), h("div", { class: "ends" }, h("span", {}, from), h("span", {}, to))];
 }

@@ -3,16 +3,16 @@
 import { ComparePanel } from "./compare.js";
 import { CorrectPanel } from "./correct.js";
 import { get, post } from "./api.js";
-import { h, count, number, length } from "./dom.js";
+import { h, count, number, length, withoutOptions } from "./dom.js";
 import { COLOURINGS } from "./roads.js";
 
 const TABS = [["layers", "Layers"], ["adjust", "Adjust"], ["correct", "Correct"], ["compare", "Compare"], ["download", "Download"]];
 
 const SLIDERS = [
-  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Pixels with at least this probability are road"],
-  ["max_gap_m", "Largest gap", 0, 120, 5, (v) => `${v} m`, "Longer gaps are not bridged"],
-  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected components are dropped"],
-  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a simplified line"],
+  ["threshold", "Threshold", 0.05, 0.95, 0.01, (v) => `${Math.round(v * 100)} %`, "Pixels with at least this probability are road."],
+  ["max_gap_m", "Largest gap", 0, 120, 5, (v) => `${v} m`, "Longer gaps are not bridged."],
+  ["min_component_m", "Shortest component", 0, 500, 10, (v) => `${v} m`, "Shorter connected components are dropped."],
+  ["tolerance_m", "Simplification", 0, 5, 0.1, (v) => `${number(v, 1)} m`, "Largest deviation of a simplified line."],
 ];
 const DEFAULTS = { threshold: 0.5, max_gap_m: 30, min_component_m: 60, tolerance_m: 0.5 };
 
@@ -33,8 +33,8 @@ export class ResultPanel {
     this.buttons = TABS.map(([name, text], at) => h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "tab-body", onclick: () => this.open(name), onkeydown: (event) => this._arrow(event, at) }, text));
     const empty = job.result.why_empty;
     panel.replaceChildren(head, this.stats,
-      ...(empty ? [h("p", { class: "note", role: "alert" }, `No road was found. ${empty.text ?? empty}`)] : []),
-      ...job.warnings.map((line) => h("p", { class: "note small" }, line)),
+      ...(empty ? [h("p", { class: "note", role: "alert" }, `No road was found. ${withoutOptions(empty.text)}`)] : []),
+      ...job.warnings.filter((line) => !(empty && line.includes(empty.text))).map((line) => h("p", { class: "note small" }, withoutOptions(line))),
       h("div", { class: "tabs", role: "tablist" }, this.buttons), this.body);
     map.opacity.probability = 0;
     map.probability(job.jobID, "done");
@@ -69,6 +69,7 @@ export class ResultPanel {
     this.map.focus(null); // an edge of the network before
     this.map.roads(this.job.jobID, this.network);
     this.correct.refresh();
+    this.compare.refresh();
   }
 
   open(name) {
@@ -127,7 +128,7 @@ export class ResultPanel {
     try {
       const feature = await get(this.path(`/roads/${this.network}/edges/${edge}`));
       this.map.focus(feature.geometry.coordinates);
-      this.details.replaceChildren(h("h3", {}, `Road ${edge}`), attributes(feature.properties));
+      this.details.replaceChildren(h("h2", {}, `Road ${edge}`), attributes(feature.properties));
     } catch (error) {
       this.tools.fail(error);
     }
@@ -140,22 +141,22 @@ export class ResultPanel {
     const inputs = {};
     const fields = SLIDERS.map(([name, text, min, max, step, format, about]) => {
       const output = h("output", {}, format(Number(now[name])));
-      const input = h("input", { type: "range", id: `slider-${name}`, min, max, step, value: now[name], oninput: () => (output.textContent = format(Number(input.value))), onchange: () => this._redo(inputs) });
+      const input = h("input", { type: "range", id: `slider-${name}`, "aria-describedby": `about-${name}`, min, max, step, value: now[name], oninput: () => (output.textContent = format(Number(input.value))), onchange: () => this._redo(inputs) });
       inputs[name] = input;
-      return h("div", { class: "field" }, h("label", { for: `slider-${name}`, title: about }, text), output, input);
+      return h("div", { class: "field" }, h("label", { for: `slider-${name}` }, text), output, input, h("small", { class: "muted", id: `about-${name}` }, about));
     });
     this.redoText = h("div", { class: "stack tight delta", id: "difference", role: "status" }, this._differenceText());
     this.history = h("div", { class: "stack tight" });
     this._drawHistory();
     this.showDifference(this.network);
-    return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier ones are kept."),
+    return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier networks are kept."),
       ...fields, this.redoText, this.history];
   }
 
   _differenceText() {
     const { added_m: added, removed_m: removed, seconds } = this.current;
     if (added === undefined) return [h("p", { class: "muted" }, "Move a slider to see what changes.")];
-    return [h("p", {}, h("span", { class: "plus" }, `+ ${length(added)} new`), "  ", h("span", { class: "minus" }, `− ${length(removed)} gone`)),
+    return [h("p", {}, h("span", { class: "plus" }, `+ ${length(added)} added`), "  ", h("span", { class: "minus" }, `− ${length(removed)} removed`)),
       h("p", { class: "muted small" }, `compared with the previous network; made in ${number(seconds, 1)} s`)];
   }
 
@@ -167,7 +168,7 @@ export class ResultPanel {
         this.showNetwork();
         this.open("adjust");
       } }, all.map((entry) => h("option", { value: entry.number, selected: entry.number === this.network },
-        `${entry.number === 0 ? "As run" : `Change ${entry.number}`}: ${length(entry.length_m)}, ${count(entry.edges, "edge")}`)))]));
+        `${entry.number === 0 ? "Original run" : `Change ${entry.number}`}: ${length(entry.length_m)}, ${count(entry.edges, "edge")}`)))]));
   }
 
   async _redo(inputs) {
@@ -241,7 +242,7 @@ const ATTRIBUTES = [
   ["source", "Sheet", String], ["source_date", "Date", String],
 ];
 
-export function attributes(values) {
+function attributes(values) {
   const others = Object.keys(values).filter((name) => name !== "id" && !ATTRIBUTES.some(([known]) => known === name));
   const all = [...ATTRIBUTES, ...others.map((name) => [name, name, String])];
   const rows = all.filter(([name]) => values[name] !== null && values[name] !== undefined);

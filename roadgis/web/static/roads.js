@@ -1,17 +1,17 @@
 // A layer of roads drawn on canvas tiles. Each tile fetches its edges, simplified for its zoom.
 
 const L = window.L;
-const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
-// Red to blue: told apart by people who cannot tell red from green.
+export const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+// Red to blue: distinct with any colour vision.
 const UNSURE = [[215, 25, 28], [253, 141, 60], [254, 217, 118], [110, 205, 215], [43, 131, 255]];
 const KINDS = ["#4f9dff", "#ff9f43", "#2ecc71", "#e056fd", "#ff6b6b", "#1dd1a1", "#f6e58d", "#a29bfe", "#fd79a8", "#00cec9"];
 
 export const COLOURINGS = {
   confidence: { title: "Confidence", ramp: UNSURE, from: 0.3, to: 1, format: (v) => `${Math.round(v * 100)} %` },
   width: { title: "Width", ramp: RAMP, from: 3, to: 18, format: (v) => `${v} m` },
-  bridged: { title: "Seen or bridged", kinds: [["Seen in the imagery", "#38bdf8"], ["Bridged gap", "#f43f5e"]] },
-  component: { title: "Connected component", kinds: [["Each its own colour", KINDS[0]]] },
-  plain: { title: "Roads", kinds: [["Road", "#ffd23f"]] },
+  bridged: { title: "Bridged gaps", kinds: [["Detected in the imagery", "#38bdf8"], ["Bridged gap", "#f43f5e"]] },
+  component: { title: "Connected component", kinds: [["Ten colours in turn", KINDS[0]]] },
+  plain: { title: "One colour", kinds: [["Road", "#ffd23f"]] },
 };
 
 function mixed(ramp, share) {
@@ -22,7 +22,7 @@ function mixed(ramp, share) {
 }
 
 // Whole percents and half metres, so that edges of one colour are drawn in one stroke.
-export function colour(mode, edge) {
+function colour(mode, edge) {
   if (mode === "confidence") return edge.confidence === null ? "#9aa5ad" : mixed(UNSURE, (edge.confidence / 100 - 0.3) / 0.7);
   if (mode === "width") return edge.width === null ? "#9aa5ad" : mixed(RAMP, (Math.round(edge.width / 5) / 2 - 3) / 15);
   if (mode === "bridged") return edge.bridged ? "#f43f5e" : "#38bdf8";
@@ -30,13 +30,13 @@ export function colour(mode, edge) {
   return "#ffd23f";
 }
 
-export function gradient(mode, width, height) {
+export function gradient(ramp, width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d");
   for (let x = 0; x < width; x++) {
-    context.fillStyle = mixed(COLOURINGS[mode].ramp, x / (width - 1));
+    context.fillStyle = mixed(ramp, x / (width - 1));
     context.fillRect(x, 0, 1, height);
   }
   return canvas;
@@ -48,9 +48,9 @@ async function loaded(url) {
     try {
       const answer = await fetch(url);
       if (answer.ok) return await answer.json();
-      throw new Error(`status ${answer.status}`);
+      throw Object.assign(new Error(`status ${answer.status}`), { final: answer.status < 500 });
     } catch (error) {
-      if (pause > 4000) throw error;
+      if (error.final || pause > 4000) throw error;
       await new Promise((next) => setTimeout(next, pause));
     }
   }

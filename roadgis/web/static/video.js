@@ -1,6 +1,6 @@
 // The panel of a street-level video or picture, and the original next to the result.
 
-import { h, number, duration } from "./dom.js";
+import { h, number, duration, withoutOptions } from "./dom.js";
 
 export function videoPanel(job, { panel, player, head, actions, stateText }) {
   const parts = [head];
@@ -10,7 +10,7 @@ export function videoPanel(job, { panel, player, head, actions, stateText }) {
         h("span", { class: "muted" }, job.seconds_left === null ? "" : `about ${duration(job.seconds_left)} left`)),
       h("progress", { max: 100, value: job.progress, "aria-label": "Progress" }), h("p", { class: "muted" }, job.message)));
   } else if (job.state === "failed") {
-    parts.push(h("p", { class: "note bad", role: "alert" }, job.message));
+    parts.push(h("p", { class: "note bad", role: "alert" }, withoutOptions(job.message)));
   } else if (job.state !== "done") {
     parts.push(h("section", { class: "card" }, h("h2", {}, stateText),
       h("p", { class: "muted" }, job.state === "ready" ? "The model's classes will be drawn over each frame." : job.message)));
