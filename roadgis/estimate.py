@@ -9,7 +9,7 @@ import numpy as np
 
 from roadgis.imagery.scene import INVALID_FILL, Scene
 from roadgis.options.prediction import PredictOptions
-from roadgis.probability.prediction import network_pixels
+from roadgis.probability.cutting import network_pixels
 
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter

@@ -1,9 +1,9 @@
-"""Chunks of a raster in a folder: each a GeoTIFF, with a record of which ones are finished.
+"""Chunks of a raster in a folder: each a GeoTIFF, with a record of the finished ones.
 
 ::
 
-    FOLDER/done.bin         a byte for each chunk, row by row: 0 to do, 1 written, 2 no data
-    FOLDER/RRRRR/CCCCC.tif  a chunk, uint8; none where there is no data
+    FOLDER/done.bin         a byte for each chunk, row by row: 0 to do, 1 written, 2 nodata
+    FOLDER/RRRRR/CCCCC.tif  a chunk, uint8; none where all is nodata
 
 A chunk appears under its name in one step, when all of it is written, and is then marked in
 ``done.bin``; a byte is written whole or not at all. Each chunk carries the id of its raster and
@@ -137,7 +137,7 @@ class Chunks:
         return self._state(row, col) != _TO_DO
 
     def is_blank(self, row: int, col: int) -> bool:
-        """Return whether a chunk is finished and holds no data."""
+        """Return whether a chunk is finished and holds nodata only."""
         return self._state(row, col) == _BLANK
 
     def read(self, row: int, col: int) -> npt.NDArray[np.uint8]:
@@ -191,7 +191,7 @@ class Chunks:
         row, col : int
             Which chunk.
         values : ndarray of uint8, shape (height, width), or None
-            None for no data.
+            None for nodata only.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Chunks:
                 raise
             raise OutputError(
                 f"{path}: the mosaic cannot be written ({error}). Free some space or choose "
-                "another --work-dir; a next run goes on from here."
+                "another --work-dir; the next run resumes from here."
             ) from error
 
     @contextmanager
@@ -253,7 +253,7 @@ def write_chunk(path: Path, values: npt.NDArray[np.uint8], grid: Grid, tag: str)
     path : Path
         The file.
     values : ndarray of uint8, shape (height, width)
-        0..254 = p * 254, 255 = no data.
+        0..254 = p * 254, 255 = nodata.
     grid : Grid
         The pixels.
     tag : str
@@ -296,7 +296,7 @@ def write_chunk(path: Path, values: npt.NDArray[np.uint8], grid: Grid, tag: str)
         path.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: the chunk could not be read back after writing ({error}); the disk is "
-            "probably full. Free some space; a next run goes on from here."
+            "probably full. Free some space; the next run resumes from here."
         ) from error
 
 
