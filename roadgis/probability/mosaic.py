@@ -223,12 +223,15 @@ class Mosaic:
         OutputError
             If the disk is full or the folder cannot be written.
         """
+        rows: dict[int, dict[int, npt.NDArray[np.uint8] | None]] = {}
         for row, col in self._chunks.touching(window):
             chunk = self._chunks.window(row, col)
             if not window.contains(chunk):
                 raise ValueError(f"{window} does not hold whole chunks of {self.chunk_px} px")
             part = None if probability is None else probability[chunk.slices_in(window)]
-            self._chunks.write(row, col, part)
+            rows.setdefault(row, {})[col] = part
+        for row, parts in rows.items():
+            self._chunks.write(row, parts)
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window, uint8 (height, width).

@@ -263,7 +263,9 @@ def _next_block(
 class _Reading:
     """A window of a scene that is being read, strip by strip.
 
-    Strips share the work among threads, and keep what each of them needs on the way small.
+    Strips share the work among threads, and keep what each of them needs on the way small. They
+    start on whole strips from the imagery's top, where its compressed tiles mostly start too: a
+    tile on both sides of a cut is decoded twice.
     """
 
     def __init__(self, scene: Scene, window: Window, pool: ThreadPoolExecutor) -> None:
@@ -271,9 +273,10 @@ class _Reading:
         self._scene = scene
         self._image = np.empty((window.height, window.width, scene.band_count), np.uint8)
         self._valid = np.empty((window.height, window.width), np.bool_)
+        first = window.row - (window.row - scene.extent.row) % _STRIP_PX
         self._strips = [
             pool.submit(self._read, Window(row, window.col, _STRIP_PX, window.width))
-            for row in range(window.row, window.end_row, _STRIP_PX)
+            for row in range(first, window.end_row, _STRIP_PX)
         ]
 
     def _read(self, strip: Window) -> None:
