@@ -317,8 +317,9 @@ def _predict_block(
                 f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
                 "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
             ) from error
-        values = np.rint(probability * np.float32(254)).astype(np.uint8)
-        result[inside] = np.where(valid, values, np.uint8(NO_DATA))
+        scaled = probability * np.float32(254)
+        values = np.rint(scaled, out=scaled).astype(np.uint8)
+        np.copyto(result[inside], values, where=valid)
     return result
 
 
