@@ -14,7 +14,7 @@ from roadgis.probability.cutting import network_pixels
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
-#: Side of the tile that is timed, pixels.
+#: Side of the tile that is timed, pixels; a smaller scene is timed with a tile of its own size.
 _TILE_PX = 768
 #: Share of a run's time that inference takes, and seconds that any run takes.
 _SHARE, _START_S = 0.9, 2.0
@@ -38,7 +38,8 @@ def estimated_seconds(
     """
     options = options or PredictOptions()
     card = segmenter.card
-    side = card.tile_px or -(-_TILE_PX // card.stride) * card.stride
+    longest = min(_TILE_PX, max(scene.grid.height, scene.grid.width))
+    side = card.tile_px or -(-longest // card.stride) * card.stride
     tile = np.full((1, side, side, len(card.bands)), INVALID_FILL, np.uint8)
     segmenter.predict(tile)  # the first one also allocates memory
     start = time.perf_counter()
