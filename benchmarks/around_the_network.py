@@ -28,7 +28,7 @@ import rasterio
 from rasterio.windows import Window
 
 from benchmarks.vectorize_vs_sknw import street_grid
-from roadgis import pipeline
+from roadgis import pipeline, raster_pipeline
 from roadgis.model import runtime
 from roadgis.model.card import CARD_KEY, ModelCard
 from roadgis.probability import prediction
@@ -43,10 +43,10 @@ _STEPS: dict[str, tuple[Any, str]] = {
     "output of the network": (runtime, "road_probability"),
     "write the mosaic": (Mosaic, "write"),
     "trace blocks": (vectorization, "_block_graph"),
-    "trace, joined": (pipeline, "trace_centerlines"),
+    "trace, joined": (raster_pipeline, "trace_centerlines"),
     "read the mosaic": (Mosaic, "read"),
-    "clean": (pipeline, "cleaned_lines"),
-    "shapes and attributes": (pipeline, "network_of_lines"),
+    "clean": (raster_pipeline, "cleaned_lines"),
+    "shapes and attributes": (raster_pipeline, "network_of_lines"),
     "write the network": (pipeline, "write_network"),
 }
 

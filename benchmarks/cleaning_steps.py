@@ -34,9 +34,10 @@ from roadgis.options.cleaning import BridgeOptions, CleanOptions, RuleOptions
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import predict_to_file, vectorize
+from roadgis.pipeline import predict_to_file
 from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from roadgis.train.data.pairs import find_pairs
 from roadgis.vectorization import trace_centerlines
 from roadgis.vectorization.radii import strong_level

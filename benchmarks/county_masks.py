@@ -128,8 +128,8 @@ def measure(mosaic: Path, extra: list[str]) -> tuple[float, float, str]:
 def differences(mosaic: Path, blocks: tuple[int, int]) -> tuple[int, list[str]]:
     """Return how many edges a mosaic has, and what differs between two block sizes."""
     from roadgis.options.vectorization import VectorizeOptions
-    from roadgis.pipeline import vectorize
     from roadgis.probability.raster import open_probability
+    from roadgis.raster_pipeline import vectorize
 
     with open_probability(mosaic) as source:
         options = VectorizeOptions(threshold=0.5)

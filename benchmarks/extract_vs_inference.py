@@ -22,7 +22,7 @@ from rasterio.windows import Window
 from roadgis.model.runtime import load_model
 from roadgis.options.prediction import PredictOptions
 from roadgis.pipeline import extract_roads
-from roadgis.probability.prediction import tile_side
+from roadgis.probability.cutting import tile_side
 
 
 def tiles(path: Path, side: int, stride: int) -> list[npt.NDArray[np.uint8]]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import shapely
 
 from roadgis.network.network import RoadNetwork
-from roadgis.pipeline import vectorize
+from roadgis.raster_pipeline import vectorize
 from tests.factories.networks import KINDS, DrawnNetwork, drawn_network
 from tests.factories.roads import ArraySource
 

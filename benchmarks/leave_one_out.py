@@ -34,9 +34,9 @@ from roadgis.network.clean import clean_network
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import CleanOptions, RuleOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, ProbabilitySource
+from roadgis.raster_pipeline import vectorize
 from roadgis.vectorization import trace_centerlines
 
 

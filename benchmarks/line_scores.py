@@ -29,7 +29,8 @@ from scipy.ndimage import distance_transform_edt
 from roadgis.model.runtime import load_model
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
-from roadgis.pipeline import predict_to_file, vectorize_file
+from roadgis.pipeline import predict_to_file
+from roadgis.raster_pipeline import vectorize_file
 
 _NEAR_M = 3.0
 _REACH_M = 5.0

@@ -15,7 +15,7 @@ import numpy as np
 
 from roadgis.model.runtime import load_model
 from roadgis.options.prediction import PredictOptions
-from roadgis.probability.prediction import tile_side
+from roadgis.probability.cutting import tile_side
 
 
 def main() -> None:

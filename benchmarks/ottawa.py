@@ -28,7 +28,7 @@ from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.buffer import buffer_scores
 from roadgis.evaluation.topo import topo_scores
 from roadgis.imagery.grid import Grid
-from roadgis.pipeline import vectorize
+from roadgis.raster_pipeline import vectorize
 from tests.factories.roads import ArraySource
 
 GSD_M = 0.209895

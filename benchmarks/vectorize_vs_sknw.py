@@ -25,8 +25,8 @@ import rasterio
 from pyproj import CRS
 
 from roadgis.imagery.grid import Grid, Window
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 
 
 class ArraySource:

@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from roadgis.options.probability_raster import RasterOptions
     from roadgis.options.vectorization import VectorizeOptions
     from roadgis.output import write_network
-    from roadgis.pipeline import extract_roads, vectorize
+    from roadgis.pipeline import extract_roads
     from roadgis.probability.prediction import predict
     from roadgis.probability.raster import open_probability
+    from roadgis.raster_pipeline import vectorize
 
 _HOMES = {
     "BridgeOptions": "roadgis.options.cleaning",
@@ -70,7 +71,7 @@ _HOMES = {
     "open_scene": "roadgis.imagery.scene",
     "predict": "roadgis.probability.prediction",
     "read_lines": "roadgis.lines",
-    "vectorize": "roadgis.pipeline",
+    "vectorize": "roadgis.raster_pipeline",
     "write_network": "roadgis.output",
 }
 

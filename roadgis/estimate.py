@@ -9,12 +9,12 @@ import numpy as np
 
 from roadgis.imagery.scene import INVALID_FILL, Scene
 from roadgis.options.prediction import PredictOptions
-from roadgis.probability.prediction import network_pixels
+from roadgis.probability.cutting import network_pixels
 
 if TYPE_CHECKING:
     from roadgis.model.runtime import Segmenter
 
-#: Side of the tile that is timed, pixels.
+#: Side of the tile that is timed, pixels; a smaller scene is timed with a tile of its own size.
 _TILE_PX = 768
 #: Seconds of a run besides inference: until the program has started, and for each megapixel to
 #: vectorize and write. Measured on two cores.
@@ -39,7 +39,8 @@ def estimated_seconds(
     """
     options = options or PredictOptions()
     card = segmenter.card
-    side = card.tile_px or -(-_TILE_PX // card.stride) * card.stride
+    longest = min(_TILE_PX, max(scene.grid.height, scene.grid.width))
+    side = card.tile_px or -(-longest // card.stride) * card.stride
     tile = np.full((1, side, side, len(card.bands)), INVALID_FILL, np.uint8)
     segmenter.predict(tile)  # the first one also allocates memory
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""From imagery to a road network on disk: the one place that knows the order of the steps."""
+"""From imagery to a road network on disk; `raster_pipeline` has the steps after prediction."""
 
 from __future__ import annotations
 
@@ -19,35 +19,26 @@ from roadgis.imagery.size import RunSize, check_space, storage
 from roadgis.likeness import likeness
 from roadgis.model.card import ModelCard
 from roadgis.model.runtime import Segmenter, load_model
-from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import cleaned_lines, network_of_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.network.sheets import SheetIndex
-from roadgis.options.cleaning import CleanOptions
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
-from roadgis.options.probability_raster import RasterOptions
-from roadgis.options.vectorization import VectorizeOptions
 from roadgis.output import check_output, check_raster, write_network
 from roadgis.output.formats import output_format
 from roadgis.overwriting import check_not_input
 from roadgis.probability.mosaic import Mosaic, remove_mosaic, write_cog
 from roadgis.probability.prediction import open_for_model, predict
-from roadgis.probability.raster import MosaicProbability, RasterProbability, open_probability
-from roadgis.probability.source import CroppedProbability, ProbabilitySource
+from roadgis.probability.source import CroppedProbability
 from roadgis.probability.tags import PROVENANCE_TAG
 from roadgis.progress import Progress, no_progress, scaled
+from roadgis.raster_pipeline import finished, vector_settings, vectorize_as_set
 from roadgis.sources import Sheet, Sources, find_sheets, shown_name
-from roadgis.vectorization import trace_centerlines
-from roadgis.vectorization.empty_result import explain_empty
 from roadgis.workdir import WorkDirectory, check_work_directory, work_directory, wrote_outputs
 
 logger = logging.getLogger(__name__)
 
 #: Share of a run's time that inference takes; the rest is vectorizing and writing.
 _PREDICT_SHARE = 0.9
-#: Share of vectorizing that looking at a raster's values takes.
-_LOOK_SHARE = 0.05
 
 
 def extract_roads(
@@ -102,7 +93,7 @@ def extract_roads(
     told = scaled(progress, 0, _PREDICT_SHARE)
     with _predicted(sheets, segmenter, target or raster, options, told) as (scene, work, mosaic):
         segmenter.release()  # vectorizing large networks needs the memory
-        network = _vectorized(
+        network = vectorize_as_set(
             CroppedProbability(mosaic, scene.covered),
             threshold,
             options,
@@ -113,15 +104,7 @@ def extract_roads(
         )
         network = attributed(network, scene, made_by)
         if raster is not None:
-            replace = overwrite or work.wrote(raster)
-            write_cog(
-                mosaic,
-                raster,
-                window=scene.covered,
-                tags=_tags(made_by),
-                overwrite=replace,
-                record=work.record,
-            )
+            _write_probability(mosaic, raster, scene, made_by, work, overwrite=overwrite)
         if target is not None:
             replace = overwrite or work.wrote(target, output_format(target).parts)
             write_network(network, target, overwrite=replace, record=work.record)
@@ -214,150 +197,27 @@ def predict_to_file(
         made_by = extract_provenance(
             scene, segmenter.card, segmenter.fingerprint, options, threshold
         )
-        write_cog(
-            mosaic,
-            target,
-            window=scene.covered,
-            tags=_tags(made_by),
-            overwrite=overwrite or work.wrote(target),
-            record=work.record,
-        )
+        _write_probability(mosaic, target, scene, made_by, work, overwrite=overwrite)
     progress(1.0, "done")
     return made_by
 
 
-def vectorize_file(
-    probability: str | Path | Sequence[str | Path | Sheet],
-    output: str | Path | None = None,
+def _write_probability(
+    mosaic: Mosaic,
+    path: Path,
+    scene: Scene,
+    made_by: dict[str, Any],
+    work: WorkDirectory,
     *,
-    options: ExtractOptions | None = None,
-    raster: RasterOptions | None = None,
-    overwrite: bool = False,
-    progress: Progress = no_progress,
-) -> RoadNetwork:
-    """Make a road network from probability rasters or road masks.
-
-    Parameters
-    ----------
-    probability : str, Path or sequence of them
-        Rasters of probability, masks or pictures of masks, in any CRS: files, folders, globs,
-        URLs or sheets, together one mosaic; or the work directory of a run.
-    output : str or Path, optional
-        The vector file.
-    options : ExtractOptions, optional
-        Threshold (default 0.5, or what the raster's tags say), vectorizing and cleaning.
-    raster : RasterOptions, optional
-        What the raster's values mean; what is not given is detected.
-    overwrite : bool
-        Replace an existing output.
-    progress : Progress
-        Progress callback.
-
-    Returns
-    -------
-    RoadNetwork
-        In the CRS of the raster.
-    """
-    options = options or ExtractOptions()
-    target = None if output is None else Path(output)
-    if target is not None:
-        named = [probability] if isinstance(probability, (str, Path)) else probability
-        names = [item.name if isinstance(item, Sheet) else item for item in named]
-        check_not_input([target], [(name, "raster") for name in names])
-        check_output(target, overwrite=overwrite)
-    with open_probability(
-        probability,
-        assume_crs=options.scene.assume_crs,
-        max_mpx=options.scene.max_mpx,
-        options=raster,
-        progress=scaled(progress, 0, _LOOK_SHARE),
-    ) as source:
-        threshold = source.threshold if options.threshold is None else options.threshold
-        network = _vectorized(source, threshold, options, scaled(progress, _LOOK_SHARE, 0.99))
-        network = attributed_vectors(network, source, options, threshold)
-    if target is not None:
-        write_network(network, target, overwrite=overwrite)
-    progress(1.0, "done")
-    return network
-
-
-def vectorize(
-    source: ProbabilitySource,
-    options: VectorizeOptions | None = None,
-    *,
-    clean: CleanOptions | None = None,
-    block_px: int = 2304,
-    workers: int = 1,
-    progress: Progress = no_progress,
-) -> RoadNetwork:
-    """Turn road probability into a clean road network: trace, clean, shapes and attributes.
-
-    The result does not depend on `block_px` or `workers`.
-
-    Parameters
-    ----------
-    source : ProbabilitySource
-        Road probability on a metric grid.
-    options : VectorizeOptions, optional
-        How pixels become raw centrelines.
-    clean : CleanOptions, optional
-        How raw centrelines become a network.
-    block_px : int
-        Side of the blocks that are worked on, pixels.
-    workers : int
-        Blocks worked on at the same time, in threads.
-    progress : Progress
-        Progress callback, called as ``progress(fraction, message)``; may cancel.
-
-    Returns
-    -------
-    RoadNetwork
-        In the grid's CRS.
-
-    Raises
-    ------
-    InputError
-        If `block_px` or `workers` is not positive.
-    """
-    options, clean = options or VectorizeOptions(), clean or CleanOptions()
-    lines = trace_centerlines(
-        source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
-    )
-    progress(0.9, "Cleaning the network")
-    network = cleaned_network(lines, source, options, clean, block_px=block_px)
-    progress(1.0, f"{len(network)} edges")
-    return network
-
-
-def cleaned_network(
-    lines: Centerlines,
-    source: ProbabilitySource,
-    options: VectorizeOptions,
-    clean: CleanOptions,
-    *,
-    block_px: int,
-) -> RoadNetwork:
-    """Clean traced centrelines, and say why there are no roads where that is so.
-
-    Parameters are those of :func:`vectorize`; `lines` were traced from `source`.
-    """
-    network = network_of_lines(cleaned_lines(lines, clean, source=source), clean)
-    if not len(network):
-        why = explain_empty(source, lines, options, clean, block_px=block_px)
-        network = dataclasses.replace(network, why_empty=why)
-    return network
-
-
-def _vectorized(
-    source: ProbabilitySource, threshold: float, options: ExtractOptions, progress: Progress
-) -> RoadNetwork:
-    return vectorize(
-        source,
-        dataclasses.replace(options.vectorize, threshold=threshold),
-        clean=options.clean,
-        block_px=options.predict.block_px,
-        workers=options.predict.workers or min(4, os.cpu_count() or 1),
-        progress=progress,
+    overwrite: bool,
+) -> None:
+    write_cog(
+        mosaic,
+        path,
+        window=scene.covered,
+        tags={PROVENANCE_TAG: json.dumps(made_by, sort_keys=True)},
+        overwrite=overwrite or work.wrote(path),
+        record=work.record,
     )
 
 
@@ -380,50 +240,7 @@ def attributed(
     source, source_date = SheetIndex.from_scene(scene).of(network.edges)
     network = dataclasses.replace(network, source=source, source_date=source_date)
     network = network.to_crs(scene.native_crs)
-    network = _less_sure(network.with_provenance(**made_by))
-    _warn_empty(network)
-    return network
-
-
-def attributed_vectors(
-    network: RoadNetwork,
-    source: RasterProbability | MosaicProbability,
-    options: ExtractOptions,
-    threshold: float,
-) -> RoadNetwork:
-    """Return a network of probability rasters or masks with provenance, in the rasters' CRS.
-
-    Roads get their sheet and its date if the rasters have dates.
-    """
-    if isinstance(source, RasterProbability) and any(r.date for r in source.scene.sheets):
-        names, dates = SheetIndex.from_scene(source.scene).of(network.edges)
-        network = dataclasses.replace(network, source=names, source_date=dates)
-    network = network.to_crs(source.native_crs).with_provenance(
-        roadgis=__version__,
-        **source.provenance,
-        threshold=threshold,
-        settings=_vector_settings(options),
-    )
-    network = _less_sure(network)
-    _warn_empty(network)
-    return network
-
-
-def _less_sure(network: RoadNetwork) -> RoadNetwork:
-    """Lower the confidence of roads in imagery that is unlike the model's training imagery."""
-    factor = network.provenance.get("confidence_factor", 1.0)
-    if not isinstance(factor, int | float) or not 0 < factor < 1:
-        return network
-    return dataclasses.replace(
-        network,
-        confidence=network.confidence * factor,
-        confidence_min=network.confidence_min * factor,
-    )
-
-
-def _warn_empty(network: RoadNetwork) -> None:
-    if network.why_empty is not None:
-        logger.warning("no road was found; the output is empty. %s", network.why_empty.text)
+    return finished(network.with_provenance(**made_by))
 
 
 def _loaded(model: str | Path | Segmenter | None) -> Segmenter:
@@ -507,12 +324,6 @@ def _work_folder(target: str | Path | None, options: ExtractOptions) -> Path | N
     return target.with_name(target.name + ".roadgis-work")
 
 
-def _vector_settings(options: ExtractOptions) -> dict[str, Any]:
-    vector = dataclasses.asdict(options.vectorize)
-    vector.pop("threshold", None)
-    return {"vectorize": vector, "clean": dataclasses.asdict(options.clean)}
-
-
 def extract_provenance(
     scene: Scene, card: ModelCard, fingerprint: str, options: ExtractOptions, threshold: float
 ) -> dict[str, Any]:
@@ -535,7 +346,7 @@ def extract_provenance(
         "settings": {
             "scene": _scene_settings(scene),
             **({"predict": {"flips": True}} if options.predict.flips else {}),
-            **_vector_settings(options),
+            **vector_settings(options),
         },
     }
 
@@ -556,7 +367,3 @@ def _scene_settings(scene: Scene) -> dict[str, Any]:
     if scene.normalization is not None:
         settings["normalized"] = scene.normalization.to_json()
     return settings
-
-
-def _tags(made_by: dict[str, Any]) -> dict[str, str]:
-    return {PROVENANCE_TAG: json.dumps(made_by, sort_keys=True)}

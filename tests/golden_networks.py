@@ -23,8 +23,8 @@ from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import CleanOptions, ParallelOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from tests.factories.networks import drawn_network
 from tests.factories.roads import ArraySource, road
 

@@ -76,12 +76,11 @@ def test_page_avoids_listed_phrases(page: Path) -> None:
     assert not found, "\n".join(found)
 
 
-#: Modules and packages that are not held to the list.
-EXCLUDED = {"probability"}
+#: Modules and packages of roadgis.
 PARTS = sorted(
     path.stem
     for path in (ROOT / "roadgis").iterdir()
-    if (path.suffix == ".py" or (path / "__init__.py").exists()) and path.stem not in EXCLUDED
+    if path.suffix == ".py" or (path / "__init__.py").exists()
 )
 #: Folders of other programs that are held to the list.
 PROGRAMS = ("benchmarks", "examples", "qgis_plugin")

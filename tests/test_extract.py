@@ -26,9 +26,10 @@ from roadgis.network.network import RoadNetwork
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
-from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
+from roadgis.pipeline import extract_roads, predict_to_file
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize_file
 from tests.factories.models import MAGENTA, failing_model, tiny_model
 from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster
 from tests.factories.roads import NET, assert_networks_equal, painted, write_net

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,20 @@ import importlib, pkgutil, roadgis
 for module in pkgutil.walk_packages(roadgis.__path__, "roadgis."):
     if not module.name.startswith(("roadgis.train", "roadgis.__main__")):
         importlib.import_module(module.name)
+"""
+
+
+VECTORIZE = """
+import numpy, rasterio
+from roadgis.raster_pipeline import vectorize_file
+mask = numpy.zeros((200, 200), numpy.uint8)
+mask[90:110] = mask[:, 90:98] = 1  # one road is wide enough to be looked at twice
+profile = dict(driver="GTiff", width=200, height=200, count=1, dtype="uint8", crs="EPSG:32632",
+               transform=rasterio.Affine(1, 0, 5e5, 0, -1, 5e6))
+with rasterio.open({folder!r} + "/mask.tif", "w", **profile) as dataset:
+    dataset.write(mask, 1)
+assert len(vectorize_file({folder!r} + "/mask.tif", {folder!r} + "/roads.geojson")) == 4
+assert "scipy.ndimage" not in sys.modules
 """
 
 
@@ -53,6 +68,12 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_pipeline_loads_no_tables_or_solvers_when_imported() -> None:
     # More than half of the time that a command on a small raster takes to start.
     assert loaded(PIPELINE).isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio", "scipy"])
+
+
+def test_vectorize_to_geojson_loads_no_tables(tmp_path: Path) -> None:
+    # GDAL's formats do: pyogrio loads pandas and geopandas.
+    names = loaded(VECTORIZE.format(folder=str(tmp_path)))
+    assert names.isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio"])
 
 
 def test_no_module_outside_train_loads_anything_heavy_when_imported() -> None:

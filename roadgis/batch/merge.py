@@ -28,15 +28,11 @@ from roadgis.imagery.georeferencing import footprint
 from roadgis.network.network import RoadNetwork
 from roadgis.output import write_network
 from roadgis.output.formats import output_format
-from roadgis.pipeline import (
-    attributed,
-    attributed_vectors,
-    cleaned_network,
-    extract_provenance,
-)
+from roadgis.pipeline import attributed, extract_provenance
 from roadgis.plain_values import parse_json
 from roadgis.probability.raster import RasterProbability
 from roadgis.progress import Progress, no_progress
+from roadgis.raster_pipeline import attributed_vectors, cleaned_network
 from roadgis.vector_files.reading import MISSING_UNITS
 from roadgis.vectorization import joined_blocks
 from roadgis.vectorization.trace import PixelGraph

@@ -17,7 +17,7 @@ from roadgis.imagery.scene import Scene, compose_scene
 from roadgis.imagery.values.scene_statistics import SceneStatistics
 from roadgis.model.runtime import load_model
 from roadgis.options.imagery import SceneOptions
-from roadgis.probability.prediction import Cutting
+from roadgis.probability.cutting import Cutting
 from roadgis.probability.raster import RasterProbability, open_probability
 from roadgis.sources import Sheet
 

@@ -37,7 +37,7 @@ from roadgis.errors import OutputError, ReadError, RoadgisError
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import RoadEnds
 from roadgis.plain_values import parse_json
-from roadgis.probability.chunks import checked_chunk, write_chunk
+from roadgis.probability.chunks import checked_chunk, write_chunks
 from roadgis.vectorization.trace import PixelGraph
 
 Step = Literal["predicted", "traced"]
@@ -182,7 +182,7 @@ class ResultStore:
         path = self.folder / name
         try:
             if values is not None:
-                write_chunk(path, values, unit_grid(plan, unit), f"{unit.name} {unit.key}")
+                write_chunks([(path, values, unit_grid(plan, unit), f"{unit.name} {unit.key}")])
                 self._storage.publish(name)
         except (OSError, RasterioError) as error:
             if isinstance(error, RoadgisError):

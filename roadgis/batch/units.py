@@ -80,7 +80,7 @@ def imagery_units(
         Scene of the county.
     record : SceneRecord
         Record of the scene.
-    cutting : roadgis.probability.prediction.Cutting
+    cutting : roadgis.probability.cutting.Cutting
         How blocks are cut into tiles of the model.
     unit_px : int
         Side of a unit.

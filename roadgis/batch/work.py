@@ -24,7 +24,8 @@ from roadgis.batch.units import Unit, neighbours_key
 from roadgis.dataset_names import is_remote
 from roadgis.errors import InputError, OutputError
 from roadgis.imagery.grid import Grid, Window
-from roadgis.probability.prediction import Cutting, predict_block
+from roadgis.probability.cutting import Cutting
+from roadgis.probability.prediction import predict_block
 from roadgis.probability.raster import RasterProbability
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import trace_block

@@ -41,7 +41,7 @@ def command(
     values mean is detected unless it is given.
     """
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
-        from roadgis.pipeline import vectorize_file
+        from roadgis.raster_pipeline import vectorize_file
 
         network = vectorize_file(
             probability,

@@ -22,6 +22,7 @@ from roadgis.errors import InputError, OutputError
 from roadgis.output.formats import check_output, output_format
 from roadgis.output.geojson import write_geojson
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json
+from roadgis.output.table import FeatureTable
 from roadgis.vector_files.geopackage import geopackage
 
 _FAILURES = (DataSourceError, DataLayerError, FieldError, GeometryError, sqlite3.Error)
@@ -115,19 +116,18 @@ def _write_layer(table: geopandas.GeoDataFrame, partial: Path, name: str, proven
         raise DataSourceError(f"{len(table)} features were written to {name}, {written} arrived")
 
 
-def _one_layer(classes: Mapping[str, geopandas.GeoDataFrame]) -> geopandas.GeoDataFrame:
-    """Return all classes as one table in WGS 84; what a class does not have is null."""
+def _one_layer(classes: Mapping[str, geopandas.GeoDataFrame]) -> FeatureTable:
+    """Return all classes as one layer in WGS 84; what a class does not have is null."""
     tables = [table.to_crs(4326) for table in classes.values()]
     names = list(dict.fromkeys(name for t in tables for name in t.columns if name != "geometry"))
-    columns: dict[str, pd.Series] = {}
-    for name in names:
+    shapes = np.concatenate([np.asarray(table.geometry.array, object) for table in tables])
+    columns = {name: np.empty(len(shapes), object) for name in names}
+    for name, column in columns.items():
         values: list[Any] = []
         for table in tables:
             values += table[name].tolist() if name in table else [None] * len(table)
-        # dtype object: otherwise None among text becomes NaN.
-        columns[name] = pd.Series([_json_value(value) for value in values], dtype=object)
-    shapes = np.concatenate([np.asarray(table.geometry.array, object) for table in tables])
-    return geopandas.GeoDataFrame(columns, geometry=shapes, crs=4326)
+        column[:] = [_json_value(value) for value in values]
+    return FeatureTable(columns, shapes, CRS.from_epsg(4326))
 
 
 def _json_value(value: Any) -> Any:

@@ -155,11 +155,16 @@ class SheetGroup:
         ReadError
             If a sheet fails.
         """
+        window = Window(row, col, height, width)
+        touching = self.touching(row, col, height, width)
+        if len(touching) == 1 and self.decoder is None:
+            whole = self._read_within(handles, touching[0], window)
+            if whole is not None:
+                return whole
         values = np.zeros((self.channels, height, width), self.dtype)
         valid = np.zeros((height, width), np.bool_)
         covered = np.zeros((height, width), np.bool_)
-        window = Window(row, col, height, width)
-        for index in self.touching(row, col, height, width):
+        for index in touching:
             sheet = Window.between(*(int(v) for v in self.boxes[index]))
             part = sheet.intersection(window)
             here = part.slices_in(window)
@@ -170,8 +175,6 @@ class SheetGroup:
                 continue
             box = (part.row - sheet.row, part.col - sheet.col, part.height, part.width)
             pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
-            if part == window and self.decoder is None and seen.all() and not valid.any():
-                return pixels, seen  # nothing to lay over each other, as in most windows
             new = seen & ~valid[here]
             if self.decoder is not None:
                 pixels = self.decoder.stored(pixels)
@@ -182,6 +185,19 @@ class SheetGroup:
         if self.decoder is not None and self.decoder.background:
             valid = covered
         return values, valid
+
+    def _read_within(
+        self, handles: Handles, index: int, window: Window
+    ) -> tuple[npt.NDArray[np.generic], Bools] | None:
+        """Read a window of one sheet; None if the sheet does not cover it."""
+        sheet = Window.between(*(int(v) for v in self.boxes[index]))
+        if not sheet.contains(window):
+            return None
+        box = (window.row - sheet.row, window.col - sheet.col, window.height, window.width)
+        pixels, seen = read_pixels(handles, self.sheets[index], box, self._nodata)
+        if not seen.all():
+            pixels[:, ~seen] = 0
+        return pixels, seen
 
 
 class _Overlaps:

@@ -366,16 +366,17 @@ class Scene:
         """Lay the layers over each other, the first on top, by their share of each pixel."""
         shape = (window.height, window.width)
         touching = [layer for layer in self._plan.layers if _touches(layer, window)]
+        if len(touching) == 1:
+            values, share = touching[0].read(window, self._scaling(touching[0]))
+            if len(values) != self.band_count:
+                values = np.broadcast_to(values, (self.band_count, *shape)).copy()
+            return np.moveaxis(values, 0, -1), share >= 128
         image = np.zeros((*shape, self.band_count), np.uint8)
         covered = np.zeros(shape, np.int32)
-        total = np.zeros((*shape, self.band_count if len(touching) > 1 else 0), np.float32)
+        total = np.zeros((*shape, self.band_count if touching else 0), np.float32)
         for layer in touching:
             values, share = layer.read(window, self._scaling(layer))
-            if len(touching) == 1 and len(values) == self.band_count:
-                return np.moveaxis(values, 0, -1), share >= 128
             values = np.moveaxis(np.broadcast_to(values, (self.band_count, *shape)), 0, -1)
-            if len(touching) == 1:
-                return np.array(values), share >= 128
             weight = np.minimum(share, 255 - covered)
             total += values * weight[..., None].astype(np.float32)
             covered += weight

@@ -417,12 +417,16 @@ def fit_lines(lines: Centerlines, begin: Ints, stop: Ints, straight: Bools) -> F
     half = np.where(known, chord, 2.0) / 2
     along = (row * d_row[of] + col * d_col[of]) / half[of] + 1
     across = -row * d_col[of] + col * d_row[of]
-    level, slope, arch = _parabolas(of, along, across, count)
-    curved = (np.abs(arch) > TUNING.sagitta_px) & known & ~straight
-    curved &= stop - begin >= TUNING.arc_vertices
-    line = _straights(of, along, across, count)
-    level, slope = np.where(curved, level, line[0]), np.where(curved, slope, line[1])
-    arch = np.where(curved, arch, 0.0)
+    level, slope = _straights(of, along, across, count)
+    arch = np.zeros(count)
+    if not straight.all():
+        arc = _parabolas(of, along, across, count)
+        curved = (np.abs(arc[2]) > TUNING.sagitta_px) & known & ~straight
+        curved &= stop - begin >= TUNING.arc_vertices
+        level, slope, arch = (
+            np.where(curved, bent, line)
+            for bent, line in zip(arc, (level, slope, arch), strict=True)
+        )
     residual = across - level[of] - along * slope[of] - along**2 * arch[of]
     # At along = 1, the near end of the window. A parabola bends less there than in its middle;
     # the arc that is as high over the same chord does not.

@@ -44,7 +44,7 @@ class AttributeColumn(NamedTuple):
         """Return the values of edges for which the attribute is unknown, (count,)."""
         return np.full(count, self.unknown, object if self.unknown is None else type(self.unknown))
 
-    def to_table(self, values: npt.NDArray[Any]) -> Any:
+    def to_table(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values as a column of a table."""
         if self.unknown is None:
             return _text(values)
@@ -85,15 +85,22 @@ def _not_given() -> Any:
     return None
 
 
-def _text(values: Objects) -> Any:
-    """Return text as a column whose missing values stay None in every version of pandas.
+def _text(values: Objects) -> Objects:
+    """Return text with invalid Unicode, as in file names, replaced: no format can store it."""
+    valid = np.empty(len(values), object)
+    valid[:] = [None if v is None else str(v).encode("utf-8", "replace").decode() for v in values]
+    return valid
 
-    Invalid Unicode in file names is replaced: no format can store it.
-    """
+
+def geodataframe(
+    columns: Mapping[str, npt.NDArray[Any]], shapes: Objects, crs: CRS
+) -> geopandas.GeoDataFrame:
+    """Return columns and shapes as a table; missing text stays None in every version of pandas."""
+    import geopandas
     import pandas
 
-    valid = [None if v is None else str(v).encode("utf-8", "replace").decode() for v in values]
-    return pandas.Series(valid, dtype=object)
+    series = {name: pandas.Series(values, dtype=values.dtype) for name, values in columns.items()}
+    return geopandas.GeoDataFrame(series, geometry=shapes, crs=crs)
 
 
 @dataclass(frozen=True)
@@ -276,37 +283,34 @@ class RoadNetwork:
         """
         return self.select(~self.bridged)
 
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the attributes of the edges by name, as all output formats have them."""
+        return {
+            "id": np.arange(len(self.edges), dtype=np.int64),
+            "stable_id": _text(self.stable_id),
+            "start_node": self.start,
+            "end_node": self.end,
+            "component": self.component,
+            "length_m": np.round(self.length_m, 2),
+            "sinuosity": np.round(self.sinuosity, 4),
+            **{
+                name: column.to_table(getattr(self, name))
+                for name, column in EDGE_ATTRIBUTES.items()
+            },
+        }
+
+    def node_columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the attributes of the nodes by name: id, degree."""
+        return {"id": np.arange(len(self.nodes), dtype=np.int64), "degree": self.degree}
+
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
         """Return the edges as a table, with the attributes of all output formats."""
-        import geopandas
-
-        return geopandas.GeoDataFrame(
-            {
-                "id": np.arange(len(self.edges), dtype=np.int64),
-                "stable_id": _text(self.stable_id),
-                "start_node": self.start,
-                "end_node": self.end,
-                "component": self.component,
-                "length_m": np.round(self.length_m, 2),
-                "sinuosity": np.round(self.sinuosity, 4),
-                **{
-                    name: column.to_table(getattr(self, name))
-                    for name, column in EDGE_ATTRIBUTES.items()
-                },
-            },
-            geometry=self.edges,
-            crs=self.crs,
-        )
+        return geodataframe(self.columns(), self.edges, self.crs)
 
     def nodes_to_geodataframe(self) -> geopandas.GeoDataFrame:
         """Return the nodes as a table: id, degree."""
-        import geopandas
-
-        return geopandas.GeoDataFrame(
-            {"id": np.arange(len(self.nodes), dtype=np.int64), "degree": self.degree},
-            geometry=shapely.points(self.nodes.reshape(-1, 2)),
-            crs=self.crs,
-        )
+        shapes = shapely.points(self.nodes.reshape(-1, 2))
+        return geodataframe(self.node_columns(), shapes, self.crs)
 
     def to_networkx(self) -> Any:
         """Return a ``networkx.MultiGraph``: nodes with x, y; edges keyed by id with attributes.

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 import shapely
 
 from roadgis.arrays import Floats
 from roadgis.output.provenance import PROVENANCE_KEY
-
-if TYPE_CHECKING:
-    import geopandas
+from roadgis.output.table import FeatureTable
 
 #: Decimals of degrees: 1.1 cm or less.
 DECIMALS = 7
@@ -22,7 +20,7 @@ DECIMALS = 7
 _Position = list[float]
 
 
-def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str) -> None:
+def write_geojson(table: FeatureTable, file: IO[str], provenance: str) -> None:
     """Write lines as a FeatureCollection, one feature a line of text.
 
     The same table gives the same bytes. Lines across the antimeridian are cut there (RFC 7946,
@@ -30,14 +28,14 @@ def write_geojson(table: geopandas.GeoDataFrame, file: IO[str], provenance: str)
 
     Parameters
     ----------
-    table : geopandas.GeoDataFrame
+    table : FeatureTable
         LineStrings in WGS 84, longitude first; a column ``id`` becomes the features' id too.
     file : text file
         Open for writing.
     provenance : str
         JSON text, written as a foreign member before the features.
     """
-    coordinates, line = shapely.get_coordinates(np.asarray(table.geometry), return_index=True)
+    coordinates, line = shapely.get_coordinates(table.shapes, return_index=True)
     positions = _rounded(coordinates)
     starts = np.searchsorted(line, np.arange(len(table) + 1)).tolist()
     steps = np.abs(np.diff(positions[:, 0])) > 180.0
@@ -75,19 +73,16 @@ def _rounded(coordinates: Floats) -> Floats:
     return rounded
 
 
-def _properties(table: geopandas.GeoDataFrame) -> Iterator[dict[str, Any]]:
+def _properties(table: FeatureTable) -> Iterator[dict[str, Any]]:
     """Yield each row's attributes as JSON values; NaN is null."""
-    columns = [name for name in table.columns if name != table.geometry.name]
-    values: list[Sequence[Any]] = []
-    for name in columns:
-        column = np.asarray(table[name])
-        values.append(
-            [v if np.isfinite(v) else None for v in column.tolist()]
-            if column.dtype.kind == "f"
-            else column.tolist()
-        )
+    values: list[Sequence[Any]] = [
+        np.where(np.isfinite(column), column, None).tolist()
+        if column.dtype.kind == "f"
+        else column.tolist()
+        for column in table.columns.values()
+    ]
     for row in zip(*values, strict=True):
-        yield dict(zip(columns, row, strict=True))
+        yield dict(zip(table.columns, row, strict=True))
 
 
 def _geometry(parts: list[list[_Position]]) -> dict[str, Any]:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import shapely
 
 from roadgis.output.provenance import PROVENANCE_KEY
-
-if TYPE_CHECKING:
-    import geopandas
+from roadgis.output.table import FeatureTable
 
 #: Rows of a row group: readers skip those whose boxes lie outside of their area.
 _GROUP_ROWS = 16_384
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) -> None:
+def write_parquet(features: FeatureTable, path: Path, provenance: str) -> None:
     """Write lines as GeoParquet 1.1: WKB, PROJJSON, a bounding box for each row.
 
     Rows are in the order of a Hilbert curve, so that each row group covers a small area.
@@ -29,14 +27,15 @@ def write_parquet(table: geopandas.GeoDataFrame, path: Path, provenance: str) ->
 
     Parameters
     ----------
-    table : geopandas.GeoDataFrame
-        LineStrings with a CRS.
+    features : FeatureTable
+        LineStrings.
     provenance : str
         JSON text, stored in the schema's metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    table = features.to_geodataframe()
     if len(table):
         place = np.asarray(table.geometry.hilbert_distance())
         table = table.iloc[np.argsort(place, kind="stable")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from roadgis.output.geojson import write_geojson
 from roadgis.output.names import shapefile_names
 from roadgis.output.parquet import write_parquet
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json, provenance_sidecar
+from roadgis.output.table import FeatureTable
 from roadgis.vector_files.geopackage import geopackage
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def write_network(
 
 
 def _write_edges(
-    edges: geopandas.GeoDataFrame, partial: Path, path: Path, format_name: str, provenance: str
+    edges: FeatureTable, partial: Path, path: Path, format_name: str, provenance: str
 ) -> None:
     """Write a file with one layer; GDAL writes the formats that are not named here."""
     if format_name == "GeoJSON":
@@ -116,18 +118,11 @@ def _write_polygons(layers: Mapping[str, geopandas.GeoDataFrame], partial: Path)
         pyogrio.write_dataframe(table, partial, layer=name, driver="GPKG", geometry_type="Polygon")
 
 
-def _tables(
-    network: RoadNetwork, crs: CRS, *, rounded: bool
-) -> tuple[geopandas.GeoDataFrame, geopandas.GeoDataFrame]:
+def _tables(network: RoadNetwork, crs: CRS, *, rounded: bool) -> tuple[FeatureTable, FeatureTable]:
     """Return the edges and nodes in a CRS; lengths are those of the network itself."""
     placed = network.to_crs(crs)
-    decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
-    tables = (
-        network.to_geodataframe().set_geometry(placed.edges, crs=crs),
-        network.nodes_to_geodataframe().set_geometry(shapely.points(placed.nodes), crs=crs),
-    )
-    for table in tables:
-        geometries = np.asarray(table.geometry)
+    shapes = []
+    for geometries in (placed.edges, shapely.points(placed.nodes.reshape(-1, 2))):
         if not np.isfinite(shapely.get_coordinates(geometries)).all():
             raise InputError(
                 f"Found roads in {network.crs.name!r} that have no place in {crs.name!r}. "
@@ -135,8 +130,14 @@ def _tables(
             )
         if rounded:
             # An edge's end and its node are equal before, so they are equal after.
-            table.geometry = shapely.transform(geometries, _rounding(decimals))
-    return tables
+            decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
+            geometries = shapely.transform(geometries, _rounding(decimals))
+        shapes.append(geometries)
+    edges, nodes = shapes
+    return (
+        FeatureTable(network.columns(), edges, crs),
+        FeatureTable(network.node_columns(), nodes, crs),
+    )
 
 
 def _rounding(decimals: int) -> Any:
@@ -147,7 +148,7 @@ def _rounding(decimals: int) -> Any:
 
 
 def _write_layer(
-    table: geopandas.GeoDataFrame,
+    table: FeatureTable,
     partial: Path,
     path: Path,
     driver: str,
@@ -165,7 +166,7 @@ def _write_layer(
     metadata = {PROVENANCE_KEY: provenance} if driver != "ESRI Shapefile" else None
     try:
         pyogrio.write_dataframe(
-            table,
+            table.to_geodataframe(),
             partial,
             layer=layer,
             driver=driver,
@@ -181,7 +182,7 @@ def _write_layer(
         pyogrio.errors.GeometryError,
     ) as error:
         raise OutputError(describe_failure(path, error)) from error
-    if not np.array_equal(np.sort(ids), np.asarray(table["id"])):
+    if not np.array_equal(np.sort(ids), table.columns["id"]):
         raise OutputError(
             describe_failure(
                 path, RuntimeError(f"{len(table)} features were written, {len(ids)} arrived")
@@ -189,17 +190,15 @@ def _write_layer(
         )
 
 
-def _write_shapefile(
-    table: geopandas.GeoDataFrame, partial: Path, path: Path, provenance: str
-) -> None:
-    points = int(shapely.get_num_coordinates(np.asarray(table.geometry)).sum())
+def _write_shapefile(table: FeatureTable, partial: Path, path: Path, provenance: str) -> None:
+    points = int(shapely.get_num_coordinates(table.shapes).sum())
     size = _shapefile_bytes(len(table), points)
     if size > _SHAPEFILE_LIMIT_BYTES:
         raise OutputError(
             f"{path}: {len(table):,} edges need {size / 2**30:.1f} GiB, and a Shapefile holds "
             "2 GiB at most. Choose another suffix: .gpkg, .fgb or .parquet."
         )
-    names = shapefile_names(table.columns.drop(table.geometry.name))
+    names = shapefile_names(table.columns)
     _LOG.warning(
         "%s: a Shapefile is limited: attribute names are cut to 10 letters (%s) and texts to 254 "
         "bytes, programs may show unknown values as 0, its CRS may lose details, and what made the "
@@ -210,7 +209,8 @@ def _write_shapefile(
     )
     # GDAL knows the lower-case suffix only.
     shp = partial.with_suffix(".shp")
-    renamed = table.rename(columns=names)
+    columns = {names[name]: values for name, values in table.columns.items()}
+    renamed = dataclasses.replace(table, columns=columns)
     _write_layer(renamed, shp, path, "ESRI Shapefile", provenance, encoding="UTF-8")
     if shp != partial:
         shp.rename(partial)

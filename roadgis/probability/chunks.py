@@ -1,9 +1,9 @@
-"""Chunks of a raster in a folder: each a GeoTIFF, with a record of which ones are finished.
+"""Chunks of a raster in a folder: each a GeoTIFF, with a record of the finished ones.
 
 ::
 
-    FOLDER/done.bin         a byte for each chunk, row by row: 0 to do, 1 written, 2 no data
-    FOLDER/RRRRR/CCCCC.tif  a chunk, uint8; none where there is no data
+    FOLDER/done.bin         a byte for each chunk, row by row: 0 to do, 1 written, 2 nodata
+    FOLDER/RRRRR/CCCCC.tif  a chunk, uint8; none where all is nodata
 
 A chunk appears under its name in one step, when all of it is written, and is then marked in
 ``done.bin``; a byte is written whole or not at all. Each chunk carries the id of its raster and
@@ -18,7 +18,7 @@ import re
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.errors import RasterioError
-from rasterio.windows import Window as RasterWindow
+from rasterio.io import MemoryFile
 
 from roadgis.atomic import atomic_path
 from roadgis.errors import OutputError, ReadError, RoadgisError
@@ -128,7 +128,7 @@ class Chunks:
             raise ReadError(self._gone(row, col))
         if state == _TO_DO and self.path(row, col).exists():
             with self._checked(row, col):
-                self._mark(row, col, _WRITTEN)  # its run was killed between the two
+                self._mark(row, {col: _WRITTEN})  # its run was killed between the two
             return True
         return state != _TO_DO
 
@@ -137,31 +137,40 @@ class Chunks:
         return self._state(row, col) != _TO_DO
 
     def is_blank(self, row: int, col: int) -> bool:
-        """Return whether a chunk is finished and holds no data."""
+        """Return whether a chunk is finished and holds nodata only."""
         return self._state(row, col) == _BLANK
 
     def read(self, row: int, col: int) -> npt.NDArray[np.uint8]:
         """Return the values of a finished chunk that is not blank; not to be changed.
 
-        The chunks read last are kept: neighbouring windows share them, and opening one takes as
-        long as reading it. Errors are those of :meth:`opened`.
+        The chunks read or written last are kept: neighbouring windows share them, and opening one
+        takes as long as reading it. Errors are those of :meth:`opened`.
         """
-        try:
-            state = self.path(row, col).stat()
-        except OSError:
-            state = None
-        key = None if state is None else (row, col, state.st_mtime_ns, state.st_size)
+        key = self._key(row, col)
         with self._lock:
             if key in self._recent:
                 self._recent.move_to_end(key)
                 return self._recent[key]
         with self.opened(row, col) as dataset:
             values: npt.NDArray[np.uint8] = dataset.read(1)
+        self._keep(key, values)
+        return values
+
+    def _key(self, row: int, col: int) -> Any:
+        """Return what identifies the content of a chunk's file; None where there is no file."""
+        try:
+            state = self.path(row, col).stat()
+        except OSError:
+            return None
+        return row, col, state.st_mtime_ns, state.st_size
+
+    def _keep(self, key: Any, values: npt.NDArray[np.uint8]) -> None:
+        if key is None:
+            return
         with self._lock:
             self._recent[key] = values
             while sum(kept.nbytes for kept in self._recent.values()) > _RECENT_BYTES:
                 self._recent.popitem(last=False)
-        return values
 
     @contextmanager
     def opened(self, row: int, col: int) -> Iterator[Any]:
@@ -183,40 +192,50 @@ class Chunks:
         with self._checked(row, col) as dataset:
             yield dataset
 
-    def write(self, row: int, col: int, values: npt.NDArray[np.uint8] | None) -> None:
-        """Write a chunk and mark it as finished.
+    def write(self, row: int, parts: Mapping[int, npt.NDArray[np.uint8] | None]) -> None:
+        """Write some chunks of a row of chunks, and mark them as finished.
 
         Parameters
         ----------
-        row, col : int
-            Which chunk.
-        values : ndarray of uint8, shape (height, width), or None
-            None for no data.
+        row : int
+            The row.
+        parts : mapping of int to ndarray of uint8, shape (height, width), or None
+            Values by column; None for nodata only.
 
         Raises
         ------
         OutputError
             If the disk is full or the folder cannot be written.
         ReadError
-            If the file is not a chunk of this raster.
+            If a file in the place of a chunk is not a chunk of this raster.
         """
-        path = self.path(row, col)
+        shown = {
+            col: values
+            for col, values in parts.items()
+            if values is not None and not bool((values == NO_DATA).all())
+        }
+        folder = self.path(row, 0).parent
         try:
-            if path.exists():
-                with self._checked(row, col):
-                    pass  # ours: its run was killed before it was marked
-            if values is None or bool((values == NO_DATA).all()):
-                self._mark(row, col, _BLANK)
-                return
-            path.parent.mkdir(exist_ok=True)
-            write_chunk(path, values, self.grid.part(self.window(row, col)), self._tag(row, col))
-            self._mark(row, col, _WRITTEN)
+            for col in parts:
+                if self.path(row, col).exists():
+                    with self._checked(row, col):
+                        pass  # ours: its run was killed before it was marked
+            if shown:
+                folder.mkdir(exist_ok=True)
+                write_chunks(
+                    (self.path(row, col), values, self.grid.part(self.window(row, col)),
+                     self._tag(row, col))
+                    for col, values in shown.items()
+                )  # fmt: skip
+            self._mark(row, {col: _WRITTEN if col in shown else _BLANK for col in parts})
+            for col, values in shown.items():
+                self._keep(self._key(row, col), values.copy())
         except (OSError, RasterioError) as error:
             if isinstance(error, RoadgisError):
                 raise
             raise OutputError(
-                f"{path}: the mosaic cannot be written ({error}). Free some space or choose "
-                "another --work-dir; a next run goes on from here."
+                f"{folder}: the mosaic cannot be written ({error}). Free some space or choose "
+                "another --work-dir; the next run resumes from here."
             ) from error
 
     @contextmanager
@@ -235,69 +254,58 @@ class Chunks:
     def _state(self, row: int, col: int) -> int:
         return self._done[row * self.shape[1] + col]
 
-    def _mark(self, row: int, col: int, state: int) -> None:
-        number = row * self.shape[1] + col
+    def _mark(self, row: int, states: Mapping[int, int]) -> None:
         with (self.folder / _DONE).open("r+b") as file:
-            file.seek(number)
-            file.write(bytes([state]))
+            for col, state in states.items():
+                file.seek(row * self.shape[1] + col)
+                file.write(bytes([state]))
             file.flush()
             os.fsync(file.fileno())
-        self._done[number] = state
+        for col, state in states.items():
+            self._done[row * self.shape[1] + col] = state
 
 
-def write_chunk(path: Path, values: npt.NDArray[np.uint8], grid: Grid, tag: str) -> None:
-    """Write a raster that appears when it is complete and could be read back.
+def write_chunks(chunks: Iterable[tuple[Path, npt.NDArray[np.uint8], Grid, str]]) -> None:
+    """Write rasters of one folder, which appear when all are complete.
 
     Parameters
     ----------
-    path : Path
-        The file.
-    values : ndarray of uint8, shape (height, width)
-        0..254 = p * 254, 255 = no data.
-    grid : Grid
-        The pixels.
-    tag : str
-        To which raster it belongs, and where in it; see :func:`checked_chunk`.
+    chunks : iterable of (Path, ndarray of uint8, Grid, str)
+        File, values (0..254 = p * 254, 255 = nodata), pixels, and a tag that says to which raster
+        it belongs, and where in it; see :func:`checked_chunk`.
 
     Raises
     ------
     OSError, RasterioError
-        If it cannot be written.
-    OutputError
-        If it cannot be read back; it is removed.
+        If one cannot be written.
     """
-    with (
-        atomic_path(path) as partial,
-        rasterio.open(
-            partial,
-            "w",
-            driver="GTiff",
-            height=grid.height,
-            width=grid.width,
-            count=1,
-            dtype="uint8",
-            nodata=NO_DATA,
-            crs=grid.crs.to_wkt(),
-            transform=grid.transform,
-            compress="ZSTD",
-            zstd_level=1,
-            tiled=True,
-            blockxsize=256,
-            blockysize=256,
-        ) as dataset,
-    ):
+    *others, last = chunks
+    with atomic_path(last[0]) as partial:
+        for path, values, grid, tag in (*others, last):
+            # By way of memory: on a full disk GDAL may fail silently when it closes a file.
+            with MemoryFile() as memory:
+                _write_tiff(memory, values, grid, tag)
+                partial.with_name(path.name).write_bytes(memory.getbuffer())
+
+
+def _write_tiff(memory: MemoryFile, values: npt.NDArray[np.uint8], grid: Grid, tag: str) -> None:
+    with memory.open(
+        driver="GTiff",
+        height=grid.height,
+        width=grid.width,
+        count=1,
+        dtype="uint8",
+        nodata=NO_DATA,
+        crs=grid.crs.to_wkt(),
+        transform=grid.transform,
+        compress="ZSTD",
+        zstd_level=1,
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+    ) as dataset:
         dataset.update_tags(**{_TAG: tag})
         dataset.write(values, 1)
-        # A full disk may show only when GDAL closes the file, and then silently.
-    try:
-        with legible(), rasterio.open(path) as dataset:
-            dataset.read(1, window=RasterWindow(dataset.width - 1, dataset.height - 1, 1, 1))
-    except RasterioError as error:
-        path.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: the chunk could not be read back after writing ({error}); the disk is "
-            "probably full. Free some space; a next run goes on from here."
-        ) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _MOST_ROAD = 0.6
 #: Integers with at most this many values, none above this but perhaps an "ignore" label, look like
 #: class numbers.
 _FEW_CLASSES, _LAST_CLASS = 16, 50
-#: Probability of a raster in which lower values are stored as no data.
+#: Probability of a raster in which lower values are stored as nodata.
 _LOWEST = 0.1
 #: A lossy picture of a mask: this share of its dark, of its bright pixels lies within this part of
 #: the range from black, from white.
@@ -29,7 +29,7 @@ _DARK, _BRIGHT, _NEAR = 0.95, 0.6, 0.125
 #: Pictures with a smaller share of coloured pixels are black and white; in those of one colour this
 #: share of the coloured pixels has about the same hue.
 _FEW_COLOURED, _ONE_HUE = 0.001, 0.999
-#: What often stands for a probability of 1.
+#: Values that often mean a probability of 1.
 _LIKELY = (255.0, 1000.0, 10000.0, 65535.0)
 
 
@@ -46,7 +46,7 @@ class Stored:
     scaled : bool
         Whether a band has scale or offset.
     nodata : tuple of float
-        Values that the files declare as no data.
+        Values that the files declare as nodata.
     picture : bool
         Whether three bands of colour are read.
     lossy : bool
@@ -156,9 +156,9 @@ def detect_encoding(found: Stored, statistics: ValueStatistics, options: RasterO
     """Return what values mean, from what the user says or from all of them.
 
     1. What the user says goes first.
-    2. One value besides no data, or two of which one is 0, are a mask.
+    2. One value besides nodata, or 0 and another value, are a mask.
     3. Few small integers are class numbers: the user has to name the road.
-    4. Other values are probabilities, if their range says clearly of which scale.
+    4. Other values are probabilities, if their range clearly shows the scale.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def detect_encoding(found: Stored, statistics: ValueStatistics, options: RasterO
     if options.road_values:
         return _road_by_user(found, statistics, options)
     if not statistics.valid:
-        return Encoding("no data everywhere", scale=1.0, background=_nodata(options, default=False))
+        return Encoding("nodata everywhere", scale=1.0, background=_nodata(options, default=False))
     if statistics.coloured_share > _FEW_COLOURED:
         return _coloured_mask(found, statistics, options)
     encoding = _as_mask(found, statistics, options)
@@ -211,7 +211,7 @@ def _road_by_user(found: Stored, statistics: ValueStatistics, options: RasterOpt
     road = np.isin(known, options.road_values)
     missing = not statistics.many and not road.any() and len(known) > 0
     there = f"; no pixel has it, the values are {_listed(known)}" if missing else ""
-    # Where everything else has no data, no data is what is not road.
+    # Where everything else is nodata, nodata means not road.
     alone = bool(len(known)) and bool(road.all())
     return Encoding(
         f"a mask, road is {_listed(np.array(options.road_values))}{there}",
@@ -222,7 +222,7 @@ def _road_by_user(found: Stored, statistics: ValueStatistics, options: RasterOpt
 
 
 def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions) -> Encoding | None:
-    """Read one value and no data, or 0 and another value, as a mask."""
+    """Read one value and nodata, or 0 and another value, as a mask."""
     known = statistics.values
     if statistics.many or len(known) > 2 or (len(known) == 2 and known[0] != 0):
         return None
@@ -241,7 +241,7 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
     if road != 0 and share > _MOST_ROAD:
         other, remedy = "0", "If 0 is road, use --road-value 0"
         if alone:
-            other, remedy = "no data", "If pixels without data are road, give them a value"
+            other, remedy = "nodata", "If pixels without data are road, give them a value"
         raise SceneError(
             f"{found.name}: {share:.0%} of the pixels have the value {road:g}, the others "
             f"{other}; that much is never road, so the mask is probably inverted. {remedy}; if it "
@@ -249,7 +249,7 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
         )
     what = f"a mask, road is {road:g}" if road else "a mask without road: the only value is 0"
     if statistics.missing and background:
-        what += ", no data is not road"
+        what += ", nodata is not road"
     return Encoding(
         what,
         road_values=(road,) if road else (1.0,),
@@ -266,7 +266,9 @@ def _refuse_classes(found: Stored, statistics: ValueStatistics) -> None:
     if found.scaled or statistics.low < 0 or not len(label) or label.max() > _LAST_CLASS:
         return
     road = label[-1]
-    ignore = "" if len(label) == len(known) else f" and --nodata {known[-1]:g} if that is no class"
+    ignore = (
+        "" if len(label) == len(known) else f" and --nodata {known[-1]:g} if that is not a class"
+    )
     percent = "" if ignore else " If they are percent, use --scale 0.01."
     raise SceneError(
         f"{found.name}: found the values {_listed(known)}, which look like class numbers. Name "
@@ -313,7 +315,7 @@ def _as_probability(
     what = "probability in percent" if divisor == 100 else what
     skipped = background and statistics.missing > 0
     return Encoding(
-        what + (", no data is probability 0" if skipped else ""),
+        what + (", nodata is probability 0" if skipped else ""),
         scale=1 / divisor,
         is_mask=len(statistics.values) == 2 and statistics.low == 0,
         background=background,
@@ -322,7 +324,7 @@ def _as_probability(
 
 
 def _divisor(found: Stored, statistics: ValueStatistics) -> float | None:
-    """Return the value that stands for a probability of 1, if the range says so clearly."""
+    """Return the value that means a probability of 1, if the range says so clearly."""
     low, high = statistics.low, statistics.high
     real = np.dtype(found.dtype).kind == "f" or found.scaled
     if low < (-1e-6 if real else 0):
@@ -337,10 +339,10 @@ def _divisor(found: Stored, statistics: ValueStatistics) -> float | None:
 
 
 def _low_missing(found: Stored, statistics: ValueStatistics, scale: float) -> bool:
-    """Return whether low probabilities are stored as no data.
+    """Return whether low probabilities are stored as nodata.
 
-    Either 0 is declared as no data, or valid pixels differ and none is low: then no data is not
-    what nobody knows, it is what is not road.
+    Either 0 is declared as nodata, or valid pixels differ and none is low: then nodata does not
+    mean unknown, it means not road.
     """
     if not statistics.missing:
         return False
@@ -380,7 +382,7 @@ def _unclear(found: Stored, statistics: ValueStatistics) -> SceneError:
         values += " after the band's scale and offset"
     if low < 0:
         hint = (
-            f"If {_exact(low)} means no data, use --nodata {_exact(low)}; if values are classes, "
+            f"If {_exact(low)} means nodata, use --nodata {_exact(low)}; if values are classes, "
             "name those that are road with --road-value; if they are logits, apply the sigmoid."
         )
     elif found.picture:
@@ -393,8 +395,8 @@ def _unclear(found: Stored, statistics: ValueStatistics) -> SceneError:
         hint += "; is this percent? Use --scale 0.01. " if high <= 100 else ". "
         likely = next((full for full in _LIKELY if high <= full), high)
         hint += (
-            f"If {likely:g} stands for a probability of 1, use --scale {1 / likely:.6g}; if values "
-            "are classes, name those that are road with --road-value; if one means no data, name "
+            f"If {likely:g} means a probability of 1, use --scale {1 / likely:.6g}; if values "
+            "are classes, name those that are road with --road-value; if one means nodata, name "
             "it with --nodata."
         )
     return SceneError(

@@ -1,9 +1,9 @@
-"""The probability mosaic: a folder of raster chunks that a killed run can go on with.
+"""The probability mosaic: a folder of raster chunks that a killed run resumes from.
 
 ::
 
     FOLDER/mosaic.json  grid, chunk size, imagery and the settings that decide the values
-    FOLDER/chunks-N/    the chunks, see roadgis.probability.chunks: 0..254 = p * 254, 255 = no data
+    FOLDER/chunks-N/    the chunks, see roadgis.probability.chunks: 0..254 = p * 254, 255 = nodata
     FOLDER/mosaic.vrt   all chunks as one raster, written on request
 
 ``mosaic.json`` names the folder of chunks that counts, so that chunks of changed imagery take the
@@ -48,7 +48,7 @@ PROBABILITY_TAG = "ROADGIS_PROBABILITY"
 class Mosaic:
     """Road probability on a grid, in chunks on disk; a :class:`ProbabilitySource`.
 
-    Use :meth:`create` to make one or to go on with one.
+    Use :meth:`create` to make one or to resume one.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Mosaic:
         imagery: Mapping[str, Any] | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> Mosaic:
-        """Make a mosaic, or take up the one that is in the folder.
+        """Make a mosaic, or resume the one in the folder.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Mosaic:
             Side of a chunk.
         imagery : mapping, optional
             What the values are of, as JSON values. A mosaic of other imagery or of another grid
-            is returned as it is: see :meth:`renewed`. Without it the grid has to be the same.
+            is returned unchanged: see :meth:`renewed`. Without it the grid has to be the same.
         about : mapping, optional
             What does not decide the values, but belongs to them: kept with a new mosaic.
 
@@ -216,19 +216,22 @@ class Mosaic:
         window : Window
             Starts at a chunk's corner and ends at a chunk's or the grid's.
         probability : ndarray of uint8, shape (height, width), or None
-            0..254 and 255 for no data; None for a window without data.
+            0..254 and 255 for nodata; None for a window without data.
 
         Raises
         ------
         OutputError
             If the disk is full or the folder cannot be written.
         """
+        rows: dict[int, dict[int, npt.NDArray[np.uint8] | None]] = {}
         for row, col in self._chunks.touching(window):
             chunk = self._chunks.window(row, col)
             if not window.contains(chunk):
                 raise ValueError(f"{window} does not hold whole chunks of {self.chunk_px} px")
             part = None if probability is None else probability[chunk.slices_in(window)]
-            self._chunks.write(row, col, part)
+            rows.setdefault(row, {})[col] = part
+        for row, parts in rows.items():
+            self._chunks.write(row, parts)
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         """Return probability of a window, uint8 (height, width).
@@ -241,7 +244,7 @@ class Mosaic:
         Returns
         -------
         ndarray of uint8
-            0..254 = p * 254; 255 beyond the grid and where no data.
+            0..254 = p * 254; 255 = nodata or beyond the grid.
 
         Raises
         ------
@@ -274,7 +277,7 @@ class Mosaic:
         path : Path, optional
             Where; by default ``mosaic.vrt`` in the folder.
         unfinished : bool
-            Show chunks that are not finished as no data; otherwise they are an error.
+            Show chunks that are not finished as nodata; otherwise they are an error.
         """
         shown = window or self.grid.window
         path = path or self.folder / _VRT
@@ -341,7 +344,7 @@ def write_cog(
     window : Window, optional
         The part to write; by default all.
     tags : mapping of str to str, optional
-        TIFF metadata, beside the one by which ``vectorize`` knows the scale.
+        TIFF metadata besides the tag by which ``vectorize`` knows the scale.
     overwrite, record
         See :func:`roadgis.atomic.atomic_path`.
 
@@ -428,7 +431,7 @@ def _check_same(
         )
         raise ResumeError(
             f"{folder} holds the unfinished mosaic of a run with other settings ({lines}). "
-            "Run with those to go on with it, or start anew with --restart, or choose another "
+            "Run with those to resume it, or start anew with --restart, or choose another "
             "--work-dir. If you changed nothing, another version of roadgis began it."
         )
 

@@ -16,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.affine import mapped
-from roadgis.errors import InputError, RoadgisError, TileError
-from roadgis.imagery.grid import Grid, Window
+from roadgis.errors import RoadgisError, TileError
+from roadgis.imagery.grid import Window
 from roadgis.imagery.scene import Scene, compose_scene
 from roadgis.model.runtime import predict_part
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
 from roadgis.options.sources import SourceOptions
+from roadgis.probability.cutting import Cutting
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
-from roadgis.probability.tiling import Crop, blocks, kept_px, tiles
+from roadgis.probability.tiling import Crop
 from roadgis.progress import Progress, no_progress
 from roadgis.sources import Sources, find_sheets, inspect_sheets
 
@@ -38,114 +39,6 @@ logger = logging.getLogger(__name__)
 
 #: Rows of a block that are read at once.
 _STRIP_PX = 768
-#: Of more blocks than this, some stand for all when a run's length is estimated.
-_COUNTED_BLOCKS = 5000
-
-
-def tile_side(options: PredictOptions, card: ModelCard) -> int:
-    """Return the largest tile side for a model, pixels.
-
-    Raises
-    ------
-    InputError
-        If `tile_px` is not a multiple of the stride or leaves nothing between the margins, or
-        is not what the network takes.
-    """
-    if card.tile_px is not None:
-        if options.tile_px not in (None, card.tile_px):
-            raise InputError(
-                f"--tile-px is {options.tile_px}; model {card.name} takes tiles of "
-                f"{card.tile_px} px only. Leave --tile-px out."
-            )
-        return card.tile_px
-    smallest = 2 * card.margin_px + card.stride
-    if options.tile_px is None:
-        return -(-(options.block_px + 2 * card.margin_px) // card.stride) * card.stride
-    if options.tile_px % card.stride or options.tile_px < smallest:
-        raise InputError(
-            f"--tile-px is {options.tile_px}; model {card.name} needs a multiple of "
-            f"{card.stride} of at least {smallest} (its margin is {card.margin_px} px)."
-        )
-    return options.tile_px
-
-
-@dataclass(frozen=True)
-class Cutting:
-    """How a scene becomes blocks, and blocks tiles of a model.
-
-    Attributes
-    ----------
-    card : ModelCard
-        The model's.
-    side : int
-        Largest side of a tile, pixels.
-    extent : Window
-        Of the imagery, relative to the grid.
-    flips : bool
-        Whether mirrored tiles are predicted too.
-    block_px : int
-        Side of the blocks, pixels.
-    chunk_px : int
-        Side of the mosaic's chunks; blocks are multiples of it.
-    """
-
-    card: ModelCard
-    side: int
-    extent: Window
-    flips: bool
-    block_px: int
-    chunk_px: int
-
-    @classmethod
-    def of(cls, scene: Scene, card: ModelCard, options: PredictOptions) -> Cutting:
-        """Return how a scene is cut for a model."""
-        cutting = cls(
-            card,
-            tile_side(options, card),
-            scene.extent,
-            options.flips,
-            options.block_px,
-            options.chunk_px,
-        )
-        chunk_px = cutting.whole_tiles(options.chunk_px)
-        block_px = max(1, options.block_px // chunk_px) * chunk_px
-        return dataclasses.replace(cutting, block_px=block_px, chunk_px=chunk_px)
-
-    def whole_tiles(self, side_px: int) -> int:
-        """Return the side, about as long, that no tile is computed for the remainder of."""
-        if _is_free(self.card):
-            return side_px
-        kept = kept_px(self.side, self.card.margin_px, self.card.stride)
-        return max(1, round(side_px / kept)) * kept
-
-    def blocks(self, grid: Grid) -> list[Window]:
-        """Return the blocks of a grid, row by row."""
-        return blocks(grid.height, grid.width, self.block_px)
-
-    def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
-        """Return the tiles of a block, and what of each is kept."""
-        card = self.card
-        within = self.extent if _is_free(card) else None
-        return tiles(core, self.side, card.margin_px, card.stride, within=within)
-
-    def seen(self, core: Window) -> Window:
-        """Return what a block and its tiles cover.
-
-        It is not always the margin around the core: tiles start and end on the stride, end where
-        the imagery does, or are of a fixed size.
-        """
-        windows = [core, *(window for window, _ in self.tiles(core))]
-        return Window.between(
-            min(w.row for w in windows),
-            min(w.col for w in windows),
-            max(w.end_row for w in windows),
-            max(w.end_col for w in windows),
-        )
-
-
-def _is_free(card: ModelCard) -> bool:
-    """Whether tiles may have any size, without a change of the result."""
-    return card.local and card.tile_px is None
 
 
 @dataclass(frozen=True)
@@ -222,7 +115,8 @@ def predict(
     options : PredictOptions, optional
         How to cut.
     progress : Progress
-        Told after each block; may raise :class:`roadgis.errors.Cancelled`.
+        Progress callback, called after each block; may raise
+        :class:`roadgis.errors.Cancelled`.
 
     Returns
     -------
@@ -250,7 +144,7 @@ def predict(
             todo.append(core)
     total_px = scene.grid.height * scene.grid.width
     if done_px:
-        logger.info("going on: %.1f of %.1f Mpx are done", done_px / 1e6, total_px / 1e6)
+        logger.info("resuming: %.1f of %.1f Mpx are done", done_px / 1e6, total_px / 1e6)
     progress(done_px / total_px, _text(done_px, total_px))
     workers = options.workers or min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(1, "roadgis-write") as writer:
@@ -286,7 +180,7 @@ def predict_block(
     Returns
     -------
     ndarray of uint8, shape (height, width), or None
-        0..254 = p * 254, 255 = no data; None where no pixel is valid.
+        0..254 = p * 254, 255 = nodata; None where no pixel is valid.
 
     Raises
     ------
@@ -297,29 +191,6 @@ def predict_block(
     """
     ((_, block),) = _read_ahead(scene, [core], cutting, workers=1)
     return None if block is None else _predict_block(block, segmenter, cutting, scene)
-
-
-def network_pixels(scene: Scene, card: ModelCard, options: PredictOptions) -> int:
-    """Return how many pixels the network sees in a run, the margins of tiles included; about.
-
-    Parameters
-    ----------
-    scene : Scene
-        Opened at the model's GSD.
-    card : ModelCard
-        The model's.
-    options : PredictOptions
-        How to cut.
-    """
-    cutting = Cutting.of(scene, card, options)
-    cores = cutting.blocks(scene.grid)
-    step = -(-len(cores) // _COUNTED_BLOCKS)
-    return step * sum(
-        window.height * window.width
-        for core in cores[::step]
-        if not scene.is_blank(core)
-        for window, _ in cutting.tiles(core)
-    )
 
 
 def _mosaic(scene: Scene, segmenter: Segmenter, folder: Path, cutting: Cutting) -> Mosaic:
@@ -392,7 +263,9 @@ def _next_block(
 class _Reading:
     """A window of a scene that is being read, strip by strip.
 
-    Strips share the work among threads, and keep what each of them needs on the way small.
+    Strips share the work among threads, and keep what each of them needs on the way small. They
+    start on whole strips from the imagery's top, where its compressed tiles mostly start too: a
+    tile on both sides of a cut is decoded twice.
     """
 
     def __init__(self, scene: Scene, window: Window, pool: ThreadPoolExecutor) -> None:
@@ -400,9 +273,10 @@ class _Reading:
         self._scene = scene
         self._image = np.empty((window.height, window.width, scene.band_count), np.uint8)
         self._valid = np.empty((window.height, window.width), np.bool_)
+        first = window.row - (window.row - scene.extent.row) % _STRIP_PX
         self._strips = [
             pool.submit(self._read, Window(row, window.col, _STRIP_PX, window.width))
-            for row in range(window.row, window.end_row, _STRIP_PX)
+            for row in range(first, window.end_row, _STRIP_PX)
         ]
 
     def _read(self, strip: Window) -> None:
@@ -443,8 +317,9 @@ def _predict_block(
                 f"{west:.1f}, {north:.1f} in {scene.grid.crs.name}): {error}. Nothing was written "
                 "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
             ) from error
-        values = np.rint(probability * np.float32(254)).astype(np.uint8)
-        result[inside] = np.where(valid, values, np.uint8(NO_DATA))
+        scaled = probability * np.float32(254)
+        values = np.rint(scaled, out=scaled).astype(np.uint8)
+        np.copyto(result[inside], values, where=valid)
     return result
 
 

@@ -101,7 +101,7 @@ class RasterProbability:
         Returns
         -------
         ndarray of uint8, shape (height, width)
-            0..254 = p * 254, 255 = no data or beyond the grid.
+            0..254 = p * 254, 255 = nodata or beyond the grid.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class RasterProbability:
 
 
 class MosaicProbability:
-    """A run's work folder, under the interface of :class:`RasterProbability`.
+    """A run's work directory, under the interface of :class:`RasterProbability`.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class MosaicProbability:
     """
 
     def __init__(self, mosaic: Mosaic) -> None:
-        # Beside what the imagery covers there are pixels that only complete the tiles.
+        # Around what the imagery covers there are pixels that only complete the tiles.
         window = mosaic.grid.window
         if mosaic.imagery:
             window = SceneRecord.from_json(mosaic.imagery).covered_in_grid
@@ -191,9 +191,9 @@ def open_probability(
     """
     options = options or RasterOptions()
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    named = [source for source in given if not isinstance(source, Sheet)]
-    if len(given) == len(named) == 1 and (Path(named[0]) / "mosaic.json").is_file():
-        return MosaicProbability(Mosaic.open(Path(named[0])))
+    folder = given[0] if len(given) == 1 and not isinstance(given[0], Sheet) else None
+    if folder is not None and (Path(folder) / "mosaic.json").is_file():
+        return MosaicProbability(Mosaic.open(Path(folder)))
     scene_options = SceneOptions(
         assume_crs=assume_crs,
         nodata=options.nodata,
@@ -201,10 +201,7 @@ def open_probability(
         max_mpx=max_mpx,
     )
     bound_block_cache()
-    listed = [source for source in given if isinstance(source, Sheet)]
-    if named or not listed:
-        listed += map(Sheet, expand_sources(named))
-    sheets = [_sheet(sheet, scene_options) for sheet in listed]
+    sheets = _sheets(given, scene_options)
     if options.scale is not None:
         sheets = [sheet._replace(scale=1.0, offset=0.0) for sheet in sheets]
     # Before all values are read: sizes that cannot be, files that are not whole.
@@ -217,14 +214,10 @@ def open_probability(
         encoding.what,
         " If that is wrong, use --road-value, --scale or --nodata-is." if encoding.notice else "",
     )
+    # No overviews: they may average class numbers.
     rasters = [
-        dataclasses.replace(
-            sheet.raster,
-            decoder=Decoder(encoding, sheet.scale, sheet.offset),
-            # Overviews may average class numbers.
-            overviews=(),
-        )
-        for sheet in sheets
+        dataclasses.replace(s.raster, decoder=Decoder(encoding, s.scale, s.offset), overviews=())
+        for s in sheets
     ]
     scene = compose_scene(rasters, band_count=1, align_px=1, options=scene_options)
     return RasterProbability(scene, encoding, _made_by(sheets))
@@ -238,6 +231,14 @@ class _Sheet(NamedTuple):
     offset: float
     lossy: bool
     tags: dict[str, str]
+
+
+def _sheets(given: Sequence[str | Path | Sheet], options: SceneOptions) -> list[_Sheet]:
+    named = [source for source in given if not isinstance(source, Sheet)]
+    listed = [source for source in given if isinstance(source, Sheet)]
+    if named or not listed:
+        listed += map(Sheet, expand_sources(named))
+    return [_sheet(sheet, options) for sheet in listed]
 
 
 def _sheet(sheet: Sheet, options: SceneOptions) -> _Sheet:
@@ -322,7 +323,7 @@ def _statistics(
 
 
 def _declared(sheets: Iterable[_Sheet]) -> list[float]:
-    """Return the values that files declare as no data."""
+    """Return the values that files declare as nodata."""
     return [value for sheet in sheets for value in sheet.raster.nodata if value is not None]
 
 

@@ -24,7 +24,7 @@ def sampled_levels(source: ProbabilitySource, row: Floats, col: Floats) -> Bytes
     Returns
     -------
     ndarray of uint8, shape (V,)
-        0..254 = p * 254, 255 where there is no data.
+        0..254 = p * 254, 255 = nodata or outside.
     """
     out: Bytes = np.full(len(row), NO_DATA, np.uint8)
     grid = source.grid

@@ -24,7 +24,7 @@ def take_up(
     *,
     local: bool,
 ) -> Mosaic:
-    """Return a mosaic of the imagery as it is now, with all blocks of an older one that still hold.
+    """Return a mosaic of the current imagery, with all blocks of an older one that are still valid.
 
     A block holds when its network's tiles are the same as before, and show no sheet that was
     replaced, added or removed: then predicting it again would give the same values.

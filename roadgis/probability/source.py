@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from roadgis.imagery.grid import Grid, Window
 
-#: Probability is uint8: 0..254 is p * 254, and this value is no data.
+#: Probability is uint8: 0..254 is p * 254, and this value is nodata.
 NO_DATA = 255
 
 
@@ -21,13 +21,13 @@ class ProbabilitySource(Protocol):
         """The pixels' grid."""
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Return uint8 (height, width), 0..254 = p * 254, 255 where no data or beyond the grid."""
+        """Return uint8 (height, width), 0..254 = p * 254, 255 = nodata or beyond the grid."""
 
 
 def holds_mask(source: ProbabilitySource) -> bool:
     """Return whether a source says, by an attribute `is_mask`, that it has two values only.
 
-    Between the roads of a mask nothing is known, so it is no evidence against a gap being road.
+    Between the roads of a mask nothing is known, so it is not evidence against a gap being road.
     """
     return bool(getattr(source, "is_mask", False))
 
@@ -66,7 +66,7 @@ class ArrayProbability:
     grid : Grid
         Its pixels.
     values : ndarray of uint8, shape (height, width)
-        0..254 = p * 254, 255 = no data.
+        0..254 = p * 254, 255 = nodata.
     """
 
     def __init__(self, grid: Grid, values: npt.NDArray[np.uint8]) -> None:

@@ -37,7 +37,7 @@ def stored_divisor(tags: Mapping[str, str], name: str) -> float | None:
     if 0 < divisor < math.inf:
         return divisor
     _LOG.warning(
-        "%s: the tag %s is %s, expected the number that stands for probability 1. It is ignored: "
+        "%s: the tag %s is %s, expected the number that means probability 1. It is ignored: "
         "the scale is taken from the values.", name, PROBABILITY_TAG, shown(text),
     )  # fmt: skip
     return None

@@ -81,7 +81,7 @@ def tiles(
     Raises
     ------
     ValueError
-        If no tile of this size can keep a pixel, or it is no multiple of the stride.
+        If no tile of this size can keep a pixel, or it is not a multiple of the stride.
     """
     if stride < 1 or tile_px % stride or margin_px < 0:
         raise ValueError(

@@ -9,7 +9,7 @@ from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles
 from roadgis.network.centerlines import RoadEnds
 from roadgis.vectorization.bitplanes import WORD, dilated, pack, pixels, unpack
 from roadgis.vectorization.end_caps import last_stretches
-from roadgis.vectorization.thinning import measure_widths, nearest
+from roadgis.vectorization.thinning import Widths, measure_widths, nearest
 
 #: Neighbours, in the order in which they are tried.
 _AROUND = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c)
@@ -123,22 +123,19 @@ def _measured(
     path = _walked(half_width, rows, cols, walk)
     tip = np.stack([rows, cols], axis=1)
     begin, half = _clear_of_the_end(half_width, path)
-    places, widths, steps = [], [], []
-    for share in np.linspace(0, _BACK, _PLACES).tolist():
-        step = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
-        at = path[np.arange(len(rows)), step]
-        measured = measure_widths(mask, at[:, 0], at[:, 1], radius)
-        # From the tip: what is rounded must not depend on where in its block an end lies.
-        places.append(at - tip + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=1)))
-        widths.append(measured.width.astype(np.float64))
-        steps.append(step.astype(np.float64))
-    width = np.median(widths, axis=0)
-    last = last_stretches(mask, np.stack(places), width, tip, radius)
+    share = np.linspace(0, _BACK, _PLACES)[:, None]
+    steps = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
+    at = path[np.arange(len(rows)), steps]
+    measured = Widths._make(
+        values.reshape(steps.shape) for values in measure_widths(mask, *at.reshape(-1, 2).T, radius)
+    )
+    # From the tip: what is rounded must not depend on where in its block an end lies.
+    places = at - tip + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=2))
+    width = np.median(measured.width.astype(np.float64), axis=0)
+    last = last_stretches(mask, places, width, tip, radius)
     reach = last.end - last.axis.along_of()
     # No end is farther than its pixel's distance to the rim but in a corner; spurs have none.
-    known = (np.ptp(np.stack(steps), axis=0) >= 3) & (
-        np.abs(reach) < 1.5 * half_width[rows, cols] + 1.5
-    )
+    known = (np.ptp(steps, axis=0) >= 3) & (np.abs(reach) < 1.5 * half_width[rows, cols] + 1.5)
     end = last.axis.moved(last.end, *np.zeros((3, len(tip))))
     # Last digits can depend on how many ends are measured together, which depends on the blocks.
     return RoadEnds(
@@ -197,31 +194,25 @@ def _way(half_width: Singles, start: Ints, walk: int, closed: Ints) -> tuple[Int
 
     Also the last step at which there was another way, -1 where there was none.
     """
+    offset, box = np.array(_AROUND), np.array(_BOX)
     here, before = start, start
     path, fork = [here], np.full(len(here), -1)
     for number in range(walk):
-        best, count = np.zeros(len(here)), np.zeros(len(here), np.int64)
-        step = np.zeros_like(here)
-        for offset in _AROUND:
-            there = here + offset
-            # The farthest from the pixel before: past corners, and never back.
-            gain = ((there - before) ** 2).sum(axis=1)
-            open_ = (there[:, None] != closed).any(axis=2).all(axis=1)
-            at = np.flatnonzero(
-                (half_width[there[:, 0], there[:, 1]] > 0) & ((gain > 1) | (number == 0)) & open_
-            )
-            if not len(at):
-                continue
-            count[at] += 1
-            further = here[at] + 3 * np.array(offset)
-            width = np.max(
-                [half_width[further[:, 0] + r, further[:, 1] + c] for r, c in _BOX], axis=0
-            )
-            score = 1 + gain[at] + 4 * width.astype(np.float64)
-            better = score > best[at]
-            best[at[better]], step[at[better]] = score[better], offset
-        fork[count > 1] = number
-        before = np.where((best > 0)[:, None], here, before)
-        here = here + step
+        there = here[:, None] + offset
+        # The farthest from the pixel before: past corners, and never back.
+        gain = ((there - before[:, None]) ** 2).sum(axis=2)
+        free = (there[:, :, None] != closed[:, None]).any(axis=3).all(axis=2)
+        free &= (half_width[there[..., 0], there[..., 1]] > 0) & ((gain > 1) | (number == 0))
+        best = free.argmax(axis=1)
+        several = np.flatnonzero(free.sum(axis=1) > 1)
+        if len(several):
+            further = (here[several, None] + 3 * offset)[:, :, None] + box
+            width = half_width[further[..., 0], further[..., 1]].max(axis=2)
+            score = 1 + gain[several] + 4 * width.astype(np.float64)
+            best[several] = np.where(free[several], score, 0.0).argmax(axis=1)
+        fork[several] = number
+        moves = free.any(axis=1, keepdims=True)
+        before = np.where(moves, here, before)
+        here = here + np.where(moves, offset[best], 0)
         path.append(here)
     return np.stack(path, axis=1), fork

@@ -9,6 +9,7 @@ import numpy as np
 
 from roadgis.arrays import Bools, Bytes
 from roadgis.imagery.grid import Window
+from roadgis.network.paths import components
 from roadgis.probability.source import NO_DATA, ProbabilitySource
 from roadgis.vectorization.bitplanes import WORD, Plane, closed, dilated, eroded, pack
 from roadgis.vectorization.radii import Radii
@@ -179,16 +180,30 @@ def _may_be_wide(road: Plane, radius: int) -> list[tuple[slice, slice]]:
         full = full[:-1] & full[1:]
     for _ in range(count - 1):
         full = full[:, :-1] & full[:, 1:]
-    if not full.any():
-        return []
-    from scipy import ndimage  # slow to load, and most blocks show nothing that is wide
-
-    labels, _ = ndimage.label(full)
     more = count - 1
     return [
-        (
-            slice(rows.start * _CELL, (rows.stop + more) * _CELL),
-            slice(cols.start * _CELL, (cols.stop + more) * _CELL),
-        )
-        for rows, cols in ndimage.find_objects(labels)
+        (slice(top * _CELL, (bottom + more) * _CELL), slice(left * _CELL, (right + more) * _CELL))
+        for top, bottom, left, right in connected_boxes(full)
     ]
+
+
+def connected_boxes(cells: Bools) -> list[list[int]]:
+    """Return first row, row after the last, and the same for columns, of each connected group."""
+    rows, cols = np.nonzero(cells)
+    if not len(rows):
+        return []
+    number = np.where(cells, np.cumsum(cells).reshape(cells.shape) - 1, -1)
+    links = [
+        np.stack([before, after], axis=-1)[(before >= 0) & (after >= 0)]
+        for before, after in ((number[:, :-1], number[:, 1:]), (number[:-1], number[1:]))
+    ]
+    label = components(len(rows), np.concatenate(links))
+    rank = np.argsort(label, kind="stable")
+    rows, cols = rows[rank], cols[rank]
+    first = np.flatnonzero(np.diff(label[rank], prepend=-1))
+    sides = [
+        *(np.minimum.reduceat(rows, first), np.maximum.reduceat(rows, first) + 1),
+        *(np.minimum.reduceat(cols, first), np.maximum.reduceat(cols, first) + 1),
+    ]
+    boxes: list[list[int]] = np.stack(sides, axis=1).tolist()
+    return boxes

@@ -13,9 +13,9 @@ from roadgis.network.network import RoadNetwork
 from roadgis.network.sheets import SheetIndex
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
-from roadgis.pipeline import attributed_vectors, cleaned_network
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.raster import MosaicProbability
+from roadgis.raster_pipeline import attributed_vectors, cleaned_network
 from roadgis.sources import find_sheets, inspect_sheets
 from roadgis.vectorization import trace_centerlines
 

@@ -27,8 +27,8 @@ from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
 from roadgis.output import write_network
-from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
+from roadgis.raster_pipeline import vectorize_file
 from roadgis.web.corrections import corrected
 from roadgis.web.network_style import add_network_style
 from roadgis.web.networks import LONLAT, differences, read_network

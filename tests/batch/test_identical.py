@@ -17,7 +17,8 @@ from roadgis.batch.settings import PlanSettings
 from roadgis.batch.update import plan_county
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.probability_raster import RasterOptions
-from roadgis.pipeline import extract_roads, vectorize_file
+from roadgis.pipeline import extract_roads
+from roadgis.raster_pipeline import vectorize_file
 from roadgis.sources import Sheet
 from tests.batch.counties import OPTIONS, assert_same, extracted, merged, planned, ran, settings
 from tests.factories.models import tiny_model

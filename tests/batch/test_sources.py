@@ -23,7 +23,8 @@ from roadgis.errors import InputError
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.probability_raster import RasterOptions
 from roadgis.options.sources import SourceOptions
-from roadgis.pipeline import extract_roads, vectorize_file
+from roadgis.pipeline import extract_roads
+from roadgis.raster_pipeline import vectorize_file
 from roadgis.sources import find_sheets
 from tests.batch.counties import OPTIONS, assert_same, merged, planned, ran, settings
 from tests.factories.rasters import X0, write_raster

@@ -16,9 +16,10 @@ from roadgis.imagery.scene import open_scene
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
-from roadgis.pipeline import extract_roads, predict_to_file, vectorize, vectorize_file
+from roadgis.pipeline import extract_roads, predict_to_file
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA, CroppedProbability
+from roadgis.raster_pipeline import vectorize, vectorize_file
 from tests.factories.models import tiny_model
 from tests.factories.rasters import X0, Y0, texture, write_raster
 from tests.factories.roads import ArraySource, painted, road

@@ -16,9 +16,10 @@ from roadgis.likeness import likeness
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import read_card
 from roadgis.options.imagery import SceneOptions
-from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
+from roadgis.pipeline import extract_roads, predict_to_file
 from roadgis.probability.prediction import open_for_model
 from roadgis.probability.tags import PROVENANCE_TAG
+from roadgis.raster_pipeline import vectorize_file
 from tests.factories.models import tiny_model
 from tests.factories.roads import write_net
 

@@ -16,7 +16,7 @@ from roadgis.imagery.scene import open_scene
 from roadgis.imagery.size import RunSize, check_space, duration, storage
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
-from roadgis.probability.prediction import network_pixels
+from roadgis.probability.cutting import network_pixels
 from tests.factories.models import tiny_card
 from tests.factories.rasters import METRIC, X0, Y0, texture, write_raster
 

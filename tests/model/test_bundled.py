@@ -138,7 +138,7 @@ def test_neighbouring_label_sheets_vectorize_as_one_network(
     import rasterio
     from rasterio.merge import merge
 
-    from roadgis.pipeline import vectorize_file
+    from roadgis.raster_pipeline import vectorize_file
 
     folder = real_data / "massachusetts/labels_only"
     names = {path.stem.split("_")[0]: path for path in folder.glob("*.tif")}

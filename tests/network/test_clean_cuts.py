@@ -14,8 +14,8 @@ from scipy import ndimage
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from tests.factories.roads import ArraySource, road
 
 # Small widths make a small halo, so that cuts of small rasters leave something out of sight.

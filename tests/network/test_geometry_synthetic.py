@@ -9,7 +9,7 @@ import shapely
 
 from roadgis.evaluation.apls import apls_score
 from roadgis.options.cleaning import CleanOptions
-from roadgis.pipeline import vectorize
+from roadgis.raster_pipeline import vectorize
 from tests.factories.networks import DrawnNetwork, drawn_network
 from tests.factories.roads import ArraySource, ring, road
 

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import shapely
+from scipy import ndimage
 
 from benchmarks.network_scaling import streets
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import cleaned_lines
 from roadgis.network.shape.edge_shapes import edge_shapes
+from roadgis.network.shape.smooth import convolved
 from roadgis.options.cleaning import CleanOptions
 
 
@@ -71,3 +73,11 @@ def test_edge_shapes_of_a_component_do_not_depend_on_crossings_elsewhere(
     far &= lines.node_row[lines.end] > 0.6 * lines.grid.height
     assert not shapely.equals_exact(some[wide], none[wide], 0.0).all()
     assert shapely.equals_exact(some[far], none[far], 0.0).all()
+
+
+@pytest.mark.parametrize("reach", [1, 8, 40])
+def test_convolved_equals_scipy_bit_by_bit(reach: int) -> None:
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (reach / 5)) ** 2)
+    line = np.random.default_rng(0).normal(1000, 500, 10_000)
+    expected = ndimage.convolve1d(line, taps)[reach:-reach]
+    assert np.array_equal(convolved(line, taps), expected)

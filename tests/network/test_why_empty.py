@@ -18,8 +18,8 @@ from shapely import LineString
 from roadgis.cli import cli
 from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from roadgis.why_empty import WhyEmpty
 from tests.factories.rasters import write_raster
 from tests.factories.roads import ArraySource, road

@@ -16,7 +16,8 @@ from roadgis.options.extraction import ExtractOptions
 from roadgis.options.prediction import PredictOptions
 from roadgis.output import provenance as provenance_module
 from roadgis.output import read_provenance, write_network
-from roadgis.pipeline import extract_roads, predict_to_file, vectorize_file
+from roadgis.pipeline import extract_roads, predict_to_file
+from roadgis.raster_pipeline import vectorize_file
 from tests.factories.models import tiny_card, tiny_model
 from tests.factories.roads import write_net
 

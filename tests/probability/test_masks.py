@@ -20,10 +20,10 @@ from roadgis.network.from_lines.clean_lines import clean_lines
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.probability_raster import RasterOptions
-from roadgis.pipeline import vectorize_file
 from roadgis.probability.encoding import Stored, detect_encoding
 from roadgis.probability.raster import open_probability
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize_file
 from tests.factories.rasters import X0, Y0, cut_into_sheets, write_raster
 from tests.factories.roads import assert_networks_equal
 
@@ -213,7 +213,7 @@ UNCLEAR: dict[str, tuple[npt.NDArray[Any], str]] = {
     ),
     "per mille": (
         noisy(1000, "uint16"),
-        r"If 1000 stands for a probability of 1, use --scale 0\.001",
+        r"If 1000 means a probability of 1, use --scale 0\.001",
     ),
     "classes": (cross(2) + (np.arange(400) % 9 == 0).astype(np.uint8), "look like class numbers"),
     "ignore label": (
@@ -283,9 +283,9 @@ def test_nodata_of_a_probability_raster_is_unknown_unless_low_values_are_nodata(
 def test_the_detected_encoding_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = write_raster(tmp_path / "m.tif", cross(), nodata=0)
     with caplog.at_level(logging.WARNING, "roadgis"), open_probability(path) as source:
-        assert source.provenance["values"] == "a mask, road is 1, no data is not road"
+        assert source.provenance["values"] == "a mask, road is 1, nodata is not road"
     assert caplog.messages == [
-        f"{path}: read as a mask, road is 1, no data is not road. If that is wrong, use "
+        f"{path}: read as a mask, road is 1, nodata is not road. If that is wrong, use "
         "--road-value, --scale or --nodata-is."
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def test_any_window_reads_back_as_written_and_as_nodata_beyond(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     array = values()
-    mosaic = filled(tmp_path_factory.mktemp("mosaic"), array)
+    folder = tmp_path_factory.mktemp("mosaic")
+    filled(folder, array)
+    mosaic = Mosaic.open(folder)  # what was written is read from the files
     framed = np.pad(array, 90, constant_values=NO_DATA)
 
     @settings(max_examples=60, deadline=None)
@@ -235,3 +238,16 @@ def test_renewed_mosaic_keeps_windows_where_they_lie_in_the_new_grid(tmp_path: P
         again.read(there), array[here.row : here.row + CHUNK, here.col : here.col + CHUNK]
     )
     assert [p.name for p in tmp_path.glob("chunks-*")] == ["chunks-2"]
+
+
+def test_chunks_are_kept_in_memory_until_their_files_change(tmp_path: Path) -> None:
+    array = values()
+    mosaic = filled(tmp_path, array)
+    (file, *_) = sorted((tmp_path / "chunks-1").rglob("*.tif"))
+    state = file.stat()
+    file.write_bytes(bytes(state.st_size))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert np.array_equal(mosaic.read(mosaic.grid.window), array)  # no file is opened
+    os.utime(file, ns=(0, 0))
+    with pytest.raises(ReadError, match=r"the chunk is damaged"):
+        mosaic.read(mosaic.grid.window)

@@ -12,8 +12,8 @@ from scipy import ndimage
 from roadgis.network.centerlines import Centerlines
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, assert_networks_equal, ring, road
 

@@ -20,7 +20,7 @@ from roadgis.vectorization.bitplanes import (
     unpack,
     west,
 )
-from roadgis.vectorization.mask import without_wide
+from roadgis.vectorization.mask import connected_boxes, without_wide
 from roadgis.vectorization.radii import Radii
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 
@@ -47,6 +47,18 @@ def test_packing_keeps_every_pixel_and_its_neighbours(image: npt.NDArray[np.bool
     assert np.array_equal(np.stack(pixels(plane), axis=1), np.argwhere(image))
     assert np.array_equal(unpack(east(plane))[:, :-1], image[:, 1:])
     assert np.array_equal(unpack(west(plane))[:, 1:], image[:, :-1])
+
+
+@given(image=blobs)
+@settings(max_examples=20)
+def test_connected_boxes_equal_scipy(image: npt.NDArray[np.bool_]) -> None:
+    expected = ndimage.find_objects(ndimage.label(image)[0])
+    boxes = [[rows.start, rows.stop, cols.start, cols.stop] for rows, cols in expected]
+    assert sorted(connected_boxes(image)) == sorted(boxes)
+
+
+def test_connected_boxes_of_nothing_are_none() -> None:
+    assert connected_boxes(np.zeros((3, 4), bool)) == []
 
 
 @given(image=blobs, radius=st.sampled_from([1, 1.5, 2, 3.7, 8]))

@@ -14,8 +14,8 @@ from roadgis.imagery.grid import Grid, Window
 from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
-from roadgis.pipeline import vectorize
 from roadgis.probability.source import NO_DATA
+from roadgis.raster_pipeline import vectorize
 from roadgis.vectorization import trace_centerlines
 from roadgis.vectorization.radii import strong_level
 from tests.factories.roads import UTM, ArraySource, pixel_xy, ring, road

@@ -12,8 +12,8 @@ import shapely
 from roadgis.errors import ReadError
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.extraction import ExtractOptions
-from roadgis.pipeline import vectorize_file
 from roadgis.probability.mosaic import Mosaic
+from roadgis.raster_pipeline import vectorize_file
 from roadgis.web.stored_run import StoredRun, stored_run
 from tests.factories.rasters import write_raster
 from tests.factories.roads import NET, UTM, ArraySource, road

@@ -42,7 +42,7 @@ class Normalization:
 
     def apply(self, image: Bytes) -> Bytes:
         """Return the normalized image, uint8 (..., C)."""
-        result = np.empty_like(image)
+        result = np.empty(image.shape, np.uint8)  # bands last, however the image is laid out
         for band in range(image.shape[-1]):
             # Several times as fast as an index, which needs eight bytes per pixel.
             changed = image[..., band].tobytes().translate(self._table[:, band].tobytes())

@@ -116,14 +116,14 @@ def bridge_gaps(
     if options.max_gap_m == 0:
         return lines
     before = int(lines.bridged.sum())
+    tips, evident = _evident(lines, options, source)
     for number in range(TUNING.rounds):
-        tips = find_tips(lines)
-        chosen = _chosen(lines, tips, options, source, pairs_only=number == 0)
-        if chosen is None:
-            if number == 0:
-                continue
+        chosen = None if evident is None else _chosen(lines, tips, evident, number == 0)
+        if chosen is not None:
+            lines = _without_crossings(lines, tips, chosen)
+            tips, evident = _evident(lines, options, source)
+        elif number:
             break
-        lines = _without_crossings(lines, tips, chosen)
     logger.info("Bridged %d gaps", int(lines.bridged.sum()) - before)
     return lines
 
@@ -240,17 +240,35 @@ def _as_edges(lines: Centerlines, start: Ints, end: Ints, chosen: _Chosen) -> Ce
     )
 
 
-def _chosen(
-    lines: Centerlines,
-    tips: EdgeEnds,
-    options: BridgeOptions,
-    source: ProbabilitySource | None,
-    *,
-    pairs_only: bool,
-) -> _Chosen | None:
-    """Return the bridges of one round; None when there are none."""
+@dataclass(frozen=True)
+class _Evident:
+    """Gaps with enough evidence, and what decides which of them are bridged; G of them.
+
+    Attributes
+    ----------
+    all : _Chosen
+        The gaps.
+    drawn : ndarray of LineString, shape (G,)
+        Their paths.
+    score : ndarray of float64, shape (G,)
+        Of competing gaps the one with the highest score is bridged.
+    allowed : ndarray of int64
+        Numbers of those that meet no road on the way and have no way around.
+    """
+
+    all: _Chosen
+    drawn: Lines
+    score: Floats
+    allowed: Ints
+
+
+def _evident(
+    lines: Centerlines, options: BridgeOptions, source: ProbabilitySource | None
+) -> tuple[EdgeEnds, _Evident | None]:
+    """Return the dead ends and the gaps with enough evidence; None when there are none."""
+    tips = find_tips(lines)
     if not len(tips):
-        return None
+        return tips, None
     max_gap_px = options.max_gap_m / lines.grid.gsd_m
     pieces = cut_pieces(lines)
     gaps = find_gaps(lines, tips, pieces, max_gap_px, options.max_turn_deg)
@@ -266,7 +284,7 @@ def _chosen(
         ok &= ~leaves | _is_across_nodata(gaps, leaves, paths, source, lines.strong_level)
     gaps, paths = take_rows(gaps, ok), take_rows(paths, ok)
     if not len(gaps):
-        return None
+        return tips, None
     # Rounded, so that what is equal but for rounding errors is decided by keys.
     low = np.nan_to_num(evidence.low[ok]) + TUNING.score_evidence
     score = np.round(low * (TUNING.score_support + support[ok]), 9)
@@ -275,14 +293,24 @@ def _chosen(
     node = _nodes_met(lines, tips, gaps, arrive)
     ok = ~arrive.blocked & (node != tips.node[gaps.tip])
     ok &= ~_have_detour(lines, tips, gaps, arrive, options.detour_factor * arrive.along)
-    best = _mutually_best(lines, tips, gaps, arrive, node, score, np.flatnonzero(ok))
+    return tips, _Evident(_Chosen(gaps, paths, arrive, node), drawn, score, np.flatnonzero(ok))
+
+
+def _chosen(
+    lines: Centerlines, tips: EdgeEnds, evident: _Evident, pairs_only: bool
+) -> _Chosen | None:
+    """Return the bridges of one round; None when there are none."""
+    every = evident.all
+    best = _mutually_best(
+        lines, tips, every.gaps, every.arrive, every.node, evident.score, evident.allowed
+    )
     if pairs_only:
-        best = best[gaps.is_pair[best]]
-    best = _not_crossing(drawn, best)
+        best = best[every.gaps.is_pair[best]]
+    best = _not_crossing(evident.drawn, best)
     if not len(best):
         return None
-    rank = np.argsort(lines.node_key[tips.node[gaps.tip[best]]], kind="stable")
-    return take_rows(_Chosen(gaps, paths, arrive, node), best[rank])
+    rank = np.argsort(lines.node_key[tips.node[every.gaps.tip[best]]], kind="stable")
+    return take_rows(every, best[rank])
 
 
 def _support(gaps: Gaps, max_gap_px: float, max_turn_deg: float) -> Floats:

@@ -45,11 +45,11 @@ class PathTuning:
 
 TUNING = PathTuning()
 #: Side of the squares whose gaps share one read, pixels.
-_SQUARE = 512
+_SQUARE = 2048
 #: Costs are whole numbers, so that equal paths tie exactly.
 _UNIT = 64
 #: Table entries that the dynamic programming holds at once.
-_ROOM = 4_000_000
+_ROOM = 500_000
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,12 @@ def _squares(gaps: Gaps, last: Ints) -> list[Ints]:
     """Return groups of gaps near each other and of about the same length."""
     if not len(gaps):
         return []
+    # Square by square, so that the raster's chunks are read once.
     place = np.stack(
         [
-            np.floor(gaps.row[:, 0] / _SQUARE),
-            np.floor(gaps.col[:, 0] / _SQUARE),
             np.ceil(np.log2(last)),
+            np.floor(gaps.col[:, 0] / _SQUARE),
+            np.floor(gaps.row[:, 0] / _SQUARE),
         ]
     ).astype(np.int64)
     rank = np.lexsort(place)

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import geopandas
 import numpy as np
 import numpy.typing as npt
-import pandas
 import shapely
 
 from roadgis._version import __version__
@@ -70,17 +68,14 @@ class DrawnNetwork(RoadNetwork):
     @property
     def field_names(self) -> dict[str, str]:
         """Name of each field in outputs, distinct from attributes and names used by formats."""
-        attributes = RoadNetwork.to_geodataframe(self.select(np.zeros(len(self), np.bool_)))
-        return distinct_names(self.fields, attributes.columns)
+        attributes = RoadNetwork.columns(self.select(np.zeros(len(self), np.bool_)))
+        return distinct_names(self.fields, attributes)
 
-    def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """Return the edges as a table: the attributes, then the copied fields."""
-        table = super().to_geodataframe()
-        shape = table.pop("geometry")
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the attributes of the edges by name, then the copied fields."""
         written = self.field_names
-        for name, values in self.fields.items():
-            table[written[name]] = pandas.Series(values, dtype=values.dtype)
-        return geopandas.GeoDataFrame(table, geometry=shape, crs=self.crs)
+        copied = {written[name]: values for name, values in self.fields.items()}
+        return super().columns() | copied
 
 
 def clean_lines(

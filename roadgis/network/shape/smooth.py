@@ -93,13 +93,25 @@ def smoothed(lines: Centerlines, sigma_px: float, corners: Ints) -> Centerlines:
         line[before] = 2 * value[low[before]] - line[before]
         line[after] = 2 * value[high[after]] - line[after]
         result = value.copy()
-        from scipy import ndimage  # slow to load
-
-        result[vertex] = ndimage.convolve1d(line, taps, mode="nearest")[middle]
+        result[vertex] = convolved(line, taps)[middle - reach]
         result[corners] = value[corners]
         out.append(result)
     row, col = out
     return dataclasses.replace(lines, row=row, col=col)
+
+
+def convolved(line: Floats, taps: Floats) -> Floats:
+    """Return the convolution with symmetric taps, where all of them lie on the line.
+
+    The same, bit by bit, as `scipy.ndimage.convolve1d`, which takes 0.1 s to load.
+    """
+    reach = len(taps) // 2
+    size = len(line) - 2 * reach
+    out: Floats = line[reach : reach + size] * taps[reach]
+    for step in range(reach, 0, -1):
+        before, after = line[reach - step :][:size], line[reach + step :][:size]
+        out += (before + after) * taps[reach + step]
+    return out
 
 
 def _is_ring_piece(lines: Centerlines, first: Ints, last: Ints) -> Bools:
