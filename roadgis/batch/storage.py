@@ -129,7 +129,7 @@ class LocalFolder:
     def names(self, inside: str = "") -> list[str]:  # noqa: D102
         try:
             return os.listdir(self._folder / inside)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def exists(self, name: str) -> bool:  # noqa: D102

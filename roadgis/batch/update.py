@@ -87,7 +87,8 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
     lock = take_lock(folder / LOCK, timeout_s=10.0)
     if lock is None:
         raise OutputError(
-            f"{county_address(folder)}: another process is planning this county. Wait until it ends."
+            f"{county_address(folder)}: another process is planning this county. Wait until it "
+            "ends."
         )
     try:
         store = ResultStore(folder)
