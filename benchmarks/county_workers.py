@@ -7,9 +7,10 @@ Run from the repository root::
     python -m benchmarks.county_workers --units 10000
 
 The county is generated: sheets of 2000 px, each a VRT of one of a few synthetic towns, on all or,
-with ``--share 0.5``, on half of the cells of a grid. Each worker uses one thread. Workers are processes whose resident
-memory is sampled; times are of the clock, so the load of the machine is printed as well. The merged
-network of each run is compared with that of ``extract``, feature by feature.
+with ``--share 0.5``, on half of the cells of a grid. Each worker uses one thread. Workers are
+processes whose resident memory is sampled; times are of the clock, so the load of the machine is
+printed as well. The merged network of each run is compared with that of ``extract``, feature by
+feature.
 
 ``--overhead`` measures what leases, scheduling, records and the table of units take of a run in one
 process. ``--units`` times ``plan`` and ``status`` of a county of sparse sheets, once with all units
