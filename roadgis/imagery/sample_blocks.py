@@ -10,8 +10,6 @@ import numpy.typing as npt
 from roadgis.imagery.grid import Window
 from roadgis.imagery.resampling import BLOCK_PX
 
-__all__ = ["blocks_of_inputs", "spread_blocks"]
-
 #: Multiples of it, modulo one, are evenly spread whatever their number.
 _GOLDEN = 0.6180339887498949
 
