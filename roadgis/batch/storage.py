@@ -26,6 +26,7 @@ from roadgis.errors import MissingExtraError, OutputError, ReadError, RoadgisErr
 _ADDRESS = ".address"
 #: Transfers at the same time.
 _TRANSFERS = 16
+_METADATA = "169.254.169.254"
 _SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -286,6 +287,8 @@ class ObjectFolder:
                 raise found from error
             what = "read" if kind is ReadError else "written"
             text = str(error).strip().splitlines()[0]
+            if _METADATA in text:  # where machines of a cloud find the credentials of their role
+                text = "found no credentials"
             raise kind(
                 f"{self.place(name)}: cannot be {what} ({text}). Check the address, the "
                 "credentials and the connection."
