@@ -6,10 +6,11 @@ Run from the repository root::
     python -m benchmarks.county_workers --mpx 48 --overhead
     python -m benchmarks.county_workers --units 10000
 
-The county is generated: sheets of 2000 px, each a VRT of one of a few synthetic towns, on about
-half of the cells of a grid. Each worker uses one thread. Workers are processes whose resident
-memory is sampled; times are of the clock, so the load of the machine is printed as well. The merged
-network of each run is compared with that of ``extract``, feature by feature.
+The county is generated: sheets of 2000 px, each a VRT of one of a few synthetic towns, on all or,
+with ``--share 0.5``, on half of the cells of a grid. Each worker uses one thread. Workers are
+processes whose resident memory is sampled; times are of the clock, so the load of the machine is
+printed as well. The merged network of each run is compared with that of ``extract``, feature by
+feature.
 
 ``--overhead`` measures what leases, scheduling, records and the table of units take of a run in one
 process. ``--units`` times ``plan`` and ``status`` of a county of sparse sheets, once with all units
@@ -44,7 +45,7 @@ _TOWNS = 4
 _SAMPLE_S = 0.2
 
 
-def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0) -> Path:
+def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0, share: float = 1.0) -> Path:
     """Write towns and sheets of `mpx` million pixels, unless they are there; return their folder.
 
     Parameters
@@ -55,13 +56,15 @@ def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0) -> Path:
         Million pixels under sheets.
     gsd_m : float
         Pixel size that the sheets state, whatever that of the towns.
+    share : float
+        Share of the county's area that has sheets.
     """
-    sheets = folder / (f"sheets_{mpx:g}" if gsd_m == 1 else f"sheets_{mpx:g}_{gsd_m:g}m")
+    sheets = folder / f"sheets_{mpx:g}_{gsd_m:g}m_{share:g}"
     if sheets.is_dir():
         return sheets
     towns = [_town(folder, seed) for seed in range(_TOWNS)]
     count = max(round(mpx * 1e6 / _SIDE_PX**2), 1)
-    across = int(np.ceil(np.sqrt(2 * count)))
+    across = int(np.ceil(np.sqrt(count / share)))
     chosen = random.Random(1)
     sheets.mkdir(parents=True)
     for number, cell in enumerate(chosen.sample(range(across * across), count)):
@@ -231,6 +234,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/scratch"))
     parser.add_argument("--mpx", type=float, default=1000)
     parser.add_argument("--gsd-m", type=float, default=1.0, help="pixel size of the sheets")
+    parser.add_argument("--share", type=float, default=1.0, help="share of cells with a sheet")
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--no-extract", action="store_true", help="do not compare with extract")
     parser.add_argument("--overhead", action="store_true", help="measure the manifest only")
@@ -241,7 +245,7 @@ def main() -> None:
     if arguments.units:
         many_units(folder, arguments.units)
         return
-    sheets = county_sheets(folder, arguments.mpx, arguments.gsd_m)
+    sheets = county_sheets(folder, arguments.mpx, arguments.gsd_m, arguments.share)
     if arguments.overhead:
         manifest, whole = overhead(sheets, folder / "county_overhead")
         print(f"manifest: {manifest:.2f} s of {whole:.1f} s, {manifest / whole:.2%}")

@@ -28,6 +28,15 @@ _CLOSE_S = 30
 _COUNT_S = 5.0
 #: What distributed raises when the scheduler is gone; more kinds once its client has closed.
 _LOST = (OSError, asyncio.TimeoutError, asyncio.CancelledError, concurrent.futures.CancelledError)
+#: What Dask watches more often than a worker of local units needs; each wake-up takes CPU time.
+_LOCAL_CONFIG = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.tick.interval": "1s",
+    # With Dask's value, the memory of each array is returned to the system at once.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+}
 #: Loggers that write tracebacks of a lost connection to stderr; users get an error instead.
 _SILENCED = ("distributed", "distributed.client", "tornado.application", "asyncio")
 
@@ -151,13 +160,7 @@ class DaskEngine:
         with contextlib.ExitStack() as stack:
             stack.enter_context(silenced(*_SILENCED))
             if self._address is None:
-                self._cluster = distributed.LocalCluster(
-                    n_workers=self._workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                )
+                self._cluster = _local_cluster(self._workers)
                 stack.callback(_closed, self._cluster)
             try:
                 self._client = distributed.Client(
@@ -279,6 +282,19 @@ class DaskEngine:
             outcome = UnitOutcome(task, "fault", f"{type(error).__name__}: {error}")
         del self._running[future]
         return outcome
+
+
+def _local_cluster(workers: int | None) -> Any:
+    import dask
+
+    with dask.config.set(_LOCAL_CONFIG):
+        return _distributed().LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _closed(resource: Any) -> None:

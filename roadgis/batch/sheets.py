@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from roadgis.batch.silence import silenced
 from roadgis.errors import ReadError, SceneError
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.options.extraction import ExtractOptions
@@ -44,7 +45,7 @@ def absolute_sources(sources: Iterable[str | Path]) -> list[str]:
 
 
 def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Sheet, ...]:
-    """Find the sheets of a county.
+    """Find the sheets of a county; those that an index names in vain are inspected later.
 
     Parameters
     ----------
@@ -58,7 +59,8 @@ def county_sheets(sources: Sequence[str], options: ExtractOptions) -> tuple[Shee
     InputError, SceneError
         As :func:`roadgis.sources.find_sheets`.
     """
-    return find_sheets(sources, options.sources, aoi=options.scene.aoi)
+    skipping = dataclasses.replace(options.sources, on_error="skip")
+    return find_sheets(sources, skipping, aoi=options.scene.aoi)
 
 
 def inspected(
@@ -111,10 +113,11 @@ def _outlined(sheet: Sheet, scene: SceneOptions, channels: int) -> Raster | None
     if is_web(sheet.name):
         return None
     try:
-        return inspect_raster(
-            sheet.name,
-            dataclasses.replace(scene, assume_crs=sheet.crs or scene.assume_crs),
-            channels,
-        )
+        with silenced("roadgis.imagery"):  # what it warns of was said when it was inspected
+            return inspect_raster(
+                sheet.name,
+                dataclasses.replace(scene, assume_crs=sheet.crs or scene.assume_crs),
+                channels,
+            )
     except (SceneError, ReadError):
         return None

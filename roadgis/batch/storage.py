@@ -26,6 +26,7 @@ from roadgis.errors import MissingExtraError, OutputError, ReadError, RoadgisErr
 _ADDRESS = ".address"
 #: Transfers at the same time.
 _TRANSFERS = 16
+_METADATA = "169.254.169.254"
 _SCHEMES = ("s3://", "gs://", "az://")
 
 
@@ -129,7 +130,7 @@ class LocalFolder:
     def names(self, inside: str = "") -> list[str]:  # noqa: D102
         try:
             return os.listdir(self._folder / inside)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def exists(self, name: str) -> bool:  # noqa: D102
@@ -286,6 +287,8 @@ class ObjectFolder:
                 raise found from error
             what = "read" if kind is ReadError else "written"
             text = str(error).strip().splitlines()[0]
+            if _METADATA in text:  # where machines of a cloud find the credentials of their role
+                text = "found no credentials"
             raise kind(
                 f"{self.place(name)}: cannot be {what} ({text}). Check the address, the "
                 "credentials and the connection."

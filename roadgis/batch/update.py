@@ -13,10 +13,11 @@ from roadgis.batch.board import Board
 from roadgis.batch.plan import PLAN, CountyPlan, read_plan, write_plan
 from roadgis.batch.planning import make_plan
 from roadgis.batch.sheets import absolute_sources, county_sheets
-from roadgis.batch.storage import storage
+from roadgis.batch.storage import county_address, storage
 from roadgis.batch.store import STEPS, ResultStore
 from roadgis.errors import OutputError
 from roadgis.locks import LOCK, take_lock
+from roadgis.sources.location import counted
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Updated:
     def text(self) -> str:
         """The summary as text."""
         parts = [
-            f"{len(names)} sheets {what}"
+            f"{counted(names)} {what}"
             for what, names in (
                 ("changed", self.changed), ("added", self.added), ("removed", self.removed),
             )
@@ -81,17 +82,13 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
     OutputError
         If the folder contains other files, or cannot be written.
     """
-    files = storage(folder)
-    if not files.exists(PLAN) and _holds_others(folder):
-        raise OutputError(
-            f"{files.address}: contains files and is not the folder of a county: it has no {PLAN}. "
-            "Nothing was written to it. Choose a new or an empty folder with -o."
-        )
+    check_county_folder(folder)
     make_folder(folder)
     lock = take_lock(folder / LOCK, timeout_s=10.0)
     if lock is None:
         raise OutputError(
-            f"{files.address}: another process is planning this county. Wait until it ends."
+            f"{county_address(folder)}: another process is planning this county. Wait until it "
+            "ends."
         )
     try:
         store = ResultStore(folder)
@@ -108,6 +105,21 @@ def plan_county(folder: Path, plan: CountyPlan) -> int:
         return sum(board.is_traced(unit, key) for unit, key in traced)
     finally:
         lock.release()
+
+
+def check_county_folder(folder: Path) -> None:
+    """Check before the work that a county can be planned into a folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder contains other files.
+    """
+    if not storage(folder).exists(PLAN) and _holds_others(folder):
+        raise OutputError(
+            f"{county_address(folder)}: contains files and is not the folder of a county: it has "
+            f"no {PLAN}. Nothing was written to it. Choose a new or an empty folder with -o."
+        )
 
 
 def _holds_others(folder: Path) -> bool:

@@ -81,8 +81,9 @@ def plan_command(
         from roadgis.batch.settings import PlanSettings
         from roadgis.batch.sheets import absolute_sources, county_sheets
         from roadgis.batch.storage import county_folder
-        from roadgis.batch.update import plan_county
+        from roadgis.batch.update import check_county_folder, plan_county
         from roadgis.errors import InputError
+        from roadgis.sources.location import counted
 
         given = {**values, "output": output, "from_masks": from_masks, "unit_px": unit_px}
         given |= {"sources": sources}
@@ -103,12 +104,15 @@ def plan_command(
             ),
             unit_px=given["unit_px"],
         )
+        folder = county_folder(given["output"])
+        check_county_folder(folder)
         source = absolute_sources(given["sources"])
         plan = make_plan(county_sheets(source, settings.options), settings, source)
-        kept = plan_county(county_folder(given["output"]), plan)
+        kept = plan_county(folder, plan)
         pixels = sum(unit.pixels for unit in plan.units)
         sh.result(
-            f"{given['output']}: {len(plan.units)} units of {len(plan.rasters)} sheets, "
+            f"{given['output']}: {len(plan.units)} unit{'s' if len(plan.units) > 1 else ''} of "
+            f"{counted(plan.rasters)}, "
             f"{pixels / 1e6:,.1f} Mpx at {plan.gsd_m:g} m"
             + (f"; {kept} are done already" if kept else ""),
             units=len(plan.units),

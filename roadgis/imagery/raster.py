@@ -184,13 +184,14 @@ def _facts(
     if np.dtype(dtype).kind == "c":
         raise SceneError(f"{shown}: holds complex numbers; expected imagery with real values.")
     flags = dataset.mask_flag_enums[bands[0] - 1]
+    crs = _crs(dataset, shown, options)  # first: without it, its place does not matter
     transform, flip = _transform(dataset, shown)
     return Raster(
         path=path,
         name=shown,
         driver=dataset.driver,
         dtype=dtype,
-        crs=_crs(dataset, shown, options),
+        crs=crs,
         transform=transform,
         flip=flip,
         width=dataset.width,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,7 +24,8 @@ from roadgis.imagery.inputs import expand_sources
 from roadgis.imagery.plan import Plan, plan_scene
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.imagery.record import READ_VERSION, SceneRecord, scene_record
-from roadgis.imagery.resampling import BLOCK_PX, Layer
+from roadgis.imagery.resampling import Layer
+from roadgis.imagery.sample_blocks import blocks_of_inputs, spread_blocks
 from roadgis.imagery.size import RunSize
 from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
 from roadgis.imagery.values.look import Look, measure_look
@@ -195,7 +196,7 @@ class Scene:
         self.look: Look | None = known.look
         self.skipped: dict[str, str] = {}
         if normalize_to is not None and statistics is None:
-            samples = list(self._valid_samples())
+            samples = self._valid_samples()
             self.normalization = measure(
                 (image[valid] for image, valid in samples), band_count, normalize_to
             )
@@ -322,7 +323,7 @@ class Scene:
         if self._valid_share is None:
             seen = wanted = 0
             whole = self._absolute(self.grid.window)
-            for block in self._sample_windows(whole, _SAMPLE_BLOCKS[0]):
+            for block in spread_blocks(whole, _SAMPLE_BLOCKS[0]):
                 window = block.intersection(whole)
                 relative = self._plan.relative(window)
                 inside = self.wanted(relative) & self._in_extent(window)
@@ -412,7 +413,7 @@ class Scene:
         samples: list[Singles] = []
         for count in _SAMPLE_BLOCKS:
             samples = []
-            for window in self._sample_windows(self._plan.extent, count):
+            for window in self._blocks(count):
                 for layer in layers:
                     if _touches(layer, window):
                         values, share = layer.read_raw(window)
@@ -421,25 +422,19 @@ class Scene:
                 break
         return samples
 
-    def _valid_samples(self) -> Iterator[tuple[Bytes, Bools]]:
-        """Read blocks spread evenly over all inputs, area of interest or not."""
-        for window in self._sample_windows(self._plan.extent, _SAMPLE_BLOCKS[0]):
-            yield self.read(self._plan.relative(window))
+    def _valid_samples(self) -> list[tuple[Bytes, Bools]]:
+        """Read blocks with valid pixels, spread evenly over all inputs, area of interest or not."""
+        samples: list[tuple[Bytes, Bools]] = []
+        for count in _SAMPLE_BLOCKS:
+            read = (self.read(self._plan.relative(block)) for block in self._blocks(count))
+            samples = [(image, valid) for image, valid in read if valid.any()]
+            if sum(int(valid.sum()) for _, valid in samples) >= _ENOUGH_SAMPLES:
+                break
+        return samples
 
-    def _sample_windows(self, extent: Window, count: int) -> list[Window]:
-        """Return up to `count` blocks of the absolute lattice, evenly spread."""
-        first = (extent.row // BLOCK_PX, extent.col // BLOCK_PX)
-        rows = -(-extent.end_row // BLOCK_PX) - first[0]
-        cols = -(-extent.end_col // BLOCK_PX) - first[1]
-        side = (count / (rows * cols)) ** 0.5
-        down = min(rows, max(1, round(rows * side)))
-        across = min(cols, max(1, count // down))
-        return [
-            Window((first[0] + int(r)) * BLOCK_PX, (first[1] + int(c)) * BLOCK_PX,
-                   BLOCK_PX, BLOCK_PX)
-            for r in (np.arange(down) + 0.5) * rows // down
-            for c in (np.arange(across) + 0.5) * cols // across
-        ]  # fmt: skip
+    def _blocks(self, count: int) -> list[Window]:
+        boxes = [layer.boxes for layer in self._plan.layers]
+        return blocks_of_inputs(self._plan.extent, boxes, count)
 
     def _fingerprint(self) -> str:
         grid = self.grid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -123,6 +124,8 @@ def _raster(
     if is_web(sheet.name):
         raster = _web_raster(sheet.name, asked, channels, within(options, scene.aoi), gsd_m)
     else:
+        if os.path.isabs(sheet.name) and not sheet.name.startswith("/vsi"):
+            _check_there(sheet.name)
         raster = inspect_raster(sheet.name, asked, channels)
         check_whole(raster.name, raster.damage)
     return stated(sheet, raster)
@@ -139,6 +142,13 @@ def stated(sheet: Sheet, raster: Raster) -> Raster:
             stamp=(*raster.stamp, ("nodata", sheet.nodata)),
         )
     return raster
+
+
+def _check_there(path: str) -> None:
+    if not os.path.exists(path):
+        raise SceneError(
+            f"{path}: found no such file. Correct the path where it is named, or put the file back."
+        )
 
 
 def _web_raster(

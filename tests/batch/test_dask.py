@@ -91,6 +91,15 @@ def test_two_workers_give_the_network_of_extract(county: Path, model: Path, shee
     assert_same(merged(county).network, extracted(sheets, model))
 
 
+def test_local_workers_keep_the_memory_of_arrays(county: Path) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    with DaskEngine(county, read_plan(county), workers=1, threads=1):
+        started = set(psutil.Process().children(recursive=True)) - before
+        variables = [process.environ() for process in started]
+    assert any(values.get("OMP_NUM_THREADS") == "1" for values in variables)
+    assert not any("MALLOC_TRIM_THRESHOLD_" in values for values in variables)
+
+
 def test_a_cluster_made_in_python_gives_the_network_of_extract(
     county: Path, model: Path, sheets: Path
 ) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from roadgis.errors import ModelError
 from roadgis.imagery.grid import Window
+from roadgis.imagery.sample_blocks import blocks_of_inputs, spread_blocks
 from roadgis.imagery.scene import INVALID_FILL, open_scene
 from roadgis.imagery.values.normalization import measure
 from roadgis.model.card import ModelCard
 from roadgis.options.imagery import SceneOptions
-from tests.factories.rasters import write_raster
+from tests.factories.rasters import X0, write_raster
 
 TARGET = (110.0, 50.0)
 
@@ -83,3 +84,28 @@ def test_scene_fingerprint_and_record_know_the_normalization(tmp_path: Path) -> 
 def test_model_card_rejects_a_target_out_of_range(wrong: tuple[float, float]) -> None:
     with pytest.raises(ModelError, match="normalize_to"):
         ModelCard("m", "1", normalize_to=wrong)
+
+
+def test_scenes_of_sheets_far_apart_are_normalized_by_the_sheets(tmp_path: Path) -> None:
+    # Blocks that are spread over all of the extent would miss both sheets.
+    for number, value in enumerate((40, 80)):
+        values = np.full((3, 300, 300), value, np.uint8)
+        write_raster(tmp_path / f"{number}.tif", values, pixel=1.0, x0=X0 + 30_000 * number)
+    with open_scene(tmp_path, normalize_to=TARGET) as scene:
+        assert scene.normalization is not None
+        assert scene.normalization.mean == (60.0, 60.0, 60.0)
+        assert scene.look is not None
+
+
+@pytest.mark.parametrize("count", [9, 64])
+def test_blocks_of_inputs_do_not_depend_on_how_inputs_are_cut(count: int) -> None:
+    extent = Window(0, 0, 8000, 8000)
+    whole = np.array([[0, 0, 8000, 2000], [6000, 7000, 8000, 8000]])
+    cut = np.array([[0, 0, 2500, 2000], [2500, 0, 8000, 900], [2500, 900, 8000, 2000]])
+    found = blocks_of_inputs(extent, [whole], count)
+    assert found == blocks_of_inputs(extent, [cut, whole[1:]], count)
+    assert len(set(found)) == count
+    assert {block.row > 5000 for block in found} == {True, False}
+    assert blocks_of_inputs(extent, [whole, np.array([[0, 0, 8000, 8000]])], count) == (
+        spread_blocks(extent, count)
+    )
