@@ -91,7 +91,7 @@ class Cutting:
 
     def whole_tiles(self, side_px: int) -> int:
         """Return the side, about as long, that no tile is computed for the remainder of."""
-        if _is_free(self.card):
+        if is_free(self.card):
             return side_px
         kept = kept_px(self.side, self.card.margin_px, self.card.stride)
         return max(1, round(side_px / kept)) * kept
@@ -103,7 +103,7 @@ class Cutting:
     def tiles(self, core: Window) -> Iterator[tuple[Window, Crop]]:
         """Return the tiles of a block, and what of each is kept."""
         card = self.card
-        within = self.extent if _is_free(card) else None
+        within = self.extent if is_free(card) else None
         return tiles(core, self.side, card.margin_px, card.stride, within=within)
 
     def seen(self, core: Window) -> Window:
@@ -121,7 +121,7 @@ class Cutting:
         )
 
 
-def _is_free(card: ModelCard) -> bool:
+def is_free(card: ModelCard) -> bool:
     """Whether tiles may have any size, without a change of the result."""
     return card.local and card.tile_px is None
 

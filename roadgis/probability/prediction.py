@@ -23,7 +23,7 @@ from roadgis.model.runtime import predict_part
 from roadgis.options.imagery import SceneOptions
 from roadgis.options.prediction import PredictOptions
 from roadgis.options.sources import SourceOptions
-from roadgis.probability.cutting import Cutting
+from roadgis.probability.cutting import Cutting, is_free
 from roadgis.probability.mosaic import Mosaic
 from roadgis.probability.resumption import take_up
 from roadgis.probability.source import NO_DATA
@@ -298,7 +298,7 @@ def _predict_block(
     card, core = segmenter.card, block.core
     result = np.full((core.height, core.width), NO_DATA, np.uint8)
     # Less to compute around sheets; only where the cut does not change the answer.
-    needed = _around(block.valid).shifted(core.row, core.col) if _is_free(card) else core
+    needed = _around(block.valid).shifted(core.row, core.col) if is_free(card) else core
     for window, crop in cutting.tiles(needed):
         top = window.row + crop[0].start - core.row
         left = window.col + crop[1].start - core.col
