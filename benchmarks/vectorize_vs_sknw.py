@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--masks", type=Path, help="folder of road masks, 1500 px GeoTIFFs")
     parser.add_argument("--size", type=int, default=4096, help="side of the mosaics, pixels")
-    parser.add_argument("--block-px", type=int, default=4096)
+    parser.add_argument("--block-px", type=int, default=2304)
     parser.add_argument("--times", type=int, default=4)
     options = parser.parse_args()
     if options.masks:
