@@ -309,7 +309,7 @@ class RoadNetwork:
 
     def nodes_to_geodataframe(self) -> geopandas.GeoDataFrame:
         """Return the nodes as a table: id, degree."""
-        shapes = shapely.points(self.nodes.reshape(-1, 2))
+        shapes = np.asarray(shapely.points(self.nodes.reshape(-1, 2)), object)
         return geodataframe(self.node_columns(), shapes, self.crs)
 
     def to_networkx(self) -> Any:

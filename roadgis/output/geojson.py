@@ -76,7 +76,7 @@ def _rounded(coordinates: Floats) -> Floats:
 def _properties(table: FeatureTable) -> Iterator[dict[str, Any]]:
     """Yield each row's attributes as JSON values; NaN is null."""
     values: list[Sequence[Any]] = [
-        np.where(np.isfinite(column), column, None).tolist()
+        [value if np.isfinite(value) else None for value in column.tolist()]
         if column.dtype.kind == "f"
         else column.tolist()
         for column in table.columns.values()

@@ -122,7 +122,8 @@ def _tables(network: RoadNetwork, crs: CRS, *, rounded: bool) -> tuple[FeatureTa
     """Return the edges and nodes in a CRS; lengths are those of the network itself."""
     placed = network.to_crs(crs)
     shapes = []
-    for geometries in (placed.edges, shapely.points(placed.nodes.reshape(-1, 2))):
+    points = np.asarray(shapely.points(placed.nodes.reshape(-1, 2)), object)
+    for geometries in (placed.edges, points):
         if not np.isfinite(shapely.get_coordinates(geometries)).all():
             raise InputError(
                 f"Found roads in {network.crs.name!r} that have no place in {crs.name!r}. "
@@ -131,7 +132,7 @@ def _tables(network: RoadNetwork, crs: CRS, *, rounded: bool) -> tuple[FeatureTa
         if rounded:
             # An edge's end and its node are equal before, so they are equal after.
             decimals = _DECIMALS_GEOGRAPHIC if crs.is_geographic else _DECIMALS_PROJECTED
-            geometries = shapely.transform(geometries, _rounding(decimals))
+            geometries = np.asarray(shapely.transform(geometries, _rounding(decimals)), object)
         shapes.append(geometries)
     edges, nodes = shapes
     return (

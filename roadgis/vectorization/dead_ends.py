@@ -126,11 +126,11 @@ def _measured(
     share = np.linspace(0, _BACK, _PLACES)[:, None]
     steps = np.minimum(begin + np.rint(share * half).astype(np.int64), walk)
     at = path[np.arange(len(rows)), steps]
-    measured = Widths._make(
-        values.reshape(steps.shape) for values in measure_widths(mask, *at.reshape(-1, 2).T, radius)
-    )
+    found = measure_widths(mask, at[..., 0].reshape(-1), at[..., 1].reshape(-1), radius)
+    measured = Widths._make(values.reshape(steps.shape) for values in found)
     # From the tip: what is rounded must not depend on where in its block an end lies.
-    places = at - tip + np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=2))
+    shift = np.nan_to_num(np.stack([measured.d_row, measured.d_col], axis=2))
+    places: Floats = (at - tip).astype(np.float64) + shift
     width = np.median(measured.width.astype(np.float64), axis=0)
     last = last_stretches(mask, places, width, tip, radius)
     reach = last.end - last.axis.along_of()

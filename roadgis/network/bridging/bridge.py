@@ -120,6 +120,7 @@ def bridge_gaps(
     for number in range(TUNING.rounds):
         chosen = None if evident is None else _chosen(lines, tips, evident, number == 0)
         if chosen is not None:
+            evident = None  # of large networks it takes much memory
             lines = _without_crossings(lines, tips, chosen)
             tips, evident = _evident(lines, options, source)
         elif number:
