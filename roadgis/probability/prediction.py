@@ -326,7 +326,7 @@ def _predict_block(
 
 
 def _around(valid: npt.NDArray[np.bool_]) -> Window:
-    """Return the smallest window around all valid pixels, of which there is at least one."""
+    """Return the smallest window around all valid pixels."""
     rows, cols = (np.flatnonzero(valid.any(axis=axis)) for axis in (1, 0))
     return Window.between(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
 
