@@ -63,4 +63,9 @@ function follow(leader, other) {
   });
   leader.addEventListener("ratechange", () => (other.playbackRate = leader.playbackRate));
   for (const name of ["seeking", "timeupdate", "loadedmetadata"]) leader.addEventListener(name, place);
+  // The original may load after the result was paused or moved.
+  other.addEventListener("loadedmetadata", () => {
+    if (leader.paused) other.pause();
+    place();
+  });
 }
