@@ -304,7 +304,7 @@ function actions(job) {
     const alpha = h("input", { type: "range", id: "alpha", min: 0.1, max: 1, step: 0.05, value: 0.5 });
     const settings = () => ({ every: Math.max(1, Math.round(Number(every.value)) || 1), alpha: Number(alpha.value) });
     return [h("div", { class: "stack tight" }, h("label", { for: "alpha" }, "Opacity of the classes"), alpha,
-      h("label", { for: "every" }, "Segment every Nth frame"), every), act("Run", `/jobs/${id}/execution`, { primary: true, settings })];
+      ...(job.facts.kind === "picture" ? [] : [h("label", { for: "every" }, "Segment every Nth frame"), every])), act("Run", `/jobs/${id}/execution`, { primary: true, settings })];
   }
   if (job.state === "ready") return [act("Run", `/jobs/${id}/execution`, { primary: true })];
   if (job.state === "done" || !job.files.length) return [];

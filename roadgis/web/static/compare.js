@@ -5,7 +5,7 @@ import { h, number, length } from "./dom.js";
 
 const CLASSES = [
   ["missing", "Missing", "in the layer only", "#ff3b5c"],
-  ["extra", "Extra", "in this network only", "#3b82f6"],
+  ["extra", "Extra", "in this network only", "#a855f7"],
   ["moved", "Moved", "in both, in different places", "#f59e0b"],
 ];
 

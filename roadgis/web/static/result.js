@@ -129,6 +129,7 @@ export class ResultPanel {
       const feature = await get(this.path(`/roads/${this.network}/edges/${edge}`));
       this.map.focus(feature.geometry.coordinates);
       this.details.replaceChildren(h("h2", {}, `Road ${edge}`), attributes(feature.properties));
+      this.details.scrollIntoView({ block: "nearest" });
     } catch (error) {
       this.tools.fail(error);
     }
@@ -150,7 +151,7 @@ export class ResultPanel {
     this._drawHistory();
     this.showDifference(this.network);
     return [h("p", { class: "muted" }, "Each change makes a new network from the stored probability, in seconds. Earlier networks are kept."),
-      ...fields, this.redoText, this.history];
+      this.redoText, ...fields, this.history];
   }
 
   _differenceText() {

@@ -13,7 +13,7 @@ export function videoPanel(job, { panel, player, head, actions, stateText }) {
     parts.push(h("p", { class: "note bad", role: "alert" }, withoutOptions(job.message)));
   } else if (job.state !== "done") {
     parts.push(h("section", { class: "card" }, h("h2", {}, stateText),
-      h("p", { class: "muted" }, job.state === "ready" ? "The model's classes will be drawn over each frame." : job.message)));
+      h("p", { class: "muted" }, job.state === "ready" ? `The model's classes will be drawn over ${job.facts.kind === "picture" ? "the picture" : "each frame"}.` : job.message)));
   } else {
     const shares = Object.entries(job.result.shares ?? {});
     parts.push(h("table", { id: "shares" }, h("tbody", {}, shares.map(([name, share]) => h("tr", {}, h("td", {}, name), h("td", {}, `${number(share * 100, 1)} %`))))),
@@ -63,4 +63,9 @@ function follow(leader, other) {
   });
   leader.addEventListener("ratechange", () => (other.playbackRate = leader.playbackRate));
   for (const name of ["seeking", "timeupdate", "loadedmetadata"]) leader.addEventListener(name, place);
+  // The original may load after the result was paused or moved.
+  other.addEventListener("loadedmetadata", () => {
+    if (leader.paused) other.pause();
+    place();
+  });
 }
