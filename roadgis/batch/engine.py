@@ -293,6 +293,7 @@ def _local_cluster(workers: int | None) -> Any:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": ":0"},  # several runs on a machine
             silence_logs=logging.CRITICAL,
         )
 

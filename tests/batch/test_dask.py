@@ -104,7 +104,10 @@ def test_a_cluster_made_in_python_gives_the_network_of_extract(
     county: Path, model: Path, sheets: Path
 ) -> None:
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": ":0"},
     ) as cluster:
         cluster.wait_for_workers(1)
         run_on_dask(county, address=cluster)
