@@ -139,7 +139,8 @@ def parameter(
         attributes |= {"multiple": True, "type": _click_type(get_args(kind)[0], about)}
     else:
         attributes |= {"type": _click_type(kind, about)}
-    if default is not None:  # For click, a default of None satisfies a required option.
+    # For click, a default of None satisfies a required option, and a switch without one is off.
+    if default is not None or kind is bool:
         attributes["default"] = default
     stated = default if stated is None else stated
     text = "" if attributes.get("count") else default_text(about, stated)

@@ -38,6 +38,7 @@ class Outer:
     )
     legend: bool = setting(True, Option("Draw no legend.", flags=("--no-legend",)))
     both: bool = setting(False, Option("Both.", flags=("--both/--no-both",)))
+    whole: bool = setting(True, Option("Whole.", flags=("--whole/--no-whole",)))
     hidden: int = 3
     inner: Inner = field(default_factory=Inner)
 
@@ -73,6 +74,7 @@ def test_settings_without_options_keep_the_base() -> None:
         (["--no-legend"], Outer(legend=False)),
         (["--both"], Outer(both=True)),
         (["--no-both"], Outer()),
+        (["--no-whole"], Outer(whole=False)),
         (["--length", "7"], Outer(inner=Inner(length_m=7.0))),
         (["--length", "7", "--no-length"], Outer(inner=Inner(length_m=0.0))),
         (["--no-colour", "red"], Outer(inner=Inner(red=False))),
