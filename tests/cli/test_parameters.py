@@ -139,7 +139,7 @@ def test_range_rejects_numbers_that_are_negative_or_not_finite(value: str) -> No
 def test_a_new_field_is_described_with_all_that_a_dialog_needs() -> None:
     described = {p["name"]: p for p in describe_command("outer", command)["parameters"]}
     assert list(described) == [
-        *("source", "kind", "bands", "files", "layout", "no_legend", "both"),
+        *("source", "kind", "bands", "files", "layout", "no_legend", "both", "whole"),
         *("length", "no_length", "no_colour"),
     ]
     assert described["length"] == {
