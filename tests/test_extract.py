@@ -380,3 +380,14 @@ def test_a_model_is_safe_to_share_between_threads(model: Path, scene: Path) -> N
     assert len(results) == 3
     assert_networks_equal(results[0], results[1])
     assert_networks_equal(results[0], results[2])
+
+
+def test_vectorize_file_warns_once_about_separate_areas(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mask = np.zeros((1, 60, 80), np.uint8)
+    mask[0, 26:34] = 1
+    paths = [write_raster(tmp_path / f"{x}.tif", mask, x0=X0 + x, y0=Y0) for x in (0, 3000)]
+    network = vectorize_file(paths)
+    assert len(network.edges) == 2
+    assert caplog.text.count("2 separate areas, up to 2.9 km apart") == 1

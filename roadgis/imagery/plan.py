@@ -112,7 +112,6 @@ def plan_scene(
     groups = group_sheets(at_level, centre[0], options.nodata)
     lattice = _analysis_lattice(groups[0], crs, gsd_m)
     layers = _layers(groups, handles, lattice)
-    _warn_apart(layers, lattice)
     extent = _hull(np.stack([layer.extent for layer in layers]))
     area = None if options.aoi is None else Area(
         load_area(options.aoi, rasters[0].crs, crs), lattice.affine
@@ -234,9 +233,9 @@ def _lonlat(lattice: Lattice, start: tuple[float, float], end: tuple[float, floa
     return f"{lon.min():.4f}..{lon.max():.4f}, {lat.min():.4f}..{lat.max():.4f}"
 
 
-def _warn_apart(layers: Sequence[Layer], lattice: Lattice) -> None:
+def warn_apart(plan: Plan) -> None:
     """Warn when the inputs form separate areas: often a sheet is missing."""
-    boxes = np.concatenate([layer.boxes for layer in layers]).astype(float)
+    boxes = np.concatenate([layer.boxes for layer in plan.layers]).astype(float)
     if len(boxes) < 2:
         return
     grown = shapely.box(boxes[:, 1] - 1, boxes[:, 0] - 1, boxes[:, 3] + 1, boxes[:, 2] + 1)
@@ -251,7 +250,7 @@ def _warn_apart(layers: Sequence[Layer], lattice: Lattice) -> None:
         "The inputs form %d separate areas, up to %s apart; no roads are found in between. "
         "If they should touch, a sheet is missing or misplaced.",
         len(parts),
-        _length((gap_px + 2) * lattice.linear[0]),
+        _length((gap_px + 2) * plan.grid.gsd_m),
     )
 
 

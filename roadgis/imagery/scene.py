@@ -21,7 +21,7 @@ from roadgis.imagery.dataset_pool import Handles, bound_block_cache
 from roadgis.imagery.describe import describe_scene
 from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.inputs import expand_sources
-from roadgis.imagery.plan import Plan, plan_scene
+from roadgis.imagery.plan import Plan, plan_scene, warn_apart
 from roadgis.imagery.raster import Raster, inspect_raster
 from roadgis.imagery.record import READ_VERSION, SceneRecord, scene_record
 from roadgis.imagery.resampling import Layer
@@ -120,6 +120,7 @@ def compose_scene(
         plan = plan_scene(rasters, handles, options.gsd_m or gsd_m, align_px, options)
         for raster in rasters:
             check_whole(raster.name, raster.damage)
+        warn_apart(plan)
         scene = Scene(rasters, plan, handles, band_count, options, normalize_to, statistics)
         scene.skipped = dict(skipped or {})
         return scene

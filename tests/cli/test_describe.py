@@ -190,7 +190,7 @@ def test_extract_is_described_as_a_dialog_needs_it(facts: dict[str, Any]) -> Non
 
 
 def test_a_path_without_a_direction_is_rejected() -> None:
-    with pytest.raises(ValueError, match="new_file: declare what this path holds"):
+    with pytest.raises(ValueError, match="new_file: declare the content of this path"):
         describe_parameter(click.Option(["--new-file"], type=click.Path(), help="A."))
 
 
