@@ -312,12 +312,14 @@ class Scene:
             return np.ones((window.height, window.width), np.bool_)
         return self._area.inside(self._absolute(window))
 
+    def misses_inputs(self, window: Window) -> bool:
+        """Return True when no input reaches into a window; reads nothing."""
+        absolute = self._absolute(window)
+        return not any(_touches(layer, absolute) for layer in self._plan.layers)
+
     def is_blank(self, window: Window) -> bool:
         """Return True when a window certainly holds no valid, wanted pixel; reads nothing."""
-        absolute = self._absolute(window)
-        if not any(_touches(layer, absolute) for layer in self._plan.layers):
-            return True
-        return self.misses_area(window)
+        return self.misses_inputs(window) or self.misses_area(window)
 
     def valid_share(self) -> float:
         """Estimate the valid share of the inputs' wanted pixels from blocks spread over them."""

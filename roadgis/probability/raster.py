@@ -108,6 +108,9 @@ class RasterProbability:
         ReadError
             If the file cannot be read.
         """
+        # Between sheets far apart there is little else.
+        if self.scene.misses_inputs(window):
+            return np.full((window.height, window.width), NO_DATA, np.uint8)
         image, valid = self.scene.read(window)
         # Interpolation may overshoot.
         stored: npt.NDArray[np.uint8] = np.minimum(image[..., 0], np.uint8(NO_DATA - 1))
