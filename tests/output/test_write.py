@@ -27,6 +27,7 @@ from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.network.network import RoadNetwork
 from roadgis.output import SUFFIXES, check_output, read_provenance, write_network
 from roadgis.output.names import shapefile_names
+from roadgis.output.table import FeatureTable
 from roadgis.output.write import _shapefile_bytes
 
 ALL = list(SUFFIXES)
@@ -592,7 +593,7 @@ def test_shapefile_over_two_gibibytes_is_rejected_before_writing(tmp_path: Path)
     edges[:] = line
     from roadgis.output.write import _write_shapefile
 
-    table = gpd.GeoDataFrame({"id": range(count)}, geometry=edges, crs=network.crs)
+    table = FeatureTable({"id": np.arange(count)}, edges, network.crs)
     path = tmp_path / "roads.shp"
     with pytest.raises(OutputError, match=r"280 edges need 2\.1 GiB.*\.gpkg"):
         _write_shapefile(table, path, path, "{}")
