@@ -351,7 +351,11 @@ def test_page_draws_and_undoes_a_road_with_the_keyboard(page: Page, done: Any) -
     before = page.page.evaluate("window.roadgis.map.map.getCenter().lng")
     page.page.keyboard.press("ArrowRight")
     page.until("window.roadgis.map.map.getCenter().lng", lambda now: now > before)
+    # Other tests may have left corrections.
+    edits = "document.getElementById('edit-count').textContent"
+    before = page.until(edits)
     page.page.keyboard.press("Enter")
+    page.until(edits, lambda now: now != before)
     page.until("window.roadgis.map.overlays.drawn !== undefined")
     page.page.keyboard.press("z")
-    page.until("window.roadgis.map.overlays.drawn === undefined")
+    page.until(edits, lambda now: now == before)
