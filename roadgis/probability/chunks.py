@@ -157,7 +157,7 @@ class Chunks:
         return values
 
     def _key(self, row: int, col: int) -> Any:
-        """Return what identifies the content of a chunk's file; None where there is no file."""
+        """Return an identifier of the content of a chunk's file; None if the file is missing."""
         try:
             state = self.path(row, col).stat()
         except OSError:

@@ -70,7 +70,7 @@ def _counts(network: RoadNetwork) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _without_log() -> Any:
-    """Silence messages of each run, such as why there are no roads."""
+    """Silence the messages of each run, such as the reasons for a network without roads."""
     package = logging.getLogger("roadgis")
     level = package.level
     package.setLevel(logging.ERROR)
