@@ -115,9 +115,9 @@ def overhead(sheets: Path, county: Path) -> tuple[float, float]:
     """Run a county in this process; return the seconds of its manifest and of the whole run."""
     from roadgis.batch.engine import InProcess
     from roadgis.batch.plan import read_plan
+    from roadgis.batch.report.table import unit_table, write_table
     from roadgis.batch.run import run_county
     from roadgis.batch.store import ResultStore
-    from roadgis.batch.table import unit_table, write_table
 
     shutil.rmtree(county, ignore_errors=True)
     _measured("batch", "plan", str(sheets), "-o", str(county))

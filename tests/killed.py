@@ -95,13 +95,13 @@ def _serve() -> None:
 
     import roadgis.batch.engine
     import roadgis.batch.merge
+    import roadgis.batch.report.table
     import roadgis.batch.run
-    import roadgis.batch.table
     import roadgis.batch.update
-    import roadgis.cli.batch
+    import roadgis.cli.commands.batch
+    import roadgis.cli.commands.extract
+    import roadgis.cli.commands.predict
     import roadgis.cli.description
-    import roadgis.cli.extract
-    import roadgis.cli.predict
     import roadgis.pipeline  # noqa: F401
 
     for line in sys.stdin:

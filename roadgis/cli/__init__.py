@@ -1,4 +1,4 @@
-"""The command line: one module per command, imported when the command is called."""
+"""The command line: `commands`, one module each and imported when called, and what they share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"roadgis.cli.{cmd_name}")
+        module = importlib.import_module(f"roadgis.cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
 

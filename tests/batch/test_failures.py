@@ -14,7 +14,7 @@ import pytest
 
 from roadgis.batch.failures import code_of, delay_s
 from roadgis.batch.plan import read_plan
-from roadgis.batch.table import chosen_units, counts, retry_units, unit_table
+from roadgis.batch.report.table import chosen_units, counts, retry_units, unit_table
 from roadgis.errors import InputError, OutputError, ReadError, RoadgisError, SceneError, TileError
 from tests.batch.counties import assert_same, extracted, merged, planned, ran, settings
 from tests.factories.models import MAGENTA, failing_model
@@ -233,7 +233,7 @@ def test_delay_doubles_up_to_five_minutes() -> None:
 def test_table_is_written_as_geopackage_and_geoparquet(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
-    from roadgis.batch.table import write_table
+    from roadgis.batch.report.table import write_table
 
     folder = tmp_path / "county"
     plan = planned(folder, sheets, settings(model))

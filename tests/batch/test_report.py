@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import shapely
 
-from roadgis.batch.measures import measured, oddest, zone_totals
 from roadgis.batch.plan import read_plan
-from roadgis.batch.report import CountyReportOptions, write_report
+from roadgis.batch.report.measures import measured, oddest, zone_totals
+from roadgis.batch.report.page import CountyReportOptions, write_report
 from roadgis.errors import InputError
 from tests.batch.counties import merged, planned, ran, settings
 from tests.factories.rasters import X0, Y0

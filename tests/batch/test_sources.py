@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from roadgis.batch.county_file import county_file
 from roadgis.batch.plan import read_plan
 from roadgis.batch.planning import make_plan
-from roadgis.batch.report import write_report
+from roadgis.batch.report.page import write_report
+from roadgis.batch.report.table import unit_table
 from roadgis.batch.settings import PlanSettings
 from roadgis.batch.sheets import absolute_sources, county_sheets
-from roadgis.batch.table import unit_table
 from roadgis.batch.update import plan_county
-from roadgis.cli.batch import command
+from roadgis.cli.commands.batch import command
 from roadgis.errors import InputError
 from roadgis.options.extraction import ExtractOptions
 from roadgis.options.probability_raster import RasterOptions

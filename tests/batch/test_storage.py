@@ -13,9 +13,9 @@ import pytest
 
 from roadgis.batch.leases import Leases
 from roadgis.batch.plan import read_plan
-from roadgis.batch.report import write_report
+from roadgis.batch.report.page import write_report
+from roadgis.batch.report.table import counts, unit_table, write_table
 from roadgis.batch.storage import county_address, county_folder, storage
-from roadgis.batch.table import counts, unit_table, write_table
 from roadgis.batch.update import update_county
 from roadgis.errors import OutputError, ReadError
 from tests.batch.counties import assert_same, extracted, merged, planned, ran, settings

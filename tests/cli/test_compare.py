@@ -11,7 +11,7 @@ import geopandas
 import pytest
 from click.testing import CliRunner
 
-from roadgis.cli.compare import command
+from roadgis.cli.commands.compare import command
 from roadgis.errors import RoadgisError
 from tests.comparison.test_comparison import grid, line, shifted, table
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from roadgis.cli import cli
-from roadgis.cli.describe import command as describe_cli
+from roadgis.cli.commands.describe import command as describe_cli
 from roadgis.cli.description import describe, describe_parameter
 from roadgis.cli.options import EXTRACT
 from roadgis.cli.shell import PROTOCOL
@@ -38,7 +38,7 @@ def parameters(facts: dict[str, Any], command: str) -> dict[str, dict[str, Any]]
 def test_json_is_one_object_that_loads_nothing_heavy() -> None:
     program = (
         "import sys, json\n"
-        "from roadgis.cli.describe import command\n"
+        "from roadgis.cli.commands.describe import command\n"
         "command(['--json'], standalone_mode=False)\n"
         "print(json.dumps([m for m in ('tensorflow', 'keras', 'onnxruntime', 'matplotlib')"
         " if m in sys.modules]), file=sys.stderr)"

@@ -18,15 +18,13 @@ import shapely
 from affine import Affine
 from click.testing import CliRunner, Result
 
-from roadgis.cli.evaluate import command
+from roadgis.cli.commands.evaluate import command
 from roadgis.errors import InputError, RoadgisError
 from roadgis.evaluation.file_pairs import find_pairs
 from roadgis.evaluation.table import SCORES
 
 #: As a process: the command's own entry, with the program's exit status and signals.
-PROGRAM = (
-    "from roadgis.cli.evaluate import command\nfrom roadgis.cli.shell import run\nrun(command)"
-)
+PROGRAM = "from roadgis.cli.commands.evaluate import command\nfrom roadgis.cli.shell import run\nrun(command)"
 X, Y = 300_000.0, 4_700_000.0
 _AT = (0.0, 400.0, 800.0)
 GRID: list[list[tuple[float, float]]] = [

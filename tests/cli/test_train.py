@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
+from roadgis.cli.commands.train import _kept, command
 from roadgis.cli.shell import shell
-from roadgis.cli.train import _kept, command
 from tests.factories.pairs import write_road_pair
 
 

@@ -18,9 +18,9 @@ import shapely
 from click.testing import CliRunner, Result
 from pyproj import CRS
 
-from roadgis.cli.clean import command as clean
-from roadgis.cli.compare import command as compare
-from roadgis.cli.evaluate import command as evaluate
+from roadgis.cli.commands.clean import command as clean
+from roadgis.cli.commands.compare import command as compare
+from roadgis.cli.commands.evaluate import command as evaluate
 from roadgis.errors import DataError, EmptyTruthError, InputError, OutputError
 from roadgis.imagery.area import load_area
 from roadgis.labels.vector import RoadLayer

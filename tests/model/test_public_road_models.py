@@ -22,8 +22,8 @@ from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 from scipy.special import expit
 
-from roadgis.cli.extract import command as extract
-from roadgis.cli.predict import command as predict
+from roadgis.cli.commands.extract import command as extract
+from roadgis.cli.commands.predict import command as predict
 from tests.factories.rasters import write_raster
 
 #: As published: 512 px, 21 cm a pixel, two classes; `argmax` of two channels is the class.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from roadgis.cli.model import command
+from roadgis.cli.commands.model import command
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import resolve_model
 from roadgis.model.stac_item import model_item

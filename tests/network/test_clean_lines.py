@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 
-from roadgis.cli.clean import command
+from roadgis.cli.commands.clean import command
 from roadgis.errors import DataError, InputError, OutputError
 from roadgis.lines.noding import noded
 from roadgis.network.from_lines.centerlines import centerlines_from_lines

@@ -463,7 +463,7 @@ def test_segment_video_streams_frames(drive: Path) -> None:
 
 
 def test_video_command_prints_shares_and_speed(tmp_path: Path, drive: Path, model: Path) -> None:
-    from roadgis.cli.video import command
+    from roadgis.cli.commands.video import command
 
     output = tmp_path / "o.webm"
     result = CliRunner().invoke(
@@ -481,7 +481,7 @@ def test_video_command_interrupted_leaves_no_file(tmp_path: Path, model: Path) -
     process = subprocess.Popen(
         [
             sys.executable, "-c",
-            "from roadgis.cli import shell, video; shell.run(video.command)",
+            "from roadgis.cli import shell; from roadgis.cli.commands import video; shell.run(video.command)",
             str(source), "-m", str(model), "-o", str(tmp_path / "o.webm"), "--progress", "jsonl",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},

@@ -10,7 +10,7 @@ import pytest
 import rasterio
 from click.testing import CliRunner
 
-from roadgis.cli.vectorize import command as vectorize
+from roadgis.cli.commands.vectorize import command as vectorize
 from roadgis.probability.raster import open_probability
 from roadgis.probability.tags import stored_divisor, stored_provenance
 from tests.factories.rasters import write_raster

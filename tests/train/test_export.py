@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from roadgis.cli.export import command
+from roadgis.cli.commands.export import command
 from roadgis.errors import DataError, InputError, ModelError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.model.catalog import read_card

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from click.testing import CliRunner
 
-from roadgis.cli.test import command as scoring_command
+from roadgis.cli.commands.test import command as scoring_command
 from roadgis.train.data.pairs import find_pairs
 from tests.factories.models import GROUND, ROAD, tiny_model
 from tests.factories.rasters import write_raster

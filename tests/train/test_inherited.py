@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from roadgis.cli.train import _settings, command
+from roadgis.cli.commands.train import _settings, command
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.options.training import TrainSettings

@@ -266,7 +266,7 @@ def test_overlay_colours_differ_in_lightness() -> None:
 
 
 def test_test_command_scores_and_writes(tmp_path: Path, model: Path, data: Path) -> None:
-    from roadgis.cli.test import command
+    from roadgis.cli.commands.test import command
 
     path = tmp_path / "scores.json"
     arguments = [str(model), "--data", str(data), "--json", str(path), "--threshold", "0.25"]
@@ -284,7 +284,7 @@ def test_test_command_scores_and_writes(tmp_path: Path, model: Path, data: Path)
 
 def test_threshold_command_changes_the_card(tmp_path: Path, data: Path) -> None:
     pytest.importorskip("matplotlib")
-    from roadgis.cli.threshold import command
+    from roadgis.cli.commands.threshold import command
 
     model = tiny_model(tmp_path / "m.onnx", threshold=0.9)
     plot, curve = tmp_path / "curve.png", tmp_path / "curve.csv"

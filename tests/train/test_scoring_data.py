@@ -13,8 +13,8 @@ import shapely
 from click.testing import CliRunner
 from rasterio.errors import NotGeoreferencedWarning
 
-from roadgis.cli.test import command as scoring_command
-from roadgis.cli.threshold import command as threshold_command
+from roadgis.cli.commands.test import command as scoring_command
+from roadgis.cli.commands.threshold import command as threshold_command
 from roadgis.errors import DataError, InputError
 from roadgis.model.catalog import read_card
 from roadgis.options.training_data import DataSettings

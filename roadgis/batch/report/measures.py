@@ -96,7 +96,7 @@ def measured(
     Parameters
     ----------
     units : geopandas.GeoDataFrame
-        See :func:`roadgis.batch.table.unit_table`.
+        See :func:`roadgis.batch.report.table.unit_table`.
     edges : geopandas.GeoDataFrame
         Edges in any CRS, with ``length_m``, ``confidence`` and ``bridged``.
     dead_ends : ndarray of Point

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.table import counts
+from roadgis.batch.report.table import counts
 from roadgis.imagery.size import duration
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def county_status(plan: CountyPlan, table: geopandas.GeoDataFrame) -> dict[str, 
     Parameters
     ----------
     table : geopandas.GeoDataFrame
-        Table of units, from :func:`roadgis.batch.table.unit_table`.
+        Table of units, from :func:`roadgis.batch.report.table.unit_table`.
 
     Returns
     -------

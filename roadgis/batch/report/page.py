@@ -15,7 +15,9 @@ import shapely
 
 from roadgis._version import __version__
 from roadgis.atomic import atomic_path, check_target
-from roadgis.batch.measures import (
+from roadgis.batch.merge import last_merged
+from roadgis.batch.plan import CountyPlan
+from roadgis.batch.report.measures import (
     MEASURES,
     base_lengths,
     measured,
@@ -23,11 +25,9 @@ from roadgis.batch.measures import (
     read_merged,
     zone_totals,
 )
-from roadgis.batch.merge import last_merged
-from roadgis.batch.plan import CountyPlan
+from roadgis.batch.report.table import STATES, counts, unit_table
+from roadgis.batch.report.unit_map import UnitMap, state_map, value_map
 from roadgis.batch.settings import PlanSettings
-from roadgis.batch.table import STATES, counts, unit_table
-from roadgis.batch.unit_map import UnitMap, state_map, value_map
 from roadgis.errors import InputError
 from roadgis.imagery.size import duration
 from roadgis.overwriting import check_not_input

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from roadgis.cli import options
-from roadgis.cli.batch_plan import plan_command
+from roadgis.cli.commands.batch_plan import plan_command
 from roadgis.cli.group import Group
 from roadgis.cli.parameters import Command, argument, parameter
 from roadgis.cli.shell import shell
@@ -124,9 +124,9 @@ def run_command(
     with shell(progress, verbose=verbose, quiet=quiet, kept=_KEPT) as sh:
         from roadgis.batch.engine import DaskEngine, InProcess
         from roadgis.batch.plan import read_plan
+        from roadgis.batch.report.table import counts, unit_table, write_table
         from roadgis.batch.run import run_county
         from roadgis.batch.storage import county_folder
-        from roadgis.batch.table import counts, unit_table, write_table
 
         folder = county_folder(county)
         plan = read_plan(folder)
@@ -195,9 +195,9 @@ def status_command(county: str, as_json: bool, watch: bool) -> None:
     """
     with shell():
         from roadgis.batch.plan import read_plan
-        from roadgis.batch.status import county_status, status_lines
+        from roadgis.batch.report.status import county_status, status_lines
+        from roadgis.batch.report.table import unit_table, write_table
         from roadgis.batch.storage import county_folder
-        from roadgis.batch.table import unit_table, write_table
 
         folder = county_folder(county)
         while True:
@@ -226,8 +226,8 @@ def retry_command(county: str, where: str | None) -> None:
     """Reset failed units, so that the next run retries them."""
     with shell() as sh:
         from roadgis.batch.plan import read_plan
+        from roadgis.batch.report.table import chosen_units, retry_units, unit_table
         from roadgis.batch.storage import county_folder
-        from roadgis.batch.table import chosen_units, retry_units, unit_table
 
         folder = county_folder(county)
         plan = read_plan(folder)
@@ -365,7 +365,7 @@ def report_command(
     """Write a report to sign: coverage, failures and unusual units."""
     with shell(progress, verbose=verbose, quiet=quiet) as sh:
         from roadgis.batch.plan import read_plan
-        from roadgis.batch.report import CountyReportOptions, write_report
+        from roadgis.batch.report.page import CountyReportOptions, write_report
         from roadgis.batch.storage import county_folder
 
         folder = county_folder(county)

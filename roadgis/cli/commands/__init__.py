@@ -1,0 +1,1 @@
+"""The commands, one module each; `batch_plan` is a part of `batch`."""
