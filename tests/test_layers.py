@@ -29,7 +29,9 @@ FLOORS = [
     {"estimate", "raster_pipeline", "network/from_lines", "synthetic"},
     {"pipeline"},
     {"web", "batch"},
+    {"batch/report"},
     {"cli"},
+    {"cli/commands"},
     {"__main__"},
 ]
 FLOOR_OF = {name: level for level, floor in enumerate(FLOORS) for name in floor}

@@ -24,7 +24,11 @@ from roadgis.evaluation.file_pairs import find_pairs
 from roadgis.evaluation.table import SCORES
 
 #: As a process: the command's own entry, with the program's exit status and signals.
-PROGRAM = "from roadgis.cli.commands.evaluate import command\nfrom roadgis.cli.shell import run\nrun(command)"
+PROGRAM = (
+    "from roadgis.cli.commands.evaluate import command\n"
+    "from roadgis.cli.shell import run\n"
+    "run(command)"
+)
 X, Y = 300_000.0, 4_700_000.0
 _AT = (0.0, 400.0, 800.0)
 GRID: list[list[tuple[float, float]]] = [

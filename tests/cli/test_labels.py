@@ -17,7 +17,11 @@ from shapely.geometry import LineString
 
 from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
-RUN = "from roadgis.cli.commands.labels import command; from roadgis.cli.shell import run; run(command)"
+RUN = (
+    "from roadgis.cli.commands.labels import command\n"
+    "from roadgis.cli.shell import run\n"
+    "run(command)"
+)
 
 
 def call(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:

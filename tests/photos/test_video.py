@@ -481,7 +481,9 @@ def test_video_command_interrupted_leaves_no_file(tmp_path: Path, model: Path) -
     process = subprocess.Popen(
         [
             sys.executable, "-c",
-            "from roadgis.cli import shell; from roadgis.cli.commands import video; shell.run(video.command)",
+            "from roadgis.cli.commands.video import command\n"
+            "from roadgis.cli.shell import run\n"
+            "run(command)",
             str(source), "-m", str(model), "-o", str(tmp_path / "o.webm"), "--progress", "jsonl",
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ},
