@@ -10,7 +10,7 @@ import pytest
 import roadgis
 
 
-def test_every_public_name_is_there_and_stays_what_it_is() -> None:
+def test_public_names_exist_and_do_not_change_by_imports() -> None:
     # In a process of its own: a module of the same name must not take a function's place once
     # it is imported.
     code = (
@@ -26,6 +26,6 @@ def test_every_public_name_is_there_and_stays_what_it_is() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nowhere'"):
         roadgis.nowhere  # noqa: B018

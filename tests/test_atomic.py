@@ -13,7 +13,7 @@ from roadgis.atomic import atomic_path, check_target, make_folder
 from roadgis.errors import Cancelled, OutputError
 
 
-def test_file_gets_its_name_only_when_the_block_has_ended(tmp_path: Path) -> None:
+def test_atomic_path_gets_its_name_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     with atomic_path(target) as partial:
         partial.write_bytes(b"new")
@@ -24,7 +24,7 @@ def test_file_gets_its_name_only_when_the_block_has_ended(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("error", [Cancelled, KeyboardInterrupt, ValueError])
-def test_failure_leaves_the_old_file_and_nothing_else(
+def test_atomic_path_keeps_the_old_file_on_failure(
     tmp_path: Path, error: type[BaseException]
 ) -> None:
     target = tmp_path / "a.tif"
@@ -36,7 +36,9 @@ def test_failure_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["a.tif"]
 
 
-def test_os_errors_of_the_block_become_output_errors_that_name_the_target(tmp_path: Path) -> None:
+def test_atomic_path_turns_os_errors_into_output_errors_that_name_the_target(
+    tmp_path: Path,
+) -> None:
     with (
         pytest.raises(OutputError, match=r"a\.tif: the disk is full.*Free some space"),
         atomic_path(tmp_path / "a.tif"),
@@ -45,7 +47,7 @@ def test_os_errors_of_the_block_become_output_errors_that_name_the_target(tmp_pa
     assert os.listdir(tmp_path) == []
 
 
-def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
+def test_atomic_path_in_a_missing_folder_is_an_output_error(tmp_path: Path) -> None:
     with (
         pytest.raises(OutputError, match="folder does not exist"),
         atomic_path(tmp_path / "no" / "a.tif"),
@@ -53,12 +55,12 @@ def test_missing_folder_is_an_output_error(tmp_path: Path) -> None:
         pytest.fail("the block must not run")
 
 
-def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+def test_atomic_path_without_any_output_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="nothing was written"), atomic_path(tmp_path / "a.tif"):
         pass
 
 
-def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) -> None:
+def test_atomic_path_keeps_a_file_that_appeared_meanwhile(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     with (
         pytest.raises(OutputError, match="was created by another program"),
@@ -69,7 +71,7 @@ def test_file_that_appeared_meanwhile_is_kept_without_overwrite(tmp_path: Path) 
     assert target.read_bytes() == b"theirs"
 
 
-def test_side_files_are_renamed_and_stale_ones_removed(tmp_path: Path) -> None:
+def test_atomic_path_renames_side_files_and_removes_stale_ones(tmp_path: Path) -> None:
     for name in ("a.shp", "a.dbf", "a.qix", "b.qix"):
         (tmp_path / name).write_text("old")
     with atomic_path(tmp_path / "a.shp", stale=["a.qix", "a.sbn"]) as partial:
@@ -82,7 +84,7 @@ def test_side_files_are_renamed_and_stale_ones_removed(tmp_path: Path) -> None:
     }
 
 
-def test_symbolic_link_is_followed(tmp_path: Path) -> None:
+def test_atomic_path_follows_symbolic_links(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     link = tmp_path / "a.tif"
     link.symlink_to(tmp_path / "real" / "a.tif")
@@ -93,7 +95,7 @@ def test_symbolic_link_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permission bits are POSIX")
-def test_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+def test_atomic_path_has_default_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"")
     with atomic_path(tmp_path / "a.tif") as partial:
         partial.write_bytes(b"new")
@@ -101,7 +103,7 @@ def test_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
+def test_atomic_path_of_a_killed_process_keeps_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     target.write_bytes(b"old")
     program = (
@@ -119,7 +121,7 @@ def test_killed_process_leaves_the_old_file_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-def test_leftovers_of_killed_runs_are_removed_and_those_of_others_kept(tmp_path: Path) -> None:
+def test_atomic_path_removes_leftovers_of_killed_runs_only(tmp_path: Path) -> None:
     target = tmp_path / "a.tif"
     program = (
         "import os, signal, sys\n"
@@ -141,7 +143,7 @@ def test_leftovers_of_killed_runs_are_removed_and_those_of_others_kept(tmp_path:
     assert sorted(os.listdir(tmp_path)) == [mine.name, "a.tif"]
 
 
-def test_target_with_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
+def test_atomic_path_rejects_a_name_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="name is too long"):
         check_target(tmp_path / ("a" * 300), overwrite=True)
     with atomic_path(tmp_path / ("a" * 255)) as partial:
@@ -149,7 +151,7 @@ def test_target_with_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None
     assert os.listdir(tmp_path) == ["a" * 255]
 
 
-def test_record_is_called_before_anything_is_renamed(tmp_path: Path) -> None:
+def test_atomic_path_calls_record_before_renaming(tmp_path: Path) -> None:
     target = tmp_path / "a.shp"
     seen = {}
 
@@ -177,7 +179,7 @@ def test_check_target_accepts_a_free_name(tmp_path: Path) -> None:
         check_target(os.devnull, overwrite=True)
 
 
-def test_folders_are_made_where_they_can_be(tmp_path: Path) -> None:
+def test_make_folder_makes_folders_or_names_the_obstacle(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()

@@ -22,13 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = runpy.run_path(str(ROOT / "docs" / "make_cli.py"))
 
 
-def test_the_command_line_page_is_up_to_date() -> None:
+def test_cli_page_is_up_to_date() -> None:
     written = PAGE["page"]()
     found = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert found == written, "docs/cli.md is not up to date: run python docs/make_cli.py"
 
 
-def test_every_option_has_help() -> None:
+def test_options_all_have_help() -> None:
     for name, command in PAGE["commands"]().items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):

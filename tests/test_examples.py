@@ -74,7 +74,7 @@ def draw_scene(path: Path, mask: Path | None, side: int, seed: int) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_the_massachusetts_page(tmp_path: Path) -> None:
+def test_massachusetts_page_commands_run(tmp_path: Path) -> None:
     for split, count in (("train", 2), ("valid", 1), ("test", 2)):
         for number in range(count):
             folder = tmp_path / "massachusetts" / split
@@ -144,7 +144,7 @@ def write_video(path: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_the_idd_page(tmp_path: Path) -> None:
+def test_idd_page_commands_run(tmp_path: Path) -> None:
     for split, numbers in (("train", range(3)), ("val", range(3, 5))):
         for number in numbers:
             draw_street(tmp_path / "idd", split, number)

@@ -51,7 +51,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_net(tmp_path_factory.mktemp("scene") / "net.tif", seed=5)
 
 
-def test_the_network_equals_the_painted_roads(tmp_path: Path, model: Path) -> None:
+def test_extract_finds_the_painted_roads(tmp_path: Path, model: Path) -> None:
     path = write_net(tmp_path / "net.tif")
     network = extract_roads(path, model=model)
     assert network.crs.to_epsg() == 32632
@@ -86,7 +86,7 @@ def test_the_network_equals_the_painted_roads(tmp_path: Path, model: Path) -> No
     [cut(64), cut(192, 24), cut(256, 100, 3), cut(640, 128, 2), cut(64, 12), cut(320, None, 4)],
     ids=repr,
 )
-def test_tiles_blocks_and_workers_do_not_change_a_bit(
+def test_extract_does_not_depend_on_tiles_blocks_and_workers(
     model: Path, scene: Path, options: PredictOptions
 ) -> None:
     whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut(1024)))
@@ -96,9 +96,7 @@ def test_tiles_blocks_and_workers_do_not_change_a_bit(
     )
 
 
-def test_sheets_give_the_same_network_as_the_whole(
-    tmp_path: Path, model: Path, scene: Path
-) -> None:
+def test_extract_of_sheets_equals_the_uncut_scene(tmp_path: Path, model: Path, scene: Path) -> None:
     sheets = cut_into_sheets(scene, tmp_path / "sheets", [130, 333], [97, 300, 470])
     whole = extract_roads(scene, model=model, options=ExtractOptions(predict=cut()))
     assert_networks_equal(
@@ -108,7 +106,7 @@ def test_sheets_give_the_same_network_as_the_whole(
     )
 
 
-def test_resampled_sheets_give_the_same_network_as_the_whole(tmp_path: Path, model: Path) -> None:
+def test_extract_of_resampled_sheets_equals_the_uncut_scene(tmp_path: Path, model: Path) -> None:
     # Rotated pixels of 0.7 m: everything is warped.
     rotated = rasterio.Affine.translation(X0, Y0) @ rasterio.Affine.rotation(13)
     whole = write_raster(
@@ -126,9 +124,7 @@ def test_resampled_sheets_give_the_same_network_as_the_whole(tmp_path: Path, mod
     )
 
 
-def test_a_part_has_the_same_probability_as_the_whole(
-    tmp_path: Path, model: Path, scene: Path
-) -> None:
+def test_predict_of_an_area_equals_the_whole(tmp_path: Path, model: Path, scene: Path) -> None:
     predict_to_file(scene, tmp_path / "whole.tif", model=model)
     box = shapely.box(X0 + 150, Y0 - 400, X0 + 450, Y0 - 100)
     part = ExtractOptions(scene=SceneOptions(aoi=box))
@@ -140,7 +136,9 @@ def test_a_part_has_the_same_probability_as_the_whole(
         assert (b.read(1) != NO_DATA).sum() == 300 * 300
 
 
-def test_roads_end_at_the_area_of_interest(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_extract_ends_roads_at_the_area_of_interest(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
     box = shapely.box(X0 + 150, Y0 - 400, X0 + 450, Y0 - 100)
     area = geopandas.GeoSeries([box], crs=32632).to_crs(4326)
     area.to_file(tmp_path / "area.geojson")
@@ -154,7 +152,7 @@ def test_roads_end_at_the_area_of_interest(tmp_path: Path, model: Path, scene: P
     assert bounds[2] == pytest.approx(X0 + 450, abs=1)
 
 
-def test_no_road_is_drawn_over_nodata(tmp_path: Path, model: Path) -> None:
+def test_extract_draws_no_road_over_nodata(tmp_path: Path, model: Path) -> None:
     image = painted((500, 600), NET)
     image[:, 60:140, 250:400] = 0
     path = write_raster(tmp_path / "hole.tif", image, nodata=0)
@@ -163,7 +161,7 @@ def test_no_road_is_drawn_over_nodata(tmp_path: Path, model: Path) -> None:
     assert shapely.intersection(shapely.union_all(network.edges), hole.buffer(-1)).length == 0
 
 
-def test_probability_vectorizes_to_the_network_of_extract(
+def test_vectorize_of_the_probability_equals_extract(
     tmp_path: Path, model: Path, scene: Path
 ) -> None:
     raster = tmp_path / "prob.tif"
@@ -217,7 +215,7 @@ def test_vectorize_rejects_logits_and_pictures(tmp_path: Path) -> None:
         vectorize_file(write_net(tmp_path / "rgb.tif"))
 
 
-def test_provenance_is_stored_in_the_file(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_extract_writes_its_provenance(tmp_path: Path, model: Path, scene: Path) -> None:
     output = tmp_path / "roads.geojson"
     options = ExtractOptions(threshold=0.6, predict=cut())
     extract_roads(scene, output, model=model, options=options)
@@ -229,7 +227,7 @@ def test_provenance_is_stored_in_the_file(tmp_path: Path, model: Path, scene: Pa
     assert made_by["settings"]["clean"]["min_component_m"] > 0
 
 
-def test_a_cancelled_run_leaves_no_output_and_continues(
+def test_extract_that_was_cancelled_leaves_no_output_and_resumes(
     tmp_path: Path, model: Path, scene: Path
 ) -> None:
     output = tmp_path / "roads.gpkg"
@@ -259,7 +257,9 @@ def test_a_cancelled_run_leaves_no_output_and_continues(
     assert output.exists()
 
 
-def test_finished_blocks_are_not_done_again(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_extract_resumes_without_repeating_finished_blocks(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
     options = ExtractOptions(predict=cut(64), work_dir=tmp_path / "work", keep_work=True)
     extract_roads(scene, model=model, options=options)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.tif")}
@@ -267,7 +267,7 @@ def test_finished_blocks_are_not_done_again(tmp_path: Path, model: Path, scene: 
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.tif")}
 
 
-def test_a_work_directory_of_other_settings_is_rejected_until_restart(
+def test_work_directory_of_other_settings_is_rejected_without_restart(
     tmp_path: Path, model: Path, scene: Path
 ) -> None:
     work = tmp_path / "work"
@@ -281,7 +281,9 @@ def test_a_work_directory_of_other_settings_is_rejected_until_restart(
     assert not work.exists()
 
 
-def test_a_folder_of_others_is_never_removed(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_work_directory_never_replaces_a_folder_with_other_files(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
@@ -293,7 +295,7 @@ def test_a_folder_of_others_is_never_removed(tmp_path: Path, model: Path, scene:
 
 
 @pytest.mark.parametrize("kind", ["error", "nan"])
-def test_a_failing_tile_fails_the_run_and_is_named(tmp_path: Path, kind: Any) -> None:
+def test_extract_names_a_failing_tile(tmp_path: Path, kind: Any) -> None:
     image = painted((300, 300), [(0, 100, 300, 100, 8)])
     image[:, 200, 210] = MAGENTA
     path = write_raster(tmp_path / "scene.tif", image)
@@ -306,7 +308,7 @@ def test_a_failing_tile_fails_the_run_and_is_named(tmp_path: Path, kind: Any) ->
     assert not work.is_done(work.grid.window)
 
 
-def test_an_empty_scene_gives_an_empty_file_and_a_warning(
+def test_extract_of_an_empty_scene_writes_an_empty_file_with_a_warning(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     blank = write_raster(tmp_path / "blank.tif", np.zeros((3, 200, 200), np.uint8), nodata=0)
@@ -327,7 +329,7 @@ def test_an_empty_scene_gives_an_empty_file_and_a_warning(
         ({"threshold": float("nan")}, "threshold is nan, expected"),
     ],
 )
-def test_settings_out_of_range_are_rejected(keywords: dict[str, Any], message: str) -> None:
+def test_extract_options_reject_values_out_of_range(keywords: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         ExtractOptions(**keywords)
 
@@ -341,7 +343,7 @@ def test_settings_out_of_range_are_rejected(keywords: dict[str, Any], message: s
         ({"workers": 0}, "expected 1 or more"),
     ],
 )
-def test_cuts_that_do_not_fit_the_model_are_rejected(
+def test_extract_rejects_tiles_that_do_not_fit_the_model(
     model: Path, scene: Path, options: dict[str, int], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -349,7 +351,9 @@ def test_cuts_that_do_not_fit_the_model_are_rejected(
         extract_roads(scene, model=model, options=ExtractOptions(predict=predict))
 
 
-def test_existing_outputs_stay_and_nothing_is_run(tmp_path: Path, model: Path, scene: Path) -> None:
+def test_extract_keeps_existing_outputs_without_running(
+    tmp_path: Path, model: Path, scene: Path
+) -> None:
     output, raster = tmp_path / "roads.geojson", tmp_path / "prob.tif"
     output.write_text("mine")
     with pytest.raises(OutputError, match="overwrite"):
@@ -363,7 +367,7 @@ def test_existing_outputs_stay_and_nothing_is_run(tmp_path: Path, model: Path, s
     assert raster.stat().st_size > 1000
 
 
-def test_a_model_is_safe_to_share_between_threads(model: Path, scene: Path) -> None:
+def test_extract_in_threads_may_share_a_model(model: Path, scene: Path) -> None:
     segmenter = roadgis.load_model(model)
     options = ExtractOptions(predict=cut())
     results: list[RoadNetwork] = []

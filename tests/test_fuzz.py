@@ -13,7 +13,7 @@ from tests.fuzz.judge import verdict
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="the harness needs Linux")
-def test_damaged_files_of_every_kind_end_with_a_message_or_a_result() -> None:
+def test_fuzz_cases_end_with_a_message_or_a_result() -> None:
     # In a process of its own: forks of one with threads, such as a test worker, may hang.
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--short", "--jobs", "2"],
@@ -55,12 +55,12 @@ class TestVerdict:
             ),
         ],
     )
-    def test_names_how_a_case_ended(
+    def test_verdict_names_how_a_case_ended(
         self, folder: Path, status: int, printed: str, said: str
     ) -> None:
         assert verdict(status, printed, {}, folder / "out") == said
 
-    def test_judge_names_leftovers_and_changes_of_a_failed_run(self, folder: Path) -> None:
+    def test_verdict_names_leftovers_and_changes_of_a_failed_run(self, folder: Path) -> None:
         before = {"in.tif": "another hash"}
         assert verdict(0, "", before, folder) == "input changed: in.tif"
         (folder / "in.tif").unlink()

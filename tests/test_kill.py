@@ -127,7 +127,7 @@ def killed_and_taken_up(
 
 
 @pytest.mark.parametrize("name", ["extract", "predict"])
-def test_a_killed_run_is_completed_by_the_same_command(
+def test_killed_run_is_completed_by_the_same_command(
     name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
     killed_and_taken_up(name, inputs, tmp_path, runs, 3)
@@ -136,7 +136,7 @@ def test_a_killed_run_is_completed_by_the_same_command(
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ["extract", "predict"])
-def test_runs_killed_at_many_moments_are_completed_by_the_same_command(
+def test_killed_runs_are_completed_at_many_moments(
     name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
     killed_and_taken_up(name, inputs, tmp_path, runs, 12)
@@ -164,7 +164,7 @@ def two_at_once(inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: in
         assert command.contents() == expected, f"step {step} of {steps}"
 
 
-def test_two_runs_in_one_work_directory_never_leave_a_wrong_file(
+def test_concurrent_runs_in_one_work_directory_never_leave_a_wrong_file(
     inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
     two_at_once(inputs, tmp_path, runs, 3)
@@ -172,7 +172,7 @@ def test_two_runs_in_one_work_directory_never_leave_a_wrong_file(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_two_runs_that_meet_at_many_moments_never_leave_a_wrong_file(
+def test_concurrent_runs_at_many_moments_never_leave_a_wrong_file(
     inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
     two_at_once(inputs, tmp_path, runs, 8)

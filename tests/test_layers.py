@@ -124,5 +124,5 @@ def test_module_imports_heavy_packages_only_where_they_are_used(path: Path) -> N
     assert not heavy, "\n".join(heavy)
 
 
-def test_every_floor_is_known_once() -> None:
+def test_floors_name_each_module_once() -> None:
     assert sum(len(floor) for floor in FLOORS) == len(FLOOR_OF)

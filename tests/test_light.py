@@ -76,5 +76,5 @@ def test_vectorize_to_geojson_loads_no_tables(tmp_path: Path) -> None:
     assert names.isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio"])
 
 
-def test_no_module_outside_train_loads_anything_heavy_when_imported() -> None:
+def test_modules_outside_train_load_nothing_heavy_when_imported() -> None:
     assert loaded(EVERY_MODULE).isdisjoint(HEAVY)

@@ -35,7 +35,7 @@ def refused(outputs: list[Path], *inputs: object) -> None:
         check_not_input(outputs, inputs)  # type: ignore[arg-type]
 
 
-def test_input_is_found_by_its_name_its_links_and_its_hard_links(
+def test_check_not_input_recognizes_inputs_by_name_link_and_hard_link(
     tmp_path: Path, scene: Path
 ) -> None:
     symbolic, hard = tmp_path / "symbolic.tif", tmp_path / "hard.tif"
@@ -47,7 +47,7 @@ def test_input_is_found_by_its_name_its_links_and_its_hard_links(
     check_not_input([tmp_path / "other.tif"], [scene, "https://example.org/a.tif", "default"])
 
 
-def test_input_is_found_by_its_url_and_through_a_missing_folder(
+def test_check_not_input_recognizes_inputs_by_url_and_through_a_missing_folder(
     tmp_path: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(scene.parent)
@@ -59,7 +59,9 @@ def test_input_is_found_by_its_url_and_through_a_missing_folder(
     check_not_input([scene.parent / "new" / ".." / "other.tif"], [f"file://{scene}"])
 
 
-def test_sources_of_virtual_rasters_are_inputs_at_any_depth(tmp_path: Path, scene: Path) -> None:
+def test_check_not_input_recognizes_sources_of_virtual_rasters_at_any_depth(
+    tmp_path: Path, scene: Path
+) -> None:
     inner, outer = tmp_path / "inner.vrt", tmp_path / "outer.vrt"
     inner.write_text(VRT.format(relative=1, name="in/scene.tif"))
     outer.write_text(VRT.format(relative=0, name=inner))
@@ -73,7 +75,9 @@ def test_sources_of_virtual_rasters_are_inputs_at_any_depth(tmp_path: Path, scen
     refused([scene], layer)
 
 
-def test_files_of_folders_patterns_and_archives_are_inputs(tmp_path: Path, scene: Path) -> None:
+def test_check_not_input_recognizes_files_of_folders_patterns_and_archives(
+    tmp_path: Path, scene: Path
+) -> None:
     other = tmp_path / "other.tif"
     os.link(scene, other)
     refused([other], (scene.parent, "raster"))
@@ -83,7 +87,7 @@ def test_files_of_folders_patterns_and_archives_are_inputs(tmp_path: Path, scene
     check_not_input([other], [(scene.parent, "vector")])
 
 
-def test_raster_in_a_folder_that_is_read_as_a_whole_is_rejected(scene: Path) -> None:
+def test_check_not_input_rejects_a_raster_in_a_folder_of_inputs(scene: Path) -> None:
     for source in (scene.parent, f"{scene.parent}/*.tif"):
         with pytest.raises(InputError, match="would be an input of the next run"):
             check_not_input([scene.parent / "new.tif"], [(source, "raster")])
@@ -91,7 +95,7 @@ def test_raster_in_a_folder_that_is_read_as_a_whole_is_rejected(scene: Path) -> 
         check_not_input([scene.parent.parent / "new.tif"], [(source, "raster")])
 
 
-def test_two_outputs_of_one_name_are_rejected(tmp_path: Path) -> None:
+def test_check_not_input_rejects_two_outputs_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="one name for two outputs"):
         check_not_input([tmp_path / "a", tmp_path / "x" / ".." / "a"], [])
 
@@ -117,7 +121,7 @@ def cases() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("name", "read", "written"), cases())
-def test_no_command_overwrites_its_inputs(
+def test_commands_never_overwrite_their_inputs(
     tmp_path: Path, name: str, read: str, written: str
 ) -> None:
     target = tmp_path / "file.tif"
@@ -144,14 +148,14 @@ def test_no_command_overwrites_its_inputs(
     assert target.read_text() == "precious"
 
 
-def test_output_with_a_name_that_is_too_long_is_rejected(tmp_path: Path, scene: Path) -> None:
+def test_commands_reject_an_output_name_that_is_too_long(tmp_path: Path, scene: Path) -> None:
     output = tmp_path / ("a" * 300 + ".geojson")
     result = CliRunner().invoke(cli, ["extract", str(scene), "-o", str(output)])
     assert isinstance(result.exception, OutputError)
     assert "the name is too long" in str(result.exception)
 
 
-def test_extract_rejects_to_overwrite_its_scene_and_says_so(tmp_path: Path, scene: Path) -> None:
+def test_extract_rejects_its_scene_as_output(tmp_path: Path, scene: Path) -> None:
     before = scene.read_bytes()
     result = subprocess.run(
         [sys.executable, "-m", "roadgis", "extract", scene, "-o", tmp_path / "x.geojson",

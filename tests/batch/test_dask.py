@@ -81,7 +81,9 @@ def run_on_dask(county: Path, **keywords: Any) -> None:
         run_county(county, plan, engine)
 
 
-def test_two_workers_give_the_network_of_extract(county: Path, model: Path, sheets: Path) -> None:
+def test_dask_on_two_workers_gives_the_network_of_extract(
+    county: Path, model: Path, sheets: Path
+) -> None:
     command = [sys.executable, "-m", "roadgis", "batch", "run", str(county), "--workers", "2"]
     subprocess.run(command, check=True, timeout=1500)
     workers = {
@@ -91,7 +93,7 @@ def test_two_workers_give_the_network_of_extract(county: Path, model: Path, shee
     assert_same(merged(county).network, extracted(sheets, model))
 
 
-def test_local_workers_keep_the_memory_of_arrays(county: Path) -> None:
+def test_dask_local_workers_keep_the_memory_of_arrays(county: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
     with DaskEngine(county, read_plan(county), workers=1, threads=1):
         started = set(psutil.Process().children(recursive=True)) - before
@@ -100,7 +102,7 @@ def test_local_workers_keep_the_memory_of_arrays(county: Path) -> None:
     assert not any("MALLOC_TRIM_THRESHOLD_" in values for values in variables)
 
 
-def test_a_cluster_made_in_python_gives_the_network_of_extract(
+def test_run_county_on_a_cluster_made_in_python_gives_the_network_of_extract(
     county: Path, model: Path, sheets: Path
 ) -> None:
     with distributed.LocalCluster(
@@ -141,7 +143,7 @@ def kill_a_worker(county: Path, running: subprocess.Popen[Any], chance: random.R
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
-def test_workers_killed_at_four_moments_change_nothing(
+def test_dask_workers_killed_at_four_moments_change_nothing(
     county: Path, model: Path, sheets: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -157,7 +159,7 @@ def test_workers_killed_at_four_moments_change_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_runs_with_workers_killed_at_five_moments_are_completed(
+def test_dask_runs_with_workers_killed_at_five_moments_are_completed(
     county: Path, model: Path, sheets: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -176,7 +178,7 @@ def test_runs_with_workers_killed_at_five_moments_are_completed(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
-def test_schedulers_killed_at_five_moments_end_the_runs_and_the_next_one_completes(
+def test_dask_runs_end_when_the_scheduler_is_killed_and_the_next_one_completes(
     county: Path, model: Path, sheets: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -204,7 +206,7 @@ def test_schedulers_killed_at_five_moments_end_the_runs_and_the_next_one_complet
 
 
 @pytest.mark.slow
-def test_a_worker_with_another_version_is_rejected(county: Path, tmp_path: Path) -> None:
+def test_dask_worker_of_another_version_is_rejected(county: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     here = Path(roadgis.__file__).parent
     shutil.copytree(here, other / "roadgis", copy_function=os.symlink)
@@ -219,14 +221,14 @@ def test_a_worker_with_another_version_is_rejected(county: Path, tmp_path: Path)
             run_on_dask(county, address=f"tcp://127.0.0.1:{port}")
 
 
-def test_a_plan_of_another_version_is_rejected(county: Path) -> None:
+def test_run_rejects_a_plan_of_another_version(county: Path) -> None:
     values = json.loads((county / PLAN).read_text())
     (county / PLAN).write_text(json.dumps(values | {"roadgis": "9"}))
     with pytest.raises(InputError, match="made by roadgis 9, and this is"):
         run_on_dask(county, address="tcp://127.0.0.1:1")
 
 
-def test_a_scheduler_that_does_not_answer_is_named(county: Path) -> None:
+def test_dask_scheduler_that_does_not_answer_is_named(county: Path) -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ReadError, match=f"{address}: no Dask scheduler answers"):
         run_on_dask(county, address=address)

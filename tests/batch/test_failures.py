@@ -48,7 +48,7 @@ def damaged(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_tile_that_fails_leaves_the_other_units(tmp_path: Path) -> None:
+def test_run_completes_the_other_units_when_a_tile_fails(tmp_path: Path) -> None:
     image = painted((500, 600), NET)
     image[:, 250, 300] = MAGENTA
     scene = write_raster(tmp_path / "scene.tif", image)
@@ -70,7 +70,7 @@ def test_a_tile_that_fails_leaves_the_other_units(tmp_path: Path) -> None:
     assert ran(folder).done == 0
 
 
-def test_a_damaged_sheet_fails_its_units_until_it_is_repaired(
+def test_run_fails_the_units_of_a_damaged_sheet_until_it_is_repaired(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     own = copied(sheets, tmp_path)
@@ -98,7 +98,7 @@ def test_a_damaged_sheet_fails_its_units_until_it_is_repaired(
     assert_same(merged(folder).network, extracted(own, model))
 
 
-def test_sheets_that_cannot_be_opened_are_all_named_and_left_out(
+def test_plan_names_all_sheets_that_cannot_be_opened_and_leaves_them_out(
     tmp_path: Path, model: Path, sheets: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = copied(sheets, tmp_path)
@@ -125,7 +125,7 @@ def test_sheets_that_cannot_be_opened_are_all_named_and_left_out(
         planned(tmp_path / "other", own, settings(model))
 
 
-def test_a_sheet_that_changes_or_goes_after_the_plan_fails_its_units(
+def test_run_fails_the_units_of_a_sheet_changed_or_removed_after_the_plan(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     own = copied(sheets, tmp_path)
@@ -142,7 +142,7 @@ def test_a_sheet_that_changes_or_goes_after_the_plan_fails_its_units(
         assert gone.name not in unit.sheets
 
 
-def test_retry_lets_the_next_run_try_failed_units_again(
+def test_retry_makes_the_next_run_repeat_failed_units(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     own = copied(sheets, tmp_path)
@@ -189,7 +189,7 @@ def test_merge_rejects_unfinished_units_unless_partial(
     assert found.missing[["name", "code"]].values.tolist() == [[middle, "todo"]]
 
 
-def test_run_rejects_another_model_than_the_planned_one(
+def test_run_rejects_a_model_other_than_the_planned_one(
     tmp_path: Path, sheets: Path, model: Path
 ) -> None:
     own = Path(shutil.copy(model, tmp_path / "own.onnx"))
@@ -230,7 +230,7 @@ def test_delay_doubles_up_to_five_minutes() -> None:
     assert [delay_s(n) for n in (1, 2, 3, 12)] == [5.0, 10.0, 20.0, 300.0]
 
 
-def test_table_is_written_as_geopackage_and_geoparquet(
+def test_write_table_writes_geopackage_and_geoparquet(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     from roadgis.batch.report.table import write_table

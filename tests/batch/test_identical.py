@@ -141,7 +141,9 @@ def _with_order(chosen: PlanSettings, order: str) -> PlanSettings:
     return dataclasses.replace(chosen, options=dataclasses.replace(options, sources=sources))
 
 
-def test_newest_sheet_lies_on_top_unless_the_order_is_given(tmp_path: Path, model: Path) -> None:
+def test_plan_puts_the_newest_sheet_on_top_unless_the_order_is_given(
+    tmp_path: Path, model: Path
+) -> None:
     old = write_net(tmp_path / "old.tif")
     new = write_raster(tmp_path / "new.tif", painted((500, 600), NET[:1]))
     named = [Sheet(str(old), date="2015-06-01"), Sheet(str(new), date="2021-06-01")]

@@ -92,7 +92,7 @@ def killed_and_completed(land: Land, name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["plan", "run", "update", "merge"])
-def test_a_killed_command_is_completed_by_the_same_command(land: Land, name: str) -> None:
+def test_killed_command_is_completed_by_the_same_command(land: Land, name: str) -> None:
     killed_and_completed(land, name, 2)
 
 
@@ -103,7 +103,7 @@ def test_commands_killed_at_twenty_moments_are_completed(land: Land, name: str) 
     killed_and_completed(land, name, 20)
 
 
-def test_an_expired_lease_is_taken_over_and_its_holder_writes_nothing(land: Land) -> None:
+def test_lease_that_expired_is_taken_over_and_its_holder_writes_nothing(land: Land) -> None:
     expected_county = land.copy("whole")
     done(land._run(commands(land, "run", expected_county)))
     expected = land.network(expected_county)

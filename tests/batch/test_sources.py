@@ -49,7 +49,7 @@ def test_county_file_gives_options_and_places(tmp_path: Path) -> None:
         county_file(path)
 
 
-def test_plan_takes_a_county_file_and_the_command_line_overrides_it(
+def test_plan_reads_a_county_file_and_the_command_line_overrides_it(
     tmp_path: Path, model: Path, sheets: Path
 ) -> None:
     path = tmp_path / "county.yaml"
@@ -100,7 +100,7 @@ def test_plan_settings_keep_the_options_of_web_map_services(tmp_path: Path) -> N
     assert PlanSettings.from_json(chosen.to_json()) == chosen
 
 
-def test_a_county_of_a_web_map_service_gives_the_network_of_extract(
+def test_merge_of_a_web_map_service_gives_the_network_of_extract(
     tmp_path: Path, model: Path
 ) -> None:
     with tile_server(Service(painted((300, 400), NET), 17, 45_400 * TILE, 68_600 * TILE)) as server:
@@ -126,7 +126,7 @@ def test_a_county_of_a_web_map_service_gives_the_network_of_extract(
     assert not any(b"secret" in path.read_bytes() for path in written)
 
 
-def test_masks_of_a_table_keep_its_dates_nodata_and_crs(tmp_path: Path) -> None:
+def test_plan_of_masks_in_a_table_keeps_its_dates_nodata_and_crs(tmp_path: Path) -> None:
     mask = (road((500, 600), *NET) > 0).astype(np.uint8)[None]
     mask[:, 200:260, 100:200] = 7
     west, east = tmp_path / "west.tif", tmp_path / "east.tif"
@@ -149,7 +149,7 @@ def test_masks_of_a_table_keep_its_dates_nodata_and_crs(tmp_path: Path) -> None:
     assert_same(found, vectorize_file(find_sheets(table), options=OPTIONS))
 
 
-def test_a_county_in_two_areas_warns_once_when_it_is_planned(
+def test_plan_of_two_separate_areas_warns_once(
     tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(2):

@@ -48,7 +48,7 @@ def test_county_folder_is_the_path_itself_or_a_mirror(objects: Path, tmp_path: P
     assert county_address(tmp_path) == str(tmp_path)
 
 
-def test_a_county_in_an_object_store_gives_the_network_of_extract(
+def test_county_in_an_object_store_gives_the_network_of_extract(
     objects: Path, tmp_path: Path, model: Path, sheets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = planned(objects, sheets, settings(model))
@@ -120,7 +120,7 @@ def test_leases_in_an_object_store_are_exclusive_and_expire(objects: Path) -> No
         assert late.take("traced.r0c0")
 
 
-def test_a_store_that_cannot_be_reached_is_named(
+def test_storage_names_a_store_that_cannot_be_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3Server
 ) -> None:
     assert s3.host

@@ -64,7 +64,7 @@ def test_extract_prints_the_result_on_stderr_and_nothing_on_stdout(
     assert len(features) > 8
 
 
-def test_jsonl_is_one_object_a_line_from_hello_to_result(tmp_path: Path, model: Path) -> None:
+def test_jsonl_is_one_object_per_line_from_hello_to_result(tmp_path: Path, model: Path) -> None:
     scene = write_net(tmp_path / "net.tif")
     result = call("extract", scene, "-m", model, "-o", tmp_path / "r.gpkg", "--progress", "jsonl")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -86,7 +86,9 @@ def test_jsonl_reports_an_error_as_a_line(tmp_path: Path) -> None:
     assert "no.tif" in last["text"]
 
 
-def test_a_terminal_gets_a_bar_with_rate_and_time(tmp_path: Path, model: Path, big: Path) -> None:
+def test_progress_bar_in_a_terminal_shows_rate_and_time(
+    tmp_path: Path, model: Path, big: Path
+) -> None:
     main, side = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "roadgis", "extract", str(big), "-m", str(model),
@@ -133,7 +135,7 @@ def interrupted(big: Path, model: Path, output: Path, number: int) -> tuple[int,
     ("number", "status"),
     [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
 )
-def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
+def test_extract_that_was_stopped_leaves_no_output_and_resumes_to_the_same_network(
     tmp_path: Path, model: Path, big: Path, number: int, status: int
 ) -> None:
     output = tmp_path / "roads.geojson"
@@ -152,7 +154,9 @@ def test_a_stopped_run_leaves_no_output_and_the_next_ends_with_the_same(
     assert whole["features"] == resumed["features"]
 
 
-def test_a_run_under_nohup_continues_when_the_terminal_closes(tmp_path: Path, model: Path) -> None:
+def test_extract_under_nohup_continues_when_the_terminal_closes(
+    tmp_path: Path, model: Path
+) -> None:
     scene = write_net(tmp_path / "net.tif")
     program = (
         "import os, signal, sys\n"
@@ -238,7 +242,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_ends_with_status_1_a_message_and_no_file(tmp_path: Path, case: str) -> None:
+def test_extract_of_bad_input_ends_with_status_1_a_message_and_no_file(
+    tmp_path: Path, case: str
+) -> None:
     cases = bad_inputs(tmp_path)
     assert list(cases) == CASES
     arguments, message = cases[case]
@@ -252,14 +258,12 @@ def test_bad_input_ends_with_status_1_a_message_and_no_file(tmp_path: Path, case
     assert after == before
 
 
-def test_wrong_use_of_the_command_line_is_status_2() -> None:
+def test_wrong_usage_has_status_2() -> None:
     result = call("extract", status=2)
     assert "Usage: roadgis extract" in result.stderr
 
 
-def test_two_scenes_that_do_not_touch_are_mapped_with_a_warning(
-    tmp_path: Path, model: Path
-) -> None:
+def test_extract_of_two_distant_scenes_warns(tmp_path: Path, model: Path) -> None:
     a = write_net(tmp_path / "a.tif")
     b = write_net(tmp_path / "b.tif", x0=503_000.0)
     result = call("extract", a, b, "-m", model, "-o", tmp_path / "r.gpkg")
@@ -269,7 +273,7 @@ def test_two_scenes_that_do_not_touch_are_mapped_with_a_warning(
     assert roads[0] == 2 * roads[1]
 
 
-def test_predict_then_vectorize_is_extract(tmp_path: Path, model: Path) -> None:
+def test_predict_and_vectorize_give_the_network_of_extract(tmp_path: Path, model: Path) -> None:
     scene = write_net(tmp_path / "net.tif", seed=1)
     call("extract", scene, "-m", model, "-o", tmp_path / "a.geojson")
     call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
@@ -288,7 +292,7 @@ def test_info_describes_and_prints_json(tmp_path: Path) -> None:
     assert facts["valid_share"] > 0
 
 
-def test_info_ends_with_a_verdict_and_a_time(tmp_path: Path, model: Path) -> None:
+def test_info_ends_with_a_verdict_and_an_estimated_time(tmp_path: Path, model: Path) -> None:
     scene = write_net(tmp_path / "net.tif")
     last = call("info", scene, "-m", model).stdout.splitlines()[-1]
     assert re.fullmatch(
@@ -344,7 +348,7 @@ def test_output_names_of_240_letters_are_written(tmp_path: Path, model: Path) ->
     assert sorted(tmp_path.iterdir()) == sorted([*outputs, scene])
 
 
-def test_output_names_that_are_too_long_are_rejected_before_the_work(
+def test_output_names_that_are_too_long_are_rejected_before_the_run(
     tmp_path: Path, model: Path
 ) -> None:
     scene, name = write_net(tmp_path / "net.tif"), "a" * 295
@@ -421,7 +425,7 @@ def test_model_info_shows_the_scores_of_each_place_and_the_terms(tmp_path: Path)
     ]
 
 
-def test_model_list_shows_installed_models_which_run_by_name(
+def test_model_list_shows_installed_models_and_extract_finds_them_by_name(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "models"
@@ -444,7 +448,7 @@ def test_model_list_shows_installed_models_which_run_by_name(
     assert (tmp_path / "r.gpkg").is_file()
 
 
-def test_a_model_of_other_bands_names_the_expected_ones(tmp_path: Path) -> None:
+def test_extract_names_the_bands_that_a_model_expects(tmp_path: Path) -> None:
     from onnx import helper
 
     from tests.factories.models import tiny_card
@@ -458,21 +462,21 @@ def test_a_model_of_other_bands_names_the_expected_ones(tmp_path: Path) -> None:
     assert "band" in result.stderr
 
 
-def test_synthesize_makes_a_scene_and_its_truth(tmp_path: Path) -> None:
+def test_synthesize_writes_a_scene_and_its_truth(tmp_path: Path) -> None:
     call("synthesize", "-o", tmp_path / "t.tif", "--truth", tmp_path / "t.geojson", "--size", 512)
     with rasterio.open(tmp_path / "t.tif") as dataset:
         assert dataset.shape == (512, 512)
     assert json.loads((tmp_path / "t.geojson").read_text())["features"]
 
 
-def test_synthesize_makes_a_varied_scene(tmp_path: Path) -> None:
+def test_synthesize_writes_a_varied_scene(tmp_path: Path) -> None:
     call("synthesize", "-o", tmp_path / "v.tif", "--style", "varied", "--size", 128, "--gsd", 0.5)
     with rasterio.open(tmp_path / "v.tif") as dataset:
         assert dataset.shape == (128, 128)
         assert dataset.res == (0.5, 0.5)
 
 
-def test_synthesize_makes_a_training_set(tmp_path: Path) -> None:
+def test_synthesize_writes_a_training_set(tmp_path: Path) -> None:
     wanted = ["--scenes", 2, "--size", 96, "--gsd", "0.5-0.6", "--line-width", 7]
     result = call("synthesize", "-o", tmp_path / "set", *wanted)
     assert "2 scenes written" in result.stderr
@@ -494,7 +498,7 @@ def test_synthesize_makes_a_training_set(tmp_path: Path) -> None:
         (["--scenes", 2, "--style", "town"], "varied scenes only"),
     ],
 )
-def test_synthesize_names_options_that_do_not_fit(
+def test_synthesize_names_incompatible_options(
     tmp_path: Path, wanted: list[Any], said: str
 ) -> None:
     result = call("synthesize", "-o", tmp_path / "x", *wanted, status=2)
@@ -511,7 +515,7 @@ def limit_files(size: int) -> Any:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 @pytest.mark.parametrize("size", [300, 30_000])
-def test_a_full_disk_ends_with_a_message_and_no_file(
+def test_extract_on_a_full_disk_ends_with_a_message_and_no_file(
     tmp_path: Path, model: Path, size: int
 ) -> None:
     # The smaller limit stops the mosaic, the larger one the roads.
@@ -530,7 +534,7 @@ def test_a_full_disk_ends_with_a_message_and_no_file(
     assert output.stat().st_size > 30_000
 
 
-def test_nan_pixels_are_nodata(tmp_path: Path, model: Path) -> None:
+def test_extract_treats_nan_pixels_as_nodata(tmp_path: Path, model: Path) -> None:
     image = painted((300, 300), [(0, 100, 300, 100, 8)]).astype(np.float32) / 255
     image[:, :, 150:] = np.nan
     scene = write_raster(tmp_path / "nan.tif", image)

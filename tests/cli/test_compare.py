@@ -24,7 +24,7 @@ def networks(tmp_path: Path) -> tuple[str, str]:
     return str(roads), str(base)
 
 
-def test_a_review_is_written_and_reported(networks: tuple[str, str], tmp_path: Path) -> None:
+def test_compare_writes_and_reports_a_review(networks: tuple[str, str], tmp_path: Path) -> None:
     path = tmp_path / "review.gpkg"
     done = CliRunner().invoke(command, [*networks, "-o", str(path)])
     assert done.exit_code == 0, done.output
@@ -34,7 +34,7 @@ def test_a_review_is_written_and_reported(networks: tuple[str, str], tmp_path: P
     assert geopandas.read_file(path, layer="missing")["base_name"].tolist() == ["0"]
 
 
-def test_review_in_a_project_keeps_its_other_layers_and_the_users_styles(
+def test_compare_into_a_project_keeps_its_other_layers_and_styles(
     networks: tuple[str, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "review.gpkg"
@@ -49,7 +49,7 @@ def test_review_in_a_project_keeps_its_other_layers_and_the_users_styles(
     assert sorted(styles) == [(n, 1) for n in ("extra", "matched", "missing", "moved", "offset")]
 
 
-def test_json_is_one_object_and_needs_no_output(networks: tuple[str, str]) -> None:
+def test_compare_json_is_one_object_and_needs_no_output(networks: tuple[str, str]) -> None:
     done = CliRunner().invoke(command, [*networks, "--json", "-q"])
     assert done.exit_code == 0, done.output
     summary = json.loads(done.stdout)
@@ -59,7 +59,7 @@ def test_json_is_one_object_and_needs_no_output(networks: tuple[str, str]) -> No
     assert summary["options"]["max_offset_m"] == 20.0
 
 
-def test_options_reach_the_comparison(networks: tuple[str, str]) -> None:
+def test_compare_passes_options_to_the_library(networks: tuple[str, str]) -> None:
     given = ["--no-offset", "--moved", "2.5", "--max-distance", "10", "--frame", "base"]
     done = CliRunner().invoke(command, [*networks, "--json", *given])
     assert done.exit_code == 0, done.output
@@ -71,13 +71,15 @@ def test_options_reach_the_comparison(networks: tuple[str, str]) -> None:
     assert summary["frame"] == "base"
 
 
-def test_a_run_needs_somewhere_to_put_its_result(networks: tuple[str, str]) -> None:
+def test_compare_needs_an_output_or_json(networks: tuple[str, str]) -> None:
     done = CliRunner().invoke(command, list(networks))
     assert done.exit_code == 2
     assert "--json" in done.stderr
 
 
-def test_errors_are_those_of_the_library(networks: tuple[str, str], tmp_path: Path) -> None:
+def test_compare_prints_the_errors_of_the_library(
+    networks: tuple[str, str], tmp_path: Path
+) -> None:
     done = CliRunner().invoke(command, [*networks, "-o", str(tmp_path / "review.docx")])
     assert isinstance(done.exception, RoadgisError)
     assert not list(tmp_path.glob("review*"))

@@ -35,7 +35,7 @@ def parameters(facts: dict[str, Any], command: str) -> dict[str, dict[str, Any]]
     return {parameter["name"]: parameter for parameter in found["parameters"]}
 
 
-def test_json_is_one_object_that_loads_nothing_heavy() -> None:
+def test_describe_json_is_one_object_and_loads_nothing_heavy() -> None:
     program = (
         "import sys, json\n"
         "from roadgis.cli.commands.describe import command\n"
@@ -52,7 +52,7 @@ def test_json_is_one_object_that_loads_nothing_heavy() -> None:
     assert json.loads(done.stderr) == []
 
 
-def test_every_command_and_parameter_is_described(facts: dict[str, Any]) -> None:
+def test_describe_lists_every_command_and_parameter(facts: dict[str, Any]) -> None:
     context = click.Context(cli)
     described = {entry["name"]: entry for entry in facts["commands"]}
     for name in cli.list_commands(context):
@@ -79,7 +79,7 @@ def test_help_and_messages_are_plain_and_complete(facts: dict[str, Any]) -> None
                 assert parameter["default"] in parameter["choices"], where
 
 
-def test_help_is_a_sentence_in_the_words_of_the_field(facts: dict[str, Any]) -> None:
+def test_help_texts_are_sentences_without_listed_phrases(facts: dict[str, Any]) -> None:
     wrong = re.compile(
         r"\b(told|so many|so far|beside|of which|anybody|is no|are no|taken for|gone on|throw away|"
         r"no data|refused|found out|goes? on)\b",
@@ -120,7 +120,7 @@ def another(parameter: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("command", ["extract", "predict", "vectorize"])
-def test_each_default_is_the_value_of_the_setting_that_the_option_changes(
+def test_describe_gives_the_default_of_the_setting_behind_each_option(
     facts: dict[str, Any], command: str
 ) -> None:
     base = EXTRACT.made({})
@@ -145,7 +145,7 @@ def test_each_default_is_the_value_of_the_setting_that_the_option_changes(
 
 
 @pytest.mark.parametrize("command", ["extract", "vectorize", "predict"])
-def test_negative_lengths_and_probabilities_are_rejected_by_the_library(
+def test_settings_reject_negative_lengths_and_probabilities(
     facts: dict[str, Any], command: str
 ) -> None:
     checked = 0
@@ -163,7 +163,7 @@ def test_negative_lengths_and_probabilities_are_rejected_by_the_library(
     assert checked >= 1
 
 
-def test_extract_is_described_as_a_dialog_needs_it(facts: dict[str, Any]) -> None:
+def test_describe_extract_has_what_a_dialog_needs(facts: dict[str, Any]) -> None:
     extract = parameters(facts, "extract")
     assert extract["sources"]["type"] == "path_in"
     assert extract["sources"]["multiple"]
@@ -189,12 +189,12 @@ def test_extract_is_described_as_a_dialog_needs_it(facts: dict[str, Any]) -> Non
     assert parameters(facts, "clean")["probability"]["type"] == "path_in"
 
 
-def test_a_path_without_a_direction_is_rejected() -> None:
+def test_describe_parameter_rejects_a_path_without_a_direction() -> None:
     with pytest.raises(ValueError, match="new_file: declare the content of this path"):
         describe_parameter(click.Option(["--new-file"], type=click.Path(), help="A."))
 
 
-def test_bundled_models_are_described_by_their_cards(facts: dict[str, Any]) -> None:
+def test_describe_lists_bundled_models_by_their_cards(facts: dict[str, Any]) -> None:
     assert [model["key"] for model in facts["models"]] == list(bundled_models())
     for model in facts["models"]:
         card = read_card(model["key"])
@@ -203,7 +203,7 @@ def test_bundled_models_are_described_by_their_cards(facts: dict[str, Any]) -> N
     assert sum(model["is_default"] for model in facts["models"]) == 1
 
 
-def test_metadata_of_an_onnx_file_is_read_without_a_runtime(tmp_path: Path) -> None:
+def test_describe_reads_the_metadata_of_an_onnx_file_without_a_runtime(tmp_path: Path) -> None:
     import onnxruntime
 
     path = tiny_model(tmp_path / "m.onnx", name="Straße")
@@ -218,7 +218,7 @@ def test_metadata_of_an_onnx_file_is_read_without_a_runtime(tmp_path: Path) -> N
         read_metadata(tmp_path / "no.onnx")
 
 
-def test_the_listing_names_every_command_and_option() -> None:
+def test_describe_as_text_names_every_command_and_option() -> None:
     done = CliRunner().invoke(describe_cli, [])
     assert done.exit_code == 0, done.output
     assert "--max-road-width" in done.output

@@ -78,7 +78,9 @@ def process(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[
     return done
 
 
-def test_json_is_one_object_on_stdout_with_the_main_scores_first(roads: Path, truth: Path) -> None:
+def test_evaluate_json_is_one_object_on_stdout_with_the_main_scores_first(
+    roads: Path, truth: Path
+) -> None:
     done = process(roads, truth, "--json")
     scores = json.loads(done.stdout)
     assert tuple(scores)[: len(SCORES)] == SCORES
@@ -88,20 +90,20 @@ def test_json_is_one_object_on_stdout_with_the_main_scores_first(roads: Path, tr
     assert scores["truth_m"] == pytest.approx(4800, abs=0.1)
 
 
-def test_a_network_against_itself_scores_1_in_any_crs(tmp_path: Path, truth: Path) -> None:
+def test_evaluate_a_network_against_itself_scores_1_in_any_crs(tmp_path: Path, truth: Path) -> None:
     same = write(tmp_path / "same.gpkg", GRID)
     scores = json.loads(call(same, truth, "--json").stdout)
     assert [scores[name] for name in SCORES if name != "iou"] == [1] * (len(SCORES) - 1)
     assert scores["iou"] > 0.99
 
 
-def test_an_empty_proposal_scores_0(tmp_path: Path, truth: Path) -> None:
+def test_evaluate_an_empty_proposal_scores_0(tmp_path: Path, truth: Path) -> None:
     empty = write(tmp_path / "empty.gpkg", [])
     scores = json.loads(call(empty, truth, "--json", "-q").stdout)
     assert [scores[name] for name in SCORES] == [0] * len(SCORES)
 
 
-def test_without_json_a_short_table_is_printed(roads: Path, truth: Path) -> None:
+def test_evaluate_without_json_prints_a_short_table(roads: Path, truth: Path) -> None:
     done = process(roads, truth)
     head, row, lengths = done.stdout.splitlines()
     assert head.split()[:3] == ["relaxed", "F1", "precision"]
@@ -110,7 +112,7 @@ def test_without_json_a_short_table_is_printed(roads: Path, truth: Path) -> None
     assert "1 evaluated" in done.stderr
 
 
-def test_jsonl_keeps_stdout_for_its_lines_even_with_json(roads: Path, truth: Path) -> None:
+def test_evaluate_jsonl_keeps_stdout_for_its_lines_even_with_json(roads: Path, truth: Path) -> None:
     done = process(roads, truth, "--json", "--progress", "jsonl")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines[0]["type"] == "hello"
@@ -121,7 +123,9 @@ def test_jsonl_keeps_stdout_for_its_lines_even_with_json(roads: Path, truth: Pat
     assert percents[-1] == 100
 
 
-def test_all_outputs_are_written_and_nothing_else(tmp_path: Path, roads: Path, truth: Path) -> None:
+def test_evaluate_writes_all_outputs_and_nothing_else(
+    tmp_path: Path, roads: Path, truth: Path
+) -> None:
     with rasterio.open(
         tmp_path / "scene.tif", "w", driver="GTiff", width=90, height=90, count=3, dtype="uint8",
         crs="EPSG:32619", transform=Affine(10, 0, X - 50, 0, -10, Y + 850),
@@ -153,7 +157,7 @@ def test_all_outputs_are_written_and_nothing_else(tmp_path: Path, roads: Path, t
     assert len(page) < 500_000
 
 
-def test_area_of_interest_limits_what_counts(tmp_path: Path, roads: Path, truth: Path) -> None:
+def test_evaluate_aoi_limits_what_is_scored(tmp_path: Path, roads: Path, truth: Path) -> None:
     area = tmp_path / "area.geojson"
     box = shapely.box(X - 50, Y - 50, X + 600, Y + 900)  # without the street that is missed
     geopandas.GeoDataFrame(geometry=[box], crs="EPSG:32619").to_crs(4326).to_file(area)
@@ -162,7 +166,7 @@ def test_area_of_interest_limits_what_counts(tmp_path: Path, roads: Path, truth:
     assert scores["truth_m"] == pytest.approx(3 * 600 + 2 * 800, abs=1)
 
 
-def test_folders_are_paired_by_stem_with_a_total(tmp_path: Path) -> None:
+def test_evaluate_folders_pairs_files_by_stem_and_adds_a_total(tmp_path: Path) -> None:
     found, true = tmp_path / "found", tmp_path / "true"
     found.mkdir()
     true.mkdir()
@@ -187,7 +191,7 @@ def test_folders_are_paired_by_stem_with_a_total(tmp_path: Path) -> None:
     assert "2 road networks evaluated" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_files_without_a_partner_are_named(tmp_path: Path, roads: Path) -> None:
+def test_evaluate_folders_names_files_without_a_partner(tmp_path: Path, roads: Path) -> None:
     for name in ("found", "true"):
         (tmp_path / name).mkdir()
     with pytest.raises(InputError, match="found no vector file"):
@@ -215,7 +219,7 @@ def test_files_without_a_partner_are_named(tmp_path: Path, roads: Path) -> None:
         (["--layer", "nope"], "nope"),
     ],
 )
-def test_impossible_requests_are_rejected_before_anything_is_written(
+def test_evaluate_rejects_impossible_requests_before_writing_anything(
     tmp_path: Path, roads: Path, truth: Path, flags: list[str], text: str
 ) -> None:
     (tmp_path / "there.html").write_text("mine")
@@ -229,12 +233,12 @@ def test_impossible_requests_are_rejected_before_anything_is_written(
     assert (tmp_path / "there.html").read_text() == "mine"
 
 
-def test_an_empty_truth_alone_is_an_error(tmp_path: Path, roads: Path) -> None:
+def test_evaluate_rejects_an_empty_truth(tmp_path: Path, roads: Path) -> None:
     done = process(roads, write(tmp_path / "empty.geojson", []), "--json", status=1)
     assert "nothing to compare with" in done.stderr
 
 
-def test_the_result_depends_on_the_seed_only(roads: Path, truth: Path) -> None:
+def test_evaluate_depends_on_the_seed_only(roads: Path, truth: Path) -> None:
     few = ("--max-controls", 5, "--topo-seeds", 5, "--json")
     one, again, other = (
         json.loads(call(roads, truth, *few, "--seed", seed).stdout) for seed in (1, 1, 2)

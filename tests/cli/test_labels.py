@@ -56,7 +56,9 @@ def write_annotation(path: Path) -> Path:
     return path
 
 
-def test_vector_layer_becomes_a_mask_like_the_scene(tmp_path: Path, roads: Path) -> None:
+def test_labels_of_a_vector_layer_is_a_mask_on_the_grid_of_the_scene(
+    tmp_path: Path, roads: Path
+) -> None:
     target = tmp_path / "mask.tif"
     done = call(roads, "--like", scene(tmp_path / "scene.tif"), "-o", target, "--width", 8)
     assert done.stdout == ""
@@ -65,7 +67,7 @@ def test_vector_layer_becomes_a_mask_like_the_scene(tmp_path: Path, roads: Path)
         assert (mask.read(1).sum(axis=0) == 8).all()
 
 
-def test_scene_whose_position_is_not_a_number_is_rejected(tmp_path: Path, roads: Path) -> None:
+def test_labels_rejects_a_scene_whose_position_is_not_a_number(tmp_path: Path, roads: Path) -> None:
     nowhere = Affine(1, 0, math.nan, 0, -1, Y0)
     path = write_raster(tmp_path / "a.tif", np.ones((1, 8, 8), np.uint8), transform=nowhere)
     target = tmp_path / "mask.tif"
@@ -74,7 +76,7 @@ def test_scene_whose_position_is_not_a_number_is_rejected(tmp_path: Path, roads:
     assert not target.exists()
 
 
-def test_folder_of_scenes_becomes_a_folder_of_masks(tmp_path: Path, roads: Path) -> None:
+def test_labels_of_a_folder_of_scenes_is_a_folder_of_masks(tmp_path: Path, roads: Path) -> None:
     for name in ("a", "b"):
         scene(tmp_path / "scenes" / f"{name}.tif")
     done = call(
@@ -87,7 +89,7 @@ def test_folder_of_scenes_becomes_a_folder_of_masks(tmp_path: Path, roads: Path)
     assert sorted(p.name for p in (tmp_path / "masks").iterdir()) == ["a.tif", "b.tif"]
 
 
-def test_annotations_become_index_masks_with_a_table_of_pixels(tmp_path: Path) -> None:
+def test_labels_of_annotations_are_index_masks_with_a_table_of_pixels(tmp_path: Path) -> None:
     source = write_annotation(tmp_path / "gtFine" / "x" / "a_gtFine_polygons.json").parents[1]
     done = call(source, "-o", tmp_path / "out", "--classes", "road", "--ignore", "out of roi")
     rows = [line.split() for line in done.stderr.splitlines()]
@@ -99,13 +101,13 @@ def test_annotations_become_index_masks_with_a_table_of_pixels(tmp_path: Path) -
     assert (tmp_path / "out" / "classes.json").is_file()
 
 
-def test_single_annotation_is_distinguished_from_a_vector_layer(tmp_path: Path) -> None:
+def test_labels_distinguishes_a_single_annotation_from_a_vector_layer(tmp_path: Path) -> None:
     source = write_annotation(tmp_path / "a_gtFine_polygons.json")
     call(source, "-o", tmp_path / "out", "--classes", "road")
     assert (tmp_path / "out" / "a_mask.png").is_file()
 
 
-def test_bad_data_exits_with_1_and_leaves_nothing(tmp_path: Path, roads: Path) -> None:
+def test_labels_of_bad_data_exits_with_1_and_leaves_nothing(tmp_path: Path, roads: Path) -> None:
     target = tmp_path / "mask.tif"
     done = call(roads, "--like", scene(tmp_path / "scene.tif"), "-o", target, status=1)
     assert done.stderr.startswith("Error: ")
@@ -127,7 +129,7 @@ def test_bad_data_exits_with_1_and_leaves_nothing(tmp_path: Path, roads: Path) -
         (["in", "-o", "out", "--classes", "road", "--width", "7"], "takes no --width"),
     ],
 )
-def test_options_of_the_other_kind_are_wrong_use(
+def test_labels_rejects_options_of_the_other_kind(
     tmp_path: Path, roads: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "in").mkdir()

@@ -92,7 +92,7 @@ def needy(output: Path) -> None:
 
 
 @pytest.mark.parametrize(("tested", "given"), [(needy, []), (cli, ["extract", "scene.tif"])])
-def test_parameter_that_is_required_has_to_be_given(
+def test_parameter_required_by_settings_must_be_given(
     tested: click.Command, given: list[str]
 ) -> None:
     done = CliRunner().invoke(tested, given)
@@ -136,7 +136,7 @@ def test_range_rejects_numbers_that_are_negative_or_not_finite(value: str) -> No
     assert "--length" in done.output
 
 
-def test_a_new_field_is_described_with_all_that_a_dialog_needs() -> None:
+def test_describe_parameter_of_a_new_field_has_what_a_dialog_needs() -> None:
     described = {p["name"]: p for p in describe_command("outer", command)["parameters"]}
     assert list(described) == [
         *("source", "kind", "bands", "files", "layout", "no_legend", "both", "whole"),

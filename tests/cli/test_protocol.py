@@ -81,7 +81,7 @@ def rest(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str
     return process.returncode, [json.loads(text) for text in out.splitlines()], err
 
 
-def test_a_run_says_hello_then_progress_then_its_result(tmp_path: Path) -> None:
+def test_protocol_is_hello_then_progress_then_the_result(tmp_path: Path) -> None:
     process = start(tmp_path / "out", "done", watch=False)
     assert line(process) == {
         "type": "hello", "protocol": PROTOCOL, "version": roadgis.__version__,
@@ -104,7 +104,7 @@ def test_a_run_says_hello_then_progress_then_its_result(tmp_path: Path) -> None:
         ("fault", 1, "ZeroDivisionError", "a bug", "report"),
     ],
 )
-def test_every_failure_is_a_line_with_a_hint_and_the_exit_status(
+def test_protocol_reports_each_failure_as_a_line_with_hint_and_exit_status(
     tmp_path: Path, what: str, status: int, kind: str, text: str, hint: str
 ) -> None:
     ended, lines, err = rest(start(tmp_path / "out", what, watch=False))
@@ -117,7 +117,7 @@ def test_every_failure_is_a_line_with_a_hint_and_the_exit_status(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_stops_and_leaves_no_file_when_its_stdin_is_closed(tmp_path: Path) -> None:
+def test_run_stops_and_leaves_no_file_when_its_stdin_is_closed(tmp_path: Path) -> None:
     process = start(tmp_path / "out", "work")
     assert line(process)["watches_stdin"] is True
     line(process)
@@ -137,7 +137,7 @@ def test_a_run_stops_and_leaves_no_file_when_its_stdin_is_closed(tmp_path: Path)
     [{}, {"stdin": subprocess.DEVNULL}],
     ids=["a pipe that nobody asked to watch", "no pipe"],
 )
-def test_a_run_continues_without_stdin_unless_it_watches_a_pipe(
+def test_run_continues_without_stdin_unless_it_watches_a_pipe(
     tmp_path: Path, streams: dict[str, Any]
 ) -> None:
     process = start(tmp_path / "out", "done", watch=bool(streams), **streams)
@@ -147,7 +147,7 @@ def test_a_run_continues_without_stdin_unless_it_watches_a_pipe(
     assert (tmp_path / "out").is_file()
 
 
-def test_the_run_ends_when_the_driving_program_is_killed(tmp_path: Path) -> None:
+def test_run_ends_when_the_driving_program_is_killed(tmp_path: Path) -> None:
     driver = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', sys.argv[1], sys.argv[2], 'work'],"
@@ -186,7 +186,7 @@ def gone(pid: int, within_s: float) -> bool:
     return False
 
 
-def test_a_run_stops_when_nobody_reads_its_lines_any_more(tmp_path: Path) -> None:
+def test_run_stops_when_its_reader_is_gone(tmp_path: Path) -> None:
     process = start(tmp_path / "out", "talk", watch=False)
     line(process)
     assert process.stdout is not None
@@ -201,7 +201,7 @@ def test_a_run_stops_when_nobody_reads_its_lines_any_more(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sigterm_cleans_up_files_and_reports_the_state(tmp_path: Path) -> None:
+def test_sigterm_removes_files_and_is_reported(tmp_path: Path) -> None:
     process = start(tmp_path / "out", "work", watch=False)
     line(process)
     line(process)

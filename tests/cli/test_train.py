@@ -23,7 +23,7 @@ def help_of(name: str) -> str:
     return option.help or ""
 
 
-def test_help_names_the_default_of_settings() -> None:
+def test_train_help_names_the_defaults_of_settings() -> None:
     assert help_of("batch").endswith("[default: 8]")
     assert help_of("classes").endswith("[default: road]")
     assert help_of("peak_rate").endswith("[default: 0.001; with --init suited to the model]")
@@ -31,13 +31,13 @@ def test_help_names_the_default_of_settings() -> None:
     assert help_of("subpixel").endswith("[default: no-subpixel]")
 
 
-def test_help_says_which_defaults_depend_on_the_model() -> None:
+def test_train_help_names_the_defaults_that_depend_on_the_model() -> None:
     for option in ("gsd", "crop_px", "steps", "decay_steps", "peak_rate", "frozen_epochs"):
         assert help_of(option).endswith("; with --init suited to the model]"), option
     assert help_of("batch").endswith("[default: 8]")
 
 
-def test_kept_claims_a_checkpoint_only_where_there_is_one(tmp_path: Path) -> None:
+def test_train_message_of_a_stop_names_a_checkpoint_only_if_there_is_one(tmp_path: Path) -> None:
     start_anew = "There is no checkpoint yet; run the same command again to start anew."
     assert _kept(tmp_path / "run", overwrite=False) == start_anew
     folder = tmp_path / "run" / "checkpoint-00001"
@@ -56,7 +56,7 @@ def test_kept_claims_a_checkpoint_only_where_there_is_one(tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_run_stopped_in_its_first_epoch_does_not_claim_a_checkpoint(tmp_path: Path) -> None:
+def test_train_stopped_in_its_first_epoch_names_no_checkpoint(tmp_path: Path) -> None:
     write_road_pair(tmp_path / "data", "scene")
     given = "--data data --crop-px 64 --batch 1 --depth 3 --decoder-filters 8,8,8 -o run"
     process = subprocess.Popen(
@@ -76,7 +76,7 @@ def test_a_run_stopped_in_its_first_epoch_does_not_claim_a_checkpoint(tmp_path: 
     )
 
 
-def test_bar_shows_the_time_left_once(
+def test_train_progress_shows_the_remaining_time_once(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")

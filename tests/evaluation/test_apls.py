@@ -37,27 +37,27 @@ ROUND = [(0, 0), (0, 100), (100, 100), (100, 0)]
 
 
 class TestGraph:
-    def test_lines_that_share_an_inner_vertex_meet_there(self) -> None:
+    def test_road_graph_joins_lines_at_a_shared_inner_vertex(self) -> None:
         graph = RoadGraph.from_lines(lines([(0, 0), (5, 0), (9, 0)], [(5, -4), (5, 0), (5, 4)]))
         assert graph.degree.tolist() == [1, 1, 4, 1, 1]
         assert len(graph) == 4
 
-    def test_lines_that_cross_without_a_vertex_do_not_meet(self) -> None:
+    def test_road_graph_does_not_join_lines_that_cross_without_a_vertex(self) -> None:
         graph = RoadGraph.from_lines(lines([(0, 0), (9, 0)], [(5, -4), (5, 4)]))
         assert len(graph) == 2
         assert graph.component.tolist() == [0, 1, 1, 0]
 
-    def test_a_road_cut_into_features_is_one_edge(self) -> None:
+    def test_road_graph_makes_one_edge_of_a_road_cut_into_features(self) -> None:
         graph = RoadGraph.from_lines(lines([(0, 0), (3, 0)], [(9, 0), (6, 1), (3, 0)]))
         assert len(graph) == 1
         assert graph.edge_lines()[0].equals(shapely.LineString([(0, 0), (3, 0), (6, 1), (9, 0)]))
 
-    def test_parallel_streets_are_two_edges(self) -> None:
+    def test_road_graph_keeps_two_edges_between_the_same_nodes(self) -> None:
         graph = RoadGraph.from_lines(lines(*STUBS, SIDE, ROUND))
         assert sorted(graph.length_m.tolist()) == [50, 50, 100, 300]
         assert graph.matrix.toarray()[1, 2] == 100  # the shorter one leads the way
 
-    def test_loops_on_a_road_and_rings_stay(self) -> None:
+    def test_road_graph_keeps_loops_and_rings(self) -> None:
         loop = [(10, 0), (20, 10), (30, 0), (20, -10), (10, 0)]
         ring = [(100, 0), (110, 10), (120, 0), (100, 0)]
         graph = RoadGraph.from_lines(lines([(0, 0), (10, 0)], loop, ring))
@@ -66,27 +66,27 @@ class TestGraph:
         assert graph.nodes.tolist() == [[0, 0], [10, 0], [100, 0]]
         assert graph.length_m == pytest.approx([10, 4 * 200**0.5, 20 + 2 * 200**0.5])
 
-    def test_a_street_drawn_twice_counts_once(self) -> None:
+    def test_road_graph_drops_a_street_drawn_twice(self) -> None:
         graph = RoadGraph.from_lines(lines(SIDE, SIDE[::-1], [(0, 0), (100, 0), (200, 0)]))
         assert graph.length_m.tolist() == [200]
 
-    def test_vertices_closer_than_the_tolerance_are_merged(self) -> None:
+    def test_road_graph_merges_vertices_closer_than_the_tolerance(self) -> None:
         drawn = lines([(0, 0), (5, 0)], [(5.0004, 0), (9, 0)], [(9.01, 0), (12, 0)])
         assert RoadGraph.from_lines(drawn).length_m.tolist() == [9, pytest.approx(2.99)]
         assert len(RoadGraph.from_lines(drawn, join_m=0.0)) == 3
 
-    def test_order_direction_and_cutting_of_the_lines_do_not_matter(self) -> None:
+    def test_road_graph_ignores_order_direction_and_cutting_of_lines(self) -> None:
         whole = RoadGraph.from_lines(lines(*STUBS, SIDE, ROUND))
         cut = RoadGraph.from_lines(lines(ROUND[:1:-1], SIDE[::-1], ROUND[:3], *STUBS[::-1]))
         for name in ("nodes", "start", "end", "first", "xy", "vector", "segment_cost"):
             assert getattr(whole, name).tolist() == getattr(cut, name).tolist()
 
-    def test_short_parts_are_dropped_but_never_all(self) -> None:
+    def test_road_graph_drops_short_components_but_never_all(self) -> None:
         drawn = lines([(0, 0), (4, 0)], [(100, 0), (106, 0)])
         assert RoadGraph.from_lines(drawn, min_component_m=5).length_m.tolist() == [6]
         assert len(RoadGraph.from_lines(drawn[:1], min_component_m=5)) == 1
 
-    def test_no_lines_make_an_empty_graph(self) -> None:
+    def test_road_graph_of_no_lines_is_empty(self) -> None:
         graph = RoadGraph.from_lines(np.empty(0, object))
         assert len(graph) == len(graph.nodes) == len(graph.length_m) == 0
 
@@ -110,17 +110,17 @@ class TestControlPoints:
         ("length", "at"),
         [(37, []), (38, [19]), (50, [25]), (51, [25.5]), (101, [101 / 3, 202 / 3])],
     )
-    def test_edges_are_parted_evenly(self, length: float, at: list[float]) -> None:
+    def test_control_points_divide_edges_evenly(self, length: float, at: list[float]) -> None:
         graph = RoadGraph.from_lines(lines([(0, 0), (length, 0)]))
         assert control_points(graph, 50.0).xy[:, 0] == pytest.approx([0, *at, length])
 
-    def test_a_ring_has_two_places_at_least(self) -> None:
+    def test_control_points_of_a_ring_are_at_least_two(self) -> None:
         graph = RoadGraph.from_lines(lines([(0, 0), (4, 0), (4, 4), (0, 4), (0, 0)]))
         assert control_points(graph, 50.0).xy.tolist() == [[0, 0], [4, 4]]
 
 
 class TestByHand:
-    def test_a_missing_side_of_a_square(self) -> None:
+    def test_apls_of_a_missing_side_of_a_square(self) -> None:
         # of the six routes of the truth two keep their length; the only one of the
         # proposal, 400 m, is 200 m in the truth
         score = apls_score(lines(*STUBS, SIDE, ROUND), lines(*STUBS, ROUND), spacing_m=APART)
@@ -128,29 +128,29 @@ class TestByHand:
         assert score.proposal_onto_truth == pytest.approx(1 / 2)
         assert score.apls == pytest.approx(0.4)
 
-    def test_a_detour(self) -> None:
+    def test_apls_of_a_detour(self) -> None:
         winding = lines([(0, 0), (50, 37.5), (100, 0)])
         score = apls_score(lines(SIDE), winding, spacing_m=APART)
         assert score.truth_onto_proposal == pytest.approx(1 - 25 / 100)
         assert score.proposal_onto_truth == pytest.approx(1 - 25 / 125)
 
     @pytest.mark.parametrize(("off", "expected"), [(3.0, 1.0), (4.0, 1.0), (4.1, 0.0)])
-    def test_places_snap_up_to_the_distance(self, off: float, expected: float) -> None:
+    def test_apls_snaps_points_up_to_the_distance(self, off: float, expected: float) -> None:
         moved = lines([(0, off), (100, off)])
         assert apls_score(lines(SIDE), moved).apls == expected
 
-    def test_points_beyond_the_end_snap_to_the_end(self) -> None:
+    def test_apls_snaps_points_beyond_an_end_to_the_end(self) -> None:
         score = apls_score(lines(SIDE), lines([(2, 0), (98, 0)]), spacing_m=APART)
         assert score.truth_onto_proposal == pytest.approx(0.96)
         assert score.proposal_onto_truth == 1.0
 
-    def test_a_broken_connection(self) -> None:
+    def test_apls_of_a_broken_connection(self) -> None:
         # the middle goes to the near half: 50 m become 49, and nothing leads to the far end
         score = apls_score(lines(SIDE), lines([(0, 0), (49, 0)], [(52, 0), (100, 0)]))
         assert score.truth_onto_proposal == pytest.approx(1 - (0.02 + 1 + 1) / 3)
         assert score.proposal_onto_truth == 1.0
 
-    def test_a_place_takes_one_control_point(self) -> None:
+    def test_apls_gives_each_place_one_control_point(self) -> None:
         # the truth's fork and its short arm both lie beyond the proposal's end, 1 and 3 m
         # from it; the fork stays, and the three routes to and from the arm are lost
         truth = lines([(0, 0), (100, 0)], [(100, 0), (102, 0)], [(100, 0), (100, 50)])
@@ -158,18 +158,18 @@ class TestByHand:
         # routes: start-fork 100 to 99, five others missing
         assert score.truth_onto_proposal == pytest.approx((1 - 0.01) / 6)
 
-    def test_an_invented_road_lowers_the_other_direction_alone(self) -> None:
+    def test_apls_of_an_invented_road_is_lower_in_one_direction_only(self) -> None:
         extra = lines(SIDE, [(0, 500), (100, 500)])
         score = apls_score(lines(SIDE), extra, spacing_m=APART)
         assert (score.truth_onto_proposal, score.proposal_onto_truth) == (1.0, 0.5)
 
-    def test_a_loop_is_part_of_the_network(self) -> None:
+    def test_apls_counts_a_loop(self) -> None:
         loop = [(100, 0), (150, 50), (200, 0), (150, -50), (100, 0)]
         score = apls_score(lines(SIDE, loop), lines(SIDE), published=False)
         assert 0.0 < score.truth_onto_proposal < 0.3
         assert score.proposal_onto_truth == 1.0
 
-    def test_as_published_loops_and_streets_drawn_twice_are_left_out(self) -> None:
+    def test_apls_as_published_leaves_out_loops_and_streets_drawn_twice(self) -> None:
         loop = [(100, 0), (150, 50), (200, 0), (150, -50), (100, 0)]
         assert apls_score(lines(SIDE, loop), lines(SIDE)).apls == 1.0
         # The doubled street goes, and with it the way from one side to the other.
@@ -184,32 +184,32 @@ class TestByHand:
 
 
 class TestByTime:
-    def test_another_speed_is_another_way(self) -> None:
+    def test_apls_by_time_depends_on_the_speed(self) -> None:
         # 10 s and 8 s
         score = apls_score(lines(SIDE), lines(SIDE), speed=(np.array([10.0]), np.array([12.5])))
         assert score.truth_onto_proposal == pytest.approx(0.8)
         assert score.proposal_onto_truth == pytest.approx(0.75)
 
-    def test_the_fastest_way_counts_and_not_the_shortest(self) -> None:
+    def test_apls_by_time_uses_the_fastest_route(self) -> None:
         truth, proposal = lines(*STUBS, SIDE, ROUND), lines(*STUBS, ROUND)
         speed = (np.array([10.0, 10, 5, 30]), np.array([10.0, 10, 30]))
         assert apls_score(truth, proposal, spacing_m=APART, speed=speed).apls == 1.0
 
 
 class TestLimits:
-    def test_empty_networks(self) -> None:
+    def test_apls_of_empty_networks(self) -> None:
         empty = np.empty(0, object)
         score = apls_score(lines(SIDE), empty)
         assert (score.apls, score.truth_onto_proposal, score.proposal_onto_truth) == (0, 0, 0)
         assert np.isnan(apls_score(empty, lines(SIDE)).apls)
 
-    def test_roads_that_cross_without_a_junction_fall_onto_themselves(self) -> None:
+    def test_apls_of_roads_that_cross_without_a_junction_with_themselves_is_one(self) -> None:
         # the middle of each is where they cross
         cross = lines([(0, 0), (100, 0)], [(50, -50), (50, 50)])
         assert apls_score(cross, cross).apls == 1.0
 
     @pytest.mark.parametrize("option", [{"spacing_m": 0.0}, {"snap_m": -1.0}, {"max_controls": 0}])
-    def test_options_out_of_range_are_rejected(self, option: Any) -> None:
+    def test_apls_options_reject_values_out_of_range(self, option: Any) -> None:
         with pytest.raises(InputError):
             apls_score(lines(SIDE), lines(SIDE), **option)
 
@@ -224,21 +224,21 @@ def town(seed: int, missing: float = 0.0) -> Any:
 
 
 class TestSampling:
-    def test_a_sample_is_near_the_whole_and_repeats(self) -> None:
+    def test_apls_of_a_sample_is_near_that_of_all_routes_and_reproducible(self) -> None:
         truth, proposal = town(3), town(3, missing=0.15)
         whole = apls_score(truth, proposal, max_controls=10_000).apls
         scores = [apls_score(truth, proposal, max_controls=60, seed=s).apls for s in (0, 0, 1)]
         assert scores[0] == scores[1] != scores[2]
         assert scores == pytest.approx([whole] * 3, abs=0.03)
 
-    def test_the_sample_does_not_depend_on_the_order_of_the_lines(self) -> None:
+    def test_apls_sample_does_not_depend_on_the_order_of_lines(self) -> None:
         truth, proposal = town(3), town(3, missing=0.15)
         mixed = shapely.reverse(truth[np.random.default_rng(0).permutation(len(truth))])
         one = apls_score(truth, proposal, max_controls=20)
         two = apls_score(mixed, proposal[::-1], max_controls=20)
         assert one.apls == pytest.approx(two.apls, abs=1e-12)
 
-    def test_a_sampled_network_falls_onto_itself(self) -> None:
+    def test_apls_of_a_sampled_network_with_itself_is_one(self) -> None:
         assert apls_score(town(5), town(5), max_controls=10).apls == 1.0
 
 
@@ -352,7 +352,7 @@ def either_way(edges: Any) -> list[str]:
 class TestAgainstNetworkx:
     @settings(deadline=None, max_examples=60)
     @given(networks())
-    def test_edges_are_the_chains_of_the_vertex_graph(self, drawn: Any) -> None:
+    def test_road_graph_edges_equal_the_chains_of_networkx(self, drawn: Any) -> None:
         if not drawn:
             return
         graph = RoadGraph.from_lines(lines(*drawn))
@@ -362,7 +362,7 @@ class TestAgainstNetworkx:
 
     @settings(deadline=None, max_examples=60)
     @given(networks(), st.integers(0, 10**6))
-    def test_ways_between_places(self, drawn: Any, seed: int) -> None:
+    def test_route_lengths_equal_networkx(self, drawn: Any, seed: int) -> None:
         if not drawn:
             return
         graph, rng = RoadGraph.from_lines(lines(*drawn)), np.random.default_rng(seed)
@@ -379,7 +379,7 @@ class TestAgainstNetworkx:
 
     @settings(deadline=None, max_examples=60)
     @given(networks(), networks())
-    def test_scores(self, truth: Any, proposal: Any) -> None:
+    def test_apls_equals_networkx(self, truth: Any, proposal: Any) -> None:
         if not truth or not proposal:
             return
         score = apls_score(
@@ -392,7 +392,7 @@ class TestAgainstNetworkx:
 
     @settings(deadline=None, max_examples=60)
     @given(networks())
-    def test_a_network_falls_onto_itself(self, drawn: Any) -> None:
+    def test_apls_of_a_network_with_itself_is_one(self, drawn: Any) -> None:
         if not drawn:
             return
         backwards = lines(*[line[::-1] for line in drawn[::-1]])
@@ -410,7 +410,7 @@ def read_utm(path: Path) -> Any:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("case", ["test0", "vegas_img997", "vegas_img99", "vegas_img991"])
-def test_published_scores(real_data: Path, case: str) -> None:
+def test_apls_equals_published_scores(real_data: Path, case: str) -> None:
     folder = real_data / "apls"
     if not folder.is_dir():
         pytest.skip(f"no pairs of networks at {folder}")

@@ -34,19 +34,19 @@ def walked(drawn: Any, edge: int, at_m: float, radius_m: float, interval_m: floa
 
 
 class TestWalk:
-    def test_points_lie_each_interval_both_ways(self) -> None:
+    def test_walk_places_points_at_each_interval_in_both_directions(self) -> None:
         points = walked(lines(STREET), 0, 52.0, 12.0, 5.0)
         assert points == [[42, 0], [47, 0], [52, 0], [57, 0], [62, 0]]
 
-    def test_the_radius_is_the_last_distance(self) -> None:
+    def test_walk_ends_at_the_radius(self) -> None:
         assert len(walked(lines(STREET), 0, 500.0, 300.0, 5.0)) == 2 * 60 + 1
 
-    def test_a_walk_continues_beyond_junctions(self) -> None:
+    def test_walk_continues_beyond_junctions(self) -> None:
         fork = lines([(0, 0), (7, 0)], [(7, 0), (20, 0)], [(7, 0), (7, 20)])
         points = walked(fork, 0, 0.0, 15.0, 5.0)
         assert points == [[0, 0], [5, 0], [7, 3], [7, 8], [10, 0], [15, 0]]
 
-    def test_two_ways_round_a_block_meet_and_count_once(self) -> None:
+    def test_walk_counts_the_meeting_point_of_two_routes_once(self) -> None:
         block = lines([(-3, 0), (0, 0)], [(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
         points = walked(block, 0, 0.0, 300.0, 5.0)
         # a way round of 80 m after 3 m: 43 m to where both ways meet
@@ -54,32 +54,32 @@ class TestWalk:
         assert [20, 17] in points
         assert [17, 20] in points
 
-    def test_a_ring_is_walked_both_ways(self) -> None:
+    def test_walk_around_a_ring_goes_both_ways(self) -> None:
         ring = lines([(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
         points = walked(ring, 0, 10.0, 300.0, 10.0)
         assert len(points) == 8  # 80 m round: the far point once
 
-    def test_a_street_without_a_junction_is_not_entered(self) -> None:
+    def test_walk_does_not_enter_a_street_without_a_junction(self) -> None:
         points = walked(lines(STREET, [(500, -9), (500, 9)]), 0, 500.0, 10.0, 5.0)
         assert all(y == 0 for _, y in points)
 
 
 class TestMatching:
-    def test_as_many_pairs_as_can_be_formed(self) -> None:
+    def test_matched_forms_as_many_pairs_as_possible(self) -> None:
         # the nearest marble of the first hole is the only one of the second
         holes = np.array([[0.0, 0.0], [4.0, 0.0]])
         marbles = np.array([[1.0, 0.0], [-3.0, 0.0]])
         assert _matched(holes, marbles, 3.0) == 2
 
-    def test_a_marble_falls_into_one_hole_only(self) -> None:
+    def test_matched_gives_each_marble_one_hole_only(self) -> None:
         assert _matched(np.zeros((3, 2)), np.zeros((1, 2)), 5.0) == 1
 
-    def test_no_marbles_no_pairs(self) -> None:
+    def test_matched_of_no_marbles_is_zero(self) -> None:
         assert _matched(np.zeros((3, 2)), np.empty((0, 2)), 5.0) == 0
 
 
 class TestByHand:
-    def test_a_street_half_found(self) -> None:
+    def test_topo_of_a_street_half_found(self) -> None:
         # every seed on the truth's second half misses; those of the first half that reach
         # beyond the proposal's end miss there
         half = lines([(0.0, 0.0), (500.0, 0.0)])
@@ -87,56 +87,56 @@ class TestByHand:
         assert score.precision == 1.0
         assert 0.4 < score.recall < 0.75
 
-    def test_one_seed_counts_exactly(self) -> None:
+    def test_topo_of_one_seed_by_hand(self) -> None:
         # one seed on each street, at the share of it that the generator gives first; the
         # parallel street lies 3 m off, each of its marbles in a hole
         found = topo_scores(lines(STREET), lines([(0, 3), (1000, 3)]), seeds=1)
         assert found == TopoScores(1.0, 1.0, 1.0)
 
-    def test_a_street_next_to_the_true_one_is_wrong(self) -> None:
+    def test_topo_of_a_street_next_to_the_true_one_is_zero(self) -> None:
         off = lines([(0, 5.1), (1000, 5.1)])
         assert topo_scores(lines(STREET), off) == TopoScores(0.0, 0.0, 0.0)
 
-    def test_a_crossing_street_does_not_match(self) -> None:
+    def test_topo_does_not_match_a_crossing_street(self) -> None:
         across = lines([(500, -300), (500, 300)])
         assert topo_scores(lines(STREET), across).recall == 0.0
 
-    def test_a_missing_connection_lowers_recall_alone(self) -> None:
+    def test_topo_of_a_missing_connection_lowers_recall_only(self) -> None:
         broken = lines([(0, 0), (480, 0)], [(500, 0), (1000, 0)])
         score = topo_scores(lines(STREET), broken)
         assert score.precision == 1.0
         assert score.recall < 0.85
 
-    def test_a_wrong_connection_lowers_precision_alone(self) -> None:
+    def test_topo_of_a_wrong_connection_lowers_precision_only(self) -> None:
         apart = lines([(0, 0), (480, 0)], [(500, 0), (1000, 0)])
         score = topo_scores(apart, lines(STREET))
         assert score.recall == 1.0
         assert score.precision < 0.85
 
-    def test_an_invented_street_that_nothing_leads_to_lowers_precision(self) -> None:
+    def test_topo_of_an_isolated_invented_street_lowers_precision(self) -> None:
         more = lines(STREET, [(0, 900), (1000, 900)])
         score = topo_scores(lines(STREET), more)
         assert score.recall == 1.0
         assert 0.6 < score.precision < 0.8
 
-    def test_f1_is_the_harmonic_mean(self) -> None:
+    def test_topo_f1_is_the_harmonic_mean(self) -> None:
         score = topo_scores(lines(STREET), lines([(0, 0), (480, 0)], [(0, 90), (300, 90)]))
         p, r = score.precision, score.recall
         assert score.f1 == pytest.approx(2 * p * r / (p + r))
 
 
 class TestLimits:
-    def test_empty_networks(self) -> None:
+    def test_topo_of_empty_networks(self) -> None:
         empty = np.empty(0, object)
         assert topo_scores(lines(STREET), empty) == TopoScores(0.0, 0.0, 0.0)
         assert np.isnan(topo_scores(empty, lines(STREET)).f1)
 
     @pytest.mark.parametrize("option", ["radius_m", "hole_m", "interval_m", "seeds"])
-    def test_options_out_of_range_are_rejected(self, option: Any) -> None:
+    def test_topo_options_reject_values_out_of_range(self, option: Any) -> None:
         with pytest.raises(InputError, match=option):
             topo_scores(lines(STREET), lines(STREET), **{option: 0})
 
-    def test_streets_shorter_than_the_interval_have_a_seed(self) -> None:
+    def test_topo_gives_streets_shorter_than_the_interval_a_seed(self) -> None:
         short = lines([(0, 0), (2, 0)])
         assert topo_scores(short, short) == TopoScores(1.0, 1.0, 1.0)
 
@@ -155,7 +155,7 @@ def networks(draw: st.DrawFn) -> Any:
 class TestProperties:
     @settings(deadline=None, max_examples=25)
     @given(networks(), st.integers(0, 99))
-    def test_a_network_and_itself(self, drawn: Any, seed: int) -> None:
+    def test_topo_of_a_network_with_itself_is_one(self, drawn: Any, seed: int) -> None:
         if len(drawn):
             backwards = shapely.reverse(drawn[::-1])
             score = topo_scores(drawn, backwards, seeds=20, seed=seed)
@@ -163,7 +163,9 @@ class TestProperties:
 
     @settings(deadline=None, max_examples=25)
     @given(networks(), networks())
-    def test_exchanged_networks_exchange_the_scores(self, one: Any, two: Any) -> None:
+    def test_topo_of_exchanged_networks_exchanges_precision_and_recall(
+        self, one: Any, two: Any
+    ) -> None:
         if len(one) and len(two):
             there, back = topo_scores(one, two, seeds=15), topo_scores(two, one, seeds=15)
             assert (there.precision, there.recall) == (back.recall, back.precision)
@@ -171,7 +173,7 @@ class TestProperties:
 
     @settings(deadline=None, max_examples=40)
     @given(networks(), st.floats(0, 1), st.integers(1, 40))
-    def test_walks_reach_what_networkx_reaches(self, drawn: Any, at: float, parts: int) -> None:
+    def test_walk_reaches_what_networkx_reaches(self, drawn: Any, at: float, parts: int) -> None:
         if not len(drawn):
             return
         graph = RoadGraph.from_lines(drawn)
@@ -196,7 +198,7 @@ class TestProperties:
                 expected += int(((steps > start + 1e-6) & (steps < top - 1e-6)).sum())
         assert abs(len(points) - expected) <= 1  # the seed may lie so that a step ends a way
 
-    def test_the_spread_repeats_and_depends_on_the_seed(self) -> None:
+    def test_topo_spread_is_reproducible_and_depends_on_the_seed(self) -> None:
         half = lines([(0.0, 0.0), (500.0, 0.0)])
         scores = [topo_scores(lines(STREET), half, seeds=7, seed=seed) for seed in (0, 0, 1)]
         assert scores[0] == scores[1] != scores[2]

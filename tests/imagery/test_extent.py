@@ -85,7 +85,7 @@ def test_predict_in_small_chunks_writes_the_same_raster(tmp_path: Path, model: P
     np.testing.assert_array_equal(*written)
 
 
-def test_a_kept_work_directory_shows_the_extent_of_the_imagery(tmp_path: Path, model: Path) -> None:
+def test_kept_work_directory_shows_the_extent_of_the_imagery(tmp_path: Path, model: Path) -> None:
     scene = write_raster(tmp_path / "a.tif", texture(100, 150), x0=X0 + 10)
     options = ExtractOptions(work_dir=tmp_path / "work", keep_work=True)
     predict_to_file(scene, tmp_path / "p.tif", model=model, options=options)

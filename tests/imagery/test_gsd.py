@@ -23,21 +23,21 @@ def scene_of(path: Path, pixel_m: float) -> Path:
 @pytest.mark.parametrize(
     ("pixel_m", "expected"), [(0.2, 0.4), (0.4, 0.4), (0.76, 0.76), (1.2, 1.2), (2.0, 1.2)]
 )
-def test_open_scene_takes_the_own_pixel_size_within_the_range(
+def test_open_scene_keeps_the_pixel_size_of_the_imagery_within_the_range(
     tmp_path: Path, pixel_m: float, expected: float
 ) -> None:
     with open_scene(scene_of(tmp_path / "a.tif", pixel_m), gsd_m=RANGE) as scene:
         assert scene.grid.gsd_m == expected
 
 
-def test_open_scene_takes_the_pixel_size_of_most_inputs(tmp_path: Path) -> None:
+def test_open_scene_uses_the_pixel_size_of_most_inputs(tmp_path: Path) -> None:
     sizes = (1.0, 0.5, 0.5)
     names = [scene_of(tmp_path / f"{n}.tif", size) for n, size in enumerate(sizes)]
     with open_scene(names, gsd_m=RANGE) as scene:
         assert scene.grid.gsd_m == 0.5
 
 
-def test_open_scene_at_the_pixel_size_asked_for(tmp_path: Path) -> None:
+def test_open_scene_at_a_given_pixel_size(tmp_path: Path) -> None:
     options = SceneOptions(gsd_m=0.8)
     with open_scene(scene_of(tmp_path / "a.tif", 0.5), gsd_m=RANGE, options=options) as scene:
         assert scene.grid.gsd_m == 0.8
@@ -49,7 +49,7 @@ def test_open_scene_rejects_imagery_far_coarser_than_the_range(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("wrong", [(1.2, 0.4), (0.0, 1.0), (1.0,)])
-def test_model_card_rejects_a_range_that_does_not_rise(wrong: tuple[float, ...]) -> None:
+def test_model_card_rejects_a_range_in_descending_order(wrong: tuple[float, ...]) -> None:
     with pytest.raises(ModelError, match="gsd_range_m"):
         ModelCard("m", "1", gsd_range_m=wrong)  # type: ignore[arg-type]
 

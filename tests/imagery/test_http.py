@@ -88,7 +88,7 @@ def cog(folder: Path, pixel: float = 1.0) -> Path:
     )  # fmt: skip
 
 
-def test_a_cog_over_http_reads_as_the_file_and_only_what_is_needed(
+def test_open_scene_over_http_reads_the_pixels_of_the_file_and_only_the_bytes_needed(
     tmp_path: Path, server: RangeServer
 ) -> None:
     path = cog(tmp_path)
@@ -106,14 +106,14 @@ def test_a_cog_over_http_reads_as_the_file_and_only_what_is_needed(
     assert server.paths - {"/scene.tif.vat.dbf"} == {"/scene.tif"}, "sidecar files were looked for"
 
 
-def test_overviews_spare_most_of_the_transfer(tmp_path: Path, server: RangeServer) -> None:
+def test_open_scene_over_http_reads_overviews(tmp_path: Path, server: RangeServer) -> None:
     server.data = cog(tmp_path, pixel=0.25).read_bytes()
     with open_scene(url(server), gsd_m=1.0) as scene:
         assert scene.read(scene.grid.window)[1].sum() == 256 * 256
     assert server.sent < len(server.data) / 3
 
 
-def test_a_change_on_the_server_changes_the_fingerprint(
+def test_fingerprint_changes_with_the_file_on_the_server(
     tmp_path: Path, server: RangeServer
 ) -> None:
     server.data = cog(tmp_path).read_bytes()
@@ -125,9 +125,7 @@ def test_a_change_on_the_server_changes_the_fingerprint(
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_a_url_that_fails_half_way_names_itself_and_the_window(
-    tmp_path: Path, server: RangeServer
-) -> None:
+def test_read_error_over_http_names_url_and_window(tmp_path: Path, server: RangeServer) -> None:
     server.data = cog(tmp_path).read_bytes()
     with open_scene(url(server) + "?key=secret", gsd_m=1.0) as scene:
         server.fails_from = len(server.data) // 2
@@ -137,7 +135,7 @@ def test_a_url_that_fails_half_way_names_itself_and_the_window(
     assert "secret" not in str(caught.value)
 
 
-def test_a_server_that_stops_half_way_is_a_read_error(
+def test_read_error_if_the_server_stops_while_it_answers(
     tmp_path: Path, server: RangeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
@@ -149,6 +147,6 @@ def test_a_server_that_stops_half_way_is_a_read_error(
             scene.read(scene.grid.window)
 
 
-def test_an_address_without_a_file_is_a_read_error(server: RangeServer) -> None:
+def test_read_error_of_a_url_without_a_file(server: RangeServer) -> None:
     with pytest.raises(ReadError, match=r"nothing\.tif: cannot be opened"):
         open_scene(url(server).replace("scene", "nothing"), gsd_m=1.0)

@@ -38,17 +38,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_read_as_its_rasters_sorted_by_name(folder: Path) -> None:
+def test_expand_sources_lists_the_rasters_of_a_folder_by_name(folder: Path) -> None:
     assert names(folder) == ["a.TIF", "b.tif", "c.jp2"]
 
 
-def test_hidden_files_of_a_folder_are_left_out(folder: Path) -> None:
+def test_expand_sources_ignores_hidden_files(folder: Path) -> None:
     for hidden in ("._a.TIF", ".DS_Store", "._.DS_Store", ".b.tif"):
         (folder / hidden).write_bytes(b"\x00\x05\x16\x07" + bytes(4092))
     assert names(folder) == names(f"{folder}/*[fF2]") == ["a.TIF", "b.tif", "c.jp2"]
 
 
-def test_a_folder_that_is_a_raster_is_not_searched(tmp_path: Path) -> None:
+def test_expand_sources_keeps_a_folder_that_is_a_raster(tmp_path: Path) -> None:
     for name, mark in (("a.zarr", "zarr.json"), ("b", ".zgroup"), ("grid", "hdr.adf")):
         (tmp_path / name).mkdir()
         (tmp_path / name / mark).touch()
@@ -58,7 +58,7 @@ def test_a_folder_that_is_a_raster_is_not_searched(tmp_path: Path) -> None:
         open_scene(tmp_path / "grid")
 
 
-def test_a_zarr_folder_is_read(tmp_path: Path) -> None:
+def test_open_scene_reads_zarr(tmp_path: Path) -> None:
     values = texture(64, 64)
     source = write_raster(tmp_path / "a.tif", values)
     rasterio.shutil.copy(str(source), str(tmp_path / "a.zarr"), driver="Zarr")
@@ -73,31 +73,31 @@ def test_a_zarr_folder_is_read(tmp_path: Path) -> None:
         assert scene.fingerprint != before
 
 
-def test_a_folder_of_vrts_is_read_as_its_files(tmp_path: Path) -> None:
+def test_expand_sources_lists_the_vrts_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "x.vrt").touch()
     assert names(tmp_path) == ["x.vrt"]
 
 
-def test_a_quoted_pattern_is_read_as_its_matches(folder: Path) -> None:
+def test_expand_sources_expands_a_quoted_pattern(folder: Path) -> None:
     assert names(f"{folder}/*.tif") == ["b.tif"]
     assert names(f"{folder}/**/*.tif") == ["b.tif", "d.tif"]
 
 
-def test_sources_keep_their_order_without_repetitions(folder: Path) -> None:
+def test_expand_sources_keeps_the_order_and_drops_repetitions(folder: Path) -> None:
     assert names(folder / "b.tif", folder) == ["b.tif", "a.TIF", "c.jp2"]
 
 
-def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path: Path) -> None:
+def test_expand_sources_prefers_a_file_with_brackets_to_a_pattern(tmp_path: Path) -> None:
     (tmp_path / "tile[1].tif").touch()
     assert names(tmp_path / "tile[1].tif") == ["tile[1].tif"]
 
 
-def test_addresses_are_passed_on() -> None:
+def test_expand_sources_keeps_urls() -> None:
     urls = ["https://example.org/a.tif?sig=1", "s3://bucket/a.tif", "/vsizip/a.zip/a.tif"]
     assert expand_sources(urls) == urls
 
 
-def test_shown_names_hide_secrets() -> None:
+def test_display_name_hides_secrets() -> None:
     assert display_name("https://me:pass@host:8/a.tif?sig=secret#x") == "https://host:8/a.tif"
     assert display_name("/vsicurl/https://me@host/a.tif?k=v") == "/vsicurl/https://host/a.tif"
     assert display_name("C:/a?b.tif") == "C:/a?b.tif"
@@ -111,7 +111,9 @@ def test_shown_names_hide_secrets() -> None:
         ("", "found no raster in this folder"),
     ],
 )
-def test_names_that_lead_nowhere_are_rejected(tmp_path: Path, source: str, message: str) -> None:
+def test_expand_sources_rejects_names_without_files(
+    tmp_path: Path, source: str, message: str
+) -> None:
     with pytest.raises(SceneError, match=message):
         open_scene(f"{tmp_path}/{source}" if source else tmp_path, gsd_m=1.0)
 
@@ -121,7 +123,7 @@ def test_expand_sources_rejects_an_empty_list() -> None:
         open_scene([], gsd_m=1.0)
 
 
-def test_a_vrt_reads_as_its_sources(tmp_path: Path) -> None:
+def test_open_scene_of_a_vrt_reads_its_sources(tmp_path: Path) -> None:
     values = texture(60, 80)
     write_raster(tmp_path / "a.tif", values)
     vrt = tmp_path / "a.vrt"
@@ -145,7 +147,7 @@ def test_a_vrt_reads_as_its_sources(tmp_path: Path) -> None:
         assert scene.fingerprint != before, "a change in a VRT's source goes unnoticed"
 
 
-def test_jpeg_2000_is_read(tmp_path: Path) -> None:
+def test_open_scene_reads_jpeg_2000(tmp_path: Path) -> None:
     values = texture(64, 64)
     path = write_raster(
         tmp_path / "a.jp2", values, driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES"
@@ -157,7 +159,7 @@ def test_jpeg_2000_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_ground_control_points_place_a_raster(tmp_path: Path) -> None:
+def test_ground_control_points_georeference_a_raster(tmp_path: Path) -> None:
     points = [
         GroundControlPoint(row=r, col=c, x=X0 + c, y=Y0 - r)
         for r, c in ((0, 0), (0, 60), (50, 0), (50, 60))
@@ -174,7 +176,9 @@ def test_ground_control_points_place_a_raster(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_ground_control_points_that_no_affine_map_fits_ask_for_a_warp(tmp_path: Path) -> None:
+def test_ground_control_points_without_an_affine_fit_are_rejected_with_the_command_to_warp(
+    tmp_path: Path,
+) -> None:
     points = [
         GroundControlPoint(row=r, col=c, x=X0 + c + (20 if r and c else 0), y=Y0 - r)
         for r, c in ((0, 0), (0, 60), (50, 0), (50, 60))
@@ -204,7 +208,7 @@ def test_ground_control_points_on_one_line_are_rejected(
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize("assume_crs", [None, METRIC])
-def test_a_camera_model_alone_asks_for_an_orthophoto(
+def test_open_scene_rejects_imagery_with_a_camera_model_only(
     tmp_path: Path, assume_crs: str | None
 ) -> None:
     path = tmp_path / "a.tif"
@@ -222,7 +226,7 @@ def test_a_camera_model_alone_asks_for_an_orthophoto(
         open_scene(path, gsd_m=1.0, options=SceneOptions(assume_crs=assume_crs))
 
 
-def test_no_crs_names_the_remedy_and_the_remedy_works(tmp_path: Path) -> None:
+def test_open_scene_without_crs_names_the_option_that_helps(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(40, 50), crs=None)
     with pytest.raises(SceneError, match=r"no coordinate reference system.*--assume-crs EPSG:"):
         open_scene(path, gsd_m=1.0)
@@ -230,13 +234,13 @@ def test_no_crs_names_the_remedy_and_the_remedy_works(tmp_path: Path) -> None:
         assert scene.read(scene.grid.window)[1].sum() == 2000
 
 
-def test_a_crs_with_a_place_is_not_overridden(tmp_path: Path) -> None:
+def test_assume_crs_does_not_override_a_crs(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(40, 50))
     with open_scene(path, gsd_m=1.0, options=SceneOptions(assume_crs="EPSG:2056")) as scene:
         assert scene.native_crs.to_epsg() == 32632
 
 
-def test_a_raster_without_any_position_lies_at_the_origin_with_a_warning(
+def test_open_scene_places_a_raster_without_position_at_the_origin_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.png"
@@ -265,7 +269,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
-def test_senseless_options_are_rejected(options: dict[str, Any], message: str) -> None:
+def test_scene_options_reject_impossible_values(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SceneError, match=message):
         SceneOptions(**options)
 
@@ -278,7 +282,9 @@ def test_senseless_options_are_rejected(options: dict[str, Any], message: str) -
         (4, (1, 2), "2 bands were named .1,2., but the model takes 3"),
     ],
 )
-def test_too_few_bands_are_rejected(tmp_path: Path, bands: int, chosen: Any, message: str) -> None:
+def test_open_scene_rejects_too_few_bands(
+    tmp_path: Path, bands: int, chosen: Any, message: str
+) -> None:
     path = write_raster(
         tmp_path / "a.tif", texture(20, 20, bands), photometric="minisblack", alpha="no"
     )
@@ -286,20 +292,20 @@ def test_too_few_bands_are_rejected(tmp_path: Path, bands: int, chosen: Any, mes
         open_scene(path, gsd_m=1.0, options=SceneOptions(bands=chosen))
 
 
-def test_an_unknown_crs_to_assume_is_rejected(tmp_path: Path) -> None:
+def test_assume_crs_rejects_an_unknown_crs(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), crs=None)
     for crs, message in (("EPSG:99", "is not a known"), ("EPSG:4978", "neither a projected")):
         with pytest.raises(SceneError, match=message):
             open_scene(path, gsd_m=1.0, options=SceneOptions(assume_crs=crs))
 
 
-def test_a_crs_that_cannot_hold_the_coordinates_is_rejected(tmp_path: Path) -> None:
+def test_open_scene_rejects_coordinates_outside_the_crs(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), crs="EPSG:4326")
     with pytest.raises(SceneError, match="probably states the wrong CRS"):
         open_scene(path, gsd_m=1.0)
 
 
-def test_far_too_coarse_imagery_is_rejected_unless_forced(tmp_path: Path) -> None:
+def test_open_scene_rejects_coarse_imagery_unless_forced(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(20, 20), pixel=5.0)
     with pytest.raises(SceneError, match=r"pixels of 5 m on the ground, far too coarse.*--force"):
         open_scene(path, gsd_m=1.0)
@@ -308,7 +314,7 @@ def test_far_too_coarse_imagery_is_rejected_unless_forced(tmp_path: Path) -> Non
         assert scene.describe()["inputs"][0]["gsd_verdict"] == "far too coarse for 1 m"
 
 
-def test_coarseness_is_measured_on_the_ground(tmp_path: Path) -> None:
+def test_open_scene_measures_the_pixel_size_on_the_ground(tmp_path: Path) -> None:
     """Web Mercator's 4.2 m at 60 degrees north are 2.1 m."""
     path = write_raster(tmp_path / "a.tif", texture(20, 20), crs="EPSG:3857", x0=1e6, y0=8_399_738,
                         pixel=4.2)  # fmt: skip
@@ -318,14 +324,14 @@ def test_coarseness_is_measured_on_the_ground(tmp_path: Path) -> None:
         open_scene(path, gsd_m=0.5)
 
 
-def test_scenes_on_two_continents_are_rejected(tmp_path: Path) -> None:
+def test_open_scene_rejects_inputs_on_two_continents(tmp_path: Path) -> None:
     near = write_raster(tmp_path / "a.tif", texture(20, 20))
     far = write_raster(tmp_path / "b.tif", texture(20, 20), crs="EPSG:32618")
     with pytest.raises(SceneError, match="too far for one metric grid"):
         open_scene([near, far], gsd_m=1.0)
 
 
-def test_files_other_than_rasters_are_rejected(tmp_path: Path) -> None:
+def test_open_scene_rejects_files_other_than_rasters(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     path.write_text("this is text")
     with pytest.raises(SceneError, match="is not a raster that can be opened"):
@@ -336,7 +342,7 @@ def test_files_other_than_rasters_are_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"tiled": True, "compress": "deflate"}])
-def test_a_tiff_cut_short_while_it_is_used_fails_by_name_and_place(
+def test_read_error_of_a_tiff_truncated_after_opening_names_file_and_window(
     tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     path = write_raster(tmp_path / "a.tif", texture(300, 300), **settings)
@@ -347,8 +353,8 @@ def test_a_tiff_cut_short_while_it_is_used_fails_by_name_and_place(
             scene.read(scene.grid.window)
 
 
-def test_a_vrt_whose_source_is_gone_fails_by_name(tmp_path: Path) -> None:
-    test_a_vrt_reads_as_its_sources(tmp_path)
+def test_open_scene_names_the_missing_source_of_a_vrt(tmp_path: Path) -> None:
+    test_open_scene_of_a_vrt_reads_its_sources(tmp_path)
     (tmp_path / "a.tif").unlink()
     with (
         pytest.raises((ReadError, SceneError), match=r"a\.vrt"),
@@ -357,7 +363,7 @@ def test_a_vrt_whose_source_is_gone_fails_by_name(tmp_path: Path) -> None:
         scene.read(scene.grid.window)
 
 
-def test_a_failed_read_does_not_affect_the_next(tmp_path: Path) -> None:
+def test_read_after_a_failed_read_is_unaffected(tmp_path: Path) -> None:
     good = write_raster(tmp_path / "good.tif", texture(64, 64), tiled=True, blockxsize=16,
                         blockysize=16)  # fmt: skip
     data = good.read_bytes()
@@ -373,7 +379,7 @@ def test_a_failed_read_does_not_affect_the_next(tmp_path: Path) -> None:
             np.testing.assert_array_equal(scene.read(top)[0], whole.read(top)[0])
 
 
-def test_complex_numbers_are_rejected(tmp_path: Path) -> None:
+def test_open_scene_rejects_complex_numbers(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", np.ones((1, 4, 4), "complex64"))
     with pytest.raises(SceneError, match="complex numbers"):
         open_scene(path, gsd_m=1.0)
@@ -389,7 +395,9 @@ def test_complex_numbers_are_rejected(tmp_path: Path) -> None:
         Affine(1, 0, math.inf, 0, -1, Y0),
     ],
 )
-def test_a_transform_without_area_or_place_is_rejected(tmp_path: Path, transform: Affine) -> None:
+def test_open_scene_rejects_a_transform_without_area_or_position(
+    tmp_path: Path, transform: Affine
+) -> None:
     path = write_raster(tmp_path / "a.tif", texture(4, 4), transform=transform)
     with pytest.raises(SceneError, match="pixels have no area"):
         open_scene(path, gsd_m=1.0)
@@ -405,7 +413,7 @@ def test_a_transform_without_area_or_place_is_rejected(tmp_path: Path, transform
         (1.0, 30.0, "pixels of the same size on another grid, interpolated"),
     ],
 )
-def test_describe_says_how_pixels_are_resampled(
+def test_describe_scene_names_the_resampling(
     tmp_path: Path, pixel: float, turn: float, text: str
 ) -> None:
     along, across = pixel * math.cos(math.radians(turn)), pixel * math.sin(math.radians(turn))
@@ -415,7 +423,7 @@ def test_describe_says_how_pixels_are_resampled(
         assert scene.describe()["resampled"] == [text]
 
 
-def test_a_description_says_what_the_scene_is_made_of(tmp_path: Path) -> None:
+def test_describe_scene_lists_grid_and_inputs(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(64, 64), pixel=0.5, nodata=0, overviews=[2, 4])
     with open_scene(path, gsd_m=1.0) as scene:
         facts = scene.describe()

@@ -32,7 +32,7 @@ def place(scene: Scene, x: float = X0, y: float = Y0) -> tuple[int, int]:
     return round(row), round(col)
 
 
-def test_matching_pixels_are_given_bit_for_bit(tmp_path: Path) -> None:
+def test_read_returns_matching_pixels_bit_for_bit(tmp_path: Path) -> None:
     values = texture(90, 130)
     # A phase of its own, and a pixel size that is 0.3 % off: still no resampling.
     path = write_raster(tmp_path / "a.tif", values, x0=X0 + 0.436174, pixel=0.997)
@@ -47,7 +47,7 @@ def test_matching_pixels_are_given_bit_for_bit(tmp_path: Path) -> None:
     assert (image[~valid] == INVALID_FILL).all()
 
 
-def test_the_grids_corners_lie_on_multiples_of_the_alignment(tmp_path: Path) -> None:
+def test_grid_corners_lie_on_multiples_of_the_alignment(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(90, 130), x0=X0 + 7, y0=Y0 - 5)
     with open_scene(path, gsd_m=1.0, align_px=32) as scene:
         grid = scene.grid
@@ -55,7 +55,7 @@ def test_the_grids_corners_lie_on_multiples_of_the_alignment(tmp_path: Path) -> 
     assert grid.x0 <= X0 + 7 < grid.x0 + 32
 
 
-def test_whole_factors_average_whole_boxes_of_valid_pixels(tmp_path: Path) -> None:
+def test_read_at_a_whole_factor_averages_boxes_of_valid_pixels(tmp_path: Path) -> None:
     values = texture(40, 60)
     mask = np.ones((40, 60), bool)
     mask[0, 0] = False  # one of four: the other three count
@@ -100,9 +100,7 @@ def masked_texture(path: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_window_in_any_order_equals_the_slice_of_a_whole_read(
-    tmp_path: Path, kind: str
-) -> None:
+def test_read_of_windows_in_any_order_equals_slices_of_the_whole(tmp_path: Path, kind: str) -> None:
     path = masked_texture(tmp_path / "a.tif", kind)
     with open_scene(path, gsd_m=1.0) as scene:
         image, valid = whole(scene)
@@ -128,7 +126,7 @@ def test_any_window_in_any_order_equals_the_slice_of_a_whole_read(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_scene_cut_into_sheets_reads_exactly_as_the_whole(tmp_path: Path, kind: str) -> None:
+def test_read_of_sheets_equals_the_uncut_scene(tmp_path: Path, kind: str) -> None:
     path = masked_texture(tmp_path / "a.tif", kind)
     sheets = cut_into_sheets(path, tmp_path / "sheets", [33, 34, 101], [5, 77, 150])
     with open_scene(path, gsd_m=1.0) as one, open_scene(sheets, gsd_m=1.0) as many:
@@ -139,9 +137,7 @@ def test_a_scene_cut_into_sheets_reads_exactly_as_the_whole(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize("pixel", [1.0, 0.37])
-def test_sixteen_bit_sheets_are_stretched_exactly_as_the_whole(
-    tmp_path: Path, pixel: float
-) -> None:
+def test_read_of_16_bit_sheets_equals_the_uncut_scene(tmp_path: Path, pixel: float) -> None:
     path = write_raster(tmp_path / "a.tif", texture(600, 700, 3, "uint16"), pixel=pixel)
     sheets = cut_into_sheets(path, tmp_path / "sheets", [130], [333, 500])
     with open_scene(path, gsd_m=1.0) as one, open_scene(sheets, gsd_m=1.0) as many:
@@ -149,7 +145,7 @@ def test_sixteen_bit_sheets_are_stretched_exactly_as_the_whole(
         np.testing.assert_array_equal(whole(many)[0], whole(one)[0])
 
 
-def test_threads_read_the_same_as_one_after_the_other(tmp_path: Path) -> None:
+def test_read_is_thread_safe(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(300, 400), pixel=0.7)
     sheets = cut_into_sheets(path, tmp_path / "sheets", [50, 151], [99, 222, 301])
     windows = [Window(r, c, 90, 90) for r in range(0, 256, 64) for c in range(0, 320, 64)] * 3
@@ -160,7 +156,7 @@ def test_threads_read_the_same_as_one_after_the_other(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_hundreds_of_sheets_need_no_handle_each(tmp_path: Path) -> None:
+def test_read_of_hundreds_of_sheets_limits_open_files(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(160, 160))
     cuts = list(range(8, 160, 8))
     sheets = cut_into_sheets(path, tmp_path / "sheets", cuts, cuts)
@@ -171,7 +167,7 @@ def test_hundreds_of_sheets_need_no_handle_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_resampled_pixels_lie_where_they_belong(tmp_path: Path, kind: str) -> None:
+def test_read_resamples_without_a_shift(tmp_path: Path, kind: str) -> None:
     """A linear ramp is kept by any sound resampling; a shift of 0.1 px would show."""
     path = masked_texture(tmp_path / "a.tif", kind)
     with rasterio.open(path) as source:
@@ -195,7 +191,7 @@ def test_resampled_pixels_lie_where_they_belong(tmp_path: Path, kind: str) -> No
     assert np.abs(image[inner][:, 1] - (row - 0.5)).max() < 0.62
 
 
-def test_invalid_pixels_do_not_bleed_into_their_neighbours(tmp_path: Path) -> None:
+def test_read_resamples_valid_pixels_only(tmp_path: Path) -> None:
     values = np.full((3, 80, 80), 200, np.uint8)
     mask = np.ones((80, 80), bool)
     mask[:, 30:50] = False
@@ -209,7 +205,7 @@ def test_invalid_pixels_do_not_bleed_into_their_neighbours(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("pixel", "factor"), [(0.25, 4), (0.3, 2)])
-def test_overviews_are_read_when_shrinking(tmp_path: Path, pixel: float, factor: int) -> None:
+def test_read_uses_overviews_when_shrinking(tmp_path: Path, pixel: float, factor: int) -> None:
     path = write_raster(
         tmp_path / "a.tif", np.full((3, 256, 256), 10, np.uint8), pixel=pixel, overviews=[2, 4, 8]
     )
@@ -223,7 +219,7 @@ def test_overviews_are_read_when_shrinking(tmp_path: Path, pixel: float, factor:
     assert np.unique(image[valid]).tolist() == [77]
 
 
-def test_overviews_are_not_read_when_not_shrinking(tmp_path: Path) -> None:
+def test_read_ignores_overviews_when_not_shrinking(tmp_path: Path) -> None:
     values = texture(64, 64)
     path = write_raster(tmp_path / "a.tif", values, overviews=[2, 4])
     with open_scene(path, gsd_m=1.0) as scene:
@@ -233,7 +229,7 @@ def test_overviews_are_not_read_when_not_shrinking(tmp_path: Path) -> None:
         )
 
 
-def test_south_up_and_mirrored_rasters_read_as_north_up_ones(tmp_path: Path) -> None:
+def test_read_of_south_up_and_mirrored_rasters_is_north_up(tmp_path: Path) -> None:
     values = texture(50, 70)
     plain = write_raster(tmp_path / "plain.tif", values)
     with open_scene(plain, gsd_m=1.0) as scene:
@@ -248,7 +244,7 @@ def test_south_up_and_mirrored_rasters_read_as_north_up_ones(tmp_path: Path) -> 
             np.testing.assert_array_equal(whole(scene)[0], expected)
 
 
-def test_a_custom_metric_crs_without_a_code_is_kept(tmp_path: Path) -> None:
+def test_open_scene_keeps_a_metric_crs_without_a_code(tmp_path: Path) -> None:
     wkt = CRS.from_proj4("+proj=lcc +lat_0=45 +lat_1=45 +lon_0=7.3 +ellps=GRS80 +units=m").to_wkt()
     values = texture(40, 40)
     path = write_raster(tmp_path / "a.tif", values, crs=wkt, x0=1000, y0=2000)
@@ -263,13 +259,17 @@ def test_a_custom_metric_crs_without_a_code_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "epsg"), [("degrees", 32632), ("web_mercator", 32632), ("feet", 32619)]
 )
-def test_crss_that_are_not_true_metres_go_to_utm(tmp_path: Path, kind: str, epsg: int) -> None:
+def test_open_scene_reprojects_crss_without_true_metres_to_utm(
+    tmp_path: Path, kind: str, epsg: int
+) -> None:
     with open_scene(masked_texture(tmp_path / "a.tif", kind), gsd_m=1.0) as scene:
         assert scene.grid.crs.to_epsg() == epsg
 
 
 @pytest.mark.parametrize(("lat", "epsg"), [(85.0, 5041), (-85.0, 5042)])
-def test_polar_scenes_go_to_polar_stereographic(tmp_path: Path, lat: float, epsg: int) -> None:
+def test_open_scene_reprojects_polar_scenes_to_polar_stereographic(
+    tmp_path: Path, lat: float, epsg: int
+) -> None:
     path = write_raster(
         tmp_path / "a.tif", texture(60, 60), crs="EPSG:4326",
         transform=Affine(1e-4, 0, 12, 0, -9e-6, lat),
@@ -279,7 +279,7 @@ def test_polar_scenes_go_to_polar_stereographic(tmp_path: Path, lat: float, epsg
         assert whole(scene)[1].sum() > 1000
 
 
-def test_neighbours_across_the_antimeridian_join(tmp_path: Path) -> None:
+def test_open_scene_joins_sheets_across_the_antimeridian(tmp_path: Path) -> None:
     step = 1e-5
     values = texture(100, 200)
     joined = write_raster(
@@ -301,7 +301,7 @@ def test_neighbours_across_the_antimeridian_join(tmp_path: Path) -> None:
         assert whole(one)[1].sum() > 15_000
 
 
-def test_the_first_input_lies_on_top(tmp_path: Path) -> None:
+def test_read_puts_the_first_input_on_top(tmp_path: Path) -> None:
     plain = [np.full((3, 40, 40), grey, np.uint8) for grey in (50, 150)]
     top = write_raster(tmp_path / "z.tif", plain[0])
     under = write_raster(tmp_path / "a.tif", plain[1], x0=X0 + 20)
@@ -315,7 +315,7 @@ def test_the_first_input_lies_on_top(tmp_path: Path) -> None:
         assert valid.all()
 
 
-def test_sheets_of_other_crs_and_pixel_size_meet_without_a_seam(tmp_path: Path) -> None:
+def test_read_of_sheets_in_other_crss_and_pixel_sizes_has_no_seam(tmp_path: Path) -> None:
     """Where four sheets of different lattices touch, no pixel is lost."""
     grey = np.full((3, 60, 60), 90, np.uint8)
     paths = [
@@ -331,7 +331,7 @@ def test_sheets_of_other_crs_and_pixel_size_meet_without_a_seam(tmp_path: Path) 
     assert np.unique(image).tolist() == [90]
 
 
-def test_mixed_crss_share_one_grid(tmp_path: Path) -> None:
+def test_open_scene_puts_mixed_crss_on_one_grid(tmp_path: Path) -> None:
     grey = np.full((3, 100, 100), 90, np.uint8)
     first = write_raster(tmp_path / "a.tif", grey)
     lon, lat = Transformer.from_crs(METRIC, "EPSG:4326", always_xy=True).transform(X0 + 90, Y0)
@@ -346,7 +346,7 @@ def test_mixed_crss_share_one_grid(tmp_path: Path) -> None:
     assert np.unique(image).tolist() == [90]
 
 
-def test_without_a_gsd_the_scenes_own_is_kept(tmp_path: Path) -> None:
+def test_open_scene_without_gsd_keeps_the_pixel_size(tmp_path: Path) -> None:
     values = texture(40, 40, 1)
     path = write_raster(tmp_path / "a.tif", values, pixel=0.3)
     with open_scene(path, band_count=1) as scene:
@@ -355,7 +355,7 @@ def test_without_a_gsd_the_scenes_own_is_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(scene.read(Window(row, col, 40, 40))[0][..., 0], values[0])
 
 
-def test_a_value_range_maps_probabilities_to_bytes(tmp_path: Path) -> None:
+def test_value_range_maps_probabilities_to_bytes(tmp_path: Path) -> None:
     values = np.array([[[0.0, 0.5, 1.0, np.nan]]], np.float32)
     path = write_raster(tmp_path / "p.tif", values)
     with open_scene(path, band_count=1, options=SceneOptions(value_range=(0, 1))) as scene:
@@ -365,7 +365,7 @@ def test_a_value_range_maps_probabilities_to_bytes(tmp_path: Path) -> None:
     assert valid[0].tolist() == [True, True, True, False]
 
 
-def test_sixteen_bits_are_stretched_between_percentiles(tmp_path: Path) -> None:
+def test_read_stretches_16_bit_imagery_between_percentiles(tmp_path: Path) -> None:
     values = np.linspace(100, 2100, 300 * 300).reshape(1, 300, 300).astype(np.uint16)
     path = write_raster(tmp_path / "a.tif", values)
     with open_scene(path, gsd_m=1.0, options=SceneOptions(stretch=(1, 99))) as scene:
@@ -377,7 +377,7 @@ def test_sixteen_bits_are_stretched_between_percentiles(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image, np.repeat(expected[..., None], 3, axis=2))
 
 
-def test_float_imagery_with_nans_is_stretched_by_its_valid_pixels(tmp_path: Path) -> None:
+def test_read_stretches_float_imagery_by_its_valid_pixels(tmp_path: Path) -> None:
     values = texture(64, 64, 3, "float32")
     values[1, :10] = np.nan
     values[2, 10:12] = np.inf
@@ -389,7 +389,7 @@ def test_float_imagery_with_nans_is_stretched_by_its_valid_pixels(tmp_path: Path
     assert image[valid].max() == 255
 
 
-def test_palettes_become_colours(tmp_path: Path) -> None:
+def test_read_converts_palettes_to_colours(tmp_path: Path) -> None:
     values = np.array([[[0, 1, 2]]], np.uint8)
     colours = {0: (10, 20, 30, 255), 1: (40, 50, 60, 255), 2: (0, 0, 0, 255)}
     path = write_raster(tmp_path / "a.tif", values, colormap=colours, nodata=2)
@@ -418,7 +418,7 @@ ALPHA, OTHER = ColorInterp.alpha, ColorInterp.undefined
         ((RED, GREEN, BLUE, ALPHA), (4, 1, 2), (4, 1, 2)),  # near infrared marked as alpha
     ],
 )
-def test_bands_follow_the_order_of_the_option(
+def test_bands_option_sets_the_order(
     tmp_path: Path, roles: Any, chosen: Any, expected: tuple[int, ...]
 ) -> None:
     values = np.arange(1, len(roles) + 1, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), "u1")
@@ -428,7 +428,7 @@ def test_bands_follow_the_order_of_the_option(
         assert tuple(scene.read(Window(row, col, 1, 1))[0][0, 0]) == expected
 
 
-def test_the_fingerprint_changes_only_with_settings_that_change_pixels(
+def test_fingerprint_changes_with_settings_that_change_pixels_only(
     tmp_path: Path,
 ) -> None:
     path = write_raster(tmp_path / "a.tif", texture(40, 40))
@@ -445,7 +445,7 @@ def test_the_fingerprint_changes_only_with_settings_that_change_pixels(
     assert print_of() != first
 
 
-def test_a_window_without_input_is_blank_and_reads_as_nothing(tmp_path: Path) -> None:
+def test_read_of_a_window_without_input_is_blank_and_opens_no_file(tmp_path: Path) -> None:
     left = write_raster(tmp_path / "a.tif", texture(64, 64))
     right = write_raster(tmp_path / "b.tif", texture(64, 64), x0=X0 + 128)
     with open_scene([left, right], gsd_m=1.0) as scene:
@@ -459,7 +459,7 @@ def test_a_window_without_input_is_blank_and_reads_as_nothing(tmp_path: Path) ->
     assert (image == INVALID_FILL).all()
 
 
-def test_scenes_that_do_not_touch_give_a_warning_with_their_distance(
+def test_open_scene_of_distant_inputs_warns_with_the_distance(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     paths = [

@@ -30,7 +30,7 @@ SCENES: list[tuple[str, int, float]] = [
 
 
 @pytest.mark.parametrize(("name", "epsg", "valid_thousands"), SCENES)
-def test_a_real_scene_and_its_sheets_read_alike(
+def test_read_of_real_sheets_equals_the_uncut_scene(
     tmp_path: Path, real_data: Path, name: str, epsg: int, valid_thousands: float
 ) -> None:
     path = real_data / name
@@ -47,7 +47,7 @@ def test_a_real_scene_and_its_sheets_read_alike(
     assert valid.sum() / 1000 == pytest.approx(valid_thousands, rel=0.01)
 
 
-def test_imagery_too_coarse_for_roads_is_rejected(real_data: Path) -> None:
+def test_open_scene_rejects_real_imagery_that_is_too_coarse(real_data: Path) -> None:
     path = real_data / "orthophotos/US_ND_naip_downsampled_5m_26914.tif"
     options: dict[str, Any] = {"bands": (1, 2, 3)}
     with pytest.raises(SceneError, match="far too coarse"):
@@ -56,7 +56,7 @@ def test_imagery_too_coarse_for_roads_is_rejected(real_data: Path) -> None:
         assert not scene.is_blank(scene.grid.window)
 
 
-def test_neighbouring_sheets_join_without_a_gap(real_data: Path) -> None:
+def test_read_of_real_neighbouring_sheets_has_no_gap(real_data: Path) -> None:
     folder = real_data / "massachusetts/labels_only"
     left, right = folder / "10528705_15.tif", folder / "10678705_15.tif"
     if not (left.exists() and right.exists()):

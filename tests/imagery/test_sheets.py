@@ -34,7 +34,7 @@ def lines(*pairs: tuple[float, float]) -> Any:
     )
 
 
-def test_the_sheet_that_shows_most_of_a_line_counts(tmp_path: Path) -> None:
+def test_sheet_of_a_line_is_the_one_that_shows_most_of_it(tmp_path: Path) -> None:
     a, b = sheet(tmp_path / "a.tif", X0), sheet(tmp_path / "b.tif", X0 + 100)
     with open_scene([a, b]) as scene:
         index = SheetIndex.from_scene(scene)
@@ -44,7 +44,7 @@ def test_the_sheet_that_shows_most_of_a_line_counts(tmp_path: Path) -> None:
         assert dates.tolist() == [None] * 5
 
 
-def test_the_uppermost_of_overlapping_sheets_counts_independent_of_names(tmp_path: Path) -> None:
+def test_sheet_of_a_line_is_the_uppermost_of_overlapping_ones(tmp_path: Path) -> None:
     a, b = sheet(tmp_path / "a.tif", X0), sheet(tmp_path / "b.tif", X0 + 40)
     for first, second, expected in ((a, b, a), (b, a, b)):
         with open_scene([first, second]) as scene:
@@ -52,19 +52,19 @@ def test_the_uppermost_of_overlapping_sheets_counts_independent_of_names(tmp_pat
         assert names.tolist() == [expected.name]
 
 
-def test_a_line_outside_all_sheets_has_no_source(tmp_path: Path) -> None:
+def test_sheet_of_a_line_outside_all_sheets_is_empty(tmp_path: Path) -> None:
     with open_scene(sheet(tmp_path / "a.tif", X0)) as scene:
         names, dates = SheetIndex.from_scene(scene).of(lines((200, 250), (100.5, 101)))
     assert names.tolist() == dates.tolist() == [None, None]
 
 
-def test_no_lines_give_no_names(tmp_path: Path) -> None:
+def test_sheets_of_no_lines_are_empty(tmp_path: Path) -> None:
     with open_scene(sheet(tmp_path / "a.tif", X0)) as scene:
         names, dates = SheetIndex.from_scene(scene).of(np.empty(0, object))
     assert names.shape == dates.shape == (0,)
 
 
-def test_sheets_in_another_crs_and_rotated_are_found_where_they_lie(tmp_path: Path) -> None:
+def test_sheet_index_handles_other_crss_and_rotation(tmp_path: Path) -> None:
     flat = sheet(tmp_path / "flat.tif", X0)
     turned = write_raster(
         tmp_path / "turned.tif",
@@ -91,7 +91,7 @@ def test_sheets_in_another_crs_and_rotated_are_found_where_they_lie(tmp_path: Pa
         assert index.of(there)[0].tolist() == [degrees.name]
 
 
-def test_many_overlapping_sheets_equal_reading_row_by_row(
+def test_sheet_index_of_many_overlapping_sheets_equals_brute_force(
     tmp_path: Path,
 ) -> None:
     starts = [0, 30, 60, 45, 140, 90]
@@ -118,7 +118,7 @@ def test_many_overlapping_sheets_equal_reading_row_by_row(
          "2018-05-04"),
     ],
 )  # fmt: skip
-def test_dates_are_read_from_the_files(
+def test_source_dates_are_read_from_the_files(
     tmp_path: Path, tags: dict[str, str], expected: str | None
 ) -> None:
     with open_scene(sheet(tmp_path / "a.tif", X0, **tags)) as scene:
@@ -139,13 +139,13 @@ def test_dates_are_read_from_the_files(
         ({}, None),
     ],
 )
-def test_dates_of_any_kind_of_raster(
+def test_source_dates_of_each_raster_format(
     metadata: dict[str, dict[str, str]], expected: str | None
 ) -> None:
     assert acquisition_date(metadata) == expected
 
 
-def test_dates_are_those_of_when_the_scene_was_opened(tmp_path: Path) -> None:
+def test_source_dates_are_read_when_the_scene_is_opened(tmp_path: Path) -> None:
     path = sheet(tmp_path / "a.tif", X0, TIFFTAG_DATETIME="2019:07:03 10:11:12")
     with open_scene(path) as scene:
         index = SheetIndex.from_scene(scene)
@@ -153,7 +153,7 @@ def test_dates_are_those_of_when_the_scene_was_opened(tmp_path: Path) -> None:
     assert index.of(lines((0, 10)))[1].tolist() == ["2019-07-03"]
 
 
-def test_sheets_of_the_same_name_are_shown_with_their_folders() -> None:
+def test_sheet_names_include_folders_if_files_share_a_name() -> None:
     assert _short_names(["a/1.tif", "b/2.tif"]) == ["1.tif", "2.tif"]
     assert _short_names(["a/1.tif", "b/1.tif"]) == ["a/1.tif", "b/1.tif"]
     assert _short_names(["C:\\x\\1.tif", "https://host/2.tif?key=1"]) == ["1.tif", "2.tif"]

@@ -33,7 +33,7 @@ def write_vrt(path: Path, side: int, pixel: float = 1.0) -> Path:
 
 
 @pytest.mark.parametrize("pixel", [1.0, 0.1])
-def test_open_scene_rejects_an_absurd_raster_and_says_how_large_it_is(
+def test_open_scene_rejects_an_absurdly_large_raster_with_its_size(
     tmp_path: Path, pixel: float
 ) -> None:
     path = write_vrt(tmp_path / "a.vrt", 1_000_000, pixel)
@@ -50,7 +50,7 @@ def test_open_scene_rejects_an_absurd_raster_and_says_how_large_it_is(
         assert "--max-mpx 100000," in text
 
 
-def test_open_scene_rejects_a_tiff_that_claims_more_than_it_holds_by_its_size(
+def test_open_scene_rejects_a_tiff_of_more_pixels_than_its_bytes_can_hold(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "a.tif"
@@ -64,7 +64,7 @@ def test_open_scene_rejects_a_tiff_that_claims_more_than_it_holds_by_its_size(
         open_scene(path, gsd_m=1.0)
 
 
-def test_open_scene_takes_the_size_that_its_error_names(tmp_path: Path) -> None:
+def test_open_scene_accepts_the_size_that_its_error_names(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(600, 2500))
     with pytest.raises(SceneError, match="--max-mpx 2,"):
         open_scene(path, gsd_m=1.0, options=SceneOptions(max_mpx=1))
@@ -78,7 +78,7 @@ def test_open_scene_counts_the_area_of_interest_only(tmp_path: Path) -> None:
         assert scene.size == RunSize(2_000_000, 2_000_000, scene.size.covered, 1.0)
 
 
-def test_open_scene_rejects_sheets_with_a_vast_void_between_them(tmp_path: Path) -> None:
+def test_open_scene_rejects_sheets_very_far_apart(tmp_path: Path) -> None:
     a = write_raster(tmp_path / "a.tif", texture(10, 10))
     b = write_raster(tmp_path / "b.tif", texture(10, 10), x0=X0 + 199_990, y0=Y0 - 99_990)
     with pytest.raises(SceneError, match=r" 0\.0 Mpx at 1 m.* 200\.0 x 100\.0 km.*--max-mpx 2000,"):
@@ -128,7 +128,7 @@ def test_network_pixels_counts_tiles_with_their_margins(tmp_path: Path) -> None:
         assert network_pixels(scene, card, options) == (80 + 52) * (80 + 80)
 
 
-def test_duration_and_storage_are_for_people() -> None:
+def test_duration_and_storage_texts() -> None:
     times = (0.1, 80, 100, 5400, 6000, 200_000)
     assert [duration(t) for t in times] == ["1 s", "80 s", "2 min", "2 h", "2 h", "2 days"]
     assert [storage(s) for s in (1, 5e6, 2.5e9, 4e12)] == ["1 MB", "5 MB", "2.5 GB", "4.0 TB"]

@@ -66,37 +66,37 @@ def test_declared_nodata_of_any_type_is_invalid(tmp_path: Path, dtype: str, noda
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-def test_the_users_nodata_is_invalid(tmp_path: Path, dtype: str) -> None:
+def test_nodata_option_marks_invalid_pixels(tmp_path: Path, dtype: str) -> None:
     path = write_raster(tmp_path / "a.tif", holed(dtype, 7))
     assert valid_of(path).all()
     np.testing.assert_array_equal(valid_of(path, nodata=7), expected_valid())
 
 
-def test_a_nodata_value_that_the_type_cannot_hold_marks_nothing(tmp_path: Path) -> None:
+def test_nodata_that_the_type_cannot_hold_marks_nothing(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     for value in (-1.0, 0.5, 300.0, float("inf"), float("nan")):
         assert valid_of(path, nodata=value).all()
 
 
-def test_a_dark_pixel_with_one_band_at_nodata_is_image(tmp_path: Path) -> None:
+def test_nodata_in_one_band_only_is_valid(tmp_path: Path) -> None:
     values = texture(80, 100)
     values[0, 5, 5] = 0
     assert valid_of(write_raster(tmp_path / "a.tif", values, nodata=0)).all()
 
 
-def test_alpha_decides_what_is_image(tmp_path: Path) -> None:
+def test_alpha_marks_valid_pixels(tmp_path: Path) -> None:
     alpha = np.where(expected_valid(), 255, 0).astype(np.uint8)[None]
     values = np.concatenate([texture(80, 100), alpha])
     path = write_raster(tmp_path / "a.tif", values, colorinterp=WITH_ALPHA)
     np.testing.assert_array_equal(valid_of(path), expected_valid())
 
 
-def test_internal_masks_decide_what_is_image(tmp_path: Path) -> None:
+def test_internal_masks_mark_valid_pixels(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100), mask=expected_valid())
     np.testing.assert_array_equal(valid_of(path), expected_valid())
 
 
-def test_external_masks_decide_what_is_image(tmp_path: Path) -> None:
+def test_external_masks_mark_valid_pixels(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
         dataset.write_mask(expected_valid())
@@ -116,7 +116,7 @@ def test_masks_are_kept_when_overviews_are_read(tmp_path: Path) -> None:
     assert not valid[16:32].any()
 
 
-def test_a_scene_of_nodata_alone_opens_and_holds_nothing(tmp_path: Path) -> None:
+def test_scene_of_nodata_only_opens_without_valid_pixels(tmp_path: Path) -> None:
     for dtype in ("uint8", "uint16"):
         path = write_raster(tmp_path / f"{dtype}.tif", np.zeros((3, 80, 100), dtype), nodata=0)
         assert not valid_of(path).any()
@@ -124,7 +124,7 @@ def test_a_scene_of_nodata_alone_opens_and_holds_nothing(tmp_path: Path) -> None
             assert scene.describe()["valid_share"] == 0.0
 
 
-def test_the_valid_share_is_that_of_the_grid(tmp_path: Path) -> None:
+def test_valid_share_is_relative_to_the_grid(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(128, 128), x0=X0 - X0 % 64, y0=Y0 - Y0 % 64,
                         mask=np.arange(128)[:, None].repeat(128, 1) < 32)  # fmt: skip
     with open_scene(path, gsd_m=1.0) as scene:
@@ -159,7 +159,7 @@ def test_blank_collars_are_invalid_and_small_plain_areas_valid(
     np.testing.assert_array_equal(valid, expected)
 
 
-def test_a_thin_collar_is_blank(tmp_path: Path) -> None:
+def test_blank_collars_may_be_thin(tmp_path: Path) -> None:
     """What lies outside of the raster counts with the collar."""
     values = texture(100, 100)
     values[:, :, 95:] = 255
@@ -209,9 +209,7 @@ def area_file(folder: Path, crs: str = METRIC, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize("crs", [METRIC, "EPSG:4326", "EPSG:3857", "EPSG:31467"])
-def test_an_area_of_interest_in_any_crs_restricts_the_wanted_pixels(
-    tmp_path: Path, crs: str
-) -> None:
+def test_area_of_interest_in_any_crs_limits_wanted_pixels(tmp_path: Path, crs: str) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     options = SceneOptions(aoi=area_file(tmp_path, crs))
     with open_scene(path, gsd_m=1.0, options=options) as scene:
@@ -227,7 +225,7 @@ def test_an_area_of_interest_in_any_crs_restricts_the_wanted_pixels(
     assert (wanted != expected).sum() <= slack * 3
 
 
-def test_the_grid_shrinks_to_the_area_and_keeps_its_lattice(tmp_path: Path) -> None:
+def test_area_of_interest_shrinks_the_grid_on_the_same_lattice(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(500, 600))
     polygon = shapely.box(X0 + 200, Y0 - 300, X0 + 230, Y0 - 290)
     with (
@@ -262,19 +260,19 @@ def test_wanted_does_not_depend_on_windows(tmp_path: Path) -> None:
             np.testing.assert_array_equal(part, full[row : row + height, col : col + width])
 
 
-def test_without_an_area_all_is_wanted(tmp_path: Path) -> None:
+def test_wanted_is_everything_without_an_area(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     with open_scene(path, gsd_m=1.0) as scene:
         assert scene.wanted(Window(-5, 3, 20, 10)).all()
 
 
-def test_an_area_outside_of_the_scene_is_rejected(tmp_path: Path) -> None:
+def test_area_of_interest_outside_the_scene_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100), x0=X0 + 5000)
     with pytest.raises(SceneError, match=r"lies outside of the imagery: it spans 9\.00"):
         open_scene(path, gsd_m=1.0, options=SceneOptions(aoi=area_file(tmp_path)))
 
 
-def test_area_files_that_cannot_serve_are_rejected(tmp_path: Path) -> None:
+def test_area_of_interest_rejects_unusable_files(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.tif", texture(80, 100))
     points = tmp_path / "points.geojson"
     geopandas.GeoSeries([shapely.Point(9, 48)], crs="EPSG:4326").to_file(points)

@@ -101,7 +101,7 @@ def test_read_rejects_jpeg_data_that_is_damaged_inside(
 
 
 @pytest.mark.parametrize("source", ["cut.tif", "cut.png", "gone.tif"])
-def test_open_scene_rejects_a_vrt_with_a_source_that_is_not_whole(
+def test_open_scene_rejects_a_vrt_with_a_truncated_source(
     rasters: Path, tmp_path: Path, source: str
 ) -> None:
     if source != "gone.tif":
@@ -124,7 +124,7 @@ def test_open_scene_rejects_a_vrt_with_a_source_that_is_not_whole(
         open_scene(tmp_path / "index.vrt")
 
 
-def test_open_scene_takes_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> None:
+def test_open_scene_accepts_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> None:
     source = write_raster(tmp_path / "source.tif", texture(60, 80))
     table = f"GPKG:{tmp_path / 'image.gpkg'}:image"
     rasterio.shutil.copy(source, tmp_path / "image.gpkg", driver="GPKG")
@@ -148,7 +148,7 @@ def test_open_scene_rejects_an_ascii_grid_without_its_last_rows(
         open_scene(tmp_path / "cut.asc", band_count=1, options=options)
 
 
-def test_open_scene_takes_a_sparse_tiff(tmp_path: Path) -> None:
+def test_open_scene_accepts_a_sparse_tiff(tmp_path: Path) -> None:
     values = np.full((3, 256, 256), 90, np.uint8)
     values[:, 64:] = 0
     path = write_raster(
@@ -170,7 +170,7 @@ def test_open_scene_accepts_a_tiff_whose_last_block_is_too_long(tmp_path: Path) 
         assert scene.read(Window(0, 0, 1, 1))[0].shape == (1, 1, 1)
 
 
-def test_missing_end_looks_behind_the_thumbnail_of_a_jpeg(rasters: Path) -> None:
+def test_missing_end_skips_the_thumbnail_of_a_jpeg(rasters: Path) -> None:
     whole = (rasters / "jpeg.jpg").read_bytes()
     thumbnail = b"\xff\xe1\x00\x10" + b"\xff\xd8\xff\xd9" + bytes(10)
     photo = whole[:2] + thumbnail + whole[2:]
@@ -205,7 +205,7 @@ class TestTextThatIsNotUtf8:
         with pytest.raises(SceneError, match=r"latin\.vrt: .*it holds text that is not UTF-8"):
             open_scene(vrt, band_count=1)
 
-    def test_the_command_line_prints_the_error_alone(self, vrt: Path) -> None:
+    def test_extract_prints_the_error_only(self, vrt: Path) -> None:
         command = [sys.executable, "-m", "roadgis", "predict", vrt, "-o", vrt.parent / "a.tif"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 1

@@ -61,7 +61,7 @@ def called(command: click.Command, *arguments: object) -> Result:
 
 
 class TestGeoParquet:
-    def test_is_read_with_its_fields_and_crs(self, tmp_path: Path) -> None:
+    def test_geoparquet_is_read_with_its_fields_and_crs(self, tmp_path: Path) -> None:
         table = streets()
         table["list"] = [[1, 2]] * len(table)
         table.to_parquet(tmp_path / "roads.parquet")
@@ -70,21 +70,23 @@ class TestGeoParquet:
         assert layer.crs.to_epsg() == 32632
         assert layer.table["name"].tolist() == [f"Weg {i}" for i in range(6)]
 
-    def test_a_renamed_geometry_column_and_a_second_one_are_accepted(self, tmp_path: Path) -> None:
+    def test_geoparquet_with_a_renamed_and_a_second_geometry_column_is_read(
+        self, tmp_path: Path
+    ) -> None:
         table = streets()
         table["centre"] = table.centroid
         table.rename_geometry("shape").to_parquet(tmp_path / "roads.parquet")
         layer = read_lines(tmp_path / "roads.parquet")
         assert (len(layer.lines), list(layer.table.columns)) == (6, ["name", "geometry"])
 
-    def test_without_a_crs_one_can_be_given(self, tmp_path: Path) -> None:
+    def test_geoparquet_without_crs_uses_the_assumed_one(self, tmp_path: Path) -> None:
         streets(crs=None).to_parquet(tmp_path / "roads.parquet")
         with pytest.raises(DataError, match="--assume-crs"):
             read_lines(tmp_path / "roads.parquet")
         layer = read_lines(tmp_path / "roads.parquet", assume_crs="EPSG:32632")
         assert layer.crs.to_epsg() == 32632
 
-    def test_files_other_than_models_are_rejected(self, tmp_path: Path) -> None:
+    def test_geoparquet_that_is_damaged_is_rejected(self, tmp_path: Path) -> None:
         whole = tmp_path / "roads.parquet"
         streets().to_parquet(whole)
         (tmp_path / "cut.parquet").write_bytes(whole.read_bytes()[:900])
@@ -97,14 +99,14 @@ class TestGeoParquet:
 
 
 class TestFiles:
-    def test_a_truncated_shapefile_is_rejected(self, tmp_path: Path) -> None:
+    def test_truncated_shapefile_is_rejected(self, tmp_path: Path) -> None:
         path = tmp_path / "roads.shp"
         streets().to_file(path)
         path.write_bytes(path.read_bytes()[:400])
         with pytest.raises(DataError, match=r"is cut off: found 400 bytes, expected \d+"):
             read_lines(path)
 
-    def test_an_empty_file_and_a_folder_are_reported_as_such(self, tmp_path: Path) -> None:
+    def test_empty_file_and_folder_are_named_in_the_error(self, tmp_path: Path) -> None:
         (tmp_path / "zero.gpkg").touch()
         (tmp_path / "folder").mkdir()
         with pytest.raises(DataError, match=r"empty \(0 bytes\)"):
@@ -112,19 +114,19 @@ class TestFiles:
         with pytest.raises(DataError, match="is a folder"):
             read_lines(tmp_path / "folder")
 
-    def test_a_driver_s_advice_to_programmers_is_kept_back(self, tmp_path: Path) -> None:
+    def test_driver_hints_for_programmers_are_not_shown(self, tmp_path: Path) -> None:
         (tmp_path / "text.gpkg").write_text("hello")
         with pytest.raises(DataError) as caught:
             read_lines(tmp_path / "text.gpkg")
         assert "<DRIVER>" not in str(caught.value)
 
-    def test_addresses_keep_both_slashes_and_no_secret(self, roads: Path) -> None:
+    def test_url_in_a_message_keeps_both_slashes_and_hides_secrets(self, roads: Path) -> None:
         wrong = called(evaluate, roads, "https://127.0.0.1:9/t.geojson?key=SECRET")
         assert isinstance(wrong.exception, DataError)
         assert "https://127.0.0.1:9/t.geojson" in str(wrong.exception)
         assert "SECRET" not in str(wrong.exception)
 
-    def test_lines_in_an_archive_are_read(self, roads: Path) -> None:
+    def test_archive_with_lines_is_read(self, roads: Path) -> None:
         archive = shutil.make_archive(str(roads.with_name("all")), "zip", roads.parent, roads.name)
         result = called(evaluate, roads, f"/vsizip/{archive}", "--json")
         assert json.loads(result.stdout)["apls"] == 1
@@ -145,14 +147,14 @@ class TestText:
             path.write_bytes(path.read_text(encoding="utf-8").encode("latin1"))
         return path
 
-    def test_that_is_not_utf_8_is_read_as_latin_1_with_a_warning(
+    def test_text_other_than_utf_8_is_read_as_latin_1_with_a_warning(
         self, latin_1: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         layer = read_lines(latin_1)
         assert layer.table["straße"].tolist() == ["Größe"] * 6
         assert "holds text that is not UTF-8; it is read as Latin-1" in caplog.text
 
-    def test_that_is_not_utf_8_is_kept_by_clean(self, latin_1: Path, tmp_path: Path) -> None:
+    def test_text_other_than_utf_8_is_kept_by_clean(self, latin_1: Path, tmp_path: Path) -> None:
         out = tmp_path / "out.gpkg"
         assert called(clean, latin_1, "-o", out, "--keep-fields", "straße").exit_code == 0
         assert set(geopandas.read_file(out, layer="edges")["straße"]) == {"Größe"}
@@ -160,7 +162,7 @@ class TestText:
 
 class TestCoordinates:
     @pytest.mark.parametrize("value", [1e300, -1e13, math.nan, math.inf])
-    def test_beyond_the_crs_drop_only_their_line(
+    def test_coordinates_outside_the_crs_drop_only_their_line(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, value: float
     ) -> None:
         table = streets()
@@ -175,7 +177,7 @@ class TestCoordinates:
         assert "1 parts with impossible coordinates" in caplog.text
 
     @pytest.mark.parametrize("crs", [4326, 32632])
-    def test_at_null_island_take_only_their_line(
+    def test_coordinates_at_null_island_drop_only_their_line(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, crs: int
     ) -> None:
         table = streets().to_crs(crs)
@@ -186,7 +188,9 @@ class TestCoordinates:
         assert "1 line with a vertex more than 1,000 km from the one before was" in caplog.text
 
     @pytest.mark.parametrize("value", [1e300, math.nan, math.inf])
-    def test_beyond_the_crs_are_rejected_in_an_area(self, roads: Path, value: float) -> None:
+    def test_coordinates_outside_the_crs_are_rejected_in_an_area(
+        self, roads: Path, value: float
+    ) -> None:
         area = roads.with_name("area.gpkg")
         corner = (ORIGIN[0] + 100, value)
         with np.errstate(invalid="ignore"):
@@ -204,7 +208,9 @@ class TestGeodatabase:
         streets().to_file(path, driver="OpenFileGDB", layer="roads")
         return path
 
-    def test_is_read_by_clean_compare_and_evaluate(self, folder: Path, roads: Path) -> None:
+    def test_geodatabase_is_read_by_clean_compare_and_evaluate(
+        self, folder: Path, roads: Path
+    ) -> None:
         out = folder.with_name("out.gpkg")
         assert called(clean, folder, "-o", out).exit_code == 0
         assert len(geopandas.read_file(out, layer="edges")) == 8
@@ -212,13 +218,15 @@ class TestGeodatabase:
         for sides in ((folder, roads), (roads, folder), (folder, folder)):
             assert json.loads(called(evaluate, *sides, "--json").stdout)["apls"] == 1
 
-    def test_is_one_layer_of_a_folder_of_sheets(self, folder: Path, tmp_path: Path) -> None:
+    def test_geodatabase_is_one_layer_of_a_folder_of_sheets(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
         for side in ("found", "true"):
             shutil.copytree(folder, tmp_path / side / "s1.gdb")
         result = called(evaluate, tmp_path / "found", tmp_path / "true", "--json")
         assert json.loads(result.stdout)["apls"] == 1
 
-    def test_is_read_as_labels_and_as_area(self, folder: Path, tmp_path: Path) -> None:
+    def test_geodatabase_is_read_as_labels_and_as_area(self, folder: Path, tmp_path: Path) -> None:
         assert RoadLayer.open(folder, width_m=6).count == 6
         area = tmp_path / "area.gdb"
         box = shapely.box(*ORIGIN, *(ORIGIN + 50))
@@ -246,7 +254,7 @@ class TestOutputs:
                 assert "is an input as well" in str(result.exception)
         assert roads.read_bytes() == before
 
-    def test_outputs_that_cannot_be_written_are_reported_before_the_run(self, roads: Path) -> None:
+    def test_output_that_cannot_be_written_is_reported_before_the_run(self, roads: Path) -> None:
         folder = roads.with_name("folder")
         folder.mkdir()
         for path, said in ((folder, "is a folder"), (folder / "no" / "x.csv", "does not exist")):
@@ -257,7 +265,7 @@ class TestOutputs:
         assert "one name for two outputs" in str(same.exception)
 
     @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc here")
-    def test_a_system_folder_is_not_reported_as_a_full_disk(self, roads: Path) -> None:
+    def test_output_in_a_system_folder_is_not_reported_as_a_full_disk(self, roads: Path) -> None:
         result = called(clean, roads, "-o", "/proc/roads.gpkg")
         assert isinstance(result.exception, OutputError)
         assert "disk is full" not in str(result.exception)
@@ -348,7 +356,7 @@ class TestOptions:
             *((clean, name) for name in ("--snap", "--width")),
         ],
     )
-    def test_a_text_as_length_is_wrong_use(
+    def test_length_option_rejects_text(
         self, roads: Path, command: click.Command, option: str
     ) -> None:
         files = [roads] if command is clean else [roads, roads]
@@ -359,14 +367,14 @@ class TestOptions:
             assert f"Invalid value for '{option}'" in result.stderr
 
     @pytest.mark.parametrize("name", ["gsd_m", "apls_spacing_m", "topo_interval_m"])
-    def test_steps_that_would_take_hours_are_rejected(self, name: str) -> None:
+    def test_step_options_that_would_take_hours_are_rejected(self, name: str) -> None:
         with pytest.raises(InputError, match=f"{name} is 1e-06; expected"):
             EvaluateOptions(**{name: 1e-6})  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("command", "option"), [(evaluate, "--truth-layer"), (compare, "--base-layer")]
     )
-    def test_the_option_of_the_second_file_is_named(
+    def test_error_names_the_option_of_the_second_file(
         self, roads: Path, tmp_path: Path, command: click.Command, option: str
     ) -> None:
         two = tmp_path / "two.gpkg"
@@ -389,19 +397,19 @@ class TestImage:
             file.write(np.full((1, 9, 9), 7, np.uint8))
         return path
 
-    def test_a_missing_image_is_reported_before_the_run(self, roads: Path) -> None:
+    def test_image_that_is_missing_is_reported_before_the_run(self, roads: Path) -> None:
         result = called(evaluate, roads, roads, "--image", "no.tif", "--report",
                         roads.with_name("r.html"), "--csv", roads.with_name("s.csv"))  # fmt: skip
         assert "found no such file" in str(result.exception)
         assert not roads.with_name("s.csv").exists()
 
-    def test_an_unknown_crs_is_an_input_error(self, roads: Path, image: Path) -> None:
+    def test_image_with_an_unknown_crs_is_an_input_error(self, roads: Path, image: Path) -> None:
         result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:99999",
                         "--report", roads.with_name("r.html"))  # fmt: skip
         assert isinstance(result.exception, InputError)
         assert "not a known coordinate reference system" in str(result.exception)
 
-    def test_an_image_of_another_place_is_reported(
+    def test_image_of_another_place_is_reported(
         self, roads: Path, image: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         result = called(evaluate, roads, roads, "--image", image, "--assume-crs", "EPSG:32632",
@@ -411,7 +419,7 @@ class TestImage:
 
 
 class TestArea:
-    def test_a_damaged_flatgeobuf_is_rejected(self, roads: Path) -> None:
+    def test_area_in_a_damaged_flatgeobuf_is_rejected(self, roads: Path) -> None:
         area = roads.with_name("area.fgb")
         geopandas.GeoDataFrame(geometry=[shapely.box(*ORIGIN, *(ORIGIN + 50))],
                                crs=32632).to_file(area)  # fmt: skip
@@ -424,14 +432,14 @@ class TestArea:
                 assert str(result.exception).startswith(f"Area of interest: {area}: ")
                 assert "polygons that outline the area" in str(result.exception)
 
-    def test_geoparquet_is_read(self, tmp_path: Path) -> None:
+    def test_area_in_geoparquet_is_read(self, tmp_path: Path) -> None:
         area = tmp_path / "area.parquet"
         box = shapely.box(*ORIGIN, *(ORIGIN + 50))
         geopandas.GeoDataFrame(geometry=[box], crs=32632).to_parquet(area)
         metric = CRS.from_epsg(32632)
         assert load_area(area, metric, metric).area == pytest.approx(2500)
 
-    def test_the_only_layer_of_polygons_is_used(self, tmp_path: Path) -> None:
+    def test_area_is_the_only_layer_of_polygons(self, tmp_path: Path) -> None:
         area, metric = tmp_path / "project.gpkg", CRS.from_epsg(32632)
         streets().to_file(area, layer="roads")
         box = shapely.box(*ORIGIN, *(ORIGIN + 50))
@@ -442,7 +450,7 @@ class TestArea:
         with pytest.raises(DataError, match=r"has 3 layers: .*save it alone"):
             load_area(area, metric, metric)
 
-    def test_a_table_is_rejected_as_area(self, roads: Path, tmp_path: Path) -> None:
+    def test_area_rejects_a_table_without_geometry(self, roads: Path, tmp_path: Path) -> None:
         (tmp_path / "table.csv").write_text("a,b\n1,2\n")
         result = called(evaluate, roads, roads, "--aoi", tmp_path / "table.csv")
         assert isinstance(result.exception, InputError)
@@ -459,9 +467,7 @@ class TestArea:
         ],
         ids=["beyond 180", "cut", "back to -180"],
     )
-    def test_an_area_across_the_antimeridian_is_one_of_its_size(
-        self, area: shapely.Geometry
-    ) -> None:
+    def test_area_across_the_antimeridian_keeps_its_size(self, area: shapely.Geometry) -> None:
         metric = load_area(area, CRS.from_epsg(4326), _around_180())
         assert metric.area == pytest.approx(21_300 * 22_130, rel=0.01)
         assert metric.contains(shapely.Point(0, 0))

@@ -64,7 +64,9 @@ def test_line_axis_without_lines_is_empty() -> None:
         (1, -1e-9, 8.0, (100, 0)),
     ],
 )
-def test_place_and_points(line: int, arc_m: float, place: float, xy: tuple[float, float]) -> None:
+def test_line_axis_place_and_points(
+    line: int, arc_m: float, place: float, xy: tuple[float, float]
+) -> None:
     axis = axis_of(BENT, STRAIGHT)
     at = axis.place(np.array([line]), np.array([arc_m]))
     assert at.tolist() == [place]
@@ -75,7 +77,7 @@ def test_place_and_points(line: int, arc_m: float, place: float, xy: tuple[float
 @pytest.mark.parametrize(
     ("at", "segment"), [(0.0, 0), (2.9, 0), (3.0, 1), (6.9, 1), (8.0, 2), (17.0, 2), (18.0, 2)]
 )
-def test_segment_at(at: float, segment: int) -> None:
+def test_line_axis_segment_at(at: float, segment: int) -> None:
     assert axis_of(BENT, STRAIGHT).segment_at(np.array([at])).tolist() == [segment]
 
 
@@ -91,13 +93,13 @@ def test_segment_at(at: float, segment: int) -> None:
         (1, 2.0, 10.0 + 1e-9, [(102, 0), (110, 0)]),
     ],
 )
-def test_cut(line: int, begin_m: float, end_m: float, expected: Path) -> None:
+def test_line_axis_cut(line: int, begin_m: float, end_m: float, expected: Path) -> None:
     axis = axis_of(BENT, STRAIGHT)
     parts = axis.cut(np.array([line]), np.array([begin_m]), np.array([end_m]))
     assert paths_of(parts) == [expected]
 
 
-def test_pieces_are_the_parts_between_places() -> None:
+def test_line_axis_pieces_are_the_parts_between_places() -> None:
     axis = axis_of(BENT, STRAIGHT)
     parts = axis.pieces(np.array([9.0, 1.0, 4.0]), np.array([10.0, 4.0, 7.0]))
     assert paths_of(parts) == [
@@ -107,7 +109,7 @@ def test_pieces_are_the_parts_between_places() -> None:
     ]
 
 
-def test_near_and_along() -> None:
+def test_line_axis_near_and_along() -> None:
     axis = axis_of(BENT, STRAIGHT)
     points = np.array([[99.0, 0.5], [50.0, 0.0], [2.0, 1.0]])
     point, segment = axis.near(points, 1.2)
@@ -128,7 +130,9 @@ def test_near_and_along() -> None:
         ([(0, 2), (2 + 1e-3, 5)], [(0, 2), (2 + 1e-3, 5)]),
     ],
 )
-def test_merged(intervals: list[tuple[float, float]], expected: list[tuple[float, float]]) -> None:
+def test_intervals_merged(
+    intervals: list[tuple[float, float]], expected: list[tuple[float, float]]
+) -> None:
     start, stop = np.array(intervals, float).reshape(-1, 2).T
     spans = merged(start, stop)
     assert list(zip(spans.start.tolist(), spans.stop.tolist(), strict=True)) == expected
@@ -138,7 +142,7 @@ def test_merged(intervals: list[tuple[float, float]], expected: list[tuple[float
 @pytest.mark.parametrize(
     ("at", "inside"), [(-1.0, False), (0.0, True), (1.9, True), (2.0, False), (4.5, True)]
 )
-def test_spans_contain_their_starts_but_not_their_stops(at: float, inside: bool) -> None:
+def test_intervals_contain_their_starts_but_not_their_stops(at: float, inside: bool) -> None:
     spans = merged(np.array([0.0, 4.0]), np.array([2.0, 5.0]))
     assert spans.contains(np.array([at])).tolist() == [inside]
 
@@ -156,7 +160,9 @@ def test_spans_contain_their_starts_but_not_their_stops(at: float, inside: bool)
         ),
     ],
 )
-def test_stations(spacing_m: float, arc_m: list[float], xy: Path, direction: Path) -> None:
+def test_stations_lie_at_equal_steps(
+    spacing_m: float, arc_m: list[float], xy: Path, direction: Path
+) -> None:
     cells = stations(axis_of(STRAIGHT), spacing_m)
     assert cells.line.tolist() == [0] * len(arc_m)
     assert cells.arc_m == pytest.approx(arc_m)

@@ -23,7 +23,7 @@ def test_resolve_model_keeps_paths(tmp_path: Path) -> None:
     assert resolve_model(str(path)) == path
 
 
-def test_the_default_model_is_used_without_a_name() -> None:
+def test_resolve_model_without_a_name_returns_the_default() -> None:
     if "default" not in bundled_models():
         pytest.skip("the default model has not been put into roadgis/model/weights yet")
     assert resolve_model() == resolve_model("default") == bundled_models()["default"]
@@ -41,7 +41,7 @@ def test_the_default_model_is_used_without_a_name() -> None:
         ("https://example.org/m.onnx", "Download it"),
     ],
 )
-def test_unknown_models_are_rejected_with_the_known_names(
+def test_resolve_model_rejects_unknown_names_and_lists_the_known_ones(
     tmp_path: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -50,7 +50,7 @@ def test_unknown_models_are_rejected_with_the_known_names(
     assert name in str(caught.value)
 
 
-def test_files_of_another_kind_are_rejected_by_suffix(tmp_path: Path) -> None:
+def test_resolve_model_rejects_files_of_another_kind_by_suffix(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"weights")
     with pytest.raises(ModelError, match=r"ends in '\.pt', expected a model: \.onnx or \.keras"):
@@ -58,7 +58,7 @@ def test_files_of_another_kind_are_rejected_by_suffix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no protobuf", b"\x08\x08" * 40])
-def test_files_other_than_onnx_are_rejected(tmp_path: Path, content: bytes) -> None:
+def test_read_card_rejects_files_other_than_onnx(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(content)
     for use in (load_model, read_card):
@@ -66,21 +66,21 @@ def test_files_other_than_onnx_are_rejected(tmp_path: Path, content: bytes) -> N
             use(path)
 
 
-def test_a_truncated_onnx_file_is_rejected(tmp_path: Path) -> None:
+def test_read_card_rejects_a_truncated_onnx_file(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ModelError, match="damaged"):
         load_model(path)
 
 
-def test_onnx_without_a_card_names_the_command_that_adds_one(tmp_path: Path) -> None:
+def test_read_card_of_onnx_without_a_card_names_the_command_that_adds_one(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx", card=False)
     for use in (load_model, read_card):
         with pytest.raises(ModelError, match=r"no model card.*--model-gsd.*roadgis export"):
             use(path)
 
 
-def test_a_run_folder_is_read_as_its_model(tmp_path: Path) -> None:
+def test_read_card_of_a_run_folder_is_that_of_its_model(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"without model\.keras, expected the folder of a training"
     ):
@@ -91,7 +91,7 @@ def test_a_run_folder_is_read_as_its_model(tmp_path: Path) -> None:
     assert read_card(str(tmp_path)) == tiny_card()
 
 
-def test_a_folder_that_is_called_like_the_bundled_model_does_not_hide_it(
+def test_resolve_model_ignores_a_folder_with_the_name_of_a_bundled_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -99,7 +99,7 @@ def test_a_folder_that_is_called_like_the_bundled_model_does_not_hide_it(
     assert resolve_model("default") == bundled_models()["default"]
 
 
-def test_older_cards_are_read_and_unknown_fields_rejected() -> None:
+def test_read_card_accepts_older_cards_and_rejects_unknown_fields() -> None:
     text = json.loads(tiny_card().to_json())
     for name in ("tile_px", "input_layout", "output_layout", "activation", "attribution"):
         del text[name]
@@ -118,7 +118,7 @@ def test_older_cards_are_read_and_unknown_fields_rejected() -> None:
         ({"activation": "relu"}, "activation is 'relu'"),
     ],
 )
-def test_cards_that_contradict_themselves_are_rejected(fields: dict[str, Any], said: str) -> None:
+def test_model_card_rejects_contradictions(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         tiny_card(**fields)
 
@@ -152,7 +152,7 @@ def test_cards_that_contradict_themselves_are_rejected(fields: dict[str, Any], s
         ({"name": None}, "name is None, expected text"),
     ],
 )
-def test_values_of_a_card_that_are_of_another_type_or_out_of_range_are_named(
+def test_model_card_names_values_of_another_type_or_out_of_range(
     changes: dict[str, Any], said: str
 ) -> None:
     text = json.dumps(json.loads(tiny_card().to_json()) | changes)
@@ -170,7 +170,7 @@ def test_values_of_a_card_that_are_of_another_type_or_out_of_range_are_named(
         (b'{"format": ' + b"9" * 5000 + b"}", "not valid JSON .*4300 digits"),
     ],
 )
-def test_an_invalid_card_is_rejected_with_the_reason(
+def test_read_card_rejects_an_invalid_card_with_the_reason(
     tmp_path: Path, content: bytes, said: str
 ) -> None:
     path = tmp_path / "m.keras"
@@ -180,7 +180,7 @@ def test_an_invalid_card_is_rejected_with_the_reason(
         read_card(path)
 
 
-def test_an_operation_whose_name_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
+def test_read_card_rejects_an_operation_whose_name_is_not_utf_8(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     path.write_bytes(
         path.read_bytes().replace(b"ReduceSum", b"\xff" * 9).replace(b"Conv", b"\xa7" * 4)
@@ -190,14 +190,14 @@ def test_an_operation_whose_name_is_not_utf_8_is_rejected(tmp_path: Path) -> Non
             use(path)
 
 
-def test_metadata_that_is_not_utf_8_is_rejected(tmp_path: Path) -> None:
+def test_read_card_rejects_metadata_other_than_utf_8(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     path.write_bytes(path.read_bytes().replace(b"made in code", b"\xff" * 12))
     with pytest.raises(ModelError, match=r"metadata is damaged|card is not valid JSON"):
         read_card(path)
 
 
-def test_a_card_that_is_not_json_is_rejected(tmp_path: Path) -> None:
+def test_read_card_rejects_a_card_other_than_json(tmp_path: Path) -> None:
     import onnx
 
     path = tiny_model(tmp_path / "m.onnx", card=False)
@@ -208,7 +208,7 @@ def test_a_card_that_is_not_json_is_rejected(tmp_path: Path) -> None:
         load_model(path)
 
 
-def test_the_card_can_be_replaced_and_other_metadata_stays(tmp_path: Path) -> None:
+def test_write_card_replaces_the_card_and_keeps_other_metadata(tmp_path: Path) -> None:
     import onnx
 
     path = tiny_model(tmp_path / "m.onnx")
@@ -223,7 +223,7 @@ def test_the_card_can_be_replaced_and_other_metadata_stays(tmp_path: Path) -> No
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx"]
 
 
-def test_the_card_of_a_keras_file_is_read_from_next_to_it(tmp_path: Path) -> None:
+def test_read_card_of_a_keras_file_reads_the_file_next_to_it(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     path.write_bytes(b"not looked at")
     card = tiny_card(gsd_m=0.3)

@@ -70,7 +70,7 @@ def assert_is_net(network: RoadNetwork) -> None:
     ],
     ids=["nchw-logits", "nhwc-sigmoid", "softmax", "argmax-fixed", "stride-64"],
 )
-def test_plain_models_find_the_painted_roads(
+def test_extract_with_a_foreign_model_finds_the_painted_roads(
     tmp_path: Path, scene: Path, keywords: dict[str, Any], description: dict[str, Any]
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", **keywords)
@@ -78,7 +78,7 @@ def test_plain_models_find_the_painted_roads(
     assert_is_net(extract_roads(scene, model=model, options=cut(256)))
 
 
-def test_deepness_models_run_as_they_are(tmp_path: Path, scene: Path) -> None:
+def test_extract_with_a_deepness_model_needs_no_options(tmp_path: Path, scene: Path) -> None:
     path = foreign_model(
         tmp_path / "m.onnx", batch=1, sides=(512, 512), mean=0.5, std=0.25, metadata=DEEPNESS
     )
@@ -90,7 +90,7 @@ def test_deepness_models_run_as_they_are(tmp_path: Path, scene: Path) -> None:
     assert made_by["threshold"] == 0.4
 
 
-def test_a_multi_class_model_with_a_card_runs(tmp_path: Path, noisy: Path) -> None:
+def test_extract_with_a_multi_class_model(tmp_path: Path, noisy: Path) -> None:
     one = extract_roads(noisy, model=tiny_model(tmp_path / "one.onnx"), options=cut())
     card = tiny_card(classes=("other", "road"), road_class=1)
     # The same probability, as the second of two channels.
@@ -119,7 +119,7 @@ def probability(scene: Path, model: Any, path: Path, options: ExtractOptions) ->
 
 
 @pytest.mark.parametrize("tile_px", [16, 64, 300])
-def test_a_model_of_one_tile_size_gives_the_probability_of_other_tiles(
+def test_predict_with_a_fixed_tile_size_gives_the_probability_of_other_tiles(
     tmp_path: Path, noisy: Path, tile_px: int
 ) -> None:
     free = tiny_model(tmp_path / "free.onnx")
@@ -137,7 +137,7 @@ def test_a_model_of_one_tile_size_gives_the_probability_of_other_tiles(
     assert np.unique(wanted[inside]).size > 100
 
 
-def test_another_tile_size_than_the_networks_is_rejected(tmp_path: Path, noisy: Path) -> None:
+def test_predict_rejects_a_tile_size_other_than_the_fixed_one(tmp_path: Path, noisy: Path) -> None:
     model = tiny_model(tmp_path / "m.onnx", tile_px=64)
     with pytest.raises(InputError, match="--tile-px is 128; model tiny takes tiles of 64 px only"):
         extract_roads(noisy, model=model, options=cut(tile_px=128))
@@ -165,7 +165,7 @@ class Recorder:
         """Nothing to give back."""
 
 
-def test_tiles_of_a_fixed_size_see_all_of_the_scene_around_them(tmp_path: Path) -> None:
+def test_predict_with_a_fixed_tile_size_reads_the_scene_around_tiles(tmp_path: Path) -> None:
     # Red and green are the row and the column, blue that there is a scene.
     rows, cols = np.indices((300, 420))
     blue = np.full_like(rows, 200)
@@ -203,7 +203,7 @@ def lopsided_model(path: Path, stride: int = 4) -> Path:
     return path
 
 
-def test_flips_are_the_mean_over_mirrored_images(tmp_path: Path, noisy: Path) -> None:
+def test_flips_average_mirrored_images(tmp_path: Path, noisy: Path) -> None:
     path = lopsided_model(tmp_path / "m.onnx")
     segmenter = OnnxSegmenter(path)
     plain = probability(noisy, path, tmp_path / "a.tif", cut(512))
@@ -226,7 +226,7 @@ def test_flips_are_the_mean_over_mirrored_images(tmp_path: Path, noisy: Path) ->
 
 
 @pytest.mark.parametrize("stride", [4, 8])
-def test_with_flips_the_cut_does_not_change_a_bit(tmp_path: Path, noisy: Path, stride: int) -> None:
+def test_flips_do_not_depend_on_tiles_and_blocks(tmp_path: Path, noisy: Path, stride: int) -> None:
     model = lopsided_model(tmp_path / "m.onnx", stride)
     wanted = probability(noisy, model, tmp_path / "a.tif", cut(640, flips=True))
     for options in (cut(64, flips=True), cut(192, tile_px=40, flips=True)):
@@ -234,7 +234,7 @@ def test_with_flips_the_cut_does_not_change_a_bit(tmp_path: Path, noisy: Path, s
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_flips_are_logged_and_a_run_without_them_is_not_resumed(
+def test_flips_are_logged_and_prevent_resuming_a_run_without_them(
     tmp_path: Path, noisy: Path
 ) -> None:
     model = tiny_model(tmp_path / "m.onnx")

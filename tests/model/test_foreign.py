@@ -62,7 +62,7 @@ def image(height: int = 64, width: int = 96) -> Any:
         ("argmax", "none"),
     ],
 )
-def test_layout_and_activation_are_detected(
+def test_describe_onnx_detects_layout_and_activation(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, head: Head, activation: str, layout: Layout
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", head, layout=layout)
@@ -85,7 +85,7 @@ def test_layout_and_activation_are_detected(
 
 
 @pytest.mark.parametrize("dtype", ["float16", "uint8"])
-def test_other_types_of_input_are_served(
+def test_foreign_model_of_each_input_type_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: Any
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", "sigmoid", dtype=dtype, batch=1)
@@ -97,13 +97,13 @@ def test_other_types_of_input_are_served(
     assert ("the scaling of its input is unknown" in caplog.text) == (dtype != "uint8")
 
 
-def test_bytes_are_not_scaled(tmp_path: Path) -> None:
+def test_foreign_model_of_uint8_input_gets_unscaled_bytes(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", dtype="uint8")
     with pytest.raises(ModelError, match="takes bytes, which it scales itself"):
         load_model(path, description=told(mean=(0.5,) * 3))
 
 
-def test_scaling_for_bytes_and_for_shares_is_the_same(tmp_path: Path) -> None:
+def test_model_scaling_for_bytes_and_for_0_to_1_is_equal(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", mean=0.5, std=0.25)
     unit = told(mean=(0.5,) * 3, std=(0.25,) * 3)
     byte = told(mean=(127.5,) * 3, std=(63.75,) * 3, value_range="byte")
@@ -113,7 +113,9 @@ def test_scaling_for_bytes_and_for_shares_is_the_same(tmp_path: Path) -> None:
     assert load_model(path, description=unit).predict(image())[0, :, :7].min() > 0.99
 
 
-def test_deepness_metadata_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_deepness_metadata_replaces_all_options(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = foreign_model(
         tmp_path / "roads.onnx", batch=1, sides=(512, 512), mean=0.5, std=0.25, metadata=DEEPNESS
     )
@@ -129,7 +131,7 @@ def test_deepness_metadata_is_enough(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert "the scaling of its input is unknown" not in caplog.text
 
 
-def test_options_go_before_metadata(tmp_path: Path) -> None:
+def test_model_options_override_metadata(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS)
     description = ModelDescription(gsd_m=0.3, threshold=0.7, tile_px=256, margin_px=16)
     card = read_card(path, description)
@@ -168,14 +170,16 @@ def test_deepness_models_of_other_types_are_rejected(tmp_path: Path, kind: str) 
         ),
     ],
 )
-def test_wrong_metadata_is_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_deepness_metadata_with_wrong_values_is_named(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
     path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS | changes)
     with pytest.raises(ModelError, match=said):
         load_model(path)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "(" * 5000, "{[1]: 2}", "9" * 5000, "\\"])
-def test_metadata_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
+def test_deepness_metadata_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
     path = foreign_model(tmp_path / "m.onnx", metadata=DEEPNESS)
     model = onnx.load(str(path))
     next(entry for entry in model.metadata_props if entry.key == "resolution").value = text
@@ -184,13 +188,13 @@ def test_metadata_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> Non
         load_model(path)
 
 
-def test_a_tile_larger_than_the_memory_is_rejected_before_it_is_made(tmp_path: Path) -> None:
+def test_model_tile_larger_than_the_memory_is_rejected(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", batch=1, sides=(10**6, 10**6))
     with pytest.raises(ModelError, match="expected 1 to 1000 bands, and sides of up to 8192 px"):
         read_card(path, ModelDescription(gsd_m=1.0))
 
 
-def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:
+def test_deepness_class_names_in_python_notation_are_read(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", "softmax")
     model = onnx.load(str(path))
     for key, value in (("names", "{0: 'dirt road', 1: 'paved road'}"), ("resolution", "20")):
@@ -216,7 +220,7 @@ def test_names_in_pythons_notation_are_read(tmp_path: Path) -> None:
         (None, "1", 1),
     ],
 )
-def test_the_road_class_is_found_by_its_name(
+def test_road_class_is_detected_by_its_name(
     tmp_path: Path, names: tuple[str, ...] | None, road: str | None, expected: int
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", "softmax")
@@ -234,7 +238,7 @@ def test_the_road_class_is_found_by_its_name(
         ("argmax", {}, ["--model-classes"]),
     ],
 )
-def test_missing_options_are_listed(
+def test_foreign_model_without_options_lists_the_missing_ones(
     tmp_path: Path, head: Head, fields: dict[str, Any], expected: list[str]
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", head)
@@ -244,7 +248,7 @@ def test_missing_options_are_listed(
     assert [word for word in needed.split() if word.startswith("--")] == expected
 
 
-def test_a_shape_that_does_not_tell_the_layout_asks_for_it(tmp_path: Path) -> None:
+def test_foreign_model_of_ambiguous_layout_asks_for_it(tmp_path: Path) -> None:
     nodes = [helper.make_node("ReduceMean", ["image"], ["road"], axes=[3], keepdims=1)]
     save_model(tmp_path / "m.onnx", nodes, None, inputs=("N", "a", "b", "c"))
     with pytest.raises(ModelError, match=r"--model-gsd.*--model-layout"):
@@ -253,7 +257,7 @@ def test_a_shape_that_does_not_tell_the_layout_asks_for_it(tmp_path: Path) -> No
     assert (card.input_layout, card.output_layout, card.bands[0]) == ("NHWC", "NHWC", "red")
 
 
-def test_the_stride_is_found_by_trial(tmp_path: Path) -> None:
+def test_foreign_model_stride_is_detected_by_trial(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", stride=64)
     assert read_card(path, told()).stride == 64
     with pytest.raises(ModelError, match=r"tried images of 100 x 100 px.*--model-tile-px"):
@@ -261,7 +265,7 @@ def test_the_stride_is_found_by_trial(tmp_path: Path) -> None:
     assert read_card(path, told(tile_px=128)).tile_px == 128
 
 
-def test_a_tile_that_contradicts_the_network_is_rejected(tmp_path: Path) -> None:
+def test_model_tile_that_contradicts_the_model_is_rejected(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", sides=(96, 96))
     assert read_card(path, told()).tile_px == 96
     assert read_card(path, told()).margin_px == 12
@@ -271,7 +275,7 @@ def test_a_tile_that_contradicts_the_network_is_rejected(tmp_path: Path) -> None
         read_card(foreign_model(tmp_path / "m.onnx", sides=(96, 64)), told())
 
 
-def test_smaller_outputs_and_several_outputs_are_rejected(tmp_path: Path) -> None:
+def test_foreign_model_with_smaller_or_several_outputs_is_rejected(tmp_path: Path) -> None:
     pool = [helper.make_node("MaxPool", ["image"], ["road"], kernel_shape=[2, 2], strides=[2, 2])]
     save_model(tmp_path / "m.onnx", pool, None, inputs=("N", 3, "H", "W"))
     with pytest.raises(ModelError, match=r"found an output of shape.*a map of the image's size"):
@@ -285,7 +289,7 @@ def test_smaller_outputs_and_several_outputs_are_rejected(tmp_path: Path) -> Non
         read_card(path, told())
 
 
-def test_class_numbers_beyond_the_names_are_rejected(tmp_path: Path) -> None:
+def test_foreign_model_with_class_numbers_beyond_the_names_is_rejected(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("ArgMax", ["image"], ["best"], axis=3),
         helper.make_node("Cast", ["best"], ["road"], to=TensorProto.INT32),
@@ -308,14 +312,14 @@ def test_class_numbers_beyond_the_names_are_rejected(tmp_path: Path) -> None:
     np.testing.assert_array_equal(three.predict_classes(picture).sum(axis=-1), 1)
 
 
-def test_probabilities_outside_0_and_1_name_the_option(tmp_path: Path) -> None:
+def test_foreign_model_with_values_outside_0_to_1_names_the_option(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx")
     segmenter = load_model(path, description=told(activation="none"))
     with pytest.raises(ModelError, match="--model-activation"):
         segmenter.predict(image())
 
 
-def test_a_model_with_a_card_is_not_described(tmp_path: Path) -> None:
+def test_model_options_are_rejected_for_a_model_with_a_card(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     for use in (load_model, read_card):
         with pytest.raises(ModelError, match=r"has a card, but was also described \(gsd_m\)"):
@@ -323,7 +327,7 @@ def test_a_model_with_a_card_is_not_described(tmp_path: Path) -> None:
     assert read_card(path, ModelDescription()) == tiny_card()
 
 
-def test_the_description_is_part_of_the_fingerprint(tmp_path: Path) -> None:
+def test_fingerprint_includes_the_model_options(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx")
     first, second = (load_model(path, description=told(gsd_m=gsd)) for gsd in (1.0, 0.5))
     assert first.fingerprint != second.fingerprint
@@ -338,7 +342,7 @@ def test_the_description_is_part_of_the_fingerprint(tmp_path: Path) -> None:
         ({"value_range": "bits"}, "value_range is 'bits'"),
     ],
 )
-def test_descriptions_out_of_range_are_rejected(fields: dict[str, Any], said: str) -> None:
+def test_model_options_reject_values_out_of_range(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         ModelDescription(**fields)
 
@@ -352,7 +356,7 @@ def test_descriptions_out_of_range_are_rejected(fields: dict[str, Any], said: st
         ([("Identity", {})], None),
     ],
 )
-def test_the_last_operation_is_read_from_the_file(
+def test_last_operation_is_read_from_the_file(
     tmp_path: Path, nodes: list[tuple[str, dict[str, Any]]], expected: str | None
 ) -> None:
     names = ["image", *(f"v{number}" for number in range(1, len(nodes))), "road"]
@@ -370,7 +374,7 @@ def test_the_last_operation_is_read_from_the_file(
     last_operation(path)  # a truncated file is not an error
 
 
-def test_an_adopted_model_needs_no_options(tmp_path: Path) -> None:
+def test_adopted_model_needs_no_options(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx", "two logits", metadata={"author": "them"})
     description = told(gsd_m=0.5, classes=TWO, margin_px=32)
     card = adopt(path, tmp_path / "ours.onnx", description)
@@ -386,7 +390,7 @@ def test_an_adopted_model_needs_no_options(tmp_path: Path) -> None:
     assert not (tmp_path / "again.onnx").exists()
 
 
-def test_terms_in_the_metadata_of_onnx_go_into_the_card(tmp_path: Path) -> None:
+def test_adopt_copies_the_terms_from_onnx_metadata_into_the_card(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx")
     assert (read_card(path, told()).licence, read_card(path, told()).attribution) == ("", ())
     model = onnx.load(str(path))
@@ -400,7 +404,7 @@ def test_terms_in_the_metadata_of_onnx_go_into_the_card(tmp_path: Path) -> None:
     assert (card.licence, card.attribution) == ("CC0", ("Model by A. Author.",))
 
 
-def test_adopt_and_info_on_the_command_line(tmp_path: Path) -> None:
+def test_model_adopt_and_model_info_commands(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx", "softmax", mean=0.5, std=0.25)
 
     def call(*arguments: object, status: int = 0) -> tuple[str, str]:

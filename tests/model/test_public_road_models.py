@@ -187,7 +187,7 @@ def test_predict_gives_each_pixel_the_probability_of_its_brightness(
 
 @pytest.mark.parametrize("scale", [0.5, 1, 2], ids=["finer", "own-pixels", "coarser"])
 @pytest.mark.parametrize(("make", "options", "gsd_m"), MODELS, ids=["resnet34", "deepness"])
-def test_extract_draws_the_crossing_where_it_is_at_any_pixel_size(
+def test_extract_places_the_crossing_at_any_pixel_size(
     tmp_path: Path, make: Any, options: list[str], gsd_m: float, scale: float
 ) -> None:
     brightness = crossing(400, 700)

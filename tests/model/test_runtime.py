@@ -51,7 +51,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> OnnxSegmenter:
 
 
 @pytest.mark.parametrize("along", ["rows", "columns"])
-def test_painted_roads_are_found_pixel_by_pixel(tiny: OnnxSegmenter, along: str) -> None:
+def test_predict_finds_painted_roads_pixel_by_pixel(tiny: OnnxSegmenter, along: str) -> None:
     image = np.full((64, 80, 3), GROUND, np.uint8)
     road = np.s_[20:26] if along == "rows" else np.s_[:, 31:36]
     image[road] = ROAD
@@ -65,7 +65,7 @@ def test_painted_roads_are_found_pixel_by_pixel(tiny: OnnxSegmenter, along: str)
     assert probability[0][road].max() == 1.0
 
 
-def test_card_device_and_fingerprint_are_those_of_the_file(tmp_path: Path) -> None:
+def test_load_model_returns_card_device_and_fingerprint(tmp_path: Path) -> None:
     import hashlib
 
     path = tiny_model(tmp_path / "m.onnx", gsd_m=0.5)
@@ -75,15 +75,13 @@ def test_card_device_and_fingerprint_are_those_of_the_file(tmp_path: Path) -> No
     assert segmenter.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_log_names_the_device_of_the_model(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_load_model_logs_the_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="roadgis"):
         load_model(tiny_model(tmp_path / "m.onnx"), device="cpu")
     assert "model tiny 1 (m.onnx) on ONNX Runtime, CPU" in caplog.text
 
 
-def test_scaling_follows_the_card_per_band(tmp_path: Path) -> None:
+def test_predict_scales_each_band_by_the_card(tmp_path: Path) -> None:
     card = tiny_card(mean=(0.2, 0.4, 0.6), std=(0.5, 0.25, 0.1), stride=1, margin_px=0)
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for index in range(3):
@@ -104,7 +102,7 @@ def _fields(card: ModelCard, **changes: object) -> dict[str, object]:
 
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_tiles_on_the_stride_grid_agree_exactly_inside_their_margins(
+def test_predict_of_tiles_on_the_stride_grid_agrees_inside_the_margins(
     tiny: OnnxSegmenter, data: st.DataObject
 ) -> None:
     seed = data.draw(st.integers(0, 2**16))
@@ -120,28 +118,28 @@ def test_tiles_on_the_stride_grid_agree_exactly_inside_their_margins(
     )
 
 
-def test_tiles_off_the_stride_grid_differ_so_the_grid_matters(tiny: OnnxSegmenter) -> None:
+def test_predict_of_tiles_off_the_stride_grid_differs(tiny: OnnxSegmenter) -> None:
     image = painted(64, 64)
     whole = tiny.predict(image[None])[0]
     shifted = tiny.predict(image[None, 2:62, 2:62])[0]
     assert np.abs(shifted[4:-4, 4:-4] - whole[6:-6, 6:-6]).max() > 0.01
 
 
-def test_a_batch_gives_what_its_images_give_alone(tiny: OnnxSegmenter) -> None:
+def test_predict_of_a_batch_equals_its_images_alone(tiny: OnnxSegmenter) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 48, 3), np.uint8)
     together = tiny.predict(images)
     for image, probability in zip(images, together, strict=True):
         np.testing.assert_array_equal(tiny.predict(image[None])[0], probability)
 
 
-def test_one_class_has_the_same_probability_among_the_classes(tiny: OnnxSegmenter) -> None:
+def test_predict_classes_of_one_class_equals_predict(tiny: OnnxSegmenter) -> None:
     image = painted(64, 64)[None]
     classes = tiny.predict_classes(image)
     assert classes.shape == (1, 64, 64, 1)
     np.testing.assert_array_equal(classes[..., 0], tiny.predict(image))
 
 
-def test_the_classes_of_a_softmax_sum_to_one_and_road_is_one_of_them(tmp_path: Path) -> None:
+def test_predict_classes_of_a_softmax_sum_to_one(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     card = tiny_card(
         classes=("other", "road", "water"), road_class=1, activation="softmax", stride=1,
@@ -159,14 +157,14 @@ def test_the_classes_of_a_softmax_sum_to_one_and_road_is_one_of_them(tmp_path: P
     np.testing.assert_array_equal(segmenter.predict(image), classes[..., 1])
 
 
-def test_a_model_of_one_tile_size_rejects_others(tmp_path: Path) -> None:
+def test_predict_with_a_fixed_tile_size_rejects_others(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(tiny_model(tmp_path / "m.onnx", tile_px=32))
     assert segmenter.predict(painted(64, 64)[None, :32, :32]).shape == (1, 32, 32)
     with pytest.raises(InputError, match="expects tiles of 32 x 32 px only"):
         segmenter.predict(painted(64, 64)[None])
 
 
-def test_a_card_whose_tile_is_not_the_networks_is_rejected_when_loaded(tmp_path: Path) -> None:
+def test_load_model_rejects_a_card_with_another_tile_size(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for fields in ({}, {"tile_px": 64}):
         save_model(tmp_path / "m.onnx", nodes, tiny_card(**fields), inputs=("N", 32, 32, 3))
@@ -192,7 +190,7 @@ def test_predict_is_thread_safe(tiny: OnnxSegmenter) -> None:
         (np.zeros((1, 8, 10, 3), np.uint8), "1 images of 10 x 8 px.*multiples of its stride, 4 px"),
     ],
 )
-def test_images_that_do_not_fit_the_card_are_rejected(
+def test_predict_rejects_images_that_do_not_match_the_card(
     tiny: OnnxSegmenter, image: Image, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
@@ -208,9 +206,7 @@ def test_images_that_do_not_fit_the_card_are_rejected(
         ("range", "values from -9 to -9, expected probabilities"),
     ],
 )
-def test_a_failing_model_is_reported_by_kind_of_failure(
-    tmp_path: Path, kind: str, said: str
-) -> None:
+def test_predict_error_names_the_kind_of_failure(tmp_path: Path, kind: str, said: str) -> None:
     segmenter = OnnxSegmenter(failing_model(tmp_path / "m.onnx", kind))  # type: ignore[arg-type]
     image = np.full((1, 32, 32, 3), GROUND, np.uint8)
     if kind in ("error", "nan"):
@@ -220,7 +216,7 @@ def test_a_failing_model_is_reported_by_kind_of_failure(
         segmenter.predict(image)
 
 
-def test_planes_first_and_wrong_bands_are_rejected_when_loaded(tmp_path: Path) -> None:
+def test_load_model_rejects_channels_first_and_wrong_bands(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for inputs in (("N", 3, "H", "W"), ("N", "H", "W", 4), ("N", "H", "W")):
         save_model(tmp_path / "m.onnx", nodes, tiny_card(), inputs=inputs)
@@ -228,7 +224,7 @@ def test_planes_first_and_wrong_bands_are_rejected_when_loaded(tmp_path: Path) -
             load_model(tmp_path / "m.onnx")
 
 
-def test_cuda_where_there_is_none_is_an_error_and_auto_takes_the_cpu(tmp_path: Path) -> None:
+def test_device_cuda_without_a_gpu_is_an_error_and_auto_uses_the_cpu(tmp_path: Path) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
@@ -255,7 +251,7 @@ def test_preferred_provider_is_a_gpu_where_one_is_offered(
     assert preferred_provider(device, offered) == chosen
 
 
-def test_options_out_of_range_are_rejected(tmp_path: Path) -> None:
+def test_runtime_options_reject_values_out_of_range(tmp_path: Path) -> None:
     path = tiny_model(tmp_path / "m.onnx")
     with pytest.raises(InputError, match="threads is 0"):
         load_model(path, threads=0)
@@ -264,7 +260,7 @@ def test_options_out_of_range_are_rejected(tmp_path: Path) -> None:
     assert available_threads() >= 1
 
 
-def test_keras_files_without_tensorflow_name_the_extra(
+def test_load_model_of_keras_without_tensorflow_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.keras"
@@ -276,14 +272,14 @@ def test_keras_files_without_tensorflow_name_the_extra(
         load_model(path)
 
 
-def test_keras_files_without_card_are_rejected_before_tensorflow_is_loaded(tmp_path: Path) -> None:
+def test_load_model_of_keras_without_card_fails_before_loading_tensorflow(tmp_path: Path) -> None:
     path = tmp_path / "m.keras"
     path.write_bytes(b"anything")
     with pytest.raises(ModelError, match=r"no model card; expected it at .*m\.keras\.json"):
         load_model(path)
 
 
-def test_importing_the_runtime_loads_no_framework() -> None:
+def test_runtime_import_loads_no_framework() -> None:
     code = (
         "import sys, roadgis.model.runtime, roadgis.model.catalog\n"
         "heavy = {'onnxruntime', 'onnx', 'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)\n"

@@ -76,7 +76,7 @@ def test_with_corners_restores_all_corners_of_a_ring() -> None:
     assert shapely.distance(corners, found).max() < 2.0
 
 
-def test_arcs_find_their_nearest_place_to_a_point() -> None:
+def test_arcs_nearest_place_to_a_point() -> None:
     arc = Arcs(np.zeros((1, 2)), np.array([[0.0, 1.0]]), np.array([0.05]))
     row, col = arc.points(np.array([[7.0]]), np.array([[0.0]]))
     assert arc.along_of(row[:, 0, 0], col[:, 0, 0]) == pytest.approx([7.0])

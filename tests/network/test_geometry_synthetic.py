@@ -41,7 +41,7 @@ def off_truth(drawn: DrawnNetwork, found: npt.NDArray[np.object_]) -> npt.NDArra
 @pytest.mark.parametrize("caps", ["flat", "round"])
 @pytest.mark.parametrize("width", [5, 9, 14])
 @pytest.mark.parametrize("kind", ["grid", "stars", "roundabouts", "mixed", "parallels"])
-def test_networks_lie_on_the_lines_of_their_perfect_masks(
+def test_vectorize_of_perfect_masks_lies_on_the_drawn_lines(
     kind: str, width: float, caps: str
 ) -> None:
     drawn = drawn_network(kind, width, caps, seed=0)
@@ -66,7 +66,7 @@ def test_smoothing_does_not_shrink_curves(radius: float) -> None:
 
 
 @pytest.mark.parametrize("width", [6, 8, 12])
-def test_right_angles_are_kept(width: float) -> None:
+def test_vectorize_keeps_right_angles(width: float) -> None:
     half = width / 2
     found = found_lines(
         road((200, 200), (20, 50, 120 + half, 50, width), (120, 50 - half, 120, 180, width))
@@ -76,7 +76,7 @@ def test_right_angles_are_kept(width: float) -> None:
     assert found[0].coords[1] == pytest.approx((120, 50), abs=1.0)
 
 
-def test_a_straight_cut_and_a_half_circle_end_where_their_lines_do() -> None:
+def test_vectorize_places_flat_and_round_road_ends() -> None:
     line = shapely.LineString([(40.3, 60.2), (160.7, 120.4)])
     for caps in ("flat", "round"):
         surface = shapely.buffer(line, 4.5, cap_style=caps, quad_segs=32)
@@ -86,7 +86,7 @@ def test_a_straight_cut_and_a_half_circle_end_where_their_lines_do() -> None:
         assert shapely.hausdorff_distance(found, line) < 1.0
 
 
-def test_a_side_road_at_an_acute_angle_meets_the_road_where_it_leads() -> None:
+def test_vectorize_places_junctions_at_acute_angles() -> None:
     angle = np.radians(30)
     array = road(
         (300, 300),

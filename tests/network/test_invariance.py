@@ -72,7 +72,7 @@ def traced(seed: int, block_px: int) -> tuple[Centerlines, ArraySource]:
 
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("name", STEPS)
-def test_step_does_not_depend_on_cuts_of_the_raster(name: str, seed: int) -> None:
+def test_cleaning_step_does_not_depend_on_cuts_of_the_raster(name: str, seed: int) -> None:
     whole, source = traced(seed, 4096)
     cut, _ = traced(seed, 53)
     assert_same_lines(STEPS[name](whole, source), STEPS[name](cut, source))
@@ -80,13 +80,13 @@ def test_step_does_not_depend_on_cuts_of_the_raster(name: str, seed: int) -> Non
 
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("name", STEPS)
-def test_step_does_not_depend_on_the_order_of_edges(name: str, seed: int) -> None:
+def test_cleaning_step_does_not_depend_on_the_order_of_edges(name: str, seed: int) -> None:
     lines, source = traced(seed, 4096)
     order = np.random.default_rng(seed).permutation(len(lines))
     assert edge_set(STEPS[name](lines.take(order), source)) == edge_set(STEPS[name](lines, source))
 
 
-def test_steps_change_the_lines_on_which_they_are_tested() -> None:
+def test_cleaning_steps_change_the_lines_they_are_tested_on() -> None:
     idle = set(STEPS) - {"merge_interstitial", "apply_rules", "drop_small_loops"}
     for seed in (2, 3):
         lines, source = traced(seed, 4096)

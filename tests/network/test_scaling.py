@@ -51,7 +51,7 @@ def _both(one: Centerlines, two: Centerlines) -> Centerlines:
     )
 
 
-def test_streets_of_the_benchmark_are_as_traced() -> None:
+def test_benchmark_streets_equal_traced_ones() -> None:
     lines, source = streets(2000)
     assert 1800 < len(lines) < 2200
     assert len(np.unique(lines.key)) == len(lines)
@@ -89,7 +89,7 @@ def test_clean_network_is_not_changed_by_a_network_far_away() -> None:
         assert one.equals_exact(two, 0.0)
 
 
-def test_sheets_with_blanks_between_them_are_one_mosaic(tmp_path: Path) -> None:
+def test_vectorize_of_distant_sheets_equals_one_mosaic(tmp_path: Path) -> None:
     whole = road((300, 300), (0, 150, 300, 150, 7), (150, 0, 160, 300, 7)) // 254
     for row in range(3):
         for col in range(3):

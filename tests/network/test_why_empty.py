@@ -89,7 +89,7 @@ def test_why_empty_does_not_depend_on_blocks() -> None:
     assert found[0] == found[1]
 
 
-def test_networks_with_roads_have_no_reason() -> None:
+def test_why_empty_of_a_network_with_roads_is_none() -> None:
     assert vectorize(ArraySource(ROAD)).why_empty is None
 
 
@@ -106,7 +106,7 @@ def test_clean_lines_names_the_step_that_removed_all_lines(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_vectorize_prints_the_reason_unless_it_is_quiet(tmp_path: Path, quiet: bool) -> None:
+def test_vectorize_prints_the_reason_unless_quiet(tmp_path: Path, quiet: bool) -> None:
     path = write_raster(tmp_path / "m.tif", np.zeros((1, 50, 50), np.uint8))
     arguments = ["vectorize", str(path), "-o", str(tmp_path / "o.gpkg")]
     done = CliRunner().invoke(cli, [*arguments, *(["-q"] if quiet else [])])
@@ -115,7 +115,7 @@ def test_vectorize_prints_the_reason_unless_it_is_quiet(tmp_path: Path, quiet: b
     assert (said in done.output) != quiet
 
 
-def test_the_result_line_holds_the_reason(tmp_path: Path) -> None:
+def test_jsonl_result_has_the_reason(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "m.tif", np.zeros((1, 50, 50), np.uint8))
     command = [sys.executable, "-m", "roadgis", "vectorize", path, "-o", tmp_path / "o.gpkg"]
     done = subprocess.run([*command, "--progress", "jsonl"], capture_output=True, check=True)

@@ -77,7 +77,7 @@ def test_vectorize_of_a_work_directory_keeps_the_terms(folder: Path, model: dict
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
-def test_clean_keeps_the_terms_of_roads_that_a_model_made(
+def test_clean_keeps_the_terms_of_extracted_roads(
     tmp_path: Path, folder: Path, model: dict[str, Any], suffix: str
 ) -> None:
     roads = tmp_path / f"roads{suffix}"
@@ -86,7 +86,7 @@ def test_clean_keeps_the_terms_of_roads_that_a_model_made(
     assert read_provenance(tmp_path / "clean.gpkg")["model"] == model
 
 
-def test_clean_takes_the_terms_of_the_probability_that_it_is_given(
+def test_clean_keeps_the_terms_of_the_probability(
     tmp_path: Path, folder: Path, model: dict[str, Any]
 ) -> None:
     drawn = vectorize_file(folder / "p.tif").to_geodataframe()[["geometry"]]

@@ -169,14 +169,14 @@ def test_write_network_column_types_do_not_depend_on_values(tmp_path: Path, suff
     assert types[0] == types[1] == types[2]
 
 
-def test_shapefile_names_are_short_and_unique() -> None:
+def test_shapefile_field_names_are_short_and_unique() -> None:
     names = list(shapefile_names(EDGE_COLUMNS).values())
     assert all(len(name) <= 10 for name in names)
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_provenance_travels_with_the_file(tmp_path: Path, suffix: str) -> None:
+def test_provenance_is_written_into_the_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"roads{suffix}"
     write_network(tee(), path)
     assert read_provenance(path) == PROVENANCE
@@ -365,7 +365,7 @@ def test_geopackage_overwrite_keeps_layers_in_its_journal(tmp_path: Path) -> Non
     assert len(read_edges(path)) == 3
 
 
-def test_geopackage_whose_other_layers_cannot_be_read_is_left_alone(tmp_path: Path) -> None:
+def test_geopackage_whose_other_layers_cannot_be_read_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "project.gpkg"
     a_project(path)
     damaged = path.read_bytes()[:4096] + b"damaged" * 2000
@@ -685,7 +685,7 @@ def test_check_output_rejects_a_pipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, where nobody can write")
-def test_check_output_rejects_a_folder_nobody_can_write() -> None:
+def test_check_output_rejects_a_folder_that_cannot_be_written() -> None:
     with pytest.raises(OutputError, match=r"/proc/roads\.gpkg"):
         check_output("/proc/roads.gpkg")
 
@@ -762,7 +762,7 @@ def assert_fails_cleanly(folder: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ALL)
-def test_write_network_on_a_full_disk_keeps_the_old_file_and_reports_it(
+def test_write_network_on_a_full_disk_is_an_error_and_keeps_the_old_file(
     small_disk: Path, suffix: str
 ) -> None:
     assert_fails_cleanly(small_disk, suffix)
@@ -775,7 +775,9 @@ def test_write_network_at_a_file_size_limit_keeps_the_old_file(
     assert_fails_cleanly(small_files, suffix)
 
 
-def test_write_network_gives_a_whole_file_or_an_error_on_any_size_of_disk(small_disk: Path) -> None:
+def test_write_network_on_a_disk_of_any_size_gives_a_complete_file_or_an_error(
+    small_disk: Path,
+) -> None:
     # Drivers write their last bytes when they close, where a failure is easily lost.
     for suffix in (".fgb", ".shp", ".geojson"):
         for count in range(40, 200, 8):

@@ -54,7 +54,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def test_a_wheel_is_installed_found_updated_and_removed(root: Path, tmp_path: Path) -> None:
+def test_environment_of_a_wheel_is_installed_found_updated_and_removed(
+    root: Path, tmp_path: Path
+) -> None:
     percents: list[float] = []
     python = environment.install(
         str(wheel(tmp_path)), base=sys.executable, on_progress=lambda p, _: percents.append(p)
@@ -73,14 +75,14 @@ def test_a_wheel_is_installed_found_updated_and_removed(root: Path, tmp_path: Pa
         environment.find_python()
 
 
-def test_an_engine_of_another_version_is_not_an_installation(root: Path, tmp_path: Path) -> None:
+def test_install_rejects_an_engine_of_another_version(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineError, match="Update the plugin"):
         environment.install(str(wheel(tmp_path, protocol=99)), base=sys.executable)
     with pytest.raises(runner.EngineError, match="not set up"):
         environment.find_python()
 
 
-def test_without_the_internet_the_hint_says_what_to_do(
+def test_install_without_the_internet_gives_a_hint(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
@@ -93,7 +95,7 @@ def test_without_the_internet_the_hint_says_what_to_do(
     assert environment.managed_python().exists()
 
 
-def test_a_cancelled_setup_leaves_no_installation(root: Path, tmp_path: Path) -> None:
+def test_install_that_is_cancelled_leaves_no_installation(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineCanceled):
         environment.install(str(wheel(tmp_path)), base=sys.executable, is_canceled=lambda: True)
     with pytest.raises(runner.EngineError, match="not set up"):
@@ -102,7 +104,7 @@ def test_a_cancelled_setup_leaves_no_installation(root: Path, tmp_path: Path) ->
     assert environment.find_python()[1] == "managed"
 
 
-def test_an_environment_of_the_user_is_neither_used_nor_removed(root: Path, tmp_path: Path) -> None:
+def test_environment_of_the_user_is_neither_used_nor_removed(root: Path, tmp_path: Path) -> None:
     root.mkdir()
     (root / "thesis.txt").write_text("years of work")
     with pytest.raises(runner.EngineError, match="holds other files"):
@@ -113,18 +115,18 @@ def test_an_environment_of_the_user_is_neither_used_nor_removed(root: Path, tmp_
 
 
 @pytest.mark.parametrize("name", ["gone.whl", "some/folder"])
-def test_a_missing_source_is_reported(root: Path, name: str) -> None:
+def test_install_reports_a_missing_source(root: Path, name: str) -> None:
     with pytest.raises(runner.EngineError, match="does not exist"):
         environment.install(name, base=sys.executable)
     assert not root.exists()
 
 
-def test_a_base_that_is_not_python_is_reported(root: Path, tmp_path: Path) -> None:
+def test_install_reports_a_base_other_than_python(root: Path, tmp_path: Path) -> None:
     with pytest.raises(runner.EngineError, match="Python to make it with"):
         environment.install(str(wheel(tmp_path)), base=str(tmp_path / "none"))
 
 
-def test_the_variable_overrides_the_setting_and_both_the_managed_environment(
+def test_find_python_prefers_the_variable_to_the_setting(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = tmp_path / "setting"
@@ -140,21 +142,21 @@ def test_the_variable_overrides_the_setting_and_both_the_managed_environment(
 
 
 @posix
-def test_the_managed_place_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_managed_root_is_in_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROADGIS_ENGINE_DIR", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
     monkeypatch.setattr(sys, "platform", "linux")
     assert environment.managed_root() == Path("/data/roadgis/engine")
 
 
-def test_probing_reports_the_versions_of_an_environment() -> None:
+def test_probe_reports_the_versions_of_an_environment() -> None:
     found = environment.probe(sys.executable)
     assert found["python"].startswith("3.")
     assert isinstance(found["cuda"], bool)
     assert "rasterio" in found
 
 
-def test_the_pinned_version_is_the_bundled_descriptions() -> None:
+def test_pinned_version_is_that_of_the_bundled_description() -> None:
     assert environment.PINNED.split("==") == ["roadgis", description.VERSION]
     # pip's arguments come from the user's parameter too: none may be an option.
     with pytest.raises(runner.EngineError, match="begins with a dash"):

@@ -65,7 +65,7 @@ def gone(pid: int, seconds: float = 8.0) -> bool:
 
 
 @posix
-def test_progress_log_and_result_arrive_in_order(fake: Fake) -> None:
+def test_run_reports_progress_log_and_result_in_order(fake: Fake) -> None:
     python = fake(
         HELLO
         + """
@@ -94,7 +94,7 @@ say(type="result", outputs=["a"], argv=sys.argv[1:])
 
 
 @posix
-def test_percent_values_that_are_not_numbers_keep_the_one_before(fake: Fake) -> None:
+def test_run_ignores_percent_values_other_than_numbers(fake: Fake) -> None:
     python = fake(
         HELLO
         + """
@@ -112,7 +112,7 @@ say(type="result")
 
 
 @posix
-def test_lines_that_are_not_json_objects_are_free_text(fake: Fake) -> None:
+def test_run_logs_lines_other_than_json_objects_as_text(fake: Fake) -> None:
     python = fake(
         HELLO
         + r"""
@@ -131,7 +131,7 @@ say(type="result", outputs=[])
 
 
 @posix
-def test_a_huge_line_is_cut_and_what_follows_is_read(fake: Fake) -> None:
+def test_run_truncates_a_huge_line_and_reads_the_next_ones(fake: Fake) -> None:
     python = fake(
         HELLO
         + """
@@ -149,7 +149,7 @@ say(type="result", outputs=["a"])
 
 @posix
 @pytest.mark.parametrize("end", ["", "\\n"], ids=["one line", "lines"])
-def test_endless_output_is_not_buffered_and_can_be_stopped(fake: Fake, end: str) -> None:
+def test_run_with_endless_output_can_be_stopped(fake: Fake, end: str) -> None:
     import resource
 
     python = fake(HELLO + f'while True: os.write(1, b"x" * 5000 + b"{end}")')
@@ -163,14 +163,14 @@ def test_endless_output_is_not_buffered_and_can_be_stopped(fake: Fake, end: str)
 
 
 @posix
-def test_a_describe_that_never_ends_is_stopped(fake: Fake) -> None:
+def test_describe_that_never_ends_is_stopped(fake: Fake) -> None:
     python = fake('while True: print("x" * 1000)')
     with pytest.raises(runner.EngineError, match="did not answer within 2 s"):
         runner.describe(python, timeout_s=2)
 
 
 @posix
-def test_an_error_line_becomes_text_and_hint_with_the_log(fake: Fake) -> None:
+def test_run_error_has_text_hint_and_log(fake: Fake) -> None:
     python = fake(
         HELLO
         + """
@@ -187,7 +187,9 @@ sys.exit(1)
 
 @posix
 @pytest.mark.parametrize("number", [9, 11, 6])
-def test_a_killed_engine_shows_the_signal_and_its_last_40_lines(fake: Fake, number: int) -> None:
+def test_run_of_a_killed_engine_shows_the_signal_and_the_last_40_lines(
+    fake: Fake, number: int
+) -> None:
     python = fake(
         HELLO
         + f"""
@@ -204,13 +206,13 @@ os.kill(os.getpid(), {number})
 
 
 @posix
-def test_out_of_memory_has_a_hint(fake: Fake) -> None:
+def test_run_out_of_memory_gives_a_hint(fake: Fake) -> None:
     with pytest.raises(runner.EngineError, match="smaller block size"):
         runner.run(fake('sys.exit("std::bad_alloc")'), ["extract"])
 
 
 @posix
-def test_an_end_without_a_result_is_an_error(fake: Fake) -> None:
+def test_run_without_a_result_is_an_error(fake: Fake) -> None:
     with pytest.raises(runner.EngineError, match="without a result"):
         runner.run(fake(HELLO), ["extract"])
 
@@ -227,7 +229,7 @@ def test_an_end_without_a_result_is_an_error(fake: Fake) -> None:
         (1, "0.0.9", "Set up"),
     ],
 )
-def test_incompatible_versions_stop_the_run_at_once(
+def test_run_stops_at_incompatible_versions(
     fake: Fake, protocol: int | None, version: str, advice: str
 ) -> None:
     python = fake(f'say(type="hello", protocol={protocol}, version="{version}")\ntime.sleep(60)\n')
@@ -243,7 +245,7 @@ def test_check_fit_ignores_the_patch_version(version: str) -> None:
 
 
 @posix
-def test_cancel_returns_within_a_second_and_ends_the_grandchildren(fake: Fake) -> None:
+def test_cancel_returns_within_a_second_and_ends_grandchildren(fake: Fake) -> None:
     python = fake(
         HELLO
         + """
@@ -273,7 +275,7 @@ time.sleep(60)
 
 
 @posix
-def test_an_engine_that_does_not_stop_is_killed_without_blocking_the_user(
+def test_cancel_kills_an_engine_that_does_not_stop_without_blocking(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "KILL_AFTER_S", 1.5)
@@ -291,7 +293,7 @@ def test_an_engine_that_does_not_stop_is_killed_without_blocking_the_user(
 
 
 @posix
-def test_the_engine_is_stopped_only_once(fake: Fake, tmp_path: Path) -> None:
+def test_cancel_signals_the_engine_only_once(fake: Fake, tmp_path: Path) -> None:
     # A second signal would break into the tidying that the first one began.
     python = fake(
         f"""
@@ -320,13 +322,13 @@ signal.signal(signal.SIGTERM, note)
     assert (tmp_path / "tidied").exists()
 
 
-def test_a_missing_interpreter_names_the_set_up(tmp_path: Path) -> None:
+def test_run_with_a_missing_interpreter_names_the_set_up(tmp_path: Path) -> None:
     with pytest.raises(runner.EngineError, match="Set up roadgis"):
         runner.run(str(tmp_path / "none"), ["extract"])
 
 
 @posix
-def test_a_python_without_roadgis_is_reported(tmp_path: Path) -> None:
+def test_run_with_a_python_without_roadgis_is_an_error(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho 'No module named roadgis' >&2\nexit 1\n")
     python.chmod(0o755)
@@ -336,7 +338,7 @@ def test_a_python_without_roadgis_is_reported(tmp_path: Path) -> None:
         runner.run(str(python), ["extract"])
 
 
-def test_qgis_own_python_does_not_get_into_the_engines() -> None:
+def test_engine_environment_has_no_python_variables_of_qgis() -> None:
     kept = runner.clean_environment(
         {
             "PYTHONHOME": "x", "PYTHONPATH": "x", "PROJ_LIB": "x", "GDAL_DATA": "x",
@@ -346,14 +348,14 @@ def test_qgis_own_python_does_not_get_into_the_engines() -> None:
     assert kept == {"PATH": "p", "HTTPS_PROXY": "q", "PYTHONUTF8": "1"}
 
 
-def test_the_engine_of_this_checkout_is_the_bundled_description() -> None:
+def test_bundled_description_equals_that_of_the_engine() -> None:
     # Written by qgis_plugin/describe.py; run it after a change of options.
     told = runner.describe(sys.executable)
     assert description.reduced(told) == description.ENGINE
     runner.check_fit(told["protocol"], told["version"], description.VERSION)
 
 
-def test_a_real_run_speaks_the_protocol(tmp_path: Path) -> None:
+def test_run_with_the_real_engine(tmp_path: Path) -> None:
     lines = {"type": "LineString", "coordinates": [[10.0, 50.0], [10.01, 50.0]]}
     features = [{"type": "Feature", "properties": {}, "geometry": lines}]
     source = tmp_path / "lines é.geojson"
@@ -371,7 +373,7 @@ def test_a_real_run_speaks_the_protocol(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_real_engine_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
+def test_engine_ends_when_the_program_that_started_it_is_killed(tmp_path: Path) -> None:
     scene = tmp_path / "scene.tif"
     noise = np.random.default_rng(0).integers(0, 255, (3, 6000, 6000), dtype=np.uint8)
     with rasterio.open(
@@ -399,7 +401,7 @@ runner.run(
     assert not (tmp_path / "p.tif").exists()
 
 
-def test_values_become_arguments_except_defaults() -> None:
+def test_arguments_of_values_leave_out_defaults() -> None:
     options = {option.name: option for option in description.options("extract")}
     assert options["max_gap"].arguments(30.0) == []
     assert options["max_gap"].arguments(12.0) == ["--max-gap=12"]
@@ -414,7 +416,7 @@ def test_values_become_arguments_except_defaults() -> None:
     assert many == ["--no-rule", "patchy", "--no-rule", "uneven"]
 
 
-def test_every_option_has_a_label_and_help() -> None:
+def test_description_has_label_and_help_for_every_option() -> None:
     for command in description.COMMANDS:
         options = description.options(command)
         assert options
@@ -426,7 +428,7 @@ def test_every_option_has_a_label_and_help() -> None:
             assert option.name in description.LABELS, option.name
 
 
-def test_the_engines_texts_name_the_dialogs_parameters() -> None:
+def test_engine_texts_name_the_parameters_of_the_dialog() -> None:
     text = description.worded("extract", "--block-px is 17, expected more. See --help.")
     assert text == "'Side of the blocks [pixels]' is 17, expected more. See --help."
 
@@ -438,21 +440,19 @@ def test_the_engines_texts_name_the_dialogs_parameters() -> None:
         ("vectorize", "Take a part with --aoi, or choose another --work-dir."),
     ],
 )
-def test_the_engines_texts_name_parameters_of_the_dialog_for_options(
-    command: str, text: str
-) -> None:
+def test_engine_texts_name_parameters_in_place_of_options(command: str, text: str) -> None:
     engine = "Take a part with --aoi, or choose another --work-dir."
     assert description.worded(command, engine) == text
 
 
-def test_hints_about_the_shell_are_left_out() -> None:
+def test_engine_texts_leave_out_hints_about_the_shell() -> None:
     hint = description.worded_hint
     assert hint("vectorize", "'roadgis info' describes the imagery.") == ""
     expected = "Run it with 'Discard the blocks of an interrupted run'."
     assert hint("extract", "Run it with --restart.") == expected
 
 
-def test_the_pace_reports_rate_and_remaining_time() -> None:
+def test_pace_reports_rate_and_remaining_time() -> None:
     clock = iter([0.0, 1.0, 10.0, 20.0])
     pace = progress.Pace(clock=lambda: next(clock))
     assert pace(0, "predicting: 0.0 of 10.0 Mpx") == "predicting: 0.0 of 10.0 Mpx"
@@ -466,11 +466,11 @@ def test_the_pace_reports_rate_and_remaining_time() -> None:
     ("seconds", "text"),
     [(1, "5 s"), (42, "40 s"), (90, "2 min"), (3000, "50 min"), (9000, "2.5 h")],
 )
-def test_durations(seconds: float, text: str) -> None:
+def test_duration_texts(seconds: float, text: str) -> None:
     assert progress.duration(seconds) == text
 
 
-def test_the_plugins_plain_modules_import_no_qgis() -> None:
+def test_plain_modules_of_the_plugin_import_no_qgis() -> None:
     names = ("runner", "environment", "description", "progress")
     program = (
         f"import sys; sys.path.insert(0, {str(PLUGIN)!r}); sys.dont_write_bytecode = True\n"
@@ -480,7 +480,7 @@ def test_the_plugins_plain_modules_import_no_qgis() -> None:
     subprocess.run([sys.executable, "-I", "-c", program], check=True)
 
 
-def test_no_module_of_the_plugin_imports_roadgis() -> None:
+def test_plugin_does_not_import_roadgis() -> None:
     for path in (PLUGIN / "roadgis_qgis").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"^\s*(import|from) roadgis\b", text, re.M), path

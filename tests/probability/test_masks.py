@@ -86,12 +86,12 @@ MASKS: dict[str, tuple[npt.NDArray[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", MASKS)
-def test_masks_of_any_program_give_all_of_their_roads(tmp_path: Path, kind: str) -> None:
+def test_vectorize_of_masks_of_other_programs_finds_all_roads(tmp_path: Path, kind: str) -> None:
     values, profile = MASKS[kind]
     assert_cross(write_raster(tmp_path / "m.tif", values, **profile))
 
 
-def test_a_mask_that_leaves_out_its_background_is_the_same_as_one_with_zeros(
+def test_vectorize_of_a_mask_with_nodata_background_equals_one_with_zeros(
     tmp_path: Path,
 ) -> None:
     plain = vectorize_file(write_raster(tmp_path / "a.tif", cross()))
@@ -100,7 +100,7 @@ def test_a_mask_that_leaves_out_its_background_is_the_same_as_one_with_zeros(
     )
 
 
-def test_roads_along_nodata_in_a_mask_stay(tmp_path: Path) -> None:
+def test_vectorize_of_a_mask_keeps_roads_along_nodata(tmp_path: Path) -> None:
     mask = np.zeros((1, 200, 300), np.uint8)
     mask[0, 100:107] = 1
     # Two pixels off the road nothing is known.
@@ -112,7 +112,7 @@ def test_roads_along_nodata_in_a_mask_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origin", [(0, 0), (10, 10), (3, 61)])
-def test_a_road_along_the_edge_is_there_wherever_the_mask_lies(
+def test_vectorize_of_a_mask_keeps_roads_along_the_edge(
     tmp_path: Path, origin: tuple[int, int]
 ) -> None:
     mask = np.zeros((1, 200, 300), np.uint8)
@@ -146,7 +146,7 @@ PICTURES: dict[str, tuple[npt.NDArray[Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("kind", PICTURES)
-def test_pictures_of_masks_give_all_of_their_roads(tmp_path: Path, kind: str) -> None:
+def test_vectorize_of_png_and_jpeg_masks_finds_all_roads(tmp_path: Path, kind: str) -> None:
     values, profile = PICTURES[kind]
     path = tmp_path / "m.tif"
     if profile.get("driver", "GTiff") == "GTiff":
@@ -164,12 +164,12 @@ def test_pictures_of_masks_give_all_of_their_roads(tmp_path: Path, kind: str) ->
     assert_cross(path)
 
 
-def test_a_palette_is_read_by_its_numbers(tmp_path: Path) -> None:
+def test_vectorize_of_a_palette_mask_uses_the_indices(tmp_path: Path) -> None:
     colours = {0: (255, 255, 255, 255), 1: (128, 0, 0, 255)}
     assert_cross(write_raster(tmp_path / "m.tif", cross(), colormap=colours))
 
 
-def test_scale_and_offset_of_the_band_are_honoured(tmp_path: Path) -> None:
+def test_vectorize_applies_scale_and_offset_of_the_band(tmp_path: Path) -> None:
     values = cross(190, 100)
     path = write_raster(tmp_path / "p.tif", values)
     with rasterio.open(path, "r+") as dataset:
@@ -239,9 +239,7 @@ UNCLEAR: dict[str, tuple[npt.NDArray[Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", UNCLEAR)
-def test_unclear_values_are_rejected_with_the_values_and_the_option(
-    tmp_path: Path, kind: str
-) -> None:
+def test_vectorize_rejects_unclear_values_and_names_the_option(tmp_path: Path, kind: str) -> None:
     values, message = UNCLEAR[kind]
     path = write_raster(tmp_path / "m.tif", values)
     with pytest.raises(SceneError, match=message):
@@ -262,7 +260,7 @@ GIVEN: dict[str, tuple[npt.NDArray[Any], RasterOptions]] = {
 
 
 @pytest.mark.parametrize("kind", GIVEN)
-def test_options_set_the_meaning_of_values(tmp_path: Path, kind: str) -> None:
+def test_raster_options_set_the_meaning_of_values(tmp_path: Path, kind: str) -> None:
     values, options = GIVEN[kind]
     assert_cross(write_raster(tmp_path / "m.tif", values), options)
 
@@ -280,7 +278,9 @@ def test_nodata_of_a_probability_raster_is_unknown_unless_low_values_are_nodata(
     assert_cross(write_raster(tmp_path / "b.tif", cut, nodata=-1))
 
 
-def test_the_detected_encoding_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_vectorize_logs_the_detected_encoding(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_raster(tmp_path / "m.tif", cross(), nodata=0)
     with caplog.at_level(logging.WARNING, "roadgis"), open_probability(path) as source:
         assert source.provenance["values"] == "a mask, road is 1, nodata is not road"
@@ -290,7 +290,7 @@ def test_the_detected_encoding_is_logged(tmp_path: Path, caplog: pytest.LogCaptu
     ]
 
 
-def test_sheets_of_a_mask_are_one_network(tmp_path: Path) -> None:
+def test_vectorize_of_mask_sheets_gives_one_network(tmp_path: Path) -> None:
     whole = write_raster(tmp_path / "m.tif", cross(), nodata=0)
     sheets = cut_into_sheets(whole, tmp_path / "sheets", [150, 201], [118, 300])
     network = vectorize_file(whole)
@@ -298,7 +298,7 @@ def test_sheets_of_a_mask_are_one_network(tmp_path: Path) -> None:
     assert_networks_equal(network, vectorize_file(sorted(sheets.iterdir())))
 
 
-def test_masks_that_overlap_show_the_roads_of_all(tmp_path: Path) -> None:
+def test_vectorize_of_overlapping_masks_finds_the_roads_of_all(tmp_path: Path) -> None:
     one, two = cross(), cross()
     one[0, 197:204] = 0
     two[0, :197] = two[0, 204:] = 0
@@ -306,7 +306,7 @@ def test_masks_that_overlap_show_the_roads_of_all(tmp_path: Path) -> None:
     assert_cross(paths)
 
 
-def test_a_gap_in_a_mask_is_bridged_as_clean_bridges_it(tmp_path: Path) -> None:
+def test_vectorize_bridges_a_gap_in_a_mask_like_clean(tmp_path: Path) -> None:
     mask = np.zeros((1, 200, 400), np.uint8)
     mask[0, 100:107] = 1
     for begin, gap in ((60, 4), (150, 10), (240, 18), (330, 40)):
@@ -336,7 +336,7 @@ def test_clean_bridges_by_shape_where_the_evidence_is_a_mask(tmp_path: Path) -> 
     assert network.bridged.sum() == 1
 
 
-def test_statistics_see_a_single_pixel(tmp_path: Path) -> None:
+def test_value_statistics_include_a_single_pixel(tmp_path: Path) -> None:
     values = cross()
     values[0, 399, 399] = 7
     path = write_raster(tmp_path / "m.tif", values)
@@ -361,7 +361,7 @@ def test_detect_encoding_reads_few_values_as_probability(
     assert found.is_mask == (len(counts) == 2)
 
 
-def test_detect_encoding_knows_what_roadgis_writes_without_its_tag() -> None:
+def test_detect_encoding_of_a_roadgis_raster_without_its_tag() -> None:
     found = detect_encoding(
         Stored("p.tif", "uint8", nodata=(255.0,)),
         counted((0, 5), (60, 3), (200, 3), missing=4),
@@ -370,7 +370,7 @@ def test_detect_encoding_knows_what_roadgis_writes_without_its_tag() -> None:
     assert (found.scale, found.background) == (1 / 254, False)
 
 
-def test_a_scale_that_gives_more_than_1_is_rejected(tmp_path: Path) -> None:
+def test_raster_scale_that_gives_more_than_1_is_rejected(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "p.tif", noisy(255, "uint8"))
     with pytest.raises(SceneError, match=r"times 0\.01 they are 0 to 2\.55"):
         vectorize_file(path, raster=RasterOptions(scale=0.01))
@@ -380,12 +380,12 @@ def test_a_scale_that_gives_more_than_1_is_rejected(tmp_path: Path) -> None:
     "options",
     [{"band": 0}, {"scale": 0.0}, {"scale": 1.0, "road_values": (1,)}, {"nodata_is": "x"}],
 )
-def test_raster_options_reject_senseless_values(options: dict[str, Any]) -> None:
+def test_raster_options_reject_impossible_values(options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         RasterOptions(**options)
 
 
-def test_damaged_tags_are_ignored_with_a_warning(
+def test_vectorize_ignores_damaged_tags_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_raster(tmp_path / "p.tif", noisy(255, "uint8"))

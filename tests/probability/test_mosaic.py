@@ -36,7 +36,7 @@ def filled(folder: Path, array: np.ndarray) -> Mosaic:
     return mosaic
 
 
-def test_any_window_reads_back_as_written_and_as_nodata_beyond(
+def test_mosaic_reads_windows_as_written_and_nodata_beyond(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     array = values()
@@ -61,7 +61,7 @@ def test_any_window_reads_back_as_written_and_as_nodata_beyond(
     check()
 
 
-def test_a_window_is_done_only_when_all_its_chunks_are(tmp_path: Path) -> None:
+def test_mosaic_window_is_done_when_all_its_chunks_are(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     first = Window(0, 0, CHUNK, CHUNK)
     assert not mosaic.is_done(first)
@@ -71,7 +71,7 @@ def test_a_window_is_done_only_when_all_its_chunks_are(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "chunks-1" / "00000").iterdir()] == ["00000.tif"]
 
 
-def test_a_chunk_without_data_is_done_without_a_raster(tmp_path: Path) -> None:
+def test_mosaic_marks_a_chunk_without_data_without_a_file(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     mosaic.write(GRID.window, None)
     assert mosaic.is_done(GRID.window)
@@ -80,13 +80,13 @@ def test_a_chunk_without_data_is_done_without_a_raster(tmp_path: Path) -> None:
     assert (mosaic.read(GRID.window) == NO_DATA).all()
 
 
-def test_part_of_a_chunk_is_rejected(tmp_path: Path) -> None:
+def test_mosaic_rejects_a_part_of_a_chunk(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     with pytest.raises(ValueError, match="whole chunks"):
         mosaic.write(Window(0, 0, CHUNK, CHUNK - 1), np.zeros((CHUNK, CHUNK - 1), np.uint8))
 
 
-def test_the_same_settings_resume_and_others_are_rejected_by_name(tmp_path: Path) -> None:
+def test_mosaic_resumes_with_equal_settings_and_names_changed_ones(tmp_path: Path) -> None:
     Mosaic.create(tmp_path, GRID, {"model": "a", "aoi": None}, chunk_px=CHUNK)
     Mosaic.create(tmp_path, GRID, {"aoi": None, "model": "a"}, chunk_px=CHUNK)
     with pytest.raises(ResumeError, match=r'model: "a" before, "b" now.*--restart'):
@@ -95,7 +95,7 @@ def test_the_same_settings_resume_and_others_are_rejected_by_name(tmp_path: Path
         Mosaic.create(tmp_path, GRID, {"model": "a", "aoi": None}, chunk_px=32)
 
 
-def test_open_finds_the_grid_again(tmp_path: Path) -> None:
+def test_mosaic_open_reads_the_grid(tmp_path: Path) -> None:
     array = values(1)
     filled(tmp_path, array)
     again = Mosaic.open(tmp_path)
@@ -106,19 +106,19 @@ def test_open_finds_the_grid_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b"[]", b"1"])
-def test_a_damaged_head_names_the_remedy(tmp_path: Path, text: bytes) -> None:
+def test_mosaic_with_a_damaged_header_names_the_remedy(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "mosaic.json").write_bytes(text)
     with pytest.raises(ResumeError, match="Remove the folder"):
         Mosaic.open(tmp_path)
 
 
-def test_a_head_of_another_format_names_the_expected_one(tmp_path: Path) -> None:
+def test_mosaic_with_a_header_of_another_format_names_the_expected_one(tmp_path: Path) -> None:
     (tmp_path / "mosaic.json").write_text(json.dumps({"format": 99}))
     with pytest.raises(ResumeError, match="format 2"):
         Mosaic.open(tmp_path)
 
 
-def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
+def test_mosaic_names_a_damaged_chunk(tmp_path: Path) -> None:
     mosaic = filled(tmp_path, values())
     chunk = tmp_path / "chunks-1" / "00001" / "00001.tif"
     chunk.write_bytes(chunk.read_bytes()[:200])
@@ -126,7 +126,7 @@ def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
         mosaic.read(GRID.window)
 
 
-def test_the_cog_holds_the_values_tags_and_overviews(tmp_path: Path) -> None:
+def test_mosaic_cog_has_values_tags_and_overviews(tmp_path: Path) -> None:
     grid = Grid(GRID.crs, GRID.x0, GRID.y0, 1.0, 1200, 1100)
     rng = np.random.default_rng(3)
     array = rng.integers(0, 255, (grid.height, grid.width), np.uint8)
@@ -147,13 +147,13 @@ def test_the_cog_holds_the_values_tags_and_overviews(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["prob.tif"]
 
 
-def test_a_cog_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+def test_mosaic_cog_that_cannot_be_written_keeps_the_old_file(tmp_path: Path) -> None:
     mosaic = filled(tmp_path / "work", values())
     with pytest.raises(OutputError, match="nowhere"):
         write_cog(mosaic, tmp_path / "nowhere" / "prob.tif")
 
 
-def test_mosaic_never_reads_a_chunk_that_is_not_finished_as_nodata(tmp_path: Path) -> None:
+def test_mosaic_never_reads_an_unfinished_chunk_as_nodata(tmp_path: Path) -> None:
     mosaic = Mosaic.create(tmp_path, GRID, {}, chunk_px=CHUNK)
     mosaic.write(Window(0, 0, CHUNK, CHUNK), np.zeros((CHUNK, CHUNK), np.uint8))
     for read in (lambda: mosaic.read(GRID.window), mosaic.write_vrt):
@@ -197,7 +197,7 @@ def test_mosaic_does_not_replace_a_file_of_others_in_a_chunks_place(tmp_path: Pa
     assert place.read_bytes() == before
 
 
-def test_chunk_of_a_run_killed_before_it_was_marked_counts(tmp_path: Path) -> None:
+def test_mosaic_counts_a_chunk_written_but_not_yet_marked(tmp_path: Path) -> None:
     mosaic = filled(tmp_path, values())
     (mosaic.folder / "chunks-1" / "done.bin").write_bytes(bytes(6))
     again = Mosaic.open(tmp_path)
@@ -240,7 +240,7 @@ def test_renewed_mosaic_keeps_windows_where_they_lie_in_the_new_grid(tmp_path: P
     assert [p.name for p in tmp_path.glob("chunks-*")] == ["chunks-2"]
 
 
-def test_chunks_are_kept_in_memory_until_their_files_change(tmp_path: Path) -> None:
+def test_mosaic_caches_chunks_until_their_files_change(tmp_path: Path) -> None:
     array = values()
     mosaic = filled(tmp_path, array)
     (file, *_) = sorted((tmp_path / "chunks-1").rglob("*.tif"))

@@ -123,7 +123,7 @@ def test_sheet_next_to_the_others_keeps_blocks_although_the_grid_changes(
     resumed.check(f"(removed: {added}): kept 20 of")
 
 
-def test_grid_that_moves_by_a_part_of_a_block_keeps_blocks(
+def test_grid_moved_by_a_part_of_a_block_keeps_blocks(
     tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(sheets, tmp_path / "work", model, block_px=2 * BLOCK)
@@ -165,7 +165,7 @@ def test_sheets_are_all_predicted_again_if_their_stretch_changes(
     Resumed(tmp_path, sheets, model, caplog).check("kept 0 of 15 finished blocks")
 
 
-def test_model_that_is_not_local_keeps_blocks_only_in_the_same_cutting(
+def test_model_that_is_not_local_keeps_blocks_only_with_equal_tiles(
     tmp_path: Path, sheets: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = load_model(

@@ -49,7 +49,7 @@ def test_stored_provenance_that_is_damaged_is_ignored_with_a_warning(
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 7, "0.4", None, [0.4], True])
-def test_stored_provenance_drops_a_threshold_that_is_none(
+def test_stored_provenance_drops_an_invalid_threshold(
     threshold: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = json.dumps({"threshold": threshold, "model": {"name": "m"}})
@@ -57,7 +57,7 @@ def test_stored_provenance_drops_a_threshold_that_is_none(
     assert "the threshold in the tag ROADGIS_PROVENANCE is" in caplog.text
 
 
-def test_a_raster_with_damaged_tags_gives_the_road_that_it_shows(road: Path) -> None:
+def test_vectorize_of_a_raster_with_damaged_tags_finds_its_road(road: Path) -> None:
     with rasterio.open(road, "r+") as dataset:
         dataset.update_tags(ROADGIS_PROBABILITY="x", ROADGIS_PROVENANCE='{"threshold": "y"')
     with open_probability(road) as source:

@@ -20,7 +20,7 @@ def test_blocks_come_row_by_row_and_end_at_the_rasters_edge() -> None:
     ]
 
 
-def test_a_raster_without_pixels_has_no_blocks() -> None:
+def test_blocks_of_a_raster_without_pixels_are_empty() -> None:
     assert blocks(0, 7, 4) == []
 
 
@@ -110,14 +110,14 @@ def test_tiles_partition_a_window_and_include_their_surroundings(
     np.testing.assert_array_equal(seen, wanted)
 
 
-def test_a_raster_in_one_tile_is_seen_without_a_margin() -> None:
+def test_tiles_of_a_raster_in_one_tile_have_no_margin() -> None:
     raster = Window(0, 0, 1500, 1500)
     assert list(tiles(raster, 2816, 256, 16, within=raster)) == [
         (Window(0, 0, 1504, 1504), (slice(0, 1500), slice(0, 1500)))
     ]
 
 
-def test_a_core_beyond_the_window_has_no_tile() -> None:
+def test_tiles_of_a_core_beyond_the_window_are_empty() -> None:
     assert not list(tiles(Window(64, 0, 64, 64), 128, 32, 32, within=Window(0, 0, 64, 64)))
 
 

@@ -51,7 +51,7 @@ def test_work_directory_that_was_empty_is_used_and_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000])
-def test_folder_whose_marker_is_damaged_is_rejected(tmp_path: Path, text: bytes) -> None:
+def test_work_directory_with_a_damaged_marker_is_rejected(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "roadgis-work.json").write_bytes(text)
     with pytest.raises(OutputError, match="not a roadgis work directory"):
         check_work_directory(tmp_path)
@@ -60,7 +60,7 @@ def test_folder_whose_marker_is_damaged_is_rejected(tmp_path: Path, text: bytes)
 
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("name", ["thesis.txt", "mosaic.json", "roadgis-work.json", "00000.tif"])
-def test_folder_with_files_of_others_is_rejected_before_anything_is_written(
+def test_work_directory_with_other_files_is_rejected_before_anything_is_written(
     tmp_path: Path, name: str, restart: bool
 ) -> None:
     (tmp_path / name).write_text("{}")
@@ -74,7 +74,7 @@ def test_folder_with_files_of_others_is_rejected_before_anything_is_written(
     assert (tmp_path / name).read_text() == "{}"
 
 
-def test_file_that_is_added_to_a_work_directory_survives_its_end(
+def test_work_directory_keeps_files_added_by_the_user(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "work"
@@ -84,7 +84,7 @@ def test_file_that_is_added_to_a_work_directory_survives_its_end(
     assert "notes.txt, which roadgis did not write" in caplog.text
 
 
-def test_second_run_is_rejected_at_once_with_the_process_of_the_first(tmp_path: Path) -> None:
+def test_lock_of_a_running_run_rejects_a_second_one_and_names_the_process(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     with work_directory(folder, remove_mosaic):
         with (
@@ -114,7 +114,7 @@ def test_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-def test_outputs_of_a_stopped_run_are_known_until_they_change(tmp_path: Path) -> None:
+def test_outputs_of_a_stopped_run_may_be_replaced_until_they_change(tmp_path: Path) -> None:
     folder, output = tmp_path / "work", tmp_path / "a.tif"
     assert not wrote_outputs(folder, output)
     with pytest.raises(KeyError), work_directory(folder, remove_mosaic) as work:
@@ -130,7 +130,7 @@ def test_outputs_of_a_stopped_run_are_known_until_they_change(tmp_path: Path) ->
     assert not wrote_outputs(folder, output)
 
 
-def test_outputs_are_the_users_once_a_run_has_ended(tmp_path: Path) -> None:
+def test_outputs_of_a_finished_run_are_not_replaced(tmp_path: Path) -> None:
     folder, output = tmp_path / "work", tmp_path / "a.tif"
     output.write_text("ours")
     with work_directory(folder, remove_mosaic, keep=True) as work:

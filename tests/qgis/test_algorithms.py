@@ -29,7 +29,7 @@ def algorithm(name):
     return QgsApplication.processingRegistry().algorithmById(f"roadgis:{name}")
 
 
-def test_the_toolbox_has_all_algorithms_with_help_icon_and_group():
+def test_toolbox_has_all_algorithms_with_help_icon_and_group():
     provider = QgsApplication.processingRegistry().providerById("roadgis")
     assert {a.name() for a in provider.algorithms()} == IDS
     assert not provider.icon().isNull()
@@ -45,7 +45,7 @@ def test_the_toolbox_has_all_algorithms_with_help_icon_and_group():
         assert not one.flags() & QgsProcessingAlgorithm.Flag.FlagNoThreading
 
 
-def test_parameters_have_the_engines_defaults_ranges_and_units():
+def test_parameters_have_defaults_ranges_and_units_of_the_engine():
     extract = algorithm("extractroads")
     gap = extract.parameterDefinition("MAX_GAP")
     assert (gap.defaultValue(), gap.minimum()) == (30.0, 0.0)
@@ -58,7 +58,7 @@ def test_parameters_have_the_engines_defaults_ranges_and_units():
     assert not gap.flags() & QgsProcessingParameterDefinition.Flag.FlagAdvanced
 
 
-def test_set_up_takes_folders_and_programs_without_a_dot(tmp_path):
+def test_set_up_accepts_folders_and_programs_without_a_dot(tmp_path):
     for name, parameter, path in (
         ("setup", "SOURCE", tmp_path / "checkout"),
         ("setup", "PYTHON", "/usr/bin/python3"),
@@ -68,9 +68,7 @@ def test_set_up_takes_folders_and_programs_without_a_dot(tmp_path):
         assert definition.checkValueIsAcceptable(str(path)), (name, parameter)
 
 
-def test_extract_gives_the_command_lines_features_byte_for_byte(
-    scene, by_command_line, tmp_path, feedback
-):
+def test_extract_equals_the_command_line_byte_for_byte(scene, by_command_line, tmp_path, feedback):
     output = tmp_path / "qgis.geojson"
     made = processing.run(
         "roadgis:extractroads",
@@ -111,7 +109,7 @@ def test_extract_is_loaded_with_crs_attributes_and_style(scene, project, feedbac
         assert any(r.lowerValue() <= feature["confidence"] <= r.upperValue() for r in every)
 
 
-def test_as_a_task_of_the_desktop_the_result_is_loaded_too(by_command_line, tmp_path):
+def test_extract_as_a_task_loads_its_result(by_command_line, tmp_path):
     # A task runs in a thread, where QGIS gives the algorithm a second context.
     from processing.tools.dataobjects import createContext
     from qgis.core import QgsProcessingAlgRunnerTask, QgsProcessingFeedback
@@ -138,7 +136,7 @@ def test_as_a_task_of_the_desktop_the_result_is_loaded_too(by_command_line, tmp_
 
 
 @pytest.mark.parametrize(("style", "attribute"), [(0, "confidence"), (1, "width_m"), (2, None)])
-def test_style_is_what_was_chosen(by_command_line, project, style, attribute):
+def test_style_parameter_sets_the_style(by_command_line, project, style, attribute):
     processing.runAndLoadResults(
         "roadgis:vectorizeprobability",
         {"INPUT": str(by_command_line[1]), "STYLE": style, "OUTPUT": "TEMPORARY_OUTPUT"},
@@ -148,7 +146,7 @@ def test_style_is_what_was_chosen(by_command_line, project, style, attribute):
     assert (layer.renderer().classAttribute() if graduated else None) == attribute
 
 
-def test_vectorize_gives_the_command_lines_features(by_command_line, tmp_path):
+def test_vectorize_equals_the_command_line(by_command_line, tmp_path):
     output = tmp_path / "qgis.geojson"
     processing.run(
         "roadgis:vectorizeprobability",
@@ -185,9 +183,7 @@ def sheets(scene, tmp_path):
     return folder
 
 
-def test_map_county_gives_the_features_of_extract_and_resumes(
-    sheets, by_command_line, tmp_path, feedback
-):
+def test_map_county_equals_extract_and_resumes(sheets, by_command_line, tmp_path, feedback):
     values = {
         "INPUT": str(sheets),
         "UNIT_PX": 768,
@@ -219,13 +215,13 @@ def test_map_county_loads_roads_and_units_styled_by_status(sheets, project, tmp_
     assert {one["status"] for one in layers["Units"].getFeatures()} == {"done"}
 
 
-def test_map_county_takes_either_a_folder_or_an_index(sheets, tmp_path):
+def test_map_county_accepts_either_a_folder_or_an_index(sheets, tmp_path):
     values = {"COUNTY": str(tmp_path / "county"), "OUTPUT": str(tmp_path / "roads.gpkg")}
     with pytest.raises(QgsProcessingException, match="either a folder of sheets or a tile index"):
         processing.run("roadgis:mapcounty", values)
 
 
-def test_clean_makes_a_network_of_an_existing_layer(truth, tmp_path, feedback):
+def test_clean_of_an_existing_layer_loads_a_network(truth, tmp_path, feedback):
     made = processing.run(
         "roadgis:cleannetwork",
         {"INPUT": str(truth), "NO_RULE": [0, 1], "OUTPUT": str(tmp_path / "clean.gpkg")},
@@ -287,7 +283,7 @@ def test_check_installation_reports_the_version(tmp_path, feedback):
     assert "roadgis can be run" in (tmp_path / "check.html").read_text(encoding="utf-8")
 
 
-def test_an_output_that_the_engine_cannot_write_is_rejected(by_command_line, truth, tmp_path):
+def test_extract_rejects_an_output_that_the_engine_cannot_write(by_command_line, truth, tmp_path):
     with pytest.raises(QgsProcessingException, match=r"ends in \.gpkg"):
         processing.run(
             "roadgis:evaluatenetwork",
@@ -295,7 +291,7 @@ def test_an_output_that_the_engine_cannot_write_is_rejected(by_command_line, tru
         )
 
 
-def test_an_error_of_the_engine_names_parameters_as_the_dialog_does(scene, tmp_path):
+def test_error_of_the_engine_names_parameters_of_the_dialog(scene, tmp_path):
     with pytest.raises(QgsProcessingException, match="Side of the blocks"):
         processing.run(
             "roadgis:extractroads",
@@ -304,9 +300,7 @@ def test_an_error_of_the_engine_names_parameters_as_the_dialog_does(scene, tmp_p
     assert not (tmp_path / "x.gpkg").exists()
 
 
-def test_a_warning_of_the_engine_names_parameters_as_the_dialog_does(
-    by_command_line, tmp_path, feedback
-):
+def test_warning_of_the_engine_names_parameters_of_the_dialog(by_command_line, tmp_path, feedback):
     mask = shutil.copy(by_command_line[1], tmp_path / "classes.tif")
     made = processing.run(
         "roadgis:vectorizeprobability",
@@ -318,14 +312,14 @@ def test_a_warning_of_the_engine_names_parameters_as_the_dialog_does(
     assert "--" not in feedback.text("warning")
 
 
-def test_an_error_of_the_engine_has_no_hint_about_the_shell(by_command_line, tmp_path):
+def test_error_of_the_engine_has_no_hint_about_the_shell(by_command_line, tmp_path):
     values = {"INPUT": str(by_command_line[1]), "BAND": 7, "OUTPUT": str(tmp_path / "x.gpkg")}
     with pytest.raises(QgsProcessingException, match="Correct 'Band'") as caught:
         processing.run("roadgis:vectorizeprobability", values)
     assert "roadgis info" not in str(caught.value)
 
 
-def test_parameters_survive_the_history(scene):
+def test_history_repeats_all_parameters(scene):
     values = {"INPUT": str(scene), "MAX_GAP": 12, "OUTPUT": "TEMPORARY_OUTPUT"}
     command = algorithm("extractroads").asPythonCommand(values, QgsProcessingContext())
     assert command.startswith('processing.run("roadgis:extractroads"')

@@ -111,7 +111,7 @@ def test_cancel_ends_within_a_second_and_leaves_nothing(large, tmp_path):
     assert not list(tmp_path.glob("roads.gpkg"))
 
 
-def test_a_killed_engine_is_reported_with_a_hint(large, tmp_path):
+def test_killed_engine_is_reported_with_a_hint(large, tmp_path):
     feedback = Watching()
     thread, outcome = in_thread(feedback, large, tmp_path / "roads.gpkg")
     assert feedback.busy.wait(60)
@@ -136,7 +136,7 @@ def enable_plugin():
     assert done.returncode == 0 or "already enabled" in done.stdout + done.stderr, done.stderr
 
 
-def test_the_engine_ends_when_qgis_is_killed(large, tmp_path):
+def test_engine_ends_when_qgis_is_killed(large, tmp_path):
     enable_plugin()
     qgis = subprocess.Popen(
         [
@@ -166,7 +166,7 @@ def no_engine(monkeypatch, tmp_path):
     monkeypatch.setenv("ROADGIS_ENGINE_DIR", str(tmp_path / "engine"))
 
 
-def test_without_an_engine_the_dialog_says_what_to_do(no_engine, scene, tmp_path):
+def test_dialog_without_an_engine_says_what_to_do(no_engine, scene, tmp_path):
     algorithm = QgsApplication.processingRegistry().algorithmById("roadgis:extractroads")
     works, reason = algorithm.canExecute()
     assert not works
@@ -184,7 +184,7 @@ def test_check_installation_reports_a_missing_installation(no_engine):
     assert "Set up roadgis" in made["REPORT"]
 
 
-def test_the_option_names_the_interpreter(no_engine, monkeypatch):
+def test_interpreter_setting_selects_the_engine(no_engine, monkeypatch):
     from processing.core.ProcessingConfig import ProcessingConfig
     from roadgis_qgis import engine, settings
 
@@ -221,7 +221,7 @@ def test_incompatible_versions_are_reported(
         run(INPUT=str(scene), OUTPUT=str(tmp_path / "x.gpkg"))
 
 
-def test_a_crash_shows_the_last_lines(fake_engine, scene, tmp_path):
+def test_crash_of_the_engine_shows_its_last_lines(fake_engine, scene, tmp_path):
     fake_engine(
         HELLO.format(protocol=1, version="0.1.0")
         + "for i in range(100): print('line', i, file=sys.stderr)\n"

@@ -37,7 +37,7 @@ def geometries(path):
     return [feature["geometry"] for feature in features(path)]
 
 
-def test_a_crs_that_is_set_in_the_project_only_is_assumed(
+def test_raster_crs_set_in_the_project_only_is_assumed(
     scene, by_command_line, project, tmp_path, feedback
 ):
     layer = QgsRasterLayer(str(without_crs(scene, tmp_path / "bare.tif")), "bare")
@@ -48,14 +48,14 @@ def test_a_crs_that_is_set_in_the_project_only_is_assumed(
     assert geometries(tmp_path / "roads.geojson") == geometries(by_command_line[0])
 
 
-def test_a_layer_without_any_crs_is_rejected(scene, tmp_path):
+def test_raster_without_crs_is_rejected(scene, tmp_path):
     layer = QgsRasterLayer(str(without_crs(scene, tmp_path / "bare.tif")), "bare")
     layer.setCrs(QgsCoordinateReferenceSystem())
     with pytest.raises(QgsProcessingException, match="no coordinate reference system"):
         extract(layer, tmp_path / "roads.geojson")
 
 
-def test_a_crs_other_than_the_files_is_the_layers(scene, project, tmp_path):
+def test_raster_crs_of_the_layer_overrides_that_of_the_file(scene, project, tmp_path):
     layer = QgsRasterLayer(str(scene), "moved")
     layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32618"))
     project.addMapLayer(layer)
@@ -63,13 +63,13 @@ def test_a_crs_other_than_the_files_is_the_layers(scene, project, tmp_path):
     assert QgsVectorLayer(str(tmp_path / "roads.gpkg")).crs().authid() == "EPSG:32618"
 
 
-def test_a_virtual_raster_is_read(scene, by_command_line, tmp_path):
+def test_virtual_raster_is_read(scene, by_command_line, tmp_path):
     gdal.BuildVRT(str(tmp_path / "scene.vrt"), [str(scene)]).FlushCache()
     extract(str(tmp_path / "scene.vrt"), tmp_path / "roads.geojson")
     assert geometries(tmp_path / "roads.geojson") == geometries(by_command_line[0])
 
 
-def test_a_raster_in_memory_is_read(scene, by_command_line, tmp_path):
+def test_raster_in_memory_is_read(scene, by_command_line, tmp_path):
     gdal.Translate("/vsimem/scene.tif", str(scene))
     layer = QgsRasterLayer("/vsimem/scene.tif", "memory")
     extract(layer, tmp_path / "roads.geojson")
@@ -77,7 +77,7 @@ def test_a_raster_in_memory_is_read(scene, by_command_line, tmp_path):
     gdal.Unlink("/vsimem/scene.tif")
 
 
-def test_a_raster_in_a_geopackage_is_read(scene, tmp_path):
+def test_raster_in_a_geopackage_is_read(scene, tmp_path):
     gdal.Translate(str(tmp_path / "r.gpkg"), str(scene), format="GPKG")
     layer = QgsRasterLayer(f"GPKG:{tmp_path / 'r.gpkg'}:r", "table")
     assert layer.isValid()
@@ -85,7 +85,7 @@ def test_a_raster_in_a_geopackage_is_read(scene, tmp_path):
     assert made["COUNT"] > 20
 
 
-def test_web_maps_are_rejected_with_the_reason(project, tmp_path):
+def test_web_map_layers_are_rejected_with_the_reason(project, tmp_path):
     source = "type=xyz&url=http://127.0.0.1:9/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmax=19&zmin=0"
     layer = QgsRasterLayer(source, "tiles", "wms")
     assert layer.isValid()
@@ -100,7 +100,7 @@ def test_web_maps_are_rejected_with_the_reason(project, tmp_path):
         processing.run("roadgis:extractroads", values)
 
 
-def test_an_extent_limits_the_run(scene, by_command_line, tmp_path):
+def test_extent_limits_the_run(scene, by_command_line, tmp_path):
     whole = QgsRasterLayer(str(scene)).extent()
     half = QgsRectangle(whole.xMinimum(), whole.yMinimum(), whole.center().x(), whole.yMaximum())
     made = extract(str(scene), tmp_path / "roads.gpkg", EXTENT=half)
@@ -109,7 +109,7 @@ def test_an_extent_limits_the_run(scene, by_command_line, tmp_path):
     assert layer.extent().xMaximum() <= half.xMaximum() + 3
 
 
-def test_an_extent_may_be_in_another_crs(scene, tmp_path):
+def test_extent_may_be_in_another_crs(scene, tmp_path):
     whole = QgsRasterLayer(str(scene)).extent()
     x, y = whole.center().x(), whole.center().y()
     here = f"{x - 100},{x + 100},{y - 100},{y + 100} [EPSG:32619]"
@@ -119,7 +119,7 @@ def test_an_extent_may_be_in_another_crs(scene, tmp_path):
     assert x - 105 < box.xMinimum() < box.xMaximum() < x + 105
 
 
-def test_an_area_layer_limits_the_run(scene, project, tmp_path):
+def test_area_layer_limits_the_run(scene, project, tmp_path):
     whole = QgsRasterLayer(str(scene)).extent()
     area = QgsVectorLayer("Polygon?crs=EPSG:32619", "area", "memory")
     feature = QgsFeature()
@@ -141,7 +141,7 @@ def clean(layer, output):
     return processing.run("roadgis:cleannetwork", {"INPUT": layer, "OUTPUT": str(output)})
 
 
-def test_a_memory_layer_gives_the_result_of_its_file(truth, project, tmp_path):
+def test_memory_layer_gives_the_result_of_its_file(truth, project, tmp_path):
     layer = memory_copy(truth)
     project.addMapLayer(layer)
     clean(layer, tmp_path / "memory.geojson")
@@ -149,7 +149,7 @@ def test_a_memory_layer_gives_the_result_of_its_file(truth, project, tmp_path):
     assert geometries(tmp_path / "memory.geojson") == geometries(tmp_path / "file.geojson")
 
 
-def test_a_filtered_layer_gives_the_filtered_features(truth, project, tmp_path):
+def test_filtered_layer_gives_the_filtered_features(truth, project, tmp_path):
     path = tmp_path / "lines.gpkg"
     gdal.VectorTranslate(str(path), str(truth), layerName="lines").FlushCache()
     layer = QgsVectorLayer(f"{path}|layername=lines", "lines")
@@ -162,7 +162,7 @@ def test_a_filtered_layer_gives_the_filtered_features(truth, project, tmp_path):
     assert 0 < some["LENGTH"] < 0.9 * whole["LENGTH"]
 
 
-def test_a_named_layer_of_a_file_is_taken(by_command_line, truth, tmp_path):
+def test_named_layer_of_a_file_is_read(by_command_line, truth, tmp_path):
     path = tmp_path / "two.gpkg"
     gdal.VectorTranslate(str(path), str(by_command_line[0]), layerName="other").FlushCache()
     gdal.VectorTranslate(
@@ -173,7 +173,7 @@ def test_a_named_layer_of_a_file_is_taken(by_command_line, truth, tmp_path):
     assert named["LENGTH"] == pytest.approx(plain["LENGTH"], rel=1e-3)
 
 
-def test_lines_whose_crs_is_set_in_the_project_only_are_read(truth, project, tmp_path):
+def test_line_crs_set_in_the_project_only_is_used(truth, project, tmp_path):
     gdal.VectorTranslate(str(tmp_path / "bare.shp"), str(truth), dstSRS="EPSG:32619").FlushCache()
     os.remove(tmp_path / "bare.prj")
     layer = QgsVectorLayer(str(tmp_path / "bare.shp"))
@@ -184,7 +184,7 @@ def test_lines_whose_crs_is_set_in_the_project_only_are_read(truth, project, tmp
     assert made["COUNT"] > 20
 
 
-def test_an_existing_output_is_replaced(scene, truth, tmp_path):
+def test_existing_output_is_replaced(scene, truth, tmp_path):
     shutil.copy(truth, tmp_path / "out.geojson")
     made = clean(str(truth), tmp_path / "out.geojson")
     assert len(features(tmp_path / "out.geojson")) == made["COUNT"]

@@ -35,7 +35,7 @@ def enabled():
     enable_plugin()
 
 
-def test_list_and_help():
+def test_qgis_process_lists_the_algorithms_and_their_help():
     listed = qgis_process("list").stdout
     for name in ("extractroads", "predictprobability", "vectorizeprobability", "cleannetwork",
                  "evaluatenetwork", "comparenetworks", "checkinstallation", "setup"):  # fmt: skip
@@ -47,7 +47,7 @@ def test_list_and_help():
     assert told["parameters"]["MAX_GAP"]["default_value"] == 30
 
 
-def test_run_with_and_without_json(by_command_line, tmp_path):
+def test_qgis_process_runs_with_and_without_json(by_command_line, tmp_path):
     plain = qgis_process(
         "run", "roadgis:vectorizeprobability",
         f"--INPUT={by_command_line[1]}", f"--OUTPUT={tmp_path / 'ä b.geojson'}",
@@ -63,7 +63,7 @@ def test_run_with_and_without_json(by_command_line, tmp_path):
     assert features(tmp_path / "json.geojson") == features(tmp_path / "ä b.geojson")
 
 
-def test_a_failure_has_a_status_and_its_text_on_stderr(by_command_line, tmp_path):
+def test_qgis_process_failure_has_a_status_and_its_text_on_stderr(by_command_line, tmp_path):
     done = qgis_process(
         "--json", "run", "roadgis:vectorizeprobability",
         f"--INPUT={by_command_line[1]}", f"--OUTPUT={tmp_path / 'x.gpkg'}",
@@ -90,7 +90,7 @@ def child(name, algorithm, source, model):
     return made
 
 
-def test_a_model_chains_algorithms(scene, tmp_path):
+def test_model_designer_chains_algorithms(scene, tmp_path):
     model = QgsProcessingModelAlgorithm("roads", "tests")
     model.addModelParameter(
         QgsProcessingParameterRasterLayer("image"), QgsProcessingModelParameter("image")
@@ -116,7 +116,7 @@ def test_a_model_chains_algorithms(scene, tmp_path):
     assert QgsVectorLayer(str(output)).featureCount() > 20
 
 
-def test_a_batch_runs_row_by_row(by_command_line, tmp_path):
+def test_batch_runs_row_by_row(by_command_line, tmp_path):
     algorithm = QgsApplication.processingRegistry().algorithmById("roadgis:vectorizeprobability")
     counts = []
     for number, shortest in enumerate((0, 100_000)):

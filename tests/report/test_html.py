@@ -59,5 +59,5 @@ def test_render_rejects_a_missing_variable() -> None:
         ("x", "x"),
     ],
 )
-def test_number(value: object, text: str) -> None:
+def test_number_formats_by_size(value: object, text: str) -> None:
     assert number(value) == text

@@ -27,7 +27,7 @@ def settings(*arguments: str) -> Any:
     return found[0]
 
 
-def test_source_options_are_the_librarys_without_options() -> None:
+def test_source_options_without_options_are_the_defaults() -> None:
     assert settings() == SourceOptions()
 
 
@@ -43,6 +43,6 @@ def test_source_options_of_all_options() -> None:
     )  # fmt: skip
 
 
-def test_source_options_names_a_box_that_is_not_numbers() -> None:
+def test_source_options_names_a_box_other_than_numbers() -> None:
     with pytest.raises(InputError, match="--bbox is '8,47,x', expected numbers"):
         settings("--bbox", "8,47,x")

@@ -79,7 +79,7 @@ def test_extract_skips_sheets_that_cannot_be_opened(
     assert "is not a raster that can be opened" in skipped[str(sheets / "sheet_00_01.tif")]
 
 
-def test_extract_skips_a_sheet_that_is_found_damaged_while_it_runs(
+def test_extract_skips_a_sheet_whose_damage_shows_during_the_run(
     sheets: Path, model: Path, tmp_path: Path
 ) -> None:
     bad = sheets / "sheet_01_01.tif"
@@ -98,14 +98,14 @@ def test_extract_skips_a_sheet_that_is_found_damaged_while_it_runs(
     assert not output.with_name("roads.gpkg.roadgis-work").exists()
 
 
-def test_extract_stops_where_the_only_sheet_is_damaged(sheets: Path, model: Path) -> None:
+def test_extract_fails_where_the_only_sheet_is_damaged(sheets: Path, model: Path) -> None:
     bad = sheets / "sheet_01_01.tif"
     damage_inside(bad)
     with pytest.raises(ReadError, match=r"sheet_01_01\.tif: reading rows"):
         extract_roads(bad, model=model, options=ExtractOptions(predict=SMALL, sources=SKIP))
 
 
-def test_extract_does_not_overwrite_a_sheet_that_a_table_names(sheets: Path, model: Path) -> None:
+def test_extract_does_not_overwrite_a_sheet_of_a_table(sheets: Path, model: Path) -> None:
     (sheets.parent / "sheets.csv").write_text("path\nsheets/sheet_00_00.tif")
     with pytest.raises(InputError, match=r"sheet_00_00\.tif: is an input as well"):
         predict_to_file(
@@ -123,7 +123,7 @@ def test_check_run_rejects_an_output_that_a_recursive_run_would_read(sheets: Pat
         )
 
 
-def test_predict_to_file_notes_skipped_sheets(sheets: Path, model: Path, tmp_path: Path) -> None:
+def test_predict_to_file_records_skipped_sheets(sheets: Path, model: Path, tmp_path: Path) -> None:
     (sheets / "sheet_00_01.tif").write_bytes(b"")
     options = ExtractOptions(sources=SKIP)
     made_by = predict_to_file(sheets, tmp_path / "p.tif", model=model, options=options)

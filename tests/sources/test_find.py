@@ -42,7 +42,7 @@ def write_table(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_find_sheets_lists_a_folder_and_those_inside_it_only_if_recursive(county: Path) -> None:
+def test_find_sheets_searches_subfolders_only_if_recursive(county: Path) -> None:
     names = [str(county / "a.tif"), str(county / "b.tif")]
     assert find_sheets(county) == tuple(map(Sheet, names))
     deeper = find_sheets(county, SourceOptions(recursive=True))
@@ -98,14 +98,14 @@ def test_find_sheets_of_an_index_with_urls(county: Path) -> None:
         ("date", ["2019-07-03T10:00:00Z", None], ["2019-07-03", None]),
     ],
 )
-def test_find_sheets_takes_the_dates_of_an_index(
+def test_find_sheets_reads_the_dates_of_an_index(
     county: Path, field: str, values: list[Any], expected: list[str | None]
 ) -> None:
     index = write_index(county / "index.gpkg", ["a.tif", "b.tif"], **{field: values})
     assert [s.date for s in find_sheets(index)] == expected
 
 
-def test_find_sheets_takes_the_date_field_that_is_named(county: Path) -> None:
+def test_find_sheets_reads_the_named_date_field(county: Path) -> None:
     index = write_index(
         county / "index.gpkg", ["a.tif"], date=["2000-01-01"], flown_on=["2019-07-03"]
     )
@@ -115,7 +115,7 @@ def test_find_sheets_takes_the_date_field_that_is_named(county: Path) -> None:
         find_sheets(index, SourceOptions(date_field="when"))
 
 
-def test_find_sheets_names_all_files_that_an_index_misses(county: Path) -> None:
+def test_find_sheets_names_all_missing_files_of_an_index(county: Path) -> None:
     index = write_index(county / "index.gpkg", ["x.tif", "a.tif", "y.tif"])
     with pytest.raises(SceneError) as caught:
         find_sheets(index)
@@ -153,7 +153,7 @@ def test_find_sheets_rejects_a_damaged_index(county: Path) -> None:
         find_sheets(county / "index.shp")
 
 
-def test_find_sheets_takes_a_geopackage_of_pixels_for_a_raster(tmp_path: Path) -> None:
+def test_find_sheets_reads_a_raster_geopackage_as_a_raster(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "a.gpkg", np.full((3, 16, 16), 9, np.uint8), driver="GPKG")
     assert find_sheets(path) == (Sheet(str(path)),)
 
@@ -234,7 +234,7 @@ def test_find_sheets_reads_repeated_sheets_once(
     assert caplog.messages[0].startswith("Named more than once, and read once: 3 sheets")
 
 
-def test_find_sheets_rejects_contrary_descriptions(county: Path) -> None:
+def test_find_sheets_rejects_contradictory_descriptions(county: Path) -> None:
     table = write_table(county / "sheets.csv", "path,date", "a.tif,2019", "./a.tif,2020")
     with pytest.raises(
         SceneError, match=r"Sheets are described twice, with different dates.*: 1 sheet\n"
@@ -242,7 +242,7 @@ def test_find_sheets_rejects_contrary_descriptions(county: Path) -> None:
         find_sheets(table)
 
 
-def test_find_sheets_keeps_sheets_that_were_found_before(county: Path) -> None:
+def test_find_sheets_keeps_sheets_found_before(county: Path) -> None:
     sheets = (Sheet(str(county / "a.tif"), "2019"), Sheet("gone.tif"))
     assert find_sheets(sheets) == sheets
     assert find_sheets(sheets[1]) == sheets[1:]

@@ -67,7 +67,7 @@ def test_inspect_sheets_puts_the_newest_on_top(
     assert [r.date for r in found.rasters] == [s.date for s in found.sheets]
 
 
-def test_inspect_sheets_takes_the_date_of_a_raster_unless_one_is_stated(tmp_path: Path) -> None:
+def test_inspect_sheets_reads_the_date_of_a_raster_unless_given(tmp_path: Path) -> None:
     tags = {"TIFFTAG_DATETIME": "2021:01:02 03:04:05"}
     sheets = [
         Sheet(str(plain(tmp_path / "a.tif", 10, tags=tags)), "2019"),
@@ -87,7 +87,7 @@ def test_inspect_sheets_reads_with_the_properties_of_a_sheet(tmp_path: Path) -> 
     assert (valid == (np.arange(64) >= 32)[:, None]).all()
 
 
-def test_inspect_sheets_prefers_bands_that_are_asked_for(tmp_path: Path) -> None:
+def test_inspect_sheets_prefers_given_bands(tmp_path: Path) -> None:
     path = plain(tmp_path / "a.tif", 10)
     found = inspect(Sheet(str(path), bands=(3, 2, 1)), bands=(1, 2, 3))
     assert found.rasters[0].bands == (1, 2, 3)
@@ -138,12 +138,12 @@ def test_inspect_sheets_skips_bad_sheets_and_says_why(
     assert caplog.messages == [f"Skipped: {reason}" for reason in found.skipped.values()]
 
 
-def test_inspect_sheets_does_not_skip_all(tmp_path: Path) -> None:
+def test_inspect_sheets_fails_if_all_sheets_are_bad(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match="4 of 4 sheets cannot be used"):
         inspect(*bad_sheets(tmp_path)[1:], options=SKIP)
 
 
-def test_inspect_sheets_gives_a_single_sheets_own_error(tmp_path: Path) -> None:
+def test_inspect_sheets_of_one_bad_sheet_raises_its_error(tmp_path: Path) -> None:
     path = cut_short(tmp_path / "cut.tif")
     with pytest.raises(ReadError, match=r"^\S+cut\.tif: the file is not whole"):
         inspect(Sheet(str(path)))

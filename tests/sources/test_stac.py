@@ -167,7 +167,7 @@ def test_find_sheets_keeps_items_of_the_area_and_time(
     assert [Path(s.name).stem for s in found] == expected
 
 
-def test_find_sheets_takes_the_area_of_interest_for_the_area(rasters: Path) -> None:
+def test_find_sheets_searches_the_area_of_interest(rasters: Path) -> None:
     items = (item("a", "a.tif"), item("c", "c.tif", bbox=[9.0, 47.0, 9.1, 47.1]))
     path = write(rasters / "items.json", collection_of(*items))
     aoi = geopandas.GeoSeries([shapely.box(9.01, 47, 9.02, 47.1)], crs="EPSG:4326")
@@ -224,7 +224,7 @@ def test_find_sheets_searches_an_api_page_by_page(rasters: Path) -> None:
         assert [s.date for s in some] == ["2021-01-01", "2022-01-01"]
 
 
-def test_find_sheets_searches_the_collections_that_are_named() -> None:
+def test_find_sheets_searches_the_named_collections() -> None:
     items = [
         item(name, f"https://example.org/{name}.tif", collection=name) for name in ("a", "b", "c")
     ]
@@ -242,7 +242,7 @@ def test_find_sheets_searches_the_collections_that_are_named() -> None:
 
 
 @pytest.mark.parametrize("source", ["stac:http://127.0.0.1:9/stac", "http://127.0.0.1:9/a.json"])
-def test_find_sheets_says_that_an_address_cannot_be_read(source: str) -> None:
+def test_find_sheets_names_a_url_that_cannot_be_read(source: str) -> None:
     with pytest.raises(ReadError, match=r"http://127\.0\.0\.1:9/.*: cannot be read as STAC"):
         find_sheets(source, SourceOptions(bbox=(8, 47, 9, 48)))
 
@@ -260,7 +260,7 @@ def test_find_sheets_names_missing_files_of_items(rasters: Path) -> None:
         find_sheets(write(rasters / "items.json", items))
 
 
-def test_find_sheets_names_the_extra_that_is_missing(
+def test_find_sheets_names_the_missing_extra(
     rasters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(rasters / "a.json", item("a", "a.tif"))

@@ -100,7 +100,7 @@ def test_wms_is_read_at_the_pixel_size_of_the_model(service: Service, tmp_path: 
     assert all("key=secret" in path for path in service.requests)
 
 
-def test_web_tiles_are_asked_for_once(service: Service, tmp_path: Path) -> None:
+def test_web_tiles_are_requested_once(service: Service, tmp_path: Path) -> None:
     options = settings(service, tmp_path)
     pixels(service, url_of(service, "xyz"), options, 1.0)
     asked = [path for path in service.requests if path.startswith("/xyz/17/")]
@@ -110,14 +110,14 @@ def test_web_tiles_are_asked_for_once(service: Service, tmp_path: Path) -> None:
     assert len(service.requests) == 6
 
 
-def test_requests_keep_to_the_rate(service: Service, tmp_path: Path) -> None:
+def test_web_requests_keep_to_the_rate(service: Service, tmp_path: Path) -> None:
     options = settings(service, tmp_path, request_rate=10.0)
     started = time.monotonic()
     pixels(service, url_of(service, "xyz"), options, 1.0)
     assert time.monotonic() - started >= 0.5  # the first of 6 does not wait
 
 
-def test_a_server_that_is_busy_for_a_while_is_asked_again(service: Service, tmp_path: Path) -> None:
+def test_web_requests_are_repeated_while_a_server_is_busy(service: Service, tmp_path: Path) -> None:
     options = settings(service, tmp_path)
     found = inspect_sheets([Sheet(url_of(service, "xyz"))], SceneOptions(), 3, options, gsd_m=1.0)
     service.failures = 2
@@ -127,7 +127,7 @@ def test_a_server_that_is_busy_for_a_while_is_asked_again(service: Service, tmp_
     assert service.failures == 0
 
 
-def test_a_server_that_fails_is_named_without_its_key(service: Service, tmp_path: Path) -> None:
+def test_web_service_error_hides_the_key(service: Service, tmp_path: Path) -> None:
     options = settings(service, tmp_path)
     found = inspect_sheets([Sheet(url_of(service, "xyz"))], SceneOptions(), 3, options, gsd_m=1.0)
     service.failures = 10**6
@@ -161,7 +161,9 @@ def test_web_services_need_a_licence_and_an_area(service: Service, kind: str) ->
         ("wms:http://127.0.0.1:9/wms?LAYERS=a&CRS=EPSG:0", "CRS=EPSG:0: is not known"),
     ],
 )
-def test_addresses_that_lack_something_are_rejected(tmp_path: Path, url: str, message: str) -> None:
+def test_web_service_urls_that_are_incomplete_are_rejected(
+    tmp_path: Path, url: str, message: str
+) -> None:
     options = SourceOptions(
         imagery_licence=LICENCE, bbox=(8.0, 47.0, 8.01, 47.01), cache_dir=tmp_path
     )
@@ -169,7 +171,7 @@ def test_addresses_that_lack_something_are_rejected(tmp_path: Path, url: str, me
         inspect_sheets([Sheet(url)], SceneOptions(), 3, options, gsd_m=1.0)
 
 
-def test_capabilities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_wmts_capabilities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     options = SourceOptions(
         imagery_licence=LICENCE, bbox=(8.0, 47.0, 8.01, 47.01), cache_dir=tmp_path
     )

@@ -45,7 +45,7 @@ def test_labelled_amount_without_road_is_zero() -> None:
     assert labelled_amount(empty, count_labels(empty, 2, 1), [1.0]) == LabelledAmount(0.0, 0.36)
 
 
-def test_labelled_amount_as_text() -> None:
+def test_labelled_amount_text() -> None:
     assert str(LabelledAmount(12.34, 3.14)) == "about 12 km of road on 3.1 km²"
     assert str(LabelledAmount(1234.5, 0.0314)) == "about 1,234 km of road on 0.031 km²"
 

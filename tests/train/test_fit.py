@@ -438,7 +438,7 @@ def test_fit_passes_settings_to_the_loss(data: Path, tmp_path: Path, uninterrupt
 
 
 @pytest.mark.slow
-def test_fit_rejects_to_replace_other_or_finished_runs(data: Path, tmp_path: Path) -> None:
+def test_fit_does_not_replace_other_or_finished_runs(data: Path, tmp_path: Path) -> None:
     own = tmp_path / "data"
     for seed in range(2):
         write_road_pair(own, f"scene{seed}", seed=seed)

@@ -58,7 +58,7 @@ def _raster(seed: int, kind: str, height: int, width: int) -> npt.NDArray[np.uin
 )
 @example(seed=1, kind="roads", height=190, width=190, block_px=64, workers=2)
 @example(seed=2, kind="holes", height=190, width=130, block_px=31, workers=1)
-def test_any_cut_gives_the_same_network(
+def test_vectorize_does_not_depend_on_cuts(
     seed: int, kind: str, height: int, width: int, block_px: int, workers: int
 ) -> None:
     source = ArraySource(_raster(seed, kind, height, width))
@@ -88,16 +88,14 @@ def differing_fields(whole: Centerlines, cut: Centerlines) -> list[str]:
 @example(seed=32, kind="blobs", block_px=41)
 @example(seed=58, kind="roads", block_px=41)
 @example(seed=58, kind="holes", block_px=41)
-def test_any_cut_gives_the_same_raw_lines_to_the_last_bit(
-    seed: int, kind: str, block_px: int
-) -> None:
+def test_raw_lines_do_not_depend_on_cuts(seed: int, kind: str, block_px: int) -> None:
     source = ArraySource(_raster(seed, kind, 150, 150))
     whole = trace_centerlines(source, OPTIONS, block_px=10_000)
     cut = trace_centerlines(source, OPTIONS, block_px=block_px)
     assert differing_fields(whole, cut) == []
 
 
-def test_cuts_with_the_default_halo_through_wide_blobs_change_nothing() -> None:
+def test_vectorize_does_not_depend_on_cuts_through_wide_blobs() -> None:
     shape = (700, 700)
     array = road(shape, (0, 350, 700, 320, 9), (350, 0, 350, 700, 58), (0, 0, 700, 700, 57))
     array = np.maximum(array, road(shape, (500, 560, 640, 560, 90)))
@@ -109,7 +107,7 @@ def test_cuts_with_the_default_halo_through_wide_blobs_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("block_px", [100, 137, 4096])
-def test_a_road_across_ten_blocks_is_one_edge(block_px: int) -> None:
+def test_vectorize_makes_one_edge_of_a_road_across_ten_blocks(block_px: int) -> None:
     array = road((60, 1000), (0, 30, 1000, 30, 7))
     network = vectorize(ArraySource(array), block_px=block_px)
     assert len(network) == 1

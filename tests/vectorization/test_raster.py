@@ -41,7 +41,7 @@ blobs = st.builds(_blobs, st.integers(0, 9999), st.floats(0.3, 6), st.floats(0.1
 
 @given(image=blobs)
 @settings(max_examples=20)
-def test_packing_keeps_every_pixel_and_its_neighbours(image: npt.NDArray[np.bool_]) -> None:
+def test_packed_bits_keep_every_pixel_and_its_neighbours(image: npt.NDArray[np.bool_]) -> None:
     plane = pack(image)
     assert np.array_equal(unpack(plane), image)
     assert np.array_equal(np.stack(pixels(plane), axis=1), np.argwhere(image))
@@ -78,9 +78,7 @@ def test_disc_operations_equal_scipy(image: npt.NDArray[np.bool_], radius: float
 
 @given(image=blobs, iterations=st.sampled_from([1, 2, 5, 60]))
 @settings(max_examples=25)
-def test_thinning_equals_scikit_image_pixel_for_pixel(
-    image: npt.NDArray[np.bool_], iterations: int
-) -> None:
+def test_thinning_equals_scikit_image(image: npt.NDArray[np.bool_], iterations: int) -> None:
     expected = reference_thin(image, max_num_iter=iterations)
     assert np.array_equal(unpack(thin(pack(image), iterations)), expected)
 
@@ -105,7 +103,7 @@ def test_distances_equal_the_exact_distance_transform(image: npt.NDArray[np.bool
     radius=st.integers(3, 24),
 )
 @settings(max_examples=40)
-def test_wide_blobs_are_removed_exactly_as_by_an_opening_of_the_whole(
+def test_remove_wide_equals_an_opening_of_the_whole(
     seed: int, sigma: float, share: float, radius: int
 ) -> None:
     image = _blobs(seed, sigma, share)
@@ -117,7 +115,7 @@ def test_wide_blobs_are_removed_exactly_as_by_an_opening_of_the_whole(
 
 
 @pytest.mark.parametrize("width", range(2, 13))
-def test_the_middle_is_found_on_either_side_of_an_even_width(width: int) -> None:
+def test_middle_is_found_on_either_side_of_an_even_width(width: int) -> None:
     image = np.zeros((64, 64), np.uint8)
     image[30 : 30 + width] = 1
     true_middle = 30 + (width - 1) / 2
@@ -129,14 +127,14 @@ def test_the_middle_is_found_on_either_side_of_an_even_width(width: int) -> None
 
 
 @pytest.mark.parametrize("wide", [2, 5, 30, 100])
-def test_the_halo_is_the_sum_of_all_radii(wide: int) -> None:
+def test_halo_is_the_sum_of_all_radii(wide: int) -> None:
     radii = Radii(wide=wide, closing=2, rim=8)
     mask = 2 * 2 + 2 * wide + radii.wide_margin
     assert radii.halo >= mask + 2 * radii.iterations + 2
     assert radii.halo >= mask + wide + 3 + 2
 
 
-def test_the_widest_road_is_thinned_to_the_end_in_any_direction() -> None:
+def test_halo_suffices_to_thin_the_widest_road_in_any_direction() -> None:
     radii = Radii(wide=15, closing=0, rim=0)
     y, x = np.mgrid[:256, :256] - 128
     for degrees in range(0, 180, 15):

@@ -36,7 +36,7 @@ def lengths(network: RoadNetwork) -> list[float]:
     return sorted(shapely.length(network.edges).tolist())
 
 
-def test_a_straight_road_is_one_straight_line_as_long_as_the_road() -> None:
+def test_vectorize_a_straight_road_gives_one_line_of_its_length() -> None:
     network = network_of(road(SIZE, (20, 50, 180, 50, 8)))
     assert len(network) == 1
     assert shapely.get_num_points(network.edges).tolist() == [2]
@@ -47,7 +47,7 @@ def test_a_straight_road_is_one_straight_line_as_long_as_the_road() -> None:
 
 
 @pytest.mark.parametrize("degrees", [5, 20, 33, 45, 60, 85, 110, 160])
-def test_straight_roads_in_any_direction_stay_within_half_a_pixel(degrees: float) -> None:
+def test_vectorize_straight_roads_is_within_half_a_pixel_in_any_direction(degrees: float) -> None:
     angle = math.radians(degrees)
     x, y = 70 * math.cos(angle), 70 * math.sin(angle)
     network = network_of(road(SIZE, (100 - x, 100 - y, 100 + x, 100 + y, 7)))
@@ -82,14 +82,14 @@ def test_width_and_length_are_metres() -> None:
     assert network.length_m[0] == pytest.approx(100 / 0.9996, rel=1e-6)
 
 
-def test_a_bend_is_one_edge() -> None:
+def test_vectorize_a_bend_gives_one_edge() -> None:
     network = network_of(road(SIZE, (20, 50, 120, 50, 7), (116.5, 46.5, 116.5, 180, 7)))
     assert sorted(network.degree.tolist()) == [1, 1]
     # The corner is cut, by less than a road's width.
     assert network.edges[0].length == pytest.approx(96.5 + 130, abs=4)
 
 
-def test_a_t_junction_is_one_node_on_the_straight_road() -> None:
+def test_vectorize_a_t_junction_gives_one_node_on_the_straight_road() -> None:
     network = network_of(road(SIZE, (0, 50, 200, 50, 8), (100, 50, 100, 200, 8)))
     assert sorted(network.degree.tolist()) == [1, 1, 1, 3]
     at = pixel_xy(network)[network.degree == 3][0]
@@ -98,7 +98,7 @@ def test_a_t_junction_is_one_node_on_the_straight_road() -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 70, 53, 40, 30])
-def test_a_crossing_at_any_angle_is_one_node_of_degree_four(degrees: float) -> None:
+def test_vectorize_a_crossing_at_any_angle_gives_one_node_of_degree_four(degrees: float) -> None:
     angle = math.radians(degrees)
     x, y = 90 * math.cos(angle), 90 * math.sin(angle)
     array = road(SIZE, (0, 100, 200, 100, 8), (100 - x, 100 - y, 100 + x, 100 + y, 8))
@@ -108,13 +108,13 @@ def test_a_crossing_at_any_angle_is_one_node_of_degree_four(degrees: float) -> N
     assert at == pytest.approx([100, 100], abs=1.0)
 
 
-def test_staggered_side_roads_stay_two_junctions() -> None:
+def test_vectorize_staggered_side_roads_gives_two_junctions() -> None:
     array = road(SIZE, (0, 100, 200, 100, 8), (85, 0, 85, 100, 8), (115, 100, 115, 200, 8))
     network = network_of(array)
     assert sorted(network.degree.tolist()) == [1, 1, 1, 1, 3, 3]
 
 
-def test_a_ring_without_a_junction_is_one_closed_edge() -> None:
+def test_vectorize_a_ring_gives_one_closed_edge() -> None:
     network = network_of(ring(SIZE, 100, 100, 50, 7))
     assert network.degree.tolist() == [2]
     assert network.start.tolist() == network.end.tolist() == [0]
@@ -122,7 +122,7 @@ def test_a_ring_without_a_junction_is_one_closed_edge() -> None:
     assert network.edges[0].length == pytest.approx(2 * math.pi * 50, rel=0.01)
 
 
-def test_a_ring_with_one_arm_keeps_the_ring_and_the_arm() -> None:
+def test_vectorize_a_ring_with_one_arm_gives_ring_and_arm() -> None:
     array = np.maximum(ring(SIZE, 100, 100, 50, 7), road(SIZE, (0, 100, 50, 100, 7)))
     network = network_of(array)
     assert sorted(network.degree.tolist()) == [1, 3]
@@ -130,7 +130,7 @@ def test_a_ring_with_one_arm_keeps_the_ring_and_the_arm() -> None:
 
 
 @pytest.mark.parametrize("radius", [14, 20, 30])
-def test_a_roundabout_keeps_its_ring_and_its_four_arms(radius: float) -> None:
+def test_vectorize_a_roundabout_gives_its_ring_and_four_arms(radius: float) -> None:
     array = ring(SIZE, 100, 100, radius, 7)
     for x, y in ((0, 100), (200, 100), (100, 0), (100, 200)):
         inner_x, inner_y = (100 + radius * np.sign(v - 100) for v in (x, y))
@@ -147,14 +147,14 @@ def test_a_roundabout_keeps_its_ring_and_its_four_arms(radius: float) -> None:
     assert total == pytest.approx(2 * math.pi * radius, rel=0.1)
 
 
-def test_parallel_roads_stay_two() -> None:
+def test_vectorize_parallel_roads_gives_two_lines() -> None:
     network = network_of(road(SIZE, (0, 50, 200, 50, 8), (0, 62, 200, 62, 8)))
     assert len(network) == 2
     assert network.degree.tolist() == [1, 1, 1, 1]
     assert lengths(network) == [200, 200]
 
 
-def test_two_ways_between_the_same_junctions_both_stay() -> None:
+def test_vectorize_keeps_two_edges_between_the_same_junctions() -> None:
     array = np.maximum(
         ring(SIZE, 100, 100, 40, 7), road(SIZE, (0, 100, 60, 100, 7), (140, 100, 200, 100, 7))
     )
@@ -165,7 +165,7 @@ def test_two_ways_between_the_same_junctions_both_stay() -> None:
     assert max(ends.count(pair) for pair in ends) == 2
 
 
-def test_a_clump_of_junction_pixels_is_one_node() -> None:
+def test_vectorize_a_cluster_of_junction_pixels_gives_one_node() -> None:
     array = np.zeros((121, 121), np.uint8)
     array[60] = array[:, 60] = 254
     array[range(121), range(121)] = 254
@@ -176,7 +176,7 @@ def test_a_clump_of_junction_pixels_is_one_node() -> None:
     assert pixel_xy(network)[network.degree == 6][0] == pytest.approx([60.5, 60.5], abs=0.7)
 
 
-def test_a_wide_car_park_is_dropped_and_its_access_road_kept() -> None:
+def test_vectorize_drops_a_wide_car_park_and_keeps_its_access_road() -> None:
     array = road((400, 400), (0, 200, 200, 200, 8), (200, 200, 320, 200, 120))
     network = network_of(array)
     assert network.degree.tolist() == [1, 1]
@@ -184,13 +184,13 @@ def test_a_wide_car_park_is_dropped_and_its_access_road_kept() -> None:
     assert network.edges[0].length == pytest.approx(193, abs=2)
 
 
-def test_a_spur_shorter_than_the_road_is_wide_is_dropped() -> None:
+def test_vectorize_drops_a_spur_shorter_than_the_road_width() -> None:
     network = network_of(road(SIZE, (0, 100, 200, 100, 8), (100, 100, 100, 114, 6)))
     assert network.degree.tolist() == [1, 1]
     assert lengths(network) == pytest.approx([200], abs=0.2)
 
 
-def test_roads_reach_the_raster_edge_also_at_an_angle() -> None:
+def test_vectorize_extends_roads_to_the_raster_edge_at_any_angle() -> None:
     network = network_of(road(SIZE, (-20, 100, 280, 100, 9), (30, -60, 170, 340, 9)))
     assert sorted(network.degree.tolist()) == [1, 1, 1, 1, 4]
     xy = pixel_xy(network)[network.degree == 1]
@@ -198,20 +198,20 @@ def test_roads_reach_the_raster_edge_also_at_an_angle() -> None:
     assert on_edge.any(axis=1).all()
 
 
-def test_a_road_along_the_raster_edge_stays() -> None:
+def test_vectorize_keeps_a_road_along_the_raster_edge() -> None:
     network = network_of(road(SIZE, (0, 3.5, 200, 3.5, 7)))
     assert lengths(network) == [200]
     assert network.width_m.tolist() == [7]
 
 
-def test_a_road_across_nodata_is_kept_up_to_its_rim_on_both_sides() -> None:
+def test_vectorize_extends_a_road_to_nodata_on_both_sides() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8))
     array[:, 140:150] = NO_DATA
     network = network_of(array, clean=NO_BRIDGES)
     assert lengths(network) == pytest.approx([140, 150], abs=1)
 
 
-def test_a_sliver_of_nodata_across_a_road_is_bridged_by_an_edge_of_its_own() -> None:
+def test_vectorize_bridges_a_sliver_of_nodata_by_an_edge_of_its_own() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8))
     array[:, 140:150] = NO_DATA
     network = network_of(array)
@@ -221,7 +221,7 @@ def test_a_sliver_of_nodata_across_a_road_is_bridged_by_an_edge_of_its_own() -> 
     assert shapely.get_coordinates(network.edges)[:, 1] == pytest.approx(5e6 - 150, abs=0.1)
 
 
-def test_a_false_road_along_nodata_is_dropped_and_one_that_ends_there_is_kept() -> None:
+def test_vectorize_drops_a_false_road_along_nodata_and_keeps_one_that_ends_there() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8), (150, 0, 150, 300, 8))
     array[:, 150:] = NO_DATA
     network = network_of(array)
@@ -230,7 +230,7 @@ def test_a_false_road_along_nodata_is_dropped_and_one_that_ends_there_is_kept() 
     assert 140 < network.edges[0].length <= 150
 
 
-def test_no_road_is_drawn_over_nodata() -> None:
+def test_vectorize_draws_no_road_over_nodata() -> None:
     array = road((300, 300), (0, 150, 300, 150, 8), (0, 0, 300, 280, 8))
     array[100:200, 100:102] = NO_DATA
     network = network_of(array, clean=NO_BRIDGES)
@@ -254,7 +254,7 @@ def test_confidence_is_the_probability_along_the_centreline() -> None:
 
 
 @pytest.mark.parametrize("value", [0, NO_DATA])
-def test_a_blank_source_gives_an_empty_network(value: int) -> None:
+def test_vectorize_a_blank_raster_gives_an_empty_network(value: int) -> None:
     network = network_of(np.full(SIZE, value, np.uint8))
     assert len(network) == 0
     assert network.nodes.shape == (0, 2)
@@ -264,18 +264,18 @@ def test_a_blank_source_gives_an_empty_network(value: int) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (90, 1), (2, 2)])
 @pytest.mark.parametrize("value", [0, 254])
-def test_tiny_rasters_work(shape: tuple[int, int], value: int) -> None:
+def test_vectorize_tiny_rasters(shape: tuple[int, int], value: int) -> None:
     network = vectorize(ArraySource(np.full(shape, value, np.uint8)))
     assert len(network) in (0, 1)
 
 
 @pytest.mark.parametrize("threshold", [0, -0.1, 1.01, 50, math.nan])
-def test_thresholds_outside_0_to_1_are_rejected(threshold: float) -> None:
+def test_vectorize_options_reject_thresholds_outside_0_to_1(threshold: float) -> None:
     with pytest.raises(InputError, match="threshold"):
         VectorizeOptions(threshold=threshold)
 
 
-def test_other_senseless_settings_are_rejected() -> None:
+def test_vectorize_options_reject_impossible_values() -> None:
     with pytest.raises(InputError, match="weak"):
         VectorizeOptions(threshold=0.4, weak_threshold=0.5)
     with pytest.raises(InputError, match="max_road_width_m"):
@@ -287,7 +287,7 @@ def test_other_senseless_settings_are_rejected() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "level"), [(0.3, 77), (0.5, 127), (1.0, 254), (0.001, 1)])
-def test_thresholds_are_compared_as_stored_numbers(threshold: float, level: int) -> None:
+def test_threshold_is_compared_as_stored_number(threshold: float, level: int) -> None:
     assert strong_level(VectorizeOptions(threshold=threshold)) == level
     drawn = road(SIZE, (0, 100, 200, 100, 8)) > 0
     below = np.where(drawn, level - 1, 0).astype(np.uint8)
@@ -297,7 +297,7 @@ def test_thresholds_are_compared_as_stored_numbers(threshold: float, level: int)
     assert len(vectorize(ArraySource(at), options)) == 1
 
 
-def test_weak_stretches_stay_only_where_they_belong_to_a_strong_road() -> None:
+def test_weak_stretches_stay_only_on_strong_roads() -> None:
     array = road(SIZE, (0, 50, 200, 50, 8), (0, 150, 200, 150, 8))
     array[array > 0] = 254 * 4 // 10
     array[:100, :80][array[:100, :80] > 0] = 254
@@ -326,7 +326,7 @@ class SparseSource:
         return out
 
 
-def test_coordinates_beyond_32767_pixels_are_right() -> None:
+def test_vectorize_beyond_32767_pixels_has_exact_coordinates() -> None:
     source = SparseSource(50_000, 60_000)
     source.grid = Grid(UTM, 500_000.0, 5_000_000.0, 1.0, 50_000, 700)
     network = vectorize(source, block_px=2048)
@@ -335,7 +335,7 @@ def test_coordinates_beyond_32767_pixels_are_right() -> None:
     assert pixel_xy(network) == pytest.approx(np.array([[49_500, 300.5], [50_000, 300.5]]), abs=0.5)
 
 
-def test_pixel_ids_beyond_2_to_the_31_are_right() -> None:
+def test_vectorize_beyond_2_to_the_31_pixels_has_exact_ids() -> None:
     class Far(SparseSource):
         def read(self, window: Window) -> npt.NDArray[np.uint8]:
             out = np.zeros((window.height, window.width), np.uint8)
@@ -355,7 +355,7 @@ def test_pixel_ids_beyond_2_to_the_31_are_right() -> None:
     assert pixel_xy(network)[:, 1] == pytest.approx([59_904, 59_904])
 
 
-def test_progress_is_reported_and_can_cancel() -> None:
+def test_vectorize_reports_progress_and_can_be_cancelled() -> None:
     source = ArraySource(road(SIZE, (0, 100, 200, 100, 8)))
     seen: list[float] = []
     vectorize(source, block_px=50, progress=lambda share, _: seen.append(share))
@@ -370,7 +370,7 @@ def test_progress_is_reported_and_can_cancel() -> None:
         vectorize(source, block_px=50, workers=2, progress=stop)
 
 
-def test_a_failing_read_fails_the_run() -> None:
+def test_vectorize_fails_if_a_read_fails() -> None:
     class Broken(ArraySource):
         def read(self, window: Window) -> npt.NDArray[np.uint8]:
             raise OSError("disk gone")
@@ -380,7 +380,7 @@ def test_a_failing_read_fails_the_run() -> None:
             vectorize(Broken(np.zeros((300, 300), np.uint8)), block_px=100, workers=workers)
 
 
-def test_without_cleaning_rules_everything_stays() -> None:
+def test_vectorize_without_cleaning_keeps_everything() -> None:
     array = road(SIZE, (0, 100, 200, 100, 8), (100, 100, 100, 114, 6))
     keep_all = CleanOptions(dangle_factor=0, junction_factor=0, min_component_m=0, min_strong_m=0)
     network = vectorize(ArraySource(array), clean=keep_all)

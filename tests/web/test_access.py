@@ -68,13 +68,13 @@ def test_is_local(host: str, local: bool) -> None:
     assert is_local(host) is local
 
 
-def test_options_want_a_token_for_other_machines(tmp_path: Path) -> None:
+def test_serve_options_need_a_token_for_other_machines(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="token"):
         WebOptions(folder=tmp_path, host="0.0.0.0")
     WebOptions(folder=tmp_path, host="0.0.0.0", token="t")
 
 
-def test_content_policy_lets_nothing_in_but_a_base_map() -> None:
+def test_content_policy_allows_only_a_base_map() -> None:
     assert "https" not in content_policy(None)
     assert "img-src 'self' blob: data: https://tile.openstreetmap.org;" in content_policy("osm")
     assert "unsafe" not in content_policy("osm")
@@ -88,12 +88,12 @@ def test_content_policy_lets_nothing_in_but_a_base_map() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], TOKEN + "x", "\u00fcmlaut"])
-def test_every_path_needs_the_token(guarded: Server, path: str, token: str) -> None:
+def test_token_is_needed_for_every_path(guarded: Server, path: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
     assert guarded.request("GET", path, headers=headers).status == 401
 
 
-def test_a_browser_without_the_token_gets_the_login_page(guarded: Server) -> None:
+def test_token_missing_in_a_browser_gives_the_login_page(guarded: Server) -> None:
     answer = guarded.request("GET", "/", headers={"Authorization": ""})
     assert (answer.status, answer.headers["location"]) == (303, "/login")
     page = guarded.request("GET", "/login", headers={"Authorization": ""})
@@ -122,11 +122,13 @@ def test_login_sets_a_cookie_that_scripts_cannot_read(guarded: Server) -> None:
         {"Sec-Fetch-Site": "cross-site"},
     ],
 )
-def test_other_pages_and_hosts_are_rejected(server: Server, headers: dict[str, str]) -> None:
+def test_requests_of_other_pages_and_hosts_are_rejected(
+    server: Server, headers: dict[str, str]
+) -> None:
     assert server.request("POST", "/api/jobs", {}, headers).status == 403
 
 
-def test_answers_carry_the_security_headers(server: Server) -> None:
+def test_responses_have_the_security_headers(server: Server) -> None:
     for path in ("/", "/api/", "/static/app.js", "/api/none"):
         headers = server.request("GET", path).headers
         assert headers["content-security-policy"].startswith(
@@ -137,7 +139,7 @@ def test_answers_carry_the_security_headers(server: Server) -> None:
         assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_data_folder_is_the_limit_of_paths(guarded: Server) -> None:
+def test_data_folder_limits_paths(guarded: Server) -> None:
     made = guarded.request("POST", "/api/jobs", {"paths": ["town.tif"]})
     assert made.status == 201, made.body
     job = guarded.wait_for(made.json["jobID"], "ready")
@@ -148,7 +150,7 @@ def test_data_folder_is_the_limit_of_paths(guarded: Server) -> None:
         assert refused.status == 404, path
 
 
-def test_large_uploads_are_rejected(guarded: Server) -> None:
+def test_uploads_that_are_too_large_are_rejected(guarded: Server) -> None:
     job = guarded.request("POST", "/api/jobs", {}).json["jobID"]
     path = f"/api/jobs/{job}/files/a.tif"
     assert guarded.request("PUT", path, b"II*\0" + bytes(1_000_000)).status == 413
@@ -169,7 +171,9 @@ def test_large_uploads_are_rejected(guarded: Server) -> None:
     guarded.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_bombs_are_rejected_before_they_are_decoded(guarded: Server, tmp_path: Path) -> None:
+def test_decompression_bombs_are_rejected_before_they_are_decoded(
+    guarded: Server, tmp_path: Path
+) -> None:
     path = write_raster(
         tmp_path / "bomb.tif", np.zeros((1, 2100, 2100), np.uint8), compress="deflate"
     )
@@ -181,7 +185,7 @@ def test_bombs_are_rejected_before_they_are_decoded(guarded: Server, tmp_path: P
     guarded.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_a_vrt_under_another_name_reads_no_file(guarded: Server) -> None:
+def test_vrt_under_another_name_reads_no_file(guarded: Server) -> None:
     job = guarded.request("POST", "/api/jobs", {}).json["jobID"]
     vrt = (
         b'<VRTDataset rasterXSize="10" rasterYSize="10"><VRTRasterBand band="1"><SimpleSource>'
@@ -192,7 +196,7 @@ def test_a_vrt_under_another_name_reads_no_file(guarded: Server) -> None:
     guarded.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_the_quota_holds(guarded: Server) -> None:
+def test_quota_limits_the_data_folder(guarded: Server) -> None:
     (guarded.folder / "jobs" / "filler").mkdir()
     (guarded.folder / "jobs" / "filler" / "file").write_bytes(bytes(29_500_000))
     try:
@@ -203,7 +207,7 @@ def test_the_quota_holds(guarded: Server) -> None:
         shutil.rmtree(guarded.folder / "jobs" / "filler", ignore_errors=True)
 
 
-def test_the_queue_is_limited_when_many_come_at_once(guarded: Server) -> None:
+def test_queue_limit_holds_for_concurrent_requests(guarded: Server) -> None:
     found: list[int] = []
 
     def make() -> None:
@@ -219,7 +223,7 @@ def test_the_queue_is_limited_when_many_come_at_once(guarded: Server) -> None:
         guarded.request("DELETE", f"/api/jobs/{job['jobID']}")
 
 
-def test_an_aborted_upload_leaves_nothing(guarded: Server) -> None:
+def test_upload_that_is_aborted_leaves_nothing(guarded: Server) -> None:
     job = guarded.request("POST", "/api/jobs", {}).json["jobID"]
     with socket.create_connection(("127.0.0.1", guarded.port)) as connection:
         connection.sendall(
@@ -234,7 +238,7 @@ def test_an_aborted_upload_leaves_nothing(guarded: Server) -> None:
     guarded.request("DELETE", f"/api/jobs/{job}")
 
 
-def test_jobs_survive_a_server_that_is_killed(tmp_path: Path, town: Path) -> None:
+def test_jobs_survive_a_killed_server(tmp_path: Path, town: Path) -> None:
     server = Server(tmp_path / "serve")
     try:
         job = server.upload(town)
@@ -250,6 +254,6 @@ def test_jobs_survive_a_server_that_is_killed(tmp_path: Path, town: Path) -> Non
         server.stop()
 
 
-def test_two_servers_do_not_share_a_folder(server: Server) -> None:
+def test_second_server_on_a_folder_is_rejected(server: Server) -> None:
     with pytest.raises(AssertionError, match="another roadgis serve uses this folder"):
         Server(server.folder)

@@ -51,7 +51,7 @@ def test_about_names_version_and_limits(server: Server) -> None:
     assert not about["token"]
 
 
-def test_example_is_checked_with_its_facts(server: Server) -> None:
+def test_example_check_reports_its_facts(server: Server) -> None:
     made = server.request("POST", "/api/jobs", {"example": True})
     assert made.status == 201
     assert made.headers["location"] == f"/api/jobs/{made.json['jobID']}"

@@ -34,7 +34,7 @@ def test_corrected_drops_rejected_and_marks_accepted_edges() -> None:
     assert table.geometry.iloc[0].equals(roads.edges[1])
 
 
-def test_corrected_takes_the_last_word_on_an_edge() -> None:
+def test_corrected_applies_the_last_edit_of_an_edge() -> None:
     roads = network([(0, 0), (100, 0)])
     edits = [edit("reject", 0, []), edit("accept", 0, [])]
     assert len(corrected(roads, 0, edits, {0: roads})) == 1
@@ -53,7 +53,7 @@ def test_corrected_adds_drawn_roads_and_replaces_redrawn_ones() -> None:
     assert table["width_m"].iloc[2] == 6.0
 
 
-def test_corrected_finds_an_edge_again_in_another_network() -> None:
+def test_corrected_finds_the_edge_in_another_network() -> None:
     old = network([(0, 0), (100, 0)], [(0, 50), (100, 50)])
     new = network([(0, 51), (60, 51)], [(60, 51), (100, 51)], [(0, 0), (100, 0)])
     table = corrected(new, 3, [edit("reject", 1, [], 0)], {0: old}).to_geodataframe()

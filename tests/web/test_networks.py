@@ -74,7 +74,7 @@ def test_differences_of_a_network_to_itself_are_none() -> None:
     assert [len(part) for part in differences(lines, lines)] == [0, 0]
 
 
-def test_differences_to_nothing_are_everything() -> None:
+def test_differences_to_an_empty_network_are_everything() -> None:
     lines = network([(0, 0), (100, 0)]).edges
     none = np.empty(0, object)
     assert [len(part) for part in differences(none, lines)] == [1, 0]

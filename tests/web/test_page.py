@@ -164,7 +164,7 @@ def test_page_reload_cancel_and_resume(page: Page, server: Server) -> None:
     page.page.wait_for_selector("#tab-adjust")
 
 
-def test_page_tries_road_tiles_again_that_failed(page: Page, done: Any) -> None:
+def test_page_requests_failed_road_tiles_again(page: Page, done: Any) -> None:
     failed: list[str] = []
 
     def first_fails(route: Any) -> None:
@@ -182,7 +182,7 @@ def test_page_tries_road_tiles_again_that_failed(page: Page, done: Any) -> None:
     page.said = [text for text in page.said if "503" not in text]
 
 
-def test_page_says_that_road_tiles_are_missing(page: Page, done: Any) -> None:
+def test_page_reports_missing_road_tiles(page: Page, done: Any) -> None:
     page.page.route("**/roads/*/*/*/*.json**", lambda route: route.fulfill(status=404))
     page.open(f"#job={done['jobID']}")
     page.page.wait_for_selector(".toast.bad")
@@ -269,7 +269,7 @@ def test_page_asks_for_the_crs_of_a_scene_that_has_none(page: Page, tmp_path: Pa
     page.said[:] = [text for text in page.said if "404" not in text]
 
 
-def test_page_works_in_the_dark_on_a_tablet(browser: Any, server: Server, done: Any) -> None:
+def test_page_works_in_dark_mode_on_a_tablet(browser: Any, server: Server, done: Any) -> None:
     context = browser.new_context(
         viewport={"width": 800, "height": 1100}, color_scheme="dark", has_touch=True
     )

@@ -9,7 +9,7 @@ from roadgis.web.store import Store
 LINE = [[1.0, 2.0], [3.0, 4.0]]
 
 
-def test_store_keeps_jobs_when_it_is_opened_again(tmp_path: Path) -> None:
+def test_store_keeps_jobs_when_reopened(tmp_path: Path) -> None:
     first = Store(tmp_path / "jobs.sqlite")
     job = first.add("roads", "town")
     first.update(job.id, facts={"usable": True}, percent=12.5, state="running")
@@ -39,7 +39,7 @@ def test_store_queue_is_first_come_first_served(tmp_path: Path) -> None:
     assert order == ["c", "a", "b"]
 
 
-def test_store_undo_takes_the_last_edit_of_the_job_back(tmp_path: Path) -> None:
+def test_store_undo_reverts_the_last_edit_of_the_job(tmp_path: Path) -> None:
     store = Store(tmp_path / "jobs.sqlite")
     one, two = store.add("roads", "one"), store.add("roads", "two")
     store.add_edit(one.id, "reject", 3, 0, LINE, "Ann")

@@ -48,7 +48,7 @@ def options(threshold: float, max_gap_m: float = 30.0) -> ExtractOptions:
 
 
 @pytest.mark.parametrize("wanted", [options(0.3), options(0.7), options(0.7, 0.0)])
-def test_stored_run_makes_the_network_of_vectorize(
+def test_stored_run_gives_the_network_of_vectorize(
     work: Path, sheet: Path, wanted: ExtractOptions
 ) -> None:
     run = StoredRun(work, [sheet], None)

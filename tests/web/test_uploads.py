@@ -43,7 +43,7 @@ def test_safe_name_rejects_unknown_suffixes(given: str) -> None:
     assert caught.value.status == 415
 
 
-def test_check_content_rejects_a_vrt_that_is_called_tif(tmp_path: Path) -> None:
+def test_check_content_rejects_a_vrt_named_tif(tmp_path: Path) -> None:
     path = tmp_path / "scene.tif"
     path.write_text("<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>")
     with pytest.raises(UploadError, match="does not match the suffix"):
@@ -57,7 +57,7 @@ def test_check_content_rejects_an_empty_file(tmp_path: Path) -> None:
         check_content(path, "roads")
 
 
-def test_check_content_takes_a_geotiff(tmp_path: Path) -> None:
+def test_check_content_accepts_a_geotiff(tmp_path: Path) -> None:
     path = write_raster(tmp_path / "scene.tif", np.zeros((3, 8, 8), np.uint8))
     check_content(path, "roads")
 
@@ -107,7 +107,7 @@ def test_data_path_is_rejected_without_data_folders() -> None:
     assert caught.value.status == 403
 
 
-def test_check_free_keeps_to_the_quota(tmp_path: Path) -> None:
+def test_check_free_observes_the_quota(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(1000))
     check_free(tmp_path, 500, 1500)
     with pytest.raises(UploadError, match="Delete old jobs") as caught:

@@ -83,7 +83,7 @@ def fetching(
         ("http://10.0.0.7:8080/any/a.tif", "a.tif"),
     ],
 )
-def test_allowed_url_takes_what_lies_below_a_prefix(url: str, name: str) -> None:
+def test_allowed_url_accepts_urls_below_a_prefix(url: str, name: str) -> None:
     assert allowed_url(url, ALLOWED)[1] == name
 
 
@@ -100,7 +100,7 @@ def test_allowed_url_takes_what_lies_below_a_prefix(url: str, name: str) -> None
         "http://10.0.0.7/a.tif",
     ],
 )
-def test_allowed_url_refuses_others(url: str) -> None:
+def test_allowed_url_rejects_others(url: str) -> None:
     with pytest.raises(UploadError, match="--allow-url") as caught:
         allowed_url(url, ALLOWED)
     assert caught.value.status == 403
@@ -125,7 +125,7 @@ def test_allowed_url_refuses_others(url: str) -> None:
         "https://m\u00e4ps.example/ortho/a.tif",
     ],
 )
-def test_allowed_url_refuses_what_programs_read_differently(url: str) -> None:
+def test_allowed_url_rejects_ambiguous_urls(url: str) -> None:
     with pytest.raises(UploadError) as caught:
         allowed_url(url, ALLOWED)
     assert caught.value.status == 422
@@ -134,7 +134,7 @@ def test_allowed_url_refuses_what_programs_read_differently(url: str) -> None:
 @pytest.mark.parametrize(
     "prefix", ["ftp://a.example/", "a.example", "https://u@a.example/", "https://a.example/?x=1"]
 )
-def test_allow_url_wants_a_plain_url(tmp_path: Path, prefix: str) -> None:
+def test_allow_url_needs_a_plain_url(tmp_path: Path, prefix: str) -> None:
     with pytest.raises(InputError, match="--allow-url"):
         WebOptions(folder=tmp_path, allow_urls=(prefix,))
 
@@ -170,7 +170,7 @@ def test_url_becomes_a_job(fetching: Server, elsewhere: tuple[str, list[str]], n
         ("page.tif", "content does not match"),
     ],
 )
-def test_url_that_fails_says_why(
+def test_url_that_fails_gives_the_reason(
     fetching: Server, elsewhere: tuple[str, list[str]], name: str, text: str
 ) -> None:
     made = start(fetching, f"{elsewhere[0]}/ortho/{name}")
@@ -183,7 +183,7 @@ def test_url_that_fails_says_why(
 
 
 @pytest.mark.parametrize("path", ["/secret.tif", "/ortho/../secret.tif", "/ortho2/secret.tif"])
-def test_url_that_is_not_allowed_is_not_asked_for(
+def test_url_that_is_not_allowed_is_not_requested(
     fetching: Server, elsewhere: tuple[str, list[str]], path: str
 ) -> None:
     assert start(fetching, elsewhere[0] + path).status in (403, 422)
@@ -191,7 +191,7 @@ def test_url_that_is_not_allowed_is_not_asked_for(
     assert fetching.request("GET", "/api/jobs").json["jobs"] == []
 
 
-def test_urls_of_one_file_name_are_refused(
+def test_urls_with_equal_file_names_are_rejected(
     fetching: Server, elsewhere: tuple[str, list[str]]
 ) -> None:
     refused = start(fetching, f"{elsewhere[0]}/ortho/1/a.tif", f"{elsewhere[0]}/ortho/2/a.tif")
