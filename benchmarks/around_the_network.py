@@ -1,9 +1,9 @@
-"""Share of each step of ``extract`` in CPU time, with a network that takes no time.
+"""Share of each step of ``extract`` in CPU time, with a model that takes no time.
 
-The scene is drawn: its first band is the road probability itself, and the network is an ONNX file
-that hands that band on. So all steps do their usual work, with a realistic number of roads. CPU
-time is counted (user and system, all threads), so that other work on the machine does not matter;
-the rate is that of two cores which never wait.
+The scene is drawn: its first band is the road probability itself, and the model is an ONNX file
+that returns this band. All steps do their usual work, with a realistic number of roads. CPU
+time is measured (user and system, all threads), so that other work on the machine does not matter;
+the rate assumes two cores without idle time.
 
     uv run python -m benchmarks.around_the_network [--side 6000] [--model FILE]
 
@@ -35,7 +35,7 @@ from roadgis.probability import prediction
 from roadgis.probability.mosaic import Mosaic
 from roadgis.vectorization import run as vectorization
 
-#: Each is counted without the others that it calls.
+#: Each is counted without the other steps that it calls.
 _STEPS: dict[str, tuple[Any, str]] = {
     "open the scene": (pipeline, "_open"),
     "read the imagery": (prediction._Reading, "_read"),
@@ -53,7 +53,7 @@ _STEPS: dict[str, tuple[Any, str]] = {
 
 @contextmanager
 def timed(seconds: dict[str, float]) -> Iterator[None]:
-    """Count the CPU seconds of the steps, each in the threads that it runs in."""
+    """Count the CPU seconds of the steps in all their threads."""
     running, lock = threading.local(), threading.Lock()
 
     def wrapped(step: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -80,9 +80,9 @@ def timed(seconds: dict[str, float]) -> Iterator[None]:
 
 
 class Counted(runtime.OnnxSegmenter):
-    """Counts the CPU seconds while the network runs.
+    """Counts CPU seconds while the model runs.
 
-    With several threads they are those of the whole process, with what is read at that time.
+    With several threads they are those of the whole process, concurrent reads included.
     """
 
     seconds = 0.0

@@ -1,9 +1,9 @@
-"""What each step of cleaning does: APLS, relaxed precision and recall, length.
+"""Effect of each cleaning step on APLS, relaxed precision and recall, and length.
 
 Predicts each scene of folders with images and masks, with a bundled model (kept under --cache),
 traces it once, and cleans it with the steps switched on one after the other. The truth is the
-label mask, vectorized with the default settings. Where scikit-image and sknw are installed,
-what they make of the same mask comes first.
+label mask, vectorized with the default settings. If scikit-image and sknw are installed,
+their result for the same mask comes first.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RAW = CleanOptions(
     rules=RuleOptions.none(),
 )
 FULL = CleanOptions()
-#: The mask at the threshold, thinned and traced, and nothing more but our shape of lines.
+#: The mask at the threshold, thinned, traced and smoothed, without cleaning.
 RAW_STEP = "raw tracing"
 #: The mask at the threshold through scikit-image's skeleton and sknw, and with shapely's simplify.
 PIXEL_STEPS = {"skeletonize and sknw": 0.0, "the same, simplified by 1 m": 1.0}
@@ -59,9 +59,9 @@ PIXEL_STEPS = {"skeletonize and sknw": 0.0, "the same, simplified by 1 m": 1.0}
 
 @dataclass(frozen=True)
 class Traced:
-    """A scene as traced, where it came from, and its truth.
+    """A traced scene with its probability raster and its truth.
 
-    Traced twice: what is above the threshold alone, and with the weak pixels that continue it.
+    Traced twice: pixels above the threshold only, and with the weak pixels that continue them.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Score:
 
 
 def steps() -> Iterator[tuple[str, CleanOptions]]:
-    """Yield the steps, each with those before it, in the order of cleaning."""
+    """Yield the steps in the order of cleaning, each with all previous ones."""
     options = RAW
     yield RAW_STEP, options
     yield "weak pixels", options
@@ -107,7 +107,7 @@ def steps() -> Iterator[tuple[str, CleanOptions]]:
 
 
 def traced_scenes(folder: Path, cache: Path, assume_crs: str, model: Segmenter) -> Iterator[Traced]:
-    """Predict, unless that was done before, and trace each scene of a folder."""
+    """Predict (unless cached) and trace each scene of a folder."""
     for pair in find_pairs(folder):
         target = cache / f"{pair.image.stem}.tif"
         if not target.exists():

@@ -6,8 +6,8 @@ Run from the repository root::
 
 The sheets (one band, one CRS and pixel size, on one lattice) are joined by a VRT with nodata
 between them. A quarter of the sheets, then all, are vectorized and cleaned in a process of
-their own; its peak is what the operating system counted. With ``--check`` the part of the
-mosaic with most sheets is vectorized with two block sizes, and everything about the two
+their own; its peak is that reported by the operating system. With ``--check`` the part of the
+mosaic with most sheets is vectorized with two block sizes, and all arrays of the two
 networks is compared.
 """
 
@@ -29,14 +29,14 @@ import rasterio
 
 __all__ = ["Sheet", "densest", "differences", "read_sheets", "western", "write_mosaic"]
 
-#: In the VRT, what lies between the sheets.
+#: Value of the VRT between the sheets.
 _NO_DATA = 255
 _SHARES = {"quarter": 0.25, "half": 0.5, "all": 1.0}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A raster and its place on the lattice that all share, pixels."""
+    """A raster and its position on the common lattice, pixels."""
 
     path: Path
     row: int
@@ -95,7 +95,7 @@ def western(sheets: list[Sheet], share: float) -> list[Sheet]:
 
 
 def densest(sheets: list[Sheet], size: int) -> list[Sheet]:
-    """Return the sheets of the square, some sheets wide, that holds most of them."""
+    """Return the sheets of the square, a few sheets wide, that contains most of them."""
 
     def within(corner: Sheet) -> list[Sheet]:
         return [
@@ -126,7 +126,7 @@ def measure(mosaic: Path, extra: list[str]) -> tuple[float, float, str]:
 
 
 def differences(mosaic: Path, blocks: tuple[int, int]) -> tuple[int, list[str]]:
-    """Return how many edges a mosaic has, and what differs between two block sizes."""
+    """Return the number of edges of a mosaic, and the differences between two block sizes."""
     from roadgis.options.vectorization import VectorizeOptions
     from roadgis.probability.raster import open_probability
     from roadgis.raster_pipeline import vectorize

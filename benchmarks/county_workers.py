@@ -8,13 +8,13 @@ Run from the repository root::
 
 The county is generated: sheets of 2000 px, each a VRT of one of a few synthetic towns, on all or,
 with ``--share 0.5``, on half of the cells of a grid. Each worker uses one thread. Workers are
-processes whose resident memory is sampled; times are of the clock, so the load of the machine is
+processes whose resident memory is sampled; times are wall times, so the load of the machine is
 printed as well. The merged network of each run is compared with that of ``extract``, feature by
 feature.
 
-``--overhead`` measures what leases, scheduling, records and the table of units take of a run in one
-process. ``--units`` times ``plan`` and ``status`` of a county of sparse sheets, once with all units
-planned and once with all units done (with made-up records).
+``--overhead`` measures the time of leases, scheduling, records and the table of units in a run in
+one process. ``--units`` times ``plan`` and ``status`` of a county of sparse sheets, once with all
+units planned and once with all units done (with made-up records).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SAMPLE_S = 0.2
 
 
 def county_sheets(folder: Path, mpx: float, gsd_m: float = 1.0, share: float = 1.0) -> Path:
-    """Write towns and sheets of `mpx` million pixels, unless they are there; return their folder.
+    """Write towns and sheets of `mpx` million pixels unless they exist; return their folder.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _write_sheet(path: Path, town: Path, row: int, col: int, gsd_m: float) -> No
 
 
 def equal(a: Path, b: Path) -> bool:
-    """Return whether the edges and nodes of two GeoPackages are the same in all bits."""
+    """Return whether the edges and nodes of two GeoPackages are equal to the last bit."""
     for layer in ("edges", "nodes"):
         one, two = (geopandas.read_file(path, layer=layer) for path in (a, b))
         if not (one.to_wkb().equals(two.to_wkb()) and one.crs == two.crs):
@@ -145,7 +145,7 @@ def overhead(sheets: Path, county: Path) -> tuple[float, float]:
 
 
 def sparse_sheets(folder: Path, units: int) -> Path:
-    """Write empty sheets of 10 x 10 units each, unless they are there; return their folder."""
+    """Write empty sheets of 10 x 10 units each unless they exist; return their folder."""
     from roadgis.batch.units import UNIT_PX
 
     sheets, side = folder / f"sparse_{units}", 10 * UNIT_PX
@@ -192,7 +192,7 @@ def many_units(folder: Path, units: int) -> None:
 
 
 class _Peak:
-    """Largest resident memory of any process below one, bytes."""
+    """Largest resident memory of any descendant of a process, bytes."""
 
     def __init__(self, pid: int) -> None:
         self.most = 0

@@ -7,7 +7,7 @@ Run from the repository root::
 Each network is a grid of streets 120 m apart with bends; the proposal is the same grid
 moved by up to a metre with one street in twenty missing. The last column is the time
 divided by n log n, relative to the first row: it stays near 1 or falls where the time grows
-no faster than that.
+at most like that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from roadgis.evaluation.topo import topo_scores
 
 
 def streets(edges: int, *, moved_m: float = 0.0, missing: float = 0.0) -> npt.NDArray[np.object_]:
-    """Return about this number of streets of a bent grid, each between two crossings."""
+    """Return about this number of streets of a bent grid, each between two junctions."""
     rng = np.random.default_rng(7)
     side = max(2, round((edges / 2) ** 0.5))
     at = np.stack(np.meshgrid(np.arange(side + 1), np.arange(side + 1)), axis=-1) * 120.0

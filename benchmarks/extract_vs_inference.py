@@ -1,8 +1,8 @@
-"""CPU time of ``roadgis extract`` over that of pure inference of the same pixels.
+"""CPU time of ``roadgis extract`` relative to pure inference of the same pixels.
 
 Pure inference is the same runtime with the same threads on the same pixels, each once: tiles as
-large as those of ``extract``, without margins, already in memory. Both run in one process, in
-turns; CPU time is that of all threads, user and system.
+large as those of ``extract``, without margins, already in memory. Both run alternately in one
+process; CPU time is that of all threads, user and system.
 
     uv run python -m benchmarks.extract_vs_inference [SCENE] [--side 6000] [--rounds 2]
 """
@@ -58,7 +58,7 @@ def main() -> None:
         side = tile_side(PredictOptions(), model.card)
         with rasterio.open(path) as dataset:
             mpx = dataset.width * dataset.height / 1e6
-        model.predict(np.zeros((1, side, side, 3), np.uint8))  # the first call prepares
+        model.predict(np.zeros((1, side, side, 3), np.uint8))  # warm-up
         alone, whole = [], []
         for number in range(arguments.rounds):
             pixels = tiles(path, side, model.card.stride)

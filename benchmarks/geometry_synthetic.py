@@ -1,8 +1,8 @@
-"""How near networks come to the lines that perfect masks were drawn from.
+"""Distance of networks from the lines of perfect masks.
 
 Prints a row for each kind of network, width and cap: root mean square and largest distance
-of the centrelines from the truth, junction F1, dead ends too many and missed, and how far
-dead ends lie from the true ones; APLS too. All with the default settings.
+of the centrelines from the truth, junction F1, surplus and missed dead ends, the distance of
+dead ends from the true ones, and APLS. All with the default settings.
 
     uv run --group bench python -m benchmarks.geometry_synthetic [--seeds N] [--first-seed N]
         [--kinds a,b] [--widths 5,7,10,14]
@@ -22,7 +22,7 @@ from roadgis.raster_pipeline import vectorize
 from tests.factories.networks import KINDS, DrawnNetwork, drawn_network
 from tests.factories.roads import ArraySource
 
-#: Nodes nearer than this to a true one are that one, pixels.
+#: Matching distance of nodes, pixels.
 _NEAR = 5.0
 
 
@@ -48,7 +48,7 @@ class Nearness(NamedTuple):
         return both._replace(largest=max(self.largest, other.largest))
 
     def row(self) -> str:
-        """Return the figures of a table's row."""
+        """Return the figures of one table row."""
         f1 = 2 * self.junctions_hit / max(self.junctions + self.junctions_found, 1)
         if not self.junctions + self.junctions_found:
             f1 = 1.0

@@ -1,4 +1,4 @@
-"""How far the network depends on how a scene is cut: the bundled model on the example.
+"""Invariance of the network to cuts of a scene: the bundled model on the example.
 
 Prints total length, nodes, and whether all geometries are equal to the last bit, for several
 tile and block sizes and for the example cut into sheets; and relaxed F1 (3 m) against its truth.

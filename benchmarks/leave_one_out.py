@@ -4,7 +4,7 @@ Run from the repository root::
 
     python -m benchmarks.leave_one_out PROBABILITIES MASKS
 
-PROBABILITIES is a folder of rasters that `roadgis predict` wrote, MASKS a folder of road masks with
+PROBABILITIES is a folder of rasters from `roadgis predict`, MASKS a folder of road masks with
 the same file names. Each scene is traced once, then cleaned with the defaults and with the
 defaults less one step. The truth is the mask, vectorized with the default settings; where the
 probability is nodata, the mask is nodata as well. A change of defaults changes the truth as well:
@@ -41,7 +41,7 @@ from roadgis.vectorization import trace_centerlines
 
 
 class _Valid:
-    """A mask without data where a probability raster on the same pixels has none."""
+    """A mask with nodata where a probability raster on the same pixels has nodata."""
 
     is_mask = True
 
@@ -97,7 +97,7 @@ def scenes(probabilities: Path, masks: Path, assume_crs: str) -> Iterator[Scene]
 
 
 def scores(scene: Scene, buffer_m: float) -> list[Score]:
-    """Clean a scene in each way and compare it with the truth."""
+    """Clean a scene with each variant and compare it with the truth."""
     out: list[Score] = []
     first: RoadNetwork | None = None
     for _, options in variants():

@@ -1,11 +1,11 @@
-"""Score found lines in several places, through the ``predict`` and ``vectorize`` that users run.
+"""Score extracted lines in several places, with ``predict`` and ``vectorize`` as users run them.
 
 ``python benchmarks/line_scores.py WORLD --thresholds 0.3,0.4``
 
-WORLD holds a folder for each place with ``images``, ``masks`` and, where there are roads that count
-neither way, ``optional``. Precision is the share of found metres within 3 m of a labelled road;
-recall is the share of the labels' middle lines with a found line within 5 m, or half the road's
-width and 1 m where that is more. Scenes of a place are summed.
+WORLD has a folder for each place with ``images``, ``masks`` and optionally ``optional``: roads that
+are ignored in both scores. Precision is the share of found metres within 3 m of a labelled road;
+recall is the share of label centrelines with a found line within 5 m, or within half the road
+width plus 1 m where that is more. Scenes of a place are summed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _Truth:
-    """Distances in metres, and the middle lines with half the road's width at each pixel."""
+    """Distances in metres, and centrelines with half the road width at each pixel."""
 
     to_road: Floats
     to_optional: Floats | None
@@ -84,7 +84,7 @@ def _distance_m(away: npt.NDArray[np.bool_], pixel_m: float) -> Floats:
 
 
 def score_lines(lines: npt.NDArray[np.object_], truth: _Truth) -> Floats:
-    """Return right and found metres, seen and true metres."""
+    """Return correct and found metres, detected and true metres."""
     points = [
         shapely.get_coordinates(
             shapely.line_interpolate_point(line, np.arange(_STEP_M / 2, line.length, _STEP_M))

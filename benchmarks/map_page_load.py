@@ -29,7 +29,7 @@ UPLOADS, SLOW = 50, 50
 
 
 class Client:
-    """Requests to the server, each on a connection of its own."""
+    """Requests to the server, each on its own connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -37,7 +37,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, bytes]:
-        """Return status and body of the answer."""
+        """Return status and body of the response."""
         line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         with contextlib.closing(line):
             line.request(method, path, body, {"Content-Type": "application/json", **headers})
@@ -45,7 +45,7 @@ class Client:
             return answer.status, answer.read()
 
     def json(self, method: str, path: str, body: bytes | None = None) -> Any:
-        """Return the decoded body of the answer."""
+        """Return the decoded body of the response."""
         return json.loads(self.ask(method, path, body)[1])
 
     def new_job(self) -> str:
@@ -60,7 +60,7 @@ class Client:
 
 
 def at_once(clients: int, work: Callable[[int], list[tuple[int, float]]]) -> str:
-    """Run some work in many threads, and return statuses, rate and times as text."""
+    """Run a function in many threads, and return statuses, rate and times as text."""
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         answers = [entry for part in pool.map(work, range(clients)) for entry in part]
@@ -93,7 +93,7 @@ def finished_job(client: Client, scene: Path) -> dict[str, Any]:
 
 
 def mixed_paths(job: dict[str, Any]) -> list[str]:
-    """Return what an open page asks for: lists, map tiles at the middle of the scene, scripts."""
+    """Return the requests of an open page: lists, map tiles at the centre of the scene, scripts."""
     west, south, east, north = job["facts"]["bounds_lonlat"]
     zoom = 16
     x = int(((west + east) / 2 + 180) / 360 * 2**zoom)
@@ -118,7 +118,7 @@ def many_clients(client: Client, paths: list[str], clients: int, requests: int) 
 
 
 def ranges(client: Client, path: str, clients: int) -> str:
-    """Ask for parts of a raster, as GDAL does when it reads over HTTP."""
+    """Request parts of a raster, as GDAL does when it reads over HTTP."""
     whole = client.ask("GET", path)[1]
 
     def work(number: int) -> list[tuple[int, float]]:
@@ -132,7 +132,7 @@ def ranges(client: Client, path: str, clients: int) -> str:
 
 
 def event_streams(client: Client, clients: int) -> str:
-    """Hold event streams of an unfinished job open, and ask for something else meanwhile."""
+    """Keep event streams of an unfinished job open, and make other requests meanwhile."""
     job = client.new_job()
     request = f"GET /api/jobs/{job}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
     lines = [socket.create_connection(("127.0.0.1", client.port)) for _ in range(clients)]
@@ -158,7 +158,7 @@ def uploads_at_once(client: Client, megabytes: int) -> str:
 
 
 def slow_and_aborted(client: Client, folder: Path) -> str:
-    """Begin uploads and requests that hang, ask for something else, and cut them."""
+    """Start uploads and requests that stall, make other requests, and close them."""
     job = client.new_job()
     heads = [
         b"GET /api/ HTTP/1.1\r\nHost: localhost\r\n",
@@ -182,8 +182,8 @@ def slow_and_aborted(client: Client, folder: Path) -> str:
     return f"{2 * SLOW} hang; another request: {status} in {seconds:.2f} s; {left} files left"
 
 
-def refused(port: int) -> str:
-    """Ask for more jobs at once than may wait."""
+def rejected(port: int) -> str:
+    """Request more jobs at once than the queue allows."""
     client = Client(port)
     with ThreadPoolExecutor(UPLOADS) as pool:
         found = Counter(
@@ -233,7 +233,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder, server(folder) as (port, _):
-        print(f"{UPLOADS} jobs asked for at once, 8 may wait: {refused(port)}", flush=True)
+        print(f"{UPLOADS} jobs asked for at once, 8 may wait: {rejected(port)}", flush=True)
     with (
         tempfile.TemporaryDirectory() as folder,
         server(folder, "--max-waiting", "60") as (port, pid),

@@ -1,4 +1,4 @@
-"""How long people wait on the map page: for the first roads, for a run, for a new network.
+"""Waiting times on the map page: for the first roads, for a run, for a new network.
 
 python -m benchmarks.map_page_times ../shared/data/massachusetts/train/images
 """
@@ -31,7 +31,7 @@ CHANGES: tuple[dict[str, float], ...] = (
 
 
 def side_by_side(folder: Path, side: int, output: Path) -> None:
-    """Write the scenes of a folder that have the fewest blank pixels side by side, at 1 m."""
+    """Write the scenes of a folder with the fewest blank pixels side by side, at 1 m."""
     scenes = []
     for path in sorted(folder.glob("*.tif")):
         with rasterio.open(path) as dataset:
@@ -77,7 +77,7 @@ def _reached(client: Client, job: str, state: str) -> dict[str, Any]:
 
 
 def run(client: Client, job: str) -> dict[str, Any]:
-    """Run a job, and print when its first roads can be seen and when it is done."""
+    """Run a job, and print when its first roads are visible and when it is done."""
     started = time.perf_counter()
     client.ask("POST", f"/api/jobs/{job}/execution", b"{}")
     seen = False
@@ -87,7 +87,7 @@ def run(client: Client, job: str) -> dict[str, Any]:
         if found["state"] == "done":
             break
         time.sleep(0.1)
-    if seen:  # what the page asks for then
+    if seen:  # the next request of the page
         path = next(p for p in mixed_paths(found) if "/roads/" in p).replace(
             "roads/0", "roads/live"
         )

@@ -21,7 +21,7 @@ _SIDE = 6000
 
 
 def town(folder: Path) -> Path:
-    """Make the town, unless it exists."""
+    """Make the town unless it exists."""
     path = folder / "town.tif"
     if not path.exists():
         from roadgis.options.synthetic import TownOptions

@@ -1,7 +1,7 @@
-"""Time of two models per pixel of the result, with what their margins make tiles overlap.
+"""Time of two models per pixel of the result, including overlap of tiles by their margins.
 
-Both get one tile of the size that ``predict`` uses for them, in turns. What the margins hold is
-computed but not kept, so that a model that sees further pays for it here.
+Both alternately get one tile of the size that ``predict`` uses for them. Margins are
+computed but not kept, so that a larger receptive field costs time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> None:
         for which, (model, tile) in enumerate(zip(models, tiles, strict=True)):
             started = time.perf_counter()
             model.predict(tile)
-            if number:  # the first call prepares
+            if number:  # warm-up
                 seconds[which].append(time.perf_counter() - started)
     rates = [median(times) * 1e6 / pixels for times, pixels in zip(seconds, kept, strict=True)]
     for model, side, rate in zip(models, sides, rates, strict=True):

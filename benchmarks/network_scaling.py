@@ -7,8 +7,8 @@ Run from the repository root::
 Each network is a lattice of bent streets 96 m apart at 4 m a pixel, as tracing would give it:
 staircases of pixels with their offsets to the middle, gaps, spurs, dead ends, double junctions
 and double tracks. The last column is the time divided by n log n, relative to the first row: it
-stays near 1 or falls where the time grows no faster than that. Small networks are cleaned
-several times, and the mean is given: once takes hardly more than the clock's ticks.
+stays near 1 or falls where the time grows at most like that. Small networks are cleaned
+several times, and the mean is given, as one run takes only a few clock ticks.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _MARGIN_PX = 16
 _WIDTH_PX = 2.0
 _GSD_M = 4.0
 _STRONG, _SURE, _FAINT = 127, 230, 70
-#: Networks are cleaned as often as it takes to clean this many edges.
+#: Networks are cleaned repeatedly until this many edges were cleaned.
 _AT_LEAST = 20_000
-#: What each step of cleaning counts as.
+#: Group of each cleaning step in the table.
 _PARTS = {
     "drop_weak_components": "pruning",
     "_pruned": "pruning",
@@ -102,7 +102,7 @@ class _Drawing:
 
 
 def streets(edges: int, *, seed: int = 7) -> tuple[Centerlines, ArraySource]:
-    """Return about this number of edges as traced, and the probability that they come from."""
+    """Return about this number of traced edges, and their probability raster."""
     rng = np.random.default_rng(seed)
     side = max(2, round((edges / 2.75) ** 0.5))
     drawing, faint = _Drawing(), _Drawing()
@@ -171,7 +171,7 @@ def _streets_between(
 
 
 def _traced(drawing: _Drawing, grid: Grid) -> Centerlines:
-    """Return the drawing as tracing gives it: pixels, and from there to the middle."""
+    """Return the drawing as traced lines: pixels, and offsets to the middle."""
     place = np.concatenate(drawing.nodes)
     start, end = np.concatenate(drawing.start), np.concatenate(drawing.end)
     bow, level = np.concatenate(drawing.bow), np.concatenate(drawing.level)
@@ -213,7 +213,7 @@ def _traced(drawing: _Drawing, grid: Grid) -> Centerlines:
         node_leaves_raster=np.zeros(len(place), bool),
         node_nodata_distance_px=np.full(len(place), np.inf, np.float32),
     )
-    # Keys are unique in what is traced; the few edges drawn over each other go.
+    # Keys of traced lines are unique; the few edges drawn over each other are dropped.
     _, first = np.unique(lines.key, return_index=True)
     return lines.take(np.sort(first))
 
@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("--no-source", action="store_true", help="bridge by geometry alone")
     arguments = parser.parse_args()
     first: dict[str, float] = {}
-    # What is loaded or made at first use is not counted.
+    # Warm-up: imports and caches are not counted.
     clean.clean_network(streets(200)[0])
     print(f"{'edges':>9} {'part':<12} {'seconds':>8} {'of n log n':>11}")
     for size in arguments.edges or [1_000, 10_000, 100_000, 1_000_000]:

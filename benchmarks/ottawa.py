@@ -1,8 +1,8 @@
 """Masks of road surface to centrelines, against hand-drawn ones, compared with sknw and skan.
 
-Four scenes of Ottawa at 0.21 m, each a mask and the centrelines that somebody drew. All
-get the same mask: roadgis through `vectorize` with its default settings; sknw and skan,
-each where it is installed, through scikit-image's skeleton, followed by shapely's simplify
+Four scenes of Ottawa at 0.21 m, each a mask and hand-drawn centrelines. All
+use the same mask: roadgis through `vectorize` with its default settings; sknw and skan,
+if installed, through the skeleton of scikit-image, followed by simplify of shapely
 with the same tolerance. The drawn lines are thinned to one pixel and traced with sknw.
 Prints relaxed F1 at 2 m, TOPO, APLS, and the root mean square distance, for each scene and
 over all.
@@ -38,12 +38,12 @@ Mask = npt.NDArray[np.bool_]
 
 
 def source_of(mask: Mask) -> ArraySource:
-    """Return a mask as a certain probability."""
+    """Return a mask as probabilities of 0 and 1."""
     return ArraySource(mask.astype(np.uint8) * np.uint8(254), GSD_M)
 
 
 def dark(path: Path) -> Mask:
-    """Return where an image is black."""
+    """Return the black pixels of an image."""
     Image.MAX_IMAGE_PIXELS = None
     with Image.open(path) as image:
         return np.asarray(image.convert("L")) < 128
@@ -55,7 +55,7 @@ def roadgis_lines(mask: Mask) -> Lines:
 
 
 def methods() -> dict[str, Callable[[Mask], Lines]]:
-    """Return what is compared: all that is installed."""
+    """Return the installed methods."""
     out: dict[str, Callable[[Mask], Lines]] = {"roadgis": roadgis_lines}
     for name, trace in (("sknw", lines_of_sknw), ("skan", lines_of_skan)):
         if importlib.util.find_spec(name):

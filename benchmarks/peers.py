@@ -1,14 +1,14 @@
-"""The same network in roadgis, in GeoDeep and in a short script: CPU seconds of each.
+"""The same model in roadgis, in GeoDeep and in a short script: CPU seconds of each.
 
-The network is a fixed U-Net for tiles of 512 px, written here with random weights but for a first
-channel that hands the brightness on, so that all find the same roads. The script reads windows
-with rasterio, runs ONNX Runtime, and takes scikit-image's skeleton and sknw; it stops at raw
+The model is a U-Net for tiles of 512 px, written here with random weights except for a first
+channel that passes the brightness on, so that all find the same roads. The script reads windows
+with rasterio, runs ONNX Runtime, and uses scikit-image's skeleton and sknw; it stops at raw
 lines. GeoDeep stops at its mask. roadgis continues to a clean network. Each runs in a process of
 its own; CPU time is user and system time of all its threads, imports included.
 
     uv run --with geodeep --group bench python -m benchmarks.peers [SCENE] [--side 6000]
 
-A tool that is not installed is left out. Deepness runs inside QGIS and is measured by hand: load
+Tools that are not installed are left out. Deepness runs inside QGIS and is measured by hand: load
 the scene and the model that this program writes with ``--keep FOLDER`` in its panel (tiles of
 512 px, 15 % overlap, resolution of the scene), and read the CPU time of QGIS before and after.
 """
@@ -101,7 +101,7 @@ def write_unet(path: Path) -> Path:
         nodes.append(
             helper.make_node("Resize", [source, "", "twice"], [f"u{level}"], mode="nearest")
         )
-        # The skip first, so that its first channel is the image's.
+        # The skip first, so that its first channel is that of the image.
         nodes.append(helper.make_node("Concat", [skip, f"u{level}"], [f"c{level}"], axis=1))
         source = conv(f"c{level}", f"d{level}", filters + channels, filters)
         source = conv(source, f"e{level}", filters, filters)

@@ -1,4 +1,4 @@
-"""Lines of thinned masks as common programs give them: what others start from."""
+"""Lines of thinned masks by sknw and skan, for comparison."""
 
 from __future__ import annotations
 

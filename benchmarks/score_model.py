@@ -1,10 +1,10 @@
-"""Score a model on pairs of images and masks, through the same ``predict`` that users run.
+"""Score a model on pairs of images and masks, with ``predict`` as users run it.
 
 Prints IoU, and relaxed precision, recall and F1 (buffer of 3 px, Mnih's) of the mask at the
 card's threshold, for each scene and for all pixels together. Blank pixels are left out.
 
 ``roadgis test`` gives the same scores and more. It predicts each scene from its own corner, this
-program on the grid that ``predict`` lays over the CRS: the network's cells fall differently on
+program on the grid of ``predict`` in the CRS: the cells of the model lie differently on
 georeferenced scenes, and scores differ in the third decimal.
 """
 

@@ -3,7 +3,7 @@
 Both get the same mask in the same process: ours as a probability raster, through
 `vectorize` (mask, skeleton, widths, tracing, cleaning, smoothing, attributes); theirs
 through `skeletonize` and `build_sknw`, which end at raw pixel chains without widths. sknw is
-compiled by numba when it is first called, which is what a command that runs once pays, so
+compiled by numba at its first call, a cost of each command that runs once, so
 the first and the best of the later runs are given separately.
 
     uv run --group bench python benchmarks/vectorize_vs_sknw.py [--masks FOLDER] [--size PX]
@@ -45,14 +45,14 @@ class ArraySource:
 
 
 def street_grid(size: int, spacing: int, angle: float = 0.2) -> npt.NDArray[np.bool_]:
-    """Return turned streets, 7 px wide, `spacing` apart."""
+    """Return rotated streets, 7 px wide, `spacing` apart."""
     y, x = np.mgrid[:size, :size].astype(np.float32)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     return np.asarray((along % spacing < 7) | (across % (1.7 * spacing) < 7))
 
 
 def tiled(folder: Path, size: int) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return mosaics of the densest, middle and sparser masks of a folder."""
+    """Return mosaics of the densest, median and sparser masks of a folder."""
     masks = []
     for path in sorted(folder.glob("*.tif")):
         with rasterio.open(path) as file:

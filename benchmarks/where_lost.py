@@ -1,8 +1,8 @@
-"""Where a model's IoU is lost: next to labelled roads or away from them, and what a shift gains.
+"""Where a model loses IoU: next to labelled roads or away from them, and the gain of a shift.
 
-Labels are drawn lines. Where one lies next to the road, a right answer loses IoU as a missed road
-does; this program distinguishes the two. "Near" is within 3 px. Scenes whose labels
-the model hardly finds are left out of the shifts.
+Labels are drawn lines. Where one lies next to the road, a correct prediction loses IoU like a
+missed road; this program distinguishes the two. "Near" is within 3 px. Scenes whose labels
+the model hardly detects are left out of the shifts.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.int64]
 
 NEAR_PX = 3
 SHIFTS_PX = (-0.25, 0.0, 0.25, 0.5, 0.75)
-#: Below this IoU the labels of a scene are of other roads than the model sees.
+#: Below this IoU the labels of a scene do not match its imagery.
 STRANGE_IOU = 0.3
 PARTS = ("found", "too much near", "too much away", "missed near", "missed away")
 

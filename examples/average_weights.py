@@ -1,6 +1,6 @@
-"""One model from several of the same network: the mean of their weights.
+"""One model from several of the same architecture: the mean of their weights.
 
-Weights of one run at a high learning rate, some hundred steps apart, lie around a place that is
+Weights of one run at a high learning rate, a few hundred steps apart, lie around a mean that is
 better than each of them. The files are models, or checkpoints of a run, whose moving
 averages of the weights are used. Another use is the mean of a model before and after more training
 with another loss, which can be better than both::
@@ -8,7 +8,7 @@ with another loss, which can be better than both::
     python examples/average_weights.py default.keras run/model.keras -o mean
 
 The means and variances of batch normalization are averaged too. With `--data` they
-are measured anew instead, on the images of a folder of pairs::
+are measured again instead, on the images of a folder of pairs::
 
     python examples/average_weights.py one.keras two.keras --data massachusetts/crops/train -o mean
 """
@@ -36,7 +36,7 @@ from roadgis.train.framework import import_keras
 
 
 def weights_of(path: Path) -> list[Any]:
-    """Return a model's weights; of a checkpoint, their moving averages."""
+    """Return the weights of a model, or the moving averages of a checkpoint."""
     model = import_keras().models.load_model(path)
     if getattr(model, "optimizer", None) is None:
         return list(model.get_weights())
@@ -51,7 +51,7 @@ def measure_normalization(model: Any, sampler: CropSampler, scaling: Scaling, st
     before = [layer.momentum for layer in norms]
     sums: list[list[Any]] = [[0.0, 0.0] for _ in norms]
     for layer in norms:
-        layer.momentum = 0.0  # what a batch has, is what remains
+        layer.momentum = 0.0  # without momentum, the statistics are those of the batch
     batch = 6
     for step in range(steps):
         crops = [sampler.crop(step * batch + index)[0] for index in range(batch)]

@@ -1,14 +1,14 @@
-"""The scenes of a folder that a model does worst on, to be seen twice as often in training.
+"""Select the scenes with the lowest scores, to use them twice as often in training.
 
-Most of a training set is easy soon, and a network learns little from what it knows. This program
-takes the scores of `roadgis test` on a folder of pairs and writes a folder of links to its worse
-half, which `roadgis train` takes in addition to the whole folder::
+Most of a training set soon becomes easy, and a model learns little from easy scenes. This program
+reads the scores of `roadgis test` for a folder of pairs and writes a folder of links to its worse
+half, which `roadgis train` uses in addition to the whole folder::
 
     roadgis test default --data massachusetts/train --json scores.json
     python examples/hard_tiles.py massachusetts/train hard/train --scores scores.json
     roadgis train --data massachusetts/train --data hard/train ...
 
-Scenes with next to no road are left out: their IoU says nothing.
+Scenes with almost no road are left out: their IoU is meaningless.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def hard(scenes: list[dict[str, Any]], *, road_share: float) -> list[str]:
     Parameters
     ----------
     scenes : list of dict
-        What `roadgis test --json` writes for each: name, iou, pixels, road_pixels.
+        Scenes of `roadgis test --json`: name, iou, pixels, road_pixels.
     road_share : float
-        The least share of road for a scene to count.
+        Minimum share of road pixels.
     """
     counted = {
         scene["name"]: scene["iou"]

@@ -14,14 +14,16 @@ scene, output = Path(sys.argv[1]), Path(sys.argv[2])
 
 
 def call(method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
-    """Return the body of an answer."""
+    """Return the body of a response."""
     request = urllib.request.Request(SERVER + path, body, {"Content-Type": kind}, method=method)
-    with urllib.request.urlopen(request) as answer:  # a token: add "Authorization": "Bearer TOKEN"
+    with urllib.request.urlopen(
+        request
+    ) as answer:  # with a token, add "Authorization": "Bearer TOKEN"
         return bytes(answer.read())
 
 
 def wait(job: str, state: str) -> None:
-    """Wait until a job is in a state."""
+    """Wait until a job has a state."""
     while (found := json.loads(call("GET", job)))["state"] != state:
         if found["state"] in ("failed", "cancelled"):
             sys.exit(found["message"])

@@ -1,16 +1,16 @@
-"""Labels moved to where a trained model sees the road, to train the next one on.
+"""Move labels to the roads that a trained model detects, to train the next model.
 
-Lines of a map lie some pixels off the road, here to the left and there to the right, and a
-network that learns from them learns to be vague. A model that has seen many of them knows better
-where a road is than each of them. Whether there is one is left to the drawn label: nothing is
-added and nothing taken away. This program writes a folder of pairs like the one it is given, which
-`roadgis train --data` takes::
+Lines of a map lie a few pixels off the road, sometimes to the left and sometimes to the right, and
+a model trained on them becomes vague. A model trained on many such labels is closer to the road
+than each single one. Labels are moved only: none is
+added or removed. This program writes a folder of pairs like its input, for
+`roadgis train --data`::
 
     python examples/move_labels.py massachusetts/train moved/train --model second
 
-For each pixel of a label's centreline the nearest one of the model's centrelines within
-`--reach-px` says how far the label is off. These offsets are averaged along the road, and the
-label's pixels are moved by the average.
+For each pixel of a label centreline, the nearest pixel of a predicted centreline within
+`--reach-px` gives the offset of the label. These offsets are averaged along the road, and the
+label pixels are moved by the average.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from roadgis.train.data.pairs import find_pairs
 from roadgis.vectorization.bitplanes import WORD, pack, unpack
 from roadgis.vectorization.thinning import thin
 
-#: What invalid pixels look like to the network.
+#: Value of invalid pixels in the model input.
 FILL = 115
-#: Added around the image, mirrored, pixels; a multiple of the network's stride.
+#: Mirrored pixels added around the image; a multiple of the model's stride.
 BORDER = 64
-#: Half of the widest road that thinning has to get through, pixels.
+#: Half of the largest road width to thin, pixels.
 THINNING = 40
 
 Mask = npt.NDArray[np.bool_]
@@ -44,28 +44,28 @@ Floats = npt.NDArray[np.float32]
 
 
 def centerlines(mask: Mask) -> Mask:
-    """Return a mask's skeleton, (H, W)."""
+    """Return the skeleton of a mask, (H, W)."""
     width = mask.shape[1]
     words = np.pad(mask, ((0, 0), (0, -width % WORD)))
     return unpack(thin(pack(words), THINNING))[:, :width] > 0
 
 
 def offsets(label: Mask, found: Mask, *, reach_px: float, along_px: float) -> Floats:
-    """Return how far labels are off, averaged along roads.
+    """Return the offsets of labels, averaged along roads.
 
     Parameters
     ----------
     label, found : ndarray (H, W) bool
-        Roads as drawn, and as the model sees them.
+        Roads as drawn, and as predicted.
     reach_px : float
-        A label further off than this says nothing.
+        Maximum offset of a label.
     along_px : float
-        Standard deviation of the average's weights.
+        Standard deviation of the averaging weights along the road.
 
     Returns
     -------
     ndarray (2, H, W) float32
-        Rows and columns from the label to the road; meaningful near labels alone.
+        Rows and columns from the label to the road; meaningful near labels only.
     """
     drawn, seen = centerlines(label), centerlines(found)
     if not seen.any():
@@ -73,7 +73,7 @@ def offsets(label: Mask, found: Mask, *, reach_px: float, along_px: float) -> Fl
     distance, nearest = distance_transform_edt(~seen, return_indices=True)
     tells = (drawn & (distance <= reach_px)).astype(np.float32)
     weight = gaussian_filter(tells, along_px)
-    # Weight of the label: a road seen along a few pixels moves its label only partly.
+    # Weight of the label: a road detected along a few pixels moves its label only partly.
     doubt = 0.25 * float(gaussian_filter(_line(along_px), along_px).max())
     grid = np.indices(label.shape)
     parts = [
@@ -85,7 +85,7 @@ def offsets(label: Mask, found: Mask, *, reach_px: float, along_px: float) -> Fl
 
 
 def _line(along_px: float) -> Floats:
-    """Return a straight centreline, long enough for an average."""
+    """Return a straight centreline for the average."""
     side = 2 * int(4 * along_px) + 1
     line = np.zeros((side, side), np.float32)
     line[side // 2] = 1
@@ -102,7 +102,7 @@ def moved(label: Mask, offset: Floats) -> Mask:
 
 
 def probability(model: Segmenter, image: npt.NDArray[np.uint8], stride: int) -> Floats:
-    """Return the probability of road of an image, (H, W), 0..1."""
+    """Return the road probability of an image, (H, W), 0..1."""
     height, width = image.shape[:2]
     rest = [-size % stride + BORDER for size in (height, width)]
     padded = np.pad(image, ((BORDER, rest[0]), (BORDER, rest[1]), (0, 0)), mode="reflect")

@@ -1,4 +1,4 @@
-"""Shared by all tests: the hypothesis profile and the place of real imagery."""
+"""Shared by all tests: hypothesis profiles and the folder of real imagery."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# As roadgis sets it. Some tests import tensorflow first, and would compute a last digit otherwise
-# than the programs that they start.
+# As roadgis sets it. Some tests import tensorflow first, and last digits would differ from those
+# of the programs that they start.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 settings.register_profile(
@@ -18,7 +18,7 @@ settings.register_profile(
     max_examples=50,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-# A merge should not hang on the luck of the draw; whoever works on the code explores.
+# Fixed examples for merges, random ones during development.
 settings.register_profile("merge", settings.get_profile("roadgis"), derandomize=True)
 settings.load_profile(os.environ.get("ROADGIS_TEST_PROFILE", "roadgis"))
 

@@ -1,7 +1,7 @@
-"""Golden networks: what tracing and cleaning make of rasters that no trained model decides.
+"""Golden networks: results of tracing and cleaning on rasters that do not come from a model.
 
-After a change that is meant to change results, ``python -m tests.golden_networks`` writes
-tests/golden anew; what has changed is then seen in the diff.
+After an intended change of results, ``python -m tests.golden_networks`` writes
+tests/golden again; the diff shows the changes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.factories.roads import ArraySource, road
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = 500
-#: Which scenes and label sheets of the Massachusetts roads.
+#: Scenes and label sheets of the Massachusetts roads.
 REAL = (
     "train/masks/11278720_15.tif",
     "train/masks/10528795_15.tif",
@@ -42,7 +42,7 @@ COLUMNS = ("start", "end", "bridged", "length", "x", "y", "width", "p10", "p90",
 
 
 def doubtful(mask: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.uint8]:
-    """Turn a mask into a probability: uneven, in places faint or missing, off the roads."""
+    """Turn a mask into uneven probability: faint or missing in places, noise off the roads."""
     rng = np.random.default_rng(seed)
 
     def cells(side: int, values: list[int], shares: list[float]) -> npt.NDArray[np.int64]:
@@ -142,7 +142,7 @@ def golden_path(name: str) -> Path:
 
 
 def main() -> None:
-    """Write all golden files anew; real ones where the data is there."""
+    """Write all golden files again; those of real data if it is available."""
     for name, make in DRAWN.items():
         table = rows(make())
         np.savetxt(golden_path(name), table, "%.10g", ",", header=",".join(COLUMNS), comments="")

@@ -1,4 +1,4 @@
-"""Runs of roadgis that are stopped by a signal at an exact step of their work on files.
+"""Runs of roadgis that get a signal at an exact file operation.
 
 A server process imports roadgis once and forks a child for each run, as most of a short run's time
 is importing. See :class:`Runs`.
@@ -24,7 +24,7 @@ _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run went on: `status` is negative for a signal, None while it is stopped."""
+    """State of a run: `status` is negative for a signal, None while it is stopped."""
 
     pid: int
     status: int | None
@@ -77,7 +77,7 @@ class Runs:
         )
 
     def resume(self, pid: int) -> Ended:
-        """Let a stopped run resume until it ends."""
+        """Resume a stopped run and wait for its end."""
         return self._ask({"resume": pid, "log": str(self._log)})
 
     def _ask(self, question: dict[str, Any]) -> Ended:

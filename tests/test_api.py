@@ -11,8 +11,8 @@ import roadgis
 
 
 def test_public_names_exist_and_do_not_change_by_imports() -> None:
-    # In a process of its own: a module of the same name must not take a function's place once
-    # it is imported.
+    # In a process of its own: importing a module of the same name must not replace a function
+    # of the package.
     code = (
         "import roadgis\n"
         "names = [name for name in roadgis.__all__ if name != '__version__']\n"

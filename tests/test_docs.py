@@ -1,4 +1,4 @@
-"""The documents keep up with the program."""
+"""The documentation agrees with the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every command of the example pages runs, in order, on data of the layout that they describe."""
+"""Every command of the example pages runs, in order, on data with the described layout."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.factories.rasters import write_image
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-# The pages' runs take hours and download weights; the last of an option that is repeated counts.
+# The runs of the pages take hours and download weights; the last of repeated options counts.
 SMALL = {
     "train": "--encoder-weights none --steps 2 --epoch-steps 1 --crop-px 64 --batch 2",
     "extract": "--block-px 768",
 }
 
-# Compiling a graph takes far longer than two steps without one.
+# Compiling a graph takes longer than two steps without one.
 _TRAINING = """
 import tensorflow
 from roadgis.cli import main
@@ -49,7 +49,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 def run(arguments: list[str], folder: Path) -> str:
-    """Run one command to its end and return what it said."""
+    """Run one command to its end and return its output."""
     arguments = [*arguments, *SMALL.get(arguments[0], "").split()]
     program = ["-c", _TRAINING] if arguments[0] == "train" else ["-m", "roadgis"]
     done = subprocess.run(
@@ -166,7 +166,7 @@ def test_idd_page_commands_run(tmp_path: Path) -> None:
 
 
 def _serve(arguments: list[str], folder: Path) -> None:
-    """Start the page's server and ask it what it is."""
+    """Start the server of the page and request its description."""
     process = subprocess.Popen(
         [sys.executable, "-m", "roadgis", *arguments, "--port", "0", "--folder", "served"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Imagery to road network: the whole way, however it is cut, stopped and resumed."""
+"""Imagery to road network: complete runs, cut in any way, stopped and resumed."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_extract_finds_the_painted_roads(tmp_path: Path, model: Path) -> None:
     path = write_net(tmp_path / "net.tif")
     network = extract_roads(path, model=model)
     assert network.crs.to_epsg() == 32632
-    # Where the slanting road meets the lane, at 32 degrees, the two are one surface from
-    # about 25 m before the crossing of their axes on.
+    # The slanting road and the lane, at 32 degrees, share a surface from
+    # about 25 m before the crossing of their centrelines.
     junctions = network.nodes[network.degree >= 3] - [X0, Y0]
     expected = {(200, -120): 1, (420, -120): 1, (200, -381.5): 1, (200, -470): 1, (56, -470): 15}
     assert len(junctions) == len(expected)
@@ -74,7 +74,7 @@ def test_extract_finds_the_painted_roads(tmp_path: Path, model: Path) -> None:
     # Roads that leave the scene end at its edge.
     bounds = shapely.total_bounds(network.edges)
     np.testing.assert_allclose(bounds, [X0, Y0 - 500, X0 + 600, Y0], atol=0.6)
-    # Widths of the roads that cross nothing oblique: 8, 6 and 7 m.
+    # Widths of the roads without oblique crossings: 8, 6 and 7 m.
     wide = network.to_geodataframe().to_crs(32632)
     dead_end = wide[wide.intersects(shapely.Point(X0 + 420, Y0 - 60).buffer(3))]
     assert dead_end.width_m.tolist() == pytest.approx([6.0], abs=0.6)
@@ -107,7 +107,7 @@ def test_extract_of_sheets_equals_the_uncut_scene(tmp_path: Path, model: Path, s
 
 
 def test_extract_of_resampled_sheets_equals_the_uncut_scene(tmp_path: Path, model: Path) -> None:
-    # Rotated pixels of 0.7 m: everything is warped.
+    # Rotated pixels of 0.7 m: all sheets are warped.
     rotated = rasterio.Affine.translation(X0, Y0) @ rasterio.Affine.rotation(13)
     whole = write_raster(
         tmp_path / "whole.tif",
@@ -145,7 +145,7 @@ def test_extract_ends_roads_at_the_area_of_interest(
     options = ExtractOptions(scene=SceneOptions(aoi=tmp_path / "area.geojson"), predict=cut())
     network = extract_roads(scene, model=model, options=options)
     assert shapely.difference(shapely.union_all(network.edges), box.buffer(0.8)).is_empty
-    # The cross road at y = 120 runs from rim to rim; short stubs that the rim cuts off stay.
+    # The cross road at y = 120 runs across the area; short stubs at its border are kept.
     assert len(network) == 9
     bounds = shapely.total_bounds(network.edges)
     assert bounds[0] == pytest.approx(X0 + 150, abs=1)
@@ -251,7 +251,7 @@ def test_extract_that_was_cancelled_leaves_no_output_and_resumes(
     network = extract_roads(
         scene, output, model=model, options=options, progress=lambda f, _: again.append(f)
     )
-    assert again[0] > 0.3  # the first report already counts what was done
+    assert again[0] > 0.3  # the first report already counts the finished blocks
     assert_networks_equal(network, extract_roads(scene, model=model, options=options))
     assert not work.exists()
     assert output.exists()

@@ -14,7 +14,7 @@ from tests.fuzz.judge import verdict
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="the harness needs Linux")
 def test_fuzz_cases_end_with_a_message_or_a_result() -> None:
-    # In a process of its own: forks of one with threads, such as a test worker, may hang.
+    # In a process of its own: forks of a process with threads, such as a test worker, may hang.
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--short", "--jobs", "2"],
         cwd=Path(__file__).resolve().parents[1],

@@ -1,4 +1,4 @@
-"""Runs that are killed at any moment, or meet in one work directory: never a wrong file."""
+"""Runs killed at any moment, or concurrent in one work directory, never leave a wrong file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.killed import Ended, Runs
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and fork are POSIX")
 
 _SEED = 14
-# Of the steps of a run, these lie after the last block: COG, vector file, renames, clearing up.
+# Steps of a run after the last block: COG, vector file, renames, clean-up.
 _LAST = 0.45
 
 
@@ -57,7 +57,7 @@ class Command:
         ]  # fmt: skip
 
     def contents(self) -> dict[str, Any]:
-        """Return the folder's files and what is in the outputs: bytes, or a GeoPackage's rows."""
+        """Return the files of the folder, and outputs as bytes or rows of a GeoPackage."""
         found: dict[str, Any] = {}
         for path in sorted(self.folder.iterdir()):
             found[path.name] = content(path)
@@ -65,7 +65,7 @@ class Command:
 
 
 def content(path: Path) -> Any:
-    """Return bytes, or a GeoPackage's rows; None for a folder."""
+    """Return bytes, or rows of a GeoPackage; None for a folder."""
     if path.is_dir():
         return None
     return rows(path) if path.suffix == ".gpkg" else path.read_bytes()
@@ -86,7 +86,7 @@ def done(ended: Ended) -> Ended:
 
 
 def moments(steps: int, count: int, seed: int) -> list[tuple[int, float]]:
-    """Return steps and delays after them; two thirds are among the last steps, all are spread."""
+    """Return steps with delays, spread over the run; two thirds are among the last steps."""
     chance = random.Random(seed)
     first_of_last = int(steps * (1 - _LAST))
     in_between = count // 3
@@ -96,12 +96,12 @@ def moments(steps: int, count: int, seed: int) -> list[tuple[int, float]]:
 
 
 def spread(chance: random.Random, first: int, last: int, count: int) -> list[int]:
-    """Return steps from `first` to `last`, one at a random place of each of `count` parts."""
+    """Return steps from `first` to `last`, a random one of each of `count` parts."""
     part = (last + 1 - first) / count
     return [first + int((number + chance.random()) * part) for number in range(count)]
 
 
-def killed_and_taken_up(
+def check_completion(
     name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: int
 ) -> None:
     whole = Command(name, inputs, tmp_path / "whole")
@@ -119,7 +119,7 @@ def killed_and_taken_up(
         left = {path.name for path in command.folder.iterdir()}
         again = command.arguments
         if {path.name for path in command.outputs} == left - {p for p in left if p[0] == "."}:
-            # All was done, and nothing says any more that it was not by an earlier run.
+            # Everything was finished, and no record says that an earlier run was stopped.
             again = [*again, "--overwrite"]
         second = runs.run(again, folder=command.folder)
         assert second.status == 0, f"{case}: {second.text}"
@@ -130,7 +130,7 @@ def killed_and_taken_up(
 def test_killed_run_is_completed_by_the_same_command(
     name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
-    killed_and_taken_up(name, inputs, tmp_path, runs, 3)
+    check_completion(name, inputs, tmp_path, runs, 3)
 
 
 @pytest.mark.slow
@@ -139,10 +139,12 @@ def test_killed_run_is_completed_by_the_same_command(
 def test_killed_runs_are_completed_at_many_moments(
     name: str, inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
-    killed_and_taken_up(name, inputs, tmp_path, runs, 12)
+    check_completion(name, inputs, tmp_path, runs, 12)
 
 
-def two_at_once(inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: int) -> None:
+def check_concurrent_runs(
+    inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: int
+) -> None:
     whole = Command("extract", inputs, tmp_path / "whole")
     steps = done(runs.run(whole.arguments, folder=whole.folder)).steps
     expected = whole.contents()
@@ -159,7 +161,7 @@ def two_at_once(inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: in
         for path in command.outputs:
             if path.exists():
                 assert content(path) == expected[path.name], f"step {step}"
-        # A run that had not begun when the other one ended does the same work once more.
+        # A run that starts after the end of the other one repeats the work.
         done(runs.resume(first.pid))
         assert command.contents() == expected, f"step {step} of {steps}"
 
@@ -167,7 +169,7 @@ def two_at_once(inputs: tuple[Path, Path], tmp_path: Path, runs: Runs, count: in
 def test_concurrent_runs_in_one_work_directory_never_leave_a_wrong_file(
     inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
-    two_at_once(inputs, tmp_path, runs, 3)
+    check_concurrent_runs(inputs, tmp_path, runs, 3)
 
 
 @pytest.mark.slow
@@ -175,4 +177,4 @@ def test_concurrent_runs_in_one_work_directory_never_leave_a_wrong_file(
 def test_concurrent_runs_at_many_moments_never_leave_a_wrong_file(
     inputs: tuple[Path, Path], tmp_path: Path, runs: Runs
 ) -> None:
-    two_at_once(inputs, tmp_path, runs, 8)
+    check_concurrent_runs(inputs, tmp_path, runs, 8)

@@ -12,8 +12,8 @@ import roadgis
 
 PACKAGE = Path(roadgis.__file__).parent
 
-# From the ground up. A module imports from floors below, or from its own file or folder. A folder
-# inside a package may have a floor of its own.
+# From the bottom up. A module imports from floors below, or from its own file or folder. A folder
+# in a package may have its own floor.
 FLOORS = [
     {"_version", "errors", "progress", "affine", "arrays", "dataset_names", "why_empty"},
     {"crs", "locks", "options", "overwriting"},
@@ -36,7 +36,7 @@ FLOORS = [
 ]
 FLOOR_OF = {name: level for level, floor in enumerate(FLOORS) for name in floor}
 
-# Not to be imported at the top of a file: they take seconds, or are not installed by default.
+# Not imported at the top of a file: they take seconds, or are not installed by default.
 HEAVY = {
     "tensorflow",
     "keras",
@@ -61,7 +61,7 @@ def name_of(path: Path) -> str:
 
 
 def part_of(path: Path) -> str:
-    """Return the file or folder that a module is in and that has a floor."""
+    """Return the file or folder with a floor that contains a module."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     inner = "/".join(parts[:2])
     return inner if inner in FLOOR_OF else parts[0]
@@ -80,7 +80,7 @@ def imports(nodes: Iterator[ast.AST]) -> Iterator[tuple[int, str]]:
 
 
 def top_level(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
-    """Yield the statements that run on import, those under TYPE_CHECKING left out."""
+    """Yield the statements that run on import, without those under TYPE_CHECKING."""
     for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -98,7 +98,7 @@ def top_level(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
 def test_module_imports_only_from_floors_below(path: Path) -> None:
     here = part_of(path)
     if here == "__init__":
-        return  # the roof: it names what is public and loads it when it is used
+        return  # it names what is public and imports it on use
     assert here in FLOOR_OF, f"give {here} a floor in this test"
     wrong = []
     for line, name in imports(ast.walk(ast.parse(path.read_text(encoding="utf-8")))):

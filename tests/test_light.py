@@ -1,4 +1,4 @@
-"""The package and its help start quickly: nothing heavy is loaded before it is needed."""
+"""The package and its help start quickly: heavy packages are loaded when needed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ assert "scipy.ndimage" not in sys.modules
 
 
 def loaded(program: str) -> set[str]:
-    """Return the top-level packages that are loaded after a program has run."""
+    """Return the top-level packages that a program has loaded."""
     report = "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     done = subprocess.run(
         [sys.executable, "-c", f"import json, sys\n{program}\n{report}"],
@@ -66,12 +66,12 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_pipeline_loads_no_tables_or_solvers_when_imported() -> None:
-    # More than half of the time that a command on a small raster takes to start.
+    # They take more than half of the start-up time on a small raster.
     assert loaded(PIPELINE).isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio", "scipy"])
 
 
 def test_vectorize_to_geojson_loads_no_tables(tmp_path: Path) -> None:
-    # GDAL's formats do: pyogrio loads pandas and geopandas.
+    # Other formats do: pyogrio loads pandas and geopandas.
     names = loaded(VECTORIZE.format(folder=str(tmp_path)))
     assert names.isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio"])
 

@@ -1,4 +1,4 @@
-"""Names are unique: a class that is found by its name is the only one of that name."""
+"""Public class names are unique."""
 
 from __future__ import annotations
 

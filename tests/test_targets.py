@@ -1,4 +1,4 @@
-"""Inputs are never targets, by whatever name they go, in any command."""
+"""No command writes to its inputs, under any of their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def scene(tmp_path: Path) -> Path:
     return write_raster(tmp_path / "in" / "scene.tif", np.zeros((3, 4, 4), np.uint8))
 
 
-def refused(outputs: list[Path], *inputs: object) -> None:
+def assert_rejected(outputs: list[Path], *inputs: object) -> None:
     with pytest.raises(InputError, match="is an input as well"):
         check_not_input(outputs, inputs)  # type: ignore[arg-type]
 
@@ -42,8 +42,8 @@ def test_check_not_input_recognizes_inputs_by_name_link_and_hard_link(
     symbolic.symlink_to(scene)
     os.link(scene, hard)
     for name in (scene, symbolic, hard, Path(os.path.relpath(scene))):
-        refused([name], scene)
-        refused([scene], name)
+        assert_rejected([name], scene)
+        assert_rejected([scene], name)
     check_not_input([tmp_path / "other.tif"], [scene, "https://example.org/a.tif", "default"])
 
 
@@ -52,10 +52,10 @@ def test_check_not_input_recognizes_inputs_by_url_and_through_a_missing_folder(
 ) -> None:
     monkeypatch.chdir(scene.parent)
     for name in (f"file://{scene}", f"file:{scene}", "file://scene.tif"):
-        refused([scene], name)
+        assert_rejected([scene], name)
     for name in (f"vrt://{scene}?bands=1", "vrt://scene.tif?bands=1,2,3", f"/vsizip/{scene}/a"):
-        refused([scene], name)
-    refused([scene.parent / "new" / ".." / "scene.tif"], scene)
+        assert_rejected([scene], name)
+    assert_rejected([scene.parent / "new" / ".." / "scene.tif"], scene)
     check_not_input([scene.parent / "new" / ".." / "other.tif"], [f"file://{scene}"])
 
 
@@ -66,13 +66,13 @@ def test_check_not_input_recognizes_sources_of_virtual_rasters_at_any_depth(
     inner.write_text(VRT.format(relative=1, name="in/scene.tif"))
     outer.write_text(VRT.format(relative=0, name=inner))
     assert list(input_files(outer)) == [str(outer), str(inner), str(tmp_path / "in/scene.tif")]
-    refused([scene], outer)
+    assert_rejected([scene], outer)
     layer = tmp_path / "layer.vrt"
     layer.write_text(
         '<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource relativeToVRT="1">in/scene.tif'
         "</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"
     )
-    refused([scene], layer)
+    assert_rejected([scene], layer)
 
 
 def test_check_not_input_recognizes_files_of_folders_patterns_and_archives(
@@ -80,10 +80,10 @@ def test_check_not_input_recognizes_files_of_folders_patterns_and_archives(
 ) -> None:
     other = tmp_path / "other.tif"
     os.link(scene, other)
-    refused([other], (scene.parent, "raster"))
-    refused([other], f"{scene.parent}/*.tif")
-    refused([scene], f"/vsizip/{scene}/inside.tif")
-    refused([scene], (tmp_path, "folder"))
+    assert_rejected([other], (scene.parent, "raster"))
+    assert_rejected([other], f"{scene.parent}/*.tif")
+    assert_rejected([scene], f"/vsizip/{scene}/inside.tif")
+    assert_rejected([scene], (tmp_path, "folder"))
     check_not_input([other], [(scene.parent, "vector")])
 
 
@@ -107,7 +107,7 @@ def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]
 
 
 def cases() -> list[tuple[str, str, str]]:
-    """Return command, parameter that is read and parameter that is written, for all of them."""
+    """Return command, input parameter and output parameter, for all pairs."""
     found = []
     for name in _COMMANDS:
         for full, command in leaves(cli.get_command(None, name), name):  # type: ignore[arg-type]

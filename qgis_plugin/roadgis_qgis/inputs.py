@@ -17,7 +17,7 @@ from qgis.core import (
 
 from .text import tr
 
-__all__ = ["area_file", "extent_file", "raster_file", "refusal", "vector_file"]
+__all__ = ["area_file", "extent_file", "raster_file", "rejection", "vector_file"]
 
 #: Formats that the engine reads; other formats and sources are written to a GeoPackage first.
 _READABLE = [
@@ -25,7 +25,7 @@ _READABLE = [
 ]  # fmt: skip
 
 
-def refusal(layer):
+def rejection(layer):
     """Return why the engine cannot read a raster layer, or an empty text."""
     if layer is None:
         return tr("The raster layer cannot be opened.")

@@ -164,7 +164,7 @@ def stamp(name: str, files: Sequence[str]) -> list[list[str | int]]:
     stamps: list[list[str | int]] = []
     # GDAL lists the sources of a VRT, and not what those that are VRTs read in turn.
     for file in sorted({name, *files, *input_files(name)}):
-        # GDAL writes statistics there when somebody merely looks at the file.
+        # GDAL writes statistics there when a program merely shows the file.
         if os.path.isfile(file) and not file.endswith(".aux.xml"):
             status = os.stat(file)
             stamps.append([os.path.abspath(file), status.st_size, status.st_mtime_ns])

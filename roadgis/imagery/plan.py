@@ -103,7 +103,7 @@ def plan_scene(
     centre = centre_lonlat(rasters)
     crs = choose_crs(rasters, centre)
     if gsd_m is not None and not options.force_gsd:
-        _refuse_coarse(rasters, high)
+        _reject_coarse(rasters, high)
     if gsd_m is None:
         gsd_m = _native_gsd(rasters[:1], crs, (0.0, math.inf))
     elif isinstance(gsd_m, tuple):
@@ -138,7 +138,7 @@ def _native_gsd(rasters: Sequence[Raster], crs: CRS, limits: tuple[float, float]
     return float(f"{middle:.3g}")
 
 
-def _refuse_coarse(rasters: Sequence[Raster], gsd_m: float) -> None:
+def _reject_coarse(rasters: Sequence[Raster], gsd_m: float) -> None:
     for raster in rasters:
         size = max(pixel_size_m(raster))
         if size > TOO_COARSE_RATIO * gsd_m and size > TOO_COARSE_M:

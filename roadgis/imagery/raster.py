@@ -174,7 +174,7 @@ def _facts(
             f"{shown}: holds no raster bands of its own. Name one of its parts instead: "
             f"{', '.join(dataset.subdatasets[:5]) or 'none found'}."
         )
-    _refuse_unrectified(dataset, shown)
+    _reject_unrectified(dataset, shown)
     palette = _palette(dataset, options, channels)
     bands = _bands(dataset, shown, options, channels, palette is not None)
     alphas = [i for i, c in enumerate(dataset.colorinterp, 1) if c == ColorInterp.alpha]
@@ -334,7 +334,7 @@ def _transform(dataset: Any, shown: str) -> tuple[Affine, tuple[bool, bool]]:
     )  # fmt: skip
 
 
-def _refuse_unrectified(dataset: Any, shown: str) -> None:
+def _reject_unrectified(dataset: Any, shown: str) -> None:
     """Refuse imagery that only a camera model and the terrain's height place on the ground."""
     rpcs = dataset.rpcs
     if rpcs is None or not dataset.transform.is_identity or dataset.gcps[0]:

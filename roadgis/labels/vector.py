@@ -101,7 +101,7 @@ class RoadLayer:
                 "are left out.", source.name, (~placed).sum(),
             )  # fmt: skip
             parts, features = parts[placed], features[placed]
-        _refuse_points(parts, features, source.name)
+        _reject_points(parts, features, source.name)
         kinds = shapely.get_type_id(parts)
         is_line = np.isin(kinds, _LINES)
         with_lines = np.zeros(len(shapes), np.bool_)
@@ -187,7 +187,7 @@ class BurnLayer:
             return np.asarray(rasterize(list(pixels), out_shape=(height, width), dtype="uint8"))
 
 
-def _refuse_points(parts: Shapes, features: npt.NDArray[np.intp], source: str) -> None:
+def _reject_points(parts: Shapes, features: npt.NDArray[np.intp], source: str) -> None:
     points = len(np.unique(features[shapely.get_type_id(parts) == _POINT]))
     if points:
         raise DataError(

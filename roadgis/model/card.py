@@ -107,56 +107,56 @@ class ModelCard:
     recipe: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        def refuse(what: str) -> None:
+        def reject(what: str) -> None:
             raise ModelError(f"Model card of {shown(self.name)}: {what}")
 
         if not self.classes or not 0 <= self.road_class < len(self.classes):
-            refuse(
+            reject(
                 f"road_class is {self.road_class}, expected an index into {shown(self.classes)}."
             )
         if not len(self.bands) == len(self.mean) == len(self.std) >= 1:
-            refuse("bands, mean and std must have the same length, at least 1.")
+            reject("bands, mean and std must have the same length, at least 1.")
         if not all(abs(m) <= _MOST_MEAN for m in self.mean):
-            refuse(f"mean is {shown(self.mean)}, expected numbers of at most {_MOST_MEAN:g}.")
+            reject(f"mean is {shown(self.mean)}, expected numbers of at most {_MOST_MEAN:g}.")
         if not all(_STD[0] <= s <= _STD[1] for s in self.std):
-            refuse(f"std is {shown(self.std)}, expected numbers from {_STD[0]:g} to {_STD[1]:g}.")
+            reject(f"std is {shown(self.std)}, expected numbers from {_STD[0]:g} to {_STD[1]:g}.")
         if not _GSD_M[0] <= self.gsd_m <= _GSD_M[1]:
-            refuse(f"gsd_m is {self.gsd_m}, expected {_GSD_M[0]:g} to {_GSD_M[1]:g} metres.")
+            reject(f"gsd_m is {self.gsd_m}, expected {_GSD_M[0]:g} to {_GSD_M[1]:g} metres.")
         if self.gsd_range_m is not None and not (
             len(self.gsd_range_m) == 2
             and _GSD_M[0] <= self.gsd_range_m[0] <= self.gsd_range_m[1] <= _GSD_M[1]
         ):
-            refuse(
+            reject(
                 f"gsd_range_m is {shown(self.gsd_range_m)}, expected two rising numbers from "
                 f"{_GSD_M[0]:g} to {_GSD_M[1]:g} metres."
             )
         if self.normalize_to is not None and not (
             0 <= self.normalize_to[0] <= 255 and 0 < self.normalize_to[1] <= 255
         ):
-            refuse(
+            reject(
                 f"normalize_to is {shown(self.normalize_to)}, expected a mean and a standard "
                 "deviation, 0 to 255."
             )
         for name, ends in self.looks.items():
             if name not in LOOKS or len(ends) != 2 or not 0 <= ends[0] <= ends[1]:
-                refuse(
+                reject(
                     f"looks has {shown(name)} with {shown(ends)}, expected one of "
                     f"{', '.join(LOOKS)} with two rising numbers."
                 )
         if not 1 <= self.stride <= MOST_PX:
-            refuse(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")
+            reject(f"stride is {self.stride}, expected 1 to {MOST_PX} px.")
         if not 0 <= self.margin_px <= MOST_PX or self.margin_px % self.stride:
-            refuse(
+            reject(
                 f"margin_px is {self.margin_px} with stride {self.stride}, "
                 f"expected a multiple of the stride of at most {MOST_PX} px."
             )
         if not 0 < self.threshold < 1:
-            refuse(f"threshold is {self.threshold}, expected a number between 0 and 1.")
+            reject(f"threshold is {self.threshold}, expected a number between 0 and 1.")
         if self.tile_px is not None and (
             self.tile_px % self.stride
             or not 2 * self.margin_px + self.stride <= self.tile_px <= MOST_PX
         ):
-            refuse(
+            reject(
                 f"tile_px is {self.tile_px}, expected a multiple of the stride ({self.stride}) of "
                 f"more than twice the margin ({self.margin_px}) and at most {MOST_PX} px."
             )
@@ -166,7 +166,7 @@ class ModelCard:
             ("activation", get_args(Activation)),
         ):
             if getattr(self, name) not in known:
-                refuse(f"{name} is {getattr(self, name)!r}, expected one of {known}.")
+                reject(f"{name} is {getattr(self, name)!r}, expected one of {known}.")
 
     @property
     def working_gsd_m(self) -> float | tuple[float, float]:

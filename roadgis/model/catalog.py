@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roadgis.errors import ModelError
 from roadgis.model.card import ModelCard, read_card_file
-from roadgis.model.foreign import find_card, refuse_description
+from roadgis.model.foreign import find_card, reject_description
 from roadgis.model.onnx_file import open_session_for_reading
 from roadgis.options.model import ModelDescription
 
@@ -108,7 +108,7 @@ def read_card(
     """
     path = resolve_model(model)
     if path.suffix.lower() == ".keras":
-        refuse_description(path, description)
+        reject_description(path, description)
         return read_card_file(path)
     return find_card(open_session_for_reading(path), path, description)
 

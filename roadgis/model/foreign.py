@@ -47,11 +47,11 @@ def find_card(session: Any, path: Path, description: ModelDescription | None = N
     card = session_card(session, path)
     if card is None:
         return foreign_card(session, path, description)
-    refuse_description(path, description)
+    reject_description(path, description)
     return card
 
 
-def refuse_description(path: Path, description: ModelDescription | None) -> None:
+def reject_description(path: Path, description: ModelDescription | None) -> None:
     """Raise :class:`ModelError` if a model with a card is described."""
     if description is not None and description.given:
         raise ModelError(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from roadgis.errors import InputError, ModelError
 from roadgis.model.card import ModelCard
 from roadgis.model.catalog import model_fingerprint, resolve_model
-from roadgis.model.foreign import foreign_card, refuse_description
+from roadgis.model.foreign import foreign_card, reject_description
 from roadgis.model.keras_segmenter import KerasSegmenter
 from roadgis.model.layout import Scaling, class_probability, network_input, road_probability
 from roadgis.model.onnx_file import (
@@ -164,7 +164,7 @@ def load_model(
     path = resolve_model(model)
     segmenter: Segmenter
     if path.suffix.lower() == ".keras":
-        refuse_description(path, description)
+        reject_description(path, description)
         segmenter = KerasSegmenter(path, device=device)
     else:
         segmenter = OnnxSegmenter(path, threads=threads, device=device, description=description)
@@ -214,7 +214,7 @@ class OnnxSegmenter:
             self.card = foreign_card(open_session_for_reading(path), path, description)
             self.fingerprint = model_fingerprint(path, text=self.card.to_json())
         else:
-            refuse_description(path, description)
+            reject_description(path, description)
             self.card, self.fingerprint = card, model_fingerprint(path)
         # A GPU that is offered may still fail to start; ONNX Runtime then uses the CPU.
         actual = session.get_providers()[0]

@@ -245,14 +245,14 @@ class DataSettings:
                 "Make each of them one of the sets."
             )
         if not self.images and self.roads is None:
-            self._refuse_what_needs_roads()
+            self._reject_what_needs_roads()
 
     @property
     def working_gsd_m(self) -> float | tuple[float, float]:
         """The pixel size to read georeferenced imagery at, or the range its own may lie in."""
         return self.gsd_m if self.gsd_range_m is None else self.gsd_range_m
 
-    def _refuse_what_needs_roads(self) -> None:
+    def _reject_what_needs_roads(self) -> None:
         """Reject settings that need imagery with a road layer."""
         given = [
             option

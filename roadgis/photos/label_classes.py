@@ -93,8 +93,8 @@ def parse_classes(classes: str | Sequence[str], ignore: str | Sequence[str] = ()
             "several labels in one class (NAME=LABEL+LABEL)."
         )
     ignored = tuple(_items(ignore))
-    _refuse_repeated(names, "class", f"Class 0 is always {OTHER!r}; name each of the others once.")
-    _refuse_repeated(
+    _reject_repeated(names, "class", f"Class 0 is always {OTHER!r}; name each of the others once.")
+    _reject_repeated(
         [label for labels in groups for label in labels] + list(ignored),
         "label",
         "A pixel has one class: name each label once in --classes and --ignore.",
@@ -107,7 +107,7 @@ def _items(given: str | Sequence[str]) -> list[str]:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _refuse_repeated(names: Sequence[str], what: str, remedy: str) -> None:
+def _reject_repeated(names: Sequence[str], what: str, remedy: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(

@@ -175,7 +175,7 @@ def detect_encoding(found: Stored, statistics: ValueStatistics, options: RasterO
         return _coloured_mask(found, statistics, options)
     encoding = _as_mask(found, statistics, options)
     if encoding is None:
-        _refuse_classes(found, statistics)
+        _reject_classes(found, statistics)
         encoding = _as_lossy_mask(found, statistics, options)
     if encoding is None and not found.picture:
         encoding = _as_probability(found, statistics, options)
@@ -258,7 +258,7 @@ def _as_mask(found: Stored, statistics: ValueStatistics, options: RasterOptions)
     )
 
 
-def _refuse_classes(found: Stored, statistics: ValueStatistics) -> None:
+def _reject_classes(found: Stored, statistics: ValueStatistics) -> None:
     known = statistics.values
     if statistics.many or len(known) > _FEW_CLASSES or (known != np.rint(known)).any():
         return

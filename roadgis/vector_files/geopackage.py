@@ -100,7 +100,7 @@ def add_default_styles(path: Path, styles: Mapping[str, str], made_by: str) -> N
                 "DELETE FROM layer_styles WHERE f_table_name = ? AND description = ?",
                 (name, told),
             )
-            # A style that somebody has made the default of an earlier file stays it.
+            # A style that a user has made the default of an earlier file stays it.
             file.execute(
                 "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
                 "f_geometry_column, styleName, styleQML, useAsDefault, description, owner) "

@@ -18,7 +18,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sheets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of twelve sheets of a net of roads, 600 x 500 px at 1 m."""
+    """Return a folder of twelve sheets with a network of roads, 600 x 500 px at 1 m."""
     folder = tmp_path_factory.mktemp("county")
     whole = write_net(folder / "net.tif", seed=5)
     return cut_into_sheets(whole, folder / "sheets", [130, 333], [97, 300, 470])
@@ -33,7 +33,7 @@ def s3_process() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(s3_process: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """Return an S3 server, which the environment names, with an empty bucket ``county``."""
+    """Return an S3 server, set in the environment, with the empty bucket ``county``."""
     for name, value in s3_process.variables.items():
         monkeypatch.setenv(name, value)
     s3_process.clear()

@@ -23,7 +23,7 @@ from tests.factories.roads import assert_networks_equal
 
 __all__ = ["OPTIONS", "assert_same", "extracted", "merged", "planned", "ran", "settings"]
 
-#: Small blocks, so that a scene of some hundred pixels has many units. Narrow roads, so that the
+#: Small blocks, so that a scene of a few hundred pixels has many units. Narrow roads, so that the
 #: reach of tracing is small as well.
 OPTIONS = ExtractOptions(
     predict=PredictOptions(block_px=128, chunk_px=64, workers=1),
@@ -40,7 +40,7 @@ def settings(model: Path | None, unit_px: int = 128, **fields: Any) -> PlanSetti
 def planned(
     folder: Path, sources: Path | Sequence[Path], chosen: PlanSettings, **keywords: Any
 ) -> CountyPlan:
-    """Plan a county into a folder, and return the plan as it was written."""
+    """Plan a county in a folder, and return the plan as read back from it."""
     named = [sources] if isinstance(sources, Path) else list(sources)
     plan = make_plan(find_sheets(named), chosen, [str(path) for path in named], **keywords)
     plan_county(folder, plan)
@@ -59,7 +59,7 @@ def merged(folder: Path, output: Path | None = None, **keywords: Any) -> Merged:
 
 
 def extracted(sources: Any, model: Path, **keywords: Any) -> RoadNetwork:
-    """Return what ``extract`` finds in the same imagery."""
+    """Return the network that ``extract`` makes of the same imagery."""
     return extract_roads(sources, model=model, options=OPTIONS, **keywords)
 
 

@@ -1,4 +1,4 @@
-"""Counties on the workers of Dask: the same network, whatever happens to the workers."""
+"""Counties on Dask workers give the same network, even if workers are killed."""
 
 from __future__ import annotations
 
@@ -117,19 +117,19 @@ def test_run_county_on_a_cluster_made_in_python_gives_the_network_of_extract(
 
 
 def records(county: Path) -> list[Path]:
-    """Return the records of finished steps, in no order."""
+    """Return the records of finished steps, in arbitrary order."""
     return [path for step in ("predicted", "traced") for path in (county / step).glob("*.json")]
 
 
 def wait_for_steps(county: Path, count: int, running: subprocess.Popen[Any]) -> None:
-    """Wait until a running command has finished some steps, of 40."""
+    """Wait until a running command has finished some of its 40 steps."""
     while len(records(county)) < count:
         assert running.poll() is None
         time.sleep(0.02)
 
 
 def kill_a_worker(county: Path, running: subprocess.Popen[Any], chance: random.Random) -> None:
-    """Kill a process that has finished a step and lives."""
+    """Kill a live process that has finished a step."""
     while True:
         assert running.poll() is None
         pids = {int(json.loads(path.read_text())["worker"].rpartition(":")[2])

@@ -1,4 +1,4 @@
-"""Sheets and models that go wrong: the rest is done, and what is missing is said and drawn."""
+"""Failing sheets and models: other units are completed, missing ones are reported and mapped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def copied(sheets: Path, tmp_path: Path) -> Path:
 
 
 def damaged(path: Path) -> None:
-    """Overwrite pixels of a compressed file so that they cannot be read, its size unchanged."""
+    """Overwrite pixels of a compressed file, so that they cannot be read, and keep its size."""
     import rasterio
 
     with rasterio.open(path) as source:
@@ -66,7 +66,7 @@ def test_run_completes_the_other_units_when_a_tile_fails(tmp_path: Path) -> None
     assert list(result.missing["name"]) == list(failed.unit)
     drawn = geopandas.read_file(tmp_path / "roads.gpkg", layer="missing_units")
     assert drawn.geometry.area.sum() == pytest.approx(failed.geometry.area.sum())
-    # Tried again by no run, as nothing has changed.
+    # No run repeats them, as nothing has changed.
     assert ran(folder).done == 0
 
 
@@ -117,7 +117,7 @@ def test_plan_names_all_sheets_that_cannot_be_opened_and_leaves_them_out(
     assert_same(result.network, extracted(good, model))
     sheets_missing = result.missing[result.missing.kind == "sheet"]
     assert [Path(name).name for name in sheets_missing["name"]] == names
-    # What could be opened is drawn where it lies.
+    # Sheets that could be opened are drawn in place.
     assert sheets_missing.geometry.is_empty.tolist() == [True, False, True]
     for path in good:
         path.unlink()

@@ -1,4 +1,4 @@
-"""Counties planned, run and merged: the network of one process, however the work was divided."""
+"""Counties planned, run and merged give the network of one process, however the work is divided."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_merge_gives_the_network_of_extract(
 
 
 def test_units_are_whole_tiles_of_a_network_of_one_tile_size(tmp_path: Path, sheets: Path) -> None:
-    # What is kept of a tile is 40 px, so squares of 128 px would need 16 tiles of 48 px, not 9.
+    # 40 px of each tile are kept, so squares of 128 px would need 16 tiles of 48 px, not 9.
     model = tiny_model(tmp_path / "fixed.onnx", tile_px=48)
     plan = planned(tmp_path / "county", sheets, settings(model, 128))
     assert plan.unit_px == 120

@@ -1,4 +1,4 @@
-"""STAC Items of units: what each result is derived from."""
+"""STAC Items of units list the inputs of each result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counties whose processes are killed at any moment: the next run completes them, the same."""
+"""Counties whose processes are killed at any moment: the next run gives the same results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SEED = 18
 
 
 class Land:
-    """A planned county of a few units, and the network that it gives."""
+    """A planned county of a few units, and its network."""
 
     def __init__(self, folder: Path, runs: Runs) -> None:
         strokes = [(0, 300, 900, 340, 8), (0, 820, 900, 800, 8), (400, 0, 420, 850, 9)]

@@ -1,4 +1,4 @@
-"""The report of a county: figures of units, odd ones first, zones, and what is missing."""
+"""The report of a county: measures of units, outliers first, zones, and missing sheets."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_county_in_an_object_store_gives_the_network_of_extract(
     write_table(third, table)
     assert counts(table)["done"] == len(plan.units)
     write_report(third, plan, tmp_path / "report.html")
-    shutil.rmtree(objects)  # a mirror holds nothing that the store does not
+    shutil.rmtree(objects)  # a mirror has no files that the store lacks
     assert {"county.json", "units.gpkg", "units.stac.json", "predicted"} <= set(
         storage(other).names()
     )

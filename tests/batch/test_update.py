@@ -1,4 +1,4 @@
-"""Updates: only what changed is computed, and the result is that of a run from scratch."""
+"""Updates compute only what changed, and give the result of a new run."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_update_predicts_only_units_that_see_a_changed_sheet(
     ran(tmp_path / "fresh")
     updated = merged(folder).network
     assert_same(updated, merged(tmp_path / "fresh").network)
-    # Roads away from the sheet keep their ids, and no other road gets them.
+    # Roads away from the sheet keep their ids, which no other road gets.
     before = set(first.stable_id)
     assert 0 < len(before & set(updated.stable_id)) < len(updated)
     for number, line in zip(updated.stable_id, updated.edges, strict=True):
@@ -74,7 +74,7 @@ def test_update_keeps_the_statistics_without_restat(tmp_path: Path, own: Path) -
     folder = tmp_path / "county"
     first = planned(folder, own, settings(model))
     ran(folder)
-    # East of the others: the grid gets wider, and the pixels' ids change.
+    # East of the others: the grid gets wider, and pixel ids change.
     write_raster(
         own / "sheet_09_09.tif", painted((140, 200), [(0, 120, 200, 120, 8)]), x0=X0 + 600, y0=Y0
     )

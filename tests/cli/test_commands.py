@@ -1,4 +1,4 @@
-"""The command line as a process: exit status, messages, progress, being killed."""
+"""The command line as a process: exit status, messages, progress, signals."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_progress_bar_in_a_terminal_shows_rate_and_time(
 
 
 def chunks(work: Path) -> dict[Path, int]:
-    """Return the finished chunks of a work directory with the times that they were written."""
-    # Not by rglob: the run makes and removes folders for files that it has not finished.
+    """Return the finished chunks of a work directory with their modification times."""
+    # rglob fails: the run makes and removes folders for unfinished files.
     return {path: path.stat().st_mtime_ns for path in work.glob("chunks-*/*/0*.tif")}
 
 
@@ -183,7 +183,7 @@ def test_quiet_prints_errors_only(tmp_path: Path, model: Path) -> None:
 
 
 def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
-    """Return arguments after ``extract`` and a part of the message, by what is wrong."""
+    """Return arguments after ``extract`` and a part of the message, by kind of error."""
     good = write_net(folder / "good.tif")
     tiny = tiny_model(folder / "tiny.onnx")
     text = folder / "text.tif"
@@ -213,7 +213,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "no CRS": ([no_crs, *m, *out], "--assume-crs"),
         "too few bands": ([one, *m, *out], "band"),
         "band that is not there": ([good, *m, *out, "--bands", "1,2,7"], "7"),
-        "bands that are no numbers": ([good, *m, *out, "--bands", "red"], "--bands"),
+        "bands other than numbers": ([good, *m, *out, "--bands", "red"], "--bands"),
         "too coarse": ([coarse, *m, *out], "--force-gsd"),
         "unknown model": ([good, "-m", folder / "nowhere.onnx", *out], "nowhere.onnx"),
         "model without card": ([good, "-m", nocard, *out], "card"),
@@ -228,16 +228,16 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "tile": ([good, *m, *out, "--tile-px", "13"], "--tile-px is 13"),
         "block": ([good, *m, *out, "--block-px", "1000"], "multiple of 768"),
         "probability suffix": ([good, *m, *out, "--probability", folder / "p.png"], ".tif"),
-        "CRS that is none": ([no_crs, *m, *out, "--assume-crs", "EPSG:0"], "EPSG:0"),
+        "invalid CRS": ([no_crs, *m, *out, "--assume-crs", "EPSG:0"], "EPSG:0"),
     }
 
 
 CASES = [
     "not a raster", "truncated", "no CRS", "too few bands", "band that is not there",
-    "bands that are no numbers", "too coarse", "unknown model", "model without card",
+    "bands other than numbers", "too coarse", "unknown model", "model without card",
     "broken model", "model of another shape", "threshold", "unknown suffix", "no folder",
     "existing", "AOI elsewhere", "no AOI file", "tile", "block", "probability suffix",
-    "CRS that is none",
+    "invalid CRS",
 ]  # fmt: skip
 
 
@@ -279,7 +279,7 @@ def test_predict_and_vectorize_give_the_network_of_extract(tmp_path: Path, model
     call("predict", scene, "-m", model, "-o", tmp_path / "p.tif")
     call("vectorize", tmp_path / "p.tif", "-o", tmp_path / "b.geojson")
     a, b = (json.loads((tmp_path / name).read_text()) for name in ("a.geojson", "b.geojson"))
-    # What lies between does not show on which sheet a road was seen.
+    # A probability raster does not know the sheets.
     assert {f["properties"].pop("source") for f in a["features"]} == {"net.tif"}
     assert {f["properties"].pop("source") for f in b["features"]} == {None}
     assert a["features"] == b["features"]
@@ -334,7 +334,7 @@ def test_info_rejects_the_imagery_that_extract_rejects_with_the_same_message(
     facts = json.loads(call("info", scene, *options, "--json", status=1).stdout)
     assert facts["usable"] is False
     assert refusal == f"Error: {facts['reason']}\n"
-    # What can be described is, although it cannot be used.
+    # It is described as far as possible, although it cannot be used.
     assert ("inputs" in facts) == (case == "coarse")
     if case == "coarse":
         last = call("info", scene, *options, status=1).stdout.splitlines()[-1]
@@ -387,7 +387,7 @@ def test_model_info_describes_the_bundled_model_in_a_few_lines() -> None:
     lines = call("model", "info").stdout.splitlines()
     assert len(lines) <= 18
     words = [line[:13].strip() for line in lines]
-    assert [word for word in words if word] == [  # the others are a table of places
+    assert [word for word in words if word] == [  # the other lines are a table of places
         *("Model", "File", "Finds", "Pixel size", "Threshold", "Scores"),
         *("Trained on", "Licence", "Attribution"),
     ]
@@ -507,7 +507,7 @@ def test_synthesize_names_incompatible_options(
 
 
 def limit_files(size: int) -> Any:
-    """Return what makes a child process unable to write files larger than `size` bytes."""
+    """Return a function that keeps a child process from writing files larger than `size` bytes."""
     import resource
 
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -529,7 +529,7 @@ def test_extract_on_a_full_disk_ends_with_a_message_and_no_file(
     assert "Traceback" not in err
     names = {p.name for p in tmp_path.iterdir()}
     assert names <= {"scene.tif", "roads.gpkg.roadgis-work"}
-    # With room again, the same command ends as if nothing had been.
+    # With free space again, the same command succeeds.
     call("extract", scene, "-m", model, "-o", output)
     assert output.stat().st_size > 30_000
 

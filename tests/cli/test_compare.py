@@ -67,7 +67,7 @@ def test_compare_passes_options_to_the_library(networks: tuple[str, str]) -> Non
     assert summary["offset"]["estimated"] is False
     assert (
         summary["counts"]["moved"] == 20
-    )  # those north, by 3 m; the others, by 2 m, stay within 2.5 m
+    )  # streets to the north by 3 m; the others, by 2 m, stay within 2.5 m
     assert summary["frame"] == "base"
 
 

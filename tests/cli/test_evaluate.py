@@ -159,7 +159,7 @@ def test_evaluate_writes_all_outputs_and_nothing_else(
 
 def test_evaluate_aoi_limits_what_is_scored(tmp_path: Path, roads: Path, truth: Path) -> None:
     area = tmp_path / "area.geojson"
-    box = shapely.box(X - 50, Y - 50, X + 600, Y + 900)  # without the street that is missed
+    box = shapely.box(X - 50, Y - 50, X + 600, Y + 900)  # without the missed street
     geopandas.GeoDataFrame(geometry=[box], crs="EPSG:32619").to_crs(4326).to_file(area)
     scores = json.loads(call(roads, truth, "--aoi", area, "--json").stdout)
     assert scores["relaxed_recall"] == pytest.approx(1, abs=1e-6)

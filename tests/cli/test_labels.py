@@ -1,4 +1,4 @@
-"""``roadgis labels`` as a process: which of the two it is, exit status, messages."""
+"""``roadgis labels`` as a process: vector layers and annotations, exit status, messages."""
 
 from __future__ import annotations
 

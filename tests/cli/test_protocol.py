@@ -19,7 +19,7 @@ from roadgis.cli.stdin_watch import VARIABLE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
 
-# A command that works in small steps until it is stopped, and leaves a file only when done.
+# A command that works in small steps until it is stopped, and writes a file only when done.
 WORKER = """
 import sys, time, click
 from pathlib import Path
@@ -76,7 +76,7 @@ def line(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def rest(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
-    """Wait for the end: exit status, the lines not read yet, stderr."""
+    """Wait for the end; return exit status, remaining lines and stderr."""
     out, err = process.communicate(timeout=60)
     return process.returncode, [json.loads(text) for text in out.splitlines()], err
 
@@ -92,7 +92,7 @@ def test_protocol_is_hello_then_progress_then_the_result(tmp_path: Path) -> None
     assert status == 0
     assert [sorted(entry) for entry in lines] == [["edges", "outputs", "seconds", "type"]]
     assert lines[0]["outputs"] == [str(tmp_path / "out")]
-    assert "noise" in err  # what native libraries print cannot break the lines
+    assert "noise" in err  # output of native libraries does not break the lines
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_run_ends_when_the_driving_program_is_killed(tmp_path: Path) -> None:
 
 
 def gone(pid: int, within_s: float) -> bool:
-    """Wait for a process other than a child to end; a zombie has ended."""
+    """Wait for a process other than a child to end; zombies count as ended."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         try:

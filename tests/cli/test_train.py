@@ -1,4 +1,4 @@
-"""``roadgis train`` on the command line: its help, and what a stop leaves."""
+"""``roadgis train`` on the command line: help, and messages after a stop."""
 
 from __future__ import annotations
 

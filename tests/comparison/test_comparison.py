@@ -1,4 +1,4 @@
-"""Comparing networks: every class, length and offset of drawn streets is known beforehand."""
+"""Comparing networks: classes, lengths and offsets of drawn streets are known exactly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def line(*points: tuple[float, float]) -> LineString:
 
 
 def grid(size: int = SIZE, spacing: float = 100.0) -> list[LineString]:
-    """Return streets from junction to junction: first those east, then those north."""
+    """Return streets between junctions: first those to the east, then those to the north."""
     steps = [(i * spacing, j * spacing) for j in range(size + 1) for i in range(size)]
     return [
         *(line((x, y), (x + spacing, y)) for x, y in steps),
@@ -256,7 +256,7 @@ def test_compare_does_not_confuse_neighbouring_streets() -> None:
 
 
 def test_estimate_offset_reports_two_equally_good_offsets(caplog: pytest.LogCaptureFixture) -> None:
-    # Rows 16 m apart, and the extraction halfway between them: up is as good as down.
+    # Rows 16 m apart, and the extraction halfway between: both directions are equally good.
     rows = [line((0, 16 * n), (500, 16 * n)) for n in range(12)]
     base = [*rows, *(line((x, 0), (x, 176)) for x in (0, 250, 500))]
     with caplog.at_level(logging.WARNING, "roadgis"):
@@ -286,12 +286,12 @@ def test_compare_accepts_a_base_in_any_crs(code: int) -> None:
     assert counts(result) == {"missing": 1, "extra": 0, "moved": 0, "matched": 39}
     assert result.missing.crs == UTM
     assert result.missing["length_m"][0] == pytest.approx(100, abs=0.01)
-    # The other datum of 2056 is known within a metre.
+    # The datum of EPSG:2056 is known within a metre.
     assert (result.offset.dx_m, result.offset.dy_m) == pytest.approx((3, -2), abs=1.5)
 
 
 def described(result: Comparison) -> list[str]:
-    """Return a comparison in a form that no direction of lines shows in."""
+    """Return a comparison in a form that does not depend on the direction of lines."""
     out = []
     for name, part in result.classes.items():
         for row in part.to_dict("records"):
@@ -367,7 +367,7 @@ def test_compare_lengths_add_up_to_the_networks() -> None:
 
 def test_compare_twenty_thousand_lines_takes_seconds() -> None:
     streets = np.array(grid(100))
-    # Of this process: other programs on the machine do not count.
+    # CPU time of this process: other programs on the machine do not count.
     began = time.process_time()
     result = compare(layer(shifted(streets[::-1], 3, -2)), layer(streets[50:]))
     assert time.process_time() - began < 60
@@ -375,7 +375,7 @@ def test_compare_twenty_thousand_lines_takes_seconds() -> None:
     assert counts(result) == {"missing": 0, "extra": 50, "moved": 0, "matched": 20150}
 
 
-# Where and what
+# Areas and inputs
 
 
 def test_compare_without_area_uses_the_common_extent(

@@ -1,4 +1,4 @@
-"""The parts of a comparison: lines measured and cut, feet on other lines, matched pairs."""
+"""Parts of a comparison: lines measured and cut, feet on other lines, matched pairs."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_match_lines_does_not_fold_a_hairpin_onto_a_straight_line() -> None:
     _, theirs = match_lines(base, road, options)
     pieces = cut_pieces(road, theirs, base, options)
     assert pieces.kind.tolist() == [MATCHED, UNMATCHED]
-    # Near the bend the way back is as near in length as in place.
+    # Near the bend the way back is close both in distance along the line and in space.
     assert 200 <= pieces.begin_m[1] <= 220
 
 

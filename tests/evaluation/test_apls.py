@@ -1,4 +1,4 @@
-"""APLS: by hand on small networks, against networkx on random ones, and published scores."""
+"""APLS by hand on small networks, against networkx on random ones, and published scores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lines(*coordinates: list[tuple[float, float]]) -> Any:
     return out
 
 
-# two stubs, a street and a way round three sides of a square
+# two stubs, a street, and a detour around three sides of a square
 STUBS = [[(-50, 0), (0, 0)], [(100, 0), (150, 0)]]
 SIDE = [(0, 0), (100, 0)]
 ROUND = [(0, 0), (0, 100), (100, 100), (100, 0)]
@@ -55,7 +55,7 @@ class TestGraph:
     def test_road_graph_keeps_two_edges_between_the_same_nodes(self) -> None:
         graph = RoadGraph.from_lines(lines(*STUBS, SIDE, ROUND))
         assert sorted(graph.length_m.tolist()) == [50, 50, 100, 300]
-        assert graph.matrix.toarray()[1, 2] == 100  # the shorter one leads the way
+        assert graph.matrix.toarray()[1, 2] == 100  # routes use the shorter one
 
     def test_road_graph_keeps_loops_and_rings(self) -> None:
         loop = [(10, 0), (20, 10), (30, 0), (20, -10), (10, 0)]
@@ -121,7 +121,7 @@ class TestControlPoints:
 
 class TestByHand:
     def test_apls_of_a_missing_side_of_a_square(self) -> None:
-        # of the six routes of the truth two keep their length; the only one of the
+        # of the six true routes two keep their length; the only route of the
         # proposal, 400 m, is 200 m in the truth
         score = apls_score(lines(*STUBS, SIDE, ROUND), lines(*STUBS, ROUND), spacing_m=APART)
         assert score.truth_onto_proposal == pytest.approx(1 / 3)
@@ -145,14 +145,14 @@ class TestByHand:
         assert score.proposal_onto_truth == 1.0
 
     def test_apls_of_a_broken_connection(self) -> None:
-        # the middle goes to the near half: 50 m become 49, and nothing leads to the far end
+        # the middle snaps to the near half: 50 m become 49, and no route leads to the far end
         score = apls_score(lines(SIDE), lines([(0, 0), (49, 0)], [(52, 0), (100, 0)]))
         assert score.truth_onto_proposal == pytest.approx(1 - (0.02 + 1 + 1) / 3)
         assert score.proposal_onto_truth == 1.0
 
     def test_apls_gives_each_place_one_control_point(self) -> None:
-        # the truth's fork and its short arm both lie beyond the proposal's end, 1 and 3 m
-        # from it; the fork stays, and the three routes to and from the arm are lost
+        # the true fork and its short arm both lie beyond the proposal's end, at 1 and 3 m
+        # distance; the fork snaps, and the three routes to and from the arm are lost
         truth = lines([(0, 0), (100, 0)], [(100, 0), (102, 0)], [(100, 0), (100, 50)])
         score = apls_score(truth, lines([(0, 0), (99, 0)]), spacing_m=APART)
         # routes: start-fork 100 to 99, five others missing
@@ -172,7 +172,7 @@ class TestByHand:
     def test_apls_as_published_leaves_out_loops_and_streets_drawn_twice(self) -> None:
         loop = [(100, 0), (150, 50), (200, 0), (150, -50), (100, 0)]
         assert apls_score(lines(SIDE, loop), lines(SIDE)).apls == 1.0
-        # The doubled street goes, and with it the way from one side to the other.
+        # Without the repeated street, no route leads from one side to the other.
         sides = [(0, 0), (100, 0)], [(200, 0), (300, 0)]
         street = [(100, 0), (200, 0)]
         twice = lines(*sides, street, street[::-1])
@@ -204,7 +204,7 @@ class TestLimits:
         assert np.isnan(apls_score(empty, lines(SIDE)).apls)
 
     def test_apls_of_roads_that_cross_without_a_junction_with_themselves_is_one(self) -> None:
-        # the middle of each is where they cross
+        # they cross in the middle of each
         cross = lines([(0, 0), (100, 0)], [(50, -50), (50, 50)])
         assert apls_score(cross, cross).apls == 1.0
 
@@ -242,7 +242,7 @@ class TestSampling:
         assert apls_score(town(5), town(5), max_controls=10).apls == 1.0
 
 
-# points in general position, so that no place is equally near to two roads
+# points in general position, so that no point is equally near to two roads
 POOL = np.random.default_rng(11).uniform(0, 400, (14, 2)).round(3)
 
 
@@ -310,7 +310,7 @@ def brute_one_way(own: list[Any], other: list[Any], spacing: float, snap: float)
 
 
 def with_points(drawn: list[Any], points: Any, snap: float) -> tuple[nx.Graph, set[Any]]:
-    """The graph with each point hung on its nearest place, and all ways between the points."""
+    """Return the graph with each point attached to its nearest place, and all route lengths."""
     graph = vertex_graph(drawn)
     segments = [shapely.LineString(pair) for pair in graph.edges]
     hung: dict[int, list[tuple[float, Any]]] = {}
@@ -344,7 +344,7 @@ def with_points(drawn: list[Any], points: Any, snap: float) -> tuple[nx.Graph, s
 
 
 def either_way(edges: Any) -> list[str]:
-    """Sorted texts of lines, whichever end each starts from."""
+    """Return sorted texts of lines, independent of their direction."""
     both = shapely.to_wkt(edges, 6), shapely.to_wkt(shapely.reverse(edges), 6)
     return sorted(min(pair) for pair in zip(*both, strict=True))
 

@@ -64,14 +64,14 @@ def test_cover_is_the_length_within_the_true_buffer(
 ) -> None:
     axis, others = LineAxis(lines(*one)), LineAxis(lines(*two))
     buffered = shapely.union_all(shapely.buffer(lines(*two), reach, quad_segs=128))
-    # Straight part by straight part: shapely counts what a line passes twice once.
+    # One straight part at a time: shapely would count repeated parts once.
     parts = lines(*(part for line in one for part in pairwise(line) if part[0] != part[1]))
     expected = shapely.length(shapely.intersection(parts, buffered)).sum()
     assert cover(axis, others, reach).length_m == pytest.approx(expected, abs=0.1)
 
 
 def test_buffer_scores_lengths_are_exact() -> None:
-    # The proposal's end reaches 3 m minus what the offset of 2 m takes: sqrt(5) m further.
+    # With an offset of 2 m, the buffer of 3 m reaches sqrt(5) m beyond the proposal's end.
     scores = buffer_scores(ROAD, lines([(0, 2), (60, 2)], [(0, 50), (40, 50)]), buffer_m=3)
     assert scores.relaxed_recall == pytest.approx((60 + math.sqrt(5)) / 100, abs=1e-7)
     assert scores.relaxed_precision == pytest.approx(0.6, abs=1e-7)
@@ -132,7 +132,7 @@ def test_buffer_scores_count_a_line_drawn_twice_as_redundant() -> None:
     assert twice.redundancy == pytest.approx((100 - 50 - math.sqrt(8)) / 100, abs=1e-7)
 
 
-def test_buffer_scores_are_zero_without_proposal_and_none_without_truth() -> None:
+def test_buffer_scores_are_zero_without_proposal_and_undefined_without_truth() -> None:
     empty = buffer_scores(ROAD, NONE)
     assert (empty.relaxed_precision, empty.relaxed_recall, empty.relaxed_f1) == (0, 0, 0)
     assert (empty.completeness, empty.correctness, empty.quality) == (0, 0, 0)
@@ -187,7 +187,7 @@ def test_break_even_is_where_precision_falls_to_recall() -> None:
     assert break_even(ROAD, SURE[:2], np.array([0.9, 0.5])) == 1.0
 
 
-def test_break_even_is_none_without_confidence_or_if_precision_stays_ahead() -> None:
+def test_break_even_is_undefined_without_confidence_or_if_precision_stays_ahead() -> None:
     assert break_even(ROAD, SURE, np.full(3, np.nan)) is None
     assert break_even(ROAD, SURE[:1], np.array([0.5])) is None
     assert break_even(ROAD, NONE, np.empty(0)) is None
@@ -331,7 +331,7 @@ def test_junctions_are_matched_one_to_one() -> None:
     scores = junction_scores(crosses(0, 100), crosses(4, 8, 96), radius_m=10)
     assert (scores.precision, scores.recall) == (2 / 3, 1.0)
     assert scores.f1 == pytest.approx(0.8)
-    # The nearest is the one that counts.
+    # The nearest one is matched.
     assert scores.proposal_matched.tolist() == [True, False, True]
     # A chain in which taking the nearest first would leave one of two alone.
     assert junction_scores(crosses(0, 11), crosses(10, 20), radius_m=10).f1 == 1.0
@@ -344,7 +344,7 @@ def test_junctions_of_a_layer_and_itself_score_one(paths: list[list[tuple[int, i
     assert (scores.precision, scores.recall, scores.f1) == (1.0, 1.0, 1.0)
 
 
-def test_junction_scores_are_none_without_true_junctions() -> None:
+def test_junction_scores_are_undefined_without_true_junctions() -> None:
     cross = lines([(0, 0), (100, 0)], [(50, 0), (50, 40)])
     assert junction_scores(ROAD, cross).f1 is None
     assert junction_scores(cross, ROAD).f1 == 0.0

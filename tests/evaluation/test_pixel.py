@@ -75,7 +75,7 @@ def test_pixel_scores_of_a_layer_against_itself_are_exactly_one() -> None:
     assert (scores.iou, scores.precision, scores.recall, scores.f1) == (1.0, 1.0, 1.0, 1.0)
 
 
-def test_pixel_scores_are_zero_without_proposal_and_none_without_truth() -> None:
+def test_pixel_scores_are_zero_without_proposal_and_undefined_without_truth() -> None:
     scores = pixel_scores(ROAD, lines())
     assert (scores.iou, scores.precision, scores.recall, scores.f1) == (0.0, 0.0, 0.0, 0.0)
     scores = pixel_scores(lines(), ROAD)

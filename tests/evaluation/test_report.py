@@ -1,4 +1,4 @@
-"""The report of an evaluation: where it looks, what it draws, how large it gets."""
+"""The report of an evaluation: worst places, maps, size of the page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from roadgis.evaluation.table import SCORES, total_row
 from tests.train.test_report import Page
 
 UTM = pyproj.CRS.from_epsg(32619)
-#: Somewhere in the zone.
+#: A place within the UTM zone.
 X, Y = 300_000.0, 4_700_000.0
 
 
@@ -114,8 +114,8 @@ def test_line_map_draws_each_kind_of_line_in_place() -> None:
         [lines(line((0, 10), (50, 10), (100, 10))), lines(line((0, 50), (200, 50))), NONE]
     )
     svg = drawing.svg((X, Y, X + 100, Y + 100), "label <&>", width_px=200)
-    # North is up, half a metre a pixel; a vertex on a straight line is dropped, and what is
-    # outside is cut away.
+    # North is up, half a metre per pixel; vertices on a straight line are dropped, and parts
+    # outside are clipped.
     assert paths(svg) == {"hit": "M0 180 200 180", "miss": "M0 100 200 100"}
     assert 'aria-label="label &lt;&amp;&gt;"' in svg
     assert 'viewBox="0 0 200 200"' in svg

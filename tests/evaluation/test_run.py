@@ -114,7 +114,7 @@ def test_evaluate_uses_confidence_for_the_break_even() -> None:
     half = [(EAST, NORTH), (EAST + 200, NORTH)]
     rest = [(EAST + 200, NORTH), (EAST + 400, NORTH)]
     proposal = table(half, rest, false, confidence=[0.9, 0.2, 0.5])
-    # With the sure half all is right; the false line brings precision down to 1 / 4.
+    # The confident half is all correct; the false line lowers precision to 1 / 4.
     assert evaluate(proposal, truth).to_dict()["break_even"] == pytest.approx(203 / 400)
     assert evaluate(proposal.drop(columns="confidence"), truth).to_dict()["break_even"] is None
     words = proposal.assign(confidence=["high", "low", "?"])
@@ -140,7 +140,7 @@ def test_evaluate_accepts_a_network_in_memory() -> None:
     )
     scores = evaluate(network, network).to_dict()
     assert scores["relaxed_f1"] == scores["apls"] == scores["break_even"] == 1.0
-    # One straight road has no junction to find.
+    # One straight road has no junction.
     assert scores["junction_f1"] is None
 
 
@@ -150,7 +150,7 @@ def test_evaluate_pieces_are_in_the_metric_crs_and_add_up() -> None:
     lengths = found.errors.truth.length_by_kind()
     assert found.crs == CRS.from_user_input(UTM)
     assert sum(lengths.values()) == pytest.approx(found.buffer.truth_m, abs=1e-6)
-    # The four crossings reach 3 m into the street that is missing.
+    # The four crossing streets cover 3 m each of the missing street.
     assert lengths["missed"] == pytest.approx(300 - 6 * 3, abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""TOPO: counts by hand, walks against networkx, and what must never change a score."""
+"""TOPO: counts by hand, walks against networkx, and invariance of scores."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestWalk:
     def test_walk_counts_the_meeting_point_of_two_routes_once(self) -> None:
         block = lines([(-3, 0), (0, 0)], [(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
         points = walked(block, 0, 0.0, 300.0, 5.0)
-        # a way round of 80 m after 3 m: 43 m to where both ways meet
+        # a loop of 80 m after 3 m: both directions meet after 43 m
         assert len(points) == 1 + 2 * 8
         assert [20, 17] in points
         assert [17, 20] in points
@@ -57,7 +57,7 @@ class TestWalk:
     def test_walk_around_a_ring_goes_both_ways(self) -> None:
         ring = lines([(0, 0), (20, 0), (20, 20), (0, 20), (0, 0)])
         points = walked(ring, 0, 10.0, 300.0, 10.0)
-        assert len(points) == 8  # 80 m round: the far point once
+        assert len(points) == 8  # a loop of 80 m: the far point counts once
 
     def test_walk_does_not_enter_a_street_without_a_junction(self) -> None:
         points = walked(lines(STREET, [(500, -9), (500, 9)]), 0, 500.0, 10.0, 5.0)
@@ -66,7 +66,7 @@ class TestWalk:
 
 class TestMatching:
     def test_matched_forms_as_many_pairs_as_possible(self) -> None:
-        # the nearest marble of the first hole is the only one of the second
+        # the nearest marble of the first hole is the only one near the second
         holes = np.array([[0.0, 0.0], [4.0, 0.0]])
         marbles = np.array([[1.0, 0.0], [-3.0, 0.0]])
         assert _matched(holes, marbles, 3.0) == 2
@@ -80,15 +80,15 @@ class TestMatching:
 
 class TestByHand:
     def test_topo_of_a_street_half_found(self) -> None:
-        # every seed on the truth's second half misses; those of the first half that reach
-        # beyond the proposal's end miss there
+        # each seed on the second half of the truth is unmatched; those on the first half that reach
+        # beyond the proposal's end are partly unmatched
         half = lines([(0.0, 0.0), (500.0, 0.0)])
         score = topo_scores(lines(STREET), half, radius_m=100.0)
         assert score.precision == 1.0
         assert 0.4 < score.recall < 0.75
 
     def test_topo_of_one_seed_by_hand(self) -> None:
-        # one seed on each street, at the share of it that the generator gives first; the
+        # one seed on each street, at the share that the generator gives first; the
         # parallel street lies 3 m off, each of its marbles in a hole
         found = topo_scores(lines(STREET), lines([(0, 3), (1000, 3)]), seeds=1)
         assert found == TopoScores(1.0, 1.0, 1.0)
@@ -191,12 +191,12 @@ class TestProperties:
         way = nx.single_source_dijkstra_path_length(theirs, "seed", weight="weight")
         expected = 1
         for u, v, size in theirs.edges(data="weight"):
-            # the way to a place grows by a metre a metre to where both ways are as long
+            # the distance to a place grows at the same rate up to where both ways are equally long
             top = (way.get(u, np.inf) + way.get(v, np.inf) + size) / 2
             for start in (way.get(u, np.inf), way.get(v, np.inf)):
                 steps = np.arange(10.0, 201.0, 10.0)
                 expected += int(((steps > start + 1e-6) & (steps < top - 1e-6)).sum())
-        assert abs(len(points) - expected) <= 1  # the seed may lie so that a step ends a way
+        assert abs(len(points) - expected) <= 1  # a step may end exactly at the end of a route
 
     def test_topo_spread_is_reproducible_and_depends_on_the_seed(self) -> None:
         half = lines([(0.0, 0.0), (500.0, 0.0)])

@@ -1,6 +1,6 @@
 """Small models for tests: local models with exact arithmetic.
 
-Their images have grey roads, :data:`ROAD`, on green ground, :data:`GROUND`. All sums are of
+Images have grey roads, :data:`ROAD`, on green ground, :data:`GROUND`. All sums are of
 integers that float32 holds exactly, and nothing but ``Clip`` follows, so the output does not depend
 on how a scene is tiled, as long as tiles start on multiples of the stride and their margin is
 cropped.
@@ -76,7 +76,7 @@ def tiny_model(
     path : Path
         The ``.onnx`` file to write.
     gsd_m, stride, margin_px
-        Of the card; the stride is a power of two up to 16. Default margin: the receptive field.
+        Values of the card; stride: a power of two up to 16; default margin: the receptive field.
     card : bool
         False leaves the card out.
     **fields
@@ -145,7 +145,7 @@ def foreign_model(
     stride: int = 1,
     metadata: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a road model of another program, without a card, and return its path.
+    """Write a road model without a card, as another program would, and return its path.
 
     Its probability is above 0.99 on :data:`ROAD` and below 0.01 on :data:`GROUND`, pixel by pixel.
 
@@ -163,7 +163,7 @@ def foreign_model(
     dtype : {"float", "float16", "uint8"}
         Type of the input.
     mean, std : float
-        Input scaling that it expects; ignored for uint8.
+        Expected scaling of the input; ignored for uint8.
     stride : int
         Sides must be multiples of this.
     metadata : mapping, optional
@@ -332,7 +332,7 @@ def save_model(
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, list(inputs))],
         [helper.make_tensor_value_info("road", TensorProto.FLOAT, ["n", "h", "w", "c"])],
     )
-    # Old enough for every supported ONNX Runtime.
+    # Supported by every ONNX Runtime in use.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     if card is not None:

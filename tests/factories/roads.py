@@ -15,7 +15,7 @@ from roadgis.network.network import EDGE_ATTRIBUTES, RoadNetwork
 from roadgis.probability.source import NO_DATA
 from tests.factories.rasters import write_raster
 
-#: Metric, and far from its central meridian, so that grid and ground distances differ.
+#: A metric CRS far from its central meridian, so that grid and ground distances differ.
 UTM = CRS.from_epsg(32632)
 #: Colours (red, green, blue) that the models of :mod:`tests.factories.models` distinguish.
 ROAD = (120, 120, 120)

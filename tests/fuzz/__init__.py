@@ -1,4 +1,4 @@
-"""Damaged and odd input files for every command: no traceback, no hang, no crash, nothing left.
+"""Damaged and odd input files for every command: no traceback, hang, crash or partial output.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Run the cases and print what was found: ``python -m tests.fuzz``; needs Linux."""
+"""Run the cases and print the failures: ``python -m tests.fuzz``; needs Linux."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 3
 
 
 def main() -> int:
-    """Return 0 when no case did what none may do."""
+    """Return 0 if no case failed."""
     options = _options()
     _load()
     counts = SHORT if options.short else FULL
@@ -58,12 +58,12 @@ def main() -> int:
 
 
 def _load() -> None:
-    """Load once, before the children are forked, what commands load when they need it."""
+    """Import what commands import when they need it, once before the children are forked."""
     names = [module.name for module in pkgutil.walk_packages(roadgis.__path__, "roadgis.")]
     used = ("onnxruntime", "pyarrow.parquet", "scipy.special", "matplotlib.pyplot")
     for name in (*names, *used):
         if not name.endswith("__main__"):
-            # Of training, what needs tensorflow is left out.
+            # Commands that need tensorflow are left out.
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
 
@@ -80,7 +80,7 @@ def _options() -> argparse.Namespace:
 
 
 def _made_seeds(root: Path) -> None:
-    """Make the seeds in a child: GDAL and others start threads, which forks do not survive."""
+    """Make the seeds in a child: GDAL and others start threads, which are lost in forks."""
 
     def work() -> int:
         make_seeds(root / "seeds")
@@ -99,7 +99,7 @@ def _made_seeds(root: Path) -> None:
 def _each(
     wanted: list[tuple[str, int]], root: Path, options: argparse.Namespace
 ) -> Iterator[tuple[tuple[str, int], int, str, str]]:
-    """Yield each case with its exit status, what is wrong with it, and its command."""
+    """Yield each case with its exit status, the reason of its failure, and its command."""
     waiting, running = wanted[::-1], dict[tuple[str, int], Child]()
     while waiting or running:
         while waiting and len(running) < options.jobs:

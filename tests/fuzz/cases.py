@@ -28,7 +28,7 @@ from tests.fuzz.seeds import TEXT_SUFFIXES
 
 __all__ = ["FULL", "KINDS", "SHORT", "prepared"]
 
-#: How many cases of each kind a full run has, and the short one of the test suite.
+#: Number of cases of each kind, in a full run and in the test suite.
 FULL = {"rasters": 500, "vectors": 500, "models": 300, "settings": 100, "tags": 100}
 SHORT = {"rasters": 18, "vectors": 18, "models": 12, "settings": 6, "tags": 6}
 
@@ -52,7 +52,7 @@ def prepared(kind: str, number: int, seed: int, seeds: Path, folder: Path) -> tu
     Returns
     -------
     str
-        What is run, for people.
+        Description of the command.
     callable
         Runs it and returns the exit status.
     """
@@ -74,7 +74,7 @@ def _command(*arguments: object) -> tuple[str, Work]:
 
 
 def _damaged_copy(rng: random.Random, source: Path, folder: Path) -> Path:
-    """Copy a seed, with all files next to it, and damage one of its files; return the main one."""
+    """Copy a seed with its side files, damage one of the files, and return the main one."""
     here = folder / "in"
     shutil.copytree(source, here)
     files = [path for path in sorted(here.rglob("*")) if path.is_file() and path.stat().st_size]
@@ -83,7 +83,7 @@ def _damaged_copy(rng: random.Random, source: Path, folder: Path) -> Path:
         for path in sorted(here.iterdir())
         if path.name.startswith("a.") and path.suffix not in _SIDECARS
     )
-    # Mostly the main file: of a geodatabase and a Shapefile any.
+    # Mostly the main file; any file of a geodatabase and a Shapefile.
     target = main if main.is_file() and rng.random() < 0.7 else rng.choice(files)
     if len(files) > 1 and rng.random() < 0.05:
         target.unlink()
@@ -164,7 +164,7 @@ def _vector(rng: random.Random, seeds: Path, folder: Path) -> tuple[str, Work]:
 
 
 def _odd_layer(rng: random.Random, folder: Path, is_area: bool) -> tuple[Path, list[str]]:
-    """Write a whole file with odd coordinates, names and values; return it and its fields."""
+    """Write a complete file with odd coordinates, names and values; return it and its fields."""
     here = folder / "in"
     here.mkdir()
     names = [name for name in rng.sample(_NAMES, 3) if name] or ["name"]
@@ -183,7 +183,7 @@ def _odd_layer(rng: random.Random, folder: Path, is_area: bool) -> tuple[Path, l
         try:
             pyogrio.write_dataframe(table, here / f"a.{suffix}", driver=driver)
         except (ValueError, RuntimeError):
-            continue  # not every driver takes every name and value
+            continue  # not every driver accepts every name and value
         return here / f"a.{suffix}", names
     (here / "a.geojson").write_text("{}")
     return here / "a.geojson", names
@@ -201,7 +201,7 @@ def _shape(rng: random.Random, is_area: bool) -> shapely.Geometry:
 
 
 def _spoilt(xy: Any, rng: random.Random) -> Any:
-    # Not the last one: a ring has to end where it begins.
+    # Not the last one: a ring must end at its first point.
     if len(xy) > 2 and rng.random() < 0.6:
         xy[rng.randrange(1, len(xy) - 1), rng.randrange(2)] = rng.choice(_COORDINATES)
     return xy
@@ -250,7 +250,7 @@ def _damaged_card(rng: random.Random) -> bytes:
 
 
 def _damage_metadata(path: Path, rng: random.Random) -> None:
-    """Put a damaged card or value into an ONNX file whose structure stays whole."""
+    """Put a damaged card or value into an ONNX file without damaging its structure."""
     model = onnx.load(str(path))
     if not model.metadata_props:
         model.metadata_props.add(key=CARD_KEY, value=tiny_card().to_json())

@@ -1,4 +1,4 @@
-"""What a case may do: end well, or with a message and without output."""
+"""Judgement of a case: it may succeed, or end with a message and without output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.fuzz.run import FAULT
 
 __all__ = ["contents", "verdict"]
 
-#: A run that was stopped by an error may keep its work directory, to be resumed.
+#: A run that failed may keep its work directory, to be resumed.
 _KEPT = ".roadgis-work"
-#: GDAL's notes on a GML file, which every GIS that opens one leaves next to it.
+#: GDAL writes these next to a GML file when it opens one.
 _NOTES = ".gfs"
 
 
@@ -27,7 +27,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def verdict(status: int, printed: str, before: dict[str, str], folder: Path) -> str:
-    """Return what is wrong with how a case ended; empty for nothing.
+    """Return the reason why a case failed; empty if it did not.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def verdict(status: int, printed: str, before: dict[str, str], folder: Path) -> 
 
 
 def _innermost(printed: str) -> str:
-    """Return the error's kind, and the last of our lines that it went through."""
+    """Return the error's class, and the last line of roadgis in its traceback."""
     ours = re.findall(r'File ".*/(roadgis/[\w/]+\.py)", line (\d+), in (\w+)', printed)
     last = printed.strip().splitlines()[-1] if printed.strip() else "nothing printed"
     where = f" in {ours[-1][0]}:{ours[-1][1]} {ours[-1][2]}" if ours else ""

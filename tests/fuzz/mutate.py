@@ -10,11 +10,11 @@ from typing import Any
 
 __all__ = ["damaged", "damaged_text", "odd_json"]
 
-#: Numbers at the ends of what integers of 1, 2, 4 and 8 bytes hold.
+#: Extreme values of integers of 1, 2, 4 and 8 bytes.
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 _NUMBERS = ("0", "-1", "1e300", "1e-300", "NaN", "Infinity", "-1e20", "1.5", "9" * 400, "0x", "")
 _WORDS = (b"", b"\xff\xfe", b"\x00", b"%s%n", b"x" * 5000, b"../../..", b"\xed\xa0\x80", b'"', b"<")
-#: Values that belong nowhere in particular.
+#: Values of unexpected types.
 _ODD: tuple[Any, ...] = (
     *(None, True, -1, 0, 0.001, 1.5, 1e300, -1e300, float("nan"), float("inf"), 10**30),
     *("", "text", "1e400", "\x00", "\ud800", "x" * 3000, [], {}, [1], {"a": 1}, [[[[1]]]]),
@@ -79,7 +79,7 @@ _BYTES = (_flipped, _extreme, _cut, _hole, _removed, _repeated, _noise)
 
 
 def damaged_text(data: bytes, rng: random.Random) -> bytes:
-    """Return text with a number, a word or a line changed, or with brackets without end."""
+    """Return text with a number, a word or a line changed, or with endless brackets."""
     kind = rng.randrange(6)
     if kind == 0:
         found = list(re.finditer(rb"-?\d+(\.\d+)?([eE][-+]?\d+)?", data))
@@ -110,7 +110,7 @@ def _swapped(data: bytes, found: list[re.Match[bytes]], new: bytes, rng: random.
 
 
 def odd_json(value: Any, rng: random.Random) -> str:
-    """Return JSON text of a value with one to three odd values in place of its own."""
+    """Return JSON text of a value in which one to three values are replaced by odd ones."""
     value = json.loads(json.dumps(value))
     for _ in range(rng.choice((1, 1, 2, 3))):
         value = _with_odd(value, rng)

@@ -17,12 +17,12 @@ from roadgis.errors import RoadgisError
 
 __all__ = ["FAULT", "Child", "start"]
 
-#: Exit status of a child that raised something that is not meant for users.
+#: Exit status of a child that raised an unexpected exception.
 FAULT = 99
 _CPU_S = 60
 _WALL_S = 600
 _FILE_BYTES = 1 << 30
-#: What a case may take beyond what the parent has mapped already.
+#: Memory that a case may use beyond that of the parent.
 _MEMORY_BYTES = 3 << 30
 
 
@@ -53,7 +53,7 @@ class Child:
 
 
 def start(work: Callable[[], int], printed: Path) -> Child:
-    """Run a function in a child; what it prints, and its tracebacks, go to a file."""
+    """Run a function in a child; its output and tracebacks go to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()

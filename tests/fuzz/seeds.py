@@ -24,14 +24,14 @@ from tests.factories.roads import painted
 
 __all__ = ["TEXT_SUFFIXES", "make_seeds"]
 
-#: Files that are damaged as text, too.
+#: Suffixes of files that are also damaged as text.
 TEXT_SUFFIXES = frozenset(
     [".vrt", ".hdr", ".asc", ".geojson", ".csv", ".gml", ".kml", ".json", ".yaml", ".prj", ".xml"]
 )
 _SIDE = 96
 _STROKES = ((0, 40, 96, 40, 8), (30, 0, 30, 96, 8))
 _EAST, _NORTH = 500_000.0, 5_400_000.0
-#: Drivers of imagery with their suffix and what is asked of them.
+#: Drivers of imagery with suffix and creation options.
 _IMAGERY: dict[str, tuple[str, dict[str, Any]]] = {
     "strips": ("tif", {"driver": "GTiff"}),
     "tiles": ("tif", {"driver": "GTiff", "tiled": True, "blockxsize": 32, "blockysize": 32,

@@ -1,4 +1,4 @@
-"""Outputs cover the imagery and nothing else, wherever it lies on the lattice of the tiles."""
+"""Outputs cover exactly the imagery, wherever it lies on the lattice of tiles."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({}, (X0, Y0 - 100, X0 + 150, Y0)),
         ({"x0": X0 + 10, "y0": Y0 - 7}, (X0 + 10, Y0 - 107, X0 + 160, Y0 - 7)),
-        # 37.5 x 25 m on a lattice of 1 m that begins in the middle of a pixel.
+        # 37.5 x 25 m on a lattice of 1 m that starts in the middle of a pixel.
         (
             {"x0": X0 + 0.5, "pixel": 0.25},
             (X0, Y0 - 25, X0 + 38, Y0),
         ),
-        # Of a row or column that is covered by less than half there would be nodata.
+        # A row or column covered by less than half would be nodata.
         ({"x0": X0 + 0.75, "pixel": 0.25}, (X0 + 1, Y0 - 25, X0 + 38, Y0)),
         ({"pixel": 0.7}, (X0, Y0 - 70, X0 + 105, Y0)),
         ({"pixel": 3.0}, (X0, Y0 - 300, X0 + 450, Y0)),
@@ -140,7 +140,7 @@ def test_extract_finds_a_road_along_the_edge_for_any_origin(tmp_path: Path, mode
 def test_vectorize_extends_a_road_through_a_sliver_of_nodata_without_a_fork(
     rows: int,
 ) -> None:
-    """Images that are turned a little have such slivers: nothing is known beyond the edge."""
+    """Slightly rotated images have such slivers along their edges."""
     array = np.asarray(road((300, 300), (150, -20, 150, 320, 9)), np.uint8)
     array[:rows] = NO_DATA
     network = vectorize(ArraySource(array))

@@ -1,4 +1,4 @@
-"""The pixel size that a scene is read at: the imagery's own within a model's range."""
+"""The pixel size of a scene: that of the imagery within the range of the model."""
 
 from __future__ import annotations
 

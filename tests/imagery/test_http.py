@@ -1,4 +1,4 @@
-"""Imagery over HTTP with range requests, from servers that work and from some that fail."""
+"""Imagery over HTTP with range requests, from working and from failing servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.factories.rasters import texture, write_raster
 
 
 class RangeServer(ThreadingHTTPServer):
-    """Serves one file's bytes by ranges; fails from a byte on, on request."""
+    """Serves byte ranges of one file; fails beyond a given byte."""
 
     daemon_threads = True
     data = b""
@@ -62,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(part)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_open_scene_over_http_reads_the_pixels_of_the_file_and_only_the_bytes_ne
         )
         assert remote.inputs == (url(server),)
         assert remote.grid == local.grid
-    # GDAL from 3.12 on asks for an attribute table, whatever it is told of folders.
+    # GDAL 3.12 and later requests an attribute table, whatever the setting for folders.
     assert server.paths - {"/scene.tif.vat.dbf"} == {"/scene.tif"}, "sidecar files were looked for"
 
 

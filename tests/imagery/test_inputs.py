@@ -1,4 +1,4 @@
-"""Inputs that are accepted as imagery, and messages for others."""
+"""Accepted inputs, and messages for others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scenes unlike a model's training imagery: reported, and their roads made less sure."""
+"""Scenes unlike the training imagery of a model are reported, with lower confidence of roads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_measure_look_of_stripes() -> None:
     assert look.brightness == pytest.approx(60)
     assert look.contrast == pytest.approx(30)
     assert look.saturation == pytest.approx(30)  # 60 in every other column
-    assert look.sharpness == pytest.approx(60 / 2 / 30)  # neighbours across differ, below do not
+    assert look.sharpness == pytest.approx(
+        60 / 2 / 30
+    )  # horizontal neighbours differ, vertical ones do not
 
 
 def test_measure_look_leaves_invalid_pixels_out() -> None:

@@ -1,4 +1,4 @@
-"""Normalized scenes: each band at one mean and deviation, the same however a scene is read."""
+"""Normalized scenes: equal mean and deviation of each band, independent of windows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_measure_of_flat_or_no_pixels_keeps_contrast() -> None:
 def test_scene_is_normalized_by_its_valid_pixels(tmp_path: Path) -> None:
     values = np.full((3, 80, 80), 40, np.uint8)
     values[:, 40:] = 80
-    values[:, :, 60:] = 0  # nodata, out of the statistics
+    values[:, :, 60:] = 0  # nodata, not part of the statistics
     path = write_raster(tmp_path / "a.tif", values, pixel=1.0)
     options = SceneOptions(nodata=0)
     with open_scene(path, normalize_to=TARGET, options=options) as scene:
@@ -87,7 +87,7 @@ def test_model_card_rejects_a_target_out_of_range(wrong: tuple[float, float]) ->
 
 
 def test_scenes_of_sheets_far_apart_are_normalized_by_the_sheets(tmp_path: Path) -> None:
-    # Blocks that are spread over all of the extent would miss both sheets.
+    # Blocks spread over the whole extent would miss both sheets.
     for number, value in enumerate((40, 80)):
         values = np.full((3, 300, 300), value, np.uint8)
         write_raster(tmp_path / f"{number}.tif", values, pixel=1.0, x0=X0 + 30_000 * number)

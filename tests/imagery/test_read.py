@@ -1,4 +1,4 @@
-"""Reading gives the same pixels however a scene is cut, windowed or resampled."""
+"""Pixels do not depend on how a scene is cut, windowed or resampled."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def place(scene: Scene, x: float = X0, y: float = Y0) -> tuple[int, int]:
 
 def test_read_returns_matching_pixels_bit_for_bit(tmp_path: Path) -> None:
     values = texture(90, 130)
-    # A phase of its own, and a pixel size that is 0.3 % off: still no resampling.
+    # Another phase, and a pixel size that differs by 0.3 %: still no resampling.
     path = write_raster(tmp_path / "a.tif", values, x0=X0 + 0.436174, pixel=0.997)
     with open_scene(path, gsd_m=1.0) as scene:
         image, valid = whole(scene)
@@ -58,8 +58,8 @@ def test_grid_corners_lie_on_multiples_of_the_alignment(tmp_path: Path) -> None:
 def test_read_at_a_whole_factor_averages_boxes_of_valid_pixels(tmp_path: Path) -> None:
     values = texture(40, 60)
     mask = np.ones((40, 60), bool)
-    mask[0, 0] = False  # one of four: the other three count
-    mask[2:4, 2] = mask[2, 3] = False  # three of four: no image there
+    mask[0, 0] = False  # one of four pixels: the other three are averaged
+    mask[2:4, 2] = mask[2, 3] = False  # three of four pixels: invalid
     path = write_raster(tmp_path / "a.tif", values, pixel=0.5, mask=mask)
     with open_scene(path, gsd_m=1.0) as scene:
         row, col = place(scene)
@@ -168,7 +168,7 @@ def test_read_of_hundreds_of_sheets_limits_open_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_read_resamples_without_a_shift(tmp_path: Path, kind: str) -> None:
-    """A linear ramp is kept by any sound resampling; a shift of 0.1 px would show."""
+    """Correct resampling keeps a linear ramp; a shift of 0.1 px would show."""
     path = masked_texture(tmp_path / "a.tif", kind)
     with rasterio.open(path) as source:
         transform, crs = source.transform, CRS.from_wkt(source.crs.to_wkt())
@@ -180,7 +180,7 @@ def test_read_resamples_without_a_shift(tmp_path: Path, kind: str) -> None:
         image, valid = whole(scene)
         grid = scene.grid
     inner = valid.copy()
-    for _ in range(4):  # Pixels at the rim are averages of what is inside.
+    for _ in range(4):  # Pixels at the border average the pixels inside only.
         inner[1:-1, 1:-1] &= inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]
     at = np.argwhere(inner)
     x, y = grid.xy(at[:, 0].astype(float), at[:, 1].astype(float)).T
@@ -209,13 +209,13 @@ def test_read_uses_overviews_when_shrinking(tmp_path: Path, pixel: float, factor
     path = write_raster(
         tmp_path / "a.tif", np.full((3, 256, 256), 10, np.uint8), pixel=pixel, overviews=[2, 4, 8]
     )
-    # Painted with a value of its own: the value shows where it came from.
+    # A value of their own shows whether overviews were read.
     level = [2, 4, 8].index(factor)
     with rasterio.open(path, "r+", overview_level=level) as overview:
         overview.write(np.full((3, 256 // factor, 256 // factor), 77, np.uint8))
     with open_scene(path, gsd_m=1.0) as scene:
         image, valid = whole(scene)
-    # At the rim, pixels of 0.3 m leave pixels of 1 m partly covered, but of the same grey.
+    # At the border, pixels of 1 m are only partly covered by pixels of 0.3 m, but of the same grey.
     assert np.unique(image[valid]).tolist() == [77]
 
 
@@ -316,7 +316,7 @@ def test_read_puts_the_first_input_on_top(tmp_path: Path) -> None:
 
 
 def test_read_of_sheets_in_other_crss_and_pixel_sizes_has_no_seam(tmp_path: Path) -> None:
-    """Where four sheets of different lattices touch, no pixel is lost."""
+    """No pixel is lost where four sheets of different lattices touch."""
     grey = np.full((3, 60, 60), 90, np.uint8)
     paths = [
         write_raster(tmp_path / f"{i}{j}.tif", grey, pixel=size,
@@ -408,7 +408,11 @@ ALPHA, OTHER = ColorInterp.alpha, ColorInterp.undefined
     ("roles", "chosen", "expected"),
     [
         ((RED, GREEN, BLUE), None, (1, 2, 3)),
-        ((BLUE, GREEN, RED, OTHER), None, (3, 2, 1)),  # as marked, not as stored
+        (
+            (BLUE, GREEN, RED, OTHER),
+            None,
+            (3, 2, 1),
+        ),  # by colour interpretation, not in stored order
         ((GREY, OTHER, OTHER, OTHER), None, (1, 2, 3)),  # near infrared is left out
         ((ALPHA, RED, GREEN, BLUE), None, (2, 3, 4)),
         ((GREY, ALPHA), None, (1, 1, 1)),  # panchromatic

@@ -1,4 +1,4 @@
-"""Real imagery opens, and reads the same through windows and sheets."""
+"""Real imagery opens and reads equally through windows and sheets."""
 
 from __future__ import annotations
 

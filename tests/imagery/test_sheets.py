@@ -1,4 +1,4 @@
-"""Which sheet shows a road, and its date."""
+"""Source sheet and date of roads."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_sheet_index_handles_other_crss_and_rotation(tmp_path: Path) -> None:
     )
     with open_scene([flat, turned, degrees]) as scene:
         index = SheetIndex.from_scene(scene)
-        # The turned square reaches from 200 to 341 east, with its middle 0 and 71 north.
+        # The rotated square reaches from 200 to 341 east, with its centre 0 and 71 north.
         names, _ = index.of(lines((10, 20), (230, 240)))
         assert names.tolist() == [flat.name, None]
         upper = np.array([shapely.LineString([(X0 + 270, Y0 - 10), (X0 + 271, Y0 + 10)])], object)

@@ -1,4 +1,4 @@
-"""Runs that no machine can finish are rejected with their size, before anything is read."""
+"""Scenes that are too large are rejected with their size before anything is read."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_network_pixels_counts_tiles_with_their_margins(tmp_path: Path) -> None:
     card = tiny_card(stride=4, margin_px=16)
     options = PredictOptions(block_px=64, chunk_px=64)
     with open_scene(path, gsd_m=1.0) as scene:
-        # Two rows and columns of blocks; each sees 16 px of its neighbour.
+        # Two rows and columns of blocks; each includes 16 px of its neighbours.
         assert scene.covered == Window(0, 0, 100, 128)
         assert network_pixels(scene, card, options) == (80 + 52) * (80 + 80)
 

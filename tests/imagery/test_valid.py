@@ -1,4 +1,4 @@
-"""Which pixels count as image: nodata, alpha, masks, blank collars, areas of interest."""
+"""Valid pixels: nodata, alpha, masks, blank collars, areas of interest."""
 
 from __future__ import annotations
 
@@ -152,15 +152,15 @@ def test_blank_collars_are_invalid_and_small_plain_areas_valid(
     with open_scene(path, gsd_m=1.0, options=SceneOptions(blank=blank)) as scene:
         valid = scene.read(file_window(scene, 200, 300))[1]
     expected = np.zeros((200, 300), bool)
-    expected[:rows, :cols] = True  # two pixels of rim go with the collar
+    expected[:rows, :cols] = True  # two border pixels are dropped with the collar
     if blank == "white":
-        expected[152:, 238:] = True  # below the white strip lies the black one
+        expected[152:, 238:] = True  # the black strip lies below the white one
         valid[148:156, 234:] = expected[148:156, 234:]
     np.testing.assert_array_equal(valid, expected)
 
 
 def test_blank_collars_may_be_thin(tmp_path: Path) -> None:
-    """What lies outside of the raster counts with the collar."""
+    """Pixels outside the raster count as collar."""
     values = texture(100, 100)
     values[:, :, 95:] = 255
     path = write_raster(tmp_path / "a.tif", values)
@@ -215,7 +215,7 @@ def test_area_of_interest_in_any_crs_limits_wanted_pixels(tmp_path: Path, crs: s
     with open_scene(path, gsd_m=1.0, options=options) as scene:
         wanted = scene.wanted(file_window(scene))
         valid = scene.read(file_window(scene))[1]
-        assert valid.all()  # the network still sees what lies around
+        assert valid.all()  # the model still sees the surroundings
         outside = Window(file_window(scene).row + 65, file_window(scene).col, 10, 100)
         assert scene.is_blank(outside)
         assert not scene.is_blank(file_window(scene))
@@ -293,7 +293,7 @@ def test_area_of_interest_rejects_unusable_files(tmp_path: Path) -> None:
 
 
 def test_alpha_of_a_window_equals_that_of_the_file(tmp_path: Path) -> None:
-    """Alpha and colours are read through the same window, mirrored or not."""
+    """Alpha and colours are read through the same window, also of mirrored rasters."""
     alpha = np.zeros((1, 80, 100), np.uint8)
     alpha[0, 3, 4] = 9
     path = write_raster(

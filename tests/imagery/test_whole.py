@@ -1,4 +1,4 @@
-"""Files that are cut short or damaged are errors, whatever the driver makes of them."""
+"""Truncated and damaged files are errors, even if the driver reads them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def rasters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spoilt(whole: Path, folder: Path, data: bytes) -> Path:
-    """Write other bytes under the name of a raster, with its georeference next to it."""
+    """Write other bytes under the name of a raster, with a copy of its georeference."""
     sidecar = whole.with_name(f"{whole.name}.aux.xml")
     if sidecar.exists():
         (folder / sidecar.name).write_bytes(sidecar.read_bytes())
@@ -80,7 +80,7 @@ def test_open_scene_rejects_files_that_are_cut_short(
 def test_open_scene_rejects_files_that_end_in_zeros(
     rasters: Path, tmp_path: Path, name: str
 ) -> None:
-    """As downloads that stopped leave them where the file's size was reserved."""
+    """Interrupted downloads leave such files where the size was reserved."""
     data = (rasters / name).read_bytes()
     kept = int(len(data) * 0.99)
     path = spoilt(rasters / name, tmp_path, data[:kept] + bytes(len(data) - kept))
@@ -139,7 +139,7 @@ def test_open_scene_accepts_a_vrt_of_a_table_in_a_geopackage(tmp_path: Path) -> 
 def test_open_scene_rejects_an_ascii_grid_without_its_last_rows(
     tmp_path: Path, missing: int
 ) -> None:
-    """GDAL takes twice as long for each missing row, if it is asked for the last one first."""
+    """GDAL's time doubles with each missing row if the last one is read first."""
     rows = "\n".join(["1 2 3 4"] * (100 - missing))
     head = "ncols 4\nnrows 100\nxllcorner 500000\nyllcorner 5300000\ncellsize 1"
     (tmp_path / "cut.asc").write_text(f"{head}\n{rows}\n")
@@ -190,9 +190,9 @@ _VRT = (
 
 
 class TestTextThatIsNotUtf8:
-    """GDAL's messages quote it, and rasterio cannot decode them."""
+    """GDAL quotes it in messages that rasterio cannot decode."""
 
-    # rasterio's callbacks cannot raise what they cannot decode.
+    # rasterio's callbacks cannot raise messages that they cannot decode.
     pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
     @pytest.fixture(params=[(b"strasse", b"stra\xdfe"), (b"Byte", b"By\xdfe")])

@@ -17,16 +17,16 @@ pytest.importorskip("cv2", reason="needs the train extra")
 
 SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "move_labels.py"
 SIDE = 160
-# The eight rows of the visible road.
+# Rows of the visible road.
 ROWS = slice(76, 84)
 
 
 # By scene: rows as drawn, and as expected.
 CASES = {
     "a": (slice(78, 86), ROWS),
-    "b": (slice(73, 81), slice(75, 83)),  # of 3 px a fifth remains, as offsets are averaged
+    "b": (slice(73, 81), slice(75, 83)),  # a fifth of the 3 px remains, as offsets are averaged
     "c": (ROWS, ROWS),
-    "d": (slice(90, 98), slice(90, 98)),  # too far away to be the same road
+    "d": (slice(90, 98), slice(90, 98)),  # too far away for the same road
 }
 
 

@@ -1,4 +1,4 @@
-"""Road layers burnt onto pixels: widths, CRSs, geometries, bad layers, masks of scenes."""
+"""Rasterized road layers: widths, CRSs, geometries, invalid layers, masks of scenes."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_road_layer_skips_features_without_geometry(
 
 
 def geographic_transform(crs: str, px_m: float = 1.0) -> Affine:
-    """Return a transform of a geographic CRS whose pixels are 1 m on the ground near X0, Y0."""
+    """Return a transform in degrees whose pixels are 1 m on the ground near X0, Y0."""
     to = Transformer.from_crs(METRIC, crs, always_xy=True)
     (x, x1), (y, _) = to.transform([X0, X0 + 1000], [Y0, Y0])
     _, (_, y1) = to.transform([X0, X0], [Y0, Y0 - 1000])
@@ -397,7 +397,7 @@ def test_burn_like_is_255_where_the_scene_is_invalid(tmp_path: Path, kind: str) 
         )  # fmt: skip
     elif kind == "nodata":
         image[:, ~valid] = 7
-        image[0, 50:] = 7  # a single band may have that value
+        image[0, 50:] = 7  # one band may have that value
         keywords["nodata"] = 7
     elif kind == "mask":
         keywords["mask"] = valid

@@ -1,4 +1,4 @@
-"""Files and options that no command of lines may stumble over."""
+"""Odd and damaged line layers and options: every command reads them or reports an error."""
 
 from __future__ import annotations
 

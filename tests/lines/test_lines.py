@@ -1,4 +1,4 @@
-"""Existing line layers: reading files, and in which CRS they are measured."""
+"""Existing line layers: reading files, and the CRS in which they are measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundled model on the example scene: its roads, and that cuts do not matter."""
+"""The bundled model on the example scene: its roads, and invariance to cuts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from roadgis.options.prediction import PredictOptions
 from roadgis.pipeline import extract_roads
 from tests.factories.rasters import cut_into_sheets
 
-# rasterio.merge multiplies transforms in a way that affine 3 wants no more.
+# rasterio.merge multiplies transforms in a way deprecated by affine 3.
 MERGING = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -121,7 +121,7 @@ def test_the_zurich_sheets_are_the_network_of_their_merger(
         width=pixels.shape[2], transform=transform, **profile,
     ) as dataset:  # fmt: skip
         dataset.write(pixels)
-    # Low, so that there is something to compare on imagery the model does not know.
+    # Low, so that roads are found on imagery unlike that of training.
     options = ExtractOptions(threshold=0.2)
     merged = extract_roads(whole, model=segmenter, options=options)
     apart = extract_roads(sheets, model=segmenter, options=options)
@@ -159,7 +159,7 @@ def test_neighbouring_label_sheets_vectorize_as_one_network(
     ) as dataset:  # fmt: skip
         dataset.write(pixels)
     joined = vectorize_file(whole)
-    # Small blocks cut elsewhere; the network is the same to the last bit.
+    # Small blocks cut at other places; the network is equal to the last bit.
     cut = vectorize_file(
         whole, options=ExtractOptions(predict=PredictOptions(block_px=512, chunk_px=512))
     )

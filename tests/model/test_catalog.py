@@ -1,4 +1,4 @@
-"""Finding models and reading their cards: every wrong file has its own clear error."""
+"""Finding models and reading their cards: each kind of wrong file has its own error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Extraction with other people's models, with networks of one tile size, and with flips."""
+"""Extraction with foreign models, with models of a fixed tile size, and with flips."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def assert_is_net(network: RoadNetwork) -> None:
     truth = shapely.union_all(
         [shapely.LineString([(X0 + a, Y0 - b), (X0 + c, Y0 - d)]) for a, b, c, d, _ in NET]
     )
-    # Where the slanting road meets the lane, the two are one surface for a while.
+    # The slanting road and the lane share a surface near their junction.
     meeting = shapely.Point(X0 + 56, Y0 - 470).buffer(40)
     elsewhere = shapely.box(X0, Y0 - 500, X0 + 600, Y0) - meeting
     assert shapely.difference(lines & elsewhere, truth.buffer(1.5)).length == 0
@@ -127,8 +127,8 @@ def test_predict_with_a_fixed_tile_size_gives_the_probability_of_other_tiles(
     other = tiny_model(tmp_path / "other.onnx", tile_px=128)
     given = probability(noisy, fixed, tmp_path / "b.tif", cut())
     np.testing.assert_array_equal(given, probability(noisy, other, tmp_path / "c.tif", cut()))
-    # Tiles of one size reach beyond the imagery, free ones end with it (decision 0022), so along
-    # its border they see something else.
+    # Tiles of a fixed size reach beyond the imagery, others end with it (decision 0022), so along
+    # its border the inputs differ.
     with rasterio.open(noisy) as image, rasterio.open(tmp_path / "b.tif") as dataset:
         assert dataset.bounds == image.bounds
     wanted = probability(noisy, free, tmp_path / "a.tif", cut())
@@ -145,7 +145,7 @@ def test_predict_rejects_a_tile_size_other_than_the_fixed_one(tmp_path: Path, no
 
 
 class Recorder:
-    """A segmenter that keeps the tiles that it is given."""
+    """A segmenter that records its tiles."""
 
     device = "nothing"
     fingerprint = "0"
@@ -162,19 +162,19 @@ class Recorder:
         return self.predict(images)[..., None]
 
     def release(self) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
 
 def test_predict_with_a_fixed_tile_size_reads_the_scene_around_tiles(tmp_path: Path) -> None:
-    # Red and green are the row and the column, blue that there is a scene.
+    # Red and green are row and column, blue marks the scene.
     rows, cols = np.indices((300, 420))
     blue = np.full_like(rows, 200)
     path = write_raster(tmp_path / "s.tif", np.stack([rows % 256, cols % 256, blue]).astype("u1"))
     card = tiny_card(tile_px=100, stride=1, margin_px=9, local=False)
     recorder = Recorder(card)
     extract_roads(path, model=recorder, options=cut(128))
-    # 100 - 2 * 9 px of a tile are kept, whatever divides the blocks of 128 px: none is computed
-    # for the remainder of a block. The scene begins some pixels after its grid.
+    # 100 - 2 * 9 px of a tile are kept, whatever the blocks of 128 px: no tile is computed
+    # for the remainder of a block. The scene starts some pixels inside its grid.
     assert len(recorder.tiles) == -(-(300 + 64) // 82) * -(-(420 + 64) // 82)
     for tile in recorder.tiles:
         assert tile.shape == (100, 100, 3)
@@ -183,15 +183,15 @@ def test_predict_with_a_fixed_tile_size_reads_the_scene_around_tiles(tmp_path: P
         for axis, size in ((0, 300), (1, 420)):
             inside = np.flatnonzero(there.any(axis=1 - axis))
             position = tile[..., axis][there.any(axis=1)][:, there.any(axis=0)].max(axis=1 - axis)
-            # What is not scene begins where the scene ends, and nowhere else.
+            # Pixels outside the scene start exactly at its border.
             assert inside[0] == 0 or position[0] == 0
             assert inside[-1] == 99 or position[-1] == (size - 1) % 256
 
 
 def lopsided_model(path: Path, stride: int = 4) -> Path:
-    """Write the tiny model with a box that weighs its right columns more, and its lower rows.
+    """Write the tiny model with a box that gives its right columns and lower rows more weight.
 
-    It is as exact as the tiny model, and a mirrored image gives it another answer.
+    It is as exact as the tiny model, and its output differs for mirrored images.
     """
     model = onnx.load(str(tiny_model(path, stride=stride)))
     (node,) = (node for node in model.graph.node if "box_sum" in node.output)

@@ -1,4 +1,4 @@
-"""ONNX models of other programs: what is detected, what must be given, and what is rejected."""
+"""ONNX models of other programs: detected properties, required options, rejected models."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Head = Literal["logits", "sigmoid", "softmax", "two logits", "argmax"]
 Layout = Literal["NCHW", "NHWC"]
 
 
-def told(**fields: Any) -> ModelDescription:
+def description_of(**fields: Any) -> ModelDescription:
     return ModelDescription(**{"gsd_m": 1.0, **fields})
 
 
@@ -68,7 +68,7 @@ def test_describe_onnx_detects_layout_and_activation(
     path = foreign_model(tmp_path / "m.onnx", head, layout=layout)
     names = None if head in ("logits", "sigmoid") else TWO
     with caplog.at_level(logging.INFO, logger="roadgis"):
-        segmenter = load_model(path, description=told(classes=names), device="cpu")
+        segmenter = load_model(path, description=description_of(classes=names), device="cpu")
     card = segmenter.card
     assert (card.input_layout, card.activation, card.local) == (layout, activation, False)
     assert card.output_layout == ("NHWC" if head == "argmax" else layout)
@@ -89,7 +89,7 @@ def test_foreign_model_of_each_input_type_runs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: Any
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", "sigmoid", dtype=dtype, batch=1)
-    segmenter = load_model(path, description=told(), device="cpu")
+    segmenter = load_model(path, description=description_of(), device="cpu")
     road = segmenter.predict(np.concatenate([image(), image()[:, :, ::-1]]))
     assert road[0, :, :7].min() > 0.99
     assert road[1, :, -7:].min() > 0.99
@@ -100,13 +100,13 @@ def test_foreign_model_of_each_input_type_runs(
 def test_foreign_model_of_uint8_input_gets_unscaled_bytes(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", dtype="uint8")
     with pytest.raises(ModelError, match="takes bytes, which it scales itself"):
-        load_model(path, description=told(mean=(0.5,) * 3))
+        load_model(path, description=description_of(mean=(0.5,) * 3))
 
 
 def test_model_scaling_for_bytes_and_for_0_to_1_is_equal(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", mean=0.5, std=0.25)
-    unit = told(mean=(0.5,) * 3, std=(0.25,) * 3)
-    byte = told(mean=(127.5,) * 3, std=(63.75,) * 3, value_range="byte")
+    unit = description_of(mean=(0.5,) * 3, std=(0.25,) * 3)
+    byte = description_of(mean=(127.5,) * 3, std=(63.75,) * 3, value_range="byte")
     for description in (unit, byte):
         card = read_card(path, description)
         assert (card.mean, card.std) == ((0.5,) * 3, (0.25,) * 3)
@@ -216,7 +216,7 @@ def test_deepness_class_names_in_python_notation_are_read(tmp_path: Path) -> Non
         (("a", "b"), "0", 0),
         (("not_road", "road"), None, 1),
         (("Road", "non-road"), None, 0),
-        (("road",), None, 1),  # two channels: the background has no name
+        (("road",), None, 1),  # two channels: the background is not named
         (None, "1", 1),
     ],
 )
@@ -224,7 +224,7 @@ def test_road_class_is_detected_by_its_name(
     tmp_path: Path, names: tuple[str, ...] | None, road: str | None, expected: int
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", "softmax")
-    card = read_card(path, told(classes=names, road=road))
+    card = read_card(path, description_of(classes=names, road=road))
     assert len(card.classes) == 2
     assert card.road_class == expected
 
@@ -243,7 +243,7 @@ def test_foreign_model_without_options_lists_the_missing_ones(
 ) -> None:
     path = foreign_model(tmp_path / "m.onnx", head)
     with pytest.raises(ModelError) as caught:
-        load_model(path, description=told(**fields))
+        load_model(path, description=description_of(**fields))
     needed = str(caught.value).split("Missing: ")[1].split(". Give these")[0]
     assert [word for word in needed.split() if word.startswith("--")] == expected
 
@@ -253,40 +253,40 @@ def test_foreign_model_of_ambiguous_layout_asks_for_it(tmp_path: Path) -> None:
     save_model(tmp_path / "m.onnx", nodes, None, inputs=("N", "a", "b", "c"))
     with pytest.raises(ModelError, match=r"--model-gsd.*--model-layout"):
         read_card(tmp_path / "m.onnx")
-    card = read_card(tmp_path / "m.onnx", told(layout="NHWC"))
+    card = read_card(tmp_path / "m.onnx", description_of(layout="NHWC"))
     assert (card.input_layout, card.output_layout, card.bands[0]) == ("NHWC", "NHWC", "red")
 
 
 def test_foreign_model_stride_is_detected_by_trial(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", stride=64)
-    assert read_card(path, told()).stride == 64
+    assert read_card(path, description_of()).stride == 64
     with pytest.raises(ModelError, match=r"tried images of 100 x 100 px.*--model-tile-px"):
-        read_card(path, told(tile_px=100))
-    assert read_card(path, told(tile_px=128)).tile_px == 128
+        read_card(path, description_of(tile_px=100))
+    assert read_card(path, description_of(tile_px=128)).tile_px == 128
 
 
 def test_model_tile_that_contradicts_the_model_is_rejected(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx", sides=(96, 96))
-    assert read_card(path, told()).tile_px == 96
-    assert read_card(path, told()).margin_px == 12
+    assert read_card(path, description_of()).tile_px == 96
+    assert read_card(path, description_of()).margin_px == 12
     with pytest.raises(ModelError, match="takes only tiles of 96 px"):
-        read_card(path, told(tile_px=128))
+        read_card(path, description_of(tile_px=128))
     with pytest.raises(ModelError, match="expected squares"):
-        read_card(foreign_model(tmp_path / "m.onnx", sides=(96, 64)), told())
+        read_card(foreign_model(tmp_path / "m.onnx", sides=(96, 64)), description_of())
 
 
 def test_foreign_model_with_smaller_or_several_outputs_is_rejected(tmp_path: Path) -> None:
     pool = [helper.make_node("MaxPool", ["image"], ["road"], kernel_shape=[2, 2], strides=[2, 2])]
     save_model(tmp_path / "m.onnx", pool, None, inputs=("N", 3, "H", "W"))
     with pytest.raises(ModelError, match=r"found an output of shape.*a map of the image's size"):
-        read_card(tmp_path / "m.onnx", told())
+        read_card(tmp_path / "m.onnx", description_of())
     path = foreign_model(tmp_path / "m.onnx")
     model = onnx.load(str(path))
     extra = helper.make_tensor_value_info("contrast", TensorProto.FLOAT, None)
     model.graph.output.append(extra)
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="Export the model without other outputs"):
-        read_card(path, told())
+        read_card(path, description_of())
 
 
 def test_foreign_model_with_class_numbers_beyond_the_names_is_rejected(tmp_path: Path) -> None:
@@ -306,15 +306,15 @@ def test_foreign_model_with_class_numbers_beyond_the_names_is_rejected(tmp_path:
     picture = np.zeros((1, 32, 32, 3), np.uint8)
     picture[0, 0, 0, 2] = 255
     with pytest.raises(ModelError, match="class numbers from 0 to 2; its card has 2 classes"):
-        load_model(path, description=told(classes=TWO)).predict(picture)
-    three = load_model(path, description=told(classes=("other", "grass", "road")))
+        load_model(path, description=description_of(classes=TWO)).predict(picture)
+    three = load_model(path, description=description_of(classes=("other", "grass", "road")))
     assert three.predict(picture).sum() == 1
     np.testing.assert_array_equal(three.predict_classes(picture).sum(axis=-1), 1)
 
 
 def test_foreign_model_with_values_outside_0_to_1_names_the_option(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx")
-    segmenter = load_model(path, description=told(activation="none"))
+    segmenter = load_model(path, description=description_of(activation="none"))
     with pytest.raises(ModelError, match="--model-activation"):
         segmenter.predict(image())
 
@@ -323,13 +323,13 @@ def test_model_options_are_rejected_for_a_model_with_a_card(tmp_path: Path) -> N
     path = tiny_model(tmp_path / "m.onnx")
     for use in (load_model, read_card):
         with pytest.raises(ModelError, match=r"has a card, but was also described \(gsd_m\)"):
-            use(path, description=told())
+            use(path, description=description_of())
     assert read_card(path, ModelDescription()) == tiny_card()
 
 
 def test_fingerprint_includes_the_model_options(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "m.onnx")
-    first, second = (load_model(path, description=told(gsd_m=gsd)) for gsd in (1.0, 0.5))
+    first, second = (load_model(path, description=description_of(gsd_m=gsd)) for gsd in (1.0, 0.5))
     assert first.fingerprint != second.fingerprint
 
 
@@ -376,7 +376,7 @@ def test_last_operation_is_read_from_the_file(
 
 def test_adopted_model_needs_no_options(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx", "two logits", metadata={"author": "them"})
-    description = told(gsd_m=0.5, classes=TWO, margin_px=32)
+    description = description_of(gsd_m=0.5, classes=TWO, margin_px=32)
     card = adopt(path, tmp_path / "ours.onnx", description)
     assert read_card(tmp_path / "ours.onnx") == card == read_card(path, description)
     np.testing.assert_array_equal(
@@ -392,15 +392,18 @@ def test_adopted_model_needs_no_options(tmp_path: Path) -> None:
 
 def test_adopt_copies_the_terms_from_onnx_metadata_into_the_card(tmp_path: Path) -> None:
     path = foreign_model(tmp_path / "theirs.onnx")
-    assert (read_card(path, told()).licence, read_card(path, told()).attribution) == ("", ())
+    assert (
+        read_card(path, description_of()).licence,
+        read_card(path, description_of()).attribution,
+    ) == ("", ())
     model = onnx.load(str(path))
     helper.set_model_props(model, {"model_license": "Apache-2.0", "model_author": "A. Author"})
     path.write_bytes(model.SerializeToString())
-    card = read_card(path, told())
+    card = read_card(path, description_of())
     assert (card.licence, card.attribution) == ("Apache-2.0", ("Model by A. Author.",))
-    card = adopt(path, tmp_path / "ours.onnx", told(), attribution=("Imagery: B.",))
+    card = adopt(path, tmp_path / "ours.onnx", description_of(), attribution=("Imagery: B.",))
     assert (card.licence, card.attribution) == ("Apache-2.0", ("Imagery: B.",))
-    card = adopt(path, tmp_path / "ours.onnx", told(), licence="CC0")
+    card = adopt(path, tmp_path / "ours.onnx", description_of(), licence="CC0")
     assert (card.licence, card.attribution) == ("CC0", ("Model by A. Author.",))
 
 

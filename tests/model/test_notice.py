@@ -1,4 +1,4 @@
-"""NOTICE keeps up with the weights that are bundled."""
+"""NOTICE lists all bundled weights."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The layouts of two public road models, from an orthophoto to probability and roads.
 
-The networks have the encoder, skip connections, inputs, outputs and metadata of those models, and
-weights with which the answer is a known function of brightness.
+The models have the encoder, skip connections, inputs, outputs and metadata of the public ones, and
+weights for which the output is a known function of brightness.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from roadgis.cli.commands.extract import command as extract
 from roadgis.cli.commands.predict import command as predict
 from tests.factories.rasters import write_raster
 
-#: As published: 512 px, 21 cm a pixel, two classes; `argmax` of two channels is the class.
+#: As published: 512 px, 21 cm per pixel, two classes; `argmax` of two channels is the class.
 DEEPNESS: dict[str, Any] = {
     "model_type": "Segmentor",
     "class_names": {"0": "not_road", "1": "road"},
@@ -57,8 +57,8 @@ def road_unet(
 ) -> Path:
     """Write a U-Net of stride 32 for float images (1, 3, side, side), and return its path.
 
-    Of one channel it gives the logit ``GAIN * (brightness - MIDDLE)``, where brightness is the
-    mean of the bands, 0 to 255; of two channels the softmax of minus and plus half of that.
+    With one channel the output is the logit ``GAIN * (brightness - MIDDLE)``; brightness is the
+    mean of the bands, 0 to 255; with two channels the softmax of minus and plus half of that.
     """
     bands = [255 * value / 3 for value in std]
     nodes = _conv("image", "stage0", [bands], 3, bias=[85 * sum(mean)])
@@ -93,7 +93,7 @@ def road_unet(
 def _conv(
     source: str, name: str, weights: Any, kernel_px: int, bias: list[float] | None = None
 ) -> list[Any]:
-    """Return a convolution that looks at a pixel's own values, (out, in) weights."""
+    """Return a 1 x 1 convolution with (out, in) weights."""
     kernel = np.zeros((*np.shape(weights), kernel_px, kernel_px), np.float32)
     kernel[..., kernel_px // 2, kernel_px // 2] = weights
     inputs = [source, f"{name}_weights", f"{name}_bias"]
@@ -127,12 +127,12 @@ def _save(
 
 
 def resnet34_unet(folder: Path) -> Path:
-    """Return a model as the U-Net with a ResNet34: 256 px, values 0 to 1, logits, no metadata."""
+    """Return a U-Net with a ResNet34 encoder: 256 px, values 0 to 1, logits, no metadata."""
     return road_unet(folder / "resnet34.onnx", 256, 1)
 
 
 def deepness_unet(folder: Path) -> Path:
-    """Return a model as Deepness's for roads: 512 px, all that is needed in its metadata."""
+    """Return a model like that of Deepness for roads: 512 px, with complete metadata."""
     return road_unet(
         folder / "deepness.onnx",
         512,
@@ -143,7 +143,7 @@ def deepness_unet(folder: Path) -> Path:
     )
 
 
-#: Model, options that it needs, its pixel size in metres.
+#: Model, required options, pixel size in metres.
 MODELS = [(resnet34_unet, ["--model-gsd", "0.3"], 0.3), (deepness_unet, [], 0.21)]
 
 

@@ -1,4 +1,4 @@
-"""Running models: exact answers of a small model, tiles that agree, and errors that help."""
+"""Running models: exact output of a small model, agreement of tiles, error messages."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def test_predict_scales_each_band_by_the_card(tmp_path: Path) -> None:
     card = tiny_card(mean=(0.2, 0.4, 0.6), std=(0.5, 0.25, 0.1), stride=1, margin_px=0)
     nodes = [helper.make_node("Identity", ["image"], ["road"])]
     for index in range(3):
-        # An identity network shows what it is given, one "class" for each band; only values that
-        # stay within 0..1 pass for probabilities, so the pixel is chosen to do so.
+        # An identity model returns its input, one "class" for each band; only values that
+        # stay within 0..1 are valid probabilities, and the pixel is chosen accordingly.
         path = tmp_path / f"{index}.onnx"
         three = ("a", "b", "c")
         save_model(path, nodes, tiny_card(**_fields(card, classes=three, road_class=index)))

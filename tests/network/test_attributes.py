@@ -1,4 +1,4 @@
-"""What is known about edges and nodes, and graphs that one can route on."""
+"""Attributes of edges and nodes, and graphs for routing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def blocks() -> RoadNetwork:
     nodes = np.array([*place, (500, 0)], float) + np.array([500_000, 5_000_000])
     pairs = [(0, 1), (0, 3), (1, 2), (1, 4), (2, 5), (3, 4), (4, 5), (5, 6), (6, 7)]
     lines = [shapely.LineString(nodes[[u, v]]) for u, v in pairs]
-    # One way round: half as long again.
+    # The loop: half as long again.
     lines[0] = shapely.LineString([nodes[0], nodes[0] + (50, 50), nodes[1]])
     ring = [nodes[8], nodes[8] + (0, 30), nodes[8] + (30, 0), nodes[8]]
     count = len(pairs) + 1
@@ -128,7 +128,7 @@ def test_to_networkx_routes_by_length() -> None:
     network = blocks()
     graph = network.to_networkx()
     assert networkx.shortest_path(graph, 0, 2, weight="length_m") == [0, 1, 2]
-    # The direct edge is a detour of 141 m: still shorter than the way around.
+    # The diagonal edge of 141 m is shorter than the way around.
     length = networkx.shortest_path_length(graph, 0, 7, weight="length_m")
     assert length == pytest.approx(network.length_m[[1, 5, 6, 7, 8]].sum(), abs=0.1)
     assert not networkx.has_path(graph, 0, 8)
@@ -152,7 +152,7 @@ def test_to_routing_tables_follows_the_conventions_of_osmnx() -> None:
     assert edges.index.is_unique
     assert {"osmid", "length", "geometry", "reversed"} <= set(edges.columns)
     assert nodes.crs == edges.crs == UTM
-    # As osmnx.graph_from_gdfs does it.
+    # Like osmnx.graph_from_gdfs.
     graph = networkx.MultiDiGraph(crs=edges.crs)
     graph.add_nodes_from(nodes.to_dict("index").items())
     for (u, v, key), row in zip(edges.index, edges.to_dict("records"), strict=True):

@@ -1,4 +1,4 @@
-"""Gaps are bridged where shape and evidence say so, and nowhere else."""
+"""Gaps are bridged where shape and evidence support it only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Stroke = tuple[float, float, float, float, float]
 def with_faint(
     array: npt.NDArray[np.uint8], *strokes: Stroke, level: int = 60
 ) -> npt.NDArray[np.uint8]:
-    """Return the raster with faint bands where it holds nothing."""
+    """Return the raster with faint bands where it was 0."""
     faint = np.where(road(array.shape, *strokes) > 0, np.uint8(level), np.uint8(0))
     return np.where(array > 0, array, faint).astype(np.uint8)
 
@@ -72,12 +72,12 @@ def test_bridge_gaps_judges_a_gap_in_a_mask_by_its_shape() -> None:
     lines = mask_bridged(TWO_ENDS)
     assert lines.bridged.sum() == 1
     vertex = lines.bridged[lines.edge_of_vertex]
-    # Nothing is known of it but its ends, which are vertices of the roads.
+    # A bridge without evidence has only its ends, which are vertices of the roads.
     assert np.median(lines.probability[vertex]) == 0
 
 
 def test_bridge_gaps_continues_roads_that_leave_a_mask_across_nodata_only() -> None:
-    # Both turn out of the raster and would face each other along its edge.
+    # Both turn towards the raster edge and would face each other along it.
     rails = road(SHAPE, (20, 3, 85, 3, 5), (103, 3, 180, 3, 5))
     rails = np.maximum(rails, road(SHAPE, (85, 3, 90, -2, 5), (103, 3, 98, -2, 5)))
     assert mask_bridged(rails).bridged.sum() == 0
@@ -185,7 +185,7 @@ def test_bridge_gaps_continues_each_of_two_carriageways() -> None:
 
 
 def test_bridge_gaps_ignores_gaps_with_a_short_detour() -> None:
-    # A road that turns back to where it comes from: around is 120 px, across 27.
+    # A road that turns back: around is 120 px, across 27.
     array = road(SHAPE, (0, 50, 200, 50, 7), (60, 50, 60, 110, 7), (57, 107, 90, 107, 7))
     array = np.maximum(array, road(SHAPE, (87, 110, 87, 70, 7)))
     faint = with_faint(array, (87, 80, 87, 45, 7))
@@ -198,7 +198,7 @@ def test_bridge_gaps_makes_no_overpass_and_a_crossing_only_with_evidence() -> No
     assert not bridged(array).bridged.any()
     lines = bridged(with_faint(array, (100, 80, 100, 120, 7)))
     assert lines.bridged.sum() == 2
-    # Both arrive at the same place, at one node.
+    # Both end at the same node.
     assert sorted(lines.degree.tolist())[-1] == 4
 
 
@@ -256,7 +256,7 @@ def test_bridge_gaps_changes_nothing_but_the_bridged_edges(seed: int) -> None:
     assert len(np.unique(places, axis=0)) == len(after.node_key)
     removed = merge_interstitial(after.select(~after.bridged))
     assert len(removed) == len(before)
-    # Apart from ends that were led straight ahead, which a bridge begins at.
+    # Except for ends that were extended to the start of a bridge.
     assert removed.length_px.sum() == pytest.approx(
         before.length_px.sum(), abs=0.01 + 3 * 2 * after.bridged.sum()
     )
@@ -270,7 +270,7 @@ def test_bridge_gaps_splits_an_edge_of_two_vertices() -> None:
     array = road(SHAPE, (0, 50, 200, 50, 7), (100, 70, 100, 190, 7))
     lines = traced(array)
     ends = np.stack([lines.offsets[:-1], lines.offsets[1:] - 1], axis=1).reshape(-1)
-    # What comes from a file has vertices where it turns only.
+    # Lines from a file have vertices at bends only.
     coarse = dataclasses.replace(
         lines,
         offsets=np.arange(len(lines) + 1) * 2,

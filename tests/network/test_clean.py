@@ -1,4 +1,4 @@
-"""Decisions on the graph: what is dropped, joined, contracted; canonical order."""
+"""Cleaning of the graph: dropped, joined and contracted edges; canonical order."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_drop_dangles_keeps_sure_ones_from_a_share_of_the_length(
 
 
 def test_merge_interstitial_makes_one_ring_of_two_edges() -> None:
-    # Both arms of the ring go, and with them both junctions.
+    # Both arms of the ring are dropped, and with them both junctions.
     array = np.maximum(
         ring(SIZE, 100, 100, 40, 5), road(SIZE, (52, 100, 60, 100, 5), (140, 100, 148, 100, 5))
     )

@@ -1,4 +1,4 @@
-"""Cleaning does not depend on how the raster was cut: bridges, attributes and numbers included."""
+"""Cleaning does not depend on cuts of the raster, including bridges, attributes and ids."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from roadgis.probability.source import NO_DATA
 from roadgis.raster_pipeline import vectorize
 from tests.factories.roads import ArraySource, road
 
-# Small widths make a small halo, so that cuts of small rasters leave something out of sight.
+# Small widths make a small halo, so that blocks of small rasters do not see everything.
 OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
-# Little is dropped and much is bridged, so that little of a difference can hide.
+# Little is dropped and much is bridged, so that differences show.
 CLEAN = CleanOptions(
     min_component_m=4.0,
     min_strong_m=1.0,
@@ -30,7 +30,7 @@ CLEAN = CleanOptions(
 
 
 def differing(a: RoadNetwork, b: RoadNetwork) -> list[str]:
-    """Return the fields in which two networks differ, to the last bit."""
+    """Return the fields in which two networks differ in any bit."""
     out = []
     for field in dataclasses.fields(RoadNetwork):
         one, two = getattr(a, field.name), getattr(b, field.name)
@@ -59,7 +59,7 @@ def scenery(seed: int, height: int, width: int, blobs: int) -> npt.NDArray[np.ui
         rows, cols = np.mgrid[:height, :width]
         away = np.hypot(rows - row, (cols - col) * rng.uniform(0.5, 2))
         out[away < rng.uniform(2, 15)] = rng.choice([0, 0, 20, 60, 200])
-    # Shades of probability, so that paths of least cost have something to choose from.
+    # Varied probability, so that least-cost paths have alternatives.
     noise = ndimage.gaussian_filter(rng.normal(0, 120, shape), 2)
     out = np.clip(out + noise * (out > 0) + np.abs(noise) * 0.5, 0, 254).astype(np.uint8)
     if seed % 2:

@@ -1,4 +1,4 @@
-"""Cleaning existing lines: what meets, what stays where it is, what is carried over."""
+"""Cleaning existing lines: noding, unchanged geometry, copied fields."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_noded_does_not_depend_on_order_and_direction_and_moves_points_little(
     assert (shapely.length(one) > 0).all()
     if not len(one):
         return
-    # A line no longer than the snapping distance may become a point, or part of another one.
+    # A line within the snapping distance may become a point, or part of another line.
     long = shapes[shapely.length(shapes) > snap]
     if len(long):
         away = shapely.hausdorff_distance(shapely.union_all(one), shapely.union_all(long))
@@ -229,7 +229,7 @@ def test_drawn_shapes_adds_no_crossing_when_it_simplifies(tmp_path: Path) -> Non
     path = write(tmp_path / "a.gpkg", lines)
     clean = dataclasses.replace(KEEP_ALL, tolerance_m=5.0)
     network = clean_lines(path, options=CleanLinesOptions(clean=clean))
-    # The first would come to lie across the end of the second; the third is free.
+    # The simplified first line would cross the end of the second; the third is free.
     assert sorted(shapely.get_num_points(network.edges).tolist()) == [2, 2, 3]
     assert len(shapely.STRtree(network.edges).query(network.edges, predicate="crosses")[0]) == 0
 
@@ -276,7 +276,7 @@ def test_clean_lines_takes_width_and_confidence_from_the_layer(
     )  # fmt: skip
     table = network.to_geodataframe().sort_values("length_m", ignore_index=True)
     by_lanes = table.set_index(table["lanes"].fillna("none"))
-    # The first two are one road, half of it with a width.
+    # The first two lines become one road, half of it with a width.
     assert len(table) == 2
     assert by_lanes.loc["many", "confidence"] == 0.5
     assert np.isnan(by_lanes.loc["many", "width_m"])

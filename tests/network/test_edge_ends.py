@@ -27,7 +27,7 @@ def test_fitted_ends_of_a_straight_road_point_out_of_it() -> None:
 def test_fitted_ends_of_an_arc_have_its_curvature() -> None:
     ends = fitted_ends(made_lines(ARC), np.array([6.0]))
     assert np.abs(ends.bend) == pytest.approx([1 / 50, 1 / 50], rel=0.05)
-    # It is the same arc from both sides: one end turns left, the other one right.
+    # The same arc from both ends: one turns left, the other right.
     assert np.sign(ends.bend).sum() == 0
 
 

@@ -1,4 +1,4 @@
-"""Editing verbs: what becomes of edges, vertices and nodes."""
+"""Editing functions: edges, vertices and nodes after each."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_move_nodes_takes_the_ends_of_edges_along() -> None:
     ends = np.array([0, 4, 5, 6])
     assert out.row[ends].tolist() == [6, 6, 6, 21]
     assert out.row[1:4].tolist() == [5, 5, 5]
-    # Dead ends keep their known middle, nodes of two edges do not.
+    # Dead ends keep their measured position, nodes of two edges do not.
     assert np.isnan(out.d_row[ends]).tolist() == [False, True, True, False]
 
 

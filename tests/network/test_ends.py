@@ -1,4 +1,4 @@
-"""Where lines end and meet: at the ends of roads in the mask, not where thinning stops."""
+"""Ends and junctions of lines lie at the ends of roads in the mask, not where thinning stops."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_place_measured_ends_moves_dead_ends_to_the_ends_in_the_mask() -> None:
     assert np.array_equal(
         placed.lines.node_row[moved], lines.node_row[moved] + lines.road_ends.row[number]
     )
-    # What was not moved is where it was, to the last bit.
+    # Other coordinates are equal to the last bit.
     assert np.array_equal(placed.lines.row[~placed.vertex], lines.row[~placed.vertex])
 
 

@@ -1,4 +1,4 @@
-"""How near networks come to the lines that perfect masks were drawn from."""
+"""Distance of networks from the lines of perfect masks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def nodes_of(lines: npt.NDArray[np.object_]) -> tuple[shapely.MultiPoint, shapel
 
 
 def off_truth(drawn: DrawnNetwork, found: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
-    """Return the distances of points each half pixel from the truth."""
+    """Return the distances from the truth of points at each half pixel."""
     points = np.concatenate(
         [shapely.line_interpolate_point(line, np.arange(0, line.length, 0.5)) for line in found]
     )

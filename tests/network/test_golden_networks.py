@@ -1,4 +1,4 @@
-"""Golden networks: moving code about changes no result."""
+"""Golden networks: refactoring changes no result."""
 
 from __future__ import annotations
 

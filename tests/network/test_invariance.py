@@ -1,4 +1,4 @@
-"""No step of cleaning depends on how the raster was cut, nor on the order of edges."""
+"""Cleaning steps depend neither on cuts of the raster nor on the order of edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carriageways: which lines become one, and what is joined to it."""
+"""Merging of carriageways, and of the roads attached to them."""
 
 from __future__ import annotations
 

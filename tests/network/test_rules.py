@@ -1,4 +1,4 @@
-"""Rules against false roads: each drops what it is for, and nothing sure or connected."""
+"""Rules against false roads: each drops its kind, and keeps certain and connecting edges."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_drop_patchy_drops_a_line_that_keeps_falling_below_the_threshold() -> No
     assert len(lines) == 1
     assert len(drop_patchy(lines)) == 0
     assert len(apply_rules(lines, RuleOptions.none())) == 1
-    # One that leaves the raster, or is inferred, is not judged.
+    # Edges that leave the raster, and bridges, are not judged.
     assert len(drop_patchy(replace(lines, node_leaves_raster=np.ones(2, bool)))) == 1
     assert len(drop_patchy(replace(lines, bridged=np.ones(1, bool)))) == 1
 

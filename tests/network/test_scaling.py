@@ -1,4 +1,4 @@
-"""What lets cleaning work on large networks: what is far away counts for nothing."""
+"""Cleaning of large networks: distant parts have no effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.factories.roads import road
 
 
 def _on(grid: Grid, lines: Centerlines, down_px: int) -> Centerlines:
-    """Return lines moved down, on another grid of the same width."""
+    """Return lines shifted down, on another grid of the same width."""
     return dataclasses.replace(
         lines,
         grid=grid,

@@ -1,4 +1,4 @@
-"""Shapes of edges: no crossings, and the same whether placed together or in portions."""
+"""Shapes of edges: no crossings, and equal whether placed together or in batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from roadgis.options.cleaning import CleanOptions
 
 @pytest.fixture(scope="module")
 def crowded() -> tuple[Centerlines, npt.NDArray[np.float64]]:
-    """Return streets, and widths so far above theirs that lines are led across each other."""
+    """Return streets, and widths so large that lines are placed across each other."""
     lines, source = streets(1000)
     lines = cleaned_lines(lines, CleanOptions(), source=source)
     return lines, np.full(len(lines), 16.0)
@@ -33,7 +33,7 @@ def test_edge_shapes_cross_nowhere_and_end_at_their_nodes(
     assert shapely.STRtree(shapes).query(shapes, predicate="crosses").size == 0
     ends = shapely.get_coordinates(shapely.get_point(shapes, [[0], [-1]]).ravel())
     assert np.array_equal(ends, nodes[np.concatenate([lines.start, lines.end])])
-    # Some lines were led across each other: their nodes are back on the skeleton.
+    # Some lines crossed each other: their nodes are back on the skeleton.
     skeleton = lines.grid.xy(lines.node_row, lines.node_col)
     fixed = (nodes == skeleton).all(axis=1) & (lines.degree > 2)
     assert fixed.any()
@@ -65,7 +65,7 @@ def test_edge_shapes_of_a_component_do_not_depend_on_crossings_elsewhere(
     crowded: tuple[Centerlines, npt.NDArray[np.float64]],
 ) -> None:
     lines, width = crowded
-    # Half of the town is wide enough for crossings; without any, the other half is as before.
+    # Half of the town is wide enough for crossings; the other half must be unaffected.
     wide = lines.node_row[lines.start] < lines.grid.height / 2
     some, _ = edge_shapes(lines, np.where(wide, width, 4.0), 1.5, 1.0)
     none, _ = edge_shapes(lines, np.full(len(lines), 4.0), 1.5, 1.0)

@@ -1,4 +1,4 @@
-"""Networks without a road say why, and what to try."""
+"""Empty networks have a reason and a suggestion."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_why_empty_does_not_depend_on_blocks() -> None:
     assert found[0] == found[1]
 
 
-def test_why_empty_of_a_network_with_roads_is_none() -> None:
+def test_why_empty_is_empty_for_a_network_with_roads() -> None:
     assert vectorize(ArraySource(ROAD)).why_empty is None
 
 

@@ -1,4 +1,4 @@
-"""Licence and attribution of a model go along with all that is made with it."""
+"""Licence and attribution of a model are written into all its outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TERMS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a scene, a model and what extract makes of them."""
+    """Return a folder with a scene, a model and the outputs of extract."""
     folder = tmp_path_factory.mktemp("made")
     fields = TERMS | {"attribution": tuple(TERMS["attribution"])}
     tiny_model(folder / "m.onnx", name="ours", version="7", **fields)
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> dict[str, Any]:
-    """Return what outputs should say of the model."""
+    """Return the expected model entry of outputs."""
     said: dict[str, Any] = read_provenance(folder / "roads.gpkg")["model"]
     assert len(said["sha256"]) == 64
     assert said == {"name": "ours", "version": "7", "sha256": said["sha256"], **TERMS}
@@ -139,7 +139,7 @@ def test_read_provenance_reads_only_the_head_of_geojson(
     monkeypatch.setattr(provenance_module, "_GEOJSON_HEAD", text.index('"features"') + 50)
     (tmp_path / "roads.geojson").write_text(text[:-9] + "damaged at its end")
     assert read_provenance(tmp_path / "roads.geojson") == whole
-    # What made it is longer than the head.
+    # The provenance is longer than the part that is read.
     monkeypatch.setattr(provenance_module, "_GEOJSON_HEAD", 100)
     (tmp_path / "roads.geojson").write_text(text)
     assert read_provenance(tmp_path / "roads.geojson") == whole

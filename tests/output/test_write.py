@@ -71,7 +71,7 @@ def make_network(
 
 
 def tee() -> RoadNetwork:
-    """Three edges of 100 m that meet at (2600100, 1200000), in Swiss metres; one is a bend."""
+    """Return three edges of 100 m that meet at (2600100, 1200000) in EPSG:2056; one is bent."""
     x, y = 2_600_000.0, 1_200_000.0
     lines = [
         [(x, y), (x + 100, y)],
@@ -103,7 +103,7 @@ def read_edges(path: Path) -> gpd.GeoDataFrame:
     return table.sort_values("id", ignore_index=True)
 
 
-# --- what is in the files ------------------------------------------------------------------
+# --- content of the files -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", ALL)
@@ -221,7 +221,7 @@ def test_write_network_keeps_the_crs_of_the_network(tmp_path: Path, suffix: str,
     assert list(table.geometry[0].coords) == line
     if suffix != ".shp":
         assert table.crs == crs
-    # A .prj is in another dialect: equal is where it puts the coordinates.
+    # A .prj file has another dialect of WKT: compare transformed coordinates.
     to_wgs84 = [Transformer.from_crs(c, 4326, always_xy=True) for c in (crs, table.crs)]
     there, back = (t.transform(*line[0]) for t in to_wgs84)
     assert there == pytest.approx(back, abs=1e-8)
@@ -280,7 +280,7 @@ def test_geopackage_overwrite_removes_the_old_journal(tmp_path: Path) -> None:
 
 
 def a_project(path: Path) -> None:
-    """Write a GeoPackage as a user's: parcels, a style, a project, a view, and a layer edges."""
+    """Write a user's GeoPackage: parcels, a style, a project, a view, and a layer named edges."""
     parcels = gpd.GeoDataFrame({"owner": ["A"]}, geometry=[shapely.box(0, 0, 1, 1)], crs=32632)
     parcels.to_file(path, layer="parcels", driver="GPKG")
     parcels.to_file(path, layer="edges", driver="GPKG")
@@ -354,7 +354,7 @@ def test_geopackage_overwrite_keeps_layers_in_its_journal(tmp_path: Path) -> Non
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("INSERT INTO qgis_projects VALUES ('newer', 'm', 'c')")
         other.commit()
-        # As a program that is killed leaves it: what it wrote last is in project.gpkg-wal.
+        # Left by a killed program: its last changes are in project.gpkg-wal.
         shutil.copy(opened, path)
         shutil.copy(f"{opened}-wal", f"{path}-wal")
         assert os.path.getsize(f"{path}-wal") > 0
@@ -585,7 +585,7 @@ def test_shapefile_size_is_predicted_exactly(tmp_path: Path) -> None:
 
 
 def test_shapefile_over_two_gibibytes_is_rejected_before_writing(tmp_path: Path) -> None:
-    # One line of half a million points, named by many edges: only the size is made up.
+    # One line of half a million points, shared by many edges.
     line = shapely.linestrings(np.linspace([0.0, 0.0], [1000.0, 1000.0], 500_000))
     count = 280
     network = make_network([[(0.0, 0.0), (1.0, 1.0)]] * count)
@@ -638,7 +638,7 @@ def test_write_network_hides_noise_in_the_last_bits(tmp_path: Path) -> None:
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-# --- refusals, before a long run ----------------------------------------------------------------
+# --- rejected before a long run -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["roads", "roads.txt", "roads.tif"])
@@ -718,12 +718,12 @@ def test_read_provenance_of_a_broken_file_is_a_read_error(tmp_path: Path, suffix
         read_provenance(path)
 
 
-# --- failures while writing ---------------------------------------------------------------------
+# --- failures during writing ----------------------------------------------------------------
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a file system of 64 KiB."""
+    """Return a folder on a file system of 64 KiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount, umount = shutil.which("mount"), shutil.which("umount")
@@ -740,7 +740,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def small_files(tmp_path: Path) -> Iterator[Path]:
-    """A folder where no file may grow beyond 20 kB."""
+    """Return a folder in which files may not grow beyond 20 kB."""
     resource = pytest.importorskip("resource", reason="file size limits are POSIX")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -778,7 +778,7 @@ def test_write_network_at_a_file_size_limit_keeps_the_old_file(
 def test_write_network_on_a_disk_of_any_size_gives_a_complete_file_or_an_error(
     small_disk: Path,
 ) -> None:
-    # Drivers write their last bytes when they close, where a failure is easily lost.
+    # Drivers write their last bytes on closing, where errors are easily missed.
     for suffix in (".fgb", ".shp", ".geojson"):
         for count in range(40, 200, 8):
             path = small_disk / f"roads{suffix}"

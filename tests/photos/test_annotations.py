@@ -139,7 +139,7 @@ def test_draw_polygons_clipping_keeps_the_inside(
     small = PolygonDocument.read(write_json(tmp_path / "s.json", thing("road", points)))
     whole = draw_polygons(large, classes)[40:70, 40:80]
     cut = draw_polygons(small, classes)
-    # Clipped edges are rasterized from another start: the outline may differ by a pixel.
+    # Clipped edges are rasterized from another starting point: outlines may differ by a pixel.
     differing = np.argwhere(whole != cut)
     ring = np.array([*points, points[0]])
     for y, x in differing:

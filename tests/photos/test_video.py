@@ -159,7 +159,7 @@ def test_segment_video_of_a_picture_is_exact(tmp_path: Path, segmenter: Any) -> 
 def test_segment_video_pads_frames_to_the_stride(segmenter: Any, height: int, width: int) -> None:
     image = np.full((120, width, 3), GREY, np.uint8)
     truth = np.zeros((120, width), bool)
-    truth[30:90, width // 3 :] = True  # to the right edge, which is padded
+    truth[30:90, width // 3 :] = True  # up to the padded right edge
     image[truth] = RED
     labels = FrameSegmenter(segmenter, height).labels(image) == 1
     assert (labels & truth).sum() / (labels | truth).sum() > 0.95
@@ -315,7 +315,7 @@ def test_palette_first_eight_colours_differ_with_colour_blindness(vision: str) -
     ]
     lab = np.cbrt(seen @ np.array(cones).T) @ np.array(opponent).T  # OKLab
     distance = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 9 * np.eye(8)
-    assert distance.min() > 0.15  # a just visible difference is about 0.02
+    assert distance.min() > 0.15  # a just noticeable difference is about 0.02
 
 
 def test_media_of_rejects_other_files(tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_segment_video_streams_frames(drive: Path) -> None:
     with frames_module.open_frames(drive) as found:
         first = next(islice(found, 1))
     assert first.shape == (HEIGHT, WIDTH, 3)
-    assert np.abs(first[50, 20].astype(int) - RED).max() < 30  # red first, not blue
+    assert np.abs(first[50, 20].astype(int) - RED).max() < 30  # RGB, not BGR
 
 
 def test_video_command_prints_shares_and_speed(tmp_path: Path, drive: Path, model: Path) -> None:

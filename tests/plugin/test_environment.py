@@ -1,4 +1,4 @@
-"""The plugin's managed environment, made for real with a small engine from a wheel."""
+"""The plugin's managed environment, created with a small engine from a wheel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="paths of POSIX")
 
 
 def wheel(folder: Path, version: str = description.VERSION, protocol: int = 1) -> Path:
-    """Make a wheel of a roadgis that describes itself and nothing else."""
+    """Make a wheel of a roadgis with `describe` only."""
     told = json.dumps({"protocol": protocol, "version": version, "models": []})
     info = f"roadgis-{version}.dist-info"
     contents = {
@@ -49,7 +49,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "the engine's é place"
     monkeypatch.setenv("ROADGIS_ENGINE_DIR", str(place))
     monkeypatch.delenv("ROADGIS_PYTHON", raising=False)
-    # No test reaches the package index.
+    # Tests do not use the package index.
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     return place
 
@@ -66,7 +66,7 @@ def test_environment_of_a_wheel_is_installed_found_updated_and_removed(
     assert percents[-1] == 100
     assert runner.describe(python)["version"] == description.VERSION
     assert not (root / "downloads").exists()
-    # Again, with a wheel that was built anew under the same version.
+    # Again, with a rebuilt wheel of the same version.
     assert environment.install(str(wheel(tmp_path)), base=sys.executable) == python
     assert environment.remove()
     assert not root.exists()
@@ -91,7 +91,7 @@ def test_install_without_the_internet_gives_a_hint(
     with pytest.raises(runner.EngineError, match="internet connection") as caught:
         environment.install(base=sys.executable)
     assert caught.value.log
-    # What was made is kept: the next attempt resumes there.
+    # Finished parts are kept: the next attempt resumes.
     assert environment.managed_python().exists()
 
 
@@ -158,6 +158,6 @@ def test_probe_reports_the_versions_of_an_environment() -> None:
 
 def test_pinned_version_is_that_of_the_bundled_description() -> None:
     assert environment.PINNED.split("==") == ["roadgis", description.VERSION]
-    # pip's arguments come from the user's parameter too: none may be an option.
+    # The user's parameter becomes an argument of pip: it may not be an option.
     with pytest.raises(runner.EngineError, match="begins with a dash"):
         environment.install("--index-url=http://elsewhere", base=sys.executable)

@@ -1,4 +1,4 @@
-"""The plugin's runner, on any Python, with real child processes."""
+"""The plugin's runner with real child processes, on any Python."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def say(**line):
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Fake:
-    """Put a program in the engine's place; the interpreter's own arguments reach it."""
+    """Replace the engine by a program, which gets the arguments of the interpreter."""
 
     def make(program: str) -> str:
         source = tmp_path / "engine.py"
@@ -294,7 +294,7 @@ def test_cancel_kills_an_engine_that_does_not_stop_without_blocking(
 
 @posix
 def test_cancel_signals_the_engine_only_once(fake: Fake, tmp_path: Path) -> None:
-    # A second signal would break into the tidying that the first one began.
+    # A second signal would interrupt the clean-up started by the first.
     python = fake(
         f"""
 def note(number, frame):
@@ -423,7 +423,7 @@ def test_description_has_label_and_help_for_every_option() -> None:
         labels = [option.label for option in options]
         assert len(set(labels)) == len(labels), command
         for option in options:
-            # The one argument among them is a layer in QGIS, with a help of its own.
+            # The only argument is a layer in QGIS, with its own help.
             assert option.help or (command, option.name) == ("vectorize", "probability")
             assert option.name in description.LABELS, option.name
 

@@ -1,4 +1,4 @@
-"""Masks and probability rasters of any program: what their values mean, and their roads."""
+"""Masks and probability rasters of other programs: meaning of values, and roads."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ MASKS: dict[str, tuple[npt.NDArray[Any], dict[str, Any]]] = {
     "one bit": (cross(), {"nbits": 1}),
     "one class": (cross(2), {}),
     "one percentage": (cross(95), {}),
-    "background 0 is no data": (cross(), {"nodata": 0}),
-    "background 0 is no data, 255": (cross(255), {"nodata": 0}),
-    "background is 255, no data": (cross(1, 255), {"nodata": 255}),
+    "background 0 is nodata": (cross(), {"nodata": 0}),
+    "background 0 is nodata, 255": (cross(255), {"nodata": 0}),
+    "background is 255, nodata": (cross(1, 255), {"nodata": 255}),
     "background is -9999": (cross(1, -9999, "float32"), {"nodata": -9999}),
     "background of ArcGIS": (cross(1, INT_MIN, "int32"), {"nodata": INT_MIN}),
     "background is NaN": (cross(1, np.nan, "float32"), {}),
@@ -103,7 +103,7 @@ def test_vectorize_of_a_mask_with_nodata_background_equals_one_with_zeros(
 def test_vectorize_of_a_mask_keeps_roads_along_nodata(tmp_path: Path) -> None:
     mask = np.zeros((1, 200, 300), np.uint8)
     mask[0, 100:107] = 1
-    # Two pixels off the road nothing is known.
+    # Nodata starts two pixels from the road.
     mask[0, 109:] = 255
     path = write_raster(tmp_path / "m.tif", mask, nodata=255)
     assert length_m(path) == pytest.approx(300, abs=1)
@@ -180,7 +180,7 @@ def test_vectorize_applies_scale_and_offset_of_the_band(tmp_path: Path) -> None:
 
 
 def noisy(full: float, dtype: str) -> npt.NDArray[Any]:
-    """Return probabilities of the cross over many values, `full` for 1, in a type."""
+    """Return probabilities of the cross with many values, `full` for 1, in a data type."""
     steps = np.linspace(0, 0.05, 400)[None, None]
     values = np.rint((cross(1, 0, "float64") * 0.9 + steps) * full)
     values[0, 200, 200] = full
@@ -317,7 +317,7 @@ def test_vectorize_bridges_a_gap_in_a_mask_like_clean(tmp_path: Path) -> None:
     vectorize_file(path, tmp_path / "open.gpkg", options=open_)
     cleaned = clean_lines(tmp_path / "open.gpkg")
     assert [bridged.bridged.sum(), cleaned.bridged.sum()] == [3, 3]
-    # The piece beyond the last gap is too short to stay.
+    # The part beyond the last gap is too short to be kept.
     assert bridged.length_m.sum() == pytest.approx(330, abs=1)
     assert cleaned.length_m.sum() == pytest.approx(float(bridged.length_m.sum()), abs=0.01)
     drawn = [shapely.union_all(network.edges) for network in (bridged, cleaned)]

@@ -23,7 +23,7 @@ GRID = Grid(CRS.from_epsg(32633), 500_000.0, 5_000_000.0, 1.0, 150, 100)
 
 
 def values(seed: int = 0) -> np.ndarray:
-    """Return a full grid of probabilities with some no data."""
+    """Return a grid of probabilities with some nodata."""
     rng = np.random.default_rng(seed)
     array = rng.integers(0, 255, (GRID.height, GRID.width), np.uint8)
     array[:20, :30] = NO_DATA
@@ -42,7 +42,7 @@ def test_mosaic_reads_windows_as_written_and_nodata_beyond(
     array = values()
     folder = tmp_path_factory.mktemp("mosaic")
     filled(folder, array)
-    mosaic = Mosaic.open(folder)  # what was written is read from the files
+    mosaic = Mosaic.open(folder)  # values are read back from the files
     framed = np.pad(array, 90, constant_values=NO_DATA)
 
     @settings(max_examples=60, deadline=None)
@@ -225,7 +225,7 @@ def test_remove_mosaic_leaves_files_of_others(tmp_path: Path) -> None:
 def test_renewed_mosaic_keeps_windows_where_they_lie_in_the_new_grid(tmp_path: Path) -> None:
     array = values(4)
     mosaic = filled(tmp_path, array)
-    # The new grid starts 30 rows above and 20 columns left of the old one.
+    # The new grid starts 30 rows above and 20 columns to the left of the old one.
     grid = Grid(GRID.crs, GRID.x0 - 20, GRID.y0 + 30, 1.0, 200, 140)
     there = Window(CHUNK, CHUNK, CHUNK, CHUNK)
     here = Window(CHUNK - 30, CHUNK - 20, CHUNK, CHUNK)

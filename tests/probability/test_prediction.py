@@ -1,4 +1,4 @@
-"""What predicting reads of imagery, and how many pixels the model computes."""
+"""Windows that prediction reads, and pixels that the model computes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.factories.roads import painted
 
 
 class WatchedScene:
-    """A scene that notes what is read."""
+    """A scene that records its reads."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -35,7 +35,7 @@ class WatchedScene:
 
 
 def test_predict_block_reads_strips_of_768_px_from_the_imagery_top(tmp_path: Path) -> None:
-    # There the tiles of most files start: elsewhere, one row of them would be decoded twice.
+    # Tiles of most files start there: otherwise, a row of tiles would be decoded twice.
     path = write_raster(tmp_path / "a.tif", texture(2000, 64))
     model = load_model(tiny_model(tmp_path / "tiny.onnx"))
     with open_scene(path, gsd_m=1.0) as scene:
@@ -49,7 +49,7 @@ def test_predict_block_reads_strips_of_768_px_from_the_imagery_top(tmp_path: Pat
 
 
 class Counting:
-    """A model that counts the pixels that it is given."""
+    """A model that counts its input pixels."""
 
     def __init__(self, path: Path) -> None:
         self._model = load_model(path, threads=1)

@@ -33,19 +33,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
 
 
 def sheet(folder: Path, row: float, col: float, seed: int = 0, **keywords: Any) -> Path:
-    """Write a sheet of noise with SIDE pixels at its place in a row and column of sheets."""
+    """Write a sheet of noise with SIDE pixels at a row and column of sheets."""
     rng = np.random.default_rng([seed, int(2 * row + 10), int(2 * col + 10)])
     values = rng.integers(20, 250, (3, SIDE, SIDE)).astype(keywords.pop("dtype", np.uint8))
     path = folder / f"sheet_{row}_{col}.tif"
     write_raster(path, values, x0=X0 + col * SIDE, y0=Y0 - row * SIDE, **keywords)
-    # A new file within the same tick of the clock is another file all the same.
+    # A new file with the same modification time must still count as changed.
     os.utime(path, ns=(seed * 10**9, seed * 10**9))
     return path
 
 
 @pytest.fixture
 def sheets(tmp_path: Path) -> Path:
-    """Return a folder of 2 x 2 sheets; their grid starts 32 px off them and has 320 px."""
+    """Return a folder of 2 x 2 sheets; their grid starts 32 px before them and has 320 px."""
     for row in range(2):
         for col in range(2):
             sheet(tmp_path / "sheets", row, col)
@@ -55,7 +55,7 @@ def sheets(tmp_path: Path) -> Path:
 def run(
     sources: Path, folder: Path, model: Segmenter, *, block_px: int = BLOCK, **scene: Any
 ) -> tuple[Any, int]:
-    """Predict a folder of sheets; return probability and how many blocks were computed."""
+    """Predict a folder of sheets; return probability and number of computed blocks."""
     options = PredictOptions(block_px=block_px, chunk_px=block_px, workers=1)
     with open_scene(sources, gsd_m=1.0, options=SceneOptions(**scene)) as opened:
         reports: list[float] = []
@@ -66,7 +66,7 @@ def run(
 
 
 class Resumed:
-    """A run that resumes after its sheets have changed."""
+    """A run that resumes after changes of its sheets."""
 
     def __init__(
         self, tmp_path: Path, sheets: Path, model: Segmenter, caplog: pytest.LogCaptureFixture
@@ -76,7 +76,7 @@ class Resumed:
         self._count = 0
 
     def check(self, message: str, **keywords: Any) -> None:
-        """Assert what it says, and that it computes just that and has the right values."""
+        """Assert the message, the number of computed blocks, and the values."""
         tmp_path, sheets, model = self._parts
         self._count += 1
         self._log.clear()
@@ -98,7 +98,7 @@ def resumed(
 
 def test_replaced_sheet_renews_only_the_blocks_that_see_it(sheets: Path, resumed: Resumed) -> None:
     sheet(sheets, 1, 1, seed=1)
-    # It lies in 3 x 3 of the 5 x 5 blocks; the model sees 4 px around a block.
+    # It lies in 3 x 3 of the 5 x 5 blocks; the model reads 4 px around a block.
     resumed.check(f"(replaced: {sheets}/sheet_1_1.tif): kept 16 of 25 finished blocks; 9 see")
 
 
@@ -117,7 +117,7 @@ def test_sheet_next_to_the_others_keeps_blocks_although_the_grid_changes(
     sheets: Path, resumed: Resumed, place: tuple[int, int]
 ) -> None:
     added = sheet(sheets, *place)
-    # All but the blocks along the rim where the imagery ended before.
+    # All but the blocks along the previous border of the imagery.
     resumed.check(f"(added: {added}): kept 20 of 25 finished blocks; 5 see")
     added.unlink()
     resumed.check(f"(removed: {added}): kept 20 of")
@@ -128,7 +128,7 @@ def test_grid_moved_by_a_part_of_a_block_keeps_blocks(
 ) -> None:
     run(sheets, tmp_path / "work", model, block_px=2 * BLOCK)
     added = sheet(sheets, 0, -0.5)
-    # By 64 of 128 px: the new blocks are put together from parts of the old ones.
+    # By 64 of 128 px: new blocks are composed of parts of old ones.
     Resumed(tmp_path, sheets, model, caplog).check(f"(added: {added}): kept ", block_px=2 * BLOCK)
 
 
@@ -198,7 +198,7 @@ def test_repaired_sheet_lets_a_stopped_run_resume(
         strip = (SIDE - 1) // dataset.block_shapes[0][0]
         start = int(dataset.get_tag_item(f"BLOCK_OFFSET_0_{strip}", "TIFF", bidx=1))
     whole = damaged.read_bytes()
-    # Damage inside of the data, which is found when that part is read.
+    # Damage inside the data, which is detected when that part is read.
     damaged.write_bytes(whole[:start] + bytes(20) + whole[start + 20 :])
     options = ExtractOptions(predict=PredictOptions(block_px=BLOCK, chunk_px=BLOCK, workers=1))
     with pytest.raises(ReadError, match="finished parts are kept"):

@@ -1,4 +1,4 @@
-"""Tags of a probability raster that are damaged: a notice, and what holds without them."""
+"""Damaged tags of a probability raster: a warning, and the values used without them."""
 
 from __future__ import annotations
 

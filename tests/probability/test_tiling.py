@@ -1,4 +1,4 @@
-"""Blocks and tiles partition what they cover, and tiles lie on the network's stride."""
+"""Blocks and tiles partition their extent, and tiles lie on the stride of the model."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_tiles_partition_a_window_and_include_their_surroundings(
         ):
             assert start % stride == 0 == size % stride
             assert 0 <= kept.start < kept.stop <= size <= tile_px
-            # What is seen around the kept part is the margin, unless the window ends before.
+            # The kept part is surrounded by the margin, unless the window ends before.
             assert start <= max(start + kept.start - margin, first)
             assert start + size >= min(start + kept.stop + margin, first + length)
             assert first - stride < start

@@ -1,4 +1,4 @@
-"""Work directories: marked, locked, and cleared of our own files alone."""
+"""Work directories: marked, locked, and cleared of files of roadgis only."""
 
 from __future__ import annotations
 

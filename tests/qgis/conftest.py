@@ -24,7 +24,7 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure(config):
-    """End at once: QGIS 3.40 crashes while Python takes it apart, when everything was reported."""
+    """Exit at once: QGIS 3.40 crashes at interpreter shutdown, after the report."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(getattr(config, "roadgis_status", 1))
@@ -57,18 +57,18 @@ def gone(pid, seconds=10.0):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """A folder with a space and letters beyond ASCII in its name."""
+    """Return a folder with a space and non-ASCII letters in its name."""
     return tmp_path_factory.mktemp("Straßen été 道路")
 
 
 @pytest.fixture(scope="session")
 def scene(folder):
-    """A synthetic scene of 600 px, and its truth next to it."""
+    """Return a synthetic scene of 600 px, with its truth in the same folder."""
     from osgeo import gdal
 
     made, path = folder / "made.tif", folder / "scene.tif"
     engine("synthesize", "-o", made, "--truth", folder / "truth.geojson", "--size", "600")
-    # Plain, as QGIS's GDAL and the engine's do not decode JPEG to the same last bit.
+    # Uncompressed: GDAL of QGIS and of the engine differ in the last bit of JPEG.
     gdal.Translate(str(path), str(made), creationOptions=["COMPRESS=DEFLATE"])
     return path
 
@@ -80,7 +80,7 @@ def truth(scene):
 
 @pytest.fixture(scope="session")
 def by_command_line(scene, folder):
-    """What the command line makes of the scene: roads and probability."""
+    """Return roads and probability that the command line makes of the scene."""
     roads, probability = folder / "cli.geojson", folder / "cli.tif"
     engine("extract", scene, "-o", roads, "--probability", probability)
     return roads, probability
@@ -88,7 +88,7 @@ def by_command_line(scene, folder):
 
 @pytest.fixture(scope="session", autouse=True)
 def plugin(qgis_app):
-    """The plugin, loaded as qgis_process loads it."""
+    """Return the plugin, loaded as by qgis_process."""
     from processing.core.Processing import Processing
     from roadgis_qgis import classFactory
 
@@ -101,7 +101,7 @@ def plugin(qgis_app):
 
 @pytest.fixture(autouse=True)
 def project():
-    """An empty project."""
+    """Return an empty project."""
     from qgis.core import QgsProject
 
     QgsProject.instance().clear()
@@ -110,13 +110,13 @@ def project():
 
 
 def features(path):
-    """Return a GeoJSON file's features without what a run notes about itself."""
+    """Return the features of a GeoJSON file without its provenance."""
     return json.loads(Path(path).read_text(encoding="utf-8"))["features"]
 
 
 @pytest.fixture
 def feedback():
-    """Feedback that keeps its messages."""
+    """Return a feedback that records its messages."""
     from qgis.core import QgsProcessingFeedback
 
     class Kept(QgsProcessingFeedback):
@@ -153,7 +153,7 @@ exec {python} -I -u {program} "$@"
 
 @pytest.fixture
 def fake_engine(tmp_path, monkeypatch):
-    """A function that puts a Python program in the engine's place."""
+    """Return a function that replaces the engine by a Python program."""
 
     def put(program):
         source = tmp_path / "engine.py"

@@ -14,7 +14,7 @@ from qgis.utils import iface, loadPlugin, startPlugin
 
 SCENE = os.environ["SHOTS_IN"]
 OUT = os.environ["SHOTS_OUT"]
-# What Qt would take away with the name that holds it.
+# References that keep Qt objects alive.
 KEPT = {}
 
 
@@ -31,7 +31,7 @@ def guarded(step):
         try:
             step()
         except Exception:
-            # QGIS must not stay open, whatever it was.
+            # QGIS must not stay open.
             traceback.print_exc()
             os._exit(1)
 
@@ -39,7 +39,7 @@ def guarded(step):
 
 
 def after(milliseconds, step):
-    """Do a step later, when QGIS has drawn what is on its screen."""
+    """Run a step later, when QGIS has finished drawing."""
     QTimer.singleShot(milliseconds, guarded(step))
 
 
@@ -65,7 +65,7 @@ def prepare():
 
 
 def show_toolbox():
-    """Take the toolbox, then the dialog."""
+    """Save a picture of the toolbox, then open the dialog."""
     window = iface.mainWindow()
     grab(window.findChild(QDockWidget, "ProcessingToolbox"), "toolbox")
     dialog = processing.createAlgorithmDialog("roadgis:extractroads", {"BLOCK_PX": 768})
@@ -76,7 +76,7 @@ def show_toolbox():
 
 
 def show_dialog():
-    """Take the dialog, and start the run."""
+    """Save a picture of the dialog, then start the run."""
     dialog = KEPT["dialog"]
     grab(dialog, "dialog")
     dialog.runButton().click()
@@ -84,7 +84,7 @@ def show_dialog():
 
 
 def show_run():
-    """Take the run under way, as soon as there is something to see."""
+    """Save a picture of the run when it shows progress."""
     dialog = KEPT["dialog"]
     if not 20 <= dialog.findChild(QProgressBar).value() < 95:
         after(200, show_run)
@@ -118,7 +118,7 @@ def wait():
 
 
 def show_result():
-    """Take the window with the styled roads."""
+    """Save a picture of the window with the styled roads."""
     grab(iface.mainWindow(), "result")
     os._exit(0)
 

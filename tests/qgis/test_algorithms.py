@@ -1,4 +1,4 @@
-"""Every algorithm on a real GeoTIFF: what is written, loaded, styled and reported."""
+"""Every algorithm on a real GeoTIFF: outputs, loaded layers, styles and messages."""
 
 import json
 import shutil
@@ -110,7 +110,7 @@ def test_extract_is_loaded_with_crs_attributes_and_style(scene, project, feedbac
 
 
 def test_extract_as_a_task_loads_its_result(by_command_line, tmp_path):
-    # A task runs in a thread, where QGIS gives the algorithm a second context.
+    # A task runs in a thread, where QGIS creates a second context for the algorithm.
     from processing.tools.dataobjects import createContext
     from qgis.core import QgsProcessingAlgRunnerTask, QgsProcessingFeedback
     from qgis.PyQt.QtCore import QCoreApplication
@@ -171,7 +171,7 @@ def test_predict_writes_a_raster_that_loads(scene, by_command_line, project):
 
 @pytest.fixture
 def sheets(scene, tmp_path):
-    """The scene as two sheets, and a file that is not a raster."""
+    """Return the scene as two sheets, and a file other than a raster."""
     from osgeo import gdal
 
     folder = tmp_path / "sheets"
@@ -269,7 +269,7 @@ def test_compare_loads_a_layer_of_each_class_with_its_style(by_command_line, tru
     assert set(layers) == {"missing", "extra", "moved", "matched"}
     assert layers["matched"].featureCount() > 20
     assert made["MATCHED_M"] > made["MISSING_M"]
-    # The styles that the engine writes into the file.
+    # Styles written into the file by the engine.
     assert {one.renderer().type() for one in layers.values()} == {"RuleRenderer"}
 
 

@@ -1,4 +1,4 @@
-"""What happens when something goes wrong: stops, crashes, missing and unfit engines."""
+"""Faults: cancelled runs, crashes, missing and incompatible engines."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ from qgis.core import (
 
 QGIS_PROCESS = "/usr/bin/qgis_process.bin"
 if not os.path.exists(QGIS_PROCESS):
-    # Only Debian 12's wrapper has to be gone round.
+    # Only the wrapper of Debian 12 needs a workaround.
     QGIS_PROCESS = "/usr/bin/qgis_process"
 
 
 @pytest.fixture(scope="module")
 def large(scene, folder):
-    """A scene that takes minutes: the small one, many times over."""
+    """Return a scene that takes minutes: many copies of the small one."""
     path = folder / "large.tif"
     small = gdal.Open(str(scene))
     tile = numpy.tile(small.ReadAsArray(), (1, 14, 14))[:, :8000, :8000]
@@ -41,7 +41,7 @@ def large(scene, folder):
 
 
 class Watching(QgsProcessingFeedback):
-    """Feedback that says when the prediction is under way."""
+    """Feedback that sets an event when prediction has started."""
 
     def __init__(self):
         super().__init__(False)
@@ -53,7 +53,7 @@ class Watching(QgsProcessingFeedback):
 
 
 def engines():
-    """Return the numbers of the engines that are children of this process, or of a child."""
+    """Return the process ids of engines that are children or grandchildren of this process."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -77,7 +77,7 @@ def my_engine(parent):
 
 
 def in_thread(feedback, image, output):
-    """Run an extraction in a thread, as the dialog does; returns thread and outcome."""
+    """Run an extraction in a thread, as the dialog does; return thread and outcome."""
     algorithm = QgsApplication.processingRegistry().algorithmById("roadgis:extractroads").create()
     context = QgsProcessingContext()
     values = {"INPUT": str(image), "OUTPUT": str(output)}
@@ -128,7 +128,7 @@ def environment():
 
 
 def enable_plugin():
-    """Have qgis_process load the plugin."""
+    """Make qgis_process load the plugin."""
     done = subprocess.run(
         [QGIS_PROCESS, "plugins", "enable", "roadgis_qgis"],
         env=environment(), check=False, capture_output=True, encoding="utf-8",

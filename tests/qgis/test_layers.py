@@ -1,4 +1,4 @@
-"""Layers other than plain files, and layers that are rejected."""
+"""Layers other than plain files, and rejected layers."""
 
 import os
 import shutil

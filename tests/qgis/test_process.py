@@ -42,7 +42,7 @@ def test_qgis_process_lists_the_algorithms_and_their_help():
         assert f"roadgis:{name}" in listed
     told = qgis_process("help", "roadgis:extractroads")
     assert "MAX_GAP" in told.stdout
-    # The plain and the JSON form are made by different code of QGIS.
+    # QGIS has separate code for plain and JSON output.
     told = json.loads(qgis_process("--json", "help", "roadgis:extractroads").stdout)
     assert told["parameters"]["MAX_GAP"]["default_value"] == 30
 
@@ -75,7 +75,7 @@ def test_qgis_process_failure_has_a_status_and_its_text_on_stderr(by_command_lin
 
 
 def child(name, algorithm, source, model):
-    """Make a step of a model, with all values as the designer fills them in."""
+    """Return a step of a model, with all values as set by the designer."""
     made = QgsProcessingModelChildAlgorithm(f"roadgis:{algorithm}")
     made.setChildId(name)
     for definition in made.algorithm().parameterDefinitions():
@@ -126,7 +126,7 @@ def test_batch_runs_row_by_row(by_command_line, tmp_path):
             "OUTPUT": str(tmp_path / f"row {number}.gpkg"),
         }
         assert algorithm.checkParameterValues(row, QgsProcessingContext())[0]
-        # As the batch dialog does: the same algorithm, created anew for each row.
+        # Like the batch dialog: the algorithm is created again for each row.
         made = processing.run(algorithm.create(), row)
         counts.append(QgsVectorLayer(made["OUTPUT"]).featureCount())
     assert counts[0] != counts[1]

@@ -1,4 +1,4 @@
-"""A STAC API that holds its items in memory: stac-fastapi on a port of this machine."""
+"""A STAC API with items in memory: stac-fastapi on a local port."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from stac_fastapi.types.errors import NotFoundError
 
 try:
     from stac_fastapi.extensions.pagination import TokenPaginationExtension
-except ImportError:  # before version 7, the last for Python 3.10
+except ImportError:  # for version 6, the last one for Python 3.10
     from stac_fastapi.extensions.core import TokenPaginationExtension
 
 PAGE = 2
 
 
 class _Memory(BaseCoreClient):
-    """Answers searches from lists; pages of :data:`PAGE` items."""
+    """Answers searches from lists, in pages of :data:`PAGE` items."""
 
     items: Sequence[dict[str, Any]] = ()
     searches: list[dict[str, Any]]
@@ -97,7 +97,7 @@ def _time(item: dict[str, Any]) -> Any:
 
 @contextmanager
 def stac_api(items: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Serve items; yield the address, and a list that the searches are noted in."""
+    """Serve items; yield the URL, and a list of the searches received."""
     extensions = [TokenPaginationExtension()]
     post = create_post_request_model(extensions)
     client = _Memory()

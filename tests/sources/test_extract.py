@@ -38,7 +38,7 @@ def sheets(tmp_path: Path) -> Path:
 
 
 def damage_inside(path: Path) -> None:
-    """Write a sheet again, compressed, and spoil the data of one of its blocks."""
+    """Rewrite a sheet with compression and damage the data of one block."""
     with rasterio.open(path) as source:
         profile, values = source.profile, source.read()
     profile.update(compress="deflate", tiled=True, blockxsize=64, blockysize=64)

@@ -1,4 +1,4 @@
-"""From folders, patterns, tile indexes and tables to sheets."""
+"""Sheets from folders, patterns, tile indexes and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sheets can be used, which lies on top, and what is known of them."""
+"""Usable sheets, their order, and their properties."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_inspect_sheets_states_nodata_in_the_stamp(tmp_path: Path) -> None:
 
 
 def bad_sheets(folder: Path) -> list[Sheet]:
-    """Return a sheet that can be used, and four that cannot."""
+    """Return one usable sheet and four unusable ones."""
     (folder / "text.tif").write_text("not a raster")
     return [
         Sheet(str(plain(folder / "whole.tif", 10))),

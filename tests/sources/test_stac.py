@@ -30,7 +30,7 @@ RGB = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue
 
 
 def item(name: str, href: str, date: str = "2019-07-03", **fields: Any) -> dict[str, Any]:
-    """Return a STAC 1.1 item of one RGB image that lies from 8 to 8.1 degrees east."""
+    """Return a STAC 1.1 item of one RGB image from 8 to 8.1 degrees east."""
     box = fields.pop("bbox", [8.0, 47.0, 8.1, 47.1])
     asset = {
         "href": href,

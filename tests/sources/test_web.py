@@ -1,4 +1,4 @@
-"""Web map services, read from a real server on this machine."""
+"""Web map services, read from a real local server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.factories.rasters import texture, write_raster
 from tests.factories.roads import NET, painted
 from tests.sources.tile_server import HALF, TILE, Service, tile_server
 
-#: At this level and latitude pixels measure 0.80 m on the ground.
+#: At this level and latitude pixels are 0.80 m on the ground.
 ZOOM, ROW, COL = 17, 45_400 * TILE + 30, 68_600 * TILE + 50
 LICENCE = "CC BY 4.0 Example Agency"
 
@@ -60,11 +60,11 @@ def url_of(service: Service, kind: str) -> str:
 
 
 def pixels(service: Service, name: str, options: SourceOptions, gsd_m: float) -> Any:
-    """Return what the scene holds at the image's place, read at the raster's own pixels."""
+    """Return the scene at the extent of the image, in pixels of the raster."""
     found = inspect_sheets(find_sheets(name, options), SceneOptions(), 3, options, gsd_m=gsd_m)
     raster = found.rasters[0]
     with compose_scene(found.rasters) as scene:
-        scene.read(scene.covered)  # brings all into the cache
+        scene.read(scene.covered)  # fills the cache
     with rasterio.open(raster.path) as dataset:
         row, col = dataset.index(
             (service.col + 0.5) * service.pixel - HALF, HALF - (service.row + 0.5) * service.pixel
@@ -92,7 +92,7 @@ def test_wms_is_read_at_the_pixel_size_of_the_model(service: Service, tmp_path: 
     options = settings(service, tmp_path)
     gsd_m = float(service.pixel * np.cos(latitude))
     raster, values, _ = pixels(service, url_of(service, "wms"), options, gsd_m)
-    # The server draws at the size that it is asked for, rounded to three digits.
+    # The server draws at the requested size, rounded to three digits.
     assert raster.transform.a == pytest.approx(service.pixel, rel=0.01)
     assert values.shape[1:] == pytest.approx(service.image.shape[1:], rel=0.01, abs=2)
     assert np.count_nonzero(values[3]) > 0.95 * values[3].size
@@ -114,7 +114,7 @@ def test_web_requests_keep_to_the_rate(service: Service, tmp_path: Path) -> None
     options = settings(service, tmp_path, request_rate=10.0)
     started = time.monotonic()
     pixels(service, url_of(service, "xyz"), options, 1.0)
-    assert time.monotonic() - started >= 0.5  # the first of 6 does not wait
+    assert time.monotonic() - started >= 0.5  # the first of 6 requests does not wait
 
 
 def test_web_requests_are_repeated_while_a_server_is_busy(service: Service, tmp_path: Path) -> None:

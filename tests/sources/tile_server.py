@@ -1,4 +1,4 @@
-"""A web map server on a port of this machine: XYZ, TMS, WMS and WMTS of one image."""
+"""A local web map server: XYZ, TMS, WMS and WMTS of one image."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ TILE = 256
 
 
 class Service:
-    """What is served: an image in web mercator, at one zoom level, and how it behaves.
+    """A service of one image in web mercator, at one zoom level.
 
     Attributes
     ----------
     image : ndarray of uint8, shape (3, height, width)
-        Starts at pixel (row, col) of the zoom level; there is nothing elsewhere.
+        Starts at pixel (row, col) of the zoom level; empty elsewhere.
     requests : list of str
-        All that was asked for.
+        Requests received.
     failures : int
-        That many requests are answered with status 503 before others are answered.
+        Number of first requests to answer with status 503.
     """
 
     def __init__(self, image: Any, zoom: int, row: int, col: int) -> None:
@@ -43,7 +43,7 @@ class Service:
         return 2 * HALF / (TILE * 2**self.zoom)
 
     def part(self, row: int, col: int, height: int, width: int) -> bytes | None:
-        """Return a rectangle of the zoom level as PNG with alpha; None where there is nothing."""
+        """Return a rectangle of the zoom level as PNG with alpha; None if it is empty."""
         return self.picture(np.arange(row, row + height), np.arange(col, col + width))
 
     def picture(self, rows: Any, cols: Any) -> bytes | None:
@@ -61,7 +61,7 @@ class Service:
             pixels[band][inside] = self.image[band][np.ix_(rows[in_rows], cols[in_cols])]
         profile = {"driver": "PNG", "width": width, "height": height, "count": 4, "dtype": "uint8"}
         with MemoryFile() as file:
-            # A place, which PNG does not keep, saves a warning.
+            # A transform avoids a warning, although PNG does not store it.
             with file.open(**profile, transform=Affine.translation(1, 1)) as target:
                 target.write(pixels)
             return bytes(file.read())
@@ -116,7 +116,7 @@ class Service:
 
 @contextmanager
 def tile_server(service: Service) -> Iterator[Service]:
-    """Serve until the block ends; the service then knows its address."""
+    """Serve until the block ends; the service has its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -139,7 +139,7 @@ def tile_server(service: Service) -> Iterator[Service]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with suppress(BrokenPipeError):  # GDAL has read enough
+            with suppress(BrokenPipeError):  # GDAL closes the connection early
                 self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:

@@ -28,13 +28,13 @@ SMALL = TownOptions(width_px=250, height_px=220)
 
 @pytest.fixture(scope="module")
 def town() -> Town:
-    """One tile, cached."""
+    """Return one tile, cached."""
     return make_town(SMALL)
 
 
 @pytest.fixture(scope="module")
 def wide() -> Town:
-    """Geometry only; its picture is not rendered."""
+    """Return a larger town, as geometry only."""
     return make_town(TownOptions(width_px=3000, height_px=2500))
 
 
@@ -78,7 +78,7 @@ def test_town_render_windows_equal_parts_of_the_whole(
 
 
 def test_town_render_has_no_seams() -> None:
-    """Steps across the tile border are like those next to it, in mean and maximum."""
+    """Differences across the tile border are like those next to it, in mean and maximum."""
     seam = make_town(TownOptions(noise=0)).render(Window(0, 224, 256, 64)).astype(float)
     steps = np.abs(np.diff(seam, axis=1)).mean(axis=(0, 2))
     beside = np.delete(steps, 31)
@@ -308,7 +308,7 @@ def test_write_town_rejects_other_suffixes(town: Town, tmp_path: Path) -> None:
 
 
 def test_write_large_town_repeats_its_picture(tmp_path: Path) -> None:
-    """At 3 m a period is one tile, so this is quick; the second period is the first again."""
+    """At 3 m a period is one tile, so this is quick; the second period repeats the first."""
     options = TownOptions(width_px=600, height_px=512, gsd_m=3.0, jpeg_quality=0)
     write_large_town(options, tmp_path / "large.tif")
     with rasterio.open(tmp_path / "large.tif") as dataset:

@@ -1,4 +1,4 @@
-"""Amount of labelled road: lengths and areas of masks made in code."""
+"""Amount of labelled road: lengths and areas of masks."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def test_model_stride_receptive_margin_and_fixed_tile_match_the_options(trained:
     assert model_stride(options) == model_stride(model) == stride
     assert fixed_tile(model) == (48 if options.architecture == "pspnet" else None)
     if options.classes > 1 or options.architecture == "fpn":
-        # the same model except for its last layer; and one whose receptive field is slow to measure
+        # equal except for the last layer; and one whose receptive field is slow to measure
         return
     margin = receptive_margin(model, stride, limit_px=256)
     # By hand for the plain one: (2 + 2 * 2 + 2 * 4 + 2 * 2 + 2) px of convolutions, 3 of pooling.
@@ -302,7 +302,7 @@ FAMILIES = ("vgg16", "seresnet18", "inceptionv3", "mobilenetv2", "efficientnetb0
 SLOW_FAMILIES = (
     "resnet50", "resnext50", "seresnext50", "inceptionresnetv2", "densenet121", "mobilenet",
 )  # fmt: skip
-# One of each repeats a block of the above more often, or with wider layers.
+# Larger members of the families: more or wider blocks.
 LARGER = [name for name in BACKBONES if name not in FAMILIES + SLOW_FAMILIES]
 
 

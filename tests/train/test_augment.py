@@ -42,7 +42,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def pair(side: int = 96, seed: int = 0) -> tuple[Bytes, Bytes]:
-    """Bright roads on dark ground, so that the image shows where labels must be."""
+    """Return bright roads on dark ground, so that the image shows the expected labels."""
     rng = np.random.default_rng(seed)
     labels = np.zeros((side, side), np.uint8)
     labels[side // 4 : side // 4 + 9] = 1

@@ -1,4 +1,4 @@
-"""Rewrites of exported graphs that leave out work: answers stay the same, bit by bit."""
+"""Optimizations of exported graphs: outputs are equal bit by bit."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def constant(name: str, value: Any) -> Any:
 
 
 def unet(path: Path, *tail: Any) -> Path:
-    """Write a U-Net of whole numbers: half, quarter, and back with one skip at each size."""
+    """Write a U-Net of integers: half, quarter, and back with one skip at each size."""
     nodes = [
         constant("twice", np.array([1, 1, 2, 2], np.float32)),
         constant("low", np.float32(0)),
@@ -92,7 +92,7 @@ def test_decoder_window_gives_the_same_part(tmp_path: Path, rows: slice, cols: s
 
 
 def test_decoder_window_has_the_margin_that_the_decoder_sees(tmp_path: Path) -> None:
-    # A pixel, then two more each two wide: 1, to 2, + 2 = 4, a multiple of the stride.
+    # One pixel, upsampled to 2, plus 2 for the convolution: 4, a multiple of the stride.
     model = onnx.load(str(unet(tmp_path / "m.onnx")))
     assert add_decoder_window(model, 4) == 4
 
@@ -129,7 +129,7 @@ def test_feed_bytes_leaves_out_quantizing_that_gives_the_bytes_back(
 
 
 def quantized(path: Path, nodes: list[Any], card: ModelCard) -> Path:
-    """Write a network of bytes that computes with the levels of one quantization."""
+    """Write a model of bytes that computes with the levels of one quantization."""
     around = [
         constant("scale", np.float32(1 / 256)),
         constant("zero", np.uint8(0)),

@@ -335,7 +335,7 @@ def test_fit_scores_the_starting_model_and_reports_before_and_after(
         fit(settings, run)
     start, first, _last = log_of(run)
     assert (start["epoch"], start["loss"], first["epoch"]) == ("0", "", "1")
-    # The best trained epoch is kept even if the start was as good.
+    # The best trained epoch is kept even if the starting model was as good.
     assert (run / "model.keras").is_file()
     before, after = (float(row["validation_best_iou"]) for row in (start, first))
     said = "\n".join(caplog.messages)

@@ -162,7 +162,7 @@ def test_scenes_fingerprint_changes_with_resolution_and_layer(tmp_path: Path, im
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Any]:
-    """Scenes of several label blocks, with all, some and none of them cached."""
+    """Return scenes of several label blocks, with all, some and none of them cached."""
     folder = tmp_path_factory.mktemp("large")
     mask = np.ones((700, 900), bool)
     mask[300:350] = False

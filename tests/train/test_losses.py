@@ -27,7 +27,7 @@ from roadgis.train.losses import (
 )
 
 pytestmark = [
-    # Keras reads its variables this way.
+    # Keras reads its variables in this way.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
@@ -38,7 +38,7 @@ BINARY = sorted(set(LOSSES) - set(CATEGORICAL))
 
 
 def batch(classes: int = 1, valid: float = 1.0) -> tuple[Floats, Floats, Floats]:
-    """Random labels and probabilities (2, 8, 8, K), and where they are valid (2, 8, 8)."""
+    """Return random labels and probabilities (2, 8, 8, K), and a mask of valid pixels (2, 8, 8)."""
     rng = np.random.default_rng(classes)
     shape = (2, 8, 8)
     if classes == 1:
@@ -61,7 +61,7 @@ def value(
 
 
 def first_default_loss(road: Floats, probability: Floats, valid: Floats) -> float:
-    """The loss that the first default model was trained with."""
+    """Return the loss of the first default model."""
     probability = tf.clip_by_value(probability, 1e-6, 1 - 1e-6)
     entropy = -(road * tf.math.log(probability) + (1 - road) * tf.math.log(1 - probability))
     valid = valid[..., None]
@@ -203,7 +203,7 @@ def test_build_loss_of_a_perfect_prediction_is_near_zero() -> None:
 
 
 def lines(*gaps: tuple[int, int]) -> Floats:
-    """A road 7 px wide across 64 px, cut at the given columns."""
+    """Return a road 7 px wide across 64 px, cut at the given columns."""
     road = np.zeros((1, 64, 64, 1), np.float32)
     road[:, 28:35] = 1
     for start, stop in gaps:

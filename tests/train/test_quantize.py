@@ -1,4 +1,4 @@
-"""Tests of the rounding of weights to 8 bits."""
+"""Rounding of weights to 8 bits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roadgis.model.onnx_file import open_session
 from roadgis.train.export.quantize import quantize
 from roadgis.train.export.weight_rounding import LEVELS, round_weights, rounded
 
-# An edge filter: zero on even surfaces. Rounded to the nearest, its levels add up to -2.
+# An edge filter: zero on even surfaces. Rounded to nearest, its levels sum to -2.
 EDGES = np.array([[64, -15.7, -15.7], [-15.7, 7.8, -15.7], [7.8, -15.7, -1.1]]) / LEVELS
 
 

@@ -70,7 +70,7 @@ def corner_scene(value: int, rest: int) -> ArrayScene:
 
 def test_crop_sampler_balances_rare_road() -> None:
     scene = corner_scene(1, 0)
-    scene.labels[:80, :80] = 1  # large enough to be found
+    scene.labels[:80, :80] = 1  # large enough to find
     with_road = [
         (CropSampler([scene], crop_px=20, seed=0, road_share=0.5).crop(n)[1] == 1).mean() >= 0.5
         for n in range(60)

@@ -28,7 +28,7 @@ SIDE = 128
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    """A road over rows 60 to 68, from side to side."""
+    """Return an image with a road over rows 60 to 68, from side to side."""
     pixels = np.full((SIDE, SIDE, 3), GROUND, np.uint8)
     pixels[60:68] = ROAD
     return write_raster(tmp_path / "scene.tif", np.moveaxis(pixels, -1, 0))

@@ -1,4 +1,4 @@
-"""The network does not depend on how the raster was cut: to the last bit, ids included."""
+"""The network does not depend on cuts of the raster, to the last bit including ids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from roadgis.raster_pipeline import vectorize
 from roadgis.vectorization import trace_centerlines
 from tests.factories.roads import ArraySource, assert_networks_equal, ring, road
 
-# Small widths make a small halo, so that cuts of small rasters leave something out of sight.
+# Small widths make a small halo, so that blocks of small rasters do not see everything.
 OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
 CLEAN = CleanOptions(min_component_m=4.0, min_strong_m=1.0, dangle_factor=1.5)
 
@@ -68,7 +68,7 @@ def test_vectorize_does_not_depend_on_cuts(
 
 
 def differing_fields(whole: Centerlines, cut: Centerlines) -> list[str]:
-    """Return the names of the arrays that are not equal to the last bit."""
+    """Return the names of arrays that differ in any bit."""
     return [
         name
         for name, value in vars(whole).items()
@@ -83,7 +83,7 @@ def differing_fields(whole: Centerlines, cut: Centerlines) -> list[str]:
     kind=st.sampled_from(["noise", "blobs", "roads", "holes"]),
     block_px=st.integers(8, 75).map(lambda half: 2 * half + 1),
 )
-# Ends whose samples lie half way between two pixels: rounded by where in its block an end is.
+# Ends whose samples lie halfway between two pixels, where rounding could depend on the block.
 @example(seed=4, kind="blobs", block_px=41)
 @example(seed=32, kind="blobs", block_px=41)
 @example(seed=58, kind="roads", block_px=41)

@@ -1,4 +1,4 @@
-"""The raster operations against plain reference implementations."""
+"""Raster operations against plain reference implementations."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_connected_boxes_equal_scipy(image: npt.NDArray[np.bool_]) -> None:
     assert sorted(connected_boxes(image)) == sorted(boxes)
 
 
-def test_connected_boxes_of_nothing_are_none() -> None:
+def test_connected_boxes_of_an_empty_image_are_empty() -> None:
     assert connected_boxes(np.zeros((3, 4), bool)) == []
 
 
@@ -108,7 +108,7 @@ def test_remove_wide_equals_an_opening_of_the_whole(
 ) -> None:
     image = _blobs(seed, sigma, share)
     radii = Radii(wide=radius, closing=0, rim=0)
-    # Discs must lie within the raster.
+    # Discs must fit into the raster.
     cores = ndimage.binary_erosion(image, _disc(radius))
     expected = image & ~ndimage.binary_dilation(cores, _disc(radius + radii.wide_margin))
     assert np.array_equal(unpack(without_wide(pack(image), radii)), expected)

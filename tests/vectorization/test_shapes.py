@@ -1,4 +1,4 @@
-"""What becomes of drawn roads: counts, degrees, lengths, widths."""
+"""Networks of drawn roads: counts, degrees, lengths, widths."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def test_vectorize_straight_roads_is_within_half_a_pixel_in_any_direction(degree
     inside = np.hypot(xy[:, 0] - 100, -xy[:, 1] - 100) < 60
     assert np.abs(across).max() < 1.0
     assert np.abs(across[inside]).max(initial=0) < 0.5
-    # A cut across pixels may look like a half circle, whose line ends half a width earlier.
+    # A flat end across pixels may look like a half circle, whose line ends half a width earlier.
     assert network.edges[0].length == pytest.approx(140, abs=3.6)
-    # Half a pixel of drawing, half of measuring.
+    # Half a pixel each for drawing and measuring.
     assert network.width_m[0] == pytest.approx(7, abs=1.0)
 
 
@@ -78,14 +78,14 @@ def test_width_and_length_are_metres() -> None:
     network = network_of(road((400, 400), (0, 200, 400, 200, 24)), gsd_m=0.25)
     assert network.width_m.tolist() == [6.0]
     assert network.edges[0].length == pytest.approx(100)
-    # On the ground, not on the map: UTM's scale on its central meridian is 0.9996.
+    # On the ground, not on the map: the scale of UTM on its central meridian is 0.9996.
     assert network.length_m[0] == pytest.approx(100 / 0.9996, rel=1e-6)
 
 
 def test_vectorize_a_bend_gives_one_edge() -> None:
     network = network_of(road(SIZE, (20, 50, 120, 50, 7), (116.5, 46.5, 116.5, 180, 7)))
     assert sorted(network.degree.tolist()) == [1, 1]
-    # The corner is cut, by less than a road's width.
+    # The corner is cut by less than the road width.
     assert network.edges[0].length == pytest.approx(96.5 + 130, abs=4)
 
 
@@ -180,7 +180,7 @@ def test_vectorize_drops_a_wide_car_park_and_keeps_its_access_road() -> None:
     array = road((400, 400), (0, 200, 200, 200, 8), (200, 200, 320, 200, 120))
     network = network_of(array)
     assert network.degree.tolist() == [1, 1]
-    # Up to the margin around what is too wide.
+    # Up to the margin around areas that are too wide.
     assert network.edges[0].length == pytest.approx(193, abs=2)
 
 
@@ -235,7 +235,7 @@ def test_vectorize_draws_no_road_over_nodata() -> None:
     array[100:200, 100:102] = NO_DATA
     network = network_of(array, clean=NO_BRIDGES)
     assert len(network) >= 3
-    # The first and last points lie on the rim of a pixel, the raster's or the data's.
+    # The first and last points lie on the border of the raster or of valid data.
     points = [
         shapely.line_interpolate_point(edge, np.arange(0.05, edge.length - 0.05, 0.1))
         for edge in network.edges
@@ -307,7 +307,7 @@ def test_weak_stretches_stay_only_on_strong_roads() -> None:
 
 
 class SparseSource:
-    """A raster that is never made whole: one straight diagonal of roads over blank land."""
+    """A raster that exists by windows only: one diagonal road over empty land."""
 
     def __init__(self, width: int, height: int) -> None:
         self.grid = Grid(UTM, 500_000.0, 5_000_000.0, 1.0, width, height)
@@ -348,7 +348,7 @@ def test_vectorize_beyond_2_to_the_31_pixels_has_exact_ids() -> None:
             out[:, (cols < 0) | (cols >= self.grid.width)] = NO_DATA
             return out
 
-    # 3e9 pixels; blank blocks cost little more than their reading.
+    # 3e9 pixels; empty blocks cost little more than their reading.
     network = vectorize(Far(50_000, 60_000), VectorizeOptions(max_road_width_m=20), block_px=8192)
     assert len(network) == 1
     assert network.edges[0].length == pytest.approx(50_000, abs=1e-6)

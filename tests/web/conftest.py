@@ -1,4 +1,4 @@
-"""A server in a process of its own, small scenes, and a browser."""
+"""A server process, small scenes, and a browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOWN = Path(__file__).resolve().parents[2] / "examples" / "town.tif"
 
 
 class Answer:
-    """What came back: status, headers with names in small letters, body."""
+    """A response: status, headers with lower-case names, body."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -73,7 +73,7 @@ class Server:
         self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
-        # Whatever clients do, the server has no error that it did not expect.
+        # Whatever clients do, the server logs no unexpected error.
         assert "Traceback" not in (said := self.errors.read_text()), said
 
     def request(
@@ -100,7 +100,7 @@ class Server:
 
     @staticmethod
     def wait(condition: Callable[[], Any], seconds: float = 240) -> Any:
-        """Return what a condition gives once it is true."""
+        """Return the value of a condition once it is true."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             found = condition()
@@ -113,7 +113,7 @@ class Server:
         return self.request("GET", f"/api/jobs/{identifier}").json
 
     def wait_for(self, identifier: str, *states: str) -> Any:
-        """Return a job once it is in one of some states."""
+        """Return a job once it is in one of the states."""
 
         def reached() -> Any:
             job = self.job(identifier)
@@ -160,7 +160,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Return a server that all tests of a process share."""
+    """Return a server shared by all tests of a process."""
     pytest.importorskip("fastapi")
     running = Server(tmp_path_factory.mktemp("serve"))
     yield running

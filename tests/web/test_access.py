@@ -1,4 +1,4 @@
-"""Who is let in, and what a browser may do."""
+"""Access: tokens, hosts, limits and browser security."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_uploads_that_are_too_large_are_rejected(guarded: Server) -> None:
     job = guarded.request("POST", "/api/jobs", {}).json["jobID"]
     path = f"/api/jobs/{job}/files/a.tif"
     assert guarded.request("PUT", path, b"II*\0" + bytes(1_000_000)).status == 413
-    # Without a length in front, by counting.
+    # Without Content-Length, by counting bytes.
     with contextlib.closing(
         http.client.HTTPConnection("127.0.0.1", guarded.port, timeout=60)
     ) as connection:
@@ -163,7 +163,7 @@ def test_uploads_that_are_too_large_are_rejected(guarded: Server) -> None:
         connection.putheader("Transfer-Encoding", "chunked")
         connection.endheaders()
         chunk = bytes(100_000)
-        with contextlib.suppress(OSError):  # the server has answered and closed
+        with contextlib.suppress(OSError):  # the server has responded and closed the connection
             for _ in range(30):
                 connection.send(b"%x\r\n%s\r\n" % (len(chunk), chunk))
             connection.send(b"0\r\n\r\n")

@@ -182,9 +182,9 @@ def test_redo_with_the_same_settings_changes_nothing(server: Server, done: Any) 
 def test_redo_that_leaves_no_road_can_be_drawn_on(
     server: Server, town: Path, tmp_path: Path
 ) -> None:
-    done = server.run(town)  # its own job: other tests expect roads in the shared one
+    done = server.run(town)  # a job of its own: other tests expect roads in the shared one
     path = f"/api/jobs/{done['jobID']}"
-    for _ in range(2):  # the second one is compared with a network that has no road either
+    for _ in range(2):  # the second run is compared with an empty network
         made = server.request("POST", f"{path}/networks", {"min_component_m": 99_999})
         assert made.status == 201, made.body
         assert (made.json["edges"], made.json["added_m"]) == (0, 0.0)

@@ -1,4 +1,4 @@
-"""Uploads in the browser while the server's disk fills up."""
+"""Uploads in the browser while the disk of the server fills up."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.web.conftest import Server
 from tests.web.test_page import Page
 
 pytestmark = pytest.mark.timeout(600)
-#: A small disk of our own, which only the server and its children see.
+#: A small disk that only the server and its children see.
 MOUNT = ("unshare", "--user", "--mount", "--map-root-user", "sh", "-c")
 DISK_MB, SCENE_MB = 300, 40
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
-    """Return a server whose folder is a disk of 300 MB, and that disk as seen from here."""
+    """Return a server whose folder is a disk of 300 MB, and its path in this process."""
     folder = tmp_path / "serve"
     folder.mkdir()
     script = f'mount -t tmpfs -o size={DISK_MB}m none "$0"'
@@ -53,8 +53,8 @@ def scene(tmp_path: Path) -> Path:
 
 
 def fill(disk: Path, left_mb: int) -> None:
-    """Write a file that leaves some megabytes free."""
-    with contextlib.suppress(OSError):  # the upload goes on meanwhile
+    """Write a file that leaves a few megabytes free."""
+    with contextlib.suppress(OSError):  # the upload continues meanwhile
         (disk / "filler").write_bytes(bytes(shutil.disk_usage(disk).free - left_mb * 1_000_000))
 
 
@@ -92,7 +92,7 @@ def test_page_says_that_the_disk_filled_up_during_an_upload(
     assert "The server's disk is full" in page.page.inner_text(".toast.bad")
     server.wait(lambda: server.request("GET", "/api/jobs").json["jobs"] == [], 30)
     assert files_of_jobs(folder) == []
-    # With space again, the same page works.
+    # With free space again, the same page works.
     (folder / "filler").unlink()
     page.page.click("#example")
     page.page.wait_for_selector("#verdict")

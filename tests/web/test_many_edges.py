@@ -25,7 +25,7 @@ ROADS = "window.roadgis.map.layers.roads"
 
 
 def street_grid(side: int) -> RoadNetwork:
-    """Return streets 100 m apart, each edge of 8 vertices, crooked."""
+    """Return crooked streets 100 m apart, with 8 vertices per edge."""
     rng = np.random.default_rng(1)
     row, col = np.mgrid[:side, :side].reshape(2, -1)
     nodes = np.stack([500_000 + 100.0 * col, 5_000_000 + 100.0 * row], axis=1)
@@ -72,7 +72,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Server, str]]:
 
 
 class Watched:
-    """A page and the CPU time of its main thread and of the server."""
+    """A page with the CPU time of its main thread and of the server."""
 
     def __init__(self, page: Page, server: Server) -> None:
         self.page, self._stat = page, Path(f"/proc/{server.process.pid}/stat")
@@ -87,10 +87,10 @@ class Watched:
         return script, sum(map(int, ticks)) / 100
 
     def cost(self, work: Any) -> tuple[float, float]:
-        """Return the seconds of script and server until all tiles after some work are drawn."""
+        """Return the CPU seconds of page and server until all tiles are drawn after an action."""
         script, server = self._now()
         work()
-        time.sleep(0.7)  # a wheel or a drag takes effect a little later
+        time.sleep(0.7)  # zooming and dragging take effect a little later
         self.page.until(f"{ROADS} && !{ROADS}._loading && {ROADS}._data.size > 0")
         after = self._now()
         return after[0] - script, after[1] - server

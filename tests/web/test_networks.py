@@ -69,7 +69,7 @@ def test_differences_are_the_parts_without_a_counterpart() -> None:
     assert shapely.length(removed).sum() == pytest.approx(100)
 
 
-def test_differences_of_a_network_to_itself_are_none() -> None:
+def test_differences_of_a_network_to_itself_are_empty() -> None:
     lines = network([(0, 0), (100, 0)], [(0, 50), (100, 50)]).edges
     assert [len(part) for part in differences(lines, lines)] == [0, 0]
 

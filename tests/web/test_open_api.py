@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI description: the server answers each as described."""
+"""Requests generated from the OpenAPI description: the server responds as described."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPERATIONS = {
     found.ok().label: found.ok()
     for found in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()
 }
-#: These change a job's state, so they get a new one; the others get a finished one.
+#: These change the state of a job and get a new one; others get a finished one.
 CHANGES = ("/files/", "/check", "/execution", "/cancel", "DELETE /api/jobs/{job_id}")
 schemathesis.checks.load_all_checks()
 CHECKS = schemathesis.checks.CHECKS.get_by_names(
@@ -38,14 +38,14 @@ CHECKS = schemathesis.checks.CHECKS.get_by_names(
 
 @pytest.fixture(scope="module")
 def roomy(tmp_path_factory: pytest.TempPathFactory, town: Path) -> Iterator[tuple[Server, str]]:
-    """Return a server that takes any number of jobs, with a finished one."""
+    """Return a server for any number of jobs, with a finished one."""
     running = Server(tmp_path_factory.mktemp("serve"), "--max-waiting", "100000")
     yield running, running.run(town)["jobID"]
     running.stop()
 
 
 def check_answers(server: Server, job: str, label: str, count: int) -> None:
-    """Check the answers to valid and to wrong requests, with and without a job that exists."""
+    """Check the responses to valid and invalid requests, with and without an existing job."""
     url = f"http://127.0.0.1:{server.port}"
     operation = OPERATIONS[label]
     known = {"job_id": job} if "{job_id}" in label else {}
@@ -58,7 +58,7 @@ def check_answers(server: Server, job: str, label: str, count: int) -> None:
             def check(case: Any) -> None:
                 case.call_and_validate(base_url=url, checks=CHECKS, timeout=60)
 
-            with contextlib.suppress(Unsatisfiable):  # nothing in it can be wrong
+            with contextlib.suppress(Unsatisfiable):  # no invalid request exists
                 check()
 
 

@@ -1,4 +1,4 @@
-"""The map page in a real headless Chromium: what a user does, and what is seen then."""
+"""The map page in a headless Chromium: actions of a user, and their effects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DRAWN = "window.roadgis.map.layers.roads?.drawn().size ?? 0"
 
 
 class Page:
-    """A browser's page, with what it said on its console."""
+    """A browser page, with its console messages."""
 
     def __init__(self, page: Any, url: str) -> None:
         self.page, self.url = page, url
@@ -45,7 +45,7 @@ class Page:
         self.page.goto(self.url + hash_)
 
     def until(self, expression: str, test: Callable[[Any], bool] = bool) -> Any:
-        """Return what an expression gives once it passes a test; CSP forbids wait_for_function."""
+        """Return an expression's value once it passes a test; CSP forbids wait_for_function."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
             found = self.page.evaluate(expression)
@@ -62,7 +62,7 @@ class Page:
         return self.page.get_by_role("button", name=name, exact=True)
 
     def slide(self, name: str, value: float) -> None:
-        """Move a slider and let it go."""
+        """Move a slider and release it."""
         self.page.locator(f"#slider-{name}").fill(str(value))
 
 
@@ -265,7 +265,7 @@ def test_page_asks_for_the_crs_of_a_scene_that_has_none(page: Page, tmp_path: Pa
     page.page.keyboard.press("Enter")
     page.page.wait_for_selector("#verdict")
     assert page.page.inner_text("#verdict") == "This imagery can be used."
-    # The map may ask for tiles before the CRS is known; there are none.
+    # The map may request tiles before the CRS is known; there are none.
     page.said[:] = [text for text in page.said if "404" not in text]
 
 
@@ -287,7 +287,7 @@ def test_page_works_in_dark_mode_on_a_tablet(browser: Any, server: Server, done:
 
 
 def violations(page: Any) -> list[str]:
-    """Return what axe-core finds that is serious or critical."""
+    """Return serious and critical findings of axe-core."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     found = axe.Axe().run(page).response["violations"]
     return [

@@ -18,7 +18,7 @@ THERE = Transformer.from_crs(32633, 4326, always_xy=True)
 
 
 def bend(tmp_path: Path, size: int = 300) -> Path:
-    """Write a faint road: 20 px from the left side down, then along the bottom to the right."""
+    """Write a faint road: down 20 px from the left side, then along the bottom to the right."""
     values = np.zeros((1, size, size), np.uint8)
     values[0, :, 18:23] = 80
     values[0, size - 22 : size - 17, 18:] = 80

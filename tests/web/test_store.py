@@ -1,4 +1,4 @@
-"""Jobs and corrections on disk."""
+"""Jobs and corrections in the database."""
 
 from __future__ import annotations
 

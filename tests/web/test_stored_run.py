@@ -1,4 +1,4 @@
-"""Networks made again from a run that is kept in memory."""
+"""Networks of a stored run with other settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.factories.roads import NET, UTM, ArraySource, road
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Return a work directory: sure and unsure roads, 600 by 500 pixels."""
+    """Return a work directory with certain and uncertain roads, 600 by 500 pixels."""
     sure, unsure = road((500, 600), *NET[:3]), road((500, 600), *NET[3:])
     values = np.maximum(sure, unsure // 2)
     values[:, 300:320] = 0  # a gap

@@ -21,7 +21,7 @@ from roadgis.web.road_tiles import NetworkTiles, open_layer, tile_bounds
 from tests.factories.rasters import write_raster
 from tests.web.test_networks import X, Y, network
 
-# Around the networks of the tests: 15 degrees east, at zoom 15.
+# Area of the test networks: 15 degrees east, at zoom 15.
 ZOOM, COLUMN, ROW = 15, 17749, 11786
 
 
@@ -39,7 +39,7 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 def place(x: float, y: float) -> tuple[int, int]:
-    """Return column and row of the tile at a place of the test networks."""
+    """Return column and row of the tile at a position of the test networks."""
     from pyproj import Transformer
 
     east, north = Transformer.from_crs(32633, 3857, always_xy=True).transform(X + x, Y + y)
@@ -83,7 +83,7 @@ def test_road_tile_cuts_an_edge_that_leaves_and_comes_back(tmp_path: Path) -> No
     assert first[0, 0] < first[-1, 0]
     assert second[0, 0] > second[-1, 0]
     assert (first[0, 1] - second[-1, 1]) / 4096 * 860 == pytest.approx(50, abs=3)
-    # 8 pixels beyond the tile's east side.
+    # 8 pixels beyond the east side of the tile.
     assert (first[-1, 0], second[0, 0]) == (4096 + 128, 4096 + 128)
 
 
@@ -127,7 +127,7 @@ def test_road_tile_of_very_many_edges_has_one_for_each_pixel(tmp_path: Path) -> 
     column, row = (int(v / 2**7) for v in place(10, 10))
     found = roads.tile(8, column, row)["edges"]
     assert len(roads) == 1600
-    assert len(found) <= 9  # 400 m at 611 m a pixel
+    assert len(found) <= 9  # 400 m at 611 m per pixel
 
 
 def test_doubtful_edges_begin_with_the_least_sure(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which files are let in."""
+"""Accepted and rejected files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imagery that the server fetches from URLs which its operator allowed."""
+"""Imagery that the server downloads from URLs allowed by its operator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALLOWED = ("https://maps.example/ortho", "http://10.0.0.7:8080/")
 
 
 class Elsewhere(BaseHTTPRequestHandler):
-    """Another server: a scene, and answers that go wrong."""
+    """Another server: a scene, and failing responses."""
 
     asked: list[str]
 
@@ -47,12 +47,12 @@ class Elsewhere(BaseHTTPRequestHandler):
         self.wfile.write(data[: len(data) // 2] if name == "cut.tif" else data)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[tuple[str, list[str]]]:
-    """Return the address of another server, and the paths it is asked for."""
+    """Return the URL of another server, and the paths requested from it."""
     asked: list[str] = []
     handler = type("Handler", (Elsewhere,), {"asked": asked})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as other:
@@ -67,7 +67,7 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
 def fetching(
     tmp_path_factory: pytest.TempPathFactory, elsewhere: tuple[str, list[str]]
 ) -> Iterator[Server]:
-    """Return a server that may fetch what lies below a path of the other one."""
+    """Return a server that may download URLs below a path of the other one."""
     folder = tmp_path_factory.mktemp("serve")
     running = Server(folder, "--allow-url", f"{elsewhere[0]}/ortho", "--max-mb", "20")
     yield running

@@ -229,7 +229,7 @@ class EngineAlgorithm(RoadgisAlgorithm):
     def scene(self, parameters, context, feedback, flag="", name="INPUT"):
         """Return the arguments for a raster layer, with the CRS to assume."""
         layer = self.parameterAsRasterLayer(parameters, name, context)
-        reason = inputs.refusal(layer)
+        reason = inputs.rejection(layer)
         if reason:
             raise QgsProcessingException(reason)
         path, assumed = inputs.raster_file(layer, self.folder, feedback)

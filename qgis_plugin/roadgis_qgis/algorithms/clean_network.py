@@ -70,7 +70,7 @@ class CleanNetwork(LinesAlgorithm):
         made = [lines, *layer, f"--output={os.path.abspath(path)}"]
         if parameters.get("PROBABILITY") not in (None, ""):
             evidence = self.parameterAsRasterLayer(parameters, "PROBABILITY", context)
-            reason = inputs.refusal(evidence)
+            reason = inputs.rejection(evidence)
             if reason:
                 raise QgsProcessingException(reason)
             made.append(f"--probability={inputs.raster_file(evidence, self.folder, feedback)[0]}")

@@ -45,7 +45,7 @@ class ImageryAlgorithm(EngineAlgorithm):
         """Reject layers other than files before the run."""
         layer = self.parameterAsRasterLayer(parameters, "INPUT", context)
         if layer is not None:
-            reason = inputs.refusal(layer)
+            reason = inputs.rejection(layer)
             if reason:
                 return False, reason
         return super().checkParameterValues(parameters, context)

@@ -101,13 +101,13 @@ def command(
         folder = source.is_dir() and not is_dataset_folder(source)
         polygons = folder or is_polygon_json(source)
         if polygons:
-            _refuse(
+            _reject(
                 f"{source} holds polygon JSON",
                 like=like, layer=layer, width=width_m, width_field=width_field,
             )  # fmt: skip
             _draw(sh, source, output, classes, ignore, overwrite)
         else:
-            _refuse(f"{source} is a vector layer", classes=classes, ignore=ignore)
+            _reject(f"{source} is a vector layer", classes=classes, ignore=ignore)
             if not like:
                 raise click.UsageError(
                     "a vector layer needs --like: the raster that defines the pixel grid."
@@ -118,7 +118,7 @@ def command(
             _burn(sh, roads, like, output, overwrite)
 
 
-def _refuse(what: str, **given: object) -> None:
+def _reject(what: str, **given: object) -> None:
     """Reject options for the other kind of source."""
     wrong = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if wrong:
