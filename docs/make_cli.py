@@ -23,11 +23,11 @@ written by `python docs/make_cli.py`.
 | --- | --- |
 | 0 | done |
 | 1 | an error; its text, on stderr, says what was found, what was expected and what to do |
-| 2 | wrong use of the command line |
+| 2 | usage error |
 | 129, 130, 143 | stopped by SIGHUP, by Ctrl-C, by SIGTERM; the text says what is kept |
 
-Mistyped commands and options get a suggestion. The shell completes commands, options, choices and
-file names after one of these lines, which belong into its start-up file:
+Mistyped commands and options get a suggestion. For completion of commands, options,
+choices and file names, add one of these lines to the start-up file of the shell:
 
 | shell | line |
 | --- | --- |
@@ -35,7 +35,7 @@ file names after one of these lines, which belong into its start-up file:
 | zsh, `~/.zshrc` | `eval "$(_ROADGIS_COMPLETE=zsh_source roadgis)"` |
 | fish, `~/.config/fish/config.fish` | `_ROADGIS_COMPLETE=fish_source roadgis \\| source` |
 
-With `--progress jsonl` stdout holds one JSON object a line and nothing else; programs that drive
+With `--progress jsonl` stdout has one JSON object per line and nothing else; programs that drive
 roadgis find the details in [Driving roadgis](protocol.md).
 """
 #: Options that as many commands share, word for word, are listed once.

@@ -65,7 +65,7 @@ progress_options = combined(
     parameter(
         Literal["auto", "bar", "jsonl", "none"],
         Option(
-            "Progress: a bar on a terminal (auto), a bar, one JSON object a line on stdout "
+            "Progress: a bar on a terminal (auto), a bar, one JSON object per line on stdout "
             "(jsonl), or none.",
             "shell",
             ("--progress",),

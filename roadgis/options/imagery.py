@@ -60,7 +60,7 @@ class SceneOptions:
     aoi: Any = setting(
         None,
         Option(
-            "Area of interest: polygons in any CRS. Only what lies inside is mapped.",
+            "Area of interest: polygons in any CRS. Only roads inside are mapped.",
             path=("in", "vector"),
         ),
     )

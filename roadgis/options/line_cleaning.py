@@ -130,7 +130,7 @@ class CleanLinesOptions:
     keep_fields: tuple[str, ...] = setting(
         (),
         Option(
-            "Fields to keep: each road takes them from the feature that it mostly comes from.",
+            "Fields to keep: each road gets them from the feature with the largest share of it.",
             "lines",
             metavar="A,B,...",
         ),

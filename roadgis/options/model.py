@@ -109,7 +109,7 @@ class ModelDescription:
     mean: tuple[float, ...] | None = setting(
         None,
         Option(
-            "Mean of each band, which is subtracted.",
+            "Mean of each band, subtracted from the input.",
             _GROUP,
             ("--model-mean",),
             metavar="X,X,X",
@@ -120,7 +120,7 @@ class ModelDescription:
     std: tuple[float, ...] | None = setting(
         None,
         Option(
-            "Standard deviation of each band, by which it is divided.",
+            "Standard deviation of each band, a divisor of the input.",
             _GROUP,
             ("--model-std",),
             metavar="X,X,X",
@@ -131,7 +131,7 @@ class ModelDescription:
     value_range: Literal["unit", "byte"] | None = setting(
         None,
         Option(
-            "Range of the values that mean and std are for: 0 to 1 (unit) or 0 to 255 (byte).",
+            "Value range that mean and std refer to: 0 to 1 (unit) or 0 to 255 (byte).",
             _GROUP,
             ("--model-range",),
             default_text="unit",

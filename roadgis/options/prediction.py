@@ -50,7 +50,7 @@ class PredictOptions:
             "Maximum side of the tiles that the model sees.",
             "performance",
             unit="px",
-            default_text="block and margin",
+            default_text="a block with its margin",
         ),
     )
     workers: int | None = setting(

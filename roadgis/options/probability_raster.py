@@ -37,6 +37,7 @@ class RasterOptions:
         Option(
             "Band to read, from 1.",
             "raster",
+            metavar="N",
             low=1,
             default_text="the only one, or the colours of a picture",
         ),

@@ -49,7 +49,7 @@ class ReportOptions:
     examples: int = setting(
         3,
         Option(
-            "Number of best and of worst scenes to show in the report.",
+            "Number of best scenes and of worst scenes to show in the report.",
             "scores",
             metavar="N",
             low=0,

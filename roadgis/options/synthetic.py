@@ -201,12 +201,11 @@ class TrainingSetOptions:
     line_width_m: float = setting(
         0.0,
         Option(
-            "Width of the roads in the masks, in metres: all are drawn with it along their "
-            "centrelines.",
+            "Width of all roads in the masks, in metres, drawn along their centrelines.",
             "set",
             ("line_width_m", "--line-width"),
             unit="m",
-            default_text="as wide as they are",
+            default_text="the actual width of each road",
         ),
     )
 

@@ -55,7 +55,7 @@ class NetworkSettings:
     subpixel: bool = setting(
         False,
         Option(
-            "Compute up to half resolution and give 2 by 2 pixels at once (unet).",
+            "Compute at half resolution and output 2 by 2 pixels at once (unet).",
             "network",
             flags=("--subpixel/--no-subpixel",),
         ),
@@ -185,7 +185,7 @@ class OptimizationSettings:
     direction_weight: float = setting(
         0.0,
         Option(
-            "Weight of the road direction in the loss; above 0 it is learned, too.",
+            "Weight of the road direction in the loss; above 0 the model learns it too.",
             "optimization",
             metavar="W",
             low=0,

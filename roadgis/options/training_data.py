@@ -179,7 +179,7 @@ class DataSettings:
     classes: tuple[str, ...] = setting(
         ("road",),
         Option(
-            "Class names of the mask values from 0, for more than road or not.",
+            "Class names of the mask values, from 0, to train several classes.",
             "data",
             metavar="NAME,...",
         ),

@@ -145,7 +145,7 @@ class WebOptions:
         "127.0.0.1",
         Option("Address to serve on. Any but a local one requires the token.", flags=("--host",)),
     )
-    port: int = setting(8000, Option("Port; 0 takes a free one.", low=0, high=65535))
+    port: int = setting(8000, Option("Port; 0 selects a free one.", low=0, high=65535))
     token: str | None = setting(
         None,
         Option(

@@ -29,7 +29,7 @@ _SETTINGS = Settings(
 @parameter(
     str,
     Option(
-        "Probability raster or road mask: evidence for what is bridged and dropped.",
+        "Probability raster or road mask: evidence for bridging and dropping lines.",
         flags=("--probability",),
         metavar="RASTER",
         path=("in", "raster"),

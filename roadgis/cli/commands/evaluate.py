@@ -49,7 +49,7 @@ _input_options = combined(
     parameter(
         Path,
         Option(
-            "Area of interest: polygons in any CRS. Only what lies inside counts.",
+            "Area of interest: polygons in any CRS. Only roads inside are scored.",
             flags=("--aoi",),
             path=("in", "vector"),
         ),
