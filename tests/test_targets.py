@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from roadgis.cli import _COMMANDS, cli
+from roadgis.cli import cli
 from roadgis.cli.parameters import FilePath
 from roadgis.errors import InputError, OutputError
 from roadgis.overwriting import check_not_input, input_files
@@ -109,8 +109,11 @@ def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]
 def cases() -> list[tuple[str, str, str]]:
     """Return command, input parameter and output parameter, for all pairs."""
     found = []
-    for name in _COMMANDS:
-        for full, command in leaves(cli.get_command(None, name), name):  # type: ignore[arg-type]
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        command_or_group = cli.get_command(context, name)
+        assert command_or_group is not None
+        for full, command in leaves(command_or_group, name):
             kinds = {p.name: p.type for p in command.params if isinstance(p.type, FilePath)}
             read = [p for p, kind in kinds.items() if kind.direction == "in"]
             written = [

@@ -390,7 +390,8 @@ def _explain(error: BaseException) -> tuple[int, str] | None:
     return None
 
 
-def _status(command: Callable[..., Any]) -> int:
+def exit_status(command: Callable[..., Any]) -> int:
+    """Run a click command, print its error, and return the exit status of the program."""
     try:
         # In this mode click returns the status of an Exit.
         status = command(standalone_mode=False, prog_name="roadgis")
@@ -415,4 +416,4 @@ def run(command: Callable[..., Any]) -> None:
     # Under nohup it stays ignored.
     if hang_up is not None and signal.getsignal(hang_up) is not signal.SIG_IGN:
         signal.signal(hang_up, _terminate)
-    sys.exit(_status(command))
+    sys.exit(exit_status(command))

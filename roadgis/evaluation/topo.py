@@ -105,7 +105,7 @@ def topo_scores(
         return TopoScores(float("nan"), float("nan"), float("nan"))
     if not len(two):
         return TopoScores(0.0, 0.0, 0.0)
-    walk = _Walk(radius_m, interval_m, hole_m)
+    walk = Walk(radius_m, interval_m, hole_m)
     holes_1, marbles_1, pairs_1 = _counts(one, two, _spread(one, seeds, interval_m, seed), walk)
     marbles_2, holes_2, pairs_2 = _counts(two, one, _spread(two, seeds, interval_m, seed), walk)
     pairs = pairs_1 + pairs_2
@@ -115,7 +115,9 @@ def topo_scores(
 
 
 @dataclass(frozen=True)
-class _Walk:
+class Walk:
+    """Length of walks, interval of holes and marbles, and distance of matches; metres."""
+
     radius_m: float
     interval_m: float
     hole_m: float
@@ -132,20 +134,20 @@ def _spread(graph: RoadGraph, seeds: int, interval_m: float, seed: int) -> Place
     return places_at(graph, edge, np.minimum(along - start[edge], graph.length_m[edge]))
 
 
-def _counts(own: RoadGraph, other: RoadGraph, seeds: Places, walk: _Walk) -> tuple[int, int, int]:
+def _counts(own: RoadGraph, other: RoadGraph, seeds: Places, walk: Walk) -> tuple[int, int, int]:
     """Return the points on `own`, those on `other` and the pairs of them, over all seeds."""
     sizes = own.length_m[seeds.edge]
     other_seeds = nearest_places(other, seeds, walk.hole_m, size_m=sizes, cos=_SEED_COS)
     count_own = count_other = pairs = 0
-    walks = zip(_walked(own, seeds, walk), _walked(other, other_seeds, walk), strict=True)
-    for points, other_points in walks:
+    both = zip(walks(own, seeds, walk), walks(other, other_seeds, walk), strict=True)
+    for points, other_points in both:
         count_own += len(points)
         count_other += len(other_points)
-        pairs += _matched(points, other_points, walk.hole_m)
+        pairs += matched_pairs(points, other_points, walk.hole_m)
     return count_own, count_other, pairs
 
 
-def _matched(one: Floats, two: Floats, distance_m: float) -> int:
+def matched_pairs(one: Floats, two: Floats, distance_m: float) -> int:
     """Return how many pairs within a distance can be formed, each point in one pair."""
     if not len(one) or not len(two):
         return 0
@@ -158,7 +160,7 @@ def _matched(one: Floats, two: Floats, distance_m: float) -> int:
     return int((maximum_bipartite_matching(can, perm_type="column") >= 0).sum())
 
 
-def _walked(graph: RoadGraph, seeds: Places, walk: _Walk) -> Iterator[Floats]:
+def walks(graph: RoadGraph, seeds: Places, walk: Walk) -> Iterator[Floats]:
     """Yield for each seed the points each interval of way from it, shape (K, 2)."""
     for rows, to_node in node_ways(graph, seeds, limit=walk.radius_m + _ROUNDING_M):
         for row, distance in zip(range(rows.start, rows.stop), to_node, strict=True):
@@ -168,7 +170,7 @@ def _walked(graph: RoadGraph, seeds: Places, walk: _Walk) -> Iterator[Floats]:
             yield _points(graph, int(seeds.edge[row]), float(seeds.at_m[row]), distance, walk)
 
 
-def _points(graph: RoadGraph, edge: int, at_m: float, to_node: Floats, walk: _Walk) -> Floats:
+def _points(graph: RoadGraph, edge: int, at_m: float, to_node: Floats, walk: Walk) -> Floats:
     """Return the points of one walk; `to_node` are the ways from the seed to all nodes."""
     u, v, length = graph.start, graph.end, graph.length_m
     others = np.isfinite(to_node[u]) | np.isfinite(to_node[v])
@@ -201,7 +203,7 @@ def _points(graph: RoadGraph, edge: int, at_m: float, to_node: Floats, walk: _Wa
     return places_at(graph, on, np.clip(at, 0.0, length[on])).xy
 
 
-def _stations(way: Floats, reach: Floats, walk: _Walk, *, closed: bool) -> tuple[Ints, Floats]:
+def _stations(way: Floats, reach: Floats, walk: Walk, *, closed: bool) -> tuple[Ints, Floats]:
     """Return stretches and the distances into them of the multiples of the interval.
 
     Only what is farther from the seed than `way`, the stretch's beginning, at most `reach`

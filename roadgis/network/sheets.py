@@ -29,7 +29,7 @@ class SheetIndex:
 
     def __init__(self, rasters: Sequence[Raster], crs: CRS) -> None:
         self._rasters = tuple(rasters)
-        self._names = _short_names([raster.name for raster in self._rasters])
+        self._names = short_names([raster.name for raster in self._rasters])
         self._outlines = _outlines(self._rasters, crs)
 
     @classmethod
@@ -85,7 +85,7 @@ class SheetIndex:
         return best
 
 
-def _short_names(names: Sequence[str]) -> list[str]:
+def short_names(names: Sequence[str]) -> list[str]:
     """Return names without folders, unless some are then the same."""
     short = [re.split(r"[/\\\\]", name.split("?")[0].rstrip("/"))[-1] for name in names]
     return short if len(set(short)) == len(set(names)) else list(names)

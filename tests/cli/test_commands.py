@@ -162,8 +162,8 @@ def test_extract_under_nohup_continues_when_the_terminal_closes(
         "import os, signal, sys\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "from roadgis.cli import shell\n"
-        "status = shell._status\n"
-        "shell._status = lambda c: (os.kill(os.getpid(), signal.SIGHUP), status(c))[1]\n"
+        "status = shell.exit_status\n"
+        "shell.exit_status = lambda c: (os.kill(os.getpid(), signal.SIGHUP), status(c))[1]\n"
         "from roadgis.cli import main\n"
         "main()\n"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from roadgis.cli.commands.train import _kept, command
+from roadgis.cli.commands.train import command, stop_message
 from roadgis.cli.shell import shell
 from tests.factories.pairs import write_road_pair
 
@@ -37,20 +37,20 @@ def test_train_help_names_the_defaults_that_depend_on_the_model() -> None:
     assert help_of("batch").endswith("[default: 8]")
 
 
-def test_train_message_of_a_stop_names_a_checkpoint_only_if_there_is_one(tmp_path: Path) -> None:
+def test_stop_message_names_a_checkpoint_only_if_there_is_one(tmp_path: Path) -> None:
     start_anew = "There is no checkpoint yet; run the same command again to start anew."
-    assert _kept(tmp_path / "run", overwrite=False) == start_anew
+    assert stop_message(tmp_path / "run", overwrite=False) == start_anew
     folder = tmp_path / "run" / "checkpoint-00001"
     folder.mkdir(parents=True)
-    assert _kept(tmp_path / "run", overwrite=False) == start_anew
+    assert stop_message(tmp_path / "run", overwrite=False) == start_anew
     (folder / "model.keras").touch()
-    assert _kept(tmp_path / "run", overwrite=False) == (
+    assert stop_message(tmp_path / "run", overwrite=False) == (
         "The last checkpoint is kept; run the same command again to resume."
     )
-    assert _kept(tmp_path / "run", overwrite=True) == (
+    assert stop_message(tmp_path / "run", overwrite=True) == (
         "The last checkpoint is kept; run the same command without --overwrite to resume."
     )
-    assert _kept(None, overwrite=False) == "Nothing was written."
+    assert stop_message(None, overwrite=False) == "Nothing was written."
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import places_at
-from roadgis.evaluation.topo import TopoScores, _matched, _Walk, _walked, topo_scores
+from roadgis.evaluation.topo import TopoScores, Walk, matched_pairs, topo_scores, walks
 
 
 def lines(*coordinates: Any) -> Any:
@@ -29,7 +29,7 @@ STREET = [(0.0, 0.0), (1000.0, 0.0)]
 def walked(drawn: Any, edge: int, at_m: float, radius_m: float, interval_m: float) -> Any:
     graph = RoadGraph.from_lines(drawn)
     seeds = places_at(graph, np.array([edge]), np.array([at_m]))
-    (points,) = _walked(graph, seeds, _Walk(radius_m, interval_m, 5.0))
+    (points,) = walks(graph, seeds, Walk(radius_m, interval_m, 5.0))
     return points[np.lexsort((points[:, 1].round(6), points[:, 0].round(6)))].round(6).tolist()
 
 
@@ -69,13 +69,13 @@ class TestMatching:
         # the nearest marble of the first hole is the only one near the second
         holes = np.array([[0.0, 0.0], [4.0, 0.0]])
         marbles = np.array([[1.0, 0.0], [-3.0, 0.0]])
-        assert _matched(holes, marbles, 3.0) == 2
+        assert matched_pairs(holes, marbles, 3.0) == 2
 
     def test_matched_gives_each_marble_one_hole_only(self) -> None:
-        assert _matched(np.zeros((3, 2)), np.zeros((1, 2)), 5.0) == 1
+        assert matched_pairs(np.zeros((3, 2)), np.zeros((1, 2)), 5.0) == 1
 
     def test_matched_of_no_marbles_is_zero(self) -> None:
-        assert _matched(np.zeros((3, 2)), np.empty((0, 2)), 5.0) == 0
+        assert matched_pairs(np.zeros((3, 2)), np.empty((0, 2)), 5.0) == 0
 
 
 class TestByHand:

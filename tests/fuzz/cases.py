@@ -16,7 +16,7 @@ import rasterio
 import shapely
 
 from roadgis.cli import cli
-from roadgis.cli.shell import _status
+from roadgis.cli.shell import exit_status
 from roadgis.model.card import CARD_KEY
 from roadgis.output import read_provenance
 from roadgis.train.data.data_checks import check_labels
@@ -68,7 +68,7 @@ def _command(*arguments: object) -> tuple[str, Work]:
         def call(**options: Any) -> Any:
             return cli.main(args=words, **options)
 
-        return _status(call)
+        return exit_status(call)
 
     return f"roadgis {' '.join(words)}", work
 

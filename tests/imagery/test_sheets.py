@@ -14,7 +14,7 @@ from affine import Affine
 from roadgis.affine import composed
 from roadgis.imagery.acquisition_date import acquisition_date
 from roadgis.imagery.scene import open_scene
-from roadgis.network.sheets import SheetIndex, _short_names
+from roadgis.network.sheets import SheetIndex, short_names
 from tests.factories.rasters import X0, Y0, texture, write_raster
 
 
@@ -154,6 +154,6 @@ def test_source_dates_are_read_when_the_scene_is_opened(tmp_path: Path) -> None:
 
 
 def test_sheet_names_include_folders_if_files_share_a_name() -> None:
-    assert _short_names(["a/1.tif", "b/2.tif"]) == ["1.tif", "2.tif"]
-    assert _short_names(["a/1.tif", "b/1.tif"]) == ["a/1.tif", "b/1.tif"]
-    assert _short_names(["C:\\x\\1.tif", "https://host/2.tif?key=1"]) == ["1.tif", "2.tif"]
+    assert short_names(["a/1.tif", "b/2.tif"]) == ["1.tif", "2.tif"]
+    assert short_names(["a/1.tif", "b/1.tif"]) == ["a/1.tif", "b/1.tif"]
+    assert short_names(["C:\\x\\1.tif", "https://host/2.tif?key=1"]) == ["1.tif", "2.tif"]

@@ -27,8 +27,6 @@ from roadgis.errors import InputError, MissingExtraError, OutputError, ReadError
 from roadgis.network.network import RoadNetwork
 from roadgis.output import SUFFIXES, check_output, read_provenance, write_network
 from roadgis.output.names import shapefile_names
-from roadgis.output.table import FeatureTable
-from roadgis.output.write import _shapefile_bytes
 
 ALL = list(SUFFIXES)
 ONE_LAYER = [s for s in ALL if s != ".gpkg"]
@@ -576,28 +574,20 @@ def test_shapefile_does_not_replace_the_table_of_another_without_overwrite(tmp_p
     assert (tmp_path / "roads.dbf").read_bytes() == b"a table"
 
 
-def test_shapefile_size_is_predicted_exactly(tmp_path: Path) -> None:
-    for network in (tee(), big()):
-        path = tmp_path / "roads.shp"
-        write_network(network, path, overwrite=True)
-        points = int(shapely.get_num_coordinates(network.edges).sum())
-        assert path.stat().st_size == _shapefile_bytes(len(network), points)
-
-
-def test_shapefile_over_two_gibibytes_is_rejected_before_writing(tmp_path: Path) -> None:
-    # One line of half a million points, shared by many edges.
-    line = shapely.linestrings(np.linspace([0.0, 0.0], [1000.0, 1000.0], 500_000))
-    count = 280
-    network = make_network([[(0.0, 0.0), (1.0, 1.0)]] * count)
-    edges = np.empty(count, object)
-    edges[:] = line
-    from roadgis.output.write import _write_shapefile
-
-    table = FeatureTable({"id": np.arange(count)}, edges, network.crs)
-    path = tmp_path / "roads.shp"
-    with pytest.raises(OutputError, match=r"280 edges need 2\.1 GiB.*\.gpkg"):
-        _write_shapefile(table, path, path, "{}")
-    assert os.listdir(tmp_path) == []
+def test_shapefile_over_the_size_limit_is_rejected_before_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_network(big(), tmp_path / "whole.shp")
+    size = (tmp_path / "whole.shp").stat().st_size
+    (tmp_path / "limited").mkdir()
+    path = tmp_path / "limited" / "roads.shp"
+    monkeypatch.setattr("roadgis.output.write._SHAPEFILE_LIMIT_BYTES", size - 1)
+    with pytest.raises(OutputError, match=rf"{len(big())} edges need 0\.0 GiB.*\.gpkg"):
+        write_network(big(), path)
+    assert os.listdir(path.parent) == []
+    monkeypatch.setattr("roadgis.output.write._SHAPEFILE_LIMIT_BYTES", size)
+    write_network(big(), path)
+    assert path.stat().st_size == size
 
 
 # --- the same network gives the same bytes ----------------------------------------------------

@@ -15,7 +15,7 @@ from roadgis.train.architectures import (
     model_stride,
     receptive_margin,
 )
-from roadgis.train.architectures.canet import _aggregate_context
+from roadgis.train.architectures.canet import aggregate_context
 from roadgis.train.framework import import_keras, upsample_bilinear
 
 # TensorFlow's variables under NumPy 2.
@@ -33,7 +33,7 @@ def model() -> Any:
 def context() -> Any:
     keras = import_keras()
     features = keras.Input((None, None, 4))
-    return keras.Model(features, _aggregate_context(features, norm=False))
+    return keras.Model(features, aggregate_context(features, norm=False))
 
 
 def parents(model: Any, name: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the train extra")
 
-from roadgis.cli.commands.train import _settings, command
+from roadgis.cli.commands.train import command, run_settings
 from roadgis.errors import InputError
 from roadgis.model.card import ModelCard, write_card_file
 from roadgis.options.training import TrainSettings
@@ -41,7 +41,7 @@ def trained(folder: Path, **card: Any) -> str:
 
 
 def chosen(file: Path | None = None, **options: Any) -> TrainSettings:
-    settings: TrainSettings = _settings(file, NONE_GIVEN | options)
+    settings: TrainSettings = run_settings(file, NONE_GIVEN | options)
     return settings
 
 

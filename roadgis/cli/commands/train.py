@@ -66,8 +66,12 @@ def command(
         raise click.UsageError("Missing option '-o' / '--output': a folder for the run.")
     # A run of hours reports its progress by default.
     verbose = verbose if progress == "none" else max(verbose, 1)
-    with shell(progress, verbose=verbose, quiet=quiet, kept=lambda: _kept(output, overwrite)) as sh:
-        chosen = _settings(settings, values)
+
+    def kept() -> str:
+        return stop_message(output, overwrite=overwrite)
+
+    with shell(progress, verbose=verbose, quiet=quiet, kept=kept) as sh:
+        chosen = run_settings(settings, values)
         if preview is not None:
             from roadgis.train.augmentation.preview import preview_settings
 
@@ -84,8 +88,8 @@ def command(
         )
 
 
-def _kept(output: Path | None, overwrite: bool) -> str:
-    """Return the state of an interrupted run, and how to resume it."""
+def stop_message(output: Path | None, *, overwrite: bool) -> str:
+    """Return the state of an interrupted run in a folder, and how to resume it."""
     from roadgis.train.run_folder import RunFolder
 
     if output is None:
@@ -96,7 +100,7 @@ def _kept(output: Path | None, overwrite: bool) -> str:
     return f"The last checkpoint is kept; run {same} to resume."
 
 
-def _settings(path: Path | None, values: Mapping[str, object]) -> TrainSettings:
+def run_settings(path: Path | None, values: Mapping[str, object]) -> TrainSettings:
     """Return the file's settings, overridden by the options.
 
     Other settings are those of the model that the run starts from.

@@ -55,7 +55,7 @@ def build_canet(options: ArchitectureOptions) -> Any:
     low = encoder.get_layer(encoder_taps(options.backbone)[2]).output
 
     high = _convolution(encoder.output, flow_width, "context_input", norm)
-    high = _aggregate_context(high, norm)
+    high = aggregate_context(high, norm)
 
     gate = layers.GlobalAveragePooling2D(keepdims=True, name="decoder_gate_mean")(high)
     gate = layers.Conv2D(low_width, 1, activation="sigmoid", name="decoder_gate")(gate)
@@ -71,7 +71,7 @@ def build_canet(options: ArchitectureOptions) -> Any:
     return keras.Model(encoder.input, x)
 
 
-def _aggregate_context(features: Any, norm: bool) -> Any:
+def aggregate_context(features: Any, norm: bool) -> Any:
     """Apply the Chained Context Aggregation Module: chained flows, summed and selected."""
     layers = import_keras().layers
     width = features.shape[-1]
