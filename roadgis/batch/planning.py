@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from roadgis._version import __version__
 from roadgis.batch.plan import CountyPlan
@@ -57,15 +58,15 @@ def make_plan(
         scene = dataclasses.replace(scene, max_mpx=_MAX_MPX)
         options = dataclasses.replace(settings.options, scene=scene)
         settings = dataclasses.replace(settings, options=options)
-    plan = _mask_plan if settings.masks is not None else _imagery_plan
-    return plan(list(sheets), settings, tuple(source), statistics)
+    if settings.masks is not None:
+        planned = _mask_plan(sheets, settings)
+    else:
+        planned = _imagery_plan(sheets, settings, statistics)
+    return dataclasses.replace(planned, source=tuple(source))
 
 
 def _imagery_plan(
-    sheets: list[Sheet],
-    settings: PlanSettings,
-    source: tuple[str, ...],
-    statistics: SceneStatistics | None,
+    sheets: Sequence[Sheet], settings: PlanSettings, statistics: SceneStatistics | None
 ) -> CountyPlan:
     segmenter = load_model(settings.model, description=settings.description)
     card, options = segmenter.card, settings.options
@@ -75,31 +76,14 @@ def _imagery_plan(
             "differ a little at the borders of units, and from those of 'roadgis extract'.",
             card.name,
         )
-    found, bad = inspected(
-        sheets,
-        options.scene,
-        len(card.bands),
-        options.sources,
-        gsd_m=options.scene.gsd_m or card.gsd_m,
-    )
-    _tell_bad(bad, len(sheets))
-    draft = CountyPlan(
-        plan_id=secrets.token_hex(8),
-        version=__version__,
-        settings=settings,
-        source=source,
-        rasters=found.rasters,
-        bad_sheets=tuple(bad),
-        statistics=statistics or SceneStatistics(),
-        units=(),
-        facts={
-            "model": {
-                "name": f"{card.name} {card.version}",
-                "fingerprint": segmenter.fingerprint,
-                "card": card.to_json(),
-            }
-        },
-    )
+    gsd_m = options.scene.gsd_m or card.gsd_m
+    found, bad = inspected(sheets, options.scene, len(card.bands), options.sources, gsd_m=gsd_m)
+    _warn_bad(bad, len(sheets))
+    model = {
+        "name": f"{card.name} {card.version}",
+        "fingerprint": segmenter.fingerprint,
+        "card": card.to_json(),
+    }
     with compose_scene(
         found.rasters,
         gsd_m=card.working_gsd_m,
@@ -118,22 +102,18 @@ def _imagery_plan(
         )
         unit_px = cutting.whole_tiles(settings.unit_px)
         units = imagery_units(scene, scene.record(), cutting, unit_px, decides)
-        return _completed(draft, scene, units, unit_px)
+        draft = _draft(settings, scene, bad, unit_px, {"model": model})
+        return _with_units(draft, units)
 
 
-def _mask_plan(
-    sheets: list[Sheet],
-    settings: PlanSettings,
-    source: tuple[str, ...],
-    statistics: SceneStatistics | None,
-) -> CountyPlan:
-    asked = settings.options.scene
-    usable, bad = inspected(sheets, asked, 1, settings.options.sources)
-    _tell_bad(bad, len(sheets))
+def _mask_plan(sheets: Sequence[Sheet], settings: PlanSettings) -> CountyPlan:
+    given = settings.options.scene
+    usable, bad = inspected(sheets, given, 1, settings.options.sources)
+    _warn_bad(bad, len(sheets))
     with open_probability(
         usable.sheets,
-        assume_crs=asked.assume_crs,
-        max_mpx=asked.max_mpx,
+        assume_crs=given.assume_crs,
+        max_mpx=given.max_mpx,
         options=settings.masks,
     ) as found:
         if not isinstance(found, RasterProbability):
@@ -141,46 +121,56 @@ def _mask_plan(
         scene = found.scene
         options = dataclasses.replace(settings.options, scene=scene.options)
         settings = dataclasses.replace(settings, options=options)
-        draft = CountyPlan(
-            plan_id=secrets.token_hex(8),
-            version=__version__,
-            settings=settings,
-            source=source,
-            rasters=scene.given,
-            bad_sheets=tuple(bad),
-            statistics=scene.statistics,
-            units=(),
-            facts={
-                "made_by": found.provenance,
-                "threshold": found.threshold,
-                "is_mask": found.is_mask,
-                "gsd_m": scene.grid.gsd_m,
-            },
-        )
+        facts = {
+            "made_by": found.provenance,
+            "threshold": found.threshold,
+            "is_mask": found.is_mask,
+        }
+        draft = _draft(settings, scene, bad, settings.unit_px, facts)
         decides = digest(__version__, dataclasses.asdict(found.encoding))
         units = mask_units(scene, scene.record(), draft.reach_px, settings.unit_px, decides)
-        return _completed(draft, scene, units, settings.unit_px)
+        return _with_units(draft, units)
 
 
-def _completed(draft: CountyPlan, scene: Scene, units: list[Unit], unit_px: int) -> CountyPlan:
-    covered, (row, col) = scene.covered, scene.origin
+def _draft(
+    settings: PlanSettings,
+    scene: Scene,
+    bad: Sequence[BadSheet],
+    unit_px: int,
+    facts: Mapping[str, Any],
+) -> CountyPlan:
+    """Return a plan without units and sources."""
+    grid, covered, (row, col) = scene.grid, scene.covered, scene.origin
+    return CountyPlan(
+        plan_id=secrets.token_hex(8),
+        version=__version__,
+        settings=settings,
+        source=(),
+        rasters=scene.given,
+        bad_sheets=tuple(bad),
+        statistics=scene.statistics,
+        units=(),
+        facts={
+            **facts,
+            "unit_px": unit_px,
+            "gsd_m": grid.gsd_m,
+            "crs": grid.crs.to_wkt(),
+            "native_crs": scene.native_crs.to_wkt(),
+            "grid": [grid.x0, grid.y0, grid.width, grid.height],
+            "origin": [row, col],
+            "covered": [covered.row + row, covered.col + col, covered.height, covered.width],
+            "record": scene.record().to_json(),
+        },
+    )
+
+
+def _with_units(draft: CountyPlan, units: Sequence[Unit]) -> CountyPlan:
     if not units:
-        raise SceneError("No unit of the county holds imagery. Check the area of interest.")
-    facts = {
-        **draft.facts,
-        "unit_px": unit_px,
-        "gsd_m": scene.grid.gsd_m,
-        "crs": scene.grid.crs.to_wkt(),
-        "native_crs": scene.native_crs.to_wkt(),
-        "grid": [scene.grid.x0, scene.grid.y0, scene.grid.width, scene.grid.height],
-        "origin": [row, col],
-        "covered": [covered.row + row, covered.col + col, covered.height, covered.width],
-        "record": scene.record().to_json(),
-    }
-    return dataclasses.replace(draft, statistics=scene.statistics, units=tuple(units), facts=facts)
+        raise SceneError("No unit of the county has imagery. Check the area of interest.")
+    return dataclasses.replace(draft, units=tuple(units))
 
 
-def _tell_bad(bad: Sequence[BadSheet], count: int) -> None:
+def _warn_bad(bad: Sequence[BadSheet], count: int) -> None:
     if bad:
         _LOG.warning(
             "%d of %d sheets are left out. Repair them and run 'roadgis batch update'.",

@@ -12,7 +12,7 @@ import shapely
 from pyproj import CRS
 
 from roadgis.affine import mapped
-from roadgis.arrays import Floats, Ints
+from roadgis.arrays import Bools, Floats, Ints
 from roadgis.crs import LONLAT, ground_size, transformer
 from roadgis.errors import SceneError
 from roadgis.imagery.area import Area, load_area
@@ -26,6 +26,7 @@ from roadgis.imagery.resampling import (
     Layer,
     WarpedLayer,
     WholeFactorLayer,
+    touches,
     whole_factor,
 )
 from roadgis.imagery.size import RunSize, check_size, run_size
@@ -35,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 #: Imagery with larger pixels than both shows no roads to a model.
 TOO_COARSE_RATIO, TOO_COARSE_M = 2.5, 2.0
-# A pixel size this close to a whole fraction of the one asked for is taken as it.
+# Pixel sizes this close to a whole fraction of the requested one are treated as equal to it.
 _SAME_SIZE = 0.005
 
 
@@ -79,6 +80,18 @@ class Plan:
     def relative(self, window: Window) -> Window:
         """Return a window of the lattice relative to the grid."""
         return window.shifted(-self.row, -self.col)
+
+    def layers_at(self, window: Window) -> list[Layer]:
+        """Return the layers with sheets in a window of the lattice."""
+        return [layer for layer in self.layers if touches(layer, window)]
+
+    def in_extent(self, window: Window) -> Bools:
+        """Return which pixels of a window of the lattice lie within the inputs' extent."""
+        rows = np.arange(window.row, window.end_row)
+        cols = np.arange(window.col, window.end_col)
+        in_rows = (rows >= self.extent.row) & (rows < self.extent.end_row)
+        in_cols = (cols >= self.extent.col) & (cols < self.extent.end_col)
+        return in_rows[:, None] & in_cols
 
 
 def pixel_size_m(raster: Raster) -> tuple[float, float]:

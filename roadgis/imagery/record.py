@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -100,6 +100,31 @@ class SceneRecord:
 
     def _in_grid(self, box: tuple[int, int, int, int]) -> Window:
         return Window(*box).shifted(-self.origin[0], -self.origin[1])
+
+
+def scene_fingerprint(
+    plan: Plan,
+    rasters: Sequence[Raster],
+    options: SceneOptions,
+    band_count: int,
+    stretch: Mapping[str, Any],
+    normalization: Mapping[str, Any] | None,
+) -> str:
+    """Return a hash of everything that decides a scene's pixels."""
+    grid = plan.grid
+    names = ("bands", "blank", "nodata", "stretch", "value_range", "assume_crs")
+    parts = {
+        "version": READ_VERSION,
+        "stamps": [raster.stamp for raster in rasters],
+        "grid": [grid.crs.to_wkt(), grid.x0, grid.y0, grid.gsd_m, grid.width, grid.height],
+        "bands": [raster.bands for raster in rasters],
+        "band_count": band_count,
+        "options": {name: repr(getattr(options, name)) for name in names},
+        "scaling": stretch,
+        "normalization": normalization,
+        "area": None if plan.area is None else plan.area.digest,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def scene_record(

@@ -49,6 +49,14 @@ class Layer(Protocol):
         """Return unscaled float32 (C, height, width) and the valid share 0..1 of each pixel."""
 
 
+def touches(layer: Layer, window: Window) -> bool:
+    """Return whether any sheet of a layer reaches into a window of the lattice."""
+    row, col, end_row, end_col = layer.boxes.T
+    inside = (row < window.end_row) & (end_row > window.row)
+    inside &= (col < window.end_col) & (end_col > window.col)
+    return bool(inside.any())
+
+
 def whole_factor(group: SheetGroup, lattice: Lattice) -> int | None:
     """Return how many source pixels make one analysis pixel, where they do so exactly."""
     source, target = group.lattice, lattice

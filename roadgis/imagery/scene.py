@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,8 +21,8 @@ from roadgis.imagery.grid import Grid, Window
 from roadgis.imagery.inputs import expand_sources
 from roadgis.imagery.plan import Plan, plan_scene, warn_apart
 from roadgis.imagery.raster import Raster, inspect_raster
-from roadgis.imagery.record import READ_VERSION, SceneRecord, scene_record
-from roadgis.imagery.resampling import Layer
+from roadgis.imagery.record import SceneRecord, scene_fingerprint, scene_record
+from roadgis.imagery.resampling import Layer, touches
 from roadgis.imagery.sample_blocks import blocks_of_inputs, spread_blocks
 from roadgis.imagery.size import RunSize
 from roadgis.imagery.values.blank import BLANK_REACH_PX, blank_pixels
@@ -202,7 +200,9 @@ class Scene:
                 (image[valid] for image, valid in samples), band_count, normalize_to
             )
             self.look = measure_look(samples)
-        self.fingerprint: str = self._fingerprint()
+        self.fingerprint: str = scene_fingerprint(
+            plan, rasters, options, band_count, self.stretch, self._normalized()
+        )
 
     def __enter__(self) -> Scene:
         return self
@@ -314,8 +314,7 @@ class Scene:
 
     def misses_inputs(self, window: Window) -> bool:
         """Return True when no input reaches into a window; reads nothing."""
-        absolute = self._absolute(window)
-        return not any(_touches(layer, absolute) for layer in self._plan.layers)
+        return not self._plan.layers_at(self._absolute(window))
 
     def is_blank(self, window: Window) -> bool:
         """Return True when a window certainly holds no valid, wanted pixel; reads nothing."""
@@ -329,21 +328,12 @@ class Scene:
             for block in spread_blocks(whole, _SAMPLE_BLOCKS[0]):
                 window = block.intersection(whole)
                 relative = self._plan.relative(window)
-                inside = self.wanted(relative) & self._in_extent(window)
+                inside = self.wanted(relative) & self._plan.in_extent(window)
                 wanted += int(inside.sum())
                 if inside.any() and not self.is_blank(relative):
                     seen += int((self.read(relative)[1] & inside).sum())
             self._valid_share = seen / wanted if wanted else 0.0
         return self._valid_share
-
-    def _in_extent(self, window: Window) -> Bools:
-        """Return which pixels of a window of the lattice lie within the inputs' extent."""
-        extent = self._plan.extent
-        rows = np.arange(window.row, window.end_row)
-        cols = np.arange(window.col, window.end_col)
-        in_rows = (rows >= extent.row) & (rows < extent.end_row)
-        in_cols = (cols >= extent.col) & (cols < extent.end_col)
-        return in_rows[:, None] & in_cols
 
     def record(self) -> SceneRecord:
         """Return what decides the pixels, sheet by sheet, for runs that are resumed later."""
@@ -369,7 +359,7 @@ class Scene:
     def _compose(self, window: Window) -> tuple[Bytes, Bools]:
         """Lay the layers over each other, the first on top, by their share of each pixel."""
         shape = (window.height, window.width)
-        touching = [layer for layer in self._plan.layers if _touches(layer, window)]
+        touching = self._plan.layers_at(window)
         if len(touching) == 1:
             values, share = touching[0].read(window, self._scaling(touching[0]))
             if len(values) != self.band_count:
@@ -384,6 +374,7 @@ class Scene:
             weight = np.minimum(share, 255 - covered)
             total += values * weight[..., None].astype(np.float32)
             covered += weight
+        if touching:
             image = np.rint(total / np.maximum(covered, 1)[..., None]).astype(np.uint8)
         return image, covered >= 128
 
@@ -418,7 +409,7 @@ class Scene:
             samples = []
             for window in self._blocks(count):
                 for layer in layers:
-                    if _touches(layer, window):
+                    if touches(layer, window):
                         values, share = layer.read_raw(window)
                         samples.append(values[:, share >= 0.5])
             if sum(s.shape[1] for s in samples) >= _ENOUGH_SAMPLES:
@@ -438,35 +429,3 @@ class Scene:
     def _blocks(self, count: int) -> list[Window]:
         boxes = [layer.boxes for layer in self._plan.layers]
         return blocks_of_inputs(self._plan.extent, boxes, count)
-
-    def _fingerprint(self) -> str:
-        grid = self.grid
-        options = {
-            name: getattr(self.options, name)
-            for name in ("bands", "blank", "nodata", "stretch", "value_range", "assume_crs")
-        }
-        area = None if self._area is None else self._area.digest
-        parts = {
-            "version": READ_VERSION,
-            "stamps": [raster.stamp for raster in self._rasters],
-            "grid": [grid.crs.to_wkt(), grid.x0, grid.y0, grid.gsd_m, grid.width, grid.height],
-            "bands": [raster.bands for raster in self._rasters],
-            "band_count": self.band_count,
-            "options": {k: repr(v) for k, v in options.items()},
-            "scaling": self.stretch,
-            "normalization": self._normalized(),
-            "area": area,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _touches(layer: Layer, window: Window) -> bool:
-    b = layer.boxes
-    return bool(
-        (
-            (b[:, 0] < window.end_row)
-            & (b[:, 2] > window.row)
-            & (b[:, 1] < window.end_col)
-            & (b[:, 3] > window.col)
-        ).any()
-    )

@@ -90,20 +90,7 @@ def fit(
     folder = RunFolder(output)
     if output.is_file():
         raise OutputError(f"{output}: is a file; expected the name of a folder for the run.")
-    checkpoint = None if overwrite else folder.load_checkpoint()
-    if checkpoint is not None:
-        _check_settings(checkpoint.state, settings, folder)
-        done = checkpoint.state.epoch * settings.optimization.epoch_steps
-        if done >= settings.optimization.steps and folder.model.is_file():
-            raise OutputError(
-                f"{output}: holds a finished run of {settings.optimization.steps} steps. Make it "
-                "longer with --steps, choose another folder, or start anew with --overwrite."
-            )
-    if checkpoint is None and folder.model.exists() and not overwrite:
-        raise OutputError(
-            f"{folder.model} exists, without a checkpoint to resume from. Choose another folder, "
-            "replace it with --overwrite, or start from it in another folder with --init."
-        )
+    checkpoint = None if overwrite else _checkpoint(folder, settings)
     # Before reading the data: mistakes in the list are found at once.
     augmentation = load_augmentation(settings.data.augmentation)
     data = open_training_data(
@@ -127,6 +114,25 @@ def fit(
     return card
 
 
+def _checkpoint(folder: RunFolder, settings: TrainSettings) -> Checkpoint | None:
+    """Return the checkpoint to resume from; None in a folder without a run."""
+    checkpoint = folder.load_checkpoint()
+    if checkpoint is not None:
+        _check_settings(checkpoint.state, settings, folder)
+        done = checkpoint.state.epoch * settings.optimization.epoch_steps
+        if done >= settings.optimization.steps and folder.model.is_file():
+            raise OutputError(
+                f"{folder.path}: holds a finished run of {settings.optimization.steps} steps. Make "
+                "it longer with --steps, choose another folder, or start anew with --overwrite."
+            )
+    elif folder.model.exists():
+        raise OutputError(
+            f"{folder.model} exists, without a checkpoint to resume from. Choose another folder, "
+            "replace it with --overwrite, or start from it in another folder with --init."
+        )
+    return checkpoint
+
+
 def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
     """Return a fingerprint of what decides the crops, apart from the settings."""
     listed = json.dumps(augmentation.settings, sort_keys=True)
@@ -134,7 +140,7 @@ def _fingerprint(data: TrainingData, augmentation: Augmentation) -> str:
 
 
 def _check_settings(state: RunState, settings: TrainSettings, folder: RunFolder) -> None:
-    """Refuse to resume a run with other settings."""
+    """Raise if a run has other settings."""
     now, default = (
         json.loads(json.dumps(settings_to_dict(one, paths=False)))
         for one in (settings, TrainSettings())
