@@ -57,6 +57,7 @@ def test_stop_message_names_a_checkpoint_only_if_there_is_one(tmp_path: Path) ->
 @pytest.mark.skipif(os.name == "nt", reason="uses POSIX signals")
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_train_stopped_in_its_first_epoch_names_no_checkpoint(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="needs the train extra")
     write_road_pair(tmp_path / "data", "scene")
     given = "--data data --crop-px 64 --batch 1 --depth 3 --decoder-filters 8,8,8 -o run"
     process = subprocess.Popen(
