@@ -20,14 +20,9 @@ from roadgis.errors import InputError
 from roadgis.evaluation.apls import apls_score
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import control_points, places_at, ways
+from tests.factories.geometries import lines
 
 APART = 1000.0  # so far apart that only nodes are control points
-
-
-def lines(*coordinates: list[tuple[float, float]]) -> Any:
-    out = np.empty(len(coordinates), object)
-    out[:] = [shapely.LineString(line) for line in coordinates]
-    return out
 
 
 # two stubs, a street, and a detour around three sides of a square

@@ -19,14 +19,9 @@ from roadgis.evaluation.errors import PROPOSAL_KINDS, TRUTH_KINDS, classify_erro
 from roadgis.evaluation.junctions import junction_scores, junctions
 from roadgis.evaluation.within_distance import cover
 from roadgis.lines.linear_reference import LineAxis
+from tests.factories.geometries import lines
 
 Lines = npt.NDArray[np.object_]
-
-
-def lines(*paths: list[tuple[float, ...]]) -> Lines:
-    out = np.empty(len(paths), object)
-    out[:] = [LineString(path) for path in paths]
-    return out
 
 
 NONE = lines()

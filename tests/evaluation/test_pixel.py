@@ -8,19 +8,13 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely import LineString
 
 from roadgis.evaluation import pixel
 from roadgis.evaluation.pixel import pixel_scores
+from tests.factories.geometries import lines
 
 Lines = npt.NDArray[np.object_]
 SQUARE = shapely.box(0, -50, 100, 50)
-
-
-def lines(*paths: list[tuple[float, float]]) -> Lines:
-    out = np.empty(len(paths), object)
-    out[:] = [LineString(path) for path in paths]
-    return out
 
 
 ROAD = lines([(-20, 0), (120, 0)])

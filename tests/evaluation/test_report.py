@@ -21,6 +21,7 @@ from roadgis.evaluation.report.maps import KINDS, LineMap, scale_length
 from roadgis.evaluation.report.page import ReportPair, report_page, write_report
 from roadgis.evaluation.report.worst_windows import worst_places
 from roadgis.evaluation.table import SCORES, total_row
+from tests.factories.geometries import lines
 from tests.train.test_report import Page
 
 UTM = pyproj.CRS.from_epsg(32619)
@@ -30,12 +31,6 @@ X, Y = 300_000.0, 4_700_000.0
 
 def line(*points: tuple[float, float]) -> shapely.LineString:
     return shapely.LineString([(X + x, Y + y) for x, y in points])
-
-
-def lines(*parts: shapely.LineString) -> npt.NDArray[np.object_]:
-    found = np.empty(len(parts), object)
-    found[:] = parts
-    return found
 
 
 NONE = lines()

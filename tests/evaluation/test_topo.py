@@ -15,13 +15,7 @@ from roadgis.errors import InputError
 from roadgis.evaluation.graph import RoadGraph
 from roadgis.evaluation.graph_points import places_at
 from roadgis.evaluation.topo import TopoScores, Walk, matched_pairs, topo_scores, walks
-
-
-def lines(*coordinates: Any) -> Any:
-    out = np.empty(len(coordinates), object)
-    out[:] = [shapely.LineString(line) for line in coordinates]
-    return out
-
+from tests.factories.geometries import lines
 
 STREET = [(0.0, 0.0), (1000.0, 0.0)]
 

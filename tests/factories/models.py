@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -316,6 +317,11 @@ def _probability(stride: int) -> list[Any]:
 
 def _to_output(name: str) -> list[Any]:
     return [helper.make_node("Transpose", [name], ["road"], perm=[0, 2, 3, 1])]
+
+
+def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Return random pixels (1, height, width, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
 def save_model(

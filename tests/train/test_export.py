@@ -8,7 +8,6 @@ from typing import Any
 
 import geopandas
 import numpy as np
-import numpy.typing as npt
 import pytest
 import shapely
 from click.testing import CliRunner
@@ -33,7 +32,7 @@ from roadgis.train.architectures import (
 from roadgis.train.export.export import chosen_precision, export_onnx
 from roadgis.train.framework import import_keras
 from roadgis.train.settings import write_settings
-from tests.factories.models import tiny_model
+from tests.factories.models import noise, tiny_model
 from tests.factories.rasters import METRIC, X0, Y0, write_raster
 
 pytestmark = [
@@ -116,10 +115,6 @@ def exported(folder: Path, keras_file: Path, data: Path) -> dict[Precision, Path
             ),
         )
     return found
-
-
-def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
 def test_export_onnx_agrees_with_keras(keras_file: Path, exported: dict[Precision, Path]) -> None:

@@ -16,7 +16,7 @@ from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.export.decoder_window import add_decoder_window, crop_decoder
 from roadgis.train.export.onnx_graph import double_by_copies, fold_scaling
 from roadgis.train.export.quantize import feed_bytes
-from tests.factories.models import save_model, tiny_card
+from tests.factories.models import noise, save_model, tiny_card
 
 CARD = tiny_card(stride=4, margin_px=20)
 
@@ -69,10 +69,6 @@ def saved(path: Path, nodes: list[Any], card: ModelCard) -> Path:
         model.graph.node.remove(node)
     onnx.save(model, str(path))
     return path
-
-
-def noise(height: int, width: int) -> Any:
-    return np.random.default_rng(3).integers(0, 256, (1, height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
