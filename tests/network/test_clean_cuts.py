@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -11,12 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from roadgis.network.network import RoadNetwork
 from roadgis.options.cleaning import BridgeOptions, CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
 from roadgis.probability.source import NO_DATA
 from roadgis.raster_pipeline import vectorize
-from tests.factories.roads import ArraySource, road
+from tests.factories.roads import ArraySource, assert_networks_equal, road
 
 # Small widths make a small halo, so that blocks of small rasters do not see everything.
 OPTIONS = VectorizeOptions(max_road_width_m=12.0, rim_m=3.0)
@@ -27,22 +24,6 @@ CLEAN = CleanOptions(
     dangle_factor=1.5,
     bridge=BridgeOptions(max_gap_m=40.0, max_turn_deg=60.0, min_evidence=0.01, min_support=0.2),
 )
-
-
-def differing(a: RoadNetwork, b: RoadNetwork) -> list[str]:
-    """Return the fields in which two networks differ in any bit."""
-    out = []
-    for field in dataclasses.fields(RoadNetwork):
-        one, two = getattr(a, field.name), getattr(b, field.name)
-        if field.name == "edges":
-            one, two = ([line.wkb for line in lines] for lines in (one, two))
-        if isinstance(one, np.ndarray):
-            same = np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
-        else:
-            same = one == two
-        if not same:
-            out.append(field.name)
-    return out
 
 
 def scenery(seed: int, height: int, width: int, blobs: int) -> npt.NDArray[np.uint8]:
@@ -83,7 +64,7 @@ def test_vectorize_gives_the_same_network_for_any_cut(
     source = ArraySource(scenery(seed, height, width, blobs))
     whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
     cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px)
-    assert differing(whole, cut) == []
+    assert_networks_equal(whole, cut)
 
 
 @settings(deadline=None, max_examples=8)
@@ -98,7 +79,7 @@ def test_vectorize_gives_the_same_network_for_any_cut_of_a_mask(
     source.is_mask = True
     whole = vectorize(source, OPTIONS, clean=CLEAN, block_px=10_000)
     cut = vectorize(source, OPTIONS, clean=CLEAN, block_px=block_px)
-    assert differing(whole, cut) == []
+    assert_networks_equal(whole, cut)
 
 
 @pytest.mark.parametrize("cut_at", range(150, 172, 3))
@@ -109,7 +90,7 @@ def test_bridge_gaps_closes_a_gap_on_a_cut(cut_at: int) -> None:
     whole = vectorize(source, block_px=10_000)
     cut = vectorize(source, block_px=cut_at)
     assert whole.bridged.sum() == 1
-    assert differing(whole, cut) == []
+    assert_networks_equal(whole, cut)
 
 
 def test_bridge_gaps_works_at_the_corner_of_four_blocks_next_to_nodata() -> None:
@@ -120,4 +101,4 @@ def test_bridge_gaps_works_at_the_corner_of_four_blocks_next_to_nodata() -> None
     whole = vectorize(source, block_px=10_000)
     cut = vectorize(source, block_px=100)
     assert whole.bridged.sum() >= 1
-    assert differing(whole, cut) == []
+    assert_networks_equal(whole, cut)
