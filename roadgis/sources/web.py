@@ -33,6 +33,8 @@ _MOST_ZOOM = 24
 #: HTTP status codes that mean that there is no image.
 _EMPTY_CODES = "204,404"
 _FAR_FUTURE_S = 3650 * 24 * 3600
+#: Seconds that GDAL waits for an answer.
+_TIMEOUT_S = 60
 _NO_LIMIT = 10**15
 #: Parameters of a WMS request set here; others, such as keys, are passed through.
 _WMS_OWN = ("service", "request", "version", "layers", "styles", "crs", "srs", "format",
@@ -247,7 +249,7 @@ def _common(cache: Path) -> str:
     return (
         "<BandsCount>4</BandsCount>"
         f"<ZeroBlockHttpCodes>{_EMPTY_CODES}</ZeroBlockHttpCodes>"
-        "<MaxConnections>2</MaxConnections><Timeout>60</Timeout>"
+        f"<MaxConnections>2</MaxConnections><Timeout>{_TIMEOUT_S}</Timeout>"
         f"<Cache><Path>{escape(str(cache))}</Path><Type>file</Type>"
         f"<Expires>{_FAR_FUTURE_S}</Expires><MaxSize>{_NO_LIMIT}</MaxSize></Cache>"
     )
