@@ -104,15 +104,14 @@ def _doomed(middle: list[Plane], right: list[Plane], left: list[Plane], second: 
     a1, a2, a3, a4 = x1 | x2, x3 | x4, x5 | x6, x7 | x8
     # One run of neighbours that are set: deleting does not cut.
     b1, b2, b3, b4 = c1 & ~x1, c2 & ~x3, c3 & ~x5, c4 & ~x7
-    out: Plane = np.bitwise_or((b1 ^ b2) & ~(b3 | b4), (b3 ^ b4) & ~(b1 | b2))
+    out: Plane = x & ((b1 | b2) ^ (b3 | b4))
     # Two or three pairs of neighbours: neither the end of a line nor the inside of a blob.
     a12, a34, c12, c34 = a1 & a2, a3 & a4, c1 & c2, c3 & c4
     out &= a12 | a34 | ((a1 | a2) & (a3 | a4))
     out &= c12 | c34 | ((c1 | c2) & (c3 | c4))
-    out &= ~(a12 & a34 & c12 & c34)
     # Alternately the east and south side, then the west and north.
-    out &= ~((c3 | ~x4) & x5) if second else ~((c1 | ~x8) & x1)
-    out &= x
+    side = (c3 | ~x4) & x5 if second else (c1 | ~x8) & x1
+    out &= ~((b1 & b2) | (b3 & b4) | (a12 & a34 & c12 & c34) | side)
     return out
 
 
