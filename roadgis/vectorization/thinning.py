@@ -176,18 +176,24 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     first = radius * (stride + 1)
     position = rows * stride + cols - first
     left = np.arange(len(rows))
+    both = np.bitwise_or if value else np.bitwise_and
     for length, ring in _rings(radius):
         if not len(left):
             break
         steps = first + ring[:, 0] * stride + ring[:, 1]
-        found = np.full(len(left), -1, np.int8 if len(ring) < 128 else np.int64)
-        for number in range(len(steps) - 1, -1, -1):
-            found[flat[steps[number] :].take(position) == value] = number
-        hit = found >= 0
+        # All at once first, as most pixels have none in a ring.
+        whole = flat[steps[0] :].take(position)
+        for step in steps[1:].tolist():
+            both(whole, flat[step:].take(position), out=whole)
+        hit = whole == value
         if hit.any():
-            at = left[hit]
+            at, there = left[hit], position[hit]
+            found = np.zeros(len(at), np.int64)
+            for number in range(len(steps) - 1, 0, -1):
+                found[flat[steps[number] :].take(there) == value] = number
+            found[flat[steps[0] :].take(there) == value] = 0
             distance[at] = length
-            offset[at] = ring[found[hit]]
+            offset[at] = ring[found]
             left, position = left[~hit], position[~hit]
     return distance, offset
 
