@@ -300,7 +300,10 @@ class _Reading:
     def _read(self, strip: Window) -> None:
         strip = strip.intersection(self.window)
         here = strip.slices_in(self.window)
-        self._image[here], self._valid[here] = self._scene.read(strip)
+        image, self._valid[here] = self._scene.read(strip)
+        # Bands lie one after the other; copied together, numpy would do so pixel by pixel.
+        for band in range(self._scene.band_count):
+            self._image[here][..., band] = image[..., band]
 
     def result(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Return image (height, width, B) and valid pixels when all is read."""
