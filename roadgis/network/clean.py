@@ -196,5 +196,7 @@ def _ordered(lines: Centerlines) -> Centerlines:
     used = np.unique(np.concatenate([lines.start, lines.end]))
     rank = np.lexsort([lines.node_col[used], lines.node_row[used], lines.node_key[used]])
     lines = take_nodes(lines, used[rank])
-    lines = lines.reversed_where(lines.start > lines.end)
-    return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
+    flip = lines.start > lines.end
+    low, high = np.minimum(lines.start, lines.end), np.maximum(lines.start, lines.end)
+    order = np.lexsort([lines.key, high, low])
+    return lines.take(order, flip[order])

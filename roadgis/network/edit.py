@@ -19,7 +19,6 @@ from roadgis.network.centerlines import (
     NODE_FIELDS,
     VERTEX_FIELDS,
     Centerlines,
-    concatenated_ranges,
 )
 from roadgis.network.paths import order_paths
 
@@ -94,9 +93,7 @@ def split(lines: Centerlines, vertices: Ints, key: Ints | None = None) -> Center
         new_key[is_cut] = key
     d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
     d_row[vertices], d_col[vertices] = np.nan, np.nan
-    pieces = dataclasses.replace(lines, d_row=d_row, d_col=d_col).with_edges(
-        edge, concatenated_ranges(begins, stops), stops - begins
-    )
+    pieces = dataclasses.replace(lines, d_row=d_row, d_col=d_col).with_edges(edge, begins, stops)
     added = {
         "node_key": pixel[vertices],
         "node_row": lines.row[vertices],
@@ -248,18 +245,18 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
     link_node = node[inner][rank][::2]
     paths = order_paths(count, links, lines.key)
     first, last = paths.order[paths.offsets[:-1]], paths.order[paths.offsets[1:] - 1]
-    lines = lines.reversed_where(_against_path(lines, paths.order, paths.offsets, links, link_node))
+    flip = _against_path(lines, paths.order, paths.offsets, links, link_node)
     # The shared vertex of a piece and the next occurs once.
-    is_first = np.zeros(count, bool)
-    is_first[paths.offsets[:-1]] = True
-    begin = lines.offsets[paths.order] + ~is_first
-    stop = lines.offsets[paths.order + 1]
-    joined = lines.with_edges(
-        first, concatenated_ranges(begin, stop), np.add.reduceat(stop - begin, paths.offsets[:-1])
-    )
+    again = np.ones(count, bool)
+    again[paths.offsets[:-1]] = False
+    back = flip[paths.order]
+    begin = lines.offsets[paths.order] + (again & ~back)
+    stop = lines.offsets[paths.order + 1] - (again & back)
+    joined = lines.with_edges(first, begin, stop, back, paths.offsets[:-1])
     return dataclasses.replace(
         joined,
-        end=lines.end[last],
+        start=np.where(flip[first], lines.end[first], lines.start[first]),
+        end=np.where(flip[last], lines.start[last], lines.end[last]),
         key=np.minimum.reduceat(lines.key[paths.order], paths.offsets[:-1]),
     )
 

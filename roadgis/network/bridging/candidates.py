@@ -160,7 +160,7 @@ def cut_pieces(lines: Centerlines) -> Pieces:
     number = concatenated_ranges(np.zeros_like(count), count)
     begin = lines.offsets[edge] + number * _PIECE
     stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])
-    pieces = lines.with_edges(edge, concatenated_ranges(begin, stop), stop - begin).pixel_lines()
+    pieces = lines.with_edges(edge, begin, stop).pixel_lines()
     from_start, _ = lines.distance_along
     return Pieces(shapely.STRtree(pieces), pieces, edge, from_start[begin])
 
