@@ -25,6 +25,7 @@ from roadgis.batch.work import UnitProbability
 from roadgis.crs import transformer
 from roadgis.errors import InputError
 from roadgis.imagery.georeferencing import footprint
+from roadgis.network.centerlines import Centerlines
 from roadgis.network.network import RoadNetwork
 from roadgis.output import write_network
 from roadgis.output.formats import output_format
@@ -97,13 +98,17 @@ def merge_county(
     options = plan.settings.options
     sources: Any = plan.masks() if plan.of_masks else _predicted(plan, store, keys)
     try:
-        graphs = list(_graphs(plan, store, keys, progress))
-        if (missing["kind"] == "unit").any():
-            graphs = _without_loose_links(graphs)
-        lines = joined_blocks(graphs, sources, plan.vectorize)
-        progress(0.5, "Cleaning the network")
+
+        def traced() -> Centerlines:
+            graphs = list(_graphs(plan, store, keys, progress))
+            if (missing["kind"] == "unit").any():
+                graphs = _without_loose_links(graphs)
+            lines = joined_blocks(graphs, sources, plan.vectorize)
+            progress(0.5, "Cleaning the network")
+            return lines
+
         network = cleaned_network(
-            lines,
+            traced,
             sources,
             plan.vectorize,
             options.clean,

@@ -169,18 +169,24 @@ def add_edges(lines: Centerlines, more: Centerlines) -> Centerlines:
 
 
 def merge_nodes(
-    lines: Centerlines, first: Ints, second: Ints, width_px: Floats | None = None
+    lines: Centerlines,
+    first: Ints,
+    second: Ints,
+    width_px: Floats | None = None,
+    keep: Bools | None = None,
 ) -> Centerlines:
     """Merge disjoint pairs of nodes; each merged node lies in the middle of its pair.
 
     Parameters
     ----------
     lines : Centerlines
-        An edge between the nodes of a pair becomes a loop: drop it before.
+        An edge between the nodes of a pair becomes a loop, unless it is dropped.
     first, second : ndarray of int64, shape (K,)
         The pairs. The lower node of each stays; no edge uses the other one any more.
     width_px : ndarray, shape (K,), optional
         Width at each merged node; by default the larger one of the two.
+    keep : ndarray of bool, shape (E,), optional
+        Edges that are not dropped.
     """
     low, high = np.minimum(first, second), np.maximum(first, second)
     target = np.arange(len(lines.node_key))
@@ -192,8 +198,10 @@ def merge_nodes(
         values["node_width_px"][low] = width_px
     # Keys stay unique: the node that is no longer used has the other one.
     values["node_key"][high] = np.maximum(lines.node_key[low], lines.node_key[high])
+    lines = lines.take(np.arange(len(lines)) if keep is None else np.flatnonzero(keep))
     merged = dataclasses.replace(lines, start=target[lines.start], end=target[lines.end], **values)
-    return move_nodes(merged, merged.node_row, merged.node_col)
+    _lead_to_nodes(merged)
+    return merged
 
 
 def move_nodes(lines: Centerlines, node_row: Floats, node_col: Floats) -> Centerlines:
@@ -201,15 +209,18 @@ def move_nodes(lines: Centerlines, node_row: Floats, node_col: Floats) -> Center
 
     At junctions the middle of the road is unknown then.
     """
-    row, col = lines.row.copy(), lines.col.copy()
-    d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
+    own = {name: getattr(lines, name).copy() for name in ("row", "col", "d_row", "d_col")}
+    out = dataclasses.replace(lines, node_row=node_row, node_col=node_col, **own)
+    _lead_to_nodes(out)
+    return out
+
+
+def _lead_to_nodes(lines: Centerlines) -> None:
+    """Move the ends of all edges to their nodes, in place."""
     for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
-        row[vertex], col[vertex] = node_row[node], node_col[node]
-        junction = lines.degree[node] != 1
-        d_row[vertex[junction]], d_col[vertex[junction]] = np.nan, np.nan
-    return dataclasses.replace(
-        lines, row=row, col=col, d_row=d_row, d_col=d_col, node_row=node_row, node_col=node_col
-    )
+        lines.row[vertex], lines.col[vertex] = lines.node_row[node], lines.node_col[node]
+        junction = vertex[lines.degree[node] != 1]
+        lines.d_row[junction], lines.d_col[junction] = np.nan, np.nan
 
 
 def take_nodes(lines: Centerlines, nodes: Ints) -> Centerlines:
