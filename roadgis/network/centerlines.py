@@ -213,9 +213,14 @@ class Centerlines:
                 **{name: getattr(self, name)[edges] for name in EDGE_FIELDS},
                 **{name: getattr(self, name)[vertices] for name in VERTEX_FIELDS},
             )
-            part.__dict__["degree"] = self.degree
-            yield edges, part
+            yield edges, part.with_degree(self.degree)
             first = stop
+
+    def with_degree(self, degree: Ints) -> Centerlines:
+        """Return these edges, part of larger lines in which nodes have this degree, (N,)."""
+        part = dataclasses.replace(self)
+        part.__dict__["degree"] = degree
+        return part
 
     def by_edge(self, measure: Callable[[Centerlines], Floats]) -> Floats:
         """Return what `measure` returns for the edges of each portion, (E,)."""

@@ -158,14 +158,22 @@ def insert_vertices(lines: Centerlines, edge: Ints, along: Floats) -> tuple[Cent
     return dataclasses.replace(lines, offsets=offsets, **values), vertex
 
 
-def add_edges(lines: Centerlines, more: Centerlines) -> Centerlines:
-    """Return the lines followed by the edges of `more`, which has the same nodes."""
+def add_edges(lines: Centerlines, more: Centerlines, keep: Bools | None = None) -> Centerlines:
+    """Return the lines followed by the edges of `more`, which has their nodes, and more of them.
+
+    Edges for which `keep`, (E,) bool, is False are left out.
+    """
+    keep = np.ones(len(lines), bool) if keep is None else keep
+    size = np.diff(lines.offsets)
+    by_field = dict.fromkeys(EDGE_FIELDS, keep) | dict.fromkeys(
+        VERTEX_FIELDS, np.repeat(keep, size)
+    )
     joined: dict[str, Any] = {
-        name: np.concatenate([getattr(lines, name), getattr(more, name)])
-        for name in (*EDGE_FIELDS, *VERTEX_FIELDS)
+        name: np.concatenate([getattr(lines, name)[kept], getattr(more, name)])
+        for name, kept in by_field.items()
     }
-    offsets = np.concatenate([lines.offsets, lines.offsets[-1] + more.offsets[1:]])
-    return dataclasses.replace(lines, offsets=offsets, **joined)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([size[keep], np.diff(more.offsets)]))])
+    return dataclasses.replace(more, offsets=offsets.astype(np.int64), **joined)
 
 
 def merge_nodes(
