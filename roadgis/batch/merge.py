@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
 from roadgis.atomic import atomic_path
@@ -100,10 +99,7 @@ def merge_county(
     try:
 
         def traced() -> Centerlines:
-            graphs = list(_graphs(plan, store, keys, progress))
-            if (missing["kind"] == "unit").any():
-                graphs = _without_loose_links(graphs)
-            lines = joined_blocks(graphs, sources, plan.vectorize)
+            lines = joined_blocks(_graphs(plan, store, keys, progress), sources, plan.vectorize)
             progress(0.5, "Cleaning the network")
             return lines
 
@@ -184,19 +180,6 @@ def _graphs(
     for number, (unit, key) in enumerate(roads, start=1):
         yield store.traced(plan, unit, key)
         progress(0.4 * number / len(roads), f"Reading unit {number} of {len(roads)}")
-
-
-def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:
-    """Drop links to pixels of units that are predicted but not traced."""
-    known = np.sort(np.concatenate([graph.id for graph in graphs] or [np.empty(0, np.int64)]))
-
-    def kept(links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        at = np.searchsorted(known, links[:, 1])
-        there = at < len(known)
-        there[there] = known[at[there]] == links[there, 1]
-        return links[there]
-
-    return [graph._replace(links=kept(graph.links)) for graph in graphs]
 
 
 def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetwork:

@@ -265,18 +265,9 @@ class Centerlines:
         """
         ends = np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64)
         vertices = {name: np.empty(ends[-1], getattr(self, name).dtype) for name in VERTEX_FIELDS}
-        low = 0
-        while low < len(begin):
-            high = int(np.searchsorted(ends, ends[low] + _PORTION, side="right")) - 1
-            high = max(high, low + 1)
-            index = concatenated_ranges(begin[low:high], stop[low:high])
-            if flip is not None:
-                size = (stop - begin)[low:high]
-                back = np.repeat((begin + stop - 1)[low:high], size) - index
-                index = np.where(np.repeat(flip[low:high], size), back, index)
+        for place, index in ranges_in_portions(begin, stop, flip):
             for name, values in vertices.items():
-                values[ends[low] : ends[high]] = getattr(self, name)[index]
-            low = high
+                values[place] = getattr(self, name)[index]
         return dataclasses.replace(
             self,
             offsets=ends if first is None else np.append(ends[first], ends[-1]),
@@ -339,6 +330,30 @@ def lengths_along(row: Floats, col: Floats) -> Floats:
     """
     step = np.rint(np.hypot(np.diff(row), np.diff(col)) * 2.0**20) / 2.0**20
     return np.concatenate([[0.0], np.cumsum(step)])
+
+
+def ranges_in_portions(
+    begin: Ints, stop: Ints, flip: Bools | None = None
+) -> Iterator[tuple[slice, Ints]]:
+    """Give concatenated ranges in portions, and where these belong in the whole.
+
+    Parameters
+    ----------
+    begin, stop, flip
+        See :meth:`Centerlines.with_edges`.
+    """
+    ends = np.concatenate([[0], np.cumsum(stop - begin)])
+    low = 0
+    while low < len(begin):
+        high = int(np.searchsorted(ends, ends[low] + _PORTION, side="right")) - 1
+        high = max(high, low + 1)
+        index = concatenated_ranges(begin[low:high], stop[low:high])
+        if flip is not None:
+            size = np.diff(ends[low : high + 1])
+            back = np.repeat(begin[low:high] + stop[low:high] - 1, size) - index
+            index = np.where(np.repeat(flip[low:high], size), back, index)
+        yield slice(ends[low], ends[high]), index
+        low = high
 
 
 def concatenated_ranges(start: Ints, stop: Ints) -> Ints:

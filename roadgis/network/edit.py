@@ -165,12 +165,10 @@ def add_edges(lines: Centerlines, more: Centerlines, keep: Bools | None = None) 
     """
     keep = np.ones(len(lines), bool) if keep is None else keep
     size = np.diff(lines.offsets)
-    by_field = dict.fromkeys(EDGE_FIELDS, keep) | dict.fromkeys(
-        VERTEX_FIELDS, np.repeat(keep, size)
-    )
     joined: dict[str, Any] = {
         name: np.concatenate([getattr(lines, name)[kept], getattr(more, name)])
-        for name, kept in by_field.items()
+        for names, kept in ((EDGE_FIELDS, keep), (VERTEX_FIELDS, np.repeat(keep, size)))
+        for name in names
     }
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([size[keep], np.diff(more.offsets)]))])
     return dataclasses.replace(more, offsets=offsets.astype(np.int64), **joined)

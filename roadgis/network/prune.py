@@ -67,7 +67,7 @@ def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
 def _totals_of_components(lines: Centerlines, measure: Callable[[Centerlines], Floats]) -> Floats:
     """Return for each edge, (E,), the total of its component; `measure` gives it by vertex."""
     component = _component(lines)
-    total = np.zeros(len(lines))
+    total = np.zeros(len(lines.node_key))
     for edges, part in lines.portions():
         np.add.at(total, component[edges][part.edge_of_vertex], measure(part))
     return total[component]
