@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -264,7 +264,9 @@ class Centerlines:
             First range of each new edge, ascending from 0; by default each range is an edge.
         """
         ends = np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64)
-        vertices = {name: np.empty(ends[-1], getattr(self, name).dtype) for name in VERTEX_FIELDS}
+        vertices: dict[str, Any] = {
+            name: np.empty(ends[-1], getattr(self, name).dtype) for name in VERTEX_FIELDS
+        }
         for place, index in ranges_in_portions(begin, stop, flip):
             for name, values in vertices.items():
                 values[place] = getattr(self, name)[index]

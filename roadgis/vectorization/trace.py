@@ -120,7 +120,7 @@ def in_runs(graph: PixelGraph, grid_width: int) -> Runs:
     known[known] = graph.id[links[known]] == graph.links[known]
     degree = np.bincount(links[known], minlength=len(row))
     chain = within & (degree < 3)
-    inner = known.all(axis=1)
+    inner: Bools = np.asarray(known.all(axis=1), bool)
     inner[inner] = chain[links[inner]].all(axis=1)
     members = np.flatnonzero(chain)
     number = (np.cumsum(chain) - 1).astype(np.int32)

@@ -40,7 +40,7 @@ def test_edge_shapes_cross_nowhere_and_end_at_their_nodes(
     assert not fixed[lines.degree > 2].all()
 
 
-@pytest.mark.parametrize("vertices_at_once", [900, 9000])
+@pytest.mark.parametrize("vertices_at_once", [900, 6000])
 def test_edge_shapes_placed_in_portions_are_those_placed_together(
     crowded: tuple[Centerlines, npt.NDArray[np.float64]], vertices_at_once: int
 ) -> None:
