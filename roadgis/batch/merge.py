@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
 from roadgis.atomic import atomic_path
@@ -25,6 +24,7 @@ from roadgis.batch.work import UnitProbability
 from roadgis.crs import transformer
 from roadgis.errors import InputError
 from roadgis.imagery.georeferencing import footprint
+from roadgis.network.centerlines import Centerlines
 from roadgis.network.network import RoadNetwork
 from roadgis.output import write_network
 from roadgis.output.formats import output_format
@@ -97,13 +97,14 @@ def merge_county(
     options = plan.settings.options
     sources: Any = plan.masks() if plan.of_masks else _predicted(plan, store, keys)
     try:
-        graphs = list(_graphs(plan, store, keys, progress))
-        if (missing["kind"] == "unit").any():
-            graphs = _without_loose_links(graphs)
-        lines = joined_blocks(graphs, sources, plan.vectorize)
-        progress(0.5, "Cleaning the network")
+
+        def traced() -> Centerlines:
+            lines = joined_blocks(_graphs(plan, store, keys, progress), sources, plan.vectorize)
+            progress(0.5, "Cleaning the network")
+            return lines
+
         network = cleaned_network(
-            lines,
+            traced,
             sources,
             plan.vectorize,
             options.clean,
@@ -179,19 +180,6 @@ def _graphs(
     for number, (unit, key) in enumerate(roads, start=1):
         yield store.traced(plan, unit, key)
         progress(0.4 * number / len(roads), f"Reading unit {number} of {len(roads)}")
-
-
-def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:
-    """Drop links to pixels of units that are predicted but not traced."""
-    known = np.sort(np.concatenate([graph.id for graph in graphs] or [np.empty(0, np.int64)]))
-
-    def kept(links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        at = np.searchsorted(known, links[:, 1])
-        there = at < len(known)
-        there[there] = known[at[there]] == links[there, 1]
-        return links[there]
-
-    return [graph._replace(links=kept(graph.links)) for graph in graphs]
 
 
 def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetwork:
