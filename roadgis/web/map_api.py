@@ -19,6 +19,7 @@ from rio_tiler.errors import RioTilerError
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
 from roadgis.web.context import Context, Shared, TheJob
+from roadgis.web.files import JobFiles
 from roadgis.web.jobs_api import ERRORS, FILE_BODY
 from roadgis.web.models import (
     ComparisonRequest,
@@ -67,7 +68,7 @@ _FORMATS = {
 @router.get(
     "/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses={200: {"content": _PNG}}
 )
-def tile(
+async def tile(
     context: Shared,
     job: TheJob,
     layer: Literal["imagery", "probability"],
@@ -76,26 +77,31 @@ def tile(
     y: Cell,
 ) -> Response:
     """Return a map tile, in Web Mercator."""
-    files = context.files(job)
     if max(x, y) >= 2**z:
         raise HTTPException(404, "There is no such tile.")
+    draw = _imagery_tile if layer == "imagery" else _probability_tile
     try:
-        if layer == "imagery":
-            sheets = [
-                shown if shown.exists() else path
-                for shown, path in zip(files.shown, files.sheets(), strict=True)
-            ]
-            data = imagery_tile(sheets, job.facts, z, x, y)
-        else:
-            # A run that is repeated has a finished raster of the last one.
-            path = files.live if job.state == "running" else files.probability
-            if not path.exists():
-                raise HTTPException(404, "There is no probability yet.")
-            data = probability_tile(path, z, x, y)
+        data = await context.draw(draw, context.files(job), z, x, y)
     except (RasterioError, RioTilerError, CRSError) as error:
         raise HTTPException(404, "This tile cannot be read.") from error
     kept = layer == "imagery" or job.state == "done"
     return Response(data, media_type="image/png", headers=_KEPT if kept else None)
+
+
+def _imagery_tile(files: JobFiles, z: int, x: int, y: int) -> bytes:
+    sheets = [
+        shown if shown.exists() else path
+        for shown, path in zip(files.shown, files.sheets(), strict=True)
+    ]
+    return imagery_tile(sheets, files.job.facts, z, x, y)
+
+
+def _probability_tile(files: JobFiles, z: int, x: int, y: int) -> bytes:
+    # A run that is repeated has a finished raster of the last one.
+    path = files.live if files.job.state == "running" else files.probability
+    if not path.exists():
+        raise HTTPException(404, "There is no probability yet.")
+    return probability_tile(path, z, x, y)
 
 
 def _layer(context: Context, job: Job, network: str) -> NetworkTiles:
@@ -108,7 +114,7 @@ def _layer(context: Context, job: Job, network: str) -> NetworkTiles:
 
 
 @router.get("/roads/{network}/{z}/{x}/{y}.json")
-def road_tile(
+async def road_tile(
     context: Shared, job: TheJob, network: NetworkName, z: Zoom, x: Cell, y: Cell
 ) -> Response:
     """Return the edges of a map tile, simplified to what its pixels show.
@@ -118,9 +124,14 @@ def road_tile(
     """
     if max(x, y) >= 2**z:
         raise HTTPException(404, "There is no such tile.")
-    body = json.dumps(_layer(context, job, network).tile(z, x, y), separators=(",", ":"))
+    body = await context.draw(_road_tile, context, job, network, z, x, y)
     headers = _KEPT if network != "live" and job.state == "done" else None
     return Response(body, media_type="application/json", headers=headers)
+
+
+def _road_tile(context: Context, job: Job, network: str, z: int, x: int, y: int) -> str:
+    found = _layer(context, job, network).tile(z, x, y)
+    return json.dumps(found, separators=(",", ":"))
 
 
 @router.get("/roads/{network}/edges/{edge}")
