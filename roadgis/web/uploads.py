@@ -43,6 +43,8 @@ _CONTENT: dict[str, dict[str, tuple[bytes, ...] | None]] = {
         ".parquet": (b"PAR1",),
     },
 }
+#: Suffixes of files for each kind of job, and of layers to compare with.
+SUFFIXES_OF = {kind: list(known) for kind, known in _CONTENT.items()}
 _DRIVERS = {
     **dict.fromkeys((".tif", ".tiff"), "GTiff"),
     **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
