@@ -147,8 +147,9 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
     example = example_file(EXAMPLES[new.kind]) if new.example else None
     if new.example and example is None:
         raise HTTPException(404, "The example is not installed.")
-    names = [*(path.name for _, path in chosen), *urls]
-    name = printable(new.name) or (example.name if example else names[0] if names else _UNNAMED)
+    names = [*([example.name] if example else ()), *(path.name for _, path in chosen), *urls]
+    name = printable(new.name) or (names[0] if names else _UNNAMED)
+    name += f" and {len(names) - 1} more" if len(names) > 1 and not new.name else ""
     job = context.store.add(new.kind, name)
     kept = {"assume_crs": new.assume_crs, "example": new.example}
     job = _updated(context, job, settings={key: value for key, value in kept.items() if value})
@@ -184,7 +185,7 @@ def _named_urls(context: Context, new: NewJob) -> dict[str, str]:
     urls: dict[str, str] = {}
     for given in filter(is_url, new.paths):
         url, last = allowed_url(given, context.options.allow_urls)
-        name = safe_name(last, new.kind)
+        name = safe_name(last or url, new.kind)
         if urls.setdefault(name, url) != url:
             raise UploadError(422, f"{name}: two URLs have this file name. Use one job for each.")
     return urls

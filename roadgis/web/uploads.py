@@ -82,7 +82,8 @@ def safe_name(given: str, kind: str) -> str:
     if suffix not in known or not stem:
         raise UploadError(
             415,
-            f"{printable(last)}: unsupported file type. Expected one of: {', '.join(known)}.",
+            f"{printable(last or given)}: unsupported file type. Expected one of: "
+            f"{', '.join(known)}.",
         )
     return stem + suffix
 
