@@ -326,6 +326,7 @@ function verdict(job) {
     ["CRS", first.crs],
     ["Bands", `${first.bands_used.join(", ")} of ${first.bands}, ${first.dtype}`],
   ];
+  if (facts.unlike_training === null) rows.push(["Look", "like the model's training imagery"]);
   if (facts.estimated_seconds) rows.push(["Time", `about ${duration(facts.estimated_seconds)} on this server`]);
   return [
     h("div", { class: facts.usable ? "verdict" : "verdict no" }, h("i", { "aria-hidden": "true" }, facts.usable ? "✓" : "!"),
