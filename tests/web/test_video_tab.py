@@ -117,7 +117,7 @@ def test_video_tab_segments_the_example_with_its_own_model(browser: Any, server:
         for name in ("original", "result"):
             page.until(f"document.querySelector('#{name}')?.videoWidth === 640")
         job = server.job(page.page.evaluate("window.roadgis.state.job.jobID"))
-        assert job["result"]["frames"] == 96
+        assert job["result"]["frames"] == 72
         assert 0.25 < job["result"]["shares"]["road"] < 0.45
         assert page.said == []
     finally:
