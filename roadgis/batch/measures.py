@@ -134,13 +134,41 @@ def measured(
             np.bincount(unit[known], metres[known] * confidence[known], count) / weight,
             np.nan,
         )
-        table["bridged_share"] = np.where(
-            total > 0, np.bincount(unit[bridged], metres[bridged], count) / total, np.nan
-        )
+    table["bridged_share"] = _share(unit, metres, bridged, count)
     table["blank_share"] = 1.0 - valid_share
     points = np.asarray(geopandas.GeoSeries(dead_ends, crs=edges.crs).to_crs(units.crs), object)
     table["seam_dead_ends"] = _at_seams(np.asarray(table.geometry), points, _SEAM_PX * gsd_m)
     return table
+
+
+def bridged_share(
+    shapes: npt.NDArray[np.object_],
+    lines: npt.NDArray[np.object_],
+    bridged: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Return the bridged share of the length of the lines in each shape, NaN without lines, (U,).
+
+    Parameters
+    ----------
+    shapes, lines : ndarray of Polygon (U,), of LineString (E,)
+        In the same CRS.
+    bridged : ndarray of bool, shape (E,)
+        Whether a line was inferred across a gap.
+    """
+    shape, line, length = _pieces(shapes, lines)
+    return _share(shape, length, bridged[line], len(shapes))
+
+
+def _share(
+    group: npt.NDArray[np.int64],
+    length: npt.NDArray[np.float64],
+    chosen: npt.NDArray[np.bool_],
+    count: int,
+) -> npt.NDArray[np.float64]:
+    """Return the share of the length of each group that is chosen, NaN for length 0, (count,)."""
+    total = np.bincount(group, length, count)
+    part = np.bincount(group[chosen], length[chosen], count)
+    return np.divide(part, total, out=np.full(count, np.nan), where=total > 0)
 
 
 def _pieces(
