@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,17 +127,22 @@ def vectorize(
         If `block_px` or `workers` is not positive.
     """
     options, clean = options or VectorizeOptions(), clean or CleanOptions()
-    lines = trace_centerlines(
-        source, options, block_px=block_px, workers=workers, progress=scaled(progress, 0.0, 0.9)
-    )
-    progress(0.9, "Cleaning the network")
-    network = cleaned_network(lines, source, options, clean, block_px=block_px)
+
+    def traced() -> Centerlines:
+        told = scaled(progress, 0.0, 0.9)
+        lines = trace_centerlines(
+            source, options, block_px=block_px, workers=workers, progress=told
+        )
+        progress(0.9, "Cleaning the network")
+        return lines
+
+    network = cleaned_network(traced, source, options, clean, block_px=block_px)
     progress(1.0, f"{len(network)} edges")
     return network
 
 
 def cleaned_network(
-    lines: Centerlines,
+    traced: Callable[[], Centerlines],
     source: ProbabilitySource,
     options: VectorizeOptions,
     clean: CleanOptions,
@@ -146,11 +151,12 @@ def cleaned_network(
 ) -> RoadNetwork:
     """Clean traced centrelines, and say why there are no roads where that is so.
 
-    Parameters are those of :func:`vectorize`; `lines` were traced from `source`.
+    Parameters are those of :func:`vectorize`; `traced` returns the centrelines of `source`. What
+    it returns is not kept, as networks can be large.
     """
-    network = network_of_lines(cleaned_lines(lines, clean, source=source), clean)
+    network = network_of_lines(cleaned_lines(traced(), clean, source=source), clean)
     if not len(network):
-        why = explain_empty(source, lines, options, clean, block_px=block_px)
+        why = explain_empty(source, options, clean, block_px=block_px)
         network = dataclasses.replace(network, why_empty=why)
     return network
 

@@ -76,6 +76,16 @@ def test_outputs_page_names_every_attribute_and_format() -> None:
     assert_page_names("outputs.md", SUFFIXES)
 
 
+def test_map_page_names_every_download() -> None:
+    pytest.importorskip("fastapi")
+    from roadgis.web.downloads import DOWNLOADS
+
+    assert_page_names("map-page.md", DOWNLOADS)
+    text = (ROOT / "docs" / "map-page.md").read_text(encoding="utf-8")
+    table = text.split("| download | content |")[1].split("\n\n")[0]
+    assert [made.title for made in DOWNLOADS.values() if made.title not in table] == []
+
+
 def test_clean_page_names_every_rule() -> None:
     assert_page_names("clean.md", [field.name for field in dataclasses.fields(RuleOptions)])
 

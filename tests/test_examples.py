@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -161,6 +162,21 @@ def test_idd_page_commands_run(tmp_path: Path) -> None:
         assert (tmp_path / "runs" / name / "model.keras").is_file()
     assert "autorickshaw" not in (tmp_path / "unet.html").read_text()
     assert "sidewalk" in (tmp_path / "unet.html").read_text()
+    assert (tmp_path / "segmented.webm").stat().st_size > 0
+    _serve(steps[-1], tmp_path)
+
+
+@pytest.mark.timeout(1800)
+def test_the_street_page(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    script = [sys.executable, "examples/street.py", "street"]
+    small = ["--train", "4", "--valid", "2", "--seconds", "0.5"]
+    subprocess.run([*script, *small], cwd=tmp_path, check=True)
+
+    steps = commands("street.md")
+    assert [arguments[0] for arguments in steps] == ["train", "test", "export", "video", "serve"]
+    for arguments in steps[:-1]:
+        run(arguments, tmp_path)
     assert (tmp_path / "segmented.webm").stat().st_size > 0
     _serve(steps[-1], tmp_path)
 

@@ -37,8 +37,16 @@ profile = dict(driver="GTiff", width=200, height=200, count=1, dtype="uint8", cr
                transform=rasterio.Affine(1, 0, 5e5, 0, -1, 5e6))
 with rasterio.open({folder!r} + "/mask.tif", "w", **profile) as dataset:
     dataset.write(mask, 1)
-assert len(vectorize_file({folder!r} + "/mask.tif", {folder!r} + "/roads.geojson")) == 4
+assert len(vectorize_file({folder!r} + "/mask.tif", {folder!r} + "/" + {name!r})) == 4
 assert "scipy.ndimage" not in sys.modules
+"""
+
+
+TABLES = """
+import geopandas
+roads = geopandas.read_file({folder!r} + "/roads.gpkg", layer="edges")
+roads.to_file({folder!r} + "/copy.gpkg")
+assert geopandas.read_file({folder!r} + "/copy.gpkg").equals(roads) and len(roads) == 4
 """
 
 
@@ -70,10 +78,18 @@ def test_pipeline_loads_no_tables_or_solvers_when_imported() -> None:
     assert loaded(PIPELINE).isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio", "scipy"])
 
 
-def test_vectorize_to_geojson_loads_no_tables(tmp_path: Path) -> None:
-    # Other formats do: pyogrio loads pandas and geopandas.
-    names = loaded(VECTORIZE.format(folder=str(tmp_path)))
-    assert names.isdisjoint([*HEAVY, "pandas", "geopandas", "pyogrio"])
+@pytest.mark.parametrize("name", ["roads.geojson", "roads.gpkg", "roads.fgb", "roads.shp"])
+def test_vectorize_loads_no_tables(tmp_path: Path, name: str) -> None:
+    names = loaded(VECTORIZE.format(folder=str(tmp_path), name=name))
+    assert names.isdisjoint([*HEAVY, "pandas", "geopandas"])
+    assert ("pyogrio" in names) == (name != "roads.geojson")
+
+
+def test_light_pyogrio_leaves_reading_and_writing_tables_as_it_is(tmp_path: Path) -> None:
+    program = VECTORIZE.format(folder=str(tmp_path), name="roads.gpkg") + TABLES.format(
+        folder=str(tmp_path)
+    )
+    assert {"pandas", "geopandas"} <= loaded(program)
 
 
 def test_modules_outside_train_load_nothing_heavy_when_imported() -> None:

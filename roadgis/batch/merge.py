@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,26 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
 from roadgis.atomic import atomic_path
 from roadgis.batch.board import Board
 from roadgis.batch.codec import crs_of
 from roadgis.batch.items import write_items
+from roadgis.batch.lengths import bridged_share
 from roadgis.batch.plan import CountyPlan
-from roadgis.batch.storage import county_address, storage
+from roadgis.batch.storage import county_address
 from roadgis.batch.store import STEPS, ResultStore, unit_grid
 from roadgis.batch.units import Unit
 from roadgis.batch.work import UnitProbability
 from roadgis.crs import transformer
 from roadgis.errors import InputError
 from roadgis.imagery.georeferencing import footprint
+from roadgis.network.centerlines import Centerlines
 from roadgis.network.network import RoadNetwork
 from roadgis.output import write_network
 from roadgis.output.formats import output_format
 from roadgis.pipeline import attributed, extract_provenance
-from roadgis.plain_values import parse_json
 from roadgis.probability.raster import RasterProbability
 from roadgis.progress import Progress, no_progress
 from roadgis.raster_pipeline import attributed_vectors, cleaned_network
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
     import geopandas
 
 _LOG = logging.getLogger(__name__)
-
-#: File with the path of the network that was merged last.
-_LAST = "merged.json"
 
 
 @dataclass(frozen=True)
@@ -97,13 +93,14 @@ def merge_county(
     options = plan.settings.options
     sources: Any = plan.masks() if plan.of_masks else _predicted(plan, store, keys)
     try:
-        graphs = list(_graphs(plan, store, keys, progress))
-        if (missing["kind"] == "unit").any():
-            graphs = _without_loose_links(graphs)
-        lines = joined_blocks(graphs, sources, plan.vectorize)
-        progress(0.5, "Cleaning the network")
+
+        def traced() -> Centerlines:
+            lines = joined_blocks(_graphs(plan, store, keys, progress), sources, plan.vectorize)
+            progress(0.5, "Cleaning the network")
+            return lines
+
         network = cleaned_network(
-            lines,
+            traced,
             sources,
             plan.vectorize,
             options.clean,
@@ -121,9 +118,7 @@ def merge_county(
         write_network(network, output, overwrite=overwrite, layers={MISSING_UNITS: missing})
         if output_format(output).name != "GeoPackage" and len(missing):
             _write_beside(output, missing)
-        with atomic_path(folder / _LAST) as partial_file:
-            partial_file.write_text(json.dumps({"network": str(output.absolute())}) + "\n")
-        storage(folder).publish(_LAST)
+        store.write_merged(output, _bridged_shares(plan, keys, network))
         write_items(folder, plan, store, board)
     progress(1.0, "done")
     return Merged(network, missing)
@@ -137,11 +132,8 @@ def last_merged(folder: Path) -> Path:
     InputError
         If no network was merged, or its file is gone.
     """
-    try:
-        path = Path(parse_json(storage(folder).read(_LAST))["network"])
-    except (OSError, ValueError, KeyError, TypeError):
-        path = folder / "nothing"
-    if not path.exists():
+    path, _ = ResultStore(folder).merged()
+    if path is None or not path.exists():
         raise InputError(
             f"{county_address(folder)}: found no merged network. Make one with 'roadgis batch "
             "merge', or name it with --network."
@@ -153,6 +145,21 @@ def traced_units(board: Board) -> dict[str, tuple[Unit, str]]:
     """Return the traced units and the keys of their lines, by unit name."""
     return {
         unit.name: (unit, key) for unit, key in board.traced_keys() if board.is_traced(unit, key)
+    }
+
+
+def _bridged_shares(
+    plan: CountyPlan, keys: dict[str, tuple[Unit, str]], network: RoadNetwork
+) -> dict[str, float]:
+    """Return the bridged share of each traced unit with roads, by ``UNIT.KEY``."""
+    bounds = [unit_grid(plan, unit).bounds for unit, _ in keys.values()]
+    shapes = shapely.box(*np.array(bounds).reshape(-1, 4).T)
+    lines = network.to_crs(crs_of(plan.facts["crs"])).edges
+    shares = bridged_share(shapes, lines, network.bridged)
+    return {
+        f"{unit.name}.{key}": round(float(share), 4)
+        for (unit, key), share in zip(keys.values(), shares, strict=True)
+        if np.isfinite(share)
     }
 
 
@@ -179,19 +186,6 @@ def _graphs(
     for number, (unit, key) in enumerate(roads, start=1):
         yield store.traced(plan, unit, key)
         progress(0.4 * number / len(roads), f"Reading unit {number} of {len(roads)}")
-
-
-def _without_loose_links(graphs: list[PixelGraph]) -> list[PixelGraph]:
-    """Drop links to pixels of units that are predicted but not traced."""
-    known = np.sort(np.concatenate([graph.id for graph in graphs] or [np.empty(0, np.int64)]))
-
-    def kept(links: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        at = np.searchsorted(known, links[:, 1])
-        there = at < len(known)
-        there[there] = known[at[there]] == links[there, 1]
-        return links[there]
-
-    return [graph._replace(links=kept(graph.links)) for graph in graphs]
 
 
 def _attributed(plan: CountyPlan, network: RoadNetwork, source: Any) -> RoadNetwork:

@@ -10,6 +10,7 @@
     FOLDER/failed/STEP.UNIT.KEY.json  the last failure of a step
     FOLDER/leases/STEP.UNIT         worker of a step, see roadgis.batch.leases
     FOLDER/units.stac.json, model.stac.json  STAC Items of units and model, see roadgis.batch.items
+    FOLDER/merged.json              path of the network merged last, bridged share of its units
     FOLDER/units.gpkg, .parquet     status of all units, derived from the files above
 """
 
@@ -43,6 +44,7 @@ from roadgis.vectorization.trace import PixelGraph
 Step = Literal["predicted", "traced"]
 #: Steps of a unit, in order.
 STEPS: tuple[Step, ...] = ("predicted", "traced")
+_MERGED = "merged.json"
 _LEFTOVER = re.compile(r"\.(.+)\.(?:[a-z0-9_]{8}\.partial|placing)")
 _AGAIN = "Remove it, and run 'roadgis batch run' again."
 
@@ -270,6 +272,27 @@ class ResultStore:
         ends = RoadEnds(**{name: found.pop(f"ends_{name}") for name in RoadEnds._fields})
         found["id"], found["links"] = renumbered(found["id"]), renumbered(found["links"])
         return PixelGraph(**found, ends=ends._replace(id=renumbered(ends.id)))
+
+    def write_merged(self, network: Path, bridged_share: Mapping[str, float]) -> None:
+        """Record the network that was merged last.
+
+        Parameters
+        ----------
+        network : Path
+            Its file.
+        bridged_share : mapping
+            Bridged share of the length of roads by ``UNIT.KEY``; units without roads are left out.
+        """
+        values = {"network": str(network.absolute()), "bridged_share": dict(bridged_share)}
+        self._write_json(_MERGED, values)
+
+    def merged(self) -> tuple[Path | None, dict[str, float]]:
+        """Return what :meth:`write_merged` recorded; None and no shares before the first merge."""
+        try:
+            found = parse_json(self._storage.read(_MERGED))
+            return Path(found["network"]), dict(found.get("bridged_share", {}))
+        except (OSError, ValueError, KeyError, TypeError, ReadError):
+            return None, {}
 
     def prune(self, wanted: Mapping[Step, Iterable[str]]) -> int:
         """Remove results whose ``UNIT.KEY`` is not wanted; return their number."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import rasterio
-from rasterio._err import CPLE_BaseError  # no public module has it
+from rasterio._err import CPLE_BaseError  # has no public name: rasterio issue 1193
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.windows import Window
 

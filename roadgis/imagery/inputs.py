@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from roadgis.dataset_names import display_name, is_remote
 from roadgis.errors import ReadError, SceneError
 from roadgis.overwriting import RASTER_SUFFIXES, input_files
+from roadgis.vector_files.light_pyogrio import light_pyogrio
 from roadgis.workdir import MARKER
 
 # Files that show that a folder is a raster by itself: Zarr arrays and groups, Esri grids.
@@ -105,13 +106,11 @@ def _folder(folder: Path, recursive: bool) -> Iterator[str]:
 
 def _objects(folder: str, recursive: bool) -> Iterator[str]:
     """List the rasters in a folder of an object store."""
-    import pyogrio  # loads geopandas
-    from pyogrio.errors import DataSourceError
-
+    pyogrio = light_pyogrio()
     path = folder.replace("s3://", "/vsis3/", 1)
     try:
         found = sorted(pyogrio.vsi_listtree(path))
-    except (DataSourceError, OSError) as error:
+    except (pyogrio.errors.DataSourceError, OSError) as error:
         raise ReadError(
             f"{folder}: cannot be listed ({error}). Check the name, the credentials and the "
             "connection."

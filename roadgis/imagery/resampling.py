@@ -97,7 +97,7 @@ class WholeFactorLayer:
         """Read pixels; see `Layer`."""
         if self._factor == 1 and scaling is None:
             values, valid = self._source(window)
-            return values.astype(np.uint8, copy=False), np.where(valid, np.uint8(255), np.uint8(0))
+            return values.astype(np.uint8, copy=False), valid * np.uint8(255)
         raw, share = self.read_raw(window)
         return _to_bytes(raw, scaling), _share_to_byte(share)
 

@@ -281,7 +281,7 @@ class Scene:
         Returns
         -------
         image : ndarray of uint8, shape (height, width, band_count)
-            `INVALID_FILL` where not valid.
+            `INVALID_FILL` where not valid. Mostly band after band in memory.
         valid : ndarray of bool, shape (height, width)
             Where there is an image.
 
@@ -296,11 +296,12 @@ class Scene:
         if reach:
             valid = valid & ~blank_pixels(image, valid, blank)
             inner = slice(reach, -reach)
-            image, valid = np.ascontiguousarray(image[inner, inner]), valid[inner, inner].copy()
+            image, valid = image[inner, inner], valid[inner, inner]
         if self.normalization is not None:
             image = self.normalization.apply(image)
         if not valid.all():
-            image[~valid] = INVALID_FILL
+            for band in range(self.band_count):
+                image[..., band][~valid] = INVALID_FILL
         return image, valid
 
     def wanted(self, window: Window) -> Bools:

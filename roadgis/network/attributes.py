@@ -39,15 +39,26 @@ def edge_attributes(lines: Centerlines) -> EdgeAttributes:
     if not len(lines):
         return EdgeAttributes(*(np.empty(0) for _ in EdgeAttributes._fields))
     size = np.diff(lines.offsets)
-    probability = lines.probability.astype(np.int64)
-    mean = np.add.reduceat(probability, lines.offsets[:-1]) / size / _FULL
-    lowest = np.minimum.reduceat(probability, lines.offsets[:-1]) / _FULL
-    use = clear_of_junctions(lines)
-    median, low, high = grouped_quantiles(
-        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.1, 0.9)
-    )
+    total = np.add.reduceat(lines.probability, lines.offsets[:-1], dtype=np.int64)
+    mean = total / size / _FULL
+    lowest = np.minimum.reduceat(lines.probability, lines.offsets[:-1]) / _FULL
+    median, low, high = width_quantiles(lines, (0.5, 0.1, 0.9))
     gsd = lines.grid.gsd_m
     return EdgeAttributes(median * gsd, low * gsd, high * gsd, mean, lowest)
+
+
+def width_quantiles(lines: Centerlines, shares: tuple[float, ...]) -> list[Floats]:
+    """Return quantiles of the width of each edge, (E,) pixels each; NaN where unknown.
+
+    Only vertices count at which the width is that of the road: see :func:`clear_of_junctions`.
+    """
+    found: list[list[Floats]] = []
+    for _, part in lines.portions():
+        use = clear_of_junctions(part)
+        found.append(
+            grouped_quantiles(part.edge_of_vertex[use], part.width_px[use], len(part), shares)
+        )
+    return [np.concatenate(values) for values in zip(*found, strict=True)]
 
 
 def clear_of_junctions(lines: Centerlines) -> Bools:

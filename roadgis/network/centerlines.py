@@ -6,9 +6,10 @@ Shapes: E edges, V vertices, N nodes, T road ends.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -51,6 +52,9 @@ class RoadEnds(NamedTuple):
         no = np.empty(0)
         return cls(np.empty(0, np.int64), np.empty(0, np.float32), no, no, no, no, no)
 
+
+#: Vertices of a portion: what is computed for each of them takes some 100 bytes.
+_PORTION = 1 << 18
 
 _EDGE, _VERTEX, _NODE = ({"per": name} for name in ("edge", "vertex", "node"))
 
@@ -174,44 +178,103 @@ class Centerlines:
     @cached_property
     def length_px(self) -> Floats:
         """Length of each edge along its vertices, (E,) pixels."""
-        if not len(self):
-            return np.empty(0)
-        total = self.cumulative_length
-        length: Floats = total[self.offsets[1:] - 1] - total[self.offsets[:-1]]
-        return length
+
+        def length(part: Centerlines) -> Floats:
+            total = part.cumulative_length
+            return np.asarray(total[part.offsets[1:] - 1] - total[part.offsets[:-1]], np.float64)
+
+        return self.by_edge(length)
 
     @cached_property
     def mean_width_px(self) -> Floats:
         """Mean width of each edge, (E,) pixels."""
-        total = np.bincount(self.edge_of_vertex, weights=self.width_px, minlength=len(self))
-        width: Floats = total / np.diff(self.offsets)
-        return width
+
+        def mean(part: Centerlines) -> Floats:
+            total = np.bincount(part.edge_of_vertex, weights=part.width_px, minlength=len(part))
+            return np.asarray(total / np.diff(part.offsets), np.float64)
+
+        return self.by_edge(mean)
+
+    def portions(self) -> Iterator[tuple[slice, Centerlines]]:
+        """Give all edges in portions of few vertices, with their place among the edges.
+
+        What is computed for each vertex takes more memory than the lines themselves, so it is
+        computed for one portion after the other. Nodes keep their degree.
+        """
+        first = 0
+        while first < len(self):
+            low = self.offsets[first]
+            stop = int(np.searchsorted(self.offsets, low + _PORTION, side="right")) - 1
+            stop = max(stop, first + 1)
+            edges, vertices = slice(first, stop), slice(low, self.offsets[stop])
+            part = dataclasses.replace(
+                self,
+                offsets=self.offsets[first : stop + 1] - low,
+                **{name: getattr(self, name)[edges] for name in EDGE_FIELDS},
+                **{name: getattr(self, name)[vertices] for name in VERTEX_FIELDS},
+            )
+            yield edges, part.with_degree(self.degree)
+            first = stop
+
+    def with_degree(self, degree: Ints) -> Centerlines:
+        """Return these edges, part of larger lines in which nodes have this degree, (N,)."""
+        part = dataclasses.replace(self)
+        part.__dict__["degree"] = degree
+        return part
+
+    def by_edge(self, measure: Callable[[Centerlines], Floats]) -> Floats:
+        """Return what `measure` returns for the edges of each portion, (E,)."""
+        return np.concatenate([np.empty(0), *(measure(part) for _, part in self.portions())])
 
     def select(self, keep: Bools) -> Centerlines:
         """Return some of the edges, with all nodes."""
         return self if keep.all() else self.take(np.flatnonzero(keep))
 
-    def take(self, edges: Ints) -> Centerlines:
-        """Return some of the edges by number, in that order, with all nodes."""
-        return self.with_edges(edges, self.vertices_of(edges), np.diff(self.offsets)[edges])
+    def take(self, edges: Ints, flip: Bools | None = None) -> Centerlines:
+        """Return some of the edges by number, in that order, with all nodes.
 
-    def with_edges(self, edges: Ints, vertices: Ints, size: Ints) -> Centerlines:
-        """Return edges with the values of some of these edges and of some of their vertices.
+        Edges for which `flip`, same shape, is True are reversed.
+        """
+        out = self.with_edges(edges, self.offsets[edges], self.offsets[edges + 1], flip)
+        if flip is None:
+            return out
+        start, end = np.where(flip, out.end, out.start), np.where(flip, out.start, out.end)
+        return dataclasses.replace(out, start=start, end=end)
+
+    def with_edges(
+        self,
+        edges: Ints,
+        begin: Ints,
+        stop: Ints,
+        flip: Bools | None = None,
+        first: Ints | None = None,
+    ) -> Centerlines:
+        """Return edges with the values of some of these edges and of ranges of their vertices.
 
         Parameters
         ----------
         edges : ndarray of int64, shape (F,)
             Edge from which each new edge takes its values.
-        vertices : ndarray of int64, shape (W,)
-            Vertex from which each new vertex takes its values.
-        size : ndarray of int64, shape (F,)
-            Number of vertices of each new edge; W in total.
+        begin, stop : ndarray of int64, shape (R,)
+            The new vertices take their values from the vertices ``begin..stop - 1``, range after
+            range.
+        flip : ndarray of bool, shape (R,), optional
+            Ranges whose vertices are taken in reverse.
+        first : ndarray of int64, shape (F,), optional
+            First range of each new edge, ascending from 0; by default each range is an edge.
         """
+        ends = np.concatenate([[0], np.cumsum(stop - begin)]).astype(np.int64)
+        vertices: dict[str, Any] = {
+            name: np.empty(ends[-1], getattr(self, name).dtype) for name in VERTEX_FIELDS
+        }
+        for place, index in ranges_in_portions(begin, stop, flip):
+            for name, values in vertices.items():
+                values[place] = getattr(self, name)[index]
         return dataclasses.replace(
             self,
-            offsets=np.concatenate([[0], np.cumsum(size)]).astype(np.int64),
+            offsets=ends if first is None else np.append(ends[first], ends[-1]),
             **{name: getattr(self, name)[edges] for name in EDGE_FIELDS},
-            **{name: getattr(self, name)[vertices] for name in VERTEX_FIELDS},
+            **vertices,
         )
 
     def vertices_of(self, edges: Ints) -> Ints:
@@ -220,22 +283,12 @@ class Centerlines:
 
     def reversed_where(self, flip: Bools) -> Centerlines:
         """Return the lines with some of them reversed."""
-        if not flip.any():
-            return self
-        edge = self.edge_of_vertex
-        vertices = np.arange(len(self.row))
-        back = self.offsets[edge] + self.offsets[edge + 1] - 1 - vertices
-        order = np.where(flip[edge], back, vertices)
-        return dataclasses.replace(
-            self.with_edges(np.arange(len(self)), order, np.diff(self.offsets)),
-            start=np.where(flip, self.end, self.start),
-            end=np.where(flip, self.start, self.end),
-        )
+        return self.take(np.arange(len(self)), flip) if flip.any() else self
 
     def pixel_lines(self) -> Lines:
         """Return the edges as LineStrings in (column, row), (E,)."""
         xy = np.stack([self.col, self.row], axis=1)
-        return np.asarray(shapely.linestrings(xy, indices=self.edge_of_vertex), object)
+        return linestrings(xy, self.offsets)
 
     def to_geodataframe(self) -> geopandas.GeoDataFrame:
         """Return the edges as a table in the grid's CRS, to look at an intermediate step in QGIS.
@@ -271,6 +324,15 @@ def _fields_per(what: str) -> tuple[str, ...]:
 EDGE_FIELDS, VERTEX_FIELDS, NODE_FIELDS = map(_fields_per, ("edge", "vertex", "node"))
 
 
+def linestrings(xy: Floats, offsets: Ints) -> Lines:
+    """Return the LineStrings with the points ``xy[offsets[i]:offsets[i + 1]]``.
+
+    It takes half the time of ``shapely.linestrings``.
+    """
+    kind = shapely.GeometryType.LINESTRING
+    return np.asarray(shapely.from_ragged_array(kind, xy, (offsets,)), object)
+
+
 def lengths_along(row: Floats, col: Floats) -> Floats:
     """Return the distance along a polyline to each of its V points, (V,) pixels.
 
@@ -279,6 +341,30 @@ def lengths_along(row: Floats, col: Floats) -> Floats:
     """
     step = np.rint(np.hypot(np.diff(row), np.diff(col)) * 2.0**20) / 2.0**20
     return np.concatenate([[0.0], np.cumsum(step)])
+
+
+def ranges_in_portions(
+    begin: Ints, stop: Ints, flip: Bools | None = None
+) -> Iterator[tuple[slice, Ints]]:
+    """Give concatenated ranges in portions, and where these belong in the whole.
+
+    Parameters
+    ----------
+    begin, stop, flip
+        See :meth:`Centerlines.with_edges`.
+    """
+    ends = np.concatenate([[0], np.cumsum(stop - begin)])
+    low = 0
+    while low < len(begin):
+        high = int(np.searchsorted(ends, ends[low] + _PORTION, side="right")) - 1
+        high = max(high, low + 1)
+        index = concatenated_ranges(begin[low:high], stop[low:high])
+        if flip is not None:
+            size = np.diff(ends[low : high + 1])
+            back = np.repeat(begin[low:high] + stop[low:high] - 1, size) - index
+            index = np.where(np.repeat(flip[low:high], size), back, index)
+        yield slice(ends[low], ends[high]), index
+        low = high
 
 
 def concatenated_ranges(start: Ints, stop: Ints) -> Ints:

@@ -111,10 +111,11 @@ def cleaned_lines(
     """
     steps = _steps(options, lines.grid.gsd_m, source)
     # A copy, so that cached properties are not kept with the caller's lines.
-    lines = replace(lines)
+    held = [replace(lines)]
+    del lines
     for step in steps:
-        lines = step.run(lines)
-    return _ordered(lines)
+        held.append(step.run(held))
+    return _ordered(held.pop())
 
 
 def removed_by_cleaning(
@@ -126,7 +127,7 @@ def removed_by_cleaning(
     lines = replace(lines)
     for step in _steps(options, gsd, source):
         before = float(lines.length_px.sum())
-        lines = step.run(lines)
+        lines = step.run([lines])
         metres = (before - float(lines.length_px.sum())) * gsd
         if step.what and metres > 0.5:
             removed.append(Removed(step.what, metres, step.advice))
@@ -134,21 +135,25 @@ def removed_by_cleaning(
 
 
 class _Step(NamedTuple):
-    """A step of cleaning: what it removes, the option that keeps that, and the step itself."""
+    """A step of cleaning: what it removes, the option that keeps that, and the step itself.
+
+    The step takes the lines out of a list. So nobody holds them any more while it makes new ones:
+    of large networks the memory has room for two.
+    """
 
     what: str
     advice: str
-    run: Callable[[Centerlines], Centerlines]
+    run: Callable[[list[Centerlines]], Centerlines]
 
 
 def _steps(
     options: CleanOptions, gsd: float, source: ProbabilitySource | None
 ) -> tuple[_Step, ...]:
-    def hysteresis(lines: Centerlines) -> Centerlines:
-        return merge_interstitial(drop_weak_components(lines, options.min_strong_m / gsd))
+    def hysteresis(held: list[Centerlines]) -> Centerlines:
+        return merge_interstitial(drop_weak_components(held.pop(), options.min_strong_m / gsd))
 
-    def junctions(lines: Centerlines) -> Centerlines:
-        return _pruned(contract_junctions(lines, options.junction_factor), options)
+    def junctions(held: list[Centerlines]) -> Centerlines:
+        return _pruned(contract_junctions(held.pop(), options.junction_factor), options)
 
     return (
         _Step(
@@ -156,23 +161,23 @@ def _steps(
             "a lower --threshold",
             hysteresis,
         ),
-        _Step("dead ends", "--min-dangle 0", lambda lines: _pruned(lines, options)),
+        _Step("dead ends", "--min-dangle 0", lambda held: _pruned(held.pop(), options)),
         _Step("dead ends", "--min-dangle 0", junctions),
         _Step(
             "second carriageways",
             "no --merge-carriageways",
-            lambda lines: merge_parallels(lines, options.parallels),
+            lambda held: merge_parallels(held.pop(), options.parallels),
         ),
-        _Step("", "", lambda lines: bridge_gaps(lines, options.bridge, source)),
+        _Step("", "", lambda held: bridge_gaps(held.pop(), options.bridge, source)),
         _Step(
             "false roads",
             "--no-rule all",
-            lambda lines: _pruned(apply_rules(lines, options.rules), options),
+            lambda held: _pruned(apply_rules(held.pop(), options.rules), options),
         ),
         _Step(
             f"pieces shorter than {options.min_component_m:g} m",
             "--min-component 0",
-            lambda lines: drop_small_components(lines, options.min_component_m / gsd),
+            lambda held: drop_small_components(held.pop(), options.min_component_m / gsd),
         ),
     )
 
@@ -196,5 +201,7 @@ def _ordered(lines: Centerlines) -> Centerlines:
     used = np.unique(np.concatenate([lines.start, lines.end]))
     rank = np.lexsort([lines.node_col[used], lines.node_row[used], lines.node_key[used]])
     lines = take_nodes(lines, used[rank])
-    lines = lines.reversed_where(lines.start > lines.end)
-    return lines.take(np.lexsort([lines.key, lines.end, lines.start]))
+    flip = lines.start > lines.end
+    low, high = np.minimum(lines.start, lines.end), np.maximum(lines.start, lines.end)
+    order = np.lexsort([lines.key, high, low])
+    return lines.take(order, flip[order])

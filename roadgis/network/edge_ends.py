@@ -173,8 +173,9 @@ def chord_ends(
         middle of the road is unknown. By default the chord lies in the middle of the road.
     """
     place_at = _vertex_at if on_skeleton else _middle_at
-    row, col = place_at(lines, edge, at_end, near)
-    far_row, far_col = place_at(lines, edge, at_end, far)
+    some, number = lines.take(edge), np.arange(len(edge))
+    row, col = place_at(some, number, at_end, near)
+    far_row, far_col = place_at(some, number, at_end, far)
     span = np.hypot(row - far_row, col - far_col)
     scale = np.maximum(span, 1e-9)
     none = np.zeros(len(edge))

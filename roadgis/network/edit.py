@@ -19,7 +19,6 @@ from roadgis.network.centerlines import (
     NODE_FIELDS,
     VERTEX_FIELDS,
     Centerlines,
-    concatenated_ranges,
 )
 from roadgis.network.paths import order_paths
 
@@ -94,9 +93,7 @@ def split(lines: Centerlines, vertices: Ints, key: Ints | None = None) -> Center
         new_key[is_cut] = key
     d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
     d_row[vertices], d_col[vertices] = np.nan, np.nan
-    pieces = dataclasses.replace(lines, d_row=d_row, d_col=d_col).with_edges(
-        edge, concatenated_ranges(begins, stops), stops - begins
-    )
+    pieces = dataclasses.replace(lines, d_row=d_row, d_col=d_col).with_edges(edge, begins, stops)
     added = {
         "node_key": pixel[vertices],
         "node_row": lines.row[vertices],
@@ -161,29 +158,41 @@ def insert_vertices(lines: Centerlines, edge: Ints, along: Floats) -> tuple[Cent
     return dataclasses.replace(lines, offsets=offsets, **values), vertex
 
 
-def add_edges(lines: Centerlines, more: Centerlines) -> Centerlines:
-    """Return the lines followed by the edges of `more`, which has the same nodes."""
+def add_edges(lines: Centerlines, more: Centerlines, keep: Bools | None = None) -> Centerlines:
+    """Return the lines followed by the edges of `more`, which has their nodes, and more of them.
+
+    Edges for which `keep`, (E,) bool, is False are left out.
+    """
+    keep = np.ones(len(lines), bool) if keep is None else keep
+    size = np.diff(lines.offsets)
     joined: dict[str, Any] = {
-        name: np.concatenate([getattr(lines, name), getattr(more, name)])
-        for name in (*EDGE_FIELDS, *VERTEX_FIELDS)
+        name: np.concatenate([getattr(lines, name)[kept], getattr(more, name)])
+        for names, kept in ((EDGE_FIELDS, keep), (VERTEX_FIELDS, np.repeat(keep, size)))
+        for name in names
     }
-    offsets = np.concatenate([lines.offsets, lines.offsets[-1] + more.offsets[1:]])
-    return dataclasses.replace(lines, offsets=offsets, **joined)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([size[keep], np.diff(more.offsets)]))])
+    return dataclasses.replace(more, offsets=offsets.astype(np.int64), **joined)
 
 
 def merge_nodes(
-    lines: Centerlines, first: Ints, second: Ints, width_px: Floats | None = None
+    lines: Centerlines,
+    first: Ints,
+    second: Ints,
+    width_px: Floats | None = None,
+    keep: Bools | None = None,
 ) -> Centerlines:
     """Merge disjoint pairs of nodes; each merged node lies in the middle of its pair.
 
     Parameters
     ----------
     lines : Centerlines
-        An edge between the nodes of a pair becomes a loop: drop it before.
+        An edge between the nodes of a pair becomes a loop, unless it is dropped.
     first, second : ndarray of int64, shape (K,)
         The pairs. The lower node of each stays; no edge uses the other one any more.
     width_px : ndarray, shape (K,), optional
         Width at each merged node; by default the larger one of the two.
+    keep : ndarray of bool, shape (E,), optional
+        Edges that are not dropped.
     """
     low, high = np.minimum(first, second), np.maximum(first, second)
     target = np.arange(len(lines.node_key))
@@ -195,8 +204,10 @@ def merge_nodes(
         values["node_width_px"][low] = width_px
     # Keys stay unique: the node that is no longer used has the other one.
     values["node_key"][high] = np.maximum(lines.node_key[low], lines.node_key[high])
+    lines = lines.take(np.arange(len(lines)) if keep is None else np.flatnonzero(keep))
     merged = dataclasses.replace(lines, start=target[lines.start], end=target[lines.end], **values)
-    return move_nodes(merged, merged.node_row, merged.node_col)
+    _lead_to_nodes(merged)
+    return merged
 
 
 def move_nodes(lines: Centerlines, node_row: Floats, node_col: Floats) -> Centerlines:
@@ -204,15 +215,18 @@ def move_nodes(lines: Centerlines, node_row: Floats, node_col: Floats) -> Center
 
     At junctions the middle of the road is unknown then.
     """
-    row, col = lines.row.copy(), lines.col.copy()
-    d_row, d_col = lines.d_row.copy(), lines.d_col.copy()
+    own = {name: getattr(lines, name).copy() for name in ("row", "col", "d_row", "d_col")}
+    out = dataclasses.replace(lines, node_row=node_row, node_col=node_col, **own)
+    _lead_to_nodes(out)
+    return out
+
+
+def _lead_to_nodes(lines: Centerlines) -> None:
+    """Move the ends of all edges to their nodes, in place."""
     for vertex, node in ((lines.offsets[:-1], lines.start), (lines.offsets[1:] - 1, lines.end)):
-        row[vertex], col[vertex] = node_row[node], node_col[node]
-        junction = lines.degree[node] != 1
-        d_row[vertex[junction]], d_col[vertex[junction]] = np.nan, np.nan
-    return dataclasses.replace(
-        lines, row=row, col=col, d_row=d_row, d_col=d_col, node_row=node_row, node_col=node_col
-    )
+        lines.row[vertex], lines.col[vertex] = lines.node_row[node], lines.node_col[node]
+        junction = vertex[lines.degree[node] != 1]
+        lines.d_row[junction], lines.d_col[junction] = np.nan, np.nan
 
 
 def take_nodes(lines: Centerlines, nodes: Ints) -> Centerlines:
@@ -248,18 +262,18 @@ def merge_interstitial(lines: Centerlines) -> Centerlines:
     link_node = node[inner][rank][::2]
     paths = order_paths(count, links, lines.key)
     first, last = paths.order[paths.offsets[:-1]], paths.order[paths.offsets[1:] - 1]
-    lines = lines.reversed_where(_against_path(lines, paths.order, paths.offsets, links, link_node))
+    flip = _against_path(lines, paths.order, paths.offsets, links, link_node)
     # The shared vertex of a piece and the next occurs once.
-    is_first = np.zeros(count, bool)
-    is_first[paths.offsets[:-1]] = True
-    begin = lines.offsets[paths.order] + ~is_first
-    stop = lines.offsets[paths.order + 1]
-    joined = lines.with_edges(
-        first, concatenated_ranges(begin, stop), np.add.reduceat(stop - begin, paths.offsets[:-1])
-    )
+    again = np.ones(count, bool)
+    again[paths.offsets[:-1]] = False
+    back = flip[paths.order]
+    begin = lines.offsets[paths.order] + (again & ~back)
+    stop = lines.offsets[paths.order + 1] - (again & back)
+    joined = lines.with_edges(first, begin, stop, back, paths.offsets[:-1])
     return dataclasses.replace(
         joined,
-        end=lines.end[last],
+        start=np.where(flip[first], lines.end[first], lines.start[first]),
+        end=np.where(flip[last], lines.start[last], lines.end[last]),
         key=np.minimum.reduceat(lines.key[paths.order], paths.offsets[:-1]),
     )
 

@@ -64,7 +64,7 @@ def contract_junctions(lines: Centerlines, factor: float) -> Centerlines:
             break
         keep = np.ones(len(lines), bool)
         keep[chosen] = False
-        lines = merge_nodes(lines.select(keep), lines.start[chosen], lines.end[chosen])
+        lines = merge_nodes(lines, lines.start[chosen], lines.end[chosen], keep=keep)
     return lines
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from roadgis.arrays import Bools, Floats, Ints, first_of_each
-from roadgis.network.attributes import clear_of_junctions, grouped_quantiles
+from roadgis.arrays import Bools, Bytes, Floats, Ints, first_of_each
+from roadgis.network.attributes import width_quantiles
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import merge_interstitial
 from roadgis.network.paths import components
@@ -56,11 +57,20 @@ def drop_weak_components(lines: Centerlines, strong_px: float) -> Centerlines:
     """
     if not len(lines):
         return lines
-    strong = lines.probability >= lines.strong_level
+
+    def strong(part: Centerlines) -> Floats:
+        return np.where(part.probability >= lines.strong_level, _vertex_lengths(part), 0.0)
+
+    return lines.select(_totals_of_components(lines, strong) >= strong_px)
+
+
+def _totals_of_components(lines: Centerlines, measure: Callable[[Centerlines], Floats]) -> Floats:
+    """Return for each edge, (E,), the total of its component; `measure` gives it by vertex."""
     component = _component(lines)
-    weights = np.where(strong, _vertex_lengths(lines), 0.0)
-    total = np.bincount(component[lines.edge_of_vertex], weights=weights)
-    return lines.select(total[component] >= strong_px)
+    total = np.zeros(len(lines.node_key))
+    for edges, part in lines.portions():
+        np.add.at(total, component[edges][part.edge_of_vertex], measure(part))
+    return total[component]
 
 
 def _vertex_lengths(lines: Centerlines) -> Floats:
@@ -76,16 +86,18 @@ def _vertex_lengths(lines: Centerlines) -> Floats:
 
 def _mean_probability(lines: Centerlines) -> Floats:
     """Return the mean stored probability of each edge's vertices, (E,), 0..254."""
-    total = np.add.reduceat(lines.probability.astype(np.int64), lines.offsets[:-1])
+    return _share(lines, lines.probability)
+
+
+def _share(lines: Centerlines, value: Bytes | Bools) -> Floats:
+    """Return the mean of the values of each edge's vertices, (E,)."""
+    total = np.add.reduceat(value, lines.offsets[:-1], dtype=np.int64)
     return np.asarray(total / np.diff(lines.offsets), np.float64)
 
 
 def _median_and_low_width(lines: Centerlines) -> tuple[Floats, Floats]:
     """Return each edge's median width and the 10th percentile, pixels; NaN where unknown."""
-    use = clear_of_junctions(lines)
-    median, low = grouped_quantiles(
-        lines.edge_of_vertex[use], lines.width_px[use], len(lines), (0.5, 0.1)
-    )
+    median, low = width_quantiles(lines, (0.5, 0.1))
     return median, low
 
 
@@ -151,16 +163,16 @@ def drop_small_components(lines: Centerlines, min_px: float) -> Centerlines:
     """
     if not len(lines):
         return lines
-    component = _component(lines)
     removed = np.where(lines.degree == 1, lines.node_shortening_px, np.float32(0))
-    length = _vertex_lengths(lines)
-    np.add.at(length, lines.offsets[:-1], removed[lines.start])
-    np.add.at(length, lines.offsets[1:] - 1, removed[lines.end])
-    weight = np.interp(
-        lines.probability, [0, lines.strong_level, _FULL], [0.0, TUNING.weight_at_threshold, 1.0]
-    )
-    score = np.bincount(component[lines.edge_of_vertex], weights=length * weight)
-    return lines.select(score[component] >= min_px)
+
+    def weighted(part: Centerlines) -> Floats:
+        length = _vertex_lengths(part)
+        np.add.at(length, part.offsets[:-1], removed[part.start])
+        np.add.at(length, part.offsets[1:] - 1, removed[part.end])
+        levels, weights = [0, lines.strong_level, _FULL], [0.0, TUNING.weight_at_threshold, 1.0]
+        return length * np.interp(part.probability, levels, weights)
+
+    return lines.select(_totals_of_components(lines, weighted) >= min_px)
 
 
 def apply_rules(lines: Centerlines, options: RuleOptions) -> Centerlines:
@@ -189,8 +201,7 @@ def _unsure(lines: Centerlines) -> Bools:
 
 def drop_patchy(lines: Centerlines) -> Centerlines:
     """Drop unsure lines that keep falling below the threshold (hedges, field edges)."""
-    strong = (lines.probability >= lines.strong_level).astype(np.int64)
-    share = np.add.reduceat(strong, lines.offsets[:-1]) / np.diff(lines.offsets)
+    share = _share(lines, lines.probability >= lines.strong_level)
     return lines.select(~(_unsure(lines) & (share < TUNING.patchy_share)))
 
 

@@ -57,12 +57,10 @@ class SheetIndex:
             Acquisition date, ISO 8601; None where it is not known.
         """
         sheet = self._main_sheet(np.asarray(lines, object))
-        names, dates = np.full(len(lines), None, object), np.full(len(lines), None, object)
-        for number in np.unique(sheet[sheet >= 0]).tolist():
-            here = sheet == number
-            names[here] = self._names[number]
-            dates[here] = self._rasters[number].date
-        return names, dates
+        # The last entry is that of lines outside all sheets, whose number is -1.
+        names = np.array([*self._names, None], object)
+        dates = np.array([*(raster.date for raster in self._rasters), None], object)
+        return names[sheet], dates[sheet]
 
     def _main_sheet(self, lines: Lines) -> Ints:
         """Return the number of the sheet that shows most of each line, -1 for none, (L,)."""

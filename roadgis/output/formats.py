@@ -19,8 +19,10 @@ class OutputFormat:
 
     Attributes
     ----------
-    name : str
-        Name for users.
+    name, about : str
+        Name for users, and what it is good for in a few words.
+    media_type : str
+        As in the HTTP header ``Content-Type``.
     has_nodes : bool
         Whether the nodes are a layer of their own; other formats have only the edges.
     needs : str
@@ -35,6 +37,8 @@ class OutputFormat:
     """
 
     name: str
+    about: str
+    media_type: str = "application/octet-stream"
     has_nodes: bool = False
     needs: str = ""
     extra: str = ""
@@ -49,17 +53,25 @@ class OutputFormat:
 _SHP_PARTS = (".shx", ".dbf", ".prj", ".cpg", ".roadgis.json")
 # Indexes of the old records, and QGIS's note of the old CRS.
 _SHP_STALE = (".qix", ".sbn", ".sbx", ".fbn", ".fbx", ".ain", ".aih", ".ixs", ".mxs", ".qpj")
-_PARQUET = OutputFormat("GeoParquet", needs="pyarrow", extra="parquet")
+_PARQUET = OutputFormat(
+    "GeoParquet",
+    "for data science tools",
+    "application/vnd.apache.parquet",
+    needs="pyarrow",
+    extra="parquet",
+)
 
 #: Output format of each suffix.
 SUFFIXES: Mapping[str, OutputFormat] = MappingProxyType(
     {
-        ".geojson": OutputFormat("GeoJSON"),
-        ".gpkg": OutputFormat("GeoPackage", has_nodes=True),
-        ".fgb": OutputFormat("FlatGeobuf"),
+        ".geojson": OutputFormat("GeoJSON", "longitude, latitude", "application/geo+json"),
+        ".gpkg": OutputFormat(
+            "GeoPackage", "styled for QGIS", "application/geopackage+sqlite3", has_nodes=True
+        ),
+        ".fgb": OutputFormat("FlatGeobuf", "fast to read"),
         ".parquet": _PARQUET,
         ".geoparquet": _PARQUET,
-        ".shp": OutputFormat("Shapefile", parts=_SHP_PARTS, stale=_SHP_STALE),
+        ".shp": OutputFormat("Shapefile", "for older software", parts=_SHP_PARTS, stale=_SHP_STALE),
     }
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 from roadgis.errors import InputError, MissingExtraError, ReadError, RoadgisError, how_to_install
 from roadgis.output.formats import output_format
 from roadgis.plain_values import parse_json, shown
+from roadgis.vector_files.light_pyogrio import light_pyogrio
 
 _LOG = logging.getLogger(__name__)
 
@@ -78,10 +79,8 @@ def read_provenance(path: Path | str) -> dict[str, Any]:
         elif kind.name == "GeoParquet":
             found = _parquet_metadata(path).get(PROVENANCE_KEY.encode())
         else:
-            import pyogrio
-
             layer = "edges" if kind.has_nodes else None
-            metadata = pyogrio.read_info(path, layer=layer)["layer_metadata"] or {}
+            metadata = light_pyogrio().read_info(path, layer=layer)["layer_metadata"] or {}
             found = metadata.get(PROVENANCE_KEY)
     except (OSError, ValueError, AttributeError, RuntimeError) as error:
         # pyogrio's errors are RuntimeErrors, pyarrow's ValueErrors or OSErrors.

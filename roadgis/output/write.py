@@ -23,6 +23,7 @@ from roadgis.output.parquet import write_parquet
 from roadgis.output.provenance import PROVENANCE_KEY, provenance_json, provenance_sidecar
 from roadgis.output.table import FeatureTable
 from roadgis.vector_files.geopackage import geopackage
+from roadgis.vector_files.light_pyogrio import light_pyogrio
 
 if TYPE_CHECKING:
     import geopandas
@@ -159,19 +160,22 @@ def _write_layer(
     **options: Any,
 ) -> None:
     """Write a table with GDAL and read it back: not every driver reports every failed write."""
-    import pyogrio
-    from pyogrio import raw
-
+    pyogrio = light_pyogrio()
+    raw = pyogrio.raw
+    epsg = table.crs.to_epsg()
     geometry_type = "Point" if layer == "nodes" else "LineString"
     # Dataset metadata would go to a second file; a layer's stays in the file.
     metadata = {PROVENANCE_KEY: provenance} if driver != "ESRI Shapefile" else None
     try:
-        pyogrio.write_dataframe(
-            table.to_geodataframe(),
+        raw.write(
             partial,
             layer=layer,
             driver=driver,
+            geometry=shapely.to_wkb(table.shapes),
             geometry_type=geometry_type,
+            crs=f"EPSG:{epsg}" if epsg else table.crs.to_wkt("WKT1_GDAL"),
+            fields=list(table.columns),
+            field_data=list(table.columns.values()),
             layer_metadata=metadata,
             **options,
         )

@@ -266,7 +266,7 @@ class Chunks:
 
 
 def write_chunks(chunks: Iterable[tuple[Path, npt.NDArray[np.uint8], Grid, str]]) -> None:
-    """Write rasters of one folder, which appear when all are complete.
+    """Write rasters of one folder and one CRS, which appear when all are complete.
 
     Parameters
     ----------
@@ -280,15 +280,19 @@ def write_chunks(chunks: Iterable[tuple[Path, npt.NDArray[np.uint8], Grid, str]]
         If one cannot be written.
     """
     *others, last = chunks
-    with atomic_path(last[0]) as partial:
+    crs = last[2].crs.to_wkt()
+    # One environment for all: setting one up takes a third of the time of a chunk.
+    with atomic_path(last[0]) as partial, rasterio.Env():
         for path, values, grid, tag in (*others, last):
             # By way of memory: on a full disk GDAL may fail silently when it closes a file.
             with MemoryFile() as memory:
-                _write_tiff(memory, values, grid, tag)
+                _write_tiff(memory, values, grid, crs, tag)
                 partial.with_name(path.name).write_bytes(memory.getbuffer())
 
 
-def _write_tiff(memory: MemoryFile, values: npt.NDArray[np.uint8], grid: Grid, tag: str) -> None:
+def _write_tiff(
+    memory: MemoryFile, values: npt.NDArray[np.uint8], grid: Grid, crs: str, tag: str
+) -> None:
     with memory.open(
         driver="GTiff",
         height=grid.height,
@@ -296,7 +300,7 @@ def _write_tiff(memory: MemoryFile, values: npt.NDArray[np.uint8], grid: Grid, t
         count=1,
         dtype="uint8",
         nodata=NO_DATA,
-        crs=grid.crs.to_wkt(),
+        crs=crs,
         transform=grid.transform,
         compress="ZSTD",
         zstd_level=1,

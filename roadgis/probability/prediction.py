@@ -237,8 +237,11 @@ def _read_ahead(
     pool = ThreadPoolExecutor(workers, "roadgis-read")
     try:
         for core in cores:
-            blank = scene.is_blank(core)
-            waiting.append((core, None if blank else _Reading(scene, cutting.seen(core), pool)))
+            reading = None
+            if not scene.is_blank(core):
+                before = waiting[-1][1] if waiting else None
+                reading = _Reading(scene, cutting.seen(core), pool, before)
+            waiting.append((core, reading))
             if sum(reading is not None for _, reading in waiting) > 1:
                 yield from _next_block(scene, waiting)
         while waiting:
@@ -266,29 +269,53 @@ class _Reading:
     Strips share the work among threads, and keep what each of them needs on the way small. They
     start on whole strips from the imagery's top, where its compressed tiles mostly start too: a
     tile on both sides of a cut is decoded twice.
+
+    What the window shares with the one to its left is copied from there.
     """
 
-    def __init__(self, scene: Scene, window: Window, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, scene: Scene, window: Window, pool: ThreadPoolExecutor, before: _Reading | None
+    ) -> None:
         self.window = window
         self._scene = scene
         self._image = np.empty((window.height, window.width, scene.band_count), np.uint8)
         self._valid = np.empty((window.height, window.width), np.bool_)
+        col = window.col
+        self._strips: list[Future[None]] = []
+        if before is not None and _continues(before.window, window):
+            col = before.window.end_col
+            self._strips.append(pool.submit(self._copy, before))
         first = window.row - (window.row - scene.extent.row) % _STRIP_PX
-        self._strips = [
-            pool.submit(self._read, Window(row, window.col, _STRIP_PX, window.width))
+        self._strips += [
+            pool.submit(self._read, Window(row, col, _STRIP_PX, window.end_col - col))
             for row in range(first, window.end_row, _STRIP_PX)
         ]
+
+    def _copy(self, before: _Reading) -> None:
+        image, valid = before.result()  # it was submitted before, so no thread waits for itself
+        shared = before.window.intersection(self.window)
+        here, there = shared.slices_in(self.window), shared.slices_in(before.window)
+        self._image[here], self._valid[here] = image[there], valid[there]
 
     def _read(self, strip: Window) -> None:
         strip = strip.intersection(self.window)
         here = strip.slices_in(self.window)
-        self._image[here], self._valid[here] = self._scene.read(strip)
+        image, self._valid[here] = self._scene.read(strip)
+        # Bands lie one after the other; copied together, numpy would do so pixel by pixel.
+        for band in range(self._scene.band_count):
+            self._image[here][..., band] = image[..., band]
 
     def result(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """Return image (height, width, B) and valid pixels when all is read."""
         for strip in self._strips:
             strip.result()
         return self._image, self._valid
+
+
+def _continues(before: Window, window: Window) -> bool:
+    """Return whether a window begins within another one of the same rows, and ends beyond it."""
+    same_rows = (before.row, before.height) == (window.row, window.height)
+    return same_rows and before.col <= window.col < before.end_col < window.end_col
 
 
 def _predict_block(

@@ -10,6 +10,7 @@ from roadgis.errors import SceneError
 from roadgis.imagery.acquisition_date import stated_date
 from roadgis.sources.location import listed, located
 from roadgis.sources.sheet import Sheet
+from roadgis.vector_files.light_pyogrio import light_pyogrio
 
 if TYPE_CHECKING:
     from roadgis.vector_files.reading import LayerFile
@@ -26,12 +27,10 @@ _DATE_FIELDS = (
 
 def is_vector(path: Path) -> bool:
     """Return whether a file, such as a GeoPackage, has a vector layer."""
-    import pyogrio
-    from pyogrio.errors import DataSourceError
-
+    pyogrio = light_pyogrio()
     try:
         return any(kind is not None for _, kind in pyogrio.list_layers(path))
-    except DataSourceError:
+    except pyogrio.errors.DataSourceError:
         return False
 
 

@@ -53,14 +53,17 @@ def pixels(plane: Plane) -> tuple[Ints, Ints]:
 def east(plane: Plane) -> Plane:
     """Return at each pixel its eastern neighbour."""
     out: Plane = plane >> _ONE
-    out[:, :-1] |= plane[:, 1:] << _LAST
+    # All rows as one: a loop over the words of each row takes three times as long.
+    out.reshape(-1)[:-1] |= plane.reshape(-1)[1:] << _LAST
+    out[:, -1] = plane[:, -1] >> _ONE
     return out
 
 
 def west(plane: Plane) -> Plane:
     """Return at each pixel its western neighbour."""
     out: Plane = plane << _ONE
-    out[:, 1:] |= plane[:, :-1] >> _LAST
+    out.reshape(-1)[1:] |= plane.reshape(-1)[:-1] >> _LAST
+    out[:, 0] = plane[:, 0] << _ONE
     return out
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 
 from roadgis.imagery.grid import Window
-from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import removed_by_cleaning
 from roadgis.options.cleaning import CleanOptions
 from roadgis.options.vectorization import VectorizeOptions
@@ -24,20 +23,17 @@ _FULL = NO_DATA - 1
 
 def explain_empty(
     source: ProbabilitySource,
-    lines: Centerlines,
     options: VectorizeOptions,
     clean: CleanOptions,
     *,
     block_px: int,
 ) -> WhyEmpty:
-    """Explain why no road was found; reads the raster again.
+    """Explain why no road was found; traces the raster again.
 
     Parameters
     ----------
     source : ProbabilitySource
         The raster.
-    lines : Centerlines
-        As traced.
     options : VectorizeOptions
         As used.
     clean : CleanOptions
@@ -46,7 +42,7 @@ def explain_empty(
         Side of the blocks to read, pixels.
     """
     gsd = source.grid.gsd_m
-    everywhere = lines
+    lines = everywhere = trace_centerlines(source, options, block_px=block_px)
     if not len(lines):
         options_at_nodata = dataclasses.replace(options, rim_m=0.0)
         everywhere = trace_centerlines(source, options_at_nodata, block_px=block_px)

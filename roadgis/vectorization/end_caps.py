@@ -30,6 +30,7 @@ _CAP = 0.7
 #: The end is searched over this many widths to both sides, with this many samples per width
 #: along and across.
 _AROUND, _ALONG, _ACROSS = 1.2, 24, 20
+_AROUND_END = (np.arange(2 * _AROUND * _ALONG) + 0.5) / _ALONG - _AROUND
 #: Lanes nearer to the road's rim than this, pixels, are not used for the end.
 _RIM_PX = 0.8
 #: Where less than this share of the lanes is road, the road has ended.
@@ -86,8 +87,9 @@ def last_stretches(
     end = _rough_end(sight, axis, width)
     for _ in range(_ROUNDS):
         axis, width = _refined(sight, axis, width, end)
-        end, round_end = _cap(sight, axis, width)
-    return LastStretch(axis, width, end - round_end)
+        inside, flat = _straight_end(sight, axis, width)
+        end = flat * width
+    return LastStretch(axis, width, end - _round_end(inside, flat, width))
 
 
 class _Sight(NamedTuple):
@@ -97,13 +99,16 @@ class _Sight(NamedTuple):
 
     def inside(self, axis: Arcs, along: Floats, across: Floats) -> Bools:
         """Return which places (K, S, C) along (K, S) and across (K, C) axes are road."""
-        row, col = (np.rint(at).astype(np.int64) for at in axis.points(along, across))
+        row, col = (np.rint(at, out=at) for at in axis.points(along, across))
         # A block reads the mask up to this distance; no road that is well placed reaches farther.
-        reach = int((2.5 * self.radius) ** 2)
-        seen = row * row + col * col <= reach
-        row, col = row + self.tip[:, 0, None, None], col + self.tip[:, 1, None, None]
-        flat = np.where(seen, row * self.mask.shape[1] + col, 0)
-        return np.asarray(seen & (self.mask.reshape(-1)[flat] > 0), bool)
+        seen = row * row + col * col <= int((2.5 * self.radius) ** 2)
+        first = (self.tip[:, 0] * self.mask.shape[1] + self.tip[:, 1]).astype(np.float64)
+        row *= self.mask.shape[1]
+        row += col
+        row += first[:, None, None]
+        flat = np.where(seen, row, 0.0).astype(np.int64)
+        seen &= self.mask.view(np.bool_).reshape(-1)[flat]
+        return seen
 
     def rims(self, axis: Arcs, along: Floats, width: Floats) -> tuple[Ints, Ints, Bools]:
         """Return how many samples the road goes to both sides, (K, S), and where that is known."""
@@ -163,23 +168,35 @@ def _refined(sight: _Sight, axis: Arcs, width: Floats, end: Floats) -> tuple[Arc
     return axis, np.where(count >= _PLACES // 4, mean, width)
 
 
-def _cap(sight: _Sight, axis: Arcs, width: Floats) -> tuple[Floats, Floats]:
-    """Return where along its axis each road ends if cut straight, and how much less it is."""
-    along = (np.arange(2 * _AROUND * _ALONG) + 0.5) / _ALONG - _AROUND
+def _inner_lanes(width: Floats) -> tuple[Floats, Bools]:
+    """Return the places of lanes across a road, in widths, and which are used for the end, (K, C)."""
     across = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5
-    inside = sight.inside(axis, along * width[:, None], across * width[:, None])
-    inner = np.abs(across) <= np.maximum(0.5 - _RIM_PX / width, 0.2)[:, None]
+    return across, np.abs(across) <= np.maximum(0.5 - _RIM_PX / width, 0.2)[:, None]
+
+
+def _straight_end(sight: _Sight, axis: Arcs, width: Floats) -> tuple[Bools, Floats]:
+    """Return samples of the mask around each end, and where the road ends if cut straight, widths.
+
+    Both are along the axis; the samples are (K, S, C).
+    """
+    across, inner = _inner_lanes(width)
+    inside = sight.inside(axis, _AROUND_END * width[:, None], across * width[:, None])
     lanes = inner.sum(axis=1)
     road = (inside & inner[:, None]).sum(axis=2)
     on = np.logical_and.accumulate(road > _OVER * lanes[:, None], axis=1)
-    flat = np.where(on, road, 0).sum(axis=1) / lanes / _ALONG - _AROUND
+    return inside, np.where(on, road, 0).sum(axis=1) / lanes / _ALONG - _AROUND
+
+
+def _round_end(inside: Bools, flat: Floats, width: Floats) -> Floats:
+    """Return how much less far along its axis each road ends if its end is round, pixels."""
+    across, inner = _inner_lanes(width)
     arch = np.sqrt(0.25 - across**2)
-    rise = np.where(inner, arch, 0.0).sum(axis=1) / lanes
+    rise = np.where(inner, arch, 0.0).sum(axis=1) / inner.sum(axis=1)
     # Both forms have the same end on average over the inner lanes.
-    straight = np.broadcast_to((along < flat[:, None])[..., None], inside.shape)
-    circle = along[:, None] < ((flat - rise)[:, None] + arch)[:, None, :]
+    straight = np.broadcast_to((_AROUND_END < flat[:, None])[..., None], inside.shape)
+    circle = _AROUND_END[:, None] < ((flat - rise)[:, None] + arch)[:, None, :]
     only = straight != circle
     count = np.maximum(only.sum(axis=(1, 2)), 1)
     for_circle = (only & (inside == circle)).sum(axis=(1, 2)) / count
     share = np.clip((for_circle - _FLAT) / (_ROUND - _FLAT), 0, 1)
-    return flat * width, share * rise * width
+    return np.asarray(share * rise * width, np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,7 +20,7 @@ from roadgis.vectorization.dead_ends import road_ends
 from roadgis.vectorization.mask import RoadMask, read_mask
 from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
-from roadgis.vectorization.trace import PixelGraph, skeleton_links, stitched, trace
+from roadgis.vectorization.trace import PixelGraph, in_runs, skeleton_links, trace
 
 
 def trace_centerlines(
@@ -66,14 +66,16 @@ def trace_centerlines(
     grid = source.grid
     radii = radii_of(options, grid.gsd_m)
     cores = blocks(grid.height, grid.width, block_px)
-    parts = []
-    for done, part in enumerate(
-        _blocks(source, cores, weak_level(options), radii, workers), start=1
-    ):
-        if part is not None:
-            parts.append(part)
-        progress(0.95 * done / len(cores), f"Vectorizing block {done} of {len(cores)}")
-    return joined_blocks(parts, source, options)
+
+    def parts() -> Iterator[PixelGraph]:
+        for done, part in enumerate(
+            _blocks(source, cores, weak_level(options), radii, workers), start=1
+        ):
+            if part is not None:
+                yield part
+            progress(0.95 * done / len(cores), f"Vectorizing block {done} of {len(cores)}")
+
+    return joined_blocks(parts(), source, options)
 
 
 def trace_block(
@@ -94,25 +96,24 @@ def trace_block(
 
 
 def joined_blocks(
-    parts: list[PixelGraph], source: ProbabilitySource, options: VectorizeOptions
+    parts: Iterable[PixelGraph], source: ProbabilitySource, options: VectorizeOptions
 ) -> Centerlines:
     """Join the skeletons of blocks by pixel ids and trace them.
 
     Parameters
     ----------
-    parts : list of PixelGraph
-        Of :func:`trace_block`, for blocks that cover the grid once; in any order. Emptied.
+    parts : iterable of PixelGraph
+        Of :func:`trace_block`, for blocks that cover the grid once, in any order. Links to blocks
+        that are missing are left out.
     source : ProbabilitySource
         As for the blocks.
     options : VectorizeOptions
         As for the blocks.
     """
     radii = radii_of(options, source.grid.gsd_m)
-    if not parts:
-        parts.append(_no_pixels())
-    # Handed over, not kept: with large networks each copy that lives on counts.
+    runs = [in_runs(part, source.grid.width) for part in parts]
     return trace(
-        stitched(parts),
+        runs or [in_runs(_no_pixels(), source.grid.width)],
         source.grid,
         strong_level(options),
         # Collars of imagery cut roads; where a mask is nodata, its roads are whole.

@@ -104,15 +104,14 @@ def _doomed(middle: list[Plane], right: list[Plane], left: list[Plane], second: 
     a1, a2, a3, a4 = x1 | x2, x3 | x4, x5 | x6, x7 | x8
     # One run of neighbours that are set: deleting does not cut.
     b1, b2, b3, b4 = c1 & ~x1, c2 & ~x3, c3 & ~x5, c4 & ~x7
-    out: Plane = np.bitwise_or((b1 ^ b2) & ~(b3 | b4), (b3 ^ b4) & ~(b1 | b2))
+    out: Plane = x & ((b1 | b2) ^ (b3 | b4))
     # Two or three pairs of neighbours: neither the end of a line nor the inside of a blob.
     a12, a34, c12, c34 = a1 & a2, a3 & a4, c1 & c2, c3 & c4
     out &= a12 | a34 | ((a1 | a2) & (a3 | a4))
     out &= c12 | c34 | ((c1 | c2) & (c3 | c4))
-    out &= ~(a12 & a34 & c12 & c34)
     # Alternately the east and south side, then the west and north.
-    out &= ~((c3 | ~x4) & x5) if second else ~((c1 | ~x8) & x1)
-    out &= x
+    side = (c3 | ~x4) & x5 if second else (c1 | ~x8) & x1
+    out &= ~((b1 & b2) | (b3 & b4) | (a12 & a34 & c12 & c34) | side)
     return out
 
 
@@ -177,18 +176,24 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     first = radius * (stride + 1)
     position = rows * stride + cols - first
     left = np.arange(len(rows))
+    both = np.bitwise_or if value else np.bitwise_and
     for length, ring in _rings(radius):
         if not len(left):
             break
         steps = first + ring[:, 0] * stride + ring[:, 1]
-        found = np.full(len(left), -1, np.int8 if len(ring) < 128 else np.int64)
-        for number in range(len(steps) - 1, -1, -1):
-            found[flat[steps[number] :].take(position) == value] = number
-        hit = found >= 0
+        # All at once first, as most pixels have none in a ring.
+        whole = flat[steps[0] :].take(position)
+        for step in steps[1:].tolist():
+            both(whole, flat[step:].take(position), out=whole)
+        hit = whole == value
         if hit.any():
-            at = left[hit]
+            at, there = left[hit], position[hit]
+            found = np.zeros(len(at), np.int64)
+            for number in range(len(steps) - 1, 0, -1):
+                found[flat[steps[number] :].take(there) == value] = number
+            found[flat[steps[0] :].take(there) == value] = 0
             distance[at] = length
-            offset[at] = ring[found[hit]]
+            offset[at] = ring[found]
             left, position = left[~hit], position[~hit]
     return distance, offset
 

@@ -89,10 +89,12 @@ async def _opened(options: WebOptions) -> AsyncIterator[Context]:
     root.mkdir(parents=True, exist_ok=True)
     store, pool = Store(options.root / "jobs.sqlite"), Pool()
     queue = Queue(store, root, options, pool)
+    context = Context(options, store, queue, pool, root)
     try:
         queue.start()
-        yield Context(options, store, queue, pool, root)
+        yield context
     finally:
         await queue.close()
+        context.tile_threads.shutdown(wait=False, cancel_futures=True)
         pool.close()
         store.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
 from fastapi import Path as PathParameter
@@ -15,6 +18,9 @@ from roadgis.web.files import JobFiles
 from roadgis.web.pool import Pool
 from roadgis.web.queue import Queue
 from roadgis.web.store import Job, Store
+
+#: Threads that draw map tiles. GDAL, PROJ and malloc keep memory for every thread that used them.
+TILE_THREADS = min(max(os.cpu_count() or 1, 2), 8)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Context:
         Folder of the jobs' files.
     fetches : asyncio.Semaphore
         Files that are fetched from URLs at a time: each takes a thread while it waits.
+    tile_threads : ThreadPoolExecutor
+        Threads that draw map tiles.
     """
 
     options: WebOptions
@@ -43,13 +51,22 @@ class Context:
     pool: Pool
     root: Path
     fetches: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    tile_threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(TILE_THREADS, "tiles")
+    )
 
     def files(self, job: Job) -> JobFiles:
         """Return where the files of a job lie."""
         return JobFiles(self.root, job)
 
+    async def draw(self, tile: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what a function that draws a map tile returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.tile_threads, tile, *arguments)
 
-def _context(request: Request) -> Context:
+
+# Asynchronous, as FastAPI would run them in a thread of its own for every request.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
@@ -57,7 +74,7 @@ def _context(request: Request) -> Context:
 Shared = Annotated[Context, Depends(_context)]
 
 
-def _job(
+async def _job(
     context: Shared, job_id: Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
 ) -> Job:
     job = context.store.get(job_id)

@@ -8,6 +8,15 @@ from pathlib import Path
 from roadgis.web.store import Job
 
 
+def example_file(name: str) -> Path | None:
+    """Return a file of the examples, of the package or of a clone; None where it is missing."""
+    package = Path(__file__).parents[1]
+    for folder in (package / "web" / "examples", package.parent / "examples"):
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
 class JobFiles:
     """The folder of a job.
 

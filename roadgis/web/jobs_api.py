@@ -11,7 +11,6 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -21,10 +20,13 @@ from roadgis._version import __version__
 from roadgis.errors import how_to_install
 from roadgis.options.web import BASE_MAPS
 from roadgis.web.context import Context, Shared, TheJob
+from roadgis.web.downloads import DOWNLOADS
+from roadgis.web.files import example_file
 from roadgis.web.models import CheckSettings, JobView, NewJob, RunSettings, job_view
 from roadgis.web.receiving import allowed_url, is_url, receive_body, receive_url
 from roadgis.web.store import Job, JobState
 from roadgis.web.uploads import (
+    SUFFIXES_OF,
     UploadError,
     check_free,
     check_pixels,
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Jobs in these states count for the limit on waiting jobs.
 _BUSY: tuple[JobState, ...] = ("uploading", "checking", "queued", "running")
+#: File of the example by kind of job.
+EXAMPLES = {"roads": "town.tif", "video": "street.webm"}
 #: Name of a job until its first file arrives.
 _UNNAMED = "Upload"
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -69,15 +73,6 @@ FILE_BODY = {
 router = APIRouter(prefix="/api", responses=ERRORS)
 
 
-def example_scene() -> Path | None:
-    """Return the example scene, of the package or of a clone."""
-    package = Path(__file__).parents[1]
-    for path in (package / "web" / "example.tif", package.parent / "examples" / "town.tif"):
-        if path.is_file():
-            return path
-    return None
-
-
 @router.get("/")
 def about(context: Shared) -> dict[str, Any]:
     """Return the version and limits of the server."""
@@ -85,8 +80,11 @@ def about(context: Shared) -> dict[str, Any]:
     return {
         "title": "roadgis",
         "version": __version__,
-        "example": example_scene() is not None,
+        "examples": [kind for kind, name in EXAMPLES.items() if example_file(name) is not None],
         "video": importlib.util.find_spec("cv2") is not None,
+        "video_model": options.video_model is not None,
+        "uploads": SUFFIXES_OF,
+        "downloads": {name: vars(made) for name, made in DOWNLOADS.items()},
         "data_dir": bool(options.data_dirs),
         "allow_url": bool(options.allow_urls),
         "base_map": None if options.base_map is None else vars(BASE_MAPS[options.base_map]),
@@ -146,14 +144,15 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
     urls = _named_urls(context, new)
     local = [given for given in new.paths if not is_url(given)]
     chosen = [(given, data_path(given, options.data_dirs)) for given in local]
-    example = example_scene() if new.example else None
-    if new.example and (example is None or new.kind != "roads"):
-        raise HTTPException(404, "The example scene is not installed.")
-    names = [*(path.name for _, path in chosen), *urls]
-    name = printable(new.name) or (example.name if example else names[0] if names else _UNNAMED)
+    example = example_file(EXAMPLES[new.kind]) if new.example else None
+    if new.example and example is None:
+        raise HTTPException(404, "The example is not installed.")
+    names = [*([example.name] if example else ()), *(path.name for _, path in chosen), *urls]
+    name = printable(new.name) or (names[0] if names else _UNNAMED)
+    name += f" and {len(names) - 1} more" if len(names) > 1 and not new.name else ""
     job = context.store.add(new.kind, name)
-    if new.assume_crs:
-        job = _updated(context, job, settings={"assume_crs": new.assume_crs})
+    kept = {"assume_crs": new.assume_crs, "example": new.example}
+    job = _updated(context, job, settings={key: value for key, value in kept.items() if value})
     files = context.files(job)
     try:
         files.make()
@@ -186,7 +185,7 @@ def _named_urls(context: Context, new: NewJob) -> dict[str, str]:
     urls: dict[str, str] = {}
     for given in filter(is_url, new.paths):
         url, last = allowed_url(given, context.options.allow_urls)
-        name = safe_name(last, new.kind)
+        name = safe_name(last or url, new.kind)
         if urls.setdefault(name, url) != url:
             raise UploadError(422, f"{name}: two URLs have this file name. Use one job for each.")
     return urls
@@ -257,7 +256,8 @@ async def check(context: Shared, job: TheJob, given: CheckSettings | None = None
     if not job.inputs:
         raise HTTPException(422, "The job has no files. Send some first.")
     if given is not None and given.assume_crs:
-        job = _updated(context, job, settings={"assume_crs": given.assume_crs})
+        settings = {**job.settings, "assume_crs": given.assume_crs}
+        job = _updated(context, job, settings=settings)
     if again and not context.store.change_state(job.id, ("failed", "cancelled"), "uploading"):
         raise HTTPException(409, "The job has changed; load it again.")
     return job_view(await _begin_check(context, job), {})
@@ -317,7 +317,7 @@ async def run(context: Shared, job: TheJob, settings: RunSettings) -> JobView:
     if job.kind == "roads" and not job.facts.get("usable"):
         raise HTTPException(409, "The imagery cannot be used, or was not checked yet.")
     given = settings.model_dump(exclude_none=True)
-    kept = {key: job.settings[key] for key in ("assume_crs",) if key in job.settings}
+    kept = {key: job.settings[key] for key in ("assume_crs", "example") if key in job.settings}
     _updated(context, job, settings={**kept, **given})
     if not context.queue.add(job.id):
         raise HTTPException(409, f"The job is {job.state}.")

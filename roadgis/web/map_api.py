@@ -19,6 +19,8 @@ from rio_tiler.errors import RioTilerError
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
 from roadgis.web.context import Context, Shared, TheJob
+from roadgis.web.downloads import DOWNLOADS
+from roadgis.web.files import JobFiles
 from roadgis.web.jobs_api import ERRORS, FILE_BODY
 from roadgis.web.models import (
     ComparisonRequest,
@@ -55,19 +57,12 @@ _VIDEO_TYPES = {
     ".jpeg": "image/jpeg",
     ".png": "image/png",
 }
-_FORMATS = {
-    "gpkg": (".gpkg", "application/geopackage+sqlite3"),
-    "geojson": (".geojson", "application/geo+json"),
-    "fgb": (".fgb", "application/octet-stream"),
-    "parquet": (".parquet", "application/octet-stream"),
-    "shp": (".zip", "application/zip"),
-}
 
 
 @router.get(
     "/tiles/{layer}/{z}/{x}/{y}.png", response_class=Response, responses={200: {"content": _PNG}}
 )
-def tile(
+async def tile(
     context: Shared,
     job: TheJob,
     layer: Literal["imagery", "probability"],
@@ -76,26 +71,31 @@ def tile(
     y: Cell,
 ) -> Response:
     """Return a map tile, in Web Mercator."""
-    files = context.files(job)
     if max(x, y) >= 2**z:
         raise HTTPException(404, "There is no such tile.")
+    draw = _imagery_tile if layer == "imagery" else _probability_tile
     try:
-        if layer == "imagery":
-            sheets = [
-                shown if shown.exists() else path
-                for shown, path in zip(files.shown, files.sheets(), strict=True)
-            ]
-            data = imagery_tile(sheets, job.facts, z, x, y)
-        else:
-            # A run that is repeated has a finished raster of the last one.
-            path = files.live if job.state == "running" else files.probability
-            if not path.exists():
-                raise HTTPException(404, "There is no probability yet.")
-            data = probability_tile(path, z, x, y)
+        data = await context.draw(draw, context.files(job), z, x, y)
     except (RasterioError, RioTilerError, CRSError) as error:
         raise HTTPException(404, "This tile cannot be read.") from error
     kept = layer == "imagery" or job.state == "done"
     return Response(data, media_type="image/png", headers=_KEPT if kept else None)
+
+
+def _imagery_tile(files: JobFiles, z: int, x: int, y: int) -> bytes:
+    sheets = [
+        shown if shown.exists() else path
+        for shown, path in zip(files.shown, files.sheets(), strict=True)
+    ]
+    return imagery_tile(sheets, files.job.facts, z, x, y)
+
+
+def _probability_tile(files: JobFiles, z: int, x: int, y: int) -> bytes:
+    # A run that is repeated has a finished raster of the last one.
+    path = files.live if files.job.state == "running" else files.probability
+    if not path.exists():
+        raise HTTPException(404, "There is no probability yet.")
+    return probability_tile(path, z, x, y)
 
 
 def _layer(context: Context, job: Job, network: str) -> NetworkTiles:
@@ -108,7 +108,7 @@ def _layer(context: Context, job: Job, network: str) -> NetworkTiles:
 
 
 @router.get("/roads/{network}/{z}/{x}/{y}.json")
-def road_tile(
+async def road_tile(
     context: Shared, job: TheJob, network: NetworkName, z: Zoom, x: Cell, y: Cell
 ) -> Response:
     """Return the edges of a map tile, simplified to what its pixels show.
@@ -118,9 +118,14 @@ def road_tile(
     """
     if max(x, y) >= 2**z:
         raise HTTPException(404, "There is no such tile.")
-    body = json.dumps(_layer(context, job, network).tile(z, x, y), separators=(",", ":"))
+    body = await context.draw(_road_tile, context, job, network, z, x, y)
     headers = _KEPT if network != "live" and job.state == "done" else None
     return Response(body, media_type="application/json", headers=headers)
+
+
+def _road_tile(context: Context, job: Job, network: str, z: int, x: int, y: int) -> str:
+    found = _layer(context, job, network).tile(z, x, y)
+    return json.dumps(found, separators=(",", ":"))
 
 
 @router.get("/roads/{network}/edges/{edge}")
@@ -308,7 +313,7 @@ def video_result(context: Shared, job: TheJob) -> FileResponse:
     if job.kind != "video" or job.state != "done" or not path.is_file():
         raise HTTPException(404, "There is no result.")
     kind = "image/png" if path.suffix == ".png" else "video/webm"
-    return _download(path, kind, f"{_stem(job)}-segmented{path.suffix}", inline=True)
+    return _play(path, kind, f"{_stem(job)}-segmented{path.suffix}")
 
 
 @router.get("/original", response_class=FileResponse)
@@ -318,16 +323,14 @@ def video_original(context: Shared, job: TheJob) -> FileResponse:
     kind = None if path is None else _VIDEO_TYPES.get(path.suffix.lower())
     if path is None or kind is None or not path.is_file():
         raise HTTPException(404, "There is no original.")
-    return _download(path, kind, f"{_stem(job)}{path.suffix.lower()}", inline=True)
+    return _play(path, kind, f"{_stem(job)}{path.suffix.lower()}")
 
 
 @router.get("/download/{what}", response_class=FileResponse)
 async def download(
     context: Shared,
     job: TheJob,
-    what: Literal[
-        "gpkg", "geojson", "fgb", "parquet", "shp", "probability", "labels", "edits", "report"
-    ],
+    what: Annotated[str, PathParameter(pattern=f"^({'|'.join(DOWNLOADS)})$")],
     network: Annotated[int | None, Query(ge=0, le=2**31)] = None,
     corrected: bool = True,
 ) -> Response:
@@ -339,16 +342,16 @@ async def download(
         raise HTTPException(404, "There is no such network.")
     made = context.store.edits(job.id)
     if what == "probability":
-        return _download(files.probability, "image/tiff", f"{_stem(job)}-probability.tif")
+        return _offer(job, what, files.probability)
     if what == "edits":
         text = json.dumps(_edit_features(made), ensure_ascii=False)
-        name = f"{_stem(job)}-corrections.geojson"
-        return Response(text, media_type="application/geo+json", headers=_disposition(name))
+        headers = _disposition(_stem(job) + DOWNLOADS[what].ending)
+        return Response(text, media_type=DOWNLOADS[what].media_type, headers=headers)
     check_free(context.root, 0, context.options.quota_mb * 1e6)
     if what == "labels":
         path = files.exports / "labels.zip"
         await _short(context, tasks.labels, files.networks, number, made, files.sheets(), path)
-        return _download(path, "application/zip", f"{_stem(job)}-labels.zip")
+        return _offer(job, what, path)
     if what == "report":
         path = files.exports / "report.html"
         about = {"name": job.name, "warnings": job.warnings, "facts": job.facts}
@@ -356,13 +359,12 @@ async def download(
         if compared and compared["network"] == number:
             about["comparison"] = compared
         await _short(context, tasks.report, files.networks, number, made, about, path)
-        return _download(path, "text/html; charset=utf-8", f"{_stem(job)}-report.html")
-    suffix, kind = _FORMATS[what]
+        return _offer(job, what, path)
     last = made[-1].id if made and corrected else 0
-    path = files.exports / f"roads-{number}-{last}{suffix}"
+    path = files.exports / f"{number}-{last}{DOWNLOADS[what].ending}"
     if not path.is_file():
         await _short(context, _export, files.networks, number, made, path, corrected)
-    return _download(path, kind, f"{_stem(job)}-roads{suffix}")
+    return _offer(job, what, path)
 
 
 def _export(folder: Path, number: int, edits: Any, path: Path, corrected: bool) -> None:
@@ -387,5 +389,11 @@ def _disposition(name: str, *, inline: bool = False) -> dict[str, str]:
     return {"Content-Disposition": f"{how}; filename*=UTF-8''{quote(name, safe='')}"}
 
 
-def _download(path: Path, kind: str, name: str, *, inline: bool = False) -> FileResponse:
-    return FileResponse(path, media_type=kind, headers=_disposition(name, inline=inline))
+def _offer(job: Job, what: str, path: Path) -> FileResponse:
+    made = DOWNLOADS[what]
+    headers = _disposition(_stem(job) + made.ending)
+    return FileResponse(path, media_type=made.media_type, headers=headers)
+
+
+def _play(path: Path, kind: str, name: str) -> FileResponse:
+    return FileResponse(path, media_type=kind, headers=_disposition(name, inline=True))

@@ -38,7 +38,7 @@ class NewJob(_Strict):
 
     kind: Literal["roads", "video"] = Field("roads", description="Kind of input and result.")
     name: str = Field("", max_length=120, description="Shown in the list of jobs.")
-    example: bool = Field(False, description="Use the example scene; no upload is needed.")
+    example: bool = Field(False, description="Use the example of this kind; no upload is needed.")
     paths: list[str] = Field(
         default_factory=list,
         max_length=200,

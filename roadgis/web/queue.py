@@ -22,7 +22,7 @@ from roadgis.options.web import WebOptions
 from roadgis.output.provenance import read_provenance
 from roadgis.web import tasks
 from roadgis.web.engine import ENVIRONMENT, EngineError, run_engine, stop
-from roadgis.web.files import JobFiles
+from roadgis.web.files import JobFiles, example_file
 from roadgis.web.pool import Pool
 from roadgis.web.raster_tiles import build_overviews
 from roadgis.web.store import ENDED, Job, JobState, Store
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 #: Side of the engine's blocks, pixels: small enough that the first roads show soon.
 _BLOCK_PX = 1536
+#: Model of the example video.
+EXAMPLE_MODEL = "street.onnx"
 _CHECK_S = 300.0
 _SWEEP_S = 60.0
 #: A preview begins when at least this many times the seconds of the last one have passed.
@@ -223,6 +225,8 @@ class Queue:
         files = JobFiles(self._root, job)
         if job.kind == "video":
             named = self._options.video_model or self._options.model
+            if job.settings.get("example"):
+                named = str(example_file(EXAMPLE_MODEL))
             chosen = ["--model", named] if named else []
             drawn = [
                 text

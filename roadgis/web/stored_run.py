@@ -54,8 +54,9 @@ class StoredRun:
             self._traced = None  # two at a time need not fit
             workers = min(4, os.cpu_count() or 1)
             self._traced = threshold, trace_centerlines(source, vectorizing, workers=workers)
+        lines = self._traced[1]
         network = cleaned_network(
-            self._traced[1], source, vectorizing, options.clean, block_px=options.predict.block_px
+            lambda: lines, source, vectorizing, options.clean, block_px=options.predict.block_px
         )
         network = attributed_vectors(network, source, options, threshold)
         names, dates = self._sheets.of(network.edges)

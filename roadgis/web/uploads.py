@@ -43,6 +43,8 @@ _CONTENT: dict[str, dict[str, tuple[bytes, ...] | None]] = {
         ".parquet": (b"PAR1",),
     },
 }
+#: Suffixes of files for each kind of job, and of layers to compare with.
+SUFFIXES_OF = {kind: list(known) for kind, known in _CONTENT.items()}
 _DRIVERS = {
     **dict.fromkeys((".tif", ".tiff"), "GTiff"),
     **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
@@ -80,7 +82,8 @@ def safe_name(given: str, kind: str) -> str:
     if suffix not in known or not stem:
         raise UploadError(
             415,
-            f"{printable(last)}: unsupported file type. Expected one of: {', '.join(known)}.",
+            f"{printable(last or given)}: unsupported file type. Expected one of: "
+            f"{', '.join(known)}.",
         )
     return stem + suffix
 

@@ -13,9 +13,12 @@ import shapely
 from roadgis.batch.plan import read_plan
 from roadgis.batch.report.measures import measured, oddest, zone_totals
 from roadgis.batch.report.page import CountyReportOptions, write_report
+from roadgis.batch.report.table import unit_table
+from roadgis.batch.settings import PlanSettings
 from roadgis.errors import InputError
-from tests.batch.counties import merged, planned, ran, settings
-from tests.factories.rasters import X0, Y0
+from roadgis.options.probability_raster import RasterOptions
+from tests.batch.counties import OPTIONS, merged, planned, ran, settings
+from tests.factories.rasters import X0, Y0, write_raster
 
 METRIC = 32632
 
@@ -130,3 +133,20 @@ def test_write_report_makes_one_page_a_table_and_a_layer(
     )
     with pytest.raises(Exception, match="exists already"):
         write_report(folder, plan, tmp_path / "report.html", options)
+
+
+def test_unit_table_has_the_bridged_share_of_the_network_merged_last(tmp_path: Path) -> None:
+    mask = np.zeros((1, 128, 384), np.uint8)
+    mask[0, 60:68] = 1
+    mask[0, :, 180:200] = 0  # a gap within one unit
+    sheet = write_raster(tmp_path / "mask.tif", mask)
+    folder = tmp_path / "county"
+    chosen = PlanSettings(options=OPTIONS, masks=RasterOptions(), unit_px=128)
+    plan = planned(folder, sheet, chosen)
+    ran(folder)
+    assert unit_table(folder, plan).bridged_share.isna().all()
+    network = merged(folder, tmp_path / "roads.gpkg").network
+    gap_m = float(np.sum(network.length_m[network.bridged]))
+    assert 20 < gap_m < 40
+    share = unit_table(folder, plan).bridged_share.dropna().tolist()
+    np.testing.assert_allclose(share, [0.0, gap_m / 128, 0.0, 0.0], atol=0.002)

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from click.testing import CliRunner
 
+from roadgis.cli import cli
 from roadgis.errors import ModelError
 from roadgis.imagery.values.look import Look, measure_look
 from roadgis.likeness import likeness
@@ -102,6 +104,20 @@ def test_extract_reports_imagery_unlike_training(
         assert network.provenance["settings"]["scene"]["normalized"] == (
             opened.normalization.to_json()  # type: ignore[union-attr]
         )
+
+
+@pytest.mark.parametrize(
+    ("looks", "unlike"), [({"brightness": (0.0, 255.0)}, {"unlike_training": None}), ({}, {})]
+)
+def test_info_says_whether_imagery_is_unlike_training_if_the_model_knows(
+    tmp_path: Path, looks: dict[str, tuple[float, float]], unlike: dict[str, None]
+) -> None:
+    model = tiny_model(tmp_path / "tiny.onnx", normalize_to=(110.0, 50.0), looks=looks)
+    scene = write_net(tmp_path / "net.tif")
+    said = CliRunner().invoke(cli, ["info", "--json", "-m", str(model), str(scene)])
+    facts = json.loads(said.stdout)
+    assert facts["usable"], facts
+    assert {key: facts[key] for key in ("unlike_training",) if key in facts} == unlike
 
 
 def test_vectorize_lowers_confidence_by_the_factor_of_the_raster(tmp_path: Path) -> None:

@@ -40,13 +40,14 @@ def test_edge_shapes_cross_nowhere_and_end_at_their_nodes(
     assert not fixed[lines.degree > 2].all()
 
 
-@pytest.mark.parametrize("edges_at_once", [37, 400])
+@pytest.mark.parametrize("vertices_at_once", [900, 6000])
 def test_edge_shapes_placed_in_portions_are_those_placed_together(
-    crowded: tuple[Centerlines, npt.NDArray[np.float64]], edges_at_once: int
+    crowded: tuple[Centerlines, npt.NDArray[np.float64]], vertices_at_once: int
 ) -> None:
     lines, width = crowded
     whole, nodes = edge_shapes(lines, width, 1.5, 1.0)
-    portions, portion_nodes = edge_shapes(lines, width, 1.5, 1.0, edges_at_once=edges_at_once)
+    assert len(lines.row) > 2 * vertices_at_once
+    portions, portion_nodes = edge_shapes(lines, width, 1.5, 1.0, vertices_at_once=vertices_at_once)
     assert shapely.equals_exact(whole, portions, 0.0).all()
     assert np.array_equal(nodes, portion_nodes, equal_nan=True)
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from roadgis.model.card import ModelCard
-from roadgis.model.onnx_file import open_session, write_onnx_card
+from roadgis.model.onnx_file import WINDOW_INPUT, open_session, write_onnx_card
 from roadgis.model.runtime import OnnxSegmenter
 from roadgis.train.export.decoder_window import add_decoder_window, crop_decoder
 from roadgis.train.export.onnx_graph import double_by_copies, fold_scaling
@@ -35,7 +35,29 @@ def constant(name: str, value: Any) -> Any:
     return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value, name))
 
 
-def unet(path: Path, *tail: Any) -> Path:
+def transposed(source: str, name: str) -> list[Any]:
+    """Return a transposed convolution cut to twice the size of its input, as tf2onnx writes it."""
+    weights = np.random.default_rng(1).integers(-2, 3, (3, 3, 2, 2)).astype(np.float32)
+    return [
+        constant(f"{name}_w", weights),
+        *(constant(f"{name}_{n}", np.array([n], np.int64)) for n in (2, 4)),
+        constant(f"{name}_none", np.array([0, 0], np.int64)),
+        constant(f"{name}_axes", np.array([2, 3], np.int64)),
+        helper.make_node("Shape", [source], [f"{name}_shape"]),
+        helper.make_node("Slice", [f"{name}_shape", f"{name}_2", f"{name}_4"], [f"{name}_half"]),
+        helper.make_node("Mul", [f"{name}_half", f"{name}_2"], [f"{name}_size"]),
+        helper.make_node("ConvTranspose", [source, f"{name}_w"], [f"{name}_all"], strides=[2, 2]),
+        helper.make_node(
+            "Slice", [f"{name}_all", f"{name}_none", f"{name}_size", f"{name}_axes"], [name]
+        ),
+    ]
+
+
+def doubled(source: str, name: str) -> list[Any]:
+    return [helper.make_node("Resize", [source, "", "twice"], [name], mode="nearest")]
+
+
+def unet(path: Path, *tail: Any, up: Any = doubled) -> Path:
     """Write a U-Net of integers: half, quarter, and back with one skip at each size."""
     nodes = [
         constant("twice", np.array([1, 1, 2, 2], np.float32)),
@@ -46,7 +68,7 @@ def unet(path: Path, *tail: Any) -> Path:
         *conv("planes", "a", 3, 2),
         *conv("a", "b", 2, 3, stride=2),
         *conv("b", "c", 3, 3, stride=2),
-        helper.make_node("Resize", ["c", "", "twice"], ["d"], mode="nearest"),
+        *up("c", "d"),
         helper.make_node("Concat", ["b", "d"], ["e"], axis=1),
         *conv("e", "f", 6, 2),
         helper.make_node("Resize", ["f", "", "twice"], ["g"], mode="nearest"),
@@ -75,12 +97,16 @@ def saved(path: Path, nodes: list[Any], card: ModelCard) -> Path:
     ("rows", "cols"),
     [(slice(20, 44), slice(20, 60)), (slice(0, 45), slice(23, 80)), (slice(0, 64), slice(0, 80))],
 )
-def test_decoder_window_gives_the_same_part(tmp_path: Path, rows: slice, cols: slice) -> None:
-    path = unet(tmp_path / "m.onnx")
+@pytest.mark.parametrize("up", [doubled, transposed])
+def test_decoder_window_gives_the_same_part(
+    tmp_path: Path, rows: slice, cols: slice, up: Any
+) -> None:
+    path = unet(tmp_path / "m.onnx", up=up)
     image = noise(64, 80)
     wanted = OnnxSegmenter(path).predict(image)
     assert np.unique(wanted).size > 100
     crop_decoder(path, CARD)
+    assert WINDOW_INPUT in [entry.name for entry in onnx.load(str(path)).graph.input]
     cropped = OnnxSegmenter(path)
     found = cropped.predict_part(image, rows, cols)
     np.testing.assert_array_equal(found, wanted[:, rows, cols])

@@ -19,6 +19,7 @@ import shapely
 
 pytest.importorskip("fastapi")
 
+from roadgis.output import SUFFIXES
 from tests.web.conftest import Server
 
 
@@ -49,6 +50,22 @@ def test_about_names_version_and_limits(server: Server) -> None:
     assert about["title"] == "roadgis"
     assert about["limits"]["max_waiting"] == 8
     assert not about["token"]
+
+
+def test_about_lists_the_downloads_in_all_formats_of_the_command_line(server: Server) -> None:
+    downloads = server.request("GET", "/api/").json["downloads"]
+    assert list(downloads) == [
+        "gpkg", "geojson", "fgb", "parquet", "shp", "probability", "edits", "labels", "report",
+    ]  # fmt: skip
+    titles = [made["title"] for made in downloads.values()]
+    assert titles[:5] == ["GeoPackage", "GeoJSON", "FlatGeobuf", "GeoParquet", "Shapefile"]
+    assert {kind.name for kind in SUFFIXES.values()} == set(titles[:5])
+
+
+def test_about_lists_the_suffixes_of_uploads(server: Server) -> None:
+    uploads = server.request("GET", "/api/").json["uploads"]
+    assert {".tif", ".jp2", ".tfw"} <= set(uploads["roads"])
+    assert uploads["base"] == [".geojson", ".json", ".gpkg", ".fgb", ".parquet"]
 
 
 def test_example_check_reports_its_facts(server: Server) -> None:

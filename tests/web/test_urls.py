@@ -199,6 +199,25 @@ def test_urls_with_equal_file_names_are_rejected(
     assert "two URLs have this file name" in refused.json["detail"]
 
 
+def test_url_of_a_folder_is_refused_by_its_url(
+    fetching: Server, elsewhere: tuple[str, list[str]]
+) -> None:
+    url = f"{elsewhere[0]}/ortho/2024/"
+    refused = start(fetching, url)
+    assert refused.status == 415
+    assert refused.json["detail"].startswith(f"{url}: unsupported file type. Expected one of: .tif")
+
+
+def test_job_of_several_urls_is_named_after_the_first(
+    fetching: Server, elsewhere: tuple[str, list[str]]
+) -> None:
+    urls = [f"{elsewhere[0]}/ortho/{name}.tif" for name in ("town", "gone")]
+    job = start(fetching, *urls).json
+    assert job["name"] == "town.tif and 1 more"
+    fetching.wait_for(job["jobID"], "failed")
+    fetching.request("DELETE", f"/api/jobs/{job['jobID']}")
+
+
 def test_urls_are_off_by_default(server: Server) -> None:
     refused = start(server, "http://127.0.0.1:1/a.tif")
     assert refused.status == 403

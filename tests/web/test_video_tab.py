@@ -98,3 +98,27 @@ def test_video_tab_plays_the_original_next_to_the_result(
         assert page.said == []
     finally:
         context.close()
+
+
+def test_video_tab_segments_the_example_with_its_own_model(browser: Any, server: Server) -> None:
+    context = browser.new_context()
+    try:
+        page = Page(context.new_page(), server.url)
+        page.open("#video")
+        # The server has no model for videos, and says so.
+        assert "aerial imagery" in page.page.inner_text("#aerial-model")
+        page.page.click("#example")
+        page.page.wait_for_selector("#about-example")
+        page.page.fill("#every", "12")
+        page.button("Run").click()
+        page.page.wait_for_selector("#shares")
+        names = page.page.locator("#shares td:first-child").all_inner_texts()
+        assert names == ["other", "road", "sidewalk", "vehicle", "building", "vegetation"]
+        for name in ("original", "result"):
+            page.until(f"document.querySelector('#{name}')?.videoWidth === 640")
+        job = server.job(page.page.evaluate("window.roadgis.state.job.jobID"))
+        assert job["result"]["frames"] == 72
+        assert 0.25 < job["result"]["shares"]["road"] < 0.45
+        assert page.said == []
+    finally:
+        context.close()

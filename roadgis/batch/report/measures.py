@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from roadgis.batch.lengths import pieces, share_of_length
 from roadgis.errors import DataError, InputError, ReadError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def measured(
     table = units.copy()
     lines = edges.to_crs(units.crs)
     count = len(table)
-    unit, edge, length = _pieces(np.asarray(table.geometry), np.asarray(lines.geometry))
+    unit, edge, length = pieces(np.asarray(table.geometry), np.asarray(lines.geometry))
     # Lengths on the ellipsoid, divided as the pieces in the plane are.
     own = shapely.length(np.asarray(lines.geometry))
     metres = length * (np.asarray(edges["length_m"]) / np.maximum(own, 1e-9))[edge]
@@ -134,22 +135,11 @@ def measured(
             np.bincount(unit[known], metres[known] * confidence[known], count) / weight,
             np.nan,
         )
-        table["bridged_share"] = np.where(
-            total > 0, np.bincount(unit[bridged], metres[bridged], count) / total, np.nan
-        )
+    table["bridged_share"] = share_of_length(unit, metres, bridged, count)
     table["blank_share"] = 1.0 - valid_share
     points = np.asarray(geopandas.GeoSeries(dead_ends, crs=edges.crs).to_crs(units.crs), object)
     table["seam_dead_ends"] = _at_seams(np.asarray(table.geometry), points, _SEAM_PX * gsd_m)
     return table
-
-
-def _pieces(
-    shapes: npt.NDArray[np.object_], lines: npt.NDArray[np.object_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the shape, line and length of each intersection of a line with a shape, (P,)."""
-    line, shape = shapely.STRtree(shapes).query(lines, predicate="intersects")
-    length = shapely.length(shapely.intersection(lines[line], shapes[shape]))
-    return shape, line, length
 
 
 def _at_seams(
@@ -258,7 +248,7 @@ def zone_totals(
             f"{', '.join(table.columns.drop(table.geometry.name))}. Name one with --zone-field."
         )
     lines = np.asarray(edges.geometry)
-    zone, edge, length = _pieces(np.asarray(table.geometry.make_valid()), lines)
+    zone, edge, length = pieces(np.asarray(table.geometry.make_valid()), lines)
     metres = (
         length * (np.asarray(edges["length_m"]) / np.maximum(shapely.length(lines), 1e-9))[edge]
     )
@@ -281,6 +271,6 @@ def base_lengths(
     out = table.copy()
     for name in ("missing", "extra"):
         lines = np.asarray(getattr(comparison, name).to_crs(table.crs).geometry)
-        unit, _, length = _pieces(np.asarray(table.geometry), lines)
+        unit, _, length = pieces(np.asarray(table.geometry), lines)
         out[f"{name}_km"] = np.round(np.bincount(unit, length, len(table)) / 1000, 3)
     return out, comparison.to_dict()

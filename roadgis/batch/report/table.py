@@ -51,9 +51,9 @@ def unit_table(
     -------
     geopandas.GeoDataFrame
         Units in the CRS of the grid, with the columns unit, status, sheets, date, pixels,
-        valid_share, attempts, worker, started, seconds, road_km, confidence, error_code, error,
-        input_hash, model_hash, settings_hash. ``road_km`` and ``confidence`` are measured on the
-        lines before cleaning.
+        valid_share, attempts, worker, started, seconds, road_km, confidence, bridged_share,
+        error_code, error, input_hash, model_hash, settings_hash. ``road_km`` and ``confidence`` are
+        measured on the lines before cleaning, ``bridged_share`` on the network merged last.
     """
     import geopandas
 
@@ -64,8 +64,9 @@ def unit_table(
     failures = store.failed()
     keys = {unit.name: key for unit, key in board.traced_keys()}
     store.fetch_records(board.done)
+    _, bridged = store.merged()
     rows = [
-        _row(plan, store, board, unit, keys.get(unit.name, ""), failures, alive)
+        _row(plan, store, board, unit, keys.get(unit.name, ""), failures, alive, bridged)
         for unit in plan.units
     ]
     bounds = np.array([unit_grid(plan, unit).bounds for unit in plan.units])
@@ -82,6 +83,7 @@ def _row(
     traced_key: str,
     failures: set[str],
     alive: dict[str, str],
+    bridged: dict[str, float],
 ) -> dict[str, Any]:
     records: dict[Step, dict[str, Any]] = {}
     if not plan.of_masks and board.is_predicted(unit):
@@ -111,6 +113,7 @@ def _row(
         "seconds": round(sum(r["seconds"] for r in records.values()), 3) if records else None,
         "road_km": traced.get("traced_km"),
         "confidence": traced.get("confidence"),
+        "bridged_share": bridged.get(f"{unit.name}.{traced_key}"),
         "error_code": None if failure is None else failure.code,
         "error": None if failure is None else failure.message,
         "input_hash": unit.key,

@@ -69,7 +69,8 @@ def _facts(
             with open_for_model(sources, card, wanted.scene, wanted.sources) as scene:
                 facts = {**scene.describe(), "device": segmenter.device}
                 seconds = estimated_seconds(scene, segmenter, wanted.predict)
-                facts["unlike_training"] = likeness(card, scene.look).text
+                if card.looks:  # else it is not known
+                    facts["unlike_training"] = likeness(card, scene.look).text
                 return facts | {"estimated_seconds": round(seconds, 1)}, None
         except SceneError as error:
             # Imagery that is too coarse can still be described.

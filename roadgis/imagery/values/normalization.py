@@ -41,13 +41,14 @@ class Normalization:
         return table
 
     def apply(self, image: Bytes) -> Bytes:
-        """Return the normalized image, uint8 (..., C)."""
-        result = np.empty(image.shape, np.uint8)  # bands last, however the image is laid out
-        for band in range(image.shape[-1]):
-            # Several times as fast as an index, which needs eight bytes per pixel.
-            changed = image[..., band].tobytes().translate(self._table[:, band].tobytes())
-            result[..., band] = np.frombuffer(changed, np.uint8).reshape(image.shape[:-1])
-        return result
+        """Return the normalized image, uint8 (..., C), band after band in memory."""
+        # Several times as fast as an index, which needs eight bytes per pixel.
+        bands = [
+            image[..., band].tobytes().translate(self._table[:, band].tobytes())
+            for band in range(image.shape[-1])
+        ]
+        result = np.stack([np.frombuffer(band, np.uint8) for band in bands])
+        return np.moveaxis(result.reshape(-1, *image.shape[:-1]), 0, -1)
 
 
 def measure(samples: Iterable[Bytes], bands: int, target: tuple[float, float]) -> Normalization:

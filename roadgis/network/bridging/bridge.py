@@ -178,12 +178,16 @@ def _bridged(lines: Centerlines, tips: EdgeEnds, chosen: _Chosen) -> Centerlines
     end = chosen.node.copy()
     end[at_edge[rank]] = len(lines.node_key) + np.cumsum(first) - 1
     joint = rank[first]
-    out = _straightened(
-        lines, take_rows(tips, np.concatenate([gaps.tip, gaps.other[gaps.is_pair]]))
+    ends = take_rows(tips, np.concatenate([gaps.tip, gaps.other[gaps.is_pair]]))
+    # Only edges that change are edited: of large networks each copy takes much memory.
+    changed = np.union1d(ends.edge, edge[joint])
+    some = _straightened(
+        lines.take(changed), dataclasses.replace(ends, edge=np.searchsorted(changed, ends.edge))
     )
-    out, vertex = insert_vertices(out, edge[joint], along[joint])
-    out = split(out, vertex, key=-2 - 2 * key[at_edge[joint]])
-    out = add_edges(out, _as_edges(out, tips.node[gaps.tip], end, chosen))
+    some, vertex = insert_vertices(some, np.searchsorted(changed, edge[joint]), along[joint])
+    some = split(some, vertex, key=-2 - 2 * key[at_edge[joint]])
+    some = add_edges(some, _as_edges(some, tips.node[gaps.tip], end, chosen))
+    out = add_edges(lines, some, np.isin(np.arange(len(lines)), changed, invert=True))
     return take_nodes(out, np.lexsort([out.node_col, out.node_row, out.node_key]))
 
 
@@ -271,7 +275,7 @@ def _evident(
     if not len(tips):
         return tips, None
     max_gap_px = options.max_gap_m / lines.grid.gsd_m
-    pieces = cut_pieces(lines)
+    pieces = cut_pieces(lines, tips, max_gap_px)
     gaps = find_gaps(lines, tips, pieces, max_gap_px, options.max_turn_deg)
     by_shape = source is None or holds_mask(source)
     if by_shape:

@@ -153,16 +153,50 @@ def find_tips(lines: Centerlines) -> EdgeEnds:
     )
 
 
-def cut_pieces(lines: Centerlines) -> Pieces:
-    """Cut all edges into pieces."""
+def cut_pieces(lines: Centerlines, tips: EdgeEnds, max_gap_px: float) -> Pieces:
+    """Cut edges into pieces, and return those that rays and paths from dead ends could meet.
+
+    Parameters
+    ----------
+    tips : EdgeEnds
+        The dead ends (:func:`find_tips`), at least one.
+    max_gap_px : float
+        Largest gap between the roads' borders.
+    """
     count = -(-(np.diff(lines.offsets) - 1) // _PIECE)
     edge = np.repeat(np.arange(len(lines)), count)
     number = concatenated_ranges(np.zeros_like(count), count)
     begin = lines.offsets[edge] + number * _PIECE
     stop = np.minimum(begin + _PIECE + 1, lines.offsets[edge + 1])
-    pieces = lines.with_edges(edge, concatenated_ranges(begin, stop), stop - begin).pixel_lines()
-    from_start, _ = lines.distance_along
-    return Pieces(shapely.STRtree(pieces), pieces, edge, from_start[begin])
+    near = _near_tips(lines, tips, begin, stop, max_gap_px)
+    along = [np.empty(0)]
+    for edges, part in lines.portions():
+        here = slice(*np.searchsorted(edge, [edges.start, edges.stop]))
+        along.append(part.distance_along[0][begin[here] - lines.offsets[edges.start]])
+    pieces = lines.with_edges(edge[near], begin[near], stop[near]).pixel_lines()
+    return Pieces(shapely.STRtree(pieces), pieces, edge[near], np.concatenate(along)[near])
+
+
+def _near_tips(
+    lines: Centerlines, tips: EdgeEnds, begin: Ints, stop: Ints, max_gap_px: float
+) -> Bools:
+    """Return which pieces, vertices begin..stop - 1, are within reach of a dead end."""
+    from scipy.spatial import cKDTree
+
+    boxes = [
+        (
+            np.minimum(np.minimum.reduceat(value, begin), value[stop - 1]),
+            np.maximum(np.maximum.reduceat(value, begin), value[stop - 1]),
+        )
+        for value in (lines.col, lines.row)
+    ]
+    centre = np.stack([(low + high) / 2 for low, high in boxes], axis=1)
+    radius = np.hypot(*((high - low) / 2 for low, high in boxes))
+    distance, _ = cKDTree(np.stack([tips.col, tips.row], axis=1)).query(centre)
+    longest = max_gap_px + float(lines.width_px.max()) / 2
+    longest += 2 * float(lines.node_shortening_px[tips.node].max())
+    # Twice the distance: no path across a gap leads farther aside than the gap is long.
+    return np.asarray(distance <= radius + 2 * longest + 2, bool)
 
 
 def find_gaps(

@@ -74,10 +74,12 @@ class Arcs(NamedTuple):
         forth = forth[..., None] - np.sin(angle)[..., None] * across[:, None]
         side = side[..., None] + np.cos(angle)[..., None] * across[:, None]
         d_row, d_col = self.unit[:, 0, None, None], self.unit[:, 1, None, None]
-        return (
-            self.origin[:, 0, None, None] + forth * d_row - side * d_col,
-            self.origin[:, 1, None, None] + forth * d_col + side * d_row,
-        )
+        row, col = forth * d_row, forth * d_col
+        row += self.origin[:, 0, None, None]
+        col += self.origin[:, 1, None, None]
+        row -= side * d_col
+        col += side * d_row
+        return row, col
 
     def moved(self, along: Floats, across: Floats, tilt: Floats, bend: Floats) -> Arcs:
         """Return the arcs that begin at distances along and across these, (K,) each.

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
-from roadgis.network.centerlines import Centerlines
+from roadgis.network.centerlines import Centerlines, linestrings
 from roadgis.network.edit import take_nodes
 from roadgis.network.paths import components
 from roadgis.network.shape.junction_placement import place_nodes
@@ -33,7 +33,7 @@ def edge_shapes(
     smooth_px: float,
     tolerance_m: float,
     *,
-    edges_at_once: int = 1 << 14,
+    vertices_at_once: int = 1 << 18,
 ) -> tuple[Lines, Floats]:
     """Give edges their final shape: smoothed, crisp at the ends, simplified.
 
@@ -52,8 +52,8 @@ def edge_shapes(
         Standard deviation of the smoothing, pixels.
     tolerance_m : float
         Largest distance between a smoothed line and the simplified one, metres.
-    edges_at_once : int
-        Edges that are placed together, to bound the memory; the result is the same.
+    vertices_at_once : int
+        Vertices that are placed together, to bound the memory; the result is the same.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def edge_shapes(
     ndarray of float64, shape (N, 2)
         Nodes; the ends of the edges.
     """
-    drawing = _Drawing(lines, width_px, smooth_px, tolerance_m, edges_at_once)
+    drawing = _Drawing(lines, width_px, smooth_px, tolerance_m, vertices_at_once)
     fixed = np.zeros(len(lines.node_key), bool)
     changed = np.arange(len(lines))
     while True:
@@ -100,7 +100,7 @@ class _Drawing:
         width_px: Floats,
         smooth_px: float,
         tolerance_m: float,
-        edges_at_once: int,
+        vertices_at_once: int,
     ) -> None:
         count = len(lines)
         names = ("row", "col", "node_row", "node_col")
@@ -109,7 +109,7 @@ class _Drawing:
         )
         self.shapes = np.full(count, None, object)
         self._lines, self._width_px, self._smooth_px = lines, width_px, smooth_px
-        self._tolerance_m, self._edges_at_once = tolerance_m, edges_at_once
+        self._tolerance_m, self._vertices_at_once = tolerance_m, vertices_at_once
         #: Vertices away from junctions and dead ends.
         self._undisturbed = np.ones(len(lines.row), bool)
         self._level = np.zeros(count, np.int8)
@@ -121,8 +121,17 @@ class _Drawing:
         self._met = np.empty((0, 2), np.int64)
 
     def _portions(self, edges: Ints) -> Iterator[Ints]:
-        for begin in range(0, len(edges), self._edges_at_once):
-            yield edges[begin : begin + self._edges_at_once]
+        """Give edges in portions of few vertices, near each other: so few others are around."""
+        lines = self._lines
+        size = np.diff(lines.offsets)[edges]
+        node = lines.start[edges]
+        strips = max(1, round((int(size.sum()) / self._vertices_at_once) ** 0.5))
+        strip = np.empty_like(node)
+        strip[np.argsort(lines.node_row[node])] = np.arange(len(node)) * strips // len(node)
+        order = np.lexsort([lines.node_col[node], strip])
+        portion = np.cumsum(size[order]) // self._vertices_at_once
+        for group in np.split(order, np.flatnonzero(np.diff(portion)) + 1):
+            yield edges[np.sort(group)]
 
     def place(self, edges: Ints, fixed: Bools) -> None:
         """Place edges and the nodes at which they end; fixed nodes stay on the skeleton.
@@ -139,13 +148,15 @@ class _Drawing:
             part, nodes = _part(lines, around)
             width = self._width_px[around]
             ends = place_nodes(with_middles(part), width, fixed[nodes])
-            bent, corners = with_corners(ends.lines, width, ends.undisturbed)
-            new = with_ring_nodes(smoothed(bent, self._smooth_px, corners))
             here = np.searchsorted(around, some)
-            at, at_new = lines.vertices_of(some), new.vertices_of(here)
-            placed.row[at], placed.col[at] = new.row[at_new], new.col[at_new]
-            self._undisturbed[at] = ends.undisturbed[at_new]
-            moved = np.unique(np.concatenate([new.start[here], new.end[here]]))
+            own = ends.lines.take(here).with_degree(part.degree)
+            undisturbed = ends.undisturbed[part.vertices_of(here)]
+            bent, corners = with_corners(own, width[here], undisturbed)
+            new = with_ring_nodes(smoothed(bent, self._smooth_px, corners))
+            at = lines.vertices_of(some)
+            placed.row[at], placed.col[at] = new.row, new.col
+            self._undisturbed[at] = undisturbed
+            moved = np.unique(np.concatenate([new.start, new.end]))
             placed.node_row[nodes[moved]] = new.node_row[moved]
             placed.node_col[nodes[moved]] = new.node_col[moved]
 
@@ -189,15 +200,16 @@ class _Drawing:
         """Return the shapes of edges at a level, from node to node."""
         placed = self.placed
         part = (placed if level <= _SMOOTH else self._lines).take(edges)
-        row, col, edge = part.row, part.col, part.edge_of_vertex
+        row, col, offsets = part.row, part.col, part.offsets
         first, last = part.offsets[:-1], part.offsets[1:] - 1
         for at, node in ((first, part.start), (last, part.end)):
             row[at], col[at] = placed.node_row[node], placed.node_col[node]
         if _SMOOTH < level < _PIXELS:
             keep = self._undisturbed[placed.vertices_of(edges)]
             keep[first], keep[last] = True, True
-            row, col, edge = row[keep], col[keep], edge[keep]
-        shapes = shapely.linestrings(placed.grid.xy(row, col), indices=edge)
+            row, col = row[keep], col[keep]
+            offsets = np.concatenate([[0], np.cumsum(keep)])[offsets]
+        shapes = linestrings(placed.grid.xy(row, col), offsets)
         if level == _SIMPLIFIED:
             shapes = shapely.simplify(shapes, self._tolerance_m, preserve_topology=False)
         return np.asarray(shapes, object)

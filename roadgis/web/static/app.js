@@ -18,10 +18,6 @@ const STATES = {
   uploading: "Uploading", checking: "Checking", ready: "Ready to run", queued: "Waiting",
   running: "Running", done: "Done", failed: "Failed", cancelled: "Cancelled",
 };
-const ACCEPTED = {
-  roads: ".tif,.tiff,.jp2,.j2k,.jpg,.jpeg,.png,.tfw,.tifw,.jgw,.j2w,.pgw,.wld,.prj",
-  video: ".mp4,.webm,.mkv,.avi,.mov,.m4v,.jpg,.jpeg,.png",
-};
 
 function fail(error) {
   toast(error.message, { bad: true, seconds: 12 });
@@ -87,7 +83,9 @@ async function start() {
   const video = state.tab === "video";
   const list = h("ul", { class: "jobs" });
   const missing = video && state.about && !state.about.video
-    ? [h("p", { class: "note" }, "Videos need OpenCV: install roadgis with its extra video on the server.")] : [];
+    ? [h("p", { class: "note" }, "Videos need OpenCV: install roadgis with its extra video on the server.")]
+    : video && state.about && !state.about.video_model
+      ? [h("p", { class: "note", id: "aerial-model" }, "This server's model is for aerial imagery: it suits videos from above, not from a street. For street-level videos, start the server with a model for them: roadgis serve --video-model.")] : [];
   panel.replaceChildren(dropCard(video), ...missing, ...serverCard(video), h("section", { class: "stack" }, h("h2", {}, "Recent"), list));
   if (!video) setHint("Your scene will appear here.");
   try {
@@ -101,8 +99,8 @@ async function start() {
 }
 
 function dropCard(video) {
-  const input = h("input", { type: "file", multiple: !video, accept: ACCEPTED[state.tab], hidden: true, onchange: () => upload([...input.files]) });
-  const example = !video && state.about?.example
+  const input = h("input", { type: "file", multiple: !video, accept: state.about?.uploads[state.tab].join(), hidden: true, onchange: () => upload([...input.files]) });
+  const example = state.about?.examples.includes(state.tab) && (!video || state.about.video)
     ? h("button", { type: "button", id: "example", onclick: startExample }, "Try the example")
     : null;
   return h("section", { class: "stack" },
@@ -149,7 +147,7 @@ function jobLine(job) {
 async function startExample(event) {
   event.target.disabled = true;
   try {
-    const job = await post("/jobs", { example: true });
+    const job = await post("/jobs", { kind: state.tab, example: true });
     location.hash = `#job=${job.jobID}`;
   } catch (error) {
     event.target.disabled = false;
@@ -224,7 +222,7 @@ function show(job) {
   if (job.state === "done") {
     if (before?.state !== "done" || !state.result) {
       panel.replaceChildren();
-      state.result = new ResultPanel(job, map, panel, head(job), { fail, setHint });
+      state.result = new ResultPanel(job, map, panel, head(job), { fail, setHint, about: state.about });
     }
     return;
   }
@@ -328,6 +326,7 @@ function verdict(job) {
     ["CRS", first.crs],
     ["Bands", `${first.bands_used.join(", ")} of ${first.bands}, ${first.dtype}`],
   ];
+  if (facts.unlike_training === null) rows.push(["Look", "like the model's training imagery"]);
   if (facts.estimated_seconds) rows.push(["Time", `about ${duration(facts.estimated_seconds)} on this server`]);
   return [
     h("div", { class: facts.usable ? "verdict" : "verdict no" }, h("i", { "aria-hidden": "true" }, facts.usable ? "✓" : "!"),

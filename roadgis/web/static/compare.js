@@ -16,7 +16,7 @@ export class ComparePanel {
   }
 
   parts() {
-    const input = h("input", { type: "file", id: "base-file", hidden: true, accept: ".geojson,.json,.gpkg,.fgb,.parquet", onchange: () => this._send(input.files[0]) });
+    const input = h("input", { type: "file", id: "base-file", hidden: true, accept: this.result.tools.about.uploads.base.join(), onchange: () => this._send(input.files[0]) });
     const truth = h("input", { type: "checkbox", id: "truth", checked: this.isTruth, onchange: () => {
       this.isTruth = truth.checked;
       if (this.found) this._compare();

@@ -16,14 +16,6 @@ const SLIDERS = [
 ];
 const DEFAULTS = { threshold: 0.5, max_gap_m: 30, min_component_m: 60, tolerance_m: 0.5 };
 
-const FORMATS = [
-  ["gpkg", "GeoPackage", "styled for QGIS"], ["geojson", "GeoJSON", "longitude, latitude"],
-  ["fgb", "FlatGeobuf", "fast to read"], ["parquet", "GeoParquet", "for data science tools"],
-  ["shp", "Shapefile", "zip archive"], ["probability", "Probability", "Cloud Optimized GeoTIFF"],
-  ["edits", "Corrections", "GeoJSON with user and time"], ["labels", "Training labels", "masks, zip archive"],
-  ["report", "QA report", "HTML to print and sign"],
-];
-
 export class ResultPanel {
   constructor(job, map, panel, head, tools) {
     Object.assign(this, { job, map, tools });
@@ -220,7 +212,7 @@ export class ResultPanel {
     const edits = this.correct.edits.length;
     const apply = h("input", { type: "checkbox", id: "apply-edits", checked: true, onchange: () => draw() });
     const list = h("div", { class: "downloads" });
-    const draw = () => list.replaceChildren(...FORMATS.map(([name, title, about]) => h("a", {
+    const draw = () => list.replaceChildren(...Object.entries(this.tools.about.downloads).map(([name, { title, about }]) => h("a", {
       class: "button", id: `download-${name}`, download: "",
       href: `/api${this.path(`/download/${name}`)}?network=${this.network}&corrected=${apply.checked}`,
     }, title, h("small", {}, about))));

@@ -4,6 +4,7 @@ import { h, number, duration, withoutOptions } from "./dom.js";
 
 export function videoPanel(job, { panel, player, head, actions, stateText }) {
   const parts = [head];
+  if (job.settings.example) parts.push(h("p", { class: "note", id: "about-example" }, "A street drawn by a program, and a small model trained on such drawings. It shows how this tab works; the model is not for real streets."));
   if (job.state === "running") {
     parts.push(h("section", { class: "card" },
       h("div", { class: "row spread" }, h("span", { class: "big num", id: "percent" }, `${Math.floor(job.progress)} %`),
