@@ -167,7 +167,7 @@ def test_idd_page_commands_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_the_street_page(tmp_path: Path) -> None:
+def test_street_page_commands_run(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     script = [sys.executable, "examples/street.py", "street"]
     small = ["--train", "4", "--valid", "2", "--seconds", "0.5"]

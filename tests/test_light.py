@@ -85,7 +85,7 @@ def test_vectorize_loads_no_tables(tmp_path: Path, name: str) -> None:
     assert ("pyogrio" in names) == (name != "roads.geojson")
 
 
-def test_light_pyogrio_leaves_reading_and_writing_tables_as_it_is(tmp_path: Path) -> None:
+def test_light_pyogrio_leaves_tables_unaffected(tmp_path: Path) -> None:
     program = VECTORIZE.format(folder=str(tmp_path), name="roads.gpkg") + TABLES.format(
         folder=str(tmp_path)
     )

@@ -1,4 +1,4 @@
-"""Loading pyogrio without pandas and geopandas, which take longer to load than a short run takes."""
+"""Loading pyogrio without pandas and geopandas, whose imports take longer than a short run."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def _refined(sight: _Sight, axis: Arcs, width: Floats, end: Floats) -> tuple[Arc
 
 
 def _inner_lanes(width: Floats) -> tuple[Floats, Bools]:
-    """Return the places of lanes across a road, in widths, and which are used for the end, (K, C)."""
+    """Return the places of lanes across a road, in widths, and a mask of those used, (K, C)."""
     across = (np.arange(_ACROSS) + 0.5) / _ACROSS - 0.5
     return across, np.abs(across) <= np.maximum(0.5 - _RIM_PX / width, 0.2)[:, None]
 
@@ -193,7 +193,7 @@ def _round_end(inside: Bools, flat: Floats, width: Floats) -> Floats:
     arch = np.sqrt(0.25 - across**2)
     rise = np.where(inner, arch, 0.0).sum(axis=1) / inner.sum(axis=1)
     # Both forms have the same end on average over the inner lanes.
-    straight = np.broadcast_to((_AROUND_END < flat[:, None])[..., None], inside.shape)
+    straight = np.broadcast_to((flat[:, None] > _AROUND_END)[..., None], inside.shape)
     circle = _AROUND_END[:, None] < ((flat - rise)[:, None] + arch)[:, None, :]
     only = straight != circle
     count = np.maximum(only.sum(axis=(1, 2)), 1)

@@ -104,7 +104,7 @@ def test_bundled_models_reach_their_bars_on_the_validation_scenes(
 
 @MERGING
 @pytest.mark.real_data
-def test_the_zurich_sheets_are_the_network_of_their_merger(
+def test_extract_of_the_zurich_sheets_equals_their_merger(
     tmp_path: Path, real_data: Path, segmenter: Segmenter
 ) -> None:
     import rasterio

@@ -27,7 +27,7 @@ def coordinates(lines: Centerlines) -> list[list[tuple[float, float]]]:
     return [pairs[a:b] for a, b in zip(lines.offsets[:-1], lines.offsets[1:], strict=True)]
 
 
-def test_every_array_of_centerlines_is_a_field_per_edge_vertex_or_node() -> None:
+def test_centerlines_have_fields_per_edge_vertex_or_node_only() -> None:
     listed = {*EDGE_FIELDS, *VERTEX_FIELDS, *NODE_FIELDS}
     others = {"grid", "strong_level", "offsets", "road_ends"}
     assert {field.name for field in dataclasses.fields(Centerlines)} == listed | others

@@ -62,7 +62,7 @@ def test_find_sheets_names_a_folder_without_rasters() -> None:
         find_sheets("s3://county/nothing/")
 
 
-def test_a_county_in_an_object_store_gives_the_network_of_local_sheets(
+def test_county_in_an_object_store_gives_the_network_of_local_sheets(
     sheets: Path, tmp_path: Path
 ) -> None:
     model = tiny_model(tmp_path / "tiny.onnx")

@@ -199,7 +199,7 @@ def test_urls_with_equal_file_names_are_rejected(
     assert "two URLs have this file name" in refused.json["detail"]
 
 
-def test_url_of_a_folder_is_refused_by_its_url(
+def test_url_of_a_folder_is_rejected_by_its_url(
     fetching: Server, elsewhere: tuple[str, list[str]]
 ) -> None:
     url = f"{elsewhere[0]}/ortho/2024/"
