@@ -5,8 +5,8 @@ unusable sheets), `codec` (settings as JSON), `units` (squares of the grid and t
 `settings` (of the user), `plan` (everything that determines the results), `planning` (makes a
 plan), `store` (the county's files), `leases` (which process works on which unit), `work` (one step
 of one unit), `failures` (which errors are retried), `board` (scheduling), `engine` (this process,
-local processes or a Dask cluster), `run`, `items` (STAC Items of units), `merge`, `update`,
-`report/` (status of all units, and a page about the county).
+local processes or a Dask cluster), `run`, `items` (STAC Items of units), `lengths` (of lines within
+units), `merge`, `update`, `report/` (status of all units, and a page about the county).
 
 Each result file is named after its unit and a hash of everything that determines its values, and
 is written by one rename or one upload. A listing of the folder therefore shows what is done, any
