@@ -9,13 +9,21 @@ import collections
 import json
 import os
 import queue
-import re
 import signal
 import subprocess  # nosec B404
 import sys
 import threading
 import time
 
+from .engine_errors import (
+    PROTOCOL,
+    EngineCanceled,
+    EngineError,
+    check_fit,
+    end_hint,
+    end_text,
+    hint,
+)
 from .streams import LINE_BYTES, Events, percentage, shown
 
 __all__ = [
@@ -31,8 +39,6 @@ __all__ = [
     "without_window",
 ]
 
-#: Version of the JSON lines that this plugin understands.
-PROTOCOL = 1
 #: Lines of the engine's free text that an error message shows.
 TAIL_LINES = 40
 #: Seconds that a caller waits after it has stopped the engine, and those after which the engine is
@@ -47,48 +53,6 @@ FOREIGN = (
 )  # fmt: skip
 
 _STOPPED = "Stopped. Finished predictions are kept: start the same run again to resume."
-_HINTS = (
-    (("MemoryError", "out of memory", "bad_alloc"), "The computer ran out of memory: close other "
-     "programs, or choose a smaller block size among the advanced parameters."),
-    (("No module named roadgis", "No module named 'roadgis'"), "roadgis is not installed in this "
-     "Python: run 'Set up roadgis', or choose another interpreter in Settings > Options > "
-     "Processing > Providers > roadgis."),
-    (("No space left on device", "disk full"), "The disk is full: free some space, then "
-     "start the same run again to resume."),
-)  # fmt: skip
-
-
-class EngineError(RuntimeError):
-    """The engine could not do what was asked.
-
-    Attributes
-    ----------
-    text : str
-        What happened.
-    hint : str
-        What to do, or nothing.
-    log : list of str
-        The last lines that the engine printed.
-    """
-
-    def __init__(self, text, hint="", log=()):
-        self.text = text
-        self.hint = hint
-        self.log = list(log)
-        super().__init__(self.message())
-
-    def message(self):
-        """Return text, hint and log as one text."""
-        parts = [self.text]
-        if self.hint:
-            parts.append(self.hint)
-        if self.log:
-            parts.append("Last lines of the engine:\n" + "\n".join(self.log))
-        return "\n".join(parts)
-
-
-class EngineCanceled(EngineError):
-    """The user stopped the run."""
 
 
 def clean_environment(environment=None):
@@ -189,7 +153,7 @@ def describe(python, timeout_s=60):
         return facts
     except (ValueError, TypeError, KeyError, RecursionError):
         text = f"{python} holds no roadgis that can be used (exit status {process.returncode})."
-        raise EngineError(text, _hint("\n".join(errors)), errors) from None
+        raise EngineError(text, hint("\n".join(errors)), errors) from None
 
 
 def lines(process, is_canceled):
@@ -374,12 +338,12 @@ class _Conversation:
         log = list(self._tail)
         if self._error is not None:
             text = shown(self._error.get("text", "The engine failed."))
-            raise EngineError(text, shown(self._error.get("hint", "") or _hint(text)), log)
+            raise EngineError(text, shown(self._error.get("hint", "") or hint(text)), log)
         if status == 0 and self._result is not None:
             return self._result
         if status == 0:
-            raise EngineError("The engine ended without a result.", _hint("\n".join(log)), log)
-        raise EngineError(_how_it_ended(status), _hint("\n".join(log)) or _end_hint(status), log)
+            raise EngineError("The engine ended without a result.", hint("\n".join(log)), log)
+        raise EngineError(end_text(status), hint("\n".join(log)) or end_hint(status), log)
 
 
 class _Texts:
@@ -399,70 +363,6 @@ class _Texts:
     def free_text(self, line):
         """Keep a line of stderr."""
         self._errors.append(shown(line))
-
-
-def check_fit(protocol, version, wanted=""):
-    """Raise EngineError unless an engine fits this plugin.
-
-    Parameters
-    ----------
-    protocol : int
-        Protocol of the engine; must be `PROTOCOL`.
-    version : str
-        Version of the engine.
-    wanted : str
-        Version of the plugin's parameters. The engine's must begin with the same two numbers, as
-        other versions may have other options; the third number does not matter.
-    """
-    newer = isinstance(protocol, int) and protocol > PROTOCOL
-    if protocol != PROTOCOL:
-        version, protocol = shown(version), shown(protocol)
-        text = f"roadgis {version} speaks protocol {protocol}, this plugin protocol {PROTOCOL}."
-    elif wanted and _series(version) != _series(wanted):
-        newer = _series(version) > _series(wanted)
-        made_for = ".".join(str(number) for number in _series(wanted))
-        text = f"roadgis {shown(version)} was found, this plugin is made for roadgis {made_for}."
-    else:
-        return
-    raise EngineError(
-        text,
-        "Update the plugin in the plugin manager."
-        if newer
-        else "Run 'Set up roadgis' with the action 'Update'.",
-    )
-
-
-def _series(version):
-    found = re.match(r"(\d{1,9})\.(\d{1,9})", str(version))
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _how_it_ended(status):
-    if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = str(-status)
-        return f"The engine was ended by the signal {name}."
-    return f"The engine ended with exit status {status}."
-
-
-def _end_hint(status):
-    if status in (-9, 137):
-        return (
-            "The system ends programs in this way when memory runs out: close other programs, or "
-            "choose a smaller block size among the advanced parameters."
-        )
-    if status in (-11, -6, -4, -7, 139, 134, 3221225477):
-        return "It crashed: run 'Check installation', and set roadgis up again if that fails too."
-    return ""
-
-
-def _hint(text):
-    for words, hint in _HINTS:
-        if any(word in text for word in words):
-            return hint
-    return ""
 
 
 def _nothing(*_arguments):
