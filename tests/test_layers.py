@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,3 +127,9 @@ def test_module_imports_heavy_packages_only_where_they_are_used(path: Path) -> N
 
 def test_floors_name_each_module_once() -> None:
     assert sum(len(floor) for floor in FLOORS) == len(FLOOR_OF)
+
+
+def test_packages_have_at_most_twenty_modules() -> None:
+    counts = Counter(path.parent for path in modules() if path.name != "__init__.py")
+    crowded = {folder.relative_to(PACKAGE).as_posix() for folder, n in counts.items() if n > 20}
+    assert crowded <= {"web"}
