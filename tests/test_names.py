@@ -1,4 +1,4 @@
-"""Names of classes are unique, tests use public names, and their names begin with what they test."""
+"""Class names are unique; tests use public names and begin with what they test."""
 
 from __future__ import annotations
 
