@@ -81,7 +81,7 @@ def road_surfaces(
             lost += int((~expressed).sum())
             surfaces.append(moved[expressed])
     if lost:
-        _LOG.info("%d pieces lie where %s cannot express them.", lost, target.name)
+        _LOG.info("%d pieces are outside the area of %s.", lost, target.name)
     total = np.concatenate([np.empty(0, object), *surfaces])
     return None if lost and not len(total) else total
 

@@ -60,7 +60,7 @@ def metric_crs(*layers: LineLayer) -> CRS:
         raise _too_far(layers, parts)
     if distortion > 2 * _SUITED:
         _LOG.warning(
-            "The lines cover so large an area that lengths are measured wrong by up to %.1f %%.",
+            "The lines cover a large area: measured lengths are off by up to %.1f %%.",
             100 * distortion,
         )
     return local

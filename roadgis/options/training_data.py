@@ -266,8 +266,8 @@ class DataSettings:
         ]
         if given:
             raise InputError(
-                f"Found {' and '.join(given)} without imagery; expected with it what it is about: "
-                "georeferenced imagery with --images, and its roads with --labels."
+                f"Found {' and '.join(given)} without imagery; expected georeferenced "
+                "imagery with --images, and its roads with --labels, as well."
             )
 
 
