@@ -70,9 +70,9 @@ def check_web(name: str, options: SourceOptions) -> None:
     """
     if not options.imagery_licence:
         raise InputError(
-            f"{web_name(name)}: is a web map service. Many services do not allow downloads or derived "
-            "maps: check its terms of use, and state the licence with --imagery-licence, e.g. "
-            "'CC BY 4.0 Example Agency'. It is kept in the provenance."
+            f"{web_name(name)}: is a web map service. Many services do not allow downloads or "
+            "derived maps: check its terms of use, and state the licence with --imagery-licence, "
+            "e.g. 'CC BY 4.0 Example Agency'. It is kept in the provenance."
         )
     if options.bbox is None:
         raise InputError(
