@@ -171,9 +171,15 @@ class Centerlines:
         at_end : bool
             Measure from the edge's end, not from its start.
         """
-        before = (along < distance[self.edge_of_vertex]).astype(np.int64)
-        count = np.add.reduceat(before, self.offsets[:-1])
-        return self.offsets[1:] - 1 - count if at_end else self.offsets[:-1] + count
+        low, high = self.offsets[:-1], self.offsets[1:]
+        while (searched := low < high).any():
+            middle = np.where(searched, (low + high) // 2, low - 1)
+            after = (along[middle] < distance) != at_end
+            low, high = (
+                np.where(searched & after, middle + 1, low),
+                np.where(searched & ~after, middle, high),
+            )
+        return low - 1 if at_end else low
 
     @cached_property
     def length_px(self) -> Floats:
