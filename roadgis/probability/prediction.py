@@ -347,8 +347,10 @@ def _predict_block(
                 "to the output; blocks done before are kept. A smaller --tile-px needs less memory."
             ) from error
         scaled = probability * np.float32(254)
-        values = np.rint(scaled, out=scaled).astype(np.uint8)
-        np.copyto(result[inside], values, where=valid)
+        np.rint(scaled, out=scaled)
+        # A condition makes copying slower.
+        where = True if valid.all() else valid
+        np.copyto(result[inside], scaled, where=where, casting="unsafe")
     return result
 
 

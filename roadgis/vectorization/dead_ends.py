@@ -30,6 +30,23 @@ _CELL_PX = 16
 _CHUNK = 256
 
 
+def _tips() -> Bools:
+    """Return whether a pixel is a dead end, by the bits of the neighbours that are set, (256,).
+
+    It has one, or two that touch straight on: a last pixel next to a corner.
+    """
+    set_ = {place: np.arange(256) >> bit & 1 > 0 for bit, place in enumerate(_AROUND)}
+    count = np.sum(list(set_.values()), axis=0)
+    touching = np.zeros(256, bool)
+    for side in (-1, 1):
+        for end in (-1, 1):
+            touching |= set_[end, side] & (set_[end, 0] | set_[0, side])
+    return np.asarray((count == 1) | ((count == 2) & touching), bool)
+
+
+_TIPS = _tips()
+
+
 def road_ends(
     mask: Bytes, skeleton: Bytes, rows: Ints, cols: Ints, ids: Ints, radius: int, walk: int
 ) -> RoadEnds:
@@ -55,12 +72,10 @@ def road_ends(
     """
     flat, stride = skeleton.reshape(-1), skeleton.shape[1]
     position = rows * stride + cols
-    count = np.zeros(len(rows), np.int8)
-    for r, c in _AROUND:
-        count += flat[position + r * stride + c].astype(np.int8)
-    # A last pixel next to a corner touches two that touch each other.
-    tips = np.flatnonzero((count == 1) | (count == 2))
-    tips = tips[_is_tip(flat, stride, position[tips])]
+    around = np.zeros(len(rows), np.uint8)
+    for bit, (r, c) in enumerate(_AROUND):
+        around |= flat[position + (r * stride + c)] << np.uint8(bit)
+    tips = np.flatnonzero(_TIPS[around])
     if not len(tips):
         return RoadEnds.none()
     half = _half_widths(mask, skeleton, rows[tips], cols[tips], radius, walk)
@@ -69,19 +84,6 @@ def road_ends(
         for some in np.split(tips, range(_CHUNK, len(tips), _CHUNK))
     ]
     return RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-
-
-def _is_tip(flat: Bytes, stride: int, position: Ints) -> Bools:
-    """Return which pixels with one or two neighbours have one, or two that touch straight on."""
-    set_ = {(r, c): flat[position + r * stride + c] > 0 for r, c in _AROUND}
-    one = sum(part.astype(np.int8) for part in set_.values()) == 1
-    touching = np.zeros(len(position), bool)
-    for r, c in ((-1, 0), (1, 0)):
-        for side in (-1, 1):
-            touching |= set_[r, c] & set_[r, side]
-    for side in (-1, 1):
-        touching |= (set_[0, side] & set_[-1, side]) | (set_[0, side] & set_[1, side])
-    return np.asarray(one | touching, bool)
 
 
 def _half_widths(

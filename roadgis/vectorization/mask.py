@@ -37,6 +37,18 @@ class RoadMask(NamedTuple):
     road: Plane
     blank: Plane | None
 
+    def cropped(self, around: Window) -> RoadMask:
+        """Return the part within a window, rounded outward to whole words."""
+        rows, cols = around.intersection(self.window).slices_in(self.window)
+        left, right = cols.start // WORD, -(-cols.stop // WORD)
+        top, window = rows.start, self.window
+        return RoadMask(
+            Window(window.row + top, window.col + left * WORD, rows.stop - top, (right - left) * WORD),
+            self.probability[rows, left * WORD : right * WORD],
+            self.road[rows, left:right],
+            None if self.blank is None else self.blank[rows, left:right],
+        )
+
 
 def read_mask(source: ProbabilitySource, core: Window, level: int, radii: Radii) -> RoadMask | None:
     """Read a block with its halo; None when it holds no road.

@@ -92,8 +92,13 @@ class Radii:
         return self.rim + self.rim_step + 1
 
     @property
+    def skeleton_halo(self) -> int:
+        """Pixels around a block in which its skeleton depends on the mask."""
+        # One pixel more for the links to the next block, one for which of them are needed.
+        return max(2 * self.iterations + self.walk + 6, self.rim_reach) + 3
+
+    @property
     def halo(self) -> int:
         """Pixels that a block must see around its core: the sum of the reaches."""
         mask = 2 * self.closing + self.beyond + 2 + 2 * self.wide + self.wide_margin
-        # One pixel more for the links to the next block, one for which of them are needed.
-        return mask + max(2 * self.iterations + self.walk + 6, self.rim_reach) + 3
+        return mask + self.skeleton_halo

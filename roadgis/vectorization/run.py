@@ -161,6 +161,7 @@ def _block_graph(
     mask = read_mask(source, core, level, radii)
     if mask is None or not mask.road.any():
         return None
+    mask = mask.cropped(core.buffered(radii.skeleton_halo))
     skeleton = thin(mask.road, radii.iterations)
     top, left = core.row - mask.window.row, core.col - mask.window.col
     near = skeleton[top - 1 : top + core.height + 2]

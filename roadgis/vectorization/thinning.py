@@ -15,6 +15,8 @@ from roadgis.vectorization.bitplanes import WORD, Plane, east, west
 _STRIP = 96
 #: Where less than this share of the words has changed, only they and their neighbours are thinned.
 _FEW = 0.06
+#: Pixels around which is searched together: their surroundings fit into the cache.
+_AT_ONCE = 8192
 _ONE = np.uint64(1)
 _LAST = np.uint64(WORD - 1)
 
@@ -174,27 +176,22 @@ def nearest(image: Bytes, value: int, rows: Ints, cols: Ints, radius: int) -> tu
     flat = image.reshape(-1)
     stride = image.shape[1]
     first = radius * (stride + 1)
-    position = rows * stride + cols - first
-    left = np.arange(len(rows))
-    both = np.bitwise_or if value else np.bitwise_and
-    for length, ring in _rings(radius):
-        if not len(left):
-            break
-        steps = first + ring[:, 0] * stride + ring[:, 1]
-        # All at once first, as most pixels have none in a ring.
-        whole = flat[steps[0] :].take(position)
-        for step in steps[1:].tolist():
-            both(whole, flat[step:].take(position), out=whole)
-        hit = whole == value
-        if hit.any():
-            at, there = left[hit], position[hit]
-            found = np.zeros(len(at), np.int64)
-            for number in range(len(steps) - 1, 0, -1):
-                found[flat[steps[number] :].take(there) == value] = number
-            found[flat[steps[0] :].take(there) == value] = 0
-            distance[at] = length
-            offset[at] = ring[found]
-            left, position = left[~hit], position[~hit]
+    for begin in range(0, len(rows), _AT_ONCE):
+        left = np.arange(begin, min(begin + _AT_ONCE, len(rows)))
+        position = rows[left] * stride + cols[left] - first
+        for length, ring in _rings(radius):
+            if not len(left):
+                break
+            steps = first + ring[:, 0] * stride + ring[:, 1]
+            found = np.full(len(left), -1, np.int8 if len(ring) < 128 else np.int64)
+            for number in range(len(steps) - 1, -1, -1):
+                found[flat[steps[number] :].take(position) == value] = number
+            hit = found >= 0
+            if hit.any():
+                at = left[hit]
+                distance[at] = length
+                offset[at] = ring[found[hit]]
+                left, position = left[~hit], position[~hit]
     return distance, offset
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
-from roadgis.network.centerlines import Centerlines, linestrings
+from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import take_nodes
 from roadgis.network.paths import components
 from roadgis.network.shape.junction_placement import place_nodes
@@ -200,16 +200,15 @@ class _Drawing:
         """Return the shapes of edges at a level, from node to node."""
         placed = self.placed
         part = (placed if level <= _SMOOTH else self._lines).take(edges)
-        row, col, offsets = part.row, part.col, part.offsets
+        row, col, edge = part.row, part.col, part.edge_of_vertex
         first, last = part.offsets[:-1], part.offsets[1:] - 1
         for at, node in ((first, part.start), (last, part.end)):
             row[at], col[at] = placed.node_row[node], placed.node_col[node]
         if _SMOOTH < level < _PIXELS:
             keep = self._undisturbed[placed.vertices_of(edges)]
             keep[first], keep[last] = True, True
-            row, col = row[keep], col[keep]
-            offsets = np.concatenate([[0], np.cumsum(keep)])[offsets]
-        shapes = linestrings(placed.grid.xy(row, col), offsets)
+            row, col, edge = row[keep], col[keep], edge[keep]
+        shapes = shapely.linestrings(placed.grid.xy(row, col), indices=edge)
         if level == _SIMPLIFIED:
             shapes = shapely.simplify(shapes, self._tolerance_m, preserve_topology=False)
         return np.asarray(shapes, object)
