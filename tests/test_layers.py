@@ -15,7 +15,7 @@ PACKAGE = Path(roadgis.__file__).parent
 # From the ground up. A module imports from floors below, or from its own file or folder. A folder
 # inside a package may have a floor of its own.
 FLOORS = [
-    {"_version", "errors", "progress", "affine", "arrays", "dataset_names", "why_empty"},
+    {"_version", "errors", "progress", "affine", "arrays", "dataset_names", "heap", "why_empty"},
     {"crs", "locks", "options", "overwriting"},
     {"atomic", "plain_values", "report"},
     {"model", "vector_files", "workdir"},

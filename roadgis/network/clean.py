@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from roadgis.heap import trim_heap
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines
@@ -114,6 +115,7 @@ def cleaned_lines(
     held = [replace(lines)]
     del lines
     for step in steps:
+        trim_heap()
         held.append(step.run(held))
     return _ordered(held.pop())
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles, first_of_each
+from roadgis.heap import trim_heap
 from roadgis.imagery.grid import Grid
 from roadgis.network.centerlines import (
     Centerlines,
@@ -142,6 +143,7 @@ def _stitched(parts: list[Runs]) -> Runs:
     joined = []
     while columns:
         joined.append(np.concatenate(columns.pop(0)))
+        trim_heap()
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     return Runs(PixelGraph._make([*joined, _joined(ends)]), offsets)
 
