@@ -183,7 +183,7 @@ def run_paths(runs: Runs, links: Ints, chain: Bools) -> RunPaths:
     wanted = np.minimum(here, there) * count + np.maximum(here, there)
     link = links[rank[np.searchsorted(pair[rank], wanted)]]
     link = np.where((link[:, 0] % count == here)[:, None], link, link[:, ::-1])
-    flip[here], flip[there] = link[:, 0] < count, link[:, 1] >= count
+    flip[here] = link[:, 0] < count
     flip[there] = link[:, 1] >= count
     lowest = np.empty(0, np.int64)
     if len(order):

@@ -53,32 +53,7 @@ def trace(parts: list[Runs], grid: Grid, strong_level: int, rim: tuple[int, int]
             runs, passed = kept(runs, keep), passed[keep]
             found = _traced(runs, grid)
     pixels = runs.pixels
-    # Nodes are named by pixels at which the lines end.
-    node = np.concatenate([found.pixel[found.offsets[:-1]], found.pixel[found.offsets[1:] - 1]])
-    _, where, position = np.unique(pixels.id[node], return_index=True, return_inverse=True)
-    at, number = node[where], np.concatenate([found.at_start, found.at_stop])[where]
-    junction = np.flatnonzero(number >= 0)
-    row, col = (x.astype(np.float64) for x in np.divmod(pixels.id[at], grid.width))
-    width, leaves = pixels.width_px[at], pixels.exit[at]
-    middle = found.junctions
-    own: list[tuple[Any, Any]] = [
-        (row, middle.row),
-        (col, middle.col),
-        (width, middle.width_px),
-        (leaves, middle.exit),
-    ]
-    for values, of_junctions in own:
-        values[junction] = of_junctions[number[junction]]
-    start, end = np.split(position.reshape(-1).astype(np.int64), 2)
-    nodes = {
-        "node_key": pixels.id[at],
-        "node_row": row,
-        "node_col": col,
-        "node_width_px": width,
-        "node_shortening_px": np.where(passed[at], np.float32(0), _reach(pixels, at)),
-        "node_leaves_raster": leaves,
-        "node_nodata_distance_px": pixels.blank_px[at],
-    }
+    start, end, nodes = _nodes(found, pixels, passed, grid)
     road_ends, columns = pixels.ends, pixels._asdict()
     del pixels, runs
     lines = Centerlines(
@@ -97,9 +72,45 @@ def trace(parts: list[Runs], grid: Grid, strong_level: int, rim: tuple[int, int]
         (lines.offsets[:-1], start, found.at_start),
         (lines.offsets[1:] - 1, end, found.at_stop),
     ):
-        lines.row[vertex], lines.col[vertex] = row[of], col[of]
+        lines.row[vertex], lines.col[vertex] = lines.node_row[of], lines.node_col[of]
         lines.d_row[vertex[joins >= 0]], lines.d_col[vertex[joins >= 0]] = np.nan, np.nan
     return lines
+
+
+def _nodes(
+    found: _Traced, pixels: PixelGraph, passed: Bools, grid: Grid
+) -> tuple[Ints, Ints, dict[str, Any]]:
+    """Return the nodes at which lines start and end, (E,) each, and the values of the nodes."""
+    # Nodes are named by pixels at which the lines end.
+    node = np.concatenate([found.pixel[found.offsets[:-1]], found.pixel[found.offsets[1:] - 1]])
+    _, where, position = np.unique(pixels.id[node], return_index=True, return_inverse=True)
+    at, number = node[where], np.concatenate([found.at_start, found.at_stop])[where]
+    junction = np.flatnonzero(number >= 0)
+    row, col = (x.astype(np.float64) for x in np.divmod(pixels.id[at], grid.width))
+    width, leaves = pixels.width_px[at], pixels.exit[at]
+    middle = found.junctions
+    own: list[tuple[Any, Any]] = [
+        (row, middle.row),
+        (col, middle.col),
+        (width, middle.width_px),
+        (leaves, middle.exit),
+    ]
+    for values, of_junctions in own:
+        values[junction] = of_junctions[number[junction]]
+    start, end = np.split(position.reshape(-1).astype(np.int64), 2)
+    return (
+        start,
+        end,
+        {
+            "node_key": pixels.id[at],
+            "node_row": row,
+            "node_col": col,
+            "node_width_px": width,
+            "node_shortening_px": np.where(passed[at], np.float32(0), _reach(pixels, at)),
+            "node_leaves_raster": leaves,
+            "node_nodata_distance_px": pixels.blank_px[at],
+        },
+    )
 
 
 class _Junctions(NamedTuple):
