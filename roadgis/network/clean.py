@@ -69,6 +69,7 @@ def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
     """
     if not len(lines):
         return RoadNetwork.empty(lines.grid.crs)
+    trim_heap()
     gsd = lines.grid.gsd_m
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
