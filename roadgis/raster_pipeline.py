@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadgis._version import __version__
+from roadgis.heap import trim_heap
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.clean import cleaned_lines, network_of_lines
 from roadgis.network.network import RoadNetwork
@@ -155,6 +156,7 @@ def cleaned_network(
     it returns is not kept, as networks can be large.
     """
     network = network_of_lines(cleaned_lines(traced(), clean, source=source), clean)
+    trim_heap()
     if not len(network):
         why = explain_empty(source, options, clean, block_px=block_px)
         network = dataclasses.replace(network, why_empty=why)

@@ -16,7 +16,7 @@ PACKAGE = Path(roadgis.__file__).parent
 # From the bottom up. A module imports from floors below, or from its own file or folder. A folder
 # in a package may have its own floor.
 FLOORS = [
-    {"_version", "errors", "progress", "affine", "arrays", "dataset_names", "why_empty"},
+    {"_version", "errors", "progress", "affine", "arrays", "dataset_names", "heap", "why_empty"},
     {"crs", "locks", "options", "overwriting"},
     {"atomic", "plain_values", "report"},
     {"model", "vector_files", "workdir"},

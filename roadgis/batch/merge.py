@@ -34,7 +34,7 @@ from roadgis.progress import Progress, no_progress
 from roadgis.raster_pipeline import attributed_vectors, cleaned_network
 from roadgis.vector_files.reading import MISSING_UNITS
 from roadgis.vectorization import joined_blocks
-from roadgis.vectorization.trace import PixelGraph
+from roadgis.vectorization.pixel_graph import PixelGraph
 
 if TYPE_CHECKING:
     import geopandas

@@ -39,7 +39,7 @@ from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import RoadEnds
 from roadgis.plain_values import parse_json
 from roadgis.probability.chunks import checked_chunk, write_chunks
-from roadgis.vectorization.trace import PixelGraph
+from roadgis.vectorization.pixel_graph import PixelGraph
 
 Step = Literal["predicted", "traced"]
 #: Steps of a unit, in order.

@@ -29,7 +29,7 @@ from roadgis.probability.prediction import predict_block
 from roadgis.probability.raster import RasterProbability
 from roadgis.probability.source import NO_DATA
 from roadgis.vectorization import trace_block
-from roadgis.vectorization.trace import PixelGraph
+from roadgis.vectorization.pixel_graph import PixelGraph
 
 _LEVELS = NO_DATA - 1
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from roadgis.heap import trim_heap
 from roadgis.network.attributes import edge_attributes
 from roadgis.network.bridging.bridge import bridge_gaps
 from roadgis.network.centerlines import Centerlines
@@ -68,6 +69,7 @@ def network_of_lines(lines: Centerlines, options: CleanOptions) -> RoadNetwork:
     """
     if not len(lines):
         return RoadNetwork.empty(lines.grid.crs)
+    trim_heap()
     gsd = lines.grid.gsd_m
     attributes = edge_attributes(lines)
     shapes, nodes = edge_shapes(
@@ -114,6 +116,7 @@ def cleaned_lines(
     held = [replace(lines)]
     del lines
     for step in steps:
+        trim_heap()
         held.append(step.run(held))
     return _ordered(held.pop())
 

@@ -18,9 +18,11 @@ from roadgis.progress import Progress, no_progress
 from roadgis.vectorization.bitplanes import Plane, dilated, pixels, unpack
 from roadgis.vectorization.dead_ends import road_ends
 from roadgis.vectorization.mask import RoadMask, read_mask
+from roadgis.vectorization.pixel_graph import PixelGraph, skeleton_links
 from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_level
+from roadgis.vectorization.runs import in_runs
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
-from roadgis.vectorization.trace import PixelGraph, in_runs, skeleton_links, trace
+from roadgis.vectorization.trace import trace
 
 
 def trace_centerlines(

@@ -1,4 +1,4 @@
-"""From skeletons to lines: pixels and their links, stitched by pixel id, then traced."""
+"""From skeletons to lines: the runs of all blocks, joined by pixel id and traced."""
 
 from __future__ import annotations
 
@@ -7,149 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roadgis.arrays import Bools, Bytes, Floats, Ints, Singles, first_of_each
+from roadgis.arrays import Bools, Floats, Ints, Singles, first_of_each
 from roadgis.imagery.grid import Grid
-from roadgis.network.centerlines import (
-    Centerlines,
-    RoadEnds,
-    concatenated_ranges,
-    ranges_in_portions,
+from roadgis.network.centerlines import Centerlines, concatenated_ranges, ranges_in_portions
+from roadgis.network.paths import components
+from roadgis.vectorization.pixel_graph import PixelGraph
+from roadgis.vectorization.runs import (
+    RunPaths,
+    Runs,
+    kept,
+    links_of_sites,
+    passed_pixels,
+    run_paths,
+    stitched,
 )
-from roadgis.network.paths import components, order_paths
-from roadgis.vectorization.bitplanes import Plane, east, west
-
-
-class PixelGraph(NamedTuple):
-    """Skeleton pixels and which of them are neighbours; K pixels, L links.
-
-    Attributes
-    ----------
-    id : ndarray of int64, shape (K,)
-        row * grid width + col; ascending.
-    width_px, d_row, d_col : ndarray of float32, shape (K,)
-        Width of the road, and where its middle is from the pixel's centre (NaN: not known).
-    probability : ndarray of uint8, shape (K,)
-        Stored probability, 0..254.
-    blank_px : ndarray of float32, shape (K,)
-        Distance to nodata; inf when far.
-    exit : ndarray of bool, shape (K,)
-        Whether the skeleton continues beyond the raster's edge.
-    links : ndarray of int64, shape (L, 2)
-        Ids of neighbours, the lower first.
-    ends : RoadEnds
-        Where roads end, by pixel.
-    """
-
-    id: Ints
-    width_px: Singles
-    d_row: Singles
-    d_col: Singles
-    probability: Bytes
-    blank_px: Singles
-    exit: Bools
-    links: Ints
-    ends: RoadEnds
-
-
-def skeleton_links(skeleton: Plane) -> list[tuple[int, int, Plane]]:
-    """Find the links from each skeleton pixel to later ones.
-
-    Diagonal neighbours that also touch through a pixel next to both are not linked: so no
-    corner makes a triangle.
-
-    Returns
-    -------
-    list of (row step, column step, Plane)
-        The plane says which pixels have that link.
-    """
-    right, left = east(skeleton), west(skeleton)
-
-    def below(plane: Plane) -> Plane:
-        out = np.zeros_like(plane)
-        out[:-1] = plane[1:]
-        return out
-
-    south = below(skeleton)
-    return [
-        (0, 1, skeleton & right),
-        (1, -1, skeleton & below(left) & ~left & ~south),
-        (1, 0, skeleton & south),
-        (1, 1, skeleton & below(right) & ~right & ~south),
-    ]
-
-
-class Runs(NamedTuple):
-    """Skeleton pixels in the order of lines; K pixels, R runs.
-
-    Attributes
-    ----------
-    pixels : PixelGraph
-        Run after run; `links` are those between pixels that do not follow each other in a run, and
-        lead to the first or last pixels of runs only.
-    offsets : ndarray of int64, shape (R + 1,)
-        Run r has the pixels ``offsets[r]:offsets[r + 1]``, each linked to the next one. Pixels with
-        more than two links are runs of their own.
-    """
-
-    pixels: PixelGraph
-    offsets: Ints
-
-    @property
-    def first(self) -> Ints:
-        """First pixel of each run, (R,)."""
-        return self.offsets[:-1]
-
-    @property
-    def last(self) -> Ints:
-        """Last pixel of each run, (R,)."""
-        return self.offsets[1:] - 1
-
-
-def in_runs(graph: PixelGraph, grid_width: int) -> Runs:
-    """Order the pixels of a block along its lines.
-
-    Of a large raster, that takes less memory than to do it with all pixels at once. Pixels at the
-    block's border are runs of their own, as other blocks may link to them.
-    """
-    row, col = np.divmod(graph.id, grid_width)
-    within = np.ones(len(row), bool)
-    for place in (row, col) if len(row) else ():
-        within &= (place > place.min()) & (place < place.max())
-    links = np.searchsorted(graph.id, graph.links)
-    known = links < len(row)
-    known[known] = graph.id[links[known]] == graph.links[known]
-    degree = np.bincount(links[known], minlength=len(row))
-    chain = within & (degree < 3)
-    inner: Bools = np.asarray(known.all(axis=1), bool)
-    inner[inner] = chain[links[inner]].all(axis=1)
-    members = np.flatnonzero(chain)
-    number = (np.cumsum(chain) - 1).astype(np.int32)
-    paths = order_paths(len(members), number[links[inner]], graph.id[members])
-    order = np.concatenate([members[paths.order], np.flatnonzero(~chain)])
-    offsets = np.concatenate([paths.offsets, np.arange(len(members) + 1, len(row) + 1)])
-    ring = np.stack([paths.offsets[:-1], paths.offsets[1:] - 1], axis=1)[paths.closed]
-    others = np.concatenate([graph.links[~inner], graph.id[order[ring]]])
-    pixels = PixelGraph._make([*(array[order] for array in graph[:-2]), others, graph.ends])
-    return Runs(pixels, offsets)
-
-
-def _stitched(parts: list[Runs]) -> Runs:
-    """Join the runs of blocks. Empties the list, so that the pixels are not held twice."""
-    size = np.concatenate([np.diff(part.offsets) for part in parts])
-    ends = tuple(part.pixels.ends for part in parts)
-    columns = [list(arrays) for arrays in zip(*(part.pixels[:-1] for part in parts), strict=True)]
-    parts.clear()
-    joined = []
-    while columns:
-        joined.append(np.concatenate(columns.pop(0)))
-    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    return Runs(PixelGraph._make([*joined, _joined(ends)]), offsets)
-
-
-def _joined(parts: tuple[RoadEnds, ...]) -> RoadEnds:
-    ends = RoadEnds._make(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    rank = np.argsort(ends.id, kind="stable")
-    return RoadEnds._make(array[rank] for array in ends)
 
 
 def trace(parts: list[Runs], grid: Grid, strong_level: int, rim: tuple[int, int]) -> Centerlines:
@@ -171,126 +42,75 @@ def trace(parts: list[Runs], grid: Grid, strong_level: int, rim: tuple[int, int]
         Lines along nodata nearer than the first are dropped; their direction is taken
         over the second to both sides. Pixels.
     """
-    runs = _stitched(parts)
-    links = _links_of_sites(runs)
-    passed = _passed(runs, links)
-    lines, vertices = _lines(runs, links, passed, grid, strong_level)
+    runs = stitched(parts)
+    passed = passed_pixels(runs, links_of_sites(runs))
+    found = _traced(runs, grid)
     if np.isfinite(runs.pixels.blank_px).any():
         keep = np.ones(len(passed), bool)
-        keep[vertices[_along_rim(lines, runs.pixels.blank_px[vertices], rim)]] = False
+        keep[found.pixel[_along_rim(found, runs.pixels, grid, rim)]] = False
         if not keep.all():
-            del lines, vertices
-            runs, passed = _kept(runs, keep), passed[keep]
-            lines, _ = _lines(runs, _links_of_sites(runs), passed, grid, strong_level)
+            del found
+            runs, passed = kept(runs, keep), passed[keep]
+            found = _traced(runs, grid)
+    pixels = runs.pixels
+    start, end, nodes = _nodes(found, pixels, passed, grid)
+    road_ends, columns = pixels.ends, pixels._asdict()
+    del pixels, runs
+    lines = Centerlines(
+        grid=grid,
+        strong_level=strong_level,
+        start=start,
+        end=end,
+        key=found.lowest,
+        bridged=np.zeros(len(start), bool),
+        offsets=found.offsets,
+        **_values_at(columns, found.pixel, grid.width),
+        **nodes,
+        road_ends=road_ends,
+    )
+    for vertex, of, joins in (
+        (lines.offsets[:-1], start, found.at_start),
+        (lines.offsets[1:] - 1, end, found.at_stop),
+    ):
+        lines.row[vertex], lines.col[vertex] = lines.node_row[of], lines.node_col[of]
+        lines.d_row[vertex[joins >= 0]], lines.d_col[vertex[joins >= 0]] = np.nan, np.nan
     return lines
 
 
-def _kept(runs: Runs, keep: Bools) -> Runs:
-    """Return runs without some of their pixels; a run that loses a pixel becomes two."""
-    pixels = runs.pixels
-    new = np.zeros(len(keep) + 1, bool)
-    new[runs.offsets] = True
-    new[1:] |= ~keep
-    begins = new[:-1][keep] if keep.any() else np.zeros(0, bool)
-    offsets = np.append(np.flatnonzero(begins), int(keep.sum()))
-    fields = (array[keep] for array in pixels[:-2])
-    return Runs(PixelGraph._make([*fields, pixels.links, pixels.ends]), offsets)
-
-
-def _links_of_sites(runs: Runs) -> Ints:
-    """Return the links between known pixels as pairs of sites, (L, 2).
-
-    The first pixel of run r is site r, and the last one, if it is another, site R + r.
-    """
-    count, ids = len(runs.first), runs.pixels.id
-    site = np.concatenate([np.arange(count), count + np.flatnonzero(runs.last > runs.first)])
-    known = np.concatenate([ids[runs.first], ids[runs.last]])[site]
-    rank = np.argsort(known)
-    site, known = site[rank], known[rank]
-    links = runs.pixels.links
-    if not len(site):
-        return links[:0]
-    at = np.minimum(np.searchsorted(known, links), len(site) - 1)
-    return np.asarray(site[at][(known[at] == links).all(axis=1)], np.int64)
-
-
-def _passed(runs: Runs, links: Ints) -> Bools:
-    """Return which pixels have two links or more, (K,)."""
-    degree = np.bincount(links.ravel(), minlength=2 * len(runs.first))
-    out = np.ones(len(runs.pixels.id), bool)
-    first, last = np.split(degree, 2)
-    long = runs.last > runs.first
-    out[runs.first] = first + long > 1
-    out[runs.last[long]] = last[long] > 0
-    return out
-
-
-class _RunPaths(NamedTuple):
-    """Runs without junctions, joined end to end; M runs, P paths.
-
-    Attributes
-    ----------
-    order : ndarray of int64, shape (M,)
-        The runs, path after path.
-    offsets : ndarray of int64, shape (P + 1,)
-        Path p is ``order[offsets[p]:offsets[p + 1]]``.
-    closed : ndarray of bool, shape (P,)
-        Whether it is a ring.
-    flip : ndarray of bool, shape (R,)
-        Whether a run is passed from its last pixel to its first.
-    lowest : ndarray of int64, shape (P,)
-        Lowest pixel id.
-    """
-
-    order: Ints
-    offsets: Ints
-    closed: Bools
-    flip: Bools
-    lowest: Ints
-
-
-def _run_paths(runs: Runs, links: Ints, chain: Bools) -> _RunPaths:
-    """Join runs by the links between their sites; paths are in the order of their first pixels.
-
-    A path starts at its end with the lower pixel id.
-    """
-    count, ids = len(chain), runs.pixels.id
-    own = links[:, 0] % count == links[:, 1] % count
-    closed = np.zeros(count, bool)
-    closed[links[own, 0] % count] = True
-    links = links[~own]
-    run = links % count
-    free = np.bincount(links.ravel(), minlength=2 * count) == 0
-    first_id, last_id = ids[runs.first], ids[runs.last]
-    flip = first_id > last_id
-    key = np.where(free[count:] & ~(free[:count] & ~flip), last_id, first_id)
-    members = np.flatnonzero(chain)
-    number = (np.cumsum(chain) - 1).astype(np.int32)
-    order, offsets, rings = order_paths(len(members), number[run], key[members])
-    order = members[order]
-    begin = order[offsets[:-1]]
-    rings |= closed[begin]
-    # Each run is entered at the site that is linked to the run before it.
-    follows = np.ones(len(order), bool)
-    follows[offsets[:-1]] = False
-    there = np.flatnonzero(follows)
-    here, there = order[there - 1], order[there]
-    pair = run.min(axis=1) * count + run.max(axis=1)
-    rank = np.argsort(pair, kind="stable")
-    wanted = np.minimum(here, there) * count + np.maximum(here, there)
-    link = links[rank[np.searchsorted(pair[rank], wanted)]]
-    link = np.where((link[:, 0] % count == here)[:, None], link, link[:, ::-1])
-    flip[here], flip[there] = link[:, 0] < count, link[:, 1] >= count
-    flip[there] = link[:, 1] >= count
-    lowest = np.empty(0, np.int64)
-    if len(order):
-        lowest = np.minimum.reduceat(np.minimum.reduceat(ids, runs.first)[order], offsets[:-1])
-    start = np.where(rings, lowest, np.where(flip[begin], last_id[begin], first_id[begin]))
-    rank = np.argsort(start)
-    size = np.diff(offsets)[rank]
-    order = order[concatenated_ranges(offsets[:-1][rank], offsets[1:][rank])]
-    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    return _RunPaths(order, offsets, rings[rank], flip, lowest[rank])
+def _nodes(
+    found: _Traced, pixels: PixelGraph, passed: Bools, grid: Grid
+) -> tuple[Ints, Ints, dict[str, Any]]:
+    """Return the nodes at which lines start and end, (E,) each, and the values of the nodes."""
+    # Nodes are named by pixels at which the lines end.
+    node = np.concatenate([found.pixel[found.offsets[:-1]], found.pixel[found.offsets[1:] - 1]])
+    _, where, position = np.unique(pixels.id[node], return_index=True, return_inverse=True)
+    at, number = node[where], np.concatenate([found.at_start, found.at_stop])[where]
+    junction = np.flatnonzero(number >= 0)
+    row, col = (x.astype(np.float64) for x in np.divmod(pixels.id[at], grid.width))
+    width, leaves = pixels.width_px[at], pixels.exit[at]
+    middle = found.junctions
+    own: list[tuple[Any, Any]] = [
+        (row, middle.row),
+        (col, middle.col),
+        (width, middle.width_px),
+        (leaves, middle.exit),
+    ]
+    for values, of_junctions in own:
+        values[junction] = of_junctions[number[junction]]
+    start, end = np.split(position.reshape(-1).astype(np.int64), 2)
+    return (
+        start,
+        end,
+        {
+            "node_key": pixels.id[at],
+            "node_row": row,
+            "node_col": col,
+            "node_width_px": width,
+            "node_shortening_px": np.where(passed[at], np.float32(0), _reach(pixels, at)),
+            "node_leaves_raster": leaves,
+            "node_nodata_distance_px": pixels.blank_px[at],
+        },
+    )
 
 
 class _Junctions(NamedTuple):
@@ -345,67 +165,53 @@ def _junctions(runs: Runs, links: Ints, junction: Bools, grid: Grid) -> _Junctio
     )
 
 
-def _lines(
-    runs: Runs, links: Ints, passed: Bools, grid: Grid, strong_level: int
-) -> tuple[Centerlines, npt.NDArray[np.int32]]:
-    """Trace; returns the lines and the pixel of each vertex."""
-    count, pixels = len(runs.first), runs.pixels
+class _Traced(NamedTuple):
+    """Lines between junctions and ends as pixels; E lines, V vertices.
+
+    Attributes
+    ----------
+    pixel : ndarray of int32, shape (V,)
+        Pixel of each vertex.
+    offsets : ndarray of int64, shape (E + 1,)
+        Line e has the vertices ``offsets[e]:offsets[e + 1]``.
+    lowest : ndarray of int64, shape (E,)
+        Lowest pixel id outside junctions.
+    at_start, at_stop : ndarray of int64, shape (E,)
+        Junction at which it starts and stops, -1 where there is none.
+    junctions : _Junctions
+        The junctions.
+    """
+
+    pixel: npt.NDArray[np.int32]
+    offsets: Ints
+    lowest: Ints
+    at_start: Ints
+    at_stop: Ints
+    junctions: _Junctions
+
+
+def _traced(runs: Runs, grid: Grid) -> _Traced:
+    """Join runs into lines between junctions and ends."""
+    count, links = len(runs.first), links_of_sites(runs)
     junction = np.bincount(links.ravel(), minlength=2 * count)[:count] > 2
     inner = junction[links % max(count, 1)]
-    nodes = _junctions(runs, links[inner.all(axis=1)], junction, grid)
-    paths = _run_paths(runs, links[~inner.any(axis=1)], ~junction)
+    junctions = _junctions(runs, links[inner.all(axis=1)], junction, grid)
+    paths = run_paths(runs, links[~inner.any(axis=1)], ~junction)
     begin, stop = paths.order[paths.offsets[:-1]], paths.order[paths.offsets[1:] - 1]
     long = runs.last > runs.first
     first = np.where(paths.flip[begin] & long[begin], count + begin, begin)
     last = np.where(paths.flip[stop] | ~long[stop], stop, count + stop)
     mixed = links[inner.sum(axis=1) == 1]
-    at_start, at_stop = _ends(mixed, nodes, pixels.id, count, first, last)
+    at_start, at_stop = _ends(mixed, junctions, runs.pixels.id, count, first, last)
     single = first == last
     alone = single & (at_start < 0)
     pinched = single & (at_start >= 0) & (at_start == at_stop)
     keep = np.flatnonzero(~(alone | pinched))
     at_start, at_stop, closed = at_start[keep], at_stop[keep], paths.closed[keep]
-    vertices, offsets = _vertices(runs, paths, keep, nodes.pixel, at_start, at_stop)
-    for lower, upper in zip(offsets[:-1][closed], offsets[1:][closed], strict=True):
-        _start_at_lowest(vertices[lower:upper], pixels.id)
-    # Nodes by the pixels that name them: those at which the lines end.
-    node = np.concatenate([vertices[offsets[:-1]], vertices[offsets[1:] - 1]])
-    _, where, position = np.unique(pixels.id[node], return_index=True, return_inverse=True)
-    at, joint = node[where], np.concatenate([at_start, at_stop])[where]
-    some, joint = joint >= 0, joint[joint >= 0]
-    node_row, node_col = (x.astype(np.float64) for x in np.divmod(pixels.id[at], grid.width))
-    node_width, leaves = pixels.width_px[at], pixels.exit[at]
-    shortening = np.where(passed[at], np.float32(0), _reach(pixels, at))
-    for values, of_junctions in (
-        (node_row, nodes.row),
-        (node_col, nodes.col),
-        (node_width, nodes.width_px),
-        (leaves, nodes.exit),
-    ):
-        values[some] = of_junctions[joint]
-    start, end = np.split(position.reshape(-1).astype(np.int64), 2)
-    lines = Centerlines(
-        grid=grid,
-        strong_level=strong_level,
-        start=start,
-        end=end,
-        key=paths.lowest[keep],
-        bridged=np.zeros(len(keep), bool),
-        offsets=offsets,
-        **_values_at(pixels, vertices, grid.width),
-        node_key=pixels.id[at],
-        node_row=node_row,
-        node_col=node_col,
-        node_width_px=node_width,
-        node_shortening_px=shortening,
-        node_leaves_raster=leaves,
-        node_nodata_distance_px=pixels.blank_px[at],
-        road_ends=pixels.ends,
-    )
-    for vertex, of, joins in ((offsets[:-1], start, at_start), (offsets[1:] - 1, end, at_stop)):
-        lines.row[vertex], lines.col[vertex] = node_row[of], node_col[of]
-        lines.d_row[vertex[joins >= 0]], lines.d_col[vertex[joins >= 0]] = np.nan, np.nan
-    return lines, vertices
+    pixel, offsets = _vertices(runs, paths, keep, junctions.pixel, at_start, at_stop)
+    for low, high in zip(offsets[:-1][closed], offsets[1:][closed], strict=True):
+        _start_at_lowest(pixel[low:high], runs.pixels.id)
+    return _Traced(pixel, offsets, paths.lowest[keep], at_start, at_stop, junctions)
 
 
 def _reach(pixels: PixelGraph, at: Ints) -> Singles:
@@ -441,7 +247,7 @@ def _ends(
 
 
 def _vertices(
-    runs: Runs, paths: _RunPaths, keep: Ints, node_pixel: Ints, at_start: Ints, at_stop: Ints
+    runs: Runs, paths: RunPaths, keep: Ints, node_pixel: Ints, at_start: Ints, at_stop: Ints
 ) -> tuple[npt.NDArray[np.int32], Ints]:
     """Return the pixels of some paths with those of their nodes added, and the paths' offsets."""
     lead, trail = at_start >= 0, (at_stop >= 0) | paths.closed[keep]
@@ -455,11 +261,9 @@ def _vertices(
     pixel[:, at], flip[at] = (runs.first[run], runs.last[run]), paths.flip[run]
     pixel[:, start[lead]] = node_pixel[at_start[lead]]
     # A ring closes on its first pixel, which is not known yet.
-    pixel[:, stop[trail] - 1] = (
-        np.where(paths.closed[keep], runs.first[paths.order[low]], node_pixel[at_stop])[trail]
-        if len(node_pixel)
-        else runs.first[paths.order[low]][trail]
-    )
+    closing = runs.first[paths.order[low]]
+    closing[at_stop >= 0] = node_pixel[at_stop[at_stop >= 0]]
+    pixel[:, stop[trail] - 1] = closing[trail]
     out = np.empty(int((pixel[1] + 1 - pixel[0]).sum()), np.int32)
     for place, index in ranges_in_portions(pixel[0], pixel[1] + 1, flip):
         out[place] = index
@@ -477,34 +281,42 @@ def _start_at_lowest(ring: npt.NDArray[np.int32], ids: Ints) -> None:
 
 
 def _values_at(
-    pixels: PixelGraph, vertices: npt.NDArray[np.int32], grid_width: int
+    columns: dict[str, Any], pixel: npt.NDArray[np.int32], grid_width: int
 ) -> dict[str, npt.NDArray[Any]]:
-    """Return the values of vertices, (V,) each."""
-    row, col = np.empty(len(vertices)), np.empty(len(vertices))
-    ends = np.arange(0, len(vertices) + 1)[:: 1 << 18]
-    for low in ends.tolist():
+    """Return the values of vertices, (V,) each, from those of pixels, which are taken out."""
+    row, col = np.empty(len(pixel)), np.empty(len(pixel))
+    ids = columns.pop("id")
+    for low in range(0, len(pixel), 1 << 18):
         part = slice(low, low + (1 << 18))
-        row[part], col[part] = np.divmod(pixels.id[vertices[part]], grid_width)
+        row[part], col[part] = np.divmod(ids[pixel[part]], grid_width)
+    del ids
     names = ("d_row", "d_col", "width_px", "probability")
-    return {"row": row, "col": col} | {name: getattr(pixels, name)[vertices] for name in names}
+    return {"row": row, "col": col} | {name: columns.pop(name)[pixel] for name in names}
 
 
-def _along_rim(lines: Centerlines, blank: Singles, rim: tuple[int, int]) -> Bools:
-    """Return the vertices that run along nodata, (V,) bool.
+def _along_rim(found: _Traced, pixels: PixelGraph, grid: Grid, rim: tuple[int, int]) -> Ints:
+    """Return the vertices that run along nodata.
 
     A line towards nodata comes nearer by a pixel per pixel; one along it does not. Below
     half of that (30 degrees) it runs along.
     """
     nearest, step = rim
+    blank = pixels.blank_px[found.pixel]
     near = np.flatnonzero(blank <= nearest)
-    edge = np.searchsorted(lines.offsets, near, side="right") - 1
-    before = np.maximum(near - step, lines.offsets[edge])
-    after = np.minimum(near + step, lines.offsets[edge + 1] - 1)
-    run = np.hypot(lines.row[after] - lines.row[before], lines.col[after] - lines.col[before])
+    edge = np.searchsorted(found.offsets, near, side="right") - 1
+    first, last = found.offsets[edge], found.offsets[edge + 1] - 1
+    before, after = np.maximum(near - step, first), np.minimum(near + step, last)
+
+    def place(vertex: Ints) -> Floats:
+        rows_cols = np.stack(np.divmod(pixels.id[found.pixel[vertex]], grid.width)).astype(float)
+        for end, joins in ((first, found.at_start[edge]), (last, found.at_stop[edge])):
+            at = np.flatnonzero((vertex == end) & (joins >= 0))
+            rows_cols[:, at] = found.junctions.row[joins[at]], found.junctions.col[joins[at]]
+        return rows_cols
+
+    run = np.hypot(*(place(after) - place(before)))
     known = np.isfinite(blank[before]) & np.isfinite(blank[after])
     change = np.abs(
         np.where(known, blank[after], 0).astype(np.float64) - np.where(known, blank[before], 0)
     )
-    along = np.zeros(len(blank), bool)
-    along[near] = known & (change < 0.5 * run)
-    return along
+    return np.asarray(near[known & (change < 0.5 * run)], np.int64)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 import shapely
+from pyproj import CRS
 
 from benchmarks.county_masks import densest, differences, read_sheets, western, write_mosaic
 from benchmarks.network_scaling import ArraySource, streets
 from roadgis.imagery.grid import Grid
-from roadgis.network.centerlines import Centerlines
-from roadgis.network.clean import clean_network
+from roadgis.network.centerlines import Centerlines, RoadEnds
+from roadgis.network.clean import clean_network, cleaned_lines
+from roadgis.network.shape.edge_shapes import edge_shapes
+from roadgis.options.cleaning import CleanOptions
+from roadgis.vectorization.pixel_graph import PixelGraph
+from roadgis.vectorization.runs import in_runs
+from roadgis.vectorization.trace import trace
 from tests.factories.rasters import write_raster
 from tests.factories.roads import road
 
@@ -118,3 +127,56 @@ def test_vectorize_of_distant_sheets_equals_one_mosaic(tmp_path: Path) -> None:
     edges, different = differences(mosaic, (10_000, 77))
     assert edges == 4
     assert different == []
+
+
+def _lattice(side: int, spacing: int) -> tuple[Grid, PixelGraph]:
+    """Return the skeleton of streets in rows and columns."""
+    skeleton = np.zeros((side, side), bool)
+    skeleton[spacing // 2 :: spacing] = skeleton[:, spacing // 2 :: spacing] = True
+    ids = np.flatnonzero(skeleton)
+    right = np.flatnonzero(skeleton & np.roll(skeleton, -1, axis=1) & (np.arange(side) < side - 1))
+    below = np.flatnonzero(skeleton[:-1] & skeleton[1:])
+    first, step = np.concatenate([right, below]), np.repeat([1, side], [len(right), len(below)])
+    return Grid(CRS.from_epsg(32632), 500_000.0, 5_000_000.0, 1.0, side, side), PixelGraph(
+        id=ids,
+        width_px=np.full(len(ids), 7.0, np.float32),
+        d_row=np.zeros(len(ids), np.float32),
+        d_col=np.zeros(len(ids), np.float32),
+        probability=np.full(len(ids), 250, np.uint8),
+        blank_px=np.full(len(ids), np.inf, np.float32),
+        exit=np.zeros(len(ids), bool),
+        links=np.stack([first, first + step], axis=1),
+        ends=RoadEnds.none(),
+    )
+
+
+@contextmanager
+def _at_most(bytes_per_pixel: float, pixels: int) -> Iterator[None]:
+    """Fail if more memory is held at any time, including what is held now."""
+    tracemalloc.reset_peak()
+    yield
+    assert tracemalloc.get_traced_memory()[1] < bytes_per_pixel * pixels
+
+
+def test_memory_of_large_networks_is_that_of_two_versions_of_their_lines() -> None:
+    grid, graph = _lattice(6000, 100)
+    size, edges = len(graph.id), 2 * 60 * 59 + 4 * 60
+    # What is loaded or made at first use is not counted.
+    clean_network(trace([in_runs(_lattice(300, 100)[1], 300)], grid, 127, (0, 1)))
+    tracemalloc.start()
+    try:
+        parts = [in_runs(graph, grid.width)]
+        with _at_most(70, size):
+            lines = trace(parts, grid, 127, (0, 1))
+        assert len(lines) == edges
+        held = [lines]
+        del lines
+        with _at_most(85, size):
+            lines = cleaned_lines(held.pop(), CleanOptions())
+        assert len(lines) == edges
+        width = np.full(len(lines), 7.0)
+        with _at_most(80, size):
+            shapes, _ = edge_shapes(lines, width, 1.5, 1.0, vertices_at_once=1 << 14)
+    finally:
+        tracemalloc.stop()
+    assert shapely.get_num_coordinates(shapes).max() == 2

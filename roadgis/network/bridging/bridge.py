@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines, take_rows
+from roadgis.heap import trim_heap
 from roadgis.network.bridging.candidates import Gaps, cut_pieces, find_gaps, find_tips
 from roadgis.network.bridging.path import (
     Arrivals,
@@ -121,6 +122,7 @@ def bridge_gaps(
         chosen = None if evident is None else _chosen(lines, tips, evident, number == 0)
         if chosen is not None:
             evident = None  # of large networks it takes much memory
+            trim_heap()
             lines = _without_crossings(lines, tips, chosen)
             tips, evident = _evident(lines, options, source)
         elif number:
