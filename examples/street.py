@@ -54,8 +54,8 @@ class View:
         away = np.maximum(along - self.at, NEAR)
         column = WIDTH / 2 + FOCAL * (right + self._bend * away**2) / away
         row = 0.45 * HEIGHT - FOCAL * (up - CAMERA) / away
-        found = np.stack([column, row], axis=1)
-        return np.clip(found, -30_000, 30_000).round().astype(np.int32)
+        found = np.clip(np.stack([column, row], axis=1), -30_000, 30_000).round()
+        return np.asarray(found, np.int32)
 
     def colour(self, colour: npt.ArrayLike, away: float) -> list[float]:
         """Return a colour in this light, pale when it is far away."""
@@ -214,10 +214,10 @@ def write_data_set(folder: Path, seeds: range, height: int) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         image, labels = street(seed, at=9.0 * (seed % 7), seconds=seed % 5, grain=seed % 11)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
-        cv2.imwrite(str(folder / "images" / f"{seed:04d}.png"), image[..., ::-1])
-        cv2.imwrite(str(folder / "masks" / f"{seed:04d}.png"), labels)
+        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+        cv2.imwrite(str(folder / "images" / f"{seed:04d}.png"), picture[..., ::-1])
+        cv2.imwrite(str(folder / "masks" / f"{seed:04d}.png"), mask)
 
 
 def write_video(path: Path, seed: int, seconds: float, fps: int = 12) -> None:

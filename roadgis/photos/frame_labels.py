@@ -113,7 +113,9 @@ class FrameSegmenter:
 def _model_height(card: ModelCard, asked: int | None) -> int:
     if card.tile_px is not None:
         return card.tile_px
-    # A recipe is free text: accept a plain number of pixels only.
-    crop = card.recipe.get("crop_px")
+    # A recipe is free text: accept a plain number of pixels only, among the settings of the
+    # training data or, in older cards, outside of them.
+    data = card.recipe.get("data")
+    crop = (data if isinstance(data, dict) else card.recipe).get("crop_px")
     known = crop if isinstance(crop, int) and crop > 0 else _DEFAULT_HEIGHT
     return max(1, round((asked or known) / card.stride)) * card.stride

@@ -49,8 +49,8 @@ def test_example_model_finds_the_classes_of_streets_it_has_not_seen() -> None:
             both[label] += ((found == label) & (truth == label)).sum()
             either[label] += ((found == label) | (truth == label)).sum()
     iou = dict(zip(street.CLASSES, both / either, strict=True))
-    assert iou["road"] > 0.95, iou
-    assert min(iou.values()) > 0.7, iou
+    assert iou["road"] > 0.94, iou
+    assert min(iou.values()) > 0.65, iou
 
 
 def test_data_set_has_a_mask_for_each_picture(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from onnx import helper, numpy_helper
 
 from roadgis.errors import Cancelled, InputError, MissingExtraError, OutputError
 from roadgis.model.runtime import load_model
+from roadgis.options.training_data import DataSettings
 from tests.factories.models import save_model, tiny_card, tiny_model
 
 cv2 = pytest.importorskip("cv2")
@@ -189,6 +191,11 @@ class Recording:
     ("fields", "height", "expected"),
     [
         ({"stride": 16}, 50, (1, 48, 80, 3)),  # 72 px wide in proportion, padded to 80
+        (
+            {"stride": 16, "recipe": {"data": asdict(DataSettings(crop_px=64))}},
+            None,
+            (1, 64, 96, 3),
+        ),
         ({"stride": 16, "recipe": {"crop_px": 64}}, None, (1, 64, 96, 3)),
         ({"stride": 16}, None, (1, 512, 768, 3)),
         ({"stride": 16, "recipe": {"crop_px": "64"}}, None, (1, 512, 768, 3)),

@@ -339,6 +339,21 @@ def test_page_can_be_used_with_the_keyboard_alone(page: Page, done: Any) -> None
     assert page.page.evaluate("document.activeElement.id") == "tab-adjust"
 
 
+def test_page_asks_for_clicks_on_the_imagery_when_a_road_is_drawn(page: Page, done: Any) -> None:
+    page.open(f"#job={done['jobID']}")
+    page.page.click("#tab-correct")
+    page.page.wait_for_selector("#doubt h2")
+    page.drawn()
+    page.page.click("#draw")
+    page.page.evaluate("window.roadgis.map.map.panBy([5000, 0], { animate: false })")
+    page.page.mouse.click(800, 400)
+    hint = "document.getElementById('hint').textContent"
+    page.until(hint, lambda text: text == "Roads start and end on the imagery: click on it.")
+    page.page.evaluate("window.roadgis.map.map.panBy([-5000, 0], { animate: false })")
+    page.page.mouse.click(800, 400)
+    page.until(hint, lambda text: text == "Click where it ends.")
+
+
 def test_page_draws_and_undoes_a_road_with_the_keyboard(page: Page, done: Any) -> None:
     page.open(f"#job={done['jobID']}")
     page.page.click("#tab-correct")

@@ -189,6 +189,10 @@ export class CorrectPanel {
   }
 
   async _place(place) {
+    const [west, south, east, north] = this.result.job.facts.bounds_lonlat;
+    if (place[0] < west || place[0] > east || place[1] < south || place[1] > north) {
+      return this.result.tools.setHint("Roads start and end on the imagery: click on it.");
+    }
     this.places.push(place);
     if (this.places.length === 1) {
       this.result.map.overlay("begin", [[place, place]], { color: "#06b6d4", weight: 12, pane: "edits" });
