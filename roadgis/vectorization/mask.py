@@ -43,7 +43,9 @@ class RoadMask(NamedTuple):
         left, right = cols.start // WORD, -(-cols.stop // WORD)
         top, window = rows.start, self.window
         return RoadMask(
-            Window(window.row + top, window.col + left * WORD, rows.stop - top, (right - left) * WORD),
+            Window(
+                window.row + top, window.col + left * WORD, rows.stop - top, (right - left) * WORD
+            ),
             self.probability[rows, left * WORD : right * WORD],
             self.road[rows, left:right],
             None if self.blank is None else self.blank[rows, left:right],
