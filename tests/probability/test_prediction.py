@@ -13,7 +13,7 @@ from roadgis.imagery.scene import Scene, open_scene
 from roadgis.model.runtime import load_model
 from roadgis.options.prediction import PredictOptions
 from roadgis.probability.cutting import Cutting
-from roadgis.probability.prediction import predict_block
+from roadgis.probability.prediction import predict, predict_block
 from tests.factories.models import tiny_model
 from tests.factories.rasters import X0, texture, write_raster
 from tests.factories.roads import painted
@@ -46,6 +46,16 @@ def test_predict_block_reads_strips_of_768_px_from_the_imagery_top(tmp_path: Pat
     rows = [window.row - top for window in watched.windows]
     assert top > 0
     assert rows == [-top, 0, 768]
+
+
+def test_predict_reads_what_blocks_side_by_side_share_once(tmp_path: Path) -> None:
+    path = write_raster(tmp_path / "a.tif", texture(64, 2000))
+    model = load_model(tiny_model(tmp_path / "tiny.onnx"))
+    with open_scene(path, gsd_m=1.0) as scene:
+        watched = WatchedScene(scene)
+        predict(cast(Scene, watched), model, tmp_path / "work", PredictOptions(block_px=768))
+    columns = sorted({(window.col, window.end_col) for window in watched.windows})
+    assert columns == [(0, 772), (772, 1540), (1540, 2048)]
 
 
 class Counting:
