@@ -178,8 +178,8 @@ def cut_pieces(lines: Centerlines, tips: EdgeEnds, max_gap_px: float) -> Pieces:
     edge, begin, stop = edge[near], begin[near], stop[near]
     shapes: list[Lines] = [np.empty(0, object)]
     for low in range(0, len(edge), _PIECES):
-        part = slice(low, low + _PIECES)
-        shapes.append(lines.with_edges(edge[part], begin[part], stop[part]).pixel_lines())
+        some = slice(low, low + _PIECES)
+        shapes.append(lines.with_edges(edge[some], begin[some], stop[some]).pixel_lines())
     pieces = np.concatenate(shapes)
     return Pieces(shapely.STRtree(pieces), pieces, edge, np.concatenate(along)[near])
 
@@ -201,8 +201,8 @@ def _near_tips(
     radius = np.hypot(*((high - low) / 2 for low, high in boxes))
     xy = np.stack([tips.col, tips.row], axis=1)
     removed = np.maximum(lines.node_shortening_px[tips.node], 1.0)
-    widest = float(lines.mean_width_px.max()) / 2
-    near = np.zeros(len(begin), bool)
+    widest = float(np.nan_to_num(lines.mean_width_px).max()) / 2
+    near: Bools = np.zeros(len(begin), bool)
     kind = np.ceil(np.log2(removed))
     for some in (kind == number for number in np.unique(kind)):
         longest = max_gap_px + widest + 2 * float(removed[some].max())
