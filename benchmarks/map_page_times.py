@@ -1,6 +1,6 @@
 """Waiting times on the map page: for the first roads, for a run, for a new network.
 
-python -m benchmarks.map_page_times ../shared/data/massachusetts/train/images
+python -m benchmarks.map_page_times massachusetts/train/images
 """
 
 from __future__ import annotations

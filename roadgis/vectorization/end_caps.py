@@ -101,7 +101,7 @@ class _Sight(NamedTuple):
         """Return which places (K, S, C) along (K, S) and across (K, C) axes are road."""
         row, col = (np.rint(at, out=at) for at in axis.points(along, across))
         # A block reads the mask up to this distance; no road that is well placed reaches farther.
-        seen = row * row + col * col <= int((2.5 * self.radius) ** 2)
+        seen: Bools = row * row + col * col <= int((2.5 * self.radius) ** 2)
         first = (self.tip[:, 0] * self.mask.shape[1] + self.tip[:, 1]).astype(np.float64)
         row *= self.mask.shape[1]
         row += col
