@@ -108,7 +108,7 @@ class _Sight(NamedTuple):
         row += first[:, None, None]
         flat = np.where(seen, row, 0.0).astype(np.int64)
         seen &= self.mask.view(np.bool_).reshape(-1)[flat]
-        return seen
+        return np.asarray(seen, bool)
 
     def rims(self, axis: Arcs, along: Floats, width: Floats) -> tuple[Ints, Ints, Bools]:
         """Return how many samples the road goes to both sides, (K, S), and where that is known."""
