@@ -78,7 +78,7 @@ def test_outputs_page_names_every_attribute_and_format() -> None:
 
 def test_map_page_names_every_download() -> None:
     pytest.importorskip("fastapi")
-    from roadgis.web.downloads import DOWNLOADS
+    from roadgis.web.api.downloads import DOWNLOADS
 
     assert_page_names("map-page.md", DOWNLOADS)
     text = (ROOT / "docs" / "map-page.md").read_text(encoding="utf-8")

@@ -30,7 +30,7 @@ FLOORS = [
     {"estimate", "raster_pipeline", "network/from_lines", "synthetic"},
     {"pipeline"},
     {"web", "batch"},
-    {"batch/report"},
+    {"batch/report", "web/api"},
     {"cli"},
     {"cli/commands"},
     {"__main__"},
@@ -132,4 +132,4 @@ def test_floors_name_each_module_once() -> None:
 def test_packages_have_at_most_twenty_modules() -> None:
     counts = Counter(path.parent for path in modules() if path.name != "__init__.py")
     crowded = {folder.relative_to(PACKAGE).as_posix() for folder, n in counts.items() if n > 20}
-    assert crowded <= {"web"}
+    assert not crowded

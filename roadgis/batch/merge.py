@@ -117,7 +117,7 @@ def merge_county(
         # Also written if empty, to replace the layer of an older file.
         write_network(network, output, overwrite=overwrite, layers={MISSING_UNITS: missing})
         if output_format(output).name != "GeoPackage" and len(missing):
-            _write_beside(output, missing)
+            _write_missing(output, missing)
         store.write_merged(output, _bridged_shares(plan, keys, network))
         write_items(folder, plan, store, board)
     progress(1.0, "done")
@@ -163,7 +163,7 @@ def _bridged_shares(
     }
 
 
-def _write_beside(output: Path, missing: geopandas.GeoDataFrame) -> None:
+def _write_missing(output: Path, missing: geopandas.GeoDataFrame) -> None:
     path = output.with_name(f"{output.stem}.{MISSING_UNITS}.gpkg")
     with atomic_path(path) as partial:
         missing.to_file(partial, layer=MISSING_UNITS, driver="GPKG", engine="pyogrio")

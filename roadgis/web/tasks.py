@@ -94,7 +94,7 @@ def preview(
     roads : Path
         The GeoPackage that is written.
     settings : mapping
-        See :class:`roadgis.web.models.VectorSettings`.
+        See :class:`roadgis.web.api.models.VectorSettings`.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def redo(
     difference : Path
         The JSON file that is written: lines that were added and removed.
     settings : mapping
-        See :class:`roadgis.web.models.VectorSettings`.
+        See :class:`roadgis.web.api.models.VectorSettings`.
 
     Returns
     -------

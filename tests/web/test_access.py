@@ -21,7 +21,7 @@ pytest.importorskip("fastapi")
 
 from roadgis.errors import InputError
 from roadgis.options.web import WebOptions, is_local
-from roadgis.web.access import content_policy, is_own_host
+from roadgis.web.api.access import content_policy, is_own_host
 from tests.factories.rasters import write_raster
 from tests.web.conftest import TOWN, Server
 

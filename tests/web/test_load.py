@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("fastapi")
 
 from benchmarks.map_page_load import mixed_paths
-from roadgis.web.context import TILE_THREADS
+from roadgis.web.api.context import TILE_THREADS
 from tests.web.conftest import Server
 
 

@@ -14,7 +14,7 @@ from hypothesis.errors import Unsatisfiable
 pytest.importorskip("fastapi")
 
 from roadgis.options.web import WebOptions
-from roadgis.web.app import create_app
+from roadgis.web.api.app import create_app
 from tests.web.conftest import Server
 
 schemathesis = pytest.importorskip("schemathesis")

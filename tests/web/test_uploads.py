@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from roadgis.web.uploads import (
+from roadgis.web.api.uploads import (
     UploadError,
     check_content,
     check_free,

@@ -14,8 +14,8 @@ pytest.importorskip("fastapi")
 
 from roadgis.errors import InputError
 from roadgis.options.web import WebOptions, url_parts
-from roadgis.web.receiving import allowed_url
-from roadgis.web.uploads import UploadError
+from roadgis.web.api.receiving import allowed_url
+from roadgis.web.api.uploads import UploadError
 from tests.web.conftest import TOWN, Server
 
 ALLOWED = ("https://maps.example/ortho", "http://10.0.0.7:8080/")

@@ -33,7 +33,7 @@ def command(progress: str, verbose: int, quiet: bool, **values: object) -> None:
         from roadgis.errors import MissingExtraError, how_to_install
 
         try:
-            from roadgis.web.server import page_url, serve
+            from roadgis.web.api.server import page_url, serve
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] == "roadgis":
                 raise

@@ -15,7 +15,7 @@ from filelock import FileLock
 from roadgis.errors import InputError, OutputError
 from roadgis.locks import take_lock
 from roadgis.options.web import WebOptions
-from roadgis.web.app import create_app
+from roadgis.web.api.app import create_app
 
 #: Connections that may be open at a time; more are answered with 503.
 _CONNECTIONS = 400

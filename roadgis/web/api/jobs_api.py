@@ -19,13 +19,11 @@ from fastapi.responses import StreamingResponse
 from roadgis._version import __version__
 from roadgis.errors import how_to_install
 from roadgis.options.web import BASE_MAPS
-from roadgis.web.context import Context, Shared, TheJob
-from roadgis.web.downloads import DOWNLOADS
-from roadgis.web.files import example_file
-from roadgis.web.models import CheckSettings, JobView, NewJob, RunSettings, job_view
-from roadgis.web.receiving import allowed_url, is_url, receive_body, receive_url
-from roadgis.web.store import Job, JobState
-from roadgis.web.uploads import (
+from roadgis.web.api.context import Context, Shared, TheJob
+from roadgis.web.api.downloads import DOWNLOADS
+from roadgis.web.api.models import CheckSettings, JobView, NewJob, RunSettings, job_view
+from roadgis.web.api.receiving import allowed_url, is_url, receive_body, receive_url
+from roadgis.web.api.uploads import (
     SUFFIXES_OF,
     UploadError,
     check_free,
@@ -34,6 +32,8 @@ from roadgis.web.uploads import (
     printable,
     safe_name,
 )
+from roadgis.web.files import example_file
+from roadgis.web.store import Job, JobState
 
 __all__ = ["ERRORS", "FILE_BODY", "router"]
 

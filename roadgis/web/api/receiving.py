@@ -18,8 +18,8 @@ from starlette.requests import ClientDisconnect
 
 from roadgis._version import __version__
 from roadgis.options.web import url_parts
-from roadgis.web.context import Context
-from roadgis.web.uploads import UploadError, check_content, check_free, printable
+from roadgis.web.api.context import Context
+from roadgis.web.api.uploads import UploadError, check_content, check_free, printable
 
 __all__ = ["allowed_url", "is_url", "receive_body", "receive_url"]
 

@@ -13,16 +13,16 @@ from fastapi.staticfiles import StaticFiles
 
 from roadgis._version import __version__
 from roadgis.options.web import WebOptions
-from roadgis.web import jobs_api, map_api
-from roadgis.web.access import COOKIE, Access, content_policy, same_token
-from roadgis.web.context import Context
-from roadgis.web.models import Login
+from roadgis.web.api import jobs_api, map_api
+from roadgis.web.api.access import COOKIE, Access, content_policy, same_token
+from roadgis.web.api.context import Context
+from roadgis.web.api.models import Login
+from roadgis.web.api.uploads import UploadError
 from roadgis.web.pool import Pool
 from roadgis.web.queue import Queue
 from roadgis.web.store import Store
-from roadgis.web.uploads import UploadError
 
-_STATIC = Path(__file__).with_name("static")
+_STATIC = Path(__file__).parents[1] / "static"
 
 
 def create_app(options: WebOptions) -> FastAPI:

@@ -18,11 +18,10 @@ from rio_tiler.errors import RioTilerError
 
 from roadgis.errors import RoadgisError
 from roadgis.web import tasks
-from roadgis.web.context import Context, Shared, TheJob
-from roadgis.web.downloads import DOWNLOADS
-from roadgis.web.files import JobFiles
-from roadgis.web.jobs_api import ERRORS, FILE_BODY
-from roadgis.web.models import (
+from roadgis.web.api.context import Context, Shared, TheJob
+from roadgis.web.api.downloads import DOWNLOADS
+from roadgis.web.api.jobs_api import ERRORS, FILE_BODY
+from roadgis.web.api.models import (
     ComparisonRequest,
     EditView,
     NetworkView,
@@ -30,12 +29,13 @@ from roadgis.web.models import (
     RouteEnds,
     VectorSettings,
 )
+from roadgis.web.api.receiving import receive_body
+from roadgis.web.api.uploads import check_free, safe_name
+from roadgis.web.files import JobFiles
 from roadgis.web.raster_tiles import imagery_tile, probability_tile
-from roadgis.web.receiving import receive_body
 from roadgis.web.road_tiles import NetworkTiles, open_layer
 from roadgis.web.route import route
 from roadgis.web.store import Job
-from roadgis.web.uploads import check_free, safe_name
 
 router = APIRouter(prefix="/api/jobs/{job_id}", responses=ERRORS)
 
