@@ -126,7 +126,7 @@ export class CorrectPanel {
         this.result.tools.fail(error);
       }
     }
-    this.result.map.focus(this.feature?.geometry.coordinates ?? null, zoom);
+    this.result.map.focus(this.feature?.geometry.coordinates ?? null, zoom && !this.drawing);
     this._card();
   }
 
