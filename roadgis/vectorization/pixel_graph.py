@@ -17,7 +17,8 @@ class PixelGraph(NamedTuple):
     Attributes
     ----------
     id : ndarray of int64, shape (K,)
-        row * grid width + col; ascending.
+        row * grid width + col; ascending in a block, line after line in
+        :class:`~roadgis.vectorization.runs.Runs`.
     width_px, d_row, d_col : ndarray of float32, shape (K,)
         Width of the road, and where its middle is from the pixel's centre (NaN: not known).
     probability : ndarray of uint8, shape (K,)
