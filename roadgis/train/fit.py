@@ -23,6 +23,7 @@ from roadgis.train.architectures import (
     with_precision,
 )
 from roadgis.train.augmentation.augment import Augmentation, load_augmentation
+from roadgis.train.batch_norm import fuse_batch_normalization
 from roadgis.train.callbacks import AveragedWeights, Validate, run_callbacks, set_seed_states
 from roadgis.train.data.amount import amount_of
 from roadgis.train.data.sampling import crop_dataset, follow_epochs
@@ -245,6 +246,7 @@ class _Run:
         if settings.direction_weight:
             loss = DirectionLoss(loss, settings.direction_weight)
         mean_iou = partial(import_keras().metrics.OneHotMeanIoU, dtype="float32", name="iou")
+        fuse_batch_normalization(model)
         model.compile(
             optimizer=build_optimizer(settings, first_epoch * settings.epoch_steps),
             loss=loss,
@@ -261,6 +263,7 @@ class _Run:
                 "roadgis wrote it: finish the run with that version, or start anew with "
                 "--overwrite."
             ) from error
+        fuse_batch_normalization(model)
         set_seed_states(model, checkpoint.state.seeds)
         reschedule(model.optimizer, self.settings.optimization)
         return model

@@ -56,8 +56,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (409, "The job's state does not allow it."),
         (413, "Too large."),
         (415, "The file type is not supported."),
-        (422, "The request or the file is wrong."),
-        (501, "A required package is not installed."),
+        (422, "The request or the file is wrong, or needs a package that is not installed."),
         (503, "Too many jobs are waiting."),
         (507, "The disk is full, or the quota is used up."),
     )
@@ -137,7 +136,7 @@ async def make_job(context: Shared, new: NewJob, response: Response) -> JobView:
             {"Retry-After": "30"},
         )
     if new.kind == "video" and importlib.util.find_spec("cv2") is None:
-        raise HTTPException(501, f"Videos need OpenCV. {how_to_install('video')}")
+        raise HTTPException(422, f"Videos need OpenCV. {how_to_install('video')}")
     options = context.options
     if len(new.paths) > options.max_files:
         raise HTTPException(413, f"A job takes {options.max_files} file(s) at most.")
