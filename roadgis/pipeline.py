@@ -92,7 +92,9 @@ def extract_roads(
     threshold = segmenter.card.threshold if options.threshold is None else options.threshold
     told = scaled(progress, 0, _PREDICT_SHARE)
     with _predicted(sheets, segmenter, target or raster, options, told) as (scene, work, mosaic):
-        segmenter.release()  # vectorizing large networks needs the memory
+        # Vectorizing large networks needs the memory of the model and of cached imagery.
+        segmenter.release()
+        scene.close()
         network = vectorize_as_set(
             CroppedProbability(mosaic, scene.covered),
             threshold,

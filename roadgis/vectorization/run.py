@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from roadgis.errors import InputError
+from roadgis.heap import trim_heap
 from roadgis.imagery.grid import Grid, Window
 from roadgis.network.centerlines import Centerlines, RoadEnds
 from roadgis.options.vectorization import VectorizeOptions
@@ -23,6 +25,9 @@ from roadgis.vectorization.radii import Radii, radii_of, strong_level, weak_leve
 from roadgis.vectorization.runs import in_runs
 from roadgis.vectorization.thinning import measure_widths, nearest, thin
 from roadgis.vectorization.trace import trace
+
+# Blocks; what is kept of each leaves gaps between larger arrays that were freed.
+_TRIM_EVERY = 16
 
 
 def trace_centerlines(
@@ -113,7 +118,11 @@ def joined_blocks(
         As for the blocks.
     """
     radii = radii_of(options, source.grid.gsd_m)
-    runs = [in_runs(part, source.grid.width) for part in parts]
+    runs = []
+    for part in parts:
+        runs.append(in_runs(part, source.grid.width))
+        if len(runs) % _TRIM_EVERY == 0:
+            trim_heap()
     return trace(
         runs or [in_runs(_no_pixels(), source.grid.width)],
         source.grid,
@@ -131,10 +140,11 @@ def _blocks(
             yield _block_graph(source, core, level, radii)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="vectorize") as pool:
-        pending = [pool.submit(_block_graph, source, core, level, radii) for core in cores]
+        pending = deque(pool.submit(_block_graph, source, core, level, radii) for core in cores)
         try:
-            for future in pending:
-                yield future.result()
+            while pending:
+                # Taken out, as a future keeps its result.
+                yield pending.popleft().result()
         finally:
             # After an error or a cancel, blocks not yet begun need not be.
             for future in pending:

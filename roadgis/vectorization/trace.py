@@ -54,7 +54,9 @@ def trace(parts: list[Runs], grid: Grid, strong_level: int, rim: tuple[int, int]
             found = _traced(runs, grid)
     pixels = runs.pixels
     start, end, nodes = _nodes(found, pixels, passed, grid)
-    road_ends, columns = pixels.ends, pixels._asdict()
+    road_ends = pixels.ends
+    names = ("id", "d_row", "d_col", "width_px", "probability")
+    columns = {name: getattr(pixels, name) for name in names}
     del pixels, runs
     lines = Centerlines(
         grid=grid,

@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 
 from roadgis.arrays import Bools, Floats, Ints, Lines
+from roadgis.heap import trim_heap
 from roadgis.network.centerlines import Centerlines
 from roadgis.network.edit import take_nodes
 from roadgis.network.paths import components
@@ -139,12 +140,20 @@ class _Drawing:
         They are placed together with the edges around them, so the result is that of placing all.
         """
         lines, placed = self._lines, self.placed
-        for some in self._portions(edges):
+        portions = list(self._portions(edges))
+        while portions:
+            some = portions.pop()
             around = some
             for _ in range(_RINGS):
                 near = np.zeros(len(fixed), bool)
                 near[lines.start[around]], near[lines.end[around]] = True, True
                 around = _edges_at(lines, near)
+            # Few edges far from each other have many around them.
+            size = int((lines.offsets[around + 1] - lines.offsets[around]).sum())
+            if size > 2 * self._vertices_at_once and len(some) > 1:
+                portions += np.array_split(some, 2)
+                continue
+            trim_heap()
             part, nodes = _part(lines, around)
             width = self._width_px[around]
             ends = place_nodes(with_middles(part), width, fixed[nodes])
