@@ -11,6 +11,8 @@ The means and variances of batch normalization are averaged too. With `--data` t
 are measured again instead, on the images of a folder of pairs::
 
     python examples/average_weights.py one.keras two.keras --data massachusetts/crops/train -o mean
+
+or, with `--settings`, on the crops of a training run, augmented as there.
 """
 
 from __future__ import annotations
@@ -28,11 +30,14 @@ import roadgis.train.fit  # noqa: F401  its losses and metrics, which checkpoint
 from roadgis.model.card import read_card_file
 from roadgis.model.layout import Scaling
 from roadgis.train.architectures import as_float32, model_stride
+from roadgis.train.augmentation.augment import load_augmentation
 from roadgis.train.callbacks import AveragedWeights
 from roadgis.train.data.pair_scene import open_pairs
-from roadgis.train.data.sampling import CropSampler
+from roadgis.train.data.sampling import CropSampler, CropSource
+from roadgis.train.data.training_data import crop_source, open_training_data
 from roadgis.train.direction import without_direction
 from roadgis.train.framework import import_keras
+from roadgis.train.settings import read_settings
 
 
 def weights_of(path: Path) -> list[Any]:
@@ -44,7 +49,7 @@ def weights_of(path: Path) -> list[Any]:
         return list(without_direction(model).get_weights())
 
 
-def measure_normalization(model: Any, sampler: CropSampler, scaling: Scaling, steps: int) -> None:
+def measure_normalization(model: Any, sampler: CropSource, scaling: Scaling, steps: int) -> None:
     """Set the moving statistics of batch normalization to their mean over batches of crops."""
     layers = import_keras().layers
     norms = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
@@ -70,7 +75,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", type=Path, nargs="+", help=".keras files of one network")
     parser.add_argument("--card", type=Path, help="a .keras file whose card to take")
-    parser.add_argument("--data", type=Path, nargs="+", help="folders of pairs")
+    crops = parser.add_mutually_exclusive_group()
+    crops.add_argument("--data", type=Path, nargs="+", help="folders of pairs")
+    crops.add_argument("--settings", type=Path, help="settings of a training run")
     parser.add_argument("--crop-px", type=int, default=384)
     parser.add_argument("--steps", type=int, default=60, help="batches of six crops")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
@@ -90,6 +97,12 @@ def main() -> None:
         road = 1 if len(card.classes) == 1 else card.road_class
         sampler = CropSampler(scenes, crop_px=arguments.crop_px, seed=0, road_class=road)
         measure_normalization(model, sampler, Scaling(card), arguments.steps)
+    elif arguments.settings:
+        settings = read_settings(arguments.settings)
+        data = open_training_data(settings.data, settings.optimization.seed)
+        augmentation = load_augmentation(settings.data.augmentation)
+        source = crop_source(settings, data, card.normalize_to, augmentation)
+        measure_normalization(model, source, Scaling(card), arguments.steps)
     arguments.output.mkdir(parents=True, exist_ok=True)
     model.save(arguments.output / "model.keras")
     shutil.copy(f"{card_of}.json", arguments.output / "model.keras.json")

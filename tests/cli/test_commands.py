@@ -434,7 +434,7 @@ def test_model_list_shows_installed_models_and_extract_finds_them_by_name(
     (folder / "._mine.onnx").write_bytes(b"not a model")
     monkeypatch.setitem(ENV, "ROADGIS_MODELS", str(folder))
     shown = call("model", "list").stdout
-    assert "default  (bundled: roadgis-roads 8.1, 0.4 to 1.2 m)" in shown
+    assert "default  (bundled: roadgis-roads 9, 0.4 to 1.2 m)" in shown
     assert "massachusetts  (bundled: roadgis-roads-1m 6, 1 m)" in shown
     assert "mine  (installed: tiny 1, 1 m)" in shown
     listed = [json.loads(line) for line in call("model", "list", "--json").stdout.splitlines()]

@@ -36,15 +36,21 @@ def write_model(path: Path, seed: int) -> list[np.ndarray]:
     return weights
 
 
-@pytest.mark.parametrize("measured", [False, True])
+@pytest.mark.parametrize("measured", ["", "data", "settings"])
 def test_average_weights_updates_normalization_if_there_is_data(
-    tmp_path: Path, measured: bool
+    tmp_path: Path, measured: str
 ) -> None:
     one, two = (
         write_model(tmp_path / f"{name}.keras", seed) for name, seed in (("a", 1), ("b", 2))
     )
     write_road_pair(tmp_path / "data", "r")
-    data = ["--data", tmp_path / "data", "--crop-px", "64", "--steps", "2"] if measured else []
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("data: {folders: [data], crop_px: 64}\n", encoding="utf-8")
+    given = {
+        "data": ["--data", tmp_path / "data", "--crop-px", "64"],
+        "settings": ["--settings", settings],
+    }
+    data = [*given[measured], "--steps", "2"] if measured else []
     subprocess.run(
         [sys.executable, SCRIPT, tmp_path / "a.keras", tmp_path / "b.keras", *data,
          "-o", tmp_path / "mean"],

@@ -78,7 +78,7 @@ def test_sources_and_terms_credit_packaged_imagenet_weights() -> None:
 
 def test_world_settings_credit_each_source_once() -> None:
     settings = read_settings(EXAMPLES / "world.yaml")
-    assert (settings.card.name, settings.card.version) == ("roadgis-roads", "8.1")
+    assert (settings.card.name, settings.card.version) == ("roadgis-roads", "9")
     said = sources_and_terms(settings, None)
     assert said["licence"] == "CC BY-SA 4.0"
     names = ("MassGIS", "OpenStreetMap", "SpaceNet", "Geospatial Information Authority", "ImageNet")
