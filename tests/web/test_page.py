@@ -16,6 +16,7 @@ from tests.web.conftest import TOWN, Server
 
 pytestmark = pytest.mark.timeout(900)
 SECONDS = 120
+HEADING = "document.querySelector('h2').textContent"
 HIDDEN = "window.roadgis.map.layers.roads.hidden.size"
 # The map's state, for a failed test.
 STATE = """(() => { const { map, layers } = window.roadgis.map;
@@ -95,14 +96,18 @@ def test_page_from_upload_to_corrected_geopackage(page: Page, town: Path, tmp_pa
     page.page.click("#tab-correct")
     page.page.click("#begin")
     page.page.wait_for_selector("#reject")
+    doubtful = page.page.inner_text("h2")
     page.page.keyboard.press("r")
     page.until(HIDDEN, lambda count: count == 1)
+    page.until(HEADING, lambda heading: heading != doubtful)
     # Undo, and reject it with the button.
     page.page.click("#undo")
     page.until(HIDDEN, lambda count: count == 0)
-    page.page.wait_for_selector("#reject")
+    page.until(HEADING, lambda heading: heading == doubtful)
     page.page.click("#reject")
     page.until(HIDDEN, lambda count: count == 1)
+    # The map moves to the next road.
+    page.until(HEADING, lambda heading: heading != doubtful)
     # Draw a missing road with two clicks.
     page.page.evaluate("window.roadgis.map.fit(window.roadgis.state.job.facts.bounds_lonlat)")
     page.page.click("#draw")
