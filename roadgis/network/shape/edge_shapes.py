@@ -150,7 +150,7 @@ class _Drawing:
                 around = _edges_at(lines, near)
             # Few edges far from each other have many around them.
             size = int((lines.offsets[around + 1] - lines.offsets[around]).sum())
-            if size > 2 * self._vertices_at_once and len(some) > 1:
+            if size > 1.5 * self._vertices_at_once and len(some) > 1:
                 portions += np.array_split(some, 2)
                 continue
             trim_heap()
