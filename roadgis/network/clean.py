@@ -118,6 +118,7 @@ def cleaned_lines(
     for step in steps:
         trim_heap()
         held.append(step.run(held))
+    trim_heap()
     return _ordered(held.pop())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -140,10 +140,14 @@ def _blocks(
             yield _block_graph(source, core, level, radii)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="vectorize") as pool:
-        pending = deque(pool.submit(_block_graph, source, core, level, radii) for core in cores)
+        # Results that nobody has taken yet need memory, and a future keeps its result.
+        pending: deque[Future[PixelGraph | None]] = deque()
         try:
+            for core in cores:
+                pending.append(pool.submit(_block_graph, source, core, level, radii))
+                if len(pending) > 2 * workers:
+                    yield pending.popleft().result()
             while pending:
-                # Taken out, as a future keeps its result.
                 yield pending.popleft().result()
         finally:
             # After an error or a cancel, blocks not yet begun need not be.
