@@ -18,7 +18,7 @@ def fuse_batch_normalization(model: Any) -> None:
     Parameters
     ----------
     model : keras.Model
-        Its layers are changed. Call this before the model is compiled.
+        Its layers are changed. Call this before its first training step.
     """
     keras = import_keras()
     if keras.config.backend() != "tensorflow":
